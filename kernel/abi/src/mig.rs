@@ -1,0 +1,121 @@
+//! Messages that kernel objects understand (mach-ipc 5.2, 7.3, 7.4).
+//!
+//! A simple request is header, NDR record and arguments; its reply is header, NDR record, return code and results. A
+//! request or reply that carries rights is complex: header, descriptor count, descriptors, then NDR record and arguments;
+//! such a reply has no return code, it implies success. A reply's id is the request's plus 100.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The NDR record that stands in front of every simple argument list.
+pub const NDR: [u8; 8] = [0, 0, 0, 0, 1, 0, 0, 0];
+
+/// What is added to a request's id to make the reply's.
+pub const REPLY_ID_OFFSET: i32 = 100;
+
+/// The part of a simple reply that is always there, after the header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ReplyBody {
+    /// The NDR record.
+    pub ndr: [u8; 8],
+    /// A [`KernReturn`](crate::KernReturn).
+    pub ret_code: i32,
+}
+
+/// Ids of the subsystem `mach_port`, base 3200.
+pub mod mach_port {
+    /// `mach_port_type(name)`
+    pub const TYPE: i32 = 3201;
+    /// `mach_port_rename`: not supported.
+    pub const RENAME: i32 = 3202;
+    /// `mach_port_allocate_name(right, name)`
+    pub const ALLOCATE_NAME: i32 = 3203;
+    /// `mach_port_allocate(right)`
+    pub const ALLOCATE: i32 = 3204;
+    /// `mach_port_destroy(name)`
+    pub const DESTROY: i32 = 3205;
+    /// `mach_port_deallocate(name)`
+    pub const DEALLOCATE: i32 = 3206;
+    /// `mach_port_get_refs(name, right)`
+    pub const GET_REFS: i32 = 3207;
+    /// `mach_port_mod_refs(name, right, delta)`
+    pub const MOD_REFS: i32 = 3208;
+    /// `mach_port_set_mscount(name, count)`
+    pub const SET_MSCOUNT: i32 = 3210;
+    /// `mach_port_move_member(member, after)`
+    pub const MOVE_MEMBER: i32 = 3212;
+    /// `mach_port_request_notification([notify], name, msgid, sync)`
+    pub const REQUEST_NOTIFICATION: i32 = 3213;
+    /// `mach_port_insert_right([poly], name)`
+    pub const INSERT_RIGHT: i32 = 3214;
+    /// `mach_port_extract_right(name, disposition)`
+    pub const EXTRACT_RIGHT: i32 = 3215;
+    /// `mach_port_set_seqno(name, seqno)`
+    pub const SET_SEQNO: i32 = 3216;
+    /// `mach_port_get_attributes(name, flavor, count)`
+    pub const GET_ATTRIBUTES: i32 = 3217;
+    /// `mach_port_set_attributes(name, flavor, count, words)`
+    pub const SET_ATTRIBUTES: i32 = 3218;
+    /// `mach_port_get_srights(name)`
+    pub const GET_SRIGHTS: i32 = 3222;
+    /// `mach_port_insert_member(name, set)`
+    pub const INSERT_MEMBER: i32 = 3226;
+    /// `mach_port_extract_member(name, set)`
+    pub const EXTRACT_MEMBER: i32 = 3227;
+    /// `mach_port_get_context(name)`
+    pub const GET_CONTEXT: i32 = 3228;
+    /// `mach_port_set_context(name, context)`
+    pub const SET_CONTEXT: i32 = 3229;
+    /// `mach_port_kobject(name)`
+    pub const KOBJECT: i32 = 3230;
+    /// `mach_port_construct(options, context)`
+    pub const CONSTRUCT: i32 = 3231;
+    /// `mach_port_destruct(name, srdelta, guard)`
+    pub const DESTRUCT: i32 = 3232;
+    /// `mach_port_guard(name, guard, strict)`
+    pub const GUARD: i32 = 3233;
+    /// `mach_port_unguard(name, guard)`
+    pub const UNGUARD: i32 = 3234;
+    /// `mach_port_special_reply_port_reset_link`: not supported.
+    pub const SPECIAL_REPLY_PORT_RESET_LINK: i32 = 3236;
+    /// `mach_port_guard_with_flags(name, guard, flags)`
+    pub const GUARD_WITH_FLAGS: i32 = 3237;
+    /// `mach_port_swap_guard(name, old, new)`
+    pub const SWAP_GUARD: i32 = 3238;
+}
+
+/// Ids of the subsystem `task`, base 3400.
+pub mod task {
+    /// `task_terminate()`
+    pub const TERMINATE: i32 = 3401;
+    /// `task_get_special_port(which)`
+    pub const GET_SPECIAL_PORT: i32 = 3409;
+    /// `task_set_special_port([port], which)`
+    pub const SET_SPECIAL_PORT: i32 = 3410;
+}
+
+/// Ids of the subsystem `thread_act`, base 3600.
+pub mod thread_act {
+    /// `thread_terminate()`
+    pub const TERMINATE: i32 = 3600;
+    /// `thread_suspend()`
+    pub const SUSPEND: i32 = 3605;
+    /// `thread_resume()`
+    pub const RESUME: i32 = 3606;
+    /// `thread_abort()`
+    pub const ABORT: i32 = 3607;
+}
+
+/// Ids of the name service behind the bootstrap port. It is an ordinary task, not the kernel (`docs/abi.md`).
+pub mod bootstrap {
+    /// `bootstrap_register([port], name)`: the name is 128 bytes, filled up with zeros.
+    pub const REGISTER: i32 = 403;
+    /// `bootstrap_look_up(name)`
+    pub const LOOK_UP: i32 = 404;
+    /// Length of a service name.
+    pub const NAME_SIZE: usize = 128;
+    /// Error: nobody registered that name.
+    pub const UNKNOWN_SERVICE: i32 = 1102;
+    /// Error: somebody registered that name.
+    pub const NAME_IN_USE: i32 = 1101;
+}

@@ -1,0 +1,139 @@
+//! Trap numbers (mach-ipc 7, errata 6).
+//!
+//! A trap is the instruction `syscall` with `class << 24 | number` in `eax` and up to six arguments in `rdi rsi rdx r10
+//! r8 r9`; further ones lie in 8-byte slots from `rsp + 8` on. `docs/abi.md` has the details and a complete example.
+
+/// Where the class begins in a trap number.
+pub const CLASS_SHIFT: u32 = 24;
+
+/// Mach traps.
+pub const CLASS_MACH: u32 = 1 << CLASS_SHIFT;
+/// The Unix subset.
+pub const CLASS_UNIX: u32 = 2 << CLASS_SHIFT;
+/// Machine-dependent calls.
+pub const CLASS_MACHINE: u32 = 3 << CLASS_SHIFT;
+/// Tally's own calls, in a class that XNU leaves unused.
+pub const CLASS_TALLY: u32 = 5 << CLASS_SHIFT;
+
+/// Mach traps, class 1. Results are return codes or names.
+pub mod mach {
+    use super::CLASS_MACH;
+
+    /// `(target, address*, size, flags)`: see [`crate::task::VM_FLAGS_ANYWHERE`].
+    pub const MACH_VM_ALLOCATE: u32 = CLASS_MACH | 10;
+    /// `(target, address, size)`
+    pub const MACH_VM_DEALLOCATE: u32 = CLASS_MACH | 12;
+    /// `(target, address, size, set_maximum, protection)`
+    pub const MACH_VM_PROTECT: u32 = CLASS_MACH | 14;
+    /// `(target, right, name*)`
+    pub const MACH_PORT_ALLOCATE: u32 = CLASS_MACH | 16;
+    /// `(target, name)`
+    pub const MACH_PORT_DEALLOCATE: u32 = CLASS_MACH | 18;
+    /// `(target, name, right, delta)`
+    pub const MACH_PORT_MOD_REFS: u32 = CLASS_MACH | 19;
+    /// `(target, member, after)`
+    pub const MACH_PORT_MOVE_MEMBER: u32 = CLASS_MACH | 20;
+    /// `(target, name, poly, disposition)`
+    pub const MACH_PORT_INSERT_RIGHT: u32 = CLASS_MACH | 21;
+    /// `(target, name, set)`
+    pub const MACH_PORT_INSERT_MEMBER: u32 = CLASS_MACH | 22;
+    /// `(target, name, set)`
+    pub const MACH_PORT_EXTRACT_MEMBER: u32 = CLASS_MACH | 23;
+    /// `(target, options*, context, name*)`
+    pub const MACH_PORT_CONSTRUCT: u32 = CLASS_MACH | 24;
+    /// `(target, name, srdelta, guard)`
+    pub const MACH_PORT_DESTRUCT: u32 = CLASS_MACH | 25;
+    /// `()`: a new receive right's name, or null.
+    pub const MACH_REPLY_PORT: u32 = CLASS_MACH | 26;
+    /// `()`: the name of the thread's own port, or null.
+    pub const THREAD_SELF: u32 = CLASS_MACH | 27;
+    /// `()`: the name of the task's own port, or null.
+    pub const TASK_SELF: u32 = CLASS_MACH | 28;
+    /// `()`: the name of the host port, or null.
+    pub const HOST_SELF: u32 = CLASS_MACH | 29;
+    /// `(msg*, option, send_size, rcv_size, rcv_name, timeout, [7] priority)`
+    pub const MACH_MSG: u32 = CLASS_MACH | 31;
+    /// The same with `[8] rcv_msg*`.
+    pub const MACH_MSG_OVERWRITE: u32 = CLASS_MACH | 32;
+    /// `(target, name, flavor, info*, count*)`
+    pub const MACH_PORT_GET_ATTRIBUTES: u32 = CLASS_MACH | 40;
+    /// `(target, name, guard, strict)`
+    pub const MACH_PORT_GUARD: u32 = CLASS_MACH | 41;
+    /// `(target, name, guard)`
+    pub const MACH_PORT_UNGUARD: u32 = CLASS_MACH | 42;
+    /// `(pri)`: gives the processor away at the lowest priority; the argument is ignored.
+    pub const SWTCH_PRI: u32 = CLASS_MACH | 59;
+    /// `()`: gives the processor away.
+    pub const SWTCH: u32 = CLASS_MACH | 60;
+    /// `(thread, option, milliseconds)`
+    pub const THREAD_SWITCH: u32 = CLASS_MACH | 61;
+    /// `(target, name, type*)`
+    pub const MACH_PORT_TYPE: u32 = CLASS_MACH | 76;
+    /// `(target, name, msgid, sync, notify, disposition, [7] previous*)`
+    pub const MACH_PORT_REQUEST_NOTIFICATION: u32 = CLASS_MACH | 77;
+    /// `(info*)`: numerator and denominator of the clock, 1 and 1.
+    pub const MACH_TIMEBASE_INFO: u32 = CLASS_MACH | 89;
+    /// `(deadline)`: in clock units since boot.
+    pub const MACH_WAIT_UNTIL: u32 = CLASS_MACH | 90;
+}
+
+/// The Unix subset, class 2. Errors come as carry flag and error number.
+pub mod unix {
+    use super::CLASS_UNIX;
+
+    /// `(status)`: ends the task.
+    pub const EXIT: u32 = CLASS_UNIX | 1;
+    /// `(descriptor, buffer*, size)`: descriptors 1 and 2 are the console.
+    pub const WRITE: u32 = CLASS_UNIX | 4;
+    /// `()`: the task's id.
+    pub const GETPID: u32 = CLASS_UNIX | 20;
+    /// `()`: the thread's id, unique over the life of the system.
+    pub const THREAD_SELFID: u32 = CLASS_UNIX | 372;
+    /// `(operation, address, value, microseconds)`
+    pub const ULOCK_WAIT: u32 = CLASS_UNIX | 515;
+    /// `(operation, address, unused)`
+    pub const ULOCK_WAKE: u32 = CLASS_UNIX | 516;
+
+    /// The one kind of `ulock`: compare a 32-bit word and wait.
+    pub const UL_COMPARE_AND_WAIT: u32 = 1;
+    /// `ulock_wake`: wake everybody, not one.
+    pub const ULF_WAKE_ALL: u32 = 0x100;
+}
+
+/// Machine-dependent calls, class 3.
+pub mod machine {
+    use super::CLASS_MACHINE;
+
+    /// `(base)`: sets the thread-local base, in `fs` and `gs` alike.
+    pub const SET_THREAD_BASE: u32 = CLASS_MACHINE | 3;
+}
+
+/// Tally's own calls, class 5. Results are those of Mach traps.
+pub mod tally {
+    use super::CLASS_TALLY;
+
+    /// `(args*, size, name*)`: see [`crate::task::TaskSpawnArgs`].
+    pub const TASK_SPAWN: u32 = CLASS_TALLY | 1;
+    /// `(task, entry, stack, argument, flags, name*)`
+    pub const THREAD_CREATE: u32 = CLASS_TALLY | 2;
+    /// `()`: ends the calling thread, and the task with its last thread.
+    pub const THREAD_EXIT: u32 = CLASS_TALLY | 3;
+    /// `(thread, pthread_priority)`: the thread must wait in `ulock_wait`.
+    pub const THREAD_SET_QOS: u32 = CLASS_TALLY | 4;
+    /// `()`: nanoseconds since boot.
+    pub const TIME: u32 = CLASS_TALLY | 6;
+    /// `()`: how many processors run.
+    pub const CPU_COUNT: u32 = CLASS_TALLY | 7;
+    /// `(kind, name, buffer*, size)`: see [`crate::debug`].
+    pub const DEBUG_STATE: u32 = CLASS_TALLY | 8;
+
+    /// `thread_create`: the thread starts with its first `thread_resume`.
+    pub const THREAD_CREATE_SUSPENDED: u32 = 1;
+}
+
+/// `thread_switch`: give the processor to the thread named, or to anybody.
+pub const SWITCH_OPTION_NONE: u32 = 0;
+/// `thread_switch`: run at the lowest priority for the time given.
+pub const SWITCH_OPTION_DEPRESS: u32 = 1;
+/// `thread_switch`: sleep for the time given.
+pub const SWITCH_OPTION_WAIT: u32 = 2;

@@ -1,0 +1,415 @@
+//! A task's name table: which rights it holds, under which names (mach-ipc 1.3 to 1.8).
+//!
+//! The table knows nothing of ports: whether the port behind a name is dead is for the caller to find out, and to tell
+//! the table by [`Space::bury`].
+
+use crate::ipc::port::PortId;
+use crate::ipc::port_set::SetId;
+use abi::KernReturn;
+use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE};
+use abi::port::{MACH_PORT_UREFS_MAX, PortName, PortType};
+use foldhash::fast::FixedState;
+use store::{Chunks, LinearMap, NoMemory};
+
+/// The first generation of every entry; the two low bits of a kernel-chosen name are set.
+const FIRST_GENERATION: u8 = 0x03;
+const GENERATION_STEP: u8 = 4;
+
+/// How many entries a table grows by.
+const GROWTH: usize = 64;
+
+/// What a name denotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// A send right with so many user references.
+    Send {
+        /// The port.
+        port: PortId,
+        /// References.
+        urefs: u16,
+    },
+    /// A receive right, with so many references to a send right of the same port.
+    Receive {
+        /// The port.
+        port: PortId,
+        /// References; 0 if there is no send right.
+        send_urefs: u16,
+    },
+    /// A send-once right.
+    SendOnce {
+        /// The port.
+        port: PortId,
+    },
+    /// A port set.
+    PortSet {
+        /// The set.
+        set: SetId,
+    },
+    /// A right whose port died, with so many references.
+    DeadName {
+        /// References.
+        urefs: u16,
+    },
+}
+
+impl Holding {
+    /// The port, if it is a right to one.
+    #[inline(always)]
+    pub fn port(&self) -> Option<PortId> {
+        match *self {
+            Holding::Send { port, .. } | Holding::Receive { port, .. } | Holding::SendOnce { port } => Some(port),
+            Holding::PortSet { .. } | Holding::DeadName { .. } => None,
+        }
+    }
+
+    /// The type as users see it.
+    pub fn port_type(&self) -> PortType {
+        match self {
+            Holding::Send { .. } => PortType::SEND,
+            Holding::Receive { send_urefs: 0, .. } => PortType::RECEIVE,
+            Holding::Receive { .. } => PortType::RECEIVE | PortType::SEND,
+            Holding::SendOnce { .. } => PortType::SEND_ONCE,
+            Holding::PortSet { .. } => PortType::PORT_SET,
+            Holding::DeadName { .. } => PortType::DEAD_NAME,
+        }
+    }
+}
+
+/// Adds to a count of user references; one that would reach the maximum sticks there (mach-ipc 1.4 rule 2).
+pub fn add_urefs(urefs: u16, more: u32) -> u16 {
+    (u32::from(urefs) + more).min(u32::from(MACH_PORT_UREFS_MAX)) as u16
+}
+
+/// What is under one name.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// What the name denotes.
+    pub holding: Holding,
+    /// The request for a notification that was made by this name: its place in the port's table.
+    pub request: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// The low byte of the name, of this use or of the next one.
+    generation: u8,
+    /// After how many more uses the generation starts over.
+    uses_left: u8,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Free { previous: Option<u32>, next: Option<u32> },
+    Used(Entry),
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Slot { generation: 0, uses_left: 0, content: Content::Free { previous: None, next: None } }
+    }
+}
+
+/// Why there is no new name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoName {
+    /// The table has its maximal size.
+    Full,
+    /// No memory to grow it.
+    Memory,
+}
+
+impl From<NoName> for KernReturn {
+    fn from(error: NoName) -> KernReturn {
+        match error {
+            NoName::Full => KERN_NO_SPACE,
+            NoName::Memory => KERN_RESOURCE_SHORTAGE,
+        }
+    }
+}
+
+/// A name table.
+#[derive(Debug)]
+pub struct Space {
+    slots: Chunks<Slot, GROWTH>,
+    /// First free index; the list goes on in the slots.
+    free: Option<u32>,
+    live: u32,
+    limit: u32,
+    /// Names that carry a send right and no receive right, by port.
+    send_names: LinearMap<PortId, PortName, FixedState>,
+    random: u64,
+    /// Indexes are handed out in random order, beyond the first few.
+    shuffled: bool,
+}
+
+impl Space {
+    /// An empty table with at most `limit` entries, the unusable entry 0 included. With a `seed` of 0 names are handed
+    /// out in a fixed order, as tests want it.
+    pub fn new(limit: u32, seed: u64) -> Space {
+        Space {
+            slots: Chunks::new(),
+            free: None,
+            live: 0,
+            limit,
+            send_names: LinearMap::new(FixedState::with_seed(seed)),
+            random: seed | 1,
+            shuffled: seed != 0,
+        }
+    }
+
+    /// Number of names.
+    pub fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// Bytes that growing the table once costs, with what the register of send rights may need.
+    pub const GROWTH_COST: usize = GROWTH * (size_of::<Slot>() + 2 * size_of::<(PortId, PortName)>());
+
+    /// One more than the highest index in use so far.
+    pub fn capacity(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// What a name denotes, if anything.
+    #[inline(always)]
+    pub fn get(&self, name: PortName) -> Option<&Entry> {
+        match self.slots.get(name.index() as usize) {
+            Some(Slot { generation, content: Content::Used(entry), .. }) if *generation == name.generation() => {
+                Some(entry)
+            }
+            _ => None,
+        }
+    }
+
+    /// What a name denotes, if anything.
+    #[inline(always)]
+    pub fn get_mut(&mut self, name: PortName) -> Option<&mut Entry> {
+        match self.slots.get_mut(name.index() as usize) {
+            Some(Slot { generation, content: Content::Used(entry), .. }) if *generation == name.generation() => {
+                Some(entry)
+            }
+            _ => None,
+        }
+    }
+
+    /// The name in use at an index, whatever its generation.
+    pub fn name_at(&self, index: u32) -> Option<PortName> {
+        match self.slots.get(index as usize) {
+            Some(Slot { generation, content: Content::Used(_), .. }) => Some(PortName::new(index, *generation)),
+            _ => None,
+        }
+    }
+
+    /// The name under which the task has a send right, but not the receive right, of a port.
+    pub fn send_name(&self, port: PortId) -> Option<PortName> {
+        self.send_names.get(&port).copied()
+    }
+
+    /// Whether the next new name, with a send right or not, needs the table to grow first.
+    #[inline]
+    pub fn must_grow(&self) -> bool {
+        self.free.is_none()
+    }
+
+    /// Adds entries to the table.
+    ///
+    /// # Errors
+    /// [`NoName`]; nothing has changed.
+    pub fn grow(&mut self) -> Result<(), NoName> {
+        let first = self.slots.len() as u32;
+        if first >= self.limit {
+            return Err(NoName::Full);
+        }
+        self.slots.grow().map_err(|NoMemory| NoName::Memory)?;
+        let last = (self.slots.len() as u32).min(self.limit);
+        let mut indexes = [0; GROWTH];
+        let count = (last - first) as usize;
+        for (at, index) in indexes.iter_mut().enumerate() {
+            *index = first + at as u32;
+        }
+        let fixed = if first == 0 { 9 } else { 0 };
+        if self.shuffled {
+            for at in (fixed + 1..count).rev() {
+                let other = fixed + (self.next_random() % (at - fixed + 1) as u64) as usize;
+                indexes.swap(at, other);
+            }
+        }
+        for &index in indexes[..count].iter().rev().filter(|&&index| index != 0) {
+            self.put_on_free_list(index);
+        }
+        Ok(())
+    }
+
+    fn next_random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+
+    fn put_on_free_list(&mut self, index: u32) {
+        if let Some(first) = self.free
+            && let Content::Free { previous, .. } = &mut self.slots[first as usize].content
+        {
+            *previous = Some(index);
+        }
+        self.slots[index as usize].content = Content::Free { previous: None, next: self.free };
+        self.free = Some(index);
+    }
+
+    fn take_off_free_list(&mut self, index: u32) {
+        let Content::Free { previous, next } = self.slots[index as usize].content else {
+            panic!("name index {index} is on the free list but in use")
+        };
+        for (neighbour, is_next) in [(previous, false), (next, true)] {
+            let Some(neighbour) = neighbour else { continue };
+            if let Content::Free { previous: p, next: n } = &mut self.slots[neighbour as usize].content {
+                if is_next { *p = previous } else { *n = next }
+            }
+        }
+        if previous.is_none() {
+            self.free = next;
+        }
+    }
+
+    /// Gives `holding` a new name. The table must not need to grow.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if a send right cannot be registered; nothing has changed.
+    #[inline]
+    pub fn add(&mut self, holding: Holding) -> Result<PortName, NoMemory> {
+        if registered(holding).is_some() {
+            self.reserve_send_name()?;
+        }
+        let index = self.free.expect("the caller makes room first");
+        let name = PortName::new(index, self.next_generation(index));
+        self.add_chosen(name, holding);
+        Ok(name)
+    }
+
+    /// Gives `holding` the name chosen, whose index is free and in the table. For a send right there is room in the
+    /// register.
+    #[inline]
+    pub fn add_chosen(&mut self, name: PortName, holding: Holding) {
+        if let Some(port) = registered(holding) {
+            self.send_names.insert_reserved(port, name);
+        }
+        self.take_off_free_list(name.index());
+        let slot = &mut self.slots[name.index() as usize];
+        slot.uses_left = slot.uses_left.saturating_sub(1);
+        slot.generation = name.generation();
+        slot.content = Content::Used(Entry { holding, request: None });
+        self.live += 1;
+    }
+
+    /// The generation of the next use of a free index. After a random number of uses, at least 16, it starts over.
+    fn next_generation(&mut self, index: u32) -> u8 {
+        if self.slots[index as usize].uses_left == 0 {
+            let period = 16 * (1 + (self.next_random() >> 32 & 3) as u8);
+            self.slots[index as usize].uses_left = period;
+            return FIRST_GENERATION;
+        }
+        self.slots[index as usize].generation.wrapping_add(GENERATION_STEP)
+    }
+
+    /// Whether a name that a user chose can be given, in the order of mach-ipc 2.6: `Ok(Some(entry))` if it is in use.
+    ///
+    /// # Errors
+    /// `KERN_NO_SPACE`, `KERN_INVALID_VALUE` or `KERN_FAILURE`.
+    pub fn check_chosen(&self, name: PortName) -> Result<Option<&Entry>, KernReturn> {
+        if name.index() >= self.limit {
+            return Err(KERN_NO_SPACE);
+        }
+        if !name.is_well_formed() {
+            return Err(KERN_INVALID_VALUE);
+        }
+        match self.name_at(name.index()) {
+            _ if name.index() == 0 => Err(KERN_FAILURE),
+            Some(used) if used != name => Err(KERN_FAILURE),
+            _ => Ok(self.get(name)),
+        }
+    }
+
+    /// Makes room for registering one send right by [`change`](Space::change) or [`add_chosen`](Space::add_chosen).
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing has changed.
+    pub fn reserve_send_name(&mut self) -> Result<(), NoMemory> {
+        self.send_names.reserve()
+    }
+
+    /// Changes what a name denotes, keeping the register of send rights right. If a send right becomes the only one,
+    /// [`reserve_send_name`](Space::reserve_send_name) was called before.
+    pub fn change(&mut self, name: PortName, holding: Holding) {
+        let entry = self.get_mut(name).expect("a name that changes exists");
+        let old = registered(core::mem::replace(&mut entry.holding, holding));
+        let new = registered(holding);
+        if old == new {
+            return;
+        }
+        if let Some(port) = old {
+            self.send_names.remove(&port);
+        }
+        if let Some(port) = new {
+            self.send_names.insert_reserved(port, name);
+        }
+    }
+
+    /// Turns a name whose port died into a dead name with all its references, and one more if a request of this name was
+    /// still open (mach-ipc 1.7).
+    pub fn bury(&mut self, name: PortName) {
+        let entry = self.get_mut(name).expect("a name that is buried exists");
+        let urefs = match entry.holding {
+            Holding::Send { urefs, .. } => urefs,
+            Holding::SendOnce { .. } => 1,
+            Holding::Receive { send_urefs, .. } => send_urefs,
+            Holding::PortSet { .. } | Holding::DeadName { .. } => panic!("{name:?} is no right to a port"),
+        };
+        let extra = u32::from(entry.request.take().is_some());
+        let old = registered(entry.holding);
+        entry.holding = Holding::DeadName { urefs: add_urefs(urefs, extra) };
+        if let Some(port) = old {
+            self.send_names.remove(&port);
+        }
+    }
+
+    /// Frees a name. Its request must have been dealt with.
+    pub fn remove(&mut self, name: PortName) {
+        let entry = self.get(name).expect("a name is freed once");
+        debug_assert!(entry.request.is_none(), "a request is lost with {name:?}");
+        if let Some(port) = registered(entry.holding) {
+            self.send_names.remove(&port);
+        }
+        self.put_on_free_list(name.index());
+        self.live -= 1;
+    }
+
+    /// All names, by index.
+    pub fn iter(&self) -> impl Iterator<Item = (PortName, &Entry)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| match &slot.content {
+            Content::Used(entry) => Some((PortName::new(index as u32, slot.generation), entry)),
+            Content::Free { .. } => None,
+        })
+    }
+
+    /// Panics unless the register of send rights agrees with the table.
+    pub fn check(&self) {
+        let sends = self.iter().filter_map(|(name, entry)| registered(entry.holding).map(|port| (port, name)));
+        let mut count = 0;
+        for (port, name) in sends {
+            assert_eq!(self.send_name(port), Some(name), "I4: {port:?} has one name per task");
+            count += 1;
+        }
+        assert_eq!(count, self.send_names.len(), "the register of send rights has no stale entry");
+        assert_eq!(self.iter().count(), self.live as usize, "live names are counted");
+    }
+}
+
+/// The port that a holding registers: a send right without the receive right.
+fn registered(holding: Holding) -> Option<PortId> {
+    match holding {
+        Holding::Send { port, .. } => Some(port),
+        _ => None,
+    }
+}

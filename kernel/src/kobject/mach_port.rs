@@ -1,0 +1,193 @@
+//! Messages to task ports that are `mach_port` calls (mach-ipc 2.1, 7.3).
+
+use super::request::long;
+use super::{Answer, KernelObject, Reply};
+use crate::ipc::message::MessageId;
+use crate::ipc::right::{Carried, Right};
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use crate::task::TaskId;
+use abi::PortName;
+use abi::code::*;
+use abi::mig::mach_port::*;
+use abi::port::{Disposition, MPG_IMMOVABLE_RECEIVE, MPG_STRICT, PortOptions};
+
+impl Kernel {
+    pub(super) fn serve_mach_port(
+        &mut self,
+        m: &mut dyn Machine,
+        object: KernelObject,
+        id: i32,
+        message: MessageId,
+    ) -> Answer {
+        let Some(task) = self.task_behind(object) else {
+            // These convert their first argument by hand (mach-ipc 2.0).
+            let by_hand = matches!(id, GET_ATTRIBUTES | GET_CONTEXT | KOBJECT);
+            return Err(if by_hand { KERN_INVALID_ARGUMENT } else { KERN_INVALID_TASK });
+        };
+        match id {
+            TYPE..=MOD_REFS => self.serve_names(m, task, id, message),
+            MOVE_MEMBER | INSERT_MEMBER | EXTRACT_MEMBER => self.serve_members(m, task, id, message),
+            REQUEST_NOTIFICATION | INSERT_RIGHT | EXTRACT_RIGHT => self.serve_rights(m, task, id, message),
+            CONSTRUCT | DESTRUCT => self.serve_construction(m, task, id, message),
+            GUARD | UNGUARD | GUARD_WITH_FLAGS | SWAP_GUARD | GET_CONTEXT | SET_CONTEXT => {
+                self.serve_guards(task, id, message)
+            }
+            SPECIAL_REPLY_PORT_RESET_LINK => Err(KERN_NOT_SUPPORTED),
+            _ => self.serve_attributes(m, task, id, message),
+        }
+    }
+
+    fn serve_names(&mut self, m: &mut dyn Machine, task: TaskId, id: i32, message: MessageId) -> Answer {
+        match id {
+            RENAME => return Err(KERN_NOT_SUPPORTED),
+            ALLOCATE => {
+                let [right] = self.request_arguments(message, 0)?;
+                return Ok(Reply::word(self.port_allocate(task, right)?.0));
+            }
+            ALLOCATE_NAME => {
+                let [right, name] = self.request_arguments(message, 0)?;
+                self.port_allocate_name(task, right, PortName(name))?;
+            }
+            TYPE => {
+                let [name] = self.request_arguments(message, 0)?;
+                return Ok(Reply::word(self.port_type(task, PortName(name))?.bits()));
+            }
+            DESTROY => {
+                let [name] = self.request_arguments(message, 0)?;
+                self.port_destroy(m, task, PortName(name))?;
+            }
+            DEALLOCATE => {
+                let [name] = self.request_arguments(message, 0)?;
+                self.port_deallocate(m, task, PortName(name))?;
+            }
+            GET_REFS => {
+                let [name, right] = self.request_arguments(message, 0)?;
+                return Ok(Reply::word(self.port_get_refs(task, PortName(name), right)?));
+            }
+            _ => {
+                let [name, right, delta] = self.request_arguments(message, 0)?;
+                self.port_mod_refs(m, task, PortName(name), right, delta as i32)?;
+            }
+        }
+        Ok(Reply::none())
+    }
+
+    fn serve_members(&mut self, m: &mut dyn Machine, task: TaskId, id: i32, message: MessageId) -> Answer {
+        let [member, set] = self.request_arguments(message, 0)?.map(PortName);
+        match id {
+            MOVE_MEMBER => self.port_move_member(m, task, member, set)?,
+            INSERT_MEMBER => self.port_insert_member(m, task, member, set)?,
+            _ => self.port_extract_member(task, member, set)?,
+        }
+        Ok(Reply::none())
+    }
+
+    fn serve_rights(&mut self, m: &mut dyn Machine, task: TaskId, id: i32, message: MessageId) -> Answer {
+        match id {
+            REQUEST_NOTIFICATION => {
+                let [name, notification, sync] = self.request_arguments(message, 1)?;
+                let notify = self.take_request_send_once(message)?;
+                let previous =
+                    self.port_request_notification(m, task, PortName(name), notification as i32, sync, notify)?;
+                let previous = previous.map_or(Carried::Null, |right| Carried::Right(Right::SendOnce(right)));
+                Ok(Reply::Port(previous, Disposition::PORT_SEND_ONCE))
+            }
+            INSERT_RIGHT => {
+                let [name] = self.request_arguments(message, 1)?;
+                let right = self.take_request_right(message);
+                self.port_insert_carried(m, task, PortName(name), right)?;
+                Ok(Reply::none())
+            }
+            _ => {
+                let [name, disposition] = self.request_arguments(message, 0)?;
+                let disposition = Disposition(u8::try_from(disposition).map_err(|_| KERN_INVALID_VALUE)?);
+                let right = self.port_extract_right(m, task, PortName(name), disposition)?;
+                Ok(Reply::Port(right, disposition.converted()))
+            }
+        }
+    }
+
+    fn serve_construction(&mut self, m: &mut dyn Machine, task: TaskId, id: i32, message: MessageId) -> Answer {
+        if id == CONSTRUCT {
+            let [flags, mpl_qlimit, _, _, _, _, low, high] = self.request_arguments(message, 0)?;
+            let options = PortOptions { flags, mpl_qlimit, ..PortOptions::default() };
+            return Ok(Reply::word(self.port_construct(task, &options, long(low, high))?.0));
+        }
+        let [name, delta, low, high] = self.request_arguments(message, 0)?;
+        self.port_destruct(m, task, PortName(name), delta as i32, long(low, high))?;
+        Ok(Reply::none())
+    }
+
+    fn serve_guards(&mut self, task: TaskId, id: i32, message: MessageId) -> Answer {
+        match id {
+            GET_CONTEXT => {
+                let [name] = self.request_arguments(message, 0)?;
+                let context = self.port_get_context(task, PortName(name))?;
+                return Ok(Reply::words(&[context as u32, (context >> 32) as u32]));
+            }
+            SET_CONTEXT => {
+                let [name, low, high] = self.request_arguments(message, 0)?;
+                self.port_set_context(task, PortName(name), long(low, high))?;
+            }
+            GUARD => {
+                let [name, low, high, strict] = self.request_arguments(message, 0)?;
+                self.port_guard(task, PortName(name), long(low, high), strict != 0, false)?;
+            }
+            GUARD_WITH_FLAGS => {
+                let [name, low, high, flags_low, flags_high] = self.request_arguments(message, 0)?;
+                let flags = long(flags_low, flags_high);
+                let (strict, immovable) = (flags & MPG_STRICT != 0, flags & MPG_IMMOVABLE_RECEIVE != 0);
+                self.port_guard(task, PortName(name), long(low, high), strict, immovable)?;
+            }
+            UNGUARD => {
+                let [name, low, high] = self.request_arguments(message, 0)?;
+                self.port_unguard(task, PortName(name), long(low, high))?;
+            }
+            _ => {
+                let [name, old_low, old_high, low, high] = self.request_arguments(message, 0)?;
+                self.port_swap_guard(task, PortName(name), long(old_low, old_high), long(low, high))?;
+            }
+        }
+        Ok(Reply::none())
+    }
+
+    fn serve_attributes(&mut self, m: &mut dyn Machine, task: TaskId, id: i32, message: MessageId) -> Answer {
+        match id {
+            GET_ATTRIBUTES => {
+                let [name, flavor, count] = self.request_arguments(message, 0)?;
+                let words = self.port_get_attributes(task, PortName(name), flavor, count)?;
+                let mut reply = heapless::Vec::from_array([words.len() as u32]);
+                reply.extend(words);
+                return Ok(Reply::Words(reply));
+            }
+            SET_ATTRIBUTES => {
+                let words = self.request_words(message, 0)?;
+                let [name, flavor, count, ref values @ ..] = words[..] else { return Err(MIG_BAD_ARGUMENTS) };
+                if count as usize != values.len() {
+                    return Err(MIG_BAD_ARGUMENTS);
+                }
+                self.port_set_attributes(m, task, PortName(name), flavor, values)?;
+            }
+            SET_MSCOUNT => {
+                let [name, count] = self.request_arguments(message, 0)?;
+                self.port_set_mscount(task, PortName(name), count)?;
+            }
+            SET_SEQNO => {
+                let [name, seqno] = self.request_arguments(message, 0)?;
+                self.port_set_seqno(task, PortName(name), seqno)?;
+            }
+            GET_SRIGHTS => {
+                let [name] = self.request_arguments(message, 0)?;
+                return Ok(Reply::word(self.port_get_srights(task, PortName(name))?));
+            }
+            KOBJECT => {
+                let [name] = self.request_arguments(message, 0)?;
+                // The address behind a port is nobody's business (mach-ipc 8.1 S9).
+                return Ok(Reply::words(&[self.port_kobject(task, PortName(name))?, 0]));
+            }
+            _ => return Err(MIG_BAD_ID),
+        }
+        Ok(Reply::none())
+    }
+}

@@ -1,0 +1,91 @@
+//! Reading the arguments of a call (mach-ipc 7.3).
+
+use crate::ipc::message::MessageId;
+use crate::ipc::right::{Carried, Right};
+use crate::kernel::Kernel;
+use abi::KernReturn;
+use abi::code::*;
+use abi::message::{DESCRIPTORS_OFFSET, Header, PortDescriptor};
+use abi::mig::NDR;
+use heapless::Vec;
+
+/// Words of the longest request.
+const WORDS_MAX: usize = 24;
+
+impl Kernel {
+    /// The words after the NDR record of a request with `ports` port descriptors.
+    ///
+    /// # Errors
+    /// `MIG_BAD_ARGUMENTS` if the request has another shape.
+    pub(super) fn request_words(&self, message: MessageId, ports: usize) -> Result<Vec<u32, WORDS_MAX>, KernReturn> {
+        let request = &self.messages[message];
+        if request.descriptors.len() != ports {
+            return Err(MIG_BAD_ARGUMENTS);
+        }
+        let start = match ports {
+            0 => Header::SIZE,
+            ports => DESCRIPTORS_OFFSET + ports * PortDescriptor::SIZE,
+        };
+        let body = request.bytes[..request.size].get(start + NDR.len()..).ok_or(MIG_BAD_ARGUMENTS)?;
+        let words = body.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes")));
+        let mut read = Vec::new();
+        for word in words {
+            read.push(word).map_err(|_| MIG_BAD_ARGUMENTS)?;
+        }
+        Ok(read)
+    }
+
+    /// Exactly `N` words.
+    ///
+    /// # Errors
+    /// `MIG_BAD_ARGUMENTS` if the request has another shape.
+    pub(super) fn request_arguments<const N: usize>(
+        &self,
+        message: MessageId,
+        ports: usize,
+    ) -> Result<[u32; N], KernReturn> {
+        self.request_words(message, ports)?.into_array().map_err(|_| MIG_BAD_ARGUMENTS)
+    }
+
+    /// A request without arguments: a header, and nothing else or an NDR record.
+    ///
+    /// # Errors
+    /// `MIG_BAD_ARGUMENTS` if there is more.
+    pub(super) fn request_is_empty(&self, message: MessageId) -> Result<(), KernReturn> {
+        let request = &self.messages[message];
+        let empty = request.size == Header::SIZE || request.size == Header::SIZE + NDR.len();
+        if empty && request.descriptors.is_empty() { Ok(()) } else { Err(MIG_BAD_ARGUMENTS) }
+    }
+
+    /// Takes the right of the request's only descriptor.
+    pub(super) fn take_request_right(&mut self, message: MessageId) -> Carried {
+        self.messages[message].descriptors[0].right.take()
+    }
+
+    /// Takes a send right, or none, from the request's only descriptor.
+    ///
+    /// # Errors
+    /// `MIG_TYPE_ERROR` for another kind of right, which stays in the message.
+    pub(super) fn take_request_send(&mut self, message: MessageId) -> Result<Carried, KernReturn> {
+        match self.messages[message].descriptors[0].right {
+            Carried::Right(Right::SendOnce(_) | Right::Receive(_)) => Err(MIG_TYPE_ERROR),
+            _ => Ok(self.take_request_right(message)),
+        }
+    }
+
+    /// Takes a send-once right, or none, from the request's only descriptor.
+    ///
+    /// # Errors
+    /// `MIG_TYPE_ERROR` for another kind of right, which stays in the message.
+    pub(super) fn take_request_send_once(&mut self, message: MessageId) -> Result<Carried, KernReturn> {
+        match self.messages[message].descriptors[0].right {
+            Carried::Right(Right::Send(_) | Right::Receive(_)) => Err(MIG_TYPE_ERROR),
+            _ => Ok(self.take_request_right(message)),
+        }
+    }
+}
+
+/// Two words as the 64-bit number they are.
+pub(super) fn long(low: u32, high: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}

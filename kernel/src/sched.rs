@@ -1,0 +1,311 @@
+//! The scheduler: which thread a processor runs (importance 8.6, mandatory part).
+//!
+//! 128 levels, first come first served on each, the highest that is not empty runs. A thread has the processor for a
+//! quantum of 10 ms. When it is preempted it goes back to the head of its level with the rest of its quantum; when the
+//! quantum is over, to the tail.
+//!
+//! The functions here move threads between [`State::Ready`] and [`State::Running`]; nothing else does.
+
+use crate::limits::CPUS_MAX;
+use crate::machine::{Cpu, Nanos};
+use crate::thread::{RunQueue, State, Thread, ThreadId, Threads};
+use store::List;
+
+/// Number of priority levels.
+pub const LEVELS: usize = 128;
+
+/// The lowest level a thread can have, that of one that yields.
+pub const PRIORITY_IDLE: u8 = 0;
+
+/// Up to this base priority a timeshare thread has [`BACKGROUND_QUANTUM`].
+const PRIORITY_THROTTLE_MAX: u8 = 4;
+
+/// How long a thread runs before others of its priority do.
+pub const QUANTUM: Nanos = 10_000_000;
+
+/// The same for a timeshare thread of the background (base priority 4 and less).
+pub const BACKGROUND_QUANTUM: Nanos = 2_500_000;
+
+/// A preempted thread with less than this left has used its quantum up.
+const QUANTUM_REST_MIN: Nanos = 250_000;
+
+/// What the scheduler knows of a thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// The priority the thread's policy gives it.
+    pub base: u8,
+    /// The level it runs at: its base, or 0 while it yields or is depressed.
+    pub priority: u8,
+    /// What is left of its quantum.
+    pub quantum_left: Nanos,
+    /// Timeshare threads of the background have a short quantum; threads of fixed priority never do.
+    pub timeshare: bool,
+    /// It gave the processor away and runs at level 0 until it is chosen again.
+    pub yielding: bool,
+    /// It runs at level 0 until its depress deadline.
+    pub depressed: bool,
+}
+
+impl Schedule {
+    /// A fresh timeshare thread's.
+    pub fn with_base(base: u8) -> Schedule {
+        let mut schedule =
+            Schedule { base, priority: base, quantum_left: 0, timeshare: true, yielding: false, depressed: false };
+        schedule.quantum_left = schedule.quantum();
+        schedule
+    }
+
+    /// How long its quantum is.
+    pub fn quantum(&self) -> Nanos {
+        if self.timeshare && self.base <= PRIORITY_THROTTLE_MAX { BACKGROUND_QUANTUM } else { QUANTUM }
+    }
+
+    /// The level that base, yield and depression make.
+    fn level(&self) -> u8 {
+        if self.yielding || self.depressed { PRIORITY_IDLE } else { self.base }
+    }
+}
+
+/// One processor.
+#[derive(Debug, Default)]
+struct Processor {
+    /// The thread whose registers the processor holds, or held when it entered the kernel.
+    current: Option<ThreadId>,
+    /// When the current thread's time began to count.
+    since: Nanos,
+    /// The current thread has not used a whole quantum since it was chosen: equals do not preempt it.
+    first_slice: bool,
+    /// The deadline the processor's timer is set to.
+    timer: Option<Nanos>,
+}
+
+/// The run queue and the processors.
+#[derive(Debug)]
+pub struct Scheduler {
+    levels: [List<Thread, RunQueue>; LEVELS],
+    /// Bit n: level n is not empty.
+    occupied: u128,
+    processors: [Processor; CPUS_MAX],
+}
+
+impl Default for Scheduler {
+    fn default() -> Self {
+        Scheduler {
+            levels: [const { List::new() }; LEVELS],
+            occupied: 0,
+            processors: core::array::from_fn(|_| Processor::default()),
+        }
+    }
+}
+
+impl Scheduler {
+    /// The thread that runs on `cpu`, or that entered the kernel there.
+    #[inline(always)]
+    pub fn current(&self, cpu: Cpu) -> Option<ThreadId> {
+        self.processors[cpu].current
+    }
+
+    /// The highest level at which a thread is ready.
+    #[inline(always)]
+    fn highest_ready(&self) -> Option<usize> {
+        if self.occupied == 0 { None } else { Some(127 - self.occupied.leading_zeros() as usize) }
+    }
+
+    /// Whether any thread is ready.
+    pub fn anyone_ready(&self) -> bool {
+        self.occupied != 0
+    }
+
+    fn enqueue(&mut self, threads: &mut Threads, thread: ThreadId, at_head: bool) {
+        let level = usize::from(threads[thread].schedule.priority);
+        let queue = &mut self.levels[level];
+        if at_head {
+            queue.push_front(threads, thread)
+        } else {
+            queue.push_back(threads, thread)
+        }
+        self.occupied |= 1 << level;
+        threads[thread].state = State::Ready;
+    }
+
+    fn dequeue(&mut self, threads: &mut Threads, thread: ThreadId) {
+        let level = usize::from(threads[thread].schedule.priority);
+        self.levels[level].remove(threads, thread);
+        if self.levels[level].is_empty() {
+            self.occupied &= !(1 << level);
+        }
+    }
+
+    /// Makes a thread that was neither ready nor running ready: it waits behind its equals, with a fresh quantum.
+    #[inline]
+    pub fn make_ready(&mut self, threads: &mut Threads, thread: ThreadId) {
+        let schedule = &mut threads[thread].schedule;
+        schedule.quantum_left = schedule.quantum();
+        self.enqueue(threads, thread, false);
+    }
+
+    /// Takes a ready thread off the run queue, or a running one off its processor, and gives it another state.
+    #[inline]
+    pub fn withdraw(&mut self, threads: &mut Threads, thread: ThreadId, state: State) {
+        match threads[thread].state {
+            State::Ready => self.dequeue(threads, thread),
+            State::Running(cpu) => self.processors[cpu].current = None,
+            State::Suspended | State::Waiting(_) => {}
+        }
+        threads[thread].state = state;
+    }
+
+    /// Takes what the current thread of `cpu` has run off its quantum.
+    #[inline]
+    fn charge(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
+        let processor = &mut self.processors[cpu];
+        if let Some(thread) = processor.current {
+            let schedule = &mut threads[thread].schedule;
+            schedule.quantum_left = schedule.quantum_left.saturating_sub(now - processor.since);
+            processor.since = now;
+        }
+    }
+
+    /// Puts the current thread of `cpu` back among the ready ones, as preempted: at the head with the rest of its
+    /// quantum, or at the tail if nearly nothing is left.
+    fn preempt(&mut self, threads: &mut Threads, cpu: Cpu) {
+        let Some(thread) = self.processors[cpu].current.take() else { return };
+        let schedule = &mut threads[thread].schedule;
+        let used_up = schedule.quantum_left < QUANTUM_REST_MIN;
+        if used_up {
+            schedule.quantum_left += schedule.quantum();
+        }
+        self.enqueue(threads, thread, !used_up);
+    }
+
+    /// The quantum of the current thread of `cpu` may be over: then it starts another one behind the threads of its own
+    /// or a higher level, if there are any.
+    pub fn tick(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
+        self.processors[cpu].timer = None;
+        self.charge(threads, cpu, now);
+        let Some(thread) = self.processors[cpu].current else { return };
+        let schedule = &mut threads[thread].schedule;
+        if schedule.quantum_left > 0 {
+            return;
+        }
+        schedule.quantum_left = schedule.quantum();
+        self.processors[cpu].first_slice = false;
+        if self.highest_ready() >= Some(usize::from(threads[thread].schedule.priority)) {
+            self.processors[cpu].current = None;
+            self.enqueue(threads, thread, false);
+        }
+    }
+
+    /// Chooses what `cpu` runs now: the current thread, unless one of a higher level is ready, or one of the same level
+    /// and the current one has had its first slice. `None`: nobody can run.
+    #[inline]
+    pub fn choose(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) -> Option<ThreadId> {
+        let ready = self.highest_ready();
+        if let Some(thread) = self.processors[cpu].current {
+            let priority = usize::from(threads[thread].schedule.priority);
+            let preempted =
+                ready.is_some_and(|level| level > priority || (level == priority && !self.processors[cpu].first_slice));
+            if !preempted {
+                return Some(thread);
+            }
+            self.charge(threads, cpu, now);
+            self.preempt(threads, cpu);
+        }
+        let level = ready?;
+        let thread = self.levels[level].front().expect("an occupied level has a thread");
+        self.dequeue(threads, thread);
+        let chosen = &mut threads[thread];
+        chosen.state = State::Running(cpu);
+        if chosen.schedule.yielding {
+            chosen.schedule.yielding = false;
+            chosen.schedule.priority = chosen.schedule.level();
+        }
+        let processor = &mut self.processors[cpu];
+        (processor.current, processor.since, processor.first_slice) = (Some(thread), now, true);
+        Some(thread)
+    }
+
+    /// The current thread of `cpu` gives the processor away: it is ready at level 0 until it is chosen again.
+    pub fn give_way(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
+        self.charge(threads, cpu, now);
+        let thread = self.processors[cpu].current.take().expect("only a running thread gives way");
+        let schedule = &mut threads[thread].schedule;
+        schedule.yielding = true;
+        schedule.priority = PRIORITY_IDLE;
+        self.enqueue(threads, thread, false);
+    }
+
+    /// Gives a thread a new base priority or scheduling mode, and moves it to its new level: to the tail if it is ready.
+    /// The next choice takes the change into account.
+    pub fn set_base(&mut self, threads: &mut Threads, thread: ThreadId, base: u8, timeshare: bool) {
+        let schedule = &mut threads[thread].schedule;
+        (schedule.base, schedule.timeshare) = (base, timeshare);
+        schedule.quantum_left = schedule.quantum_left.min(schedule.quantum());
+        self.move_to_level(threads, thread);
+    }
+
+    /// Starts or ends a thread's depression.
+    pub fn set_depressed(&mut self, threads: &mut Threads, thread: ThreadId, depressed: bool) {
+        threads[thread].schedule.depressed = depressed;
+        self.move_to_level(threads, thread);
+    }
+
+    fn move_to_level(&mut self, threads: &mut Threads, thread: ThreadId) {
+        let level = threads[thread].schedule.level();
+        if level == threads[thread].schedule.priority {
+            return;
+        }
+        let ready = matches!(threads[thread].state, State::Ready);
+        if ready {
+            self.dequeue(threads, thread);
+        }
+        threads[thread].schedule.priority = level;
+        if ready {
+            self.enqueue(threads, thread, false);
+        }
+    }
+
+    /// When `cpu` must next enter the kernel by itself: at the end of its thread's quantum or at the earliest deadline,
+    /// unless its timer is set early enough already.
+    #[inline]
+    pub fn timer_to_set(&mut self, threads: &Threads, cpu: Cpu, earliest: Nanos) -> Option<Nanos> {
+        let processor = &mut self.processors[cpu];
+        let wanted = match processor.current {
+            Some(thread) => earliest.min(processor.since + threads[thread].schedule.quantum_left),
+            None => earliest,
+        };
+        if wanted == Nanos::MAX || processor.timer.is_some_and(|set| set <= wanted) {
+            return None;
+        }
+        processor.timer = Some(wanted);
+        Some(wanted)
+    }
+
+    /// Panics unless queue, bitmap and threads agree.
+    pub fn check(&self, threads: &Threads) {
+        let mut ready = 0;
+        for (level, queue) in self.levels.iter().enumerate() {
+            assert_eq!(self.occupied >> level & 1 == 1, !queue.is_empty(), "the bitmap is wrong about level {level}");
+            for thread in queue.iter(threads) {
+                assert!(matches!(threads[thread].state, State::Ready), "{thread:?} is queued but not ready");
+                assert_eq!(usize::from(threads[thread].schedule.priority), level, "{thread:?} is on the wrong level");
+                ready += 1;
+            }
+        }
+        let mut running = 0;
+        for (id, thread) in threads.iter() {
+            match thread.state {
+                State::Ready => ready -= 1,
+                State::Running(cpu) => {
+                    assert_eq!(self.processors[cpu].current, Some(id), "{id:?} thinks it runs");
+                    running += 1;
+                }
+                _ => {}
+            }
+            assert_eq!(thread.schedule.priority, thread.schedule.level(), "{id:?} has the level it should have");
+        }
+        assert_eq!(ready, 0, "every ready thread is queued once");
+        let current = self.processors.iter().filter(|processor| processor.current.is_some()).count();
+        assert_eq!(running, current, "every processor's thread knows that it runs");
+    }
+}

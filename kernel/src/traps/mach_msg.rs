@@ -1,0 +1,75 @@
+//! `mach_msg_trap` and `mach_msg_overwrite_trap` (mach-ipc 3.1).
+
+use super::{Caller, Outcome};
+use crate::ipc::receive::ReceiveArgs;
+use crate::ipc::send::SendArgs;
+use crate::kernel::Kernel;
+use crate::machine::{Machine, UserAddr};
+use crate::thread::Resume;
+use abi::code::*;
+use abi::message::MsgOption;
+use abi::port::PortName;
+
+impl Kernel {
+    /// Sends, then receives, as the options say. The seventh argument, and the eighth of the overwrite trap, are on the
+    /// user's stack, behind the return address of the trap stub.
+    #[inline]
+    pub(super) fn mach_msg_trap(&mut self, m: &mut dyn Machine, by: Caller, overwrite: bool) -> Outcome {
+        let space = self.tasks[by.task].address_space;
+        let frame = &mut self.threads[by.thread].frame;
+        let [message, option, send_size, receive_size, receive_name, timeout] = frame.arguments();
+        // Unless a message is delivered the second result is 0 (errata 6).
+        frame.rdx = 0;
+        let stack = UserAddr(frame.rsp);
+        let Ok(priority) = m.read_u64(space, stack.plus(8)) else { return Outcome::Code(KERN_INVALID_ARGUMENT) };
+        let mut receive_buffer = UserAddr(message);
+        if overwrite {
+            let Ok(other) = m.read_u64(space, stack.plus(16)) else { return Outcome::Code(KERN_INVALID_ARGUMENT) };
+            if other != 0 {
+                receive_buffer = UserAddr(other);
+            }
+        }
+        let options = MsgOption::from_bits_retain(option as u32 & MsgOption::USER_MASK);
+        let receive = options.contains(MsgOption::RCV_MSG).then_some(ReceiveArgs {
+            name: PortName(receive_name as u32),
+            buffer: receive_buffer,
+            size: receive_size as u32,
+            options,
+            timeout: timeout as u32,
+        });
+        if options.contains(MsgOption::SEND_MSG) {
+            let args = SendArgs {
+                buffer: UserAddr(message),
+                size: send_size as u32,
+                options,
+                timeout: timeout as u32,
+                priority: priority as u32,
+            };
+            match self.send(m, by.thread, &args, receive) {
+                Outcome::Code(MACH_MSG_SUCCESS) => {}
+                other => return other,
+            }
+        }
+        match receive {
+            Some(args) => self.receive_after_send(m, by, &args),
+            None => Outcome::Code(MACH_MSG_SUCCESS),
+        }
+    }
+
+    /// The receive phase. What the send phase left to be destroyed goes first: its notifications may be what is received.
+    #[inline]
+    fn receive_after_send(&mut self, m: &mut dyn Machine, by: Caller, args: &ReceiveArgs) -> Outcome {
+        if !self.reap.is_empty() {
+            if self.threads[by.thread].doomed {
+                return Outcome::Pending;
+            }
+            self.reap_slice(m);
+            if !self.reap.is_empty() {
+                let rest = core::mem::take(&mut self.reap);
+                self.threads[by.thread].resume = Some(Resume::Reap(rest, Some(*args)));
+                return Outcome::Pending;
+            }
+        }
+        self.receive(m, by.thread, args)
+    }
+}

@@ -1,0 +1,156 @@
+//! Tally's own calls, class 5 (errata 6).
+
+use super::{Caller, Outcome, memory_error};
+use crate::frame::Frame;
+use crate::ipc::right::Right;
+use crate::kernel::Kernel;
+use crate::kobject::KernelObject;
+use crate::machine::{Machine, USER_END, UserAddr};
+use crate::policy::ThreadPolicy;
+use crate::spawn::SpawnRequest;
+use abi::code::*;
+use abi::debug::{DEBUG_COUNTS, DEBUG_THREAD, ThreadInfo};
+use abi::task::TaskSpawnArgs;
+use abi::trap::tally::THREAD_CREATE_SUSPENDED;
+use abi::{KernReturn, PortName};
+use zerocopy::{FromZeros, IntoBytes};
+
+/// Where a new thread starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ThreadStart {
+    pub entry: UserAddr,
+    pub stack: UserAddr,
+    pub argument: u64,
+}
+
+impl Kernel {
+    /// `task_spawn`: see [`TaskSpawnArgs`].
+    ///
+    /// # Errors
+    /// `KERN_MEMORY_ERROR`, `KERN_INVALID_ARGUMENT`, and those of [`Kernel::spawn`].
+    pub(super) fn task_spawn_trap(
+        &mut self,
+        m: &mut dyn Machine,
+        by: Caller,
+        args: UserAddr,
+        size: u64,
+        result: UserAddr,
+    ) -> Result<(), KernReturn> {
+        let known = size_of::<TaskSpawnArgs>() as u64;
+        if size > 2 * known {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        let mut bytes = [0; 2 * size_of::<TaskSpawnArgs>()];
+        let given = &mut bytes[..size as usize];
+        m.copy_in(self.tasks[by.task].address_space, args, given).map_err(memory_error)?;
+        // A program of a later version may ask for more only by what is not zero.
+        if bytes[known as usize..].iter().any(|&byte| byte != 0) {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        let mut args = TaskSpawnArgs::new_zeroed();
+        args.as_mut_bytes().copy_from_slice(&bytes[..known as usize]);
+        let request = SpawnRequest::decode(&args)?;
+        let task = self.spawn(m, by.task, &request)?;
+        let port = self.tasks[task].control_port;
+        let name = self.name_kernel_port(m, by.task, port);
+        self.put_result(m, by, result, name.as_bytes())
+    }
+
+    /// `thread_create`: a thread of the caller's task.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` for another task, unknown flags or addresses that user code cannot have;
+    /// `KERN_RESOURCE_SHORTAGE`; `KERN_MEMORY_ERROR` if the name cannot be written, but then the thread is there.
+    pub(super) fn thread_create_trap(
+        &mut self,
+        m: &mut dyn Machine,
+        by: Caller,
+        task: PortName,
+        start: ThreadStart,
+        flags: u32,
+        result: UserAddr,
+    ) -> Result<(), KernReturn> {
+        self.require_self(by, task).map_err(|_| KERN_INVALID_ARGUMENT)?;
+        let ThreadStart { entry, stack, argument } = start;
+        if flags & !THREAD_CREATE_SUSPENDED != 0 || entry.0 >= USER_END || stack.0 > USER_END {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        self.make_room_for_name(by.task)?;
+        let frame = Frame::starting_at(entry.0, stack.0, argument);
+        let thread = self.create_thread(by.task, frame, ThreadPolicy::default()).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        let Ok(port) = self.thread_control_port(thread) else {
+            self.end_thread(thread);
+            return Err(KERN_RESOURCE_SHORTAGE);
+        };
+        let right = Right::Send(self.make_send(port));
+        let name = match self.copy_out_right(by.task, right) {
+            Ok(name) => name,
+            Err((right, error)) => {
+                self.destroy_right(m, right);
+                self.end_thread(thread);
+                return Err(error.into());
+            }
+        };
+        if flags & THREAD_CREATE_SUSPENDED == 0 {
+            self.resume_thread(thread)?;
+        }
+        self.put_result(m, by, result, name.as_bytes())
+    }
+
+    /// `thread_exit`
+    pub(super) fn thread_exit(&mut self, by: Caller) -> Outcome {
+        self.doom_thread(by.thread);
+        Outcome::Pending
+    }
+
+    /// `debug_state`: numbers about the system or a thread.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` for an unknown kind, a buffer that is too small, or a name that is no thread;
+    /// `KERN_MEMORY_ERROR`.
+    pub(super) fn debug_state(
+        &mut self,
+        m: &mut dyn Machine,
+        by: Caller,
+        kind: u32,
+        name: PortName,
+        buffer: UserAddr,
+        size: u64,
+    ) -> Result<(), KernReturn> {
+        match kind {
+            DEBUG_COUNTS => {
+                let counts = self.counts(m);
+                self.put_state(m, by, counts.as_bytes(), buffer, size)
+            }
+            DEBUG_THREAD => {
+                let Some(KernelObject::Thread(thread)) = self.object_named(by.task, name) else {
+                    return Err(KERN_INVALID_ARGUMENT);
+                };
+                let task = self.tasks[self.threads.get(thread).ok_or(KERN_INVALID_ARGUMENT)?.task].policy.effective();
+                let thread = &self.threads[thread];
+                let info = ThreadInfo {
+                    requested: thread.policy.requested.to_pthread(),
+                    effective: thread.policy.effective(&task).priority.to_pthread(),
+                    base_priority: u32::from(thread.schedule.base),
+                    scheduled_priority: u32::from(thread.schedule.priority),
+                };
+                self.put_state(m, by, info.as_bytes(), buffer, size)
+            }
+            _ => Err(KERN_INVALID_ARGUMENT),
+        }
+    }
+
+    fn put_state(
+        &mut self,
+        m: &mut dyn Machine,
+        by: Caller,
+        state: &[u8],
+        buffer: UserAddr,
+        size: u64,
+    ) -> Result<(), KernReturn> {
+        if size < state.len() as u64 {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        self.put_result(m, by, buffer, state)
+    }
+}

@@ -1,0 +1,327 @@
+//! [`Arena`]: objects named by index and generation.
+
+use crate::{Chunks, NoMemory, failpoints};
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::marker::PhantomData;
+use core::num::NonZeroU32;
+use core::ops::{Index, IndexMut};
+
+/// Names an object of an [`Arena<T>`]. Never reused: when the object is gone, its id denotes nothing for ever (after 2³²
+/// objects at the same index it would, and the arena retires the index before that).
+pub struct Id<T> {
+    index: u32,
+    generation: NonZeroU32,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Id<T> {
+    /// The index alone: small, and unique among the living.
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+}
+
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Id<T> {}
+
+impl<T> PartialEq for Id<T> {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index && self.generation == other.generation
+    }
+}
+
+impl<T> Eq for Id<T> {}
+
+impl<T> Hash for Id<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.generation.get()) << 32 | u64::from(self.index));
+    }
+}
+
+impl<T> PartialOrd for Id<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Id<T> {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        (self.index, self.generation).cmp(&(other.index, other.generation))
+    }
+}
+
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = core::any::type_name::<T>();
+        write!(f, "{}#{}.{}", name.rsplit(':').next().unwrap_or(name), self.index, self.generation)
+    }
+}
+
+/// Objects by [`Id`]. Adding, finding and removing cost the same whatever the number of objects; no object ever moves.
+///
+/// `N` is the number of objects allocated together, a power of two.
+#[derive(Debug)]
+pub struct Arena<T, const N: usize = 64> {
+    slots: Chunks<Slot<T>, N>,
+    /// Head of the list through the free slots.
+    free: Option<u32>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: NonZeroU32,
+    content: Content<T>,
+}
+
+#[derive(Debug)]
+enum Content<T> {
+    Free { next: Option<u32> },
+    Used(T),
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Slot { generation: NonZeroU32::MIN, content: Content::Free { next: None } }
+    }
+}
+
+impl<T, const N: usize> Arena<T, N> {
+    /// An arena without objects. Allocates nothing.
+    pub const fn new() -> Self {
+        Arena { slots: Chunks::new(), free: None, len: 0 }
+    }
+
+    /// How many objects there are.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Makes room for one [`insert_reserved`](Arena::insert_reserved).
+    ///
+    /// # Errors
+    /// [`NoMemory`] if there is none; the arena is unchanged.
+    #[inline]
+    pub fn reserve(&mut self) -> Result<(), NoMemory> {
+        failpoints::check()?;
+        if self.free.is_none() { self.add_chunk() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn add_chunk(&mut self) -> Result<(), NoMemory> {
+        let first = self.slots.len();
+        // The last index is never used: ids must stay below the range of a name's index.
+        if first + N > u32::MAX as usize {
+            return Err(NoMemory);
+        }
+        self.slots.grow()?;
+        for index in (first..first + N).rev() {
+            self.slots[index].content = Content::Free { next: self.free };
+            self.free = Some(index as u32);
+        }
+        Ok(())
+    }
+
+    /// Adds the object that `make` returns for its future id.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if there is none; `make` is not called and the arena is unchanged.
+    #[inline]
+    pub fn insert_with(&mut self, make: impl FnOnce(Id<T>) -> T) -> Result<Id<T>, NoMemory> {
+        self.reserve()?;
+        Ok(self.insert_reserved(make))
+    }
+
+    /// Adds the object that `make` returns for its future id. [`reserve`](Arena::reserve) was called after the last
+    /// addition.
+    #[inline]
+    pub fn insert_reserved(&mut self, make: impl FnOnce(Id<T>) -> T) -> Id<T> {
+        let index = self.free.expect("room was reserved");
+        let slot = &mut self.slots[index as usize];
+        let Content::Free { next } = slot.content else { panic!("slot {index} is on the free list but in use") };
+        let id = Id { index, generation: slot.generation, kind: PhantomData };
+        slot.content = Content::Used(make(id));
+        self.free = next;
+        self.len += 1;
+        id
+    }
+
+    /// Adds an object.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if there is none; the object is dropped and the arena is unchanged.
+    #[inline]
+    pub fn insert(&mut self, object: T) -> Result<Id<T>, NoMemory> {
+        self.insert_with(|_| object)
+    }
+
+    /// Removes an object and returns it; `None` if it is gone already.
+    #[inline]
+    pub fn remove(&mut self, id: Id<T>) -> Option<T> {
+        let slot = self.slots.get_mut(id.index as usize)?;
+        if slot.generation != id.generation || matches!(slot.content, Content::Free { .. }) {
+            return None;
+        }
+        // A slot whose generations are used up is never handed out again.
+        let (generation, retire) = match slot.generation.checked_add(1) {
+            Some(next) => (next, false),
+            None => (slot.generation, true),
+        };
+        slot.generation = generation;
+        let next = if retire { None } else { self.free };
+        let Content::Used(object) = core::mem::replace(&mut slot.content, Content::Free { next }) else { return None };
+        if !retire {
+            self.free = Some(id.index);
+        }
+        self.len -= 1;
+        Some(object)
+    }
+
+    /// The object, if it still exists.
+    #[inline(always)]
+    pub fn get(&self, id: Id<T>) -> Option<&T> {
+        match self.slots.get(id.index as usize) {
+            Some(Slot { generation, content: Content::Used(object) }) if *generation == id.generation => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The object, if it still exists.
+    #[inline(always)]
+    pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
+        match self.slots.get_mut(id.index as usize) {
+            Some(Slot { generation, content: Content::Used(object) }) if *generation == id.generation => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Whether the object still exists.
+    pub fn contains(&self, id: Id<T>) -> bool {
+        self.get(id).is_some()
+    }
+
+    /// All objects with their ids, by index. For checks and printouts: it visits every slot there ever was.
+    pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| match &slot.content {
+            Content::Used(object) => {
+                Some((Id { index: index as u32, generation: slot.generation, kind: PhantomData }, object))
+            }
+            Content::Free { .. } => None,
+        })
+    }
+}
+
+impl<T, const N: usize> Default for Arena<T, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// For ids that are known to be alive: a dead one is a broken invariant and panics.
+impl<T, const N: usize> Index<Id<T>> for Arena<T, N> {
+    type Output = T;
+
+    #[inline(always)]
+    fn index(&self, id: Id<T>) -> &T {
+        match self.get(id) {
+            Some(object) => object,
+            None => stale(id),
+        }
+    }
+}
+
+impl<T, const N: usize> IndexMut<Id<T>> for Arena<T, N> {
+    #[inline(always)]
+    fn index_mut(&mut self, id: Id<T>) -> &mut T {
+        match self.get_mut(id) {
+            Some(object) => object,
+            None => stale(id),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn stale<T>(id: Id<T>) -> ! {
+    panic!("{id:?} is used after its object was removed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_denotes_nothing_after_its_object_is_gone() {
+        let mut arena = Arena::<&str, 2>::new();
+        let a = arena.insert("a").unwrap();
+        let b = arena.insert("b").unwrap();
+        let c = arena.insert("c").unwrap();
+        assert_eq!((arena[a], arena[b], arena[c], arena.len()), ("a", "b", "c", 3));
+        assert_eq!(arena.remove(b), Some("b"));
+        assert_eq!(arena.remove(b), None);
+        assert_eq!((arena.get(b), arena.contains(b)), (None, false));
+        let d = arena.insert("d").unwrap();
+        assert_eq!(d.index(), b.index(), "a freed slot is used again soon");
+        assert_ne!(d, b);
+        assert_eq!(arena.get(b), None);
+        assert_eq!(arena.iter().map(|(_, o)| *o).collect::<Vec<_>>(), ["a", "d", "c"]);
+        arena[d] = "e";
+        assert_eq!(arena.get_mut(d), Some(&mut "e"));
+    }
+
+    #[test]
+    fn an_object_knows_its_id_from_the_start() {
+        let mut arena = Arena::<Option<u32>, 4>::new();
+        let id = arena.insert_with(|id| Some(id.index())).unwrap();
+        assert_eq!(arena[id], Some(id.index()));
+    }
+
+    #[test]
+    fn a_slot_whose_generations_are_used_up_is_retired() {
+        let mut arena = Arena::<u8, 2>::new();
+        let id = arena.insert(1).unwrap();
+        arena.slots[0].generation = NonZeroU32::MAX;
+        let last = Id { generation: NonZeroU32::MAX, ..id };
+        assert_eq!(arena.remove(last), Some(1));
+        for _ in 0..4 {
+            assert_ne!(arena.insert(2).unwrap().index(), id.index());
+        }
+        assert_eq!(arena.get(last), None);
+        assert_eq!(arena.remove(last), None);
+    }
+
+    #[test]
+    fn a_failed_allocation_changes_nothing() {
+        let mut arena = Arena::<u8, 2>::new();
+        failpoints::arm(Some(0));
+        assert_eq!(arena.insert(1), Err(NoMemory));
+        assert_eq!((arena.len(), failpoints::disarm()), (0, 1));
+        assert!(arena.insert(1).is_ok());
+    }
+
+    #[test]
+    #[should_panic(expected = "u8#0.1 is used after its object was removed")]
+    fn using_a_dead_id_where_it_must_live_panics_with_its_name() {
+        let mut arena = Arena::<u8, 2>::new();
+        let id = arena.insert(1).unwrap();
+        arena.remove(id);
+        let _ = arena[id];
+    }
+
+    #[test]
+    fn an_optional_id_takes_no_more_room_than_an_id() {
+        assert_eq!((size_of::<Id<u8>>(), size_of::<Option<Id<u8>>>()), (8, 8));
+    }
+}

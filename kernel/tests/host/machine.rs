@@ -1,0 +1,214 @@
+//! A machine of data structures: memory in a map, a clock that tests turn, and failures on demand.
+
+use abi::task::PAGE_SIZE;
+use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, UserAddr};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+/// Page frames of the machine.
+const FRAMES: u64 = 100_000;
+
+struct Page {
+    bytes: Box<[u8; PAGE_SIZE as usize]>,
+    protection: Protection,
+}
+
+/// What tests can make fail: the n-th use from now on, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A copy from or to user memory faults.
+    Copy(u64),
+    /// A request for page frames is refused.
+    Memory(u64),
+}
+
+pub struct FakeMachine {
+    spaces: BTreeMap<u64, HashMap<u64, Page>>,
+    next_space: u64,
+    used_frames: u64,
+    now: Nanos,
+    /// The deadline last set, until it is over.
+    pub timer: Option<Nanos>,
+    /// What programs wrote to the console.
+    pub console: Vec<u8>,
+    /// What the kernel wrote to its log.
+    pub log: Vec<String>,
+    failure: Option<Failure>,
+    copies: u64,
+    requests: u64,
+}
+
+impl FakeMachine {
+    pub fn new() -> FakeMachine {
+        FakeMachine {
+            spaces: BTreeMap::new(),
+            next_space: 1,
+            used_frames: 0,
+            now: 1,
+            timer: None,
+            console: Vec::new(),
+            log: Vec::new(),
+            failure: None,
+            copies: 0,
+            requests: 0,
+        }
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, by: Nanos) {
+        self.now += by;
+    }
+
+    /// Makes something fail, once; counts from now on.
+    pub fn fail(&mut self, failure: Option<Failure>) {
+        self.failure = failure;
+        (self.copies, self.requests) = (0, 0);
+    }
+
+    /// How many copies and requests for memory there were since [`fail`](FakeMachine::fail).
+    pub fn uses(&self) -> (u64, u64) {
+        (self.copies, self.requests)
+    }
+
+    /// Looks into a task's memory.
+    pub fn read(&self, space: AddressSpace, from: UserAddr, size: usize) -> Option<Vec<u8>> {
+        let pages = self.spaces.get(&space.0)?;
+        (from.0..from.0 + size as u64)
+            .map(|at| Some(pages.get(&(at / PAGE_SIZE))?.bytes[(at % PAGE_SIZE) as usize]))
+            .collect()
+    }
+
+    /// Writes into a task's memory, as the task's own instructions would.
+    pub fn write(&mut self, space: AddressSpace, to: UserAddr, bytes: &[u8]) {
+        self.load(space, to, bytes);
+    }
+
+    fn request(&mut self, frames: u64) -> Result<(), NoMemory> {
+        let number = self.requests;
+        self.requests += 1;
+        if self.failure == Some(Failure::Memory(number)) || self.used_frames + frames > FRAMES {
+            return Err(NoMemory);
+        }
+        self.used_frames += frames;
+        Ok(())
+    }
+
+    /// The pieces of a range, page by page: page number, offset in it, part of the range.
+    fn pieces(from: UserAddr, size: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+        let mut done = 0;
+        std::iter::from_fn(move || {
+            if done >= size {
+                return None;
+            }
+            let at = from.0 + done as u64;
+            let offset = (at % PAGE_SIZE) as usize;
+            let piece = (PAGE_SIZE as usize - offset).min(size - done);
+            let range = done..done + piece;
+            done += piece;
+            Some((at / PAGE_SIZE, offset, range))
+        })
+    }
+
+    fn check_copy(&mut self, space: AddressSpace, at: UserAddr, size: usize, need: Protection) -> Result<(), Fault> {
+        let number = self.copies;
+        self.copies += 1;
+        if self.failure == Some(Failure::Copy(number)) || !at.holds(size as u64) {
+            return Err(Fault);
+        }
+        let pages = self.spaces.get(&space.0).expect("the kernel copies in address spaces that exist");
+        let mapped = |page: u64| pages.get(&page).is_some_and(|page| page.protection.contains(need));
+        if Self::pieces(at, size).all(|(page, _, _)| mapped(page)) { Ok(()) } else { Err(Fault) }
+    }
+}
+
+impl Machine for FakeMachine {
+    fn now(&mut self) -> Nanos {
+        self.now
+    }
+
+    fn set_timer(&mut self, cpu: Cpu, deadline: Nanos) {
+        assert_eq!(cpu, 0);
+        self.timer = Some(deadline);
+    }
+
+    fn copy_in(&mut self, space: AddressSpace, from: UserAddr, to: &mut [u8]) -> Result<(), Fault> {
+        self.check_copy(space, from, to.len(), Protection::READ)?;
+        let pages = &self.spaces[&space.0];
+        for (page, offset, range) in Self::pieces(from, to.len()) {
+            let size = range.len();
+            to[range].copy_from_slice(&pages[&page].bytes[offset..offset + size]);
+        }
+        Ok(())
+    }
+
+    fn copy_out(&mut self, space: AddressSpace, to: UserAddr, from: &[u8]) -> Result<(), Fault> {
+        self.check_copy(space, to, from.len(), Protection::WRITE)?;
+        self.load(space, to, from);
+        Ok(())
+    }
+
+    fn create_address_space(&mut self) -> Result<AddressSpace, NoMemory> {
+        self.request(1)?;
+        let id = self.next_space;
+        self.next_space += 1;
+        self.spaces.insert(id, HashMap::new());
+        Ok(AddressSpace(id))
+    }
+
+    fn destroy_address_space(&mut self, space: AddressSpace) {
+        let pages = self.spaces.remove(&space.0).expect("an address space is destroyed once");
+        assert!(pages.is_empty(), "an address space with memory is destroyed");
+        self.used_frames -= 1;
+    }
+
+    fn map(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) -> Result<(), NoMemory> {
+        assert!(at.is_page_aligned() && at.holds(pages * PAGE_SIZE), "the core checks ranges");
+        assert!(!protection.contains(Protection::WRITE | Protection::EXECUTE), "no page is writable and executable");
+        self.request(pages)?;
+        let memory = self.spaces.get_mut(&space.0).expect("the address space exists");
+        for page in at.0 / PAGE_SIZE..at.0 / PAGE_SIZE + pages {
+            let fresh = Page { bytes: Box::new([0; PAGE_SIZE as usize]), protection };
+            assert!(memory.insert(page, fresh).is_none(), "memory is mapped where there is some");
+        }
+        Ok(())
+    }
+
+    fn unmap(&mut self, space: AddressSpace, at: UserAddr, pages: u64) {
+        let memory = self.spaces.get_mut(&space.0).expect("the address space exists");
+        for page in at.0 / PAGE_SIZE..at.0 / PAGE_SIZE + pages {
+            assert!(memory.remove(&page).is_some(), "memory is taken away where there is none");
+        }
+        self.used_frames -= pages;
+    }
+
+    fn protect(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) {
+        let memory = self.spaces.get_mut(&space.0).expect("the address space exists");
+        for page in at.0 / PAGE_SIZE..at.0 / PAGE_SIZE + pages {
+            memory.get_mut(&page).expect("the range is mapped").protection = protection;
+        }
+    }
+
+    fn load(&mut self, space: AddressSpace, to: UserAddr, from: &[u8]) {
+        let memory = self.spaces.get_mut(&space.0).expect("the address space exists");
+        for (page, offset, range) in Self::pieces(to, from.len()) {
+            let page = memory.get_mut(&page).expect("memory that is loaded is mapped");
+            page.bytes[offset..offset + range.len()].copy_from_slice(&from[range]);
+        }
+    }
+
+    fn free_frames(&self) -> u64 {
+        FRAMES - self.used_frames
+    }
+
+    fn cpu_count(&self) -> u32 {
+        1
+    }
+
+    fn console_write(&mut self, bytes: &[u8]) {
+        self.console.extend_from_slice(bytes);
+    }
+
+    fn log(&mut self, line: fmt::Arguments<'_>) {
+        self.log.push(line.to_string());
+    }
+}

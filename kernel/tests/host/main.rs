@@ -1,0 +1,13 @@
+//! Host tests of the kernel core: scenarios named after the specification's examples, a simulation with random calls,
+//! exhaustive interleavings of small configurations, and failures at every point where something can fail.
+//!
+//! Everything goes through [`kernel::kernel::Kernel::handle`], as on the machine: [`world::World`] plays the processor,
+//! writes arguments into frames and messages into user memory, and checks all invariants after every step.
+
+mod machine;
+mod message;
+mod world;
+
+mod names;
+mod scheduling;
+mod simulation;

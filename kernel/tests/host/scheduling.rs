@@ -1,0 +1,311 @@
+//! Who runs, for how long, at what priority (importance 8.6, 10.8), and message QoS (importance 7).
+
+use crate::message::Msg;
+use crate::world::{Actor, MachMsg, World};
+use abi::message::MsgOption;
+use abi::port::PortName;
+use abi::qos::{AppType, MessagePriority, Priority, Qos, Role};
+use abi::trap::{mach, unix};
+use kernel::kernel::{Event, Next};
+use kernel::machine::Nanos;
+use kernel::policy::ThreadPolicy;
+
+const MS: Nanos = 1_000_000;
+
+/// A world where only the actors given can run: init waits for ever.
+fn world_with(bases: &[u8]) -> (World, Vec<Actor>) {
+    let mut w = World::new();
+    let actors: Vec<Actor> = bases.iter().map(|_| w.task()).collect();
+    let init = w.init;
+    let inbox = init.inbox;
+    assert_eq!(w.receive(init, inbox, MsgOption::empty()), crate::world::Ret::Blocked);
+    for (actor, &base) in actors.iter().zip(bases) {
+        set_base(&mut w, *actor, base);
+    }
+    // Everybody starts with a fresh quantum, in order, behind a thread that has just run.
+    for actor in &actors {
+        sleep(&mut w, *actor, 1);
+    }
+    w.machine.advance(1);
+    let _ = w.event(Event::Timer);
+    (w, actors)
+}
+
+fn set_base(w: &mut World, actor: Actor, base: u8) {
+    let kernel = &mut w.kernel;
+    kernel.sched.set_base(&mut kernel.threads, actor.thread, base, true);
+}
+
+/// Lets a thread wait until so many nanoseconds from now.
+fn sleep(w: &mut World, actor: Actor, time: Nanos) {
+    let until = kernel::machine::Machine::now(&mut w.machine) + time;
+    w.start_trap(actor, mach::MACH_WAIT_UNTIL, &[until]);
+}
+
+fn running(w: &World, actors: &[Actor]) -> usize {
+    let current = w.kernel.sched.current(0).expect("somebody runs");
+    actors.iter().position(|actor| actor.thread == current).expect("one of the actors runs")
+}
+
+/// Lets so much time pass in steps of 100 µs, with a timer interrupt whenever one is due; tells who ran how long, in
+/// order.
+fn run_for(w: &mut World, actors: &[Actor], time: Nanos) -> Vec<(usize, Nanos)> {
+    const STEP: Nanos = MS / 10;
+    let mut slices: Vec<(usize, Nanos)> = Vec::new();
+    for _ in 0..time / STEP {
+        let who = running(w, actors);
+        w.machine.advance(STEP);
+        match slices.last_mut() {
+            Some((last, length)) if *last == who => *length += STEP,
+            _ => slices.push((who, STEP)),
+        }
+        let now = kernel::machine::Machine::now(&mut w.machine);
+        if w.machine.timer.is_some_and(|deadline| deadline <= now) {
+            w.machine.timer = None;
+            let _ = w.event(Event::Timer);
+        }
+    }
+    slices
+}
+
+// covers importance E141
+#[test]
+fn equals_take_turns_of_a_quantum() {
+    let (mut w, actors) = world_with(&[31, 31]);
+    assert_eq!(run_for(&mut w, &actors, 40 * MS), [(0, 10 * MS), (1, 10 * MS), (0, 10 * MS), (1, 10 * MS)]);
+    let (mut w, actors) = world_with(&[4, 4]);
+    let short = 5 * MS / 2;
+    assert_eq!(run_for(&mut w, &actors, 10 * MS), [(0, short), (1, short), (0, short), (1, short)]);
+}
+
+#[test]
+fn a_lower_priority_runs_only_when_nobody_else_can() {
+    let (mut w, actors) = world_with(&[20, 31]);
+    assert_eq!(run_for(&mut w, &actors, 50 * MS), [(1, 50 * MS)]);
+    sleep(&mut w, actors[1], 5 * MS);
+    assert_eq!(run_for(&mut w, &actors, 10 * MS), [(0, 5 * MS), (1, 5 * MS)]);
+}
+
+#[test]
+fn three_equals_are_served_in_order_and_nobody_starves() {
+    let (mut w, actors) = world_with(&[31, 31, 31]);
+    let order: Vec<usize> = run_for(&mut w, &actors, 90 * MS).iter().map(|slice| slice.0).collect();
+    assert_eq!(order, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+}
+
+// covers importance E142
+#[test]
+fn a_preempted_thread_goes_on_first_with_the_rest_of_its_quantum() {
+    let (mut w, actors) = world_with(&[31, 31, 47]);
+    sleep(&mut w, actors[2], 4 * MS);
+    assert_eq!(run_for(&mut w, &actors, 4 * MS), [(0, 4 * MS)]);
+    assert_eq!(run_for(&mut w, &actors, MS), [(2, MS)]);
+    sleep(&mut w, actors[2], 100 * MS);
+    assert_eq!(run_for(&mut w, &actors, 16 * MS), [(0, 6 * MS), (1, 10 * MS)]);
+}
+
+// covers importance E143
+#[test]
+fn a_preempted_thread_with_hardly_any_quantum_left_goes_to_the_tail_and_keeps_the_rest() {
+    let (mut w, actors) = world_with(&[31, 31, 47]);
+    sleep(&mut w, actors[2], 98 * MS / 10);
+    assert_eq!(run_for(&mut w, &actors, 98 * MS / 10), [(0, 98 * MS / 10)]);
+    sleep(&mut w, actors[2], 100 * MS);
+    assert_eq!(run_for(&mut w, &actors, 202 * MS / 10), [(1, 10 * MS), (0, 102 * MS / 10)]);
+}
+
+// covers importance E144
+#[test]
+fn a_thread_whose_priority_drops_gives_way_at_once() {
+    let mut w = World::new();
+    let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
+    let other = w.task();
+    w.kernel.change_task_policy(b.task, |policy| policy.boosted = true);
+    assert_eq!(w.kernel.threads[b.thread].schedule.base, 31);
+    set_base(&mut w, other, 20);
+    let (init, inbox) = (w.init, w.init.inbox);
+    w.receive(init, inbox, MsgOption::empty());
+    assert_eq!(w.kernel.sched.current(0), Some(b.thread));
+    w.kernel.change_task_policy(b.task, |policy| policy.boosted = false);
+    assert_eq!(w.event(Event::Timer), Next::Run(other.thread));
+    assert_eq!(w.kernel.threads[b.thread].schedule.base, 4);
+}
+
+// covers importance E145
+#[test]
+fn a_fixed_priority_is_suspended_while_its_task_is_in_the_background() {
+    let mut w = World::new();
+    let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
+    w.kernel.threads[b.thread].policy = ThreadPolicy { timeshare: false, ..ThreadPolicy::default() };
+    let boost = |w: &mut World, boosted| {
+        w.kernel.change_task_policy(b.task, |policy| policy.boosted = boosted);
+        let schedule = w.kernel.threads[b.thread].schedule;
+        (schedule.base, schedule.timeshare)
+    };
+    assert_eq!(boost(&mut w, true), (31, false));
+    assert_eq!(boost(&mut w, false), (4, true));
+    assert_eq!(boost(&mut w, true), (31, false));
+}
+
+#[test]
+fn a_thread_that_yields_runs_again_after_everybody_else_even_those_below() {
+    let (mut w, actors) = world_with(&[31, 20]);
+    assert_eq!(running(&w, &actors), 0);
+    w.start_trap(actors[0], mach::SWTCH, &[]);
+    assert_eq!(running(&w, &actors), 1, "a yield lets lower priorities run");
+    // The yielding thread stands at level 0 until it is chosen again: when the other waits.
+    sleep(&mut w, actors[1], 5 * MS);
+    assert_eq!(running(&w, &actors), 0);
+    assert_eq!(w.kernel.threads[actors[0].thread].schedule.priority, 31, "chosen again it is what it was");
+    assert_eq!(w.state(actors[0]).code().0, 1, "others were ready");
+    w.start_trap(actors[0], mach::SWTCH, &[]);
+    assert_eq!((running(&w, &actors), w.state(actors[0]).code().0), (0, 0), "nobody else was ready");
+}
+
+#[test]
+fn a_depressed_thread_runs_below_everybody_for_the_time_given() {
+    let (mut w, actors) = world_with(&[31, 20]);
+    w.start_trap(actors[0], mach::THREAD_SWITCH, &[0, u64::from(abi::trap::SWITCH_OPTION_DEPRESS), 30]);
+    assert_eq!(run_for(&mut w, &actors, 50 * MS), [(1, 30 * MS), (0, 20 * MS)]);
+    w.start_trap(actors[0], mach::THREAD_SWITCH, &[0, u64::from(abi::trap::SWITCH_OPTION_DEPRESS), 0]);
+    assert_eq!(run_for(&mut w, &actors, 30 * MS), [(1, 10 * MS), (0, 20 * MS)], "a quantum by default");
+}
+
+#[test]
+fn a_spinning_thread_is_preempted_by_one_of_a_higher_class_that_is_woken() {
+    let (mut w, actors) = world_with(&[31, 47]);
+    w.put(actors[1], 3000, &7u32.to_le_bytes());
+    let word = w.result(actors[1]) - 1024 + 3000;
+    w.start_trap(actors[1], unix::ULOCK_WAIT, &[1, word, 7, 2000]);
+    assert_eq!(run_for(&mut w, &actors, 3 * MS), [(0, 2 * MS), (1, MS)]);
+}
+
+/// A task, a port of its own with a send right, and a queue limit that is not in the way.
+fn mailbox(w: &mut World, a: Actor) -> PortName {
+    let name = w.port_with_send(a);
+    w.set_qlimit(a, name, 16).unwrap();
+    name
+}
+
+/// Sends a message to oneself with options and the `priority` argument, and returns what receiving it tells: the
+/// message's QoS as a `pthread_priority_t` and the override class.
+fn send_with_priority(w: &mut World, a: Actor, options: MsgOption, priority: u32) -> (u32, Qos) {
+    let name = mailbox(w, a);
+    post(w, a, name, options, priority);
+    receive_qos(w, a, name)
+}
+
+fn post(w: &mut World, a: Actor, name: PortName, options: MsgOption, priority: u32) {
+    let bytes = Msg::copy_send(name).encode();
+    w.put(a, 4096, &bytes);
+    let send_size = bytes.len() as u32;
+    let options = options | MsgOption::SEND_MSG;
+    w.mach_msg(a, &MachMsg { options, send_size, priority, ..MachMsg::default() }).code().ok().unwrap();
+}
+
+fn receive_qos(w: &mut World, a: Actor, name: PortName) -> (u32, Qos) {
+    w.poll(a, name).unwrap();
+    let rdx = w.kernel.threads[a.thread].frame.rdx;
+    ((rdx >> 32) as u32, Priority::from_pthread(rdx as u32).qos)
+}
+
+const OVERRIDE: MsgOption = MsgOption::SEND_OVERRIDE;
+const PROPAGATE: MsgOption = MsgOption::SEND_PROPAGATE_QOS;
+
+fn request(w: &mut World, a: Actor, requested: Priority) {
+    w.kernel.threads[a.thread].policy = ThreadPolicy::requesting(requested);
+}
+
+// covers importance E123 E124 E127 E128
+#[test]
+fn the_priority_argument_counts_as_the_option_and_its_form_say() {
+    let mut w = World::new();
+    let a = w.task();
+    assert_eq!(send_with_priority(&mut w, a, OVERRIDE, 0x0062_fa00), (0x2fa, Qos::UserInteractive));
+    assert_eq!(send_with_priority(&mut w, a, OVERRIDE, 0x20ff), (0, Qos::UserInteractive));
+    assert_eq!(send_with_priority(&mut w, a, MsgOption::empty(), 0x0062_fa00), (0, Qos::Unspecified));
+    assert_eq!(send_with_priority(&mut w, a, OVERRIDE, 0x20fe), (0, Qos::Unspecified));
+}
+
+// covers importance E125
+#[test]
+fn a_pthread_override_raises_what_the_thread_asked_for() {
+    let mut w = World::new();
+    let a = w.task();
+    request(&mut w, a, Priority::of(Qos::Utility));
+    let sent = send_with_priority(&mut w, a, OVERRIDE | PROPAGATE, 0x20ff);
+    assert_eq!(sent, (0x4ff, Qos::UserInteractive));
+}
+
+// covers importance E126
+#[test]
+fn a_thread_without_a_class_propagates_the_one_its_priority_stands_for() {
+    let mut w = World::new();
+    let a = w.task();
+    request(&mut w, a, Priority::UNSPECIFIED);
+    let rows = [
+        (31, 0x8ff, Qos::Legacy),
+        (28, 0x4ff, Qos::Utility),
+        (63, 0x20ff, Qos::UserInteractive),
+        (3, 0x1ff, Qos::Maintenance),
+    ];
+    for (base, pthread, over) in rows {
+        set_base(&mut w, a, base);
+        assert_eq!(send_with_priority(&mut w, a, PROPAGATE, 0), (pthread, over), "base {base}");
+    }
+}
+
+// covers importance E129
+#[test]
+fn clamps_on_the_sender_do_not_leak_into_its_messages() {
+    let mut w = World::new();
+    let a = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
+    request(&mut w, a, Priority::of(Qos::UserInteractive));
+    assert_eq!(w.kernel.threads[a.thread].schedule.base, 4);
+    assert_eq!(send_with_priority(&mut w, a, PROPAGATE, 0), (0x20ff, Qos::UserInteractive));
+}
+
+// covers importance E130
+#[test]
+fn a_message_raises_the_override_of_those_before_it() {
+    let mut w = World::new();
+    let a = w.task();
+    let name = mailbox(&mut w, a);
+    let overrides = |w: &World| {
+        let port = w.kernel.tasks[a.task].space.get(name).unwrap().holding.port().unwrap();
+        let queue = &w.kernel.ports[port].queue;
+        queue.iter(&w.kernel.messages).map(|id| w.kernel.messages[id].over as u32).collect::<Vec<_>>()
+    };
+    for over in [2, 5, 3] {
+        post(&mut w, a, name, OVERRIDE, MessagePriority::encode(Qos::from_number(over), Qos::Unspecified, 0));
+    }
+    assert_eq!(overrides(&w), [5, 5, 3]);
+    post(&mut w, a, name, OVERRIDE, MessagePriority::encode(Qos::UserInteractive, Qos::Unspecified, 0));
+    assert_eq!(overrides(&w), [6, 6, 6, 6]);
+    for _ in 0..4 {
+        assert_eq!(receive_qos(&mut w, a, name).1, Qos::UserInteractive);
+    }
+}
+
+// covers importance E131
+#[test]
+fn a_send_that_meets_a_full_queue_can_raise_its_head() {
+    let mut w = World::new();
+    let a = w.task();
+    let (name, notify) = (w.port_with_send(a), w.port(a));
+    for _ in 0..5 {
+        post(&mut w, a, name, OVERRIDE, MessagePriority::encode(Qos::Background, Qos::Unspecified, 0));
+    }
+    w.request(a, name, 66, 0, (notify, abi::port::Disposition::MAKE_SEND_ONCE)).unwrap();
+    let port = w.kernel.tasks[a.task].space.get(name).unwrap().holding.port().unwrap();
+    let mut knock = |w: &mut World, priority| {
+        let bytes = Msg::copy_send(name).encode();
+        w.put(a, 4096, &bytes);
+        let options = OVERRIDE | MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT | MsgOption::SEND_MSG;
+        let args = MachMsg { options, send_size: bytes.len() as u32, priority, ..MachMsg::default() };
+        assert_eq!(w.mach_msg(a, &args).code(), abi::code::MACH_SEND_TIMED_OUT);
+        w.kernel.queue_override(port)
+    };
+    assert_eq!(knock(&mut w, MessagePriority::encode(Qos::Unspecified, Qos::UserInteractive, 0)), Qos::Background);
+    assert_eq!(knock(&mut w, MessagePriority::encode(Qos::UserInteractive, Qos::Unspecified, 0)), Qos::UserInteractive);
+}

@@ -1,0 +1,751 @@
+//! A kernel with tasks whose threads do what the test says, one trap at a time.
+
+use crate::machine::FakeMachine;
+use crate::message::{Msg, Received};
+use abi::code::*;
+use abi::message::*;
+use abi::mig::NDR;
+use abi::port::*;
+use abi::qos::{AppType, Role};
+use abi::task::*;
+use abi::trap::{mach, tally};
+use abi::{KernReturn, PortName};
+use kernel::invariants::check_all;
+use kernel::kernel::{Config, Event, Kernel, Next, ThreadId};
+use kernel::limits::Limits;
+use kernel::machine::{AddressSpace, Nanos, UserAddr};
+use kernel::sched::Schedule;
+use kernel::task::TaskId;
+use kernel::thread::State;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+/// A thread of a task, and where the test puts things in its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub task: TaskId,
+    pub thread: ThreadId,
+    pub space: AddressSpace,
+    /// Its name for its own task.
+    pub self_port: PortName,
+    /// Its send right to init, which passes rights on to those who have no other way yet.
+    pub post_office: PortName,
+    /// The receive right of the port where init delivers.
+    pub inbox: PortName,
+    /// Init's names for the task and for the inbox.
+    pub task_port: PortName,
+    delivery: PortName,
+    /// Its memory: [`MEMORY_PAGES`] pages that are its own.
+    memory: u64,
+}
+
+/// Pages of memory that an actor has for messages and results.
+pub const MEMORY_PAGES: u64 = 40;
+
+/// Offsets in an actor's memory.
+const STACK: u64 = 64;
+const RESULT: u64 = 1024;
+const RESULT2: u64 = 2048;
+const BUFFER: u64 = 4096;
+/// Bytes in an actor's message buffer.
+pub const BUFFER_SIZE: u32 = 36 * 4096;
+
+/// What became of a trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ret {
+    /// It returned this in `rax`.
+    Done(u64),
+    /// The thread waits, or is suspended.
+    Blocked,
+    /// The thread is gone.
+    Ended,
+}
+
+impl Ret {
+    /// The code it returned.
+    #[track_caller]
+    pub fn code(self) -> KernReturn {
+        match self {
+            Ret::Done(value) => KernReturn(value as u32 as i32),
+            other => panic!("a code was expected, the trap is {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn name(self) -> PortName {
+        match self {
+            Ret::Done(value) => PortName(value as u32),
+            other => panic!("a name was expected, the trap is {other:?}"),
+        }
+    }
+}
+
+pub struct World {
+    pub kernel: Kernel,
+    pub machine: FakeMachine,
+    /// The first task, from which the others are spawned.
+    pub init: Actor,
+    /// Whether all invariants are checked after every step.
+    pub checked: bool,
+}
+
+impl World {
+    pub fn new() -> World {
+        World::with_limits(Limits::default())
+    }
+
+    pub fn with_limits(limits: Limits) -> World {
+        let bundle = Vec::leak(archive("init", &program()));
+        let mut machine = FakeMachine::new();
+        let mut kernel = Kernel::new(Config { bundle, seed: 0, limits }).unwrap();
+        let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
+        let task = kernel.threads[thread].task;
+        let nobody = Actor::new(task, thread, AddressSpace(0), 0);
+        let mut world = World { kernel, machine, init: nobody, checked: true };
+        let mut init = world.furnish(task, thread);
+        init.inbox = world.port(init);
+        init.post_office = init.inbox;
+        world.init = init;
+        world
+    }
+
+    /// Gives a task's thread memory to work with and a name for its task.
+    fn furnish(&mut self, task: TaskId, thread: ThreadId) -> Actor {
+        let space = self.kernel.tasks[task].address_space;
+        let stack = self.kernel.threads[thread].frame.rsp - 4096;
+        let mut actor = Actor::new(task, thread, space, stack);
+        actor.self_port = self.trap(actor, mach::TASK_SELF, &[]).name();
+        let size = MEMORY_PAGES * PAGE_SIZE;
+        self.put(actor, RESULT, &0u64.to_le_bytes());
+        let args = [u64::from(actor.self_port.0), stack + RESULT, size, u64::from(VM_FLAGS_ANYWHERE)];
+        self.trap(actor, mach::MACH_VM_ALLOCATE, &args).code().ok().unwrap();
+        actor.memory = u64::from_le_bytes(self.get(actor, RESULT, 8).try_into().unwrap());
+        actor
+    }
+
+    /// A new task with one thread, a child of init.
+    pub fn task(&mut self) -> Actor {
+        self.task_of(AppType::None, Role::Unspecified)
+    }
+
+    /// A new task of a kind.
+    pub fn task_of(&mut self, app_type: AppType, role: Role) -> Actor {
+        let (init, bootstrap) = (self.init, self.init.inbox);
+        self.insert_right(init, bootstrap, bootstrap, Disposition::MAKE_SEND).unwrap();
+        let args =
+            TaskSpawnArgs { app_type: app_type as u32, role: role as u32, bootstrap_port: bootstrap, ..spawn_args() };
+        let (mut actor, task_port) = self.spawn(init, args).unwrap();
+        self.deallocate(init, bootstrap).unwrap();
+        actor.task_port = task_port;
+        actor.inbox = self.port(actor);
+        let bootstrap = abi::mig::task::GET_SPECIAL_PORT;
+        let request = Msg::copy_send(actor.self_port).id(bootstrap).body(&NDR).words(&[TASK_BOOTSTRAP_PORT]);
+        actor.post_office = self.rpc(actor, request).unwrap().descriptor(0).name;
+        actor.delivery = self.give_send(actor, actor.inbox, init);
+        actor
+    }
+
+    /// Spawns a program that does nothing, with the parent's name for it.
+    pub fn spawn(&mut self, parent: Actor, args: TaskSpawnArgs) -> Result<(Actor, PortName), KernReturn> {
+        let image = program();
+        self.put(parent, BUFFER, &image);
+        let args = TaskSpawnArgs {
+            image: parent.memory + BUFFER,
+            image_size: image.len() as u64,
+            image_kind: SPAWN_IMAGE_BYTES,
+            ..args
+        };
+        self.put(parent, RESULT2, args.as_bytes());
+        let size = size_of::<TaskSpawnArgs>() as u64;
+        let name =
+            self.call_for_name(parent, tally::TASK_SPAWN, &[parent.memory + RESULT2, size, parent.memory + RESULT])?;
+        let (task, _) = self.kernel.tasks.iter().max_by_key(|(_, task)| task.credentials.pid).unwrap();
+        let thread = self.kernel.tasks[task].threads.front().unwrap();
+        Ok((self.furnish(task, thread), name))
+    }
+
+    /// Another thread of an actor's task, with memory of its own.
+    pub fn thread(&mut self, actor: Actor) -> Actor {
+        self.try_thread(actor).unwrap()
+    }
+
+    /// The same, if the task can have one.
+    pub fn try_thread(&mut self, actor: Actor) -> Result<Actor, KernReturn> {
+        let (me, size) = (u64::from(actor.self_port.0), MEMORY_PAGES * PAGE_SIZE);
+        self.put(actor, RESULT, &0u64.to_le_bytes());
+        let memory = [me, actor.memory + RESULT, size, u64::from(VM_FLAGS_ANYWHERE)];
+        self.call(actor, mach::MACH_VM_ALLOCATE, &memory)?;
+        let memory = u64::from_le_bytes(self.get(actor, RESULT, 8).try_into().unwrap());
+        let args = [me, 0x40_0000, memory + STACK, 0, 0, actor.memory + RESULT];
+        self.call_for_name(actor, tally::THREAD_CREATE, &args)?;
+        let thread = self.kernel.tasks[actor.task].threads.back().unwrap();
+        Ok(Actor { thread, memory, ..actor })
+    }
+
+    /// Ends a task, if it has not ended, as its parent would.
+    pub fn end_task(&mut self, actor: Actor) {
+        let terminate = Msg::copy_send(actor.task_port).id(abi::mig::task::TERMINATE);
+        match self.send(self.init, &terminate) {
+            Ok(()) | Err(MACH_SEND_INVALID_DEST) => {}
+            Err(code) => panic!("{code:?}"),
+        }
+    }
+
+    /// Init gives up the names of what died.
+    pub fn bury_children(&mut self) {
+        let init = self.init;
+        for (name, _) in self.names(init) {
+            if self.port_type(init, name) == Ok(PortType::DEAD_NAME.bits()) {
+                self.mig(init, init.self_port, abi::mig::mach_port::DESTROY, &[name.0]).unwrap();
+            }
+        }
+    }
+
+    /// How many objects of each kind there are.
+    pub fn counts(&self) -> abi::debug::Counts {
+        self.kernel.counts(&self.machine)
+    }
+
+    /// Writes into an actor's memory.
+    pub fn put(&mut self, actor: Actor, offset: u64, bytes: &[u8]) {
+        self.machine.write(actor.space, UserAddr(actor.memory + offset), bytes);
+    }
+
+    /// Reads an actor's memory.
+    pub fn get(&self, actor: Actor, offset: u64, size: usize) -> Vec<u8> {
+        self.machine.read(actor.space, UserAddr(actor.memory + offset), size).expect("an actor's memory is there")
+    }
+
+    /// The address of an actor's message buffer.
+    pub fn buffer(&self, actor: Actor) -> u64 {
+        actor.memory + BUFFER
+    }
+
+    /// The address where single results go.
+    pub fn result(&self, actor: Actor) -> u64 {
+        actor.memory + RESULT
+    }
+
+    /// Makes the processor run a certain thread, whatever the scheduler thinks: it gets the highest priority until
+    /// [`let_go`](World::let_go).
+    fn run(&mut self, thread: ThreadId) -> Schedule {
+        let Kernel { sched, threads, .. } = &mut self.kernel;
+        let before = threads[thread].schedule;
+        if before.yielding || before.depressed {
+            threads[thread].schedule.yielding = false;
+            sched.set_depressed(threads, thread, false);
+        }
+        sched.set_base(threads, thread, 127, false);
+        let chosen = sched.choose(threads, 0, kernel::machine::Machine::now(&mut self.machine));
+        assert_eq!(chosen, Some(thread), "a ready thread of the highest priority is chosen");
+        before
+    }
+
+    /// Gives a thread that [`run`](World::run) chose its own priority again.
+    fn let_go(&mut self, thread: ThreadId, before: Schedule) {
+        let Kernel { sched, threads, .. } = &mut self.kernel;
+        if threads.contains(thread) {
+            sched.set_base(threads, thread, before.base, before.timeshare);
+            sched.set_depressed(threads, thread, before.depressed);
+            threads[thread].schedule.quantum_left = before.quantum_left;
+        }
+    }
+
+    /// One event on the processor.
+    pub fn event(&mut self, event: Event) -> Next {
+        let next = self.kernel.handle(&mut self.machine, 0, event);
+        if self.checked {
+            check_all(&self.kernel);
+        }
+        next
+    }
+
+    /// Lets the kernel finish what it still has to do for any thread, without letting time pass.
+    pub fn settle(&mut self) {
+        loop {
+            let waiting = self.kernel.threads.iter().find(|(_, thread)| {
+                thread.resume.is_some() && matches!(thread.state, State::Ready | State::Running(_))
+            });
+            let Some((thread, _)) = waiting else { break };
+            let before = self.run(thread);
+            let _ = self.event(Event::Timer);
+            self.let_go(thread, before);
+        }
+        for _ in 0..10_000 {
+            if !self.kernel.anything_to_reap() {
+                return;
+            }
+            let _ = self.event(Event::Timer);
+        }
+        panic!("what is to be destroyed is never done");
+    }
+
+    /// Lets time pass in one go, and what is due happen.
+    pub fn advance(&mut self, by: Nanos) {
+        self.machine.advance(by);
+        let _ = self.event(Event::Timer);
+        self.settle();
+    }
+
+    /// Makes a trap as an actor's thread and finishes what it leaves to be done.
+    pub fn trap(&mut self, actor: Actor, number: u32, args: &[u64]) -> Ret {
+        self.start_trap(actor, number, args);
+        self.settle();
+        self.state(actor)
+    }
+
+    /// Makes a trap without looking after it.
+    pub fn start_trap(&mut self, actor: Actor, number: u32, args: &[u64]) {
+        let mut slots = [0; 9];
+        slots[..args.len()].copy_from_slice(args);
+        let [a, b, c, d, e, f, stack @ ..] = slots;
+        if args.len() > 6 {
+            self.put(actor, STACK + 8, stack.as_bytes());
+        }
+        let before = self.run(actor.thread);
+        self.let_go(actor.thread, before);
+        let frame = &mut self.kernel.threads[actor.thread].frame;
+        frame.rax = u64::from(number) | 0xDEAD_BEEF_0000_0000;
+        (frame.rdi, frame.rsi, frame.rdx) = (a, b, c);
+        (frame.r10, frame.r8, frame.r9) = (d, e, f);
+        if actor.memory != 0 {
+            frame.rsp = actor.memory + STACK;
+        }
+        let _ = self.event(Event::Trap);
+    }
+
+    /// What became of the last trap of a thread.
+    pub fn state(&self, actor: Actor) -> Ret {
+        match self.kernel.threads.get(actor.thread) {
+            None => Ret::Ended,
+            Some(thread) if matches!(thread.state, State::Waiting(_) | State::Suspended) => Ret::Blocked,
+            Some(thread) => Ret::Done(thread.frame.rax),
+        }
+    }
+
+    /// Makes a trap that returns a code.
+    pub fn call(&mut self, actor: Actor, number: u32, args: &[u64]) -> Result<(), KernReturn> {
+        self.trap(actor, number, args).code().ok()
+    }
+
+    /// Makes a trap that writes a word to the actor's result.
+    pub fn call_for_word(&mut self, actor: Actor, number: u32, args: &[u64]) -> Result<u32, KernReturn> {
+        self.put(actor, RESULT, &0xAAAA_AAAAu32.to_le_bytes());
+        self.call(actor, number, args)?;
+        Ok(u32::from_le_bytes(self.get(actor, RESULT, 4).try_into().unwrap()))
+    }
+
+    /// Makes a trap that writes a name to the actor's result.
+    pub fn call_for_name(&mut self, actor: Actor, number: u32, args: &[u64]) -> Result<PortName, KernReturn> {
+        self.call_for_word(actor, number, args).map(PortName)
+    }
+
+    /// `mach_msg`, with everything given.
+    pub fn mach_msg(&mut self, actor: Actor, args: &MachMsg) -> Ret {
+        self.start_mach_msg(actor, args);
+        self.settle();
+        self.state(actor)
+    }
+
+    pub fn start_mach_msg(&mut self, actor: Actor, args: &MachMsg) {
+        let words = [
+            args.buffer.unwrap_or(self.buffer(actor)),
+            u64::from(args.options.bits()),
+            u64::from(args.send_size),
+            u64::from(args.receive_size),
+            u64::from(args.receive_name.0),
+            u64::from(args.timeout),
+            u64::from(args.priority),
+        ];
+        self.start_trap(actor, mach::MACH_MSG, &words);
+    }
+
+    /// Puts a message into the actor's buffer and sends it.
+    pub fn send_with(&mut self, actor: Actor, message: &Msg, options: MsgOption, timeout: u32) -> Ret {
+        let bytes = message.encode();
+        self.put(actor, BUFFER, &bytes);
+        let options = options | MsgOption::SEND_MSG;
+        let send_size = bytes.len() as u32;
+        self.mach_msg(actor, &MachMsg { options, send_size, timeout, ..MachMsg::default() })
+    }
+
+    /// Sends a message; it must not block.
+    #[track_caller]
+    pub fn send(&mut self, actor: Actor, message: &Msg) -> Result<(), KernReturn> {
+        self.send_with(actor, message, MsgOption::empty(), 0).code().ok()
+    }
+
+    /// Sends a message unless the queue is full.
+    #[track_caller]
+    pub fn try_send(&mut self, actor: Actor, message: &Msg) -> Result<(), KernReturn> {
+        self.send_with(actor, message, MsgOption::SEND_TIMEOUT, 0).code().ok()
+    }
+
+    /// Starts to receive without a timeout.
+    pub fn receive(&mut self, actor: Actor, name: PortName, options: MsgOption) -> Ret {
+        let options = options | MsgOption::RCV_MSG;
+        let args = MachMsg { options, receive_name: name, receive_size: BUFFER_SIZE, ..MachMsg::default() };
+        self.mach_msg(actor, &args)
+    }
+
+    /// Receives what is there, with all options and a buffer size.
+    pub fn poll_with(
+        &mut self,
+        actor: Actor,
+        name: PortName,
+        options: MsgOption,
+        size: u32,
+    ) -> Result<Received, KernReturn> {
+        let options = options | MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
+        self.put(actor, BUFFER, &[0xEE; 256]);
+        let args = MachMsg { options, receive_name: name, receive_size: size, ..MachMsg::default() };
+        self.mach_msg(actor, &args).code().ok()?;
+        Ok(self.received(actor))
+    }
+
+    /// Receives what is there, with the longest trailer.
+    pub fn poll(&mut self, actor: Actor, name: PortName) -> Result<Received, KernReturn> {
+        self.poll_with(actor, name, MsgOption::trailer_elements(7), BUFFER_SIZE)
+    }
+
+    /// What is in the actor's buffer.
+    pub fn received(&self, actor: Actor) -> Received {
+        Received::decode(self.get(actor, BUFFER, BUFFER_SIZE as usize))
+    }
+
+    /// Expects a notification on a port and returns the number in it, or 0.
+    #[track_caller]
+    pub fn notification(&mut self, actor: Actor, name: PortName, id: i32) -> u32 {
+        let message = match self.poll(actor, name) {
+            Ok(message) => message,
+            Err(code) => panic!("notification {id} was expected on {name:?}, seen: {code:?}"),
+        };
+        assert_eq!(message.header.msgh_id, id, "the notification's id");
+        let trailer = message.trailer();
+        assert_eq!(({ trailer.msgh_sender }, { trailer.msgh_audit }), ([0, 1], [0; 8]), "it comes from the kernel");
+        match id {
+            MACH_NOTIFY_SEND_ONCE => {
+                assert_eq!(message.header.msgh_size, 24);
+                0
+            }
+            MACH_NOTIFY_PORT_DESTROYED => {
+                assert_eq!(message.header.msgh_size, 40);
+                assert_eq!(message.descriptor(0).disposition, Disposition::PORT_RECEIVE);
+                message.descriptor(0).name.0
+            }
+            _ => {
+                assert_eq!(message.header.msgh_size, 36);
+                assert_eq!(message.body()[..8], NDR);
+                message.words()[2]
+            }
+        }
+    }
+
+    /// Expects that nothing is queued on a port.
+    #[track_caller]
+    pub fn nothing(&mut self, actor: Actor, name: PortName) {
+        if let Ok(message) = self.poll(actor, name) {
+            panic!("nothing was expected on {name:?}, seen: {message:x?}", message = message.header);
+        }
+    }
+
+    /// Sends a request to a kernel object and returns its reply.
+    #[track_caller]
+    pub fn rpc(&mut self, actor: Actor, message: Msg) -> Result<Received, KernReturn> {
+        let reply = self.trap(actor, mach::MACH_REPLY_PORT, &[]).name();
+        assert!(reply.is_valid(), "there is a reply port");
+        let bytes = message.reply_to(reply, Disposition::MAKE_SEND_ONCE).encode();
+        self.put(actor, BUFFER, &bytes);
+        let args = MachMsg {
+            options: MsgOption::SEND_MSG | MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT,
+            send_size: bytes.len() as u32,
+            receive_size: BUFFER_SIZE,
+            receive_name: reply,
+            ..MachMsg::default()
+        };
+        let code = self.mach_msg(actor, &args).code();
+        let received = self.received(actor);
+        self.mod_refs(actor, reply, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+        code.ok()?;
+        if received.is_complex() {
+            return Ok(received);
+        }
+        KernReturn(received.words()[2] as i32).ok()?;
+        Ok(received)
+    }
+
+    /// A simple call of a kernel object: NDR and words; returns the words after the code.
+    #[track_caller]
+    pub fn mig(&mut self, actor: Actor, to: PortName, id: i32, words: &[u32]) -> Result<Vec<u32>, KernReturn> {
+        let reply = self.rpc(actor, Msg::copy_send(to).id(id).body(&NDR).words(words))?;
+        assert_eq!(reply.header.msgh_id, id + 100);
+        Ok(reply.words()[3..].to_vec())
+    }
+
+    // The mach_port calls, for the actor's own task.
+
+    pub fn allocate(&mut self, actor: Actor, right: u32) -> Result<PortName, KernReturn> {
+        let args = [u64::from(actor.self_port.0), u64::from(right), self.result(actor)];
+        self.call_for_name(actor, mach::MACH_PORT_ALLOCATE, &args)
+    }
+
+    /// A new receive right.
+    #[track_caller]
+    pub fn port(&mut self, actor: Actor) -> PortName {
+        self.allocate(actor, MACH_PORT_RIGHT_RECEIVE).unwrap()
+    }
+
+    /// A new receive right with a send right in the same name.
+    #[track_caller]
+    pub fn port_with_send(&mut self, actor: Actor) -> PortName {
+        let name = self.port(actor);
+        self.insert_right(actor, name, name, Disposition::MAKE_SEND).unwrap();
+        name
+    }
+
+    pub fn deallocate(&mut self, actor: Actor, name: PortName) -> Result<(), KernReturn> {
+        self.call(actor, mach::MACH_PORT_DEALLOCATE, &[u64::from(actor.self_port.0), u64::from(name.0)])
+    }
+
+    pub fn mod_refs(&mut self, actor: Actor, name: PortName, right: u32, delta: i32) -> Result<(), KernReturn> {
+        let args = [u64::from(actor.self_port.0), u64::from(name.0), u64::from(right), delta as u32 as u64];
+        self.call(actor, mach::MACH_PORT_MOD_REFS, &args)
+    }
+
+    pub fn insert_right(
+        &mut self,
+        actor: Actor,
+        name: PortName,
+        poly: PortName,
+        disposition: Disposition,
+    ) -> Result<(), KernReturn> {
+        let args = [actor.self_port.0, name.0, poly.0, u32::from(disposition.0)].map(u64::from);
+        self.call(actor, mach::MACH_PORT_INSERT_RIGHT, &args)
+    }
+
+    pub fn port_type(&mut self, actor: Actor, name: PortName) -> Result<u32, KernReturn> {
+        let args = [u64::from(actor.self_port.0), u64::from(name.0), self.result(actor)];
+        self.call_for_word(actor, mach::MACH_PORT_TYPE, &args)
+    }
+
+    pub fn get_refs(&mut self, actor: Actor, name: PortName, right: u32) -> Result<u32, KernReturn> {
+        let words = self.mig(actor, actor.self_port, abi::mig::mach_port::GET_REFS, &[name.0, right])?;
+        Ok(words[0])
+    }
+
+    pub fn get_srights(&mut self, actor: Actor, name: PortName) -> Result<u32, KernReturn> {
+        let words = self.mig(actor, actor.self_port, abi::mig::mach_port::GET_SRIGHTS, &[name.0])?;
+        Ok(words[0])
+    }
+
+    pub fn get_attributes(
+        &mut self,
+        actor: Actor,
+        name: PortName,
+        flavor: u32,
+        count: u32,
+    ) -> Result<Vec<u32>, KernReturn> {
+        self.put(actor, RESULT2, &count.to_le_bytes());
+        let info = self.result(actor);
+        let args = [u64::from(actor.self_port.0), u64::from(name.0), u64::from(flavor), info, actor.memory + RESULT2];
+        self.call(actor, mach::MACH_PORT_GET_ATTRIBUTES, &args)?;
+        let count = u32::read_from_bytes(&self.get(actor, RESULT2, 4)).unwrap() as usize;
+        let bytes = self.get(actor, RESULT, count * 4);
+        Ok(bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect())
+    }
+
+    #[track_caller]
+    pub fn status(&mut self, actor: Actor, name: PortName) -> PortStatus {
+        let words = self.get_attributes(actor, name, MACH_PORT_RECEIVE_STATUS, 10).unwrap();
+        let mut status = PortStatus::new_zeroed();
+        status.as_mut_bytes().copy_from_slice(words.as_slice().as_bytes());
+        status
+    }
+
+    pub fn set_attributes(
+        &mut self,
+        actor: Actor,
+        name: PortName,
+        flavor: u32,
+        words: &[u32],
+    ) -> Result<(), KernReturn> {
+        let mut body = vec![name.0, flavor, words.len() as u32];
+        body.extend(words);
+        self.mig(actor, actor.self_port, abi::mig::mach_port::SET_ATTRIBUTES, &body).map(|_| ())
+    }
+
+    pub fn set_qlimit(&mut self, actor: Actor, name: PortName, limit: u32) -> Result<(), KernReturn> {
+        self.set_attributes(actor, name, MACH_PORT_LIMITS_INFO, &[limit])
+    }
+
+    pub fn construct(&mut self, actor: Actor, options: PortOptions, context: u64) -> Result<PortName, KernReturn> {
+        self.put(actor, RESULT2, options.as_bytes());
+        let args = [u64::from(actor.self_port.0), actor.memory + RESULT2, context, self.result(actor)];
+        self.call_for_name(actor, mach::MACH_PORT_CONSTRUCT, &args)
+    }
+
+    pub fn destruct(&mut self, actor: Actor, name: PortName, delta: i32, guard: u64) -> Result<(), KernReturn> {
+        let args = [u64::from(actor.self_port.0), u64::from(name.0), delta as u32 as u64, guard];
+        self.call(actor, mach::MACH_PORT_DESTRUCT, &args)
+    }
+
+    /// `request_notification` by trap; returns the previous right's name.
+    pub fn request(
+        &mut self,
+        actor: Actor,
+        name: PortName,
+        id: i32,
+        sync: u32,
+        notify: (PortName, Disposition),
+    ) -> Result<PortName, KernReturn> {
+        let (notify, disposition) = notify;
+        let args = [
+            u64::from(actor.self_port.0),
+            u64::from(name.0),
+            id as u32 as u64,
+            u64::from(sync),
+            u64::from(notify.0),
+            u64::from(disposition.0),
+            self.result(actor),
+        ];
+        self.call_for_name(actor, mach::MACH_PORT_REQUEST_NOTIFICATION, &args)
+    }
+
+    /// All names of a task with their types, by index.
+    pub fn names(&self, actor: Actor) -> Vec<(PortName, u32)> {
+        let space = &self.kernel.tasks[actor.task].space;
+        space.iter().map(|(name, entry)| (name, entry.holding.port_type().bits())).collect()
+    }
+
+    /// Gives `to` a right of `from`'s by a message, and returns `to`'s name for it.
+    #[track_caller]
+    pub fn transfer(&mut self, from: Actor, name: PortName, disposition: Disposition, to: Actor) -> PortName {
+        let (mailbox, door) = self.door(from, to);
+        self.send(from, &Msg::to(door, Disposition::MOVE_SEND).port(name, disposition)).unwrap();
+        let message = self.poll(to, mailbox).unwrap();
+        self.mod_refs(to, mailbox, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+        message.descriptor(0).name
+    }
+
+    /// A new port of `to`'s, and `from`'s name for a send right of it.
+    #[track_caller]
+    pub fn door(&mut self, from: Actor, to: Actor) -> (PortName, PortName) {
+        let mailbox = self.port(to);
+        (mailbox, self.give_send(to, mailbox, from))
+    }
+
+    /// Gives `to` a send right of a port that `owner` receives from, through init.
+    #[track_caller]
+    pub fn give_send(&mut self, owner: Actor, name: PortName, to: Actor) -> PortName {
+        let init = self.init;
+        let mut at_init = (name, Disposition::MAKE_SEND);
+        if owner.task != init.task {
+            self.send(owner, &Msg::copy_send(owner.post_office).port(name, Disposition::MAKE_SEND)).unwrap();
+            at_init = (self.poll(init, init.inbox).unwrap().descriptor(0).name, Disposition::MOVE_SEND);
+        }
+        if to.task == init.task {
+            return at_init.0;
+        }
+        self.send(init, &Msg::copy_send(to.delivery).port(at_init.0, at_init.1)).unwrap();
+        self.poll(to, to.inbox).unwrap().descriptor(0).name
+    }
+
+    /// Gives each of two tasks a send right to the other's inbox, through init.
+    #[track_caller]
+    pub fn introduce(&mut self, a: Actor, b: Actor) {
+        for (from, to) in [(a, b), (b, a)] {
+            let init = self.init;
+            let right = Msg::copy_send(to.delivery).port(from.delivery, Disposition::COPY_SEND);
+            let _ = self.try_send(init, &right);
+            let _ = self.poll(to, to.inbox);
+        }
+    }
+
+    /// `holder`'s name for the control port of another task, passed on by init.
+    #[track_caller]
+    pub fn task_port(&mut self, holder: Actor, of: Actor) -> PortName {
+        let init = self.init;
+        self.send(init, &Msg::copy_send(holder.delivery).port(of.task_port, Disposition::COPY_SEND)).unwrap();
+        self.poll(holder, holder.inbox).unwrap().descriptor(0).name
+    }
+}
+
+impl Actor {
+    fn new(task: TaskId, thread: ThreadId, space: AddressSpace, memory: u64) -> Actor {
+        let none = MACH_PORT_NULL;
+        let (self_port, post_office, inbox, task_port, delivery) = (none, none, none, none, none);
+        Actor { task, thread, space, self_port, post_office, inbox, task_port, delivery, memory }
+    }
+}
+
+/// Arguments of `mach_msg`.
+#[derive(Clone, Copy, Debug)]
+pub struct MachMsg {
+    /// Another address than the actor's buffer.
+    pub buffer: Option<u64>,
+    pub options: MsgOption,
+    pub send_size: u32,
+    pub receive_size: u32,
+    pub receive_name: PortName,
+    pub timeout: u32,
+    pub priority: u32,
+}
+
+impl Default for MachMsg {
+    fn default() -> Self {
+        MachMsg {
+            buffer: None,
+            options: MsgOption::empty(),
+            send_size: 0,
+            receive_size: 0,
+            receive_name: MACH_PORT_NULL,
+            timeout: 0,
+            priority: 0,
+        }
+    }
+}
+
+/// Arguments that ask for nothing in particular.
+pub fn spawn_args() -> TaskSpawnArgs {
+    TaskSpawnArgs { uid: SPAWN_INHERIT, gid: SPAWN_INHERIT, ..TaskSpawnArgs::new_zeroed() }
+}
+
+/// The smallest program: one page of code at 4 MiB.
+pub fn program() -> Vec<u8> {
+    let mut file = vec![0; 64 + 56];
+    file[..16].copy_from_slice(&[0x7F, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(16, &2u16.to_le_bytes());
+    put(18, &62u16.to_le_bytes());
+    put(20, &1u32.to_le_bytes());
+    put(24, &0x40_0000u64.to_le_bytes());
+    put(32, &64u64.to_le_bytes());
+    put(52, &64u16.to_le_bytes());
+    put(54, &56u16.to_le_bytes());
+    put(56, &1u16.to_le_bytes());
+    put(64, &1u32.to_le_bytes());
+    put(68, &5u32.to_le_bytes());
+    put(80, &0x40_0000u64.to_le_bytes());
+    put(96, &120u64.to_le_bytes());
+    put(104, &120u64.to_le_bytes());
+    file
+}
+
+/// An archive with one file.
+fn archive(name: &str, contents: &[u8]) -> Vec<u8> {
+    let mut header = vec![0u8; 512];
+    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000644\0");
+    put(108, "0000000\0");
+    put(116, "0000000\0");
+    put(124, &format!("{:011o}\0", contents.len()));
+    put(136, "00000000000\0");
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    header.extend(contents);
+    header.resize(header.len().next_multiple_of(512) + 1024, 0);
+    header
+}
