@@ -1,1 +1,3 @@
+//! Sets the address that the kernel image is linked for.
+
 fn main() {}

@@ -1,1 +1,3 @@
+//! The kernel image.
+
 fn main() {}

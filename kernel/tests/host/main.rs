@@ -4,8 +4,10 @@
 //! Everything goes through [`kernel::kernel::Kernel::handle`], as on the machine: [`world::World`] plays the processor,
 //! writes arguments into frames and messages into user memory, and checks all invariants after every step.
 
+mod calls;
 mod machine;
 mod message;
+mod program;
 mod world;
 
 mod names;

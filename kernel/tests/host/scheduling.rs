@@ -298,7 +298,7 @@ fn a_send_that_meets_a_full_queue_can_raise_its_head() {
     }
     w.request(a, name, 66, 0, (notify, abi::port::Disposition::MAKE_SEND_ONCE)).unwrap();
     let port = w.kernel.tasks[a.task].space.get(name).unwrap().holding.port().unwrap();
-    let mut knock = |w: &mut World, priority| {
+    let knock = |w: &mut World, priority| {
         let bytes = Msg::copy_send(name).encode();
         w.put(a, 4096, &bytes);
         let options = OVERRIDE | MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT | MsgOption::SEND_MSG;

@@ -2,6 +2,7 @@
 
 use crate::machine::FakeMachine;
 use crate::message::{Msg, Received};
+use crate::program::{archive, program, spawn_args};
 use abi::code::*;
 use abi::message::*;
 use abi::mig::NDR;
@@ -17,7 +18,7 @@ use kernel::machine::{AddressSpace, Nanos, UserAddr};
 use kernel::sched::Schedule;
 use kernel::task::TaskId;
 use kernel::thread::State;
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use zerocopy::IntoBytes;
 
 /// A thread of a task, and where the test puts things in its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +34,9 @@ pub struct Actor {
     pub inbox: PortName,
     /// Init's names for the task and for the inbox.
     pub task_port: PortName,
-    delivery: PortName,
+    pub(super) delivery: PortName,
     /// Its memory: [`MEMORY_PAGES`] pages that are its own.
-    memory: u64,
+    pub(super) memory: u64,
 }
 
 /// Pages of memory that an actor has for messages and results.
@@ -43,9 +44,9 @@ pub const MEMORY_PAGES: u64 = 40;
 
 /// Offsets in an actor's memory.
 const STACK: u64 = 64;
-const RESULT: u64 = 1024;
-const RESULT2: u64 = 2048;
-const BUFFER: u64 = 4096;
+pub(super) const RESULT: u64 = 1024;
+pub(super) const RESULT2: u64 = 2048;
+pub(super) const BUFFER: u64 = 4096;
 /// Bytes in an actor's message buffer.
 pub const BUFFER_SIZE: u32 = 36 * 4096;
 
@@ -447,226 +448,6 @@ impl World {
             panic!("nothing was expected on {name:?}, seen: {message:x?}", message = message.header);
         }
     }
-
-    /// Sends a request to a kernel object and returns its reply.
-    #[track_caller]
-    pub fn rpc(&mut self, actor: Actor, message: Msg) -> Result<Received, KernReturn> {
-        let reply = self.trap(actor, mach::MACH_REPLY_PORT, &[]).name();
-        assert!(reply.is_valid(), "there is a reply port");
-        let bytes = message.reply_to(reply, Disposition::MAKE_SEND_ONCE).encode();
-        self.put(actor, BUFFER, &bytes);
-        let args = MachMsg {
-            options: MsgOption::SEND_MSG | MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT,
-            send_size: bytes.len() as u32,
-            receive_size: BUFFER_SIZE,
-            receive_name: reply,
-            ..MachMsg::default()
-        };
-        let code = self.mach_msg(actor, &args).code();
-        let received = self.received(actor);
-        self.mod_refs(actor, reply, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
-        code.ok()?;
-        if received.is_complex() {
-            return Ok(received);
-        }
-        KernReturn(received.words()[2] as i32).ok()?;
-        Ok(received)
-    }
-
-    /// A simple call of a kernel object: NDR and words; returns the words after the code.
-    #[track_caller]
-    pub fn mig(&mut self, actor: Actor, to: PortName, id: i32, words: &[u32]) -> Result<Vec<u32>, KernReturn> {
-        let reply = self.rpc(actor, Msg::copy_send(to).id(id).body(&NDR).words(words))?;
-        assert_eq!(reply.header.msgh_id, id + 100);
-        Ok(reply.words()[3..].to_vec())
-    }
-
-    // The mach_port calls, for the actor's own task.
-
-    pub fn allocate(&mut self, actor: Actor, right: u32) -> Result<PortName, KernReturn> {
-        let args = [u64::from(actor.self_port.0), u64::from(right), self.result(actor)];
-        self.call_for_name(actor, mach::MACH_PORT_ALLOCATE, &args)
-    }
-
-    /// A new receive right.
-    #[track_caller]
-    pub fn port(&mut self, actor: Actor) -> PortName {
-        self.allocate(actor, MACH_PORT_RIGHT_RECEIVE).unwrap()
-    }
-
-    /// A new receive right with a send right in the same name.
-    #[track_caller]
-    pub fn port_with_send(&mut self, actor: Actor) -> PortName {
-        let name = self.port(actor);
-        self.insert_right(actor, name, name, Disposition::MAKE_SEND).unwrap();
-        name
-    }
-
-    pub fn deallocate(&mut self, actor: Actor, name: PortName) -> Result<(), KernReturn> {
-        self.call(actor, mach::MACH_PORT_DEALLOCATE, &[u64::from(actor.self_port.0), u64::from(name.0)])
-    }
-
-    pub fn mod_refs(&mut self, actor: Actor, name: PortName, right: u32, delta: i32) -> Result<(), KernReturn> {
-        let args = [u64::from(actor.self_port.0), u64::from(name.0), u64::from(right), delta as u32 as u64];
-        self.call(actor, mach::MACH_PORT_MOD_REFS, &args)
-    }
-
-    pub fn insert_right(
-        &mut self,
-        actor: Actor,
-        name: PortName,
-        poly: PortName,
-        disposition: Disposition,
-    ) -> Result<(), KernReturn> {
-        let args = [actor.self_port.0, name.0, poly.0, u32::from(disposition.0)].map(u64::from);
-        self.call(actor, mach::MACH_PORT_INSERT_RIGHT, &args)
-    }
-
-    pub fn port_type(&mut self, actor: Actor, name: PortName) -> Result<u32, KernReturn> {
-        let args = [u64::from(actor.self_port.0), u64::from(name.0), self.result(actor)];
-        self.call_for_word(actor, mach::MACH_PORT_TYPE, &args)
-    }
-
-    pub fn get_refs(&mut self, actor: Actor, name: PortName, right: u32) -> Result<u32, KernReturn> {
-        let words = self.mig(actor, actor.self_port, abi::mig::mach_port::GET_REFS, &[name.0, right])?;
-        Ok(words[0])
-    }
-
-    pub fn get_srights(&mut self, actor: Actor, name: PortName) -> Result<u32, KernReturn> {
-        let words = self.mig(actor, actor.self_port, abi::mig::mach_port::GET_SRIGHTS, &[name.0])?;
-        Ok(words[0])
-    }
-
-    pub fn get_attributes(
-        &mut self,
-        actor: Actor,
-        name: PortName,
-        flavor: u32,
-        count: u32,
-    ) -> Result<Vec<u32>, KernReturn> {
-        self.put(actor, RESULT2, &count.to_le_bytes());
-        let info = self.result(actor);
-        let args = [u64::from(actor.self_port.0), u64::from(name.0), u64::from(flavor), info, actor.memory + RESULT2];
-        self.call(actor, mach::MACH_PORT_GET_ATTRIBUTES, &args)?;
-        let count = u32::read_from_bytes(&self.get(actor, RESULT2, 4)).unwrap() as usize;
-        let bytes = self.get(actor, RESULT, count * 4);
-        Ok(bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect())
-    }
-
-    #[track_caller]
-    pub fn status(&mut self, actor: Actor, name: PortName) -> PortStatus {
-        let words = self.get_attributes(actor, name, MACH_PORT_RECEIVE_STATUS, 10).unwrap();
-        let mut status = PortStatus::new_zeroed();
-        status.as_mut_bytes().copy_from_slice(words.as_slice().as_bytes());
-        status
-    }
-
-    pub fn set_attributes(
-        &mut self,
-        actor: Actor,
-        name: PortName,
-        flavor: u32,
-        words: &[u32],
-    ) -> Result<(), KernReturn> {
-        let mut body = vec![name.0, flavor, words.len() as u32];
-        body.extend(words);
-        self.mig(actor, actor.self_port, abi::mig::mach_port::SET_ATTRIBUTES, &body).map(|_| ())
-    }
-
-    pub fn set_qlimit(&mut self, actor: Actor, name: PortName, limit: u32) -> Result<(), KernReturn> {
-        self.set_attributes(actor, name, MACH_PORT_LIMITS_INFO, &[limit])
-    }
-
-    pub fn construct(&mut self, actor: Actor, options: PortOptions, context: u64) -> Result<PortName, KernReturn> {
-        self.put(actor, RESULT2, options.as_bytes());
-        let args = [u64::from(actor.self_port.0), actor.memory + RESULT2, context, self.result(actor)];
-        self.call_for_name(actor, mach::MACH_PORT_CONSTRUCT, &args)
-    }
-
-    pub fn destruct(&mut self, actor: Actor, name: PortName, delta: i32, guard: u64) -> Result<(), KernReturn> {
-        let args = [u64::from(actor.self_port.0), u64::from(name.0), delta as u32 as u64, guard];
-        self.call(actor, mach::MACH_PORT_DESTRUCT, &args)
-    }
-
-    /// `request_notification` by trap; returns the previous right's name.
-    pub fn request(
-        &mut self,
-        actor: Actor,
-        name: PortName,
-        id: i32,
-        sync: u32,
-        notify: (PortName, Disposition),
-    ) -> Result<PortName, KernReturn> {
-        let (notify, disposition) = notify;
-        let args = [
-            u64::from(actor.self_port.0),
-            u64::from(name.0),
-            id as u32 as u64,
-            u64::from(sync),
-            u64::from(notify.0),
-            u64::from(disposition.0),
-            self.result(actor),
-        ];
-        self.call_for_name(actor, mach::MACH_PORT_REQUEST_NOTIFICATION, &args)
-    }
-
-    /// All names of a task with their types, by index.
-    pub fn names(&self, actor: Actor) -> Vec<(PortName, u32)> {
-        let space = &self.kernel.tasks[actor.task].space;
-        space.iter().map(|(name, entry)| (name, entry.holding.port_type().bits())).collect()
-    }
-
-    /// Gives `to` a right of `from`'s by a message, and returns `to`'s name for it.
-    #[track_caller]
-    pub fn transfer(&mut self, from: Actor, name: PortName, disposition: Disposition, to: Actor) -> PortName {
-        let (mailbox, door) = self.door(from, to);
-        self.send(from, &Msg::to(door, Disposition::MOVE_SEND).port(name, disposition)).unwrap();
-        let message = self.poll(to, mailbox).unwrap();
-        self.mod_refs(to, mailbox, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
-        message.descriptor(0).name
-    }
-
-    /// A new port of `to`'s, and `from`'s name for a send right of it.
-    #[track_caller]
-    pub fn door(&mut self, from: Actor, to: Actor) -> (PortName, PortName) {
-        let mailbox = self.port(to);
-        (mailbox, self.give_send(to, mailbox, from))
-    }
-
-    /// Gives `to` a send right of a port that `owner` receives from, through init.
-    #[track_caller]
-    pub fn give_send(&mut self, owner: Actor, name: PortName, to: Actor) -> PortName {
-        let init = self.init;
-        let mut at_init = (name, Disposition::MAKE_SEND);
-        if owner.task != init.task {
-            self.send(owner, &Msg::copy_send(owner.post_office).port(name, Disposition::MAKE_SEND)).unwrap();
-            at_init = (self.poll(init, init.inbox).unwrap().descriptor(0).name, Disposition::MOVE_SEND);
-        }
-        if to.task == init.task {
-            return at_init.0;
-        }
-        self.send(init, &Msg::copy_send(to.delivery).port(at_init.0, at_init.1)).unwrap();
-        self.poll(to, to.inbox).unwrap().descriptor(0).name
-    }
-
-    /// Gives each of two tasks a send right to the other's inbox, through init.
-    #[track_caller]
-    pub fn introduce(&mut self, a: Actor, b: Actor) {
-        for (from, to) in [(a, b), (b, a)] {
-            let init = self.init;
-            let right = Msg::copy_send(to.delivery).port(from.delivery, Disposition::COPY_SEND);
-            let _ = self.try_send(init, &right);
-            let _ = self.poll(to, to.inbox);
-        }
-    }
-
-    /// `holder`'s name for the control port of another task, passed on by init.
-    #[track_caller]
-    pub fn task_port(&mut self, holder: Actor, of: Actor) -> PortName {
-        let init = self.init;
-        self.send(init, &Msg::copy_send(holder.delivery).port(of.task_port, Disposition::COPY_SEND)).unwrap();
-        self.poll(holder, holder.inbox).unwrap().descriptor(0).name
-    }
 }
 
 impl Actor {
@@ -702,50 +483,4 @@ impl Default for MachMsg {
             priority: 0,
         }
     }
-}
-
-/// Arguments that ask for nothing in particular.
-pub fn spawn_args() -> TaskSpawnArgs {
-    TaskSpawnArgs { uid: SPAWN_INHERIT, gid: SPAWN_INHERIT, ..TaskSpawnArgs::new_zeroed() }
-}
-
-/// The smallest program: one page of code at 4 MiB.
-pub fn program() -> Vec<u8> {
-    let mut file = vec![0; 64 + 56];
-    file[..16].copy_from_slice(&[0x7F, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-    put(16, &2u16.to_le_bytes());
-    put(18, &62u16.to_le_bytes());
-    put(20, &1u32.to_le_bytes());
-    put(24, &0x40_0000u64.to_le_bytes());
-    put(32, &64u64.to_le_bytes());
-    put(52, &64u16.to_le_bytes());
-    put(54, &56u16.to_le_bytes());
-    put(56, &1u16.to_le_bytes());
-    put(64, &1u32.to_le_bytes());
-    put(68, &5u32.to_le_bytes());
-    put(80, &0x40_0000u64.to_le_bytes());
-    put(96, &120u64.to_le_bytes());
-    put(104, &120u64.to_le_bytes());
-    file
-}
-
-/// An archive with one file.
-fn archive(name: &str, contents: &[u8]) -> Vec<u8> {
-    let mut header = vec![0u8; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, name);
-    put(100, "0000644\0");
-    put(108, "0000000\0");
-    put(116, "0000000\0");
-    put(124, &format!("{:011o}\0", contents.len()));
-    put(136, "00000000000\0");
-    put(148, "        ");
-    put(156, "0");
-    put(257, "ustar\x0000");
-    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    header.extend(contents);
-    header.resize(header.len().next_multiple_of(512) + 1024, 0);
-    header
 }
