@@ -1,3 +1,19 @@
-//! The kernel image.
+//! The kernel image: the portable core (this package's library) on the hardware of a PC.
+//!
+//! All that knows the hardware is in `arch/x86_64`; start reading there with its list of files.
 
-fn main() {}
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+extern crate alloc;
+
+#[cfg(target_os = "none")]
+mod arch {
+    pub mod x86_64;
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() -> std::process::ExitCode {
+    eprintln!("kernel: this is an image for the bare machine, use ./run-qemu.sh");
+    std::process::ExitCode::from(64)
+}

@@ -1,0 +1,250 @@
+//! The border between user code and the kernel.
+//!
+//! Registers go straight into the running thread's [`Frame`], and come from the frame of whichever thread runs next.
+//! The kernel's stack is empty while user code runs: nothing ever resumes inside the kernel.
+//!
+//! The only things that interrupt the kernel itself are faults at user memory ([`super::user_memory`]), interrupts while
+//! the processor idles, and what ends in a panic. Those use the stack they come on.
+
+use super::interrupts::{handle_interrupt, handle_kernel_interrupt};
+use super::per_cpu::PerCpu;
+use super::system::handle_trap;
+use core::arch::{asm, naked_asm};
+use core::mem::offset_of;
+use kernel::frame::{CAUSE_TRAP, Frame};
+
+/// What is pushed when the kernel itself is interrupted: the same as the first part of a [`Frame`].
+#[derive(Debug)]
+#[repr(C)]
+pub struct Registers {
+    /// From r15 to rax, in the order of [`Frame`].
+    pub general: [u64; 15],
+    /// The vector.
+    pub cause: u64,
+    /// The processor's error code, or 0.
+    pub error: u64,
+    /// Where the kernel was.
+    pub rip: u64,
+    /// Code segment.
+    pub cs: u64,
+    /// Flags.
+    pub rflags: u64,
+    /// Stack pointer.
+    pub rsp: u64,
+    /// Stack segment.
+    pub ss: u64,
+}
+
+impl Registers {
+    /// Names of the general registers.
+    pub const NAMES: [&'static str; 15] =
+        ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
+
+    /// The frame pointer.
+    pub fn rbp(&self) -> u64 {
+        self.general[8]
+    }
+}
+
+const _: () = {
+    assert!(offset_of!(Frame, r15) == 0 && offset_of!(Frame, rbp) == 8 * 8);
+    assert!(offset_of!(Frame, cause) == offset_of!(Registers, cause));
+    assert!(offset_of!(Frame, ss) == offset_of!(Registers, ss));
+    assert!(offset_of!(Frame, fs_base) == size_of::<Registers>());
+};
+
+/// Pushes the general registers, so that they come to lie as in a [`Frame`].
+macro_rules! push_general {
+    () => {
+        "push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp; push r8
+         push r9; push r10; push r11; push r12; push r13; push r14; push r15"
+    };
+}
+
+/// The reverse.
+macro_rules! pop_general {
+    () => {
+        "pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
+         pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax"
+    };
+}
+
+/// Assembly that names the fields of a [`Frame`]; `rsp` is the name of a register, so that field is `user_stack`.
+macro_rules! frame_asm {
+    ($($line:expr),+; $($operand:tt)+) => {
+        naked_asm!(
+            $($line,)+
+            trap = const CAUSE_TRAP,
+            cause = const offset_of!(Frame, cause),
+            rip = const offset_of!(Frame, rip),
+            rflags = const offset_of!(Frame, rflags),
+            user_stack = const offset_of!(Frame, rsp),
+            rax = const offset_of!(Frame, rax),
+            rbx = const offset_of!(Frame, rbx),
+            rdx = const offset_of!(Frame, rdx),
+            rdi = const offset_of!(Frame, rdi),
+            rsi = const offset_of!(Frame, rsi),
+            rbp = const offset_of!(Frame, rbp),
+            r8 = const offset_of!(Frame, r8),
+            r9 = const offset_of!(Frame, r9),
+            r10 = const offset_of!(Frame, r10),
+            r12 = const offset_of!(Frame, r12),
+            r13 = const offset_of!(Frame, r13),
+            r14 = const offset_of!(Frame, r14),
+            r15 = const offset_of!(Frame, r15),
+            $($operand)+
+        )
+    };
+}
+
+/// Where `syscall` leads: rcx = user's rip, r11 = user's rflags, still the user's stack; interrupts are off.
+#[unsafe(naked)]
+pub extern "C" fn trap_entry() -> ! {
+    frame_asm!(
+        "swapgs",
+        "mov gs:[{user_rsp}], rsp",
+        "mov rsp, gs:[{frame}]",
+        "mov [rsp + {rax}], rax",
+        "mov rax, gs:[{user_rsp}]",
+        "mov [rsp + {user_stack}], rax",
+        "mov [rsp + {rip}], rcx",
+        "mov [rsp + {rflags}], r11",
+        "mov qword ptr [rsp + {cause}], {trap}",
+        "mov [rsp + {rdi}], rdi",
+        "mov [rsp + {rsi}], rsi",
+        "mov [rsp + {rdx}], rdx",
+        "mov [rsp + {r10}], r10",
+        "mov [rsp + {r8}], r8",
+        "mov [rsp + {r9}], r9",
+        "mov [rsp + {rbx}], rbx",
+        "mov [rsp + {rbp}], rbp",
+        "mov [rsp + {r12}], r12",
+        "mov [rsp + {r13}], r13",
+        "mov [rsp + {r14}], r14",
+        "mov [rsp + {r15}], r15",
+        "mov rsp, gs:[{stack}]",
+        // Backtraces end here.
+        "xor ebp, ebp",
+        "call {handle_trap}",
+        "jmp {resume}";
+        user_rsp = const PerCpu::USER_RSP,
+        frame = const PerCpu::FRAME,
+        stack = const PerCpu::STACK,
+        handle_trap = sym handle_trap,
+        resume = sym resume,
+    )
+}
+
+/// Runs the thread whose frame is at rax. Not a function to be called: see [`run`].
+///
+/// A thread that entered by a trap leaves by `sysretq`. Its rip is canonical, as `sysretq` demands: the last page of the
+/// user's half is never mapped (`kernel::machine::USER_END`), and no call sets a rip beyond.
+#[unsafe(naked)]
+extern "C" fn resume() -> ! {
+    frame_asm!(
+        "mov gs:[{frame}], rax",
+        "lea rcx, [rax + {end}]",
+        "mov gs:[{interrupt_stack}], rcx",
+        "mov rsp, rax",
+        "cmp qword ptr [rsp + {cause}], {trap}",
+        "jne 2f",
+        "mov r15, [rsp + {r15}]",
+        "mov r14, [rsp + {r14}]",
+        "mov r13, [rsp + {r13}]",
+        "mov r12, [rsp + {r12}]",
+        "mov rbp, [rsp + {rbp}]",
+        "mov rbx, [rsp + {rbx}]",
+        "mov r9, [rsp + {r9}]",
+        "mov r8, [rsp + {r8}]",
+        "mov r10, [rsp + {r10}]",
+        "mov rdx, [rsp + {rdx}]",
+        "mov rsi, [rsp + {rsi}]",
+        "mov rdi, [rsp + {rdi}]",
+        "mov rax, [rsp + {rax}]",
+        "mov r11, [rsp + {rflags}]",
+        "mov rcx, [rsp + {rip}]",
+        "mov rsp, [rsp + {user_stack}]",
+        "swapgs",
+        "sysretq",
+        "2:",
+        pop_general!(),
+        // Cause and error code.
+        "add rsp, 16",
+        "swapgs",
+        "iretq";
+        frame = const PerCpu::FRAME,
+        interrupt_stack = const PerCpu::INTERRUPT_STACK,
+        end = const size_of::<Registers>(),
+    )
+}
+
+/// Where exceptions and interrupts lead, with the vector and an error code pushed. From user code the stack is the
+/// running thread's frame (`PerCpu::INTERRUPT_STACK`), from the kernel the kernel's.
+#[unsafe(naked)]
+extern "C" fn interrupt_entry() -> ! {
+    naked_asm!(
+        push_general!(),
+        // The flags that `syscall` clears by itself: see `segments::set_up`.
+        "push 2",
+        "popfq",
+        "mov rdi, rsp",
+        "test byte ptr [rsp + {cs}], 3",
+        "jz 2f",
+        "swapgs",
+        "mov rsp, gs:[{stack}]",
+        "xor ebp, ebp",
+        "call {handle_interrupt}",
+        "jmp {resume}",
+        "2:",
+        "call {handle_kernel_interrupt}",
+        pop_general!(),
+        "add rsp, 16",
+        "iretq",
+        cs = const offset_of!(Registers, cs),
+        stack = const PerCpu::STACK,
+        handle_interrupt = sym handle_interrupt,
+        handle_kernel_interrupt = sym handle_kernel_interrupt,
+        resume = sym resume,
+    )
+}
+
+/// The handler of a vector for which the processor pushes no error code.
+#[unsafe(naked)]
+pub extern "C" fn vector<const VECTOR: u8>() -> ! {
+    naked_asm!("push 0", "push {vector}", "jmp {entry}", vector = const VECTOR, entry = sym interrupt_entry)
+}
+
+/// The handler of a vector for which it pushes one.
+#[unsafe(naked)]
+pub extern "C" fn vector_with_error<const VECTOR: u8>() -> ! {
+    naked_asm!("push {vector}", "jmp {entry}", vector = const VECTOR, entry = sym interrupt_entry)
+}
+
+/// The handler of a vector that has a stack of its own and ends in a panic. It does not touch `gs`, whose state is not
+/// known here. The processor pushes `ERROR_CODES` error codes, one or none.
+#[unsafe(naked)]
+pub extern "C" fn fatal_vector<const VECTOR: u8, const ERROR_CODES: u8>() -> ! {
+    naked_asm!(
+        ".if {error_codes} == 0",
+        "push 0",
+        ".endif",
+        "push {vector}",
+        push_general!(),
+        "mov rdi, rsp",
+        "call {handle}",
+        "ud2",
+        vector = const VECTOR,
+        error_codes = const ERROR_CODES,
+        handle = sym handle_kernel_interrupt,
+    )
+}
+
+/// Runs a thread. Nothing of the kernel's stack is needed any more.
+///
+/// # Safety
+/// `frame` is the frame of a thread whose address space is active, and stays where it is until the thread enters the
+/// kernel.
+pub unsafe fn run(frame: *mut Frame) -> ! {
+    // SAFETY: As the caller says; the per-processor block is set up.
+    unsafe { asm!("jmp {resume}", resume = sym resume, in("rax") frame, options(noreturn)) }
+}

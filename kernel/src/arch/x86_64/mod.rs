@@ -1,0 +1,86 @@
+//! The hardware: a PC with one 64-bit processor.
+//!
+//! This is the only place of the kernel with `unsafe` code and global state. In the order in which a newcomer may want
+//! to read:
+//!
+//! | file | what |
+//! |---|---|
+//! | this one | from the boot loader to the first program |
+//! | `entry` | between user code and the kernel: the assembly |
+//! | `system` | what happens in between: the lock, the kernel, the choice of what runs |
+//! | `interrupts` | vectors, exceptions, and what they mean |
+//! | `pc` | the [`Machine`](kernel::machine::Machine) that the core is given |
+//! | `frames`, `paging`, `user_memory`, `heap` | memory |
+//! | `clock`, `apic` | time |
+//! | `processor`, `segments`, `vectors` | the processor's modes, tables and vector registers |
+//! | `serial`, `panic`, `symbols` | what people see |
+
+mod apic;
+mod clock;
+mod entry;
+mod frames;
+mod heap;
+mod interrupts;
+mod paging;
+mod panic;
+mod pc;
+mod per_cpu;
+mod processor;
+mod segments;
+mod serial;
+mod symbols;
+mod system;
+mod user_memory;
+mod vectors;
+
+use bootloader_api::config::{BootloaderConfig, Mapping};
+use bootloader_api::{BootInfo, entry_point};
+use core::slice;
+use kernel::kernel::{Config, Kernel};
+use kernel::limits::Limits;
+use kernel::machine::Machine;
+
+use frames::{Frames, Window};
+use pc::Pc;
+use processor::Features;
+
+/// Bytes of the kernel's only stack. No call in the kernel is recursive on anything a user chooses.
+const STACK_SIZE: u64 = 64 << 10;
+
+static BOOT: BootloaderConfig = {
+    let mut config = BootloaderConfig::new_default();
+    config.mappings.physical_memory = Some(Mapping::Dynamic);
+    config.kernel_stack_size = STACK_SIZE;
+    config
+};
+
+entry_point!(start, config = &BOOT);
+
+/// Takes the machine over from the boot loader and runs the first program.
+fn start(info: &'static mut BootInfo) -> ! {
+    let offset = info.physical_memory_offset.into_option().expect("the boot loader maps physical memory as asked");
+    let window = Window::new(offset);
+    // SAFETY: The boot loader put the kernel's file and the bundle there and marked the memory as in use.
+    unsafe {
+        symbols::set_kernel_file(slice::from_raw_parts(window.address(info.kernel_addr), info.kernel_len as usize));
+    }
+    let features = Features::detect();
+    processor::set_up(&features);
+    segments::set_up(info.kernel_stack_bottom + info.kernel_stack_len);
+    interrupts::set_up();
+
+    let mut frames = Frames::new(window, &info.memory_regions);
+    heap::set_up(&mut frames);
+    let mut pc = Pc::new(frames, &features);
+    segments::guard_stacks(|page| pc.unmap_kernel_page(page));
+    let bundle = match info.ramdisk_addr.into_option() {
+        // SAFETY: The boot loader mapped the bundle there, and nothing ever writes to it.
+        Some(address) => unsafe { slice::from_raw_parts(address as *const u8, info.ramdisk_len as usize) },
+        None => &[],
+    };
+    pc.log(format_args!("{} MiB free, {} MHz, {features}", pc.free_frames() >> 8, pc.megahertz()));
+
+    let config = Config { bundle, seed: features.random_number(), limits: Limits::default() };
+    let kernel = Kernel::new(config).expect("an empty kernel fits into memory");
+    system::run(kernel, pc)
+}

@@ -1,0 +1,277 @@
+//! Address spaces: page tables of four levels.
+//!
+//! The lower half belongs to users and differs; the higher half is the boot loader's and the same for all, in global
+//! pages. An entry that is not zero holds a frame: one that is not present has memory that nobody may access.
+
+use super::frames::{Frames, Window};
+use kernel::machine::{AddressSpace, NoMemory, Protection, UserAddr};
+use x86_64::instructions::tlb;
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::page_table::PageTableEntry;
+use x86_64::structures::paging::{PageTable, PageTableFlags, PhysFrame};
+use x86_64::{PhysAddr, VirtAddr};
+
+const PAGE_SIZE: u64 = 4096;
+const ENTRIES: usize = 512;
+/// Entries of the top table that map users.
+const USER_ENTRIES: usize = 256;
+/// The levels, the top one first, as shifts of an address.
+const LEVELS: [u32; 4] = [39, 30, 21, 12];
+const LEAF: usize = 3;
+
+/// Pages from which on flushing the whole TLB is cheaper than page by page.
+const FLUSH_ALL: u64 = 32;
+
+/// What a table's entry allows; each page's own entry decides.
+const TABLE_FLAGS: PageTableFlags =
+    PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).union(PageTableFlags::USER_ACCESSIBLE);
+
+/// All address spaces. It owns every page table, and the processor's CR3.
+#[derive(Debug)]
+pub struct Paging {
+    window: Window,
+    /// The tables that the boot loader made: the kernel alone.
+    kernel: PhysFrame,
+    /// What CR3 holds.
+    active: AddressSpace,
+}
+
+impl Paging {
+    /// Takes the tables over that are in use.
+    pub fn new(window: Window) -> Paging {
+        let kernel = Cr3::read().0;
+        Paging { window, kernel, active: AddressSpace(kernel.start_address().as_u64()) }
+    }
+
+    /// Makes the user memory of `space` the one that can be accessed.
+    #[inline]
+    pub fn activate(&mut self, space: AddressSpace) {
+        if self.active != space {
+            self.active = space;
+            // SAFETY: All address spaces have the kernel's higher half, and the kernel is nowhere else.
+            unsafe { Cr3::write(root(space), Cr3Flags::empty()) };
+        }
+    }
+
+    /// Makes an address space without user memory.
+    ///
+    /// # Errors
+    /// [`NoMemory`].
+    pub fn create(&mut self, frames: &mut Frames) -> Result<AddressSpace, NoMemory> {
+        let frame = frames.take()?;
+        for index in USER_ENTRIES..ENTRIES {
+            let entry = self.table(self.kernel)[index].clone();
+            self.table(frame)[index] = entry;
+        }
+        Ok(AddressSpace(frame.start_address().as_u64()))
+    }
+
+    /// Ends an address space, whose user memory has been unmapped.
+    pub fn destroy(&mut self, frames: &mut Frames, space: AddressSpace) {
+        if self.active == space {
+            self.activate(AddressSpace(self.kernel.start_address().as_u64()));
+        }
+        let table = self.table(root(space));
+        assert!(
+            table.iter().take(USER_ENTRIES).all(PageTableEntry::is_unused),
+            "an address space with memory is destroyed"
+        );
+        frames.give_back(root(space));
+    }
+
+    /// Maps fresh, zeroed frames where nothing is mapped.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing is mapped then.
+    pub fn map(
+        &mut self,
+        frames: &mut Frames,
+        space: AddressSpace,
+        at: UserAddr,
+        pages: u64,
+        protection: Protection,
+    ) -> Result<(), NoMemory> {
+        for done in 0..pages {
+            if let Err(error) = self.map_page(frames, space, at.0 + done * PAGE_SIZE, protection) {
+                self.unmap(frames, space, at, done);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn map_page(
+        &mut self,
+        frames: &mut Frames,
+        space: AddressSpace,
+        address: u64,
+        protection: Protection,
+    ) -> Result<(), NoMemory> {
+        let frame = frames.take()?;
+        if let Err(error) = self.make_tables(frames, space, address) {
+            frames.give_back(frame);
+            return Err(error);
+        }
+        let entry = self.leaf(space, address).expect("the tables have just been made");
+        assert!(entry.is_unused(), "memory is mapped where there is some, at {address:#x}");
+        entry.set_frame(frame, leaf_flags(protection));
+        Ok(())
+    }
+
+    /// Makes the tables that are missing on the way to `address`.
+    fn make_tables(&mut self, frames: &mut Frames, space: AddressSpace, address: u64) -> Result<(), NoMemory> {
+        let mut table = root(space);
+        for level in 0..LEAF {
+            let entry = &mut self.table(table)[index(address, level)];
+            if entry.is_unused() {
+                match frames.take() {
+                    Ok(frame) => entry.set_frame(frame, TABLE_FLAGS),
+                    Err(error) => {
+                        self.free_empty_tables(frames, space, address);
+                        return Err(error);
+                    }
+                }
+            }
+            table = frame_of(&self.table(table)[index(address, level)]);
+        }
+        Ok(())
+    }
+
+    /// Takes away the memory of a range that is mapped completely, and the tables that are empty then.
+    pub fn unmap(&mut self, frames: &mut Frames, space: AddressSpace, at: UserAddr, pages: u64) {
+        let end = at.0 + pages * PAGE_SIZE;
+        let mut address = at.0;
+        while address < end {
+            let entry = self.leaf(space, address).filter(|entry| !entry.is_unused());
+            let entry = entry.unwrap_or_else(|| panic!("memory is taken away where there is none, at {address:#x}"));
+            let frame = frame_of(entry);
+            entry.set_unused();
+            // Before the flush the frame may still be seen, but by nobody who runs.
+            frames.give_back(frame);
+            let next = address + PAGE_SIZE;
+            if next == end || index(next, LEAF) == 0 {
+                self.free_empty_tables(frames, space, address);
+            }
+            address = next;
+        }
+        self.flush(space, at, pages);
+    }
+
+    /// Frees the tables on the way to `address` that map nothing.
+    fn free_empty_tables(&mut self, frames: &mut Frames, space: AddressSpace, address: u64) {
+        let mut path = [root(space); LEVELS.len()];
+        let mut depth = 0;
+        while depth < LEAF {
+            let entry = &self.table(path[depth])[index(address, depth)];
+            if entry.is_unused() {
+                break;
+            }
+            depth += 1;
+            path[depth] = frame_of(entry);
+        }
+        for level in (1..=depth).rev() {
+            if !self.table(path[level]).iter().all(PageTableEntry::is_unused) {
+                return;
+            }
+            self.table(path[level - 1])[index(address, level - 1)].set_unused();
+            frames.give_back(path[level]);
+        }
+    }
+
+    /// Changes what a range that is mapped completely allows.
+    pub fn protect(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) {
+        for page in 0..pages {
+            let address = at.0 + page * PAGE_SIZE;
+            let entry = self.leaf(space, address).filter(|entry| !entry.is_unused());
+            let entry = entry.unwrap_or_else(|| panic!("memory is protected where there is none, at {address:#x}"));
+            entry.set_flags(leaf_flags(protection));
+        }
+        self.flush(space, at, pages);
+    }
+
+    /// Writes to mapped memory whatever its protection.
+    pub fn load(&mut self, space: AddressSpace, to: UserAddr, from: &[u8]) {
+        let (mut address, mut rest) = (to.0, from);
+        while !rest.is_empty() {
+            let entry = self.leaf(space, address).filter(|entry| !entry.is_unused());
+            let frame = frame_of(entry.expect("memory that is loaded is mapped"));
+            let offset = address % PAGE_SIZE;
+            let (piece, later) = rest.split_at(rest.len().min((PAGE_SIZE - offset) as usize));
+            let target = self.window.address::<u8>(frame.start_address().as_u64() + offset);
+            // SAFETY: The frame belongs to a user, no reference of the kernel points into it, and the piece ends
+            // within it.
+            unsafe { core::ptr::copy_nonoverlapping(piece.as_ptr(), target, piece.len()) };
+            (address, rest) = (address + piece.len() as u64, later);
+        }
+    }
+
+    /// Takes a page of the kernel's image out of its mapping, so that touching it is an error.
+    pub fn unmap_kernel_page(&mut self, address: VirtAddr) {
+        let mut table = self.kernel;
+        for level in 0..LEAF {
+            let entry = &self.table(table)[index(address.as_u64(), level)];
+            assert!(!entry.flags().contains(PageTableFlags::HUGE_PAGE), "the image is mapped by small pages");
+            table = frame_of(entry);
+        }
+        self.table(table)[index(address.as_u64(), LEAF)].set_unused();
+        tlb::flush(address);
+    }
+
+    /// The entry of a user page, if there are tables for it.
+    fn leaf(&mut self, space: AddressSpace, address: u64) -> Option<&mut PageTableEntry> {
+        let mut table = root(space);
+        for level in 0..LEAF {
+            let entry = &self.table(table)[index(address, level)];
+            if entry.is_unused() {
+                return None;
+            }
+            table = frame_of(entry);
+        }
+        Some(&mut self.table(table)[index(address, LEAF)])
+    }
+
+    fn table(&mut self, frame: PhysFrame) -> &mut PageTable {
+        // SAFETY: Only frames that hold tables come here: roots, and what entries of tables refer to. They belong to
+        // `self`, which is borrowed as long as the reference lives. The processor changes only the bits "accessed" and
+        // "dirty", which nobody reads.
+        unsafe { &mut *self.window.address::<PageTable>(frame.start_address().as_u64()) }
+    }
+
+    fn flush(&self, space: AddressSpace, at: UserAddr, pages: u64) {
+        if self.active != space {
+            // Its entries went when CR3 changed.
+        } else if pages > FLUSH_ALL {
+            tlb::flush_all();
+        } else {
+            (0..pages).for_each(|page| tlb::flush(VirtAddr::new(at.0 + page * PAGE_SIZE)));
+        }
+    }
+}
+
+fn root(space: AddressSpace) -> PhysFrame {
+    PhysFrame::containing_address(PhysAddr::new(space.0))
+}
+
+fn index(address: u64, level: usize) -> usize {
+    (address >> LEVELS[level]) as usize % ENTRIES
+}
+
+/// The frame that an entry holds, present or not.
+fn frame_of(entry: &PageTableEntry) -> PhysFrame {
+    PhysFrame::containing_address(entry.addr())
+}
+
+fn leaf_flags(protection: Protection) -> PageTableFlags {
+    let mut flags = PageTableFlags::empty();
+    if !protection.is_empty() {
+        // This architecture has no page that can be written or executed but not read.
+        flags |= PageTableFlags::PRESENT | PageTableFlags::USER_ACCESSIBLE;
+    }
+    if protection.contains(Protection::WRITE) {
+        flags |= PageTableFlags::WRITABLE;
+    }
+    if !protection.contains(Protection::EXECUTE) {
+        flags |= PageTableFlags::NO_EXECUTE;
+    }
+    flags
+}

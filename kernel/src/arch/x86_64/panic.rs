@@ -1,0 +1,131 @@
+//! The end: a broken invariant, or an exception in the kernel.
+//!
+//! This path takes no lock, allocates nothing, and does not recurse: a panic inside it leaves at once.
+
+use super::entry::Registers;
+use super::serial::Serial;
+use super::symbols;
+use core::arch::asm;
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+use rustc_demangle::demangle;
+use x86_64::instructions::{hlt, interrupts, port::Port};
+use x86_64::registers::control::{Cr2, Cr3};
+
+/// QEMU's device `isa-debug-exit`.
+const EXIT_PORT: u16 = 0xF4;
+
+/// Functions that a backtrace shows at most.
+const DEPTH: usize = 32;
+
+/// The start of the kernel's half: no frame of the kernel's stack is below.
+const HIGHER_HALF: u64 = 0xFFFF_8000_0000_0000;
+
+/// A frame's size is a reasonable bound for the way from one frame pointer to the next.
+const FRAME_SIZE_MAX: u64 = 64 << 10;
+
+/// Why the machine stops, as the values that `isa-debug-exit` gets.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Exit {
+    /// The first task has ended.
+    Shutdown = 0x10,
+    /// The kernel has panicked.
+    Panic = 0x11,
+}
+
+/// Leaves QEMU; on other machines the processor sleeps for ever.
+pub fn leave(how: Exit) -> ! {
+    // SAFETY: On a machine with the device this ends QEMU; elsewhere nothing is at this port.
+    unsafe { Port::<u32>::new(EXIT_PORT).write(how as u32) };
+    interrupts::disable();
+    loop {
+        hlt();
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    match info.location() {
+        Some(place) => report(None, format_args!("{} ({}:{})", info.message(), place.file(), place.line())),
+        None => report(None, format_args!("{}", info.message())),
+    }
+}
+
+/// Panics about what happened where the kernel had these registers.
+pub fn panic_with(registers: &Registers, message: fmt::Arguments<'_>) -> ! {
+    report(Some(registers), message)
+}
+
+fn report(registers: Option<&Registers>, message: fmt::Arguments<'_>) -> ! {
+    static PANICKING: AtomicBool = AtomicBool::new(false);
+    interrupts::disable();
+    if !PANICKING.swap(true, Ordering::Relaxed)
+        && let Some(mut log) = Serial::in_emergency()
+    {
+        // A serial line never fails.
+        let _ = write_report(&mut log, registers, message);
+    }
+    leave(Exit::Panic)
+}
+
+fn write_report(log: &mut Serial, registers: Option<&Registers>, message: fmt::Arguments<'_>) -> fmt::Result {
+    writeln!(log, "tally: panic: {message}")?;
+    let rbp = match registers {
+        Some(registers) => {
+            write_registers(log, registers)?;
+            write_function(log, registers.rip)?;
+            registers.rbp()
+        }
+        None => frame_pointer(),
+    };
+    writeln!(log, "tally:   cr2 {:016x}  cr3 {:016x}", Cr2::read_raw(), Cr3::read().0.start_address())?;
+    write_backtrace(log, rbp)
+}
+
+fn write_registers(log: &mut Serial, registers: &Registers) -> fmt::Result {
+    for (number, (name, value)) in Registers::NAMES.iter().zip(registers.general).rev().enumerate() {
+        let separator = if number % 4 == 0 { "tally:  " } else { "" };
+        let end = if number % 4 == 3 { "\n" } else { "" };
+        write!(log, "{separator} {name:>3} {value:016x}{end}")?;
+    }
+    let Registers { rip, rflags, rsp, .. } = registers;
+    writeln!(log, "\ntally:   rip {rip:016x} rsp {rsp:016x} rflags {rflags:08x}")
+}
+
+/// Follows the chain of frame pointers. It ends with 0 where user code entered the kernel.
+fn write_backtrace(log: &mut Serial, mut rbp: u64) -> fmt::Result {
+    for _ in 0..DEPTH {
+        if rbp < HIGHER_HALF || !rbp.is_multiple_of(8) {
+            break;
+        }
+        let frame = core::ptr::with_exposed_provenance::<u64>(rbp as usize);
+        // SAFETY: `rbp` is a register of the kernel, whose code keeps frame pointers, or comes from such a frame. Should
+        // it be wrong all the same, the fault finds that a panic is going on and leaves.
+        let (next, return_address) = unsafe { (frame.read(), frame.add(1).read()) };
+        if return_address < HIGHER_HALF {
+            break;
+        }
+        write_function(log, return_address - 1)?;
+        if next <= rbp || next - rbp > FRAME_SIZE_MAX {
+            break;
+        }
+        rbp = next;
+    }
+    Ok(())
+}
+
+fn write_function(log: &mut Serial, address: u64) -> fmt::Result {
+    match symbols::function_at(address) {
+        Some((name, offset)) => writeln!(log, "tally:   at {address:016x} {:#}+{offset:#x}", demangle(name)),
+        None => writeln!(log, "tally:   at {address:016x}"),
+    }
+}
+
+fn frame_pointer() -> u64 {
+    let rbp: u64;
+    // SAFETY: Reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) rbp, options(nomem, nostack, preserves_flags)) };
+    rbp
+}

@@ -1,0 +1,59 @@
+//! What the assembly at the kernel's border needs, through the `gs` segment: one block per processor.
+
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+use kernel::frame::Frame;
+use x86_64::VirtAddr;
+use x86_64::registers::model_specific::GsBase;
+use x86_64::structures::tss::TaskStateSegment;
+
+/// The block. `gs` points to it while the kernel runs; the user's base is swapped in on the way out.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct PerCpu {
+    /// The user's stack pointer, for the few instructions before it is in the frame.
+    user_rsp: u64,
+    /// The running thread's frame.
+    frame: *mut Frame,
+    /// The top of the kernel's stack. Nothing is on it while user code runs.
+    stack: u64,
+    /// Where the processor finds the stacks to push on: for what interrupts user code the running thread's frame.
+    tss: TaskStateSegment,
+}
+
+impl PerCpu {
+    pub const USER_RSP: usize = offset_of!(PerCpu, user_rsp);
+    pub const FRAME: usize = offset_of!(PerCpu, frame);
+    pub const STACK: usize = offset_of!(PerCpu, stack);
+    /// The stack for interrupts from user code: the first of the privilege stacks.
+    pub const INTERRUPT_STACK: usize = offset_of!(PerCpu, tss) + offset_of!(TaskStateSegment, privilege_stack_table);
+}
+
+/// The block of the only processor.
+struct Block(UnsafeCell<PerCpu>);
+
+// SAFETY: Once it is set up only the processor's own entry and exit code touches it, with interrupts off.
+unsafe impl Sync for Block {}
+
+static BLOCK: Block = Block(UnsafeCell::new(PerCpu {
+    user_rsp: 0,
+    frame: core::ptr::null_mut(),
+    stack: 0,
+    tss: TaskStateSegment::new(),
+}));
+
+/// Fills the block and points `gs` to it. Returns the task state segment in it.
+///
+/// `stack` is the top of the kernel's stack, `special_stacks` are those of the interrupt stack table.
+pub fn set_up(stack: u64, special_stacks: &[VirtAddr]) -> *const TaskStateSegment {
+    let block = BLOCK.0.get();
+    // SAFETY: The processor does not use the block yet.
+    let block = unsafe { &mut *block };
+    block.stack = stack;
+    // Field by field: the structure is packed.
+    let mut table = block.tss.interrupt_stack_table;
+    table[..special_stacks.len()].copy_from_slice(special_stacks);
+    block.tss.interrupt_stack_table = table;
+    GsBase::write(VirtAddr::from_ptr(block));
+    &raw const block.tss
+}

@@ -1,0 +1,45 @@
+//! Serial lines: the console and the log.
+
+use core::fmt;
+use uart_16550::backend::PioBackend;
+use uart_16550::{Config, Uart16550};
+
+/// The console: what programs write.
+pub const COM1: u16 = 0x3F8;
+/// The log: what the kernel itself says. Machines without it get both on the console.
+pub const COM2: u16 = 0x2F8;
+
+/// A serial line.
+#[derive(Debug)]
+pub struct Serial(Uart16550<PioBackend>);
+
+impl Serial {
+    /// The line at `port`, set up; `None` if there is no device.
+    pub fn open(port: u16) -> Option<Serial> {
+        // SAFETY: On every PC these ports belong to a UART or to nothing, which `init` finds out.
+        let mut uart = unsafe { Uart16550::new_port(port) }.ok()?;
+        uart.init(Config::DEFAULT).ok()?;
+        Some(Serial(uart))
+    }
+
+    /// The line for last words: the log, or else the console, as it is, whoever may be using it.
+    pub fn in_emergency() -> Option<Serial> {
+        [COM2, COM1].into_iter().find_map(|port| {
+            // SAFETY: As above. Another user of the line does not come to use it again.
+            let mut uart = unsafe { Uart16550::new_port(port) }.ok()?;
+            uart.check_present().then_some(Serial(uart))
+        })
+    }
+
+    /// Sends bytes and waits until the device has them.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.0.send_bytes_exact(bytes);
+    }
+}
+
+impl fmt::Write for Serial {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.send(text.as_bytes());
+        Ok(())
+    }
+}

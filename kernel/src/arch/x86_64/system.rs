@@ -1,0 +1,117 @@
+//! Between entry and exit: the lock, the kernel, and what runs next.
+
+use super::entry;
+use super::pc::Pc;
+use kernel::frame::Frame;
+use kernel::kernel::{Event, Kernel, Next, ThreadId};
+use kernel::machine::{Cpu, Machine};
+use spin::{Mutex, MutexGuard};
+use x86_64::instructions::interrupts;
+
+/// The only processor.
+const CPU: Cpu = 0;
+
+/// Everything that the lock protects.
+struct System {
+    kernel: Kernel,
+    pc: Pc,
+    /// The thread that runs or ran last on the processor.
+    current: Option<ThreadId>,
+}
+
+/// The kernel's one lock. It is taken at each entry and let go before user code runs or the processor sleeps.
+static SYSTEM: Mutex<Option<System>> = Mutex::new(None);
+
+fn with<R>(guard: &mut MutexGuard<'_, Option<System>>, f: impl FnOnce(&mut System) -> R) -> R {
+    f(guard.as_mut().expect("there is a system before anything enters it"))
+}
+
+/// Starts the first program.
+pub fn run(kernel: Kernel, pc: Pc) -> ! {
+    let mut guard = SYSTEM.lock();
+    let system = guard.insert(System { kernel, pc, current: None });
+    let next = match system.kernel.boot(&mut system.pc) {
+        Ok(next) => next,
+        Err(error) => panic!("{error}"),
+    };
+    let frame = carry_out(guard, next);
+    // SAFETY: `carry_out` has made everything ready for this frame's thread.
+    unsafe { entry::run(frame) }
+}
+
+/// The running thread made a trap. Returns the frame of the thread that runs next.
+pub extern "C" fn handle_trap() -> *mut Frame {
+    handle(Event::Trap)
+}
+
+/// Lets the kernel handle an event, and returns the frame of the thread that runs next.
+#[inline]
+pub fn handle(event: Event) -> *mut Frame {
+    let mut guard = SYSTEM.lock();
+    let next = with(&mut guard, |system| system.kernel.handle(&mut system.pc, CPU, event));
+    carry_out(guard, next)
+}
+
+/// The timer interrupted user code.
+pub fn handle_timer() -> *mut Frame {
+    timer_while_idle();
+    handle(Event::Timer)
+}
+
+/// The timer's interrupt came. While the processor sleeps that is all there is to do: the sleep ends by it.
+pub fn timer_while_idle() {
+    with(&mut SYSTEM.lock(), |system| system.pc.end_of_interrupt());
+}
+
+/// Nothing happened: the running thread goes on.
+pub fn go_on() -> *mut Frame {
+    with(&mut SYSTEM.lock(), |system| {
+        let thread = system.current.expect("user code was interrupted");
+        prepare(system, thread)
+    })
+}
+
+/// The running thread wants to use vector registers.
+pub fn hand_over_vectors() -> *mut Frame {
+    with(&mut SYSTEM.lock(), |system| {
+        let thread = system.current.expect("only a running thread uses registers");
+        system.pc.vectors.claim(&mut system.kernel, thread);
+        prepare(system, thread)
+    })
+}
+
+/// Does what the kernel said is next, until that is a thread.
+#[inline]
+fn carry_out(mut guard: MutexGuard<'_, Option<System>>, mut next: Next) -> *mut Frame {
+    loop {
+        match next {
+            Next::Run(thread) => return with(&mut guard, |system| prepare(system, thread)),
+            Next::Shutdown(status) => with(&mut guard, |system| shut_down(system, status)),
+            Next::Idle => {
+                drop(guard);
+                // What interrupts the sleep leads back here.
+                interrupts::enable_and_hlt();
+                interrupts::disable();
+                guard = SYSTEM.lock();
+                next = with(&mut guard, |system| system.kernel.handle(&mut system.pc, CPU, Event::Timer));
+            }
+        }
+    }
+}
+
+/// Makes the processor ready for a thread, and returns the thread's frame.
+#[inline]
+fn prepare(system: &mut System, thread: ThreadId) -> *mut Frame {
+    let System { kernel, pc, current } = system;
+    *current = Some(thread);
+    let (frame, space) = kernel.context(thread);
+    pc.paging.activate(space);
+    pc.vectors.prepare_for(thread);
+    pc.bases.load(frame);
+    frame
+}
+
+fn shut_down(system: &mut System, status: u32) -> ! {
+    system.pc.log(format_args!("shutdown, status {status}"));
+    super::panic::leave(super::panic::Exit::Shutdown)
+}
