@@ -49,6 +49,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Next {
+    /// Go on with the thread that entered: its frame and its address space are those that it had.
+    GoOn,
     /// Run this thread: see [`Kernel::context`].
     Run(ThreadId),
     /// Wait for an interrupt.
@@ -257,7 +259,15 @@ impl Kernel {
     /// Ends a step: settles what became of the thread that entered, works off what is to be destroyed, chooses who runs
     /// and finishes what that one still has to do in the kernel.
     #[inline]
-    fn leave(&mut self, m: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
+    fn leave(&mut self, m: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
+        if entered.is_some() && self.sched.is_settled() && self.reap.is_empty() && self.orphans.is_empty() {
+            return Next::GoOn;
+        }
+        self.settle_and_choose(m, cpu, entered)
+    }
+
+    #[inline(never)]
+    fn settle_and_choose(&mut self, m: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
         loop {
             self.settle_step(m, entered);
             if let Some(status) = self.exit_status {

@@ -86,6 +86,8 @@ pub struct Scheduler {
     /// Bit n: level n is not empty.
     occupied: u128,
     processors: [Processor; CPUS_MAX],
+    /// Something has happened since the last choice that may make it come out differently.
+    changed: bool,
 }
 
 impl Default for Scheduler {
@@ -94,6 +96,7 @@ impl Default for Scheduler {
             levels: [const { List::new() }; LEVELS],
             occupied: 0,
             processors: core::array::from_fn(|_| Processor::default()),
+            changed: true,
         }
     }
 }
@@ -111,6 +114,18 @@ impl Scheduler {
         if self.occupied == 0 { None } else { Some(127 - self.occupied.leading_zeros() as usize) }
     }
 
+    /// Makes sure that the step which is going on ends with a choice, because a thread's state has changed in a way that
+    /// the scheduler does not see.
+    pub fn reconsider(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether the processor's thread simply goes on: nothing has happened since it was chosen.
+    #[inline(always)]
+    pub fn is_settled(&self) -> bool {
+        !self.changed
+    }
+
     /// Whether any thread is ready.
     pub fn anyone_ready(&self) -> bool {
         self.occupied != 0
@@ -125,6 +140,7 @@ impl Scheduler {
             queue.push_back(threads, thread)
         }
         self.occupied |= 1 << level;
+        self.changed = true;
         threads[thread].state = State::Ready;
     }
 
@@ -153,6 +169,7 @@ impl Scheduler {
             State::Suspended | State::Waiting(_) => {}
         }
         threads[thread].state = state;
+        self.changed = true;
     }
 
     /// Takes what the current thread of `cpu` has run off its quantum.
@@ -182,6 +199,7 @@ impl Scheduler {
     /// or a higher level, if there are any.
     pub fn tick(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
         self.processors[cpu].timer = None;
+        self.changed = true;
         self.charge(threads, cpu, now);
         let Some(thread) = self.processors[cpu].current else { return };
         let schedule = &mut threads[thread].schedule;
@@ -206,11 +224,13 @@ impl Scheduler {
             let preempted =
                 ready.is_some_and(|level| level > priority || (level == priority && !self.processors[cpu].first_slice));
             if !preempted {
+                self.changed = false;
                 return Some(thread);
             }
             self.charge(threads, cpu, now);
             self.preempt(threads, cpu);
         }
+        self.changed = false;
         let level = ready?;
         let thread = self.levels[level].front().expect("an occupied level has a thread");
         self.dequeue(threads, thread);
@@ -247,6 +267,7 @@ impl Scheduler {
     /// Starts or ends a thread's depression.
     pub fn set_depressed(&mut self, threads: &mut Threads, thread: ThreadId, depressed: bool) {
         threads[thread].schedule.depressed = depressed;
+        self.changed = true;
         self.move_to_level(threads, thread);
     }
 
@@ -260,6 +281,7 @@ impl Scheduler {
             self.dequeue(threads, thread);
         }
         threads[thread].schedule.priority = level;
+        self.changed = true;
         if ready {
             self.enqueue(threads, thread, false);
         }

@@ -315,6 +315,7 @@ impl Kernel {
     pub(crate) fn doom_thread(&mut self, thread: ThreadId) {
         if matches!(self.threads[thread].state, State::Running(_)) {
             self.threads[thread].doomed = true;
+            self.sched.reconsider();
         } else {
             self.end_thread(thread);
         }
@@ -352,7 +353,8 @@ impl Kernel {
     pub(crate) fn suspend_thread(&mut self, thread: ThreadId) -> Result<(), KernReturn> {
         let state = &mut self.threads[thread];
         state.suspend_count = state.suspend_count.checked_add(1).ok_or(KERN_FAILURE)?;
-        if matches!(state.state, State::Ready) {
+        self.sched.reconsider();
+        if matches!(self.threads[thread].state, State::Ready) {
             self.sched.withdraw(&mut self.threads, thread, State::Suspended);
         }
         Ok(())

@@ -67,6 +67,7 @@ impl Kernel {
             if !self.reap.is_empty() {
                 let rest = core::mem::take(&mut self.reap);
                 self.threads[by.thread].resume = Some(Resume::Reap(rest, Some(*args)));
+                self.sched.reconsider();
                 return Outcome::Pending;
             }
         }

@@ -70,8 +70,10 @@ impl Kernel {
     /// Makes the trap whose number and arguments are in the running thread's frame, and writes its result there.
     #[inline]
     pub(crate) fn trap(&mut self, m: &mut dyn Machine, thread: ThreadId) {
-        let by = Caller { thread, task: self.threads[thread].task };
-        let outcome = self.dispatch_trap(m, by);
+        let maker = &self.threads[thread];
+        let (trap, arguments) = (maker.frame.trap_number(), maker.frame.arguments());
+        let by = Caller { thread, task: maker.task };
+        let outcome = self.dispatch_trap(m, by, trap, arguments);
         match outcome {
             Outcome::Code(code) => self.threads[thread].frame.set_code(code),
             Outcome::Value(value) => self.threads[thread].frame.set_value(value),
@@ -81,11 +83,10 @@ impl Kernel {
     }
 
     #[inline]
-    fn dispatch_trap(&mut self, m: &mut dyn Machine, by: Caller) -> Outcome {
-        let frame = &self.threads[by.thread].frame;
-        let [a, b, c, d, e, f] = frame.arguments();
+    fn dispatch_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
+        let [a, b, c, d, e, f] = arguments;
         let name = |argument: u64| PortName(argument as u32);
-        match frame.trap_number() {
+        match trap {
             number::mach::MACH_MSG => self.mach_msg_trap(m, by, false),
             number::mach::MACH_MSG_OVERWRITE => self.mach_msg_trap(m, by, true),
             number::mach::MACH_REPLY_PORT => self.mach_reply_port(by).into(),

@@ -90,6 +90,8 @@ impl Kernel {
         }
         let frame = &mut self.threads[by.thread].frame;
         (frame.fs_base, frame.gs_base) = (base.0, base.0);
+        // So that the frame is loaded anew.
+        self.sched.reconsider();
         Ok(())
     }
 }

@@ -34,13 +34,16 @@ pub struct Paging {
     kernel: PhysFrame,
     /// What CR3 holds.
     active: AddressSpace,
+    /// What it holds while user code runs.
+    running: AddressSpace,
 }
 
 impl Paging {
     /// Takes the tables over that are in use.
     pub fn new(window: Window) -> Paging {
         let kernel = Cr3::read().0;
-        Paging { window, kernel, active: AddressSpace(kernel.start_address().as_u64()) }
+        let active = AddressSpace(kernel.start_address().as_u64());
+        Paging { window, kernel, active, running: active }
     }
 
     /// Makes the user memory of `space` the one that can be accessed.
@@ -51,6 +54,19 @@ impl Paging {
             // SAFETY: All address spaces have the kernel's higher half, and the kernel is nowhere else.
             unsafe { Cr3::write(root(space), Cr3Flags::empty()) };
         }
+    }
+
+    /// Makes `space` the one in which user code runs from now on.
+    #[inline]
+    pub fn run_in(&mut self, space: AddressSpace) {
+        self.running = space;
+        self.activate(space);
+    }
+
+    /// Goes back to the address space in which user code ran last.
+    #[inline]
+    pub fn restore(&mut self) {
+        self.activate(self.running);
     }
 
     /// Makes an address space without user memory.

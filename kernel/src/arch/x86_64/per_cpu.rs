@@ -1,5 +1,6 @@
 //! What the assembly at the kernel's border needs, through the `gs` segment: one block per processor.
 
+use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use kernel::frame::Frame;
@@ -56,4 +57,15 @@ pub fn set_up(stack: u64, special_stacks: &[VirtAddr]) -> *const TaskStateSegmen
     block.tss.interrupt_stack_table = table;
     GsBase::write(VirtAddr::from_ptr(block));
     &raw const block.tss
+}
+
+/// The frame of the thread that runs or ran last on this processor.
+#[inline]
+pub fn running_frame() -> *mut Frame {
+    let frame;
+    // SAFETY: Reads a field of the block, to which `gs` points while the kernel runs.
+    unsafe {
+        asm!("mov {}, gs:[{}]", out(reg) frame, const PerCpu::FRAME, options(nostack, readonly, preserves_flags))
+    };
+    frame
 }

@@ -2,6 +2,7 @@
 
 use super::entry;
 use super::pc::Pc;
+use super::per_cpu;
 use kernel::frame::Frame;
 use kernel::kernel::{Event, Kernel, Next, ThreadId};
 use kernel::machine::{Cpu, Machine};
@@ -65,10 +66,7 @@ pub fn timer_while_idle() {
 
 /// Nothing happened: the running thread goes on.
 pub fn go_on() -> *mut Frame {
-    with(&mut SYSTEM.lock(), |system| {
-        let thread = system.current.expect("user code was interrupted");
-        prepare(system, thread)
-    })
+    with(&mut SYSTEM.lock(), go_back)
 }
 
 /// The running thread wants to use vector registers.
@@ -85,6 +83,7 @@ pub fn hand_over_vectors() -> *mut Frame {
 fn carry_out(mut guard: MutexGuard<'_, Option<System>>, mut next: Next) -> *mut Frame {
     loop {
         match next {
+            Next::GoOn => return with(&mut guard, go_back),
             Next::Run(thread) => return with(&mut guard, |system| prepare(system, thread)),
             Next::Shutdown(status) => with(&mut guard, |system| shut_down(system, status)),
             Next::Idle => {
@@ -105,10 +104,17 @@ fn prepare(system: &mut System, thread: ThreadId) -> *mut Frame {
     let System { kernel, pc, current } = system;
     *current = Some(thread);
     let (frame, space) = kernel.context(thread);
-    pc.paging.activate(space);
+    pc.paging.run_in(space);
     pc.vectors.prepare_for(thread);
     pc.bases.load(frame);
     frame
+}
+
+/// Goes back to the thread that entered. Copies may have made the memory of another task accessible.
+#[inline]
+fn go_back(system: &mut System) -> *mut Frame {
+    system.pc.paging.restore();
+    per_cpu::running_frame()
 }
 
 fn shut_down(system: &mut System, status: u32) -> ! {
