@@ -73,9 +73,11 @@ impl FakeMachine {
     /// Looks into a task's memory.
     pub fn read(&self, space: AddressSpace, from: UserAddr, size: usize) -> Option<Vec<u8>> {
         let pages = self.spaces.get(&space.0)?;
-        (from.0..from.0 + size as u64)
-            .map(|at| Some(pages.get(&(at / PAGE_SIZE))?.bytes[(at % PAGE_SIZE) as usize]))
-            .collect()
+        let mut bytes = Vec::with_capacity(size);
+        for (page, offset, range) in Self::pieces(from, size) {
+            bytes.extend_from_slice(&pages.get(&page)?.bytes[offset..offset + range.len()]);
+        }
+        Some(bytes)
     }
 
     /// Writes into a task's memory, as the task's own instructions would.

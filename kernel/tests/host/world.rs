@@ -410,7 +410,9 @@ impl World {
 
     /// What is in the actor's buffer.
     pub fn received(&self, actor: Actor) -> Received {
-        Received::decode(self.get(actor, BUFFER, BUFFER_SIZE as usize))
+        let size = u32::from_le_bytes(self.get(actor, BUFFER + 4, 4).try_into().unwrap()) as usize;
+        let with_trailer = size.next_multiple_of(4) + MAX_TRAILER_SIZE;
+        Received::decode(self.get(actor, BUFFER, with_trailer.clamp(256, BUFFER_SIZE as usize)))
     }
 
     /// Expects a notification on a port and returns the number in it, or 0.
