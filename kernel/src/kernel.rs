@@ -3,6 +3,7 @@
 use crate::bundle::Bundle;
 use crate::debug::Totals;
 use crate::frame::Frame;
+use crate::ipc::fast_path::Passage;
 use crate::ipc::message::{Message, SpareBuffers};
 use crate::ipc::port::{Port, PortId};
 use crate::ipc::port_set::{Membership, PortSet};
@@ -105,6 +106,8 @@ pub struct Kernel {
     pub messages: Arena<Message>,
     /// Buffers of small messages that are not in use.
     pub(crate) spare_buffers: SpareBuffers,
+    /// Where a message is while it is handed over directly. It means nothing between two steps.
+    pub(crate) passage: Passage,
     /// The run queue and the processors.
     pub sched: Scheduler,
     /// Deadlines.
@@ -146,6 +149,7 @@ impl Kernel {
             memberships: Arena::new(),
             messages: Arena::new(),
             spare_buffers: SpareBuffers::default(),
+            passage: Passage::default(),
             sched: Scheduler::default(),
             timers: Timers::default(),
             words: LinearMap::new(FixedState::with_seed(config.seed)),
@@ -203,7 +207,7 @@ impl Kernel {
     #[inline]
     pub fn context(&mut self, thread: ThreadId) -> (&mut Frame, AddressSpace) {
         let thread = &mut self.threads[thread];
-        (&mut thread.frame, self.tasks[thread.task].address_space)
+        (&mut thread.frame, thread.address_space)
     }
 
     /// A thread's registers, if the thread has not ended.
@@ -260,10 +264,14 @@ impl Kernel {
     /// and finishes what that one still has to do in the kernel.
     #[inline]
     fn leave(&mut self, m: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
-        if entered.is_some() && self.sched.is_settled() && self.reap.is_empty() && self.orphans.is_empty() {
-            return Next::GoOn;
+        if !self.sched.is_settled() || !self.reap.is_empty() || !self.orphans.is_empty() {
+            return self.settle_and_choose(m, cpu, entered);
         }
-        self.settle_and_choose(m, cpu, entered)
+        match self.sched.current(cpu) {
+            current if current == entered && entered.is_some() => Next::GoOn,
+            Some(thread) => Next::Run(thread),
+            None => self.settle_and_choose(m, cpu, entered),
+        }
     }
 
     #[inline(never)]

@@ -57,6 +57,8 @@ pub struct Limits {
     pub kernel_bytes_per_task: usize,
     /// See [`PAGES_PER_TASK_MAX`].
     pub pages_per_task: u64,
+    /// Whether plain calls take the short way (`ipc/fast_path.rs`). The results are the same.
+    pub direct_calls: bool,
 }
 
 impl Default for Limits {
@@ -65,6 +67,7 @@ impl Default for Limits {
             names_per_task: NAMES_PER_TASK_MAX,
             kernel_bytes_per_task: KERNEL_BYTES_PER_TASK_MAX,
             pages_per_task: PAGES_PER_TASK_MAX,
+            direct_calls: true,
         }
     }
 }

@@ -245,6 +245,37 @@ impl Scheduler {
         Some(thread)
     }
 
+    /// Whether a thread that becomes ready runs as soon as the processor's thread waits.
+    #[inline(always)]
+    pub fn would_run_next(&self, schedule: &Schedule) -> bool {
+        self.highest_ready().is_none_or(|level| level < usize::from(schedule.priority))
+    }
+
+    /// A running thread starts to wait, and `next`, whose wait has just ended and who would be chosen, runs at once: what
+    /// `withdraw`, `make_ready` and `choose` come to.
+    #[inline]
+    pub fn hand_over<'t>(
+        &mut self,
+        threads: &'t mut Threads,
+        from: ThreadId,
+        waiting: State,
+        next: ThreadId,
+        now: Nanos,
+    ) -> &'t mut Thread {
+        let before = &mut threads[from];
+        let State::Running(cpu) = before.state else { panic!("{from:?} hands over a processor that it has not") };
+        before.state = waiting;
+        let chosen = &mut threads[next];
+        chosen.state = State::Running(cpu);
+        let quantum = chosen.schedule.quantum();
+        chosen.schedule.quantum_left = quantum;
+        let processor = &mut self.processors[cpu];
+        (processor.current, processor.since, processor.first_slice) = (Some(next), now, true);
+        // A timer that comes too early does no harm: the new quantum almost never ends before the old one.
+        self.changed |= processor.timer.is_none_or(|set| set > now + quantum);
+        chosen
+    }
+
     /// The current thread of `cpu` gives the processor away: it is ready at level 0 until it is chosen again.
     pub fn give_way(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
         self.charge(threads, cpu, now);

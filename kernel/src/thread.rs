@@ -7,7 +7,7 @@ use crate::ipc::receive::{Receivable, ReceiveArgs};
 use crate::ipc::send::SendOptions;
 use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
-use crate::machine::{Cpu, Machine, Nanos, NoMemory, UserAddr};
+use crate::machine::{AddressSpace, Cpu, Machine, Nanos, NoMemory, UserAddr};
 use crate::policy::ThreadPolicy;
 use crate::reap::ReapList;
 use crate::sched::Schedule;
@@ -33,6 +33,8 @@ pub struct Thread {
     pub frame: Frame,
     /// The task it belongs to.
     pub task: TaskId,
+    /// The task's address space, which never changes.
+    pub address_space: AddressSpace,
     /// Its number, unique over the life of the system.
     pub number: u64,
     /// What it is doing. Written by the scheduler and by this module alone.
@@ -204,10 +206,12 @@ impl Kernel {
         }
         self.thread_numbers += 1;
         let number = self.thread_numbers;
+        let address_space = self.tasks[task].address_space;
         let base = policy.effective(&self.tasks[task].policy.effective()).base_priority;
         let id = self.threads.insert_reserved(|_| Thread {
             frame,
             task,
+            address_space,
             number,
             state: State::Suspended,
             resume: None,
@@ -228,16 +232,42 @@ impl Kernel {
     /// Takes a running thread off its processor until what it waits for happens, or the deadline passes.
     #[inline]
     pub(crate) fn block(&mut self, thread: ThreadId, wait: Wait, deadline: Nanos) {
-        let priority = wait.queue_priority(&self.threads[thread]);
-        let task = self.threads[thread].task;
-        let queue = wait_queue!(self, task, &wait);
-        if let Some(queue) = queue {
-            queue.insert(&mut self.threads, thread, priority);
-        }
+        self.enter_queue(thread, &wait);
         self.sched.withdraw(&mut self.threads, thread, State::Waiting(wait));
         if deadline != Nanos::MAX {
             self.timers.set(&mut self.threads, thread, TimerKind::Wait, deadline);
         }
+    }
+
+    /// Puts a thread where those are that wait for the same.
+    #[inline]
+    fn enter_queue(&mut self, thread: ThreadId, wait: &Wait) {
+        let waiting = &self.threads[thread];
+        let (task, priority) = (waiting.task, wait.queue_priority(waiting));
+        if let Some(queue) = wait_queue!(self, task, wait) {
+            queue.insert(&mut self.threads, thread, priority);
+        }
+    }
+
+    /// The running thread starts to wait for a message, and `next`, which has just been taken out of everything it waited
+    /// in, runs in its place: what `block`, `finish_wait` and the scheduler's choice come to, if that would choose `next`.
+    #[inline]
+    pub(crate) fn wait_and_run(
+        &mut self,
+        thread: ThreadId,
+        wait: ReceiveWait,
+        next: ThreadId,
+        now: Nanos,
+    ) -> &mut Thread {
+        let threads = &mut self.threads;
+        match wait.object {
+            Receivable::Port(port) => {
+                let base = threads[thread].schedule.base;
+                self.ports[port].receivers.insert(threads, thread, base);
+            }
+            Receivable::Set(set) => self.sets[set].receivers.insert(threads, thread, 0),
+        }
+        self.sched.hand_over(threads, thread, State::Waiting(Wait::Receive(wait)), next, now)
     }
 
     /// Ends a thread's wait: it is out of the queue, its deadline is off, and it is ready unless it is suspended. The

@@ -21,6 +21,12 @@ pub struct WaitLink {
 }
 
 impl WaitLink {
+    /// The place of a thread that waits alone.
+    #[inline]
+    pub fn alone(thread: ThreadId, priority: u8) -> WaitLink {
+        WaitLink { band_tail: Some(thread), priority, ..WaitLink::default() }
+    }
+
     /// The priority at which the thread queues.
     pub fn priority(&self) -> u8 {
         self.priority
@@ -52,7 +58,17 @@ impl WaitQueue {
     }
 
     /// Adds a thread behind all that have its priority or a higher one.
+    #[inline]
     pub fn insert(&mut self, threads: &mut Threads, thread: ThreadId, priority: u8) {
+        if self.head.is_none() {
+            threads[thread].wait_link = WaitLink::alone(thread, priority);
+            self.head = Some(thread);
+        } else {
+            self.insert_among_others(threads, thread, priority);
+        }
+    }
+
+    fn insert_among_others(&mut self, threads: &mut Threads, thread: ThreadId, priority: u8) {
         // `above` is the last band with a higher or equal priority.
         let (mut above, mut below) = (None, self.head);
         while let Some(band) = below {
@@ -92,7 +108,17 @@ impl WaitQueue {
     }
 
     /// Takes out a thread that is in this queue.
+    #[inline]
     pub fn remove(&mut self, threads: &mut Threads, thread: ThreadId) {
+        let link = &threads[thread].wait_link;
+        if link.previous.is_none() && link.next.is_none() {
+            self.head = None;
+        } else {
+            self.remove_from_others(threads, thread);
+        }
+    }
+
+    fn remove_from_others(&mut self, threads: &mut Threads, thread: ThreadId) {
         let link = core::mem::take(&mut threads[thread].wait_link);
         if let Some(tail) = link.band_tail {
             self.remove_band_leader(threads, thread, link, tail);

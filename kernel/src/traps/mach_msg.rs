@@ -15,7 +15,7 @@ impl Kernel {
     /// user's stack, behind the return address of the trap stub.
     #[inline]
     pub(super) fn mach_msg_trap(&mut self, m: &mut dyn Machine, by: Caller, overwrite: bool) -> Outcome {
-        let space = self.tasks[by.task].address_space;
+        let space = by.address_space;
         let frame = &mut self.threads[by.thread].frame;
         let [message, option, send_size, receive_size, receive_name, timeout] = frame.arguments();
         // Unless a message is delivered the second result is 0 (errata 6).
@@ -45,6 +45,11 @@ impl Kernel {
                 timeout: timeout as u32,
                 priority: priority as u32,
             };
+            if let Some(receive) = &receive
+                && self.call_directly(m, by, &args, receive)
+            {
+                return Outcome::Pending;
+            }
             match self.send(m, by.thread, &args, receive) {
                 Outcome::Code(MACH_MSG_SUCCESS) => {}
                 other => return other,
@@ -57,7 +62,7 @@ impl Kernel {
     }
 
     /// The receive phase. What the send phase left to be destroyed goes first: its notifications may be what is received.
-    #[inline]
+    #[inline(never)]
     fn receive_after_send(&mut self, m: &mut dyn Machine, by: Caller, args: &ReceiveArgs) -> Outcome {
         if !self.reap.is_empty() {
             if self.threads[by.thread].doomed {

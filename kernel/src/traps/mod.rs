@@ -11,7 +11,7 @@ mod unix;
 mod vm;
 
 use crate::kernel::Kernel;
-use crate::machine::{Fault, Machine, UserAddr};
+use crate::machine::{AddressSpace, Fault, Machine, UserAddr};
 use crate::task::TaskId;
 use crate::thread::ThreadId;
 use abi::code::*;
@@ -26,6 +26,8 @@ pub(crate) struct Caller {
     pub thread: ThreadId,
     /// Its task.
     pub task: TaskId,
+    /// The task's memory.
+    pub address_space: AddressSpace,
 }
 
 /// What a trap comes to.
@@ -72,7 +74,7 @@ impl Kernel {
     pub(crate) fn trap(&mut self, m: &mut dyn Machine, thread: ThreadId) {
         let maker = &self.threads[thread];
         let (trap, arguments) = (maker.frame.trap_number(), maker.frame.arguments());
-        let by = Caller { thread, task: maker.task };
+        let by = Caller { thread, task: maker.task, address_space: maker.address_space };
         let outcome = self.dispatch_trap(m, by, trap, arguments);
         match outcome {
             Outcome::Code(code) => self.threads[thread].frame.set_code(code),

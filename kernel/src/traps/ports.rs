@@ -37,7 +37,7 @@ impl Kernel {
         to: UserAddr,
         bytes: &[u8],
     ) -> Result<(), KernReturn> {
-        m.copy_out(self.tasks[by.task].address_space, to, bytes).map_err(memory_error)
+        m.copy_out(by.address_space, to, bytes).map_err(memory_error)
     }
 
     pub(super) fn mach_reply_port(&mut self, by: Caller) -> PortName {
@@ -157,7 +157,7 @@ impl Kernel {
     ) -> Result<(), KernReturn> {
         self.require_self(by, target)?;
         let mut read = PortOptions::new_zeroed();
-        m.copy_in(self.tasks[by.task].address_space, options, read.as_mut_bytes()).map_err(memory_error)?;
+        m.copy_in(by.address_space, options, read.as_mut_bytes()).map_err(memory_error)?;
         let name = self.port_construct(by.task, &read, context)?;
         self.put_result(m, by, result, name.as_bytes())
     }
@@ -188,7 +188,7 @@ impl Kernel {
     ) -> Result<(), KernReturn> {
         self.require_self(by, target)?;
         let mut room = 0u32;
-        m.copy_in(self.tasks[by.task].address_space, count, room.as_mut_bytes()).map_err(memory_error)?;
+        m.copy_in(by.address_space, count, room.as_mut_bytes()).map_err(memory_error)?;
         let words = self.port_get_attributes(by.task, name, flavor, room)?;
         self.put_result(m, by, info, words.as_slice().as_bytes())?;
         self.put_result(m, by, count, (words.len() as u32).as_bytes())
@@ -240,7 +240,7 @@ impl Kernel {
         notify: PortName,
         disposition: u32,
     ) -> Result<(), KernReturn> {
-        let space = self.tasks[by.task].address_space;
+        let space = by.address_space;
         let stack = UserAddr(self.threads[by.thread].frame.rsp);
         let result = UserAddr(m.read_u64(space, stack.plus(8)).map_err(|_| KERN_INVALID_ARGUMENT)?);
         self.require_self(by, target)?;

@@ -42,7 +42,7 @@ impl Kernel {
         }
         let mut bytes = [0; 2 * size_of::<TaskSpawnArgs>()];
         let given = &mut bytes[..size as usize];
-        m.copy_in(self.tasks[by.task].address_space, args, given).map_err(memory_error)?;
+        m.copy_in(by.address_space, args, given).map_err(memory_error)?;
         // A program of a later version may ask for more only by what is not zero.
         if bytes[known as usize..].iter().any(|&byte| byte != 0) {
             return Err(KERN_INVALID_ARGUMENT);

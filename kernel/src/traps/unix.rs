@@ -36,7 +36,7 @@ impl Kernel {
         let mut buffer = [0; WRITE_MAX as usize];
         let taken = size.min(WRITE_MAX);
         let bytes = &mut buffer[..taken as usize];
-        m.copy_in(self.tasks[by.task].address_space, from, bytes).map_err(|_| EFAULT)?;
+        m.copy_in(by.address_space, from, bytes).map_err(|_| EFAULT)?;
         m.console_write(bytes);
         Ok(taken)
     }
@@ -55,7 +55,7 @@ impl Kernel {
             return Outcome::Unix(Err(errno));
         }
         let mut now = 0u32;
-        if m.copy_in(self.tasks[by.task].address_space, address, now.as_mut_bytes()).is_err() {
+        if m.copy_in(by.address_space, address, now.as_mut_bytes()).is_err() {
             return Outcome::Unix(Err(EFAULT));
         }
         if now != value {

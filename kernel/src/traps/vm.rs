@@ -18,7 +18,7 @@ impl Kernel {
         flags: u32,
     ) -> Result<(), KernReturn> {
         self.require_self(by, target)?;
-        let space = self.tasks[by.task].address_space;
+        let space = by.address_space;
         let wanted = UserAddr(m.read_u64(space, address).map_err(memory_error)?);
         let fixed = if flags & VM_FLAGS_ANYWHERE == 0 { Some(wanted) } else { None };
         let got = self.vm_allocate(m, by.task, fixed, size, Protection::READ | Protection::WRITE)?;

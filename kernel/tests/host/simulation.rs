@@ -54,7 +54,12 @@ struct Simulation {
 
 impl Simulation {
     fn new(seed: u64) -> Simulation {
-        let limits = Limits { names_per_task: 64, kernel_bytes_per_task: 64 * 1024, pages_per_task: 200 };
+        let limits = Limits {
+            names_per_task: 64,
+            kernel_bytes_per_task: 64 * 1024,
+            pages_per_task: 200,
+            direct_calls: seed % 2 == 0,
+        };
         let world = World::with_limits(limits);
         let mut simulation = Simulation { world, random: Random::new(seed), actors: Vec::new() };
         (0..TASKS).for_each(|_| simulation.add_task());
