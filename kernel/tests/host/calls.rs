@@ -1,8 +1,8 @@
 //! The calls of `mach_port` as test actors make them, and ways to pass rights between actors.
 
-use crate::message::Msg;
 use crate::message::Received;
-use crate::world::{Actor, BUFFER, BUFFER_SIZE, MachMsg, RESULT, RESULT2, World};
+use crate::message::{MachMsg, Msg};
+use crate::world::{Actor, BUFFER, BUFFER_SIZE, RESULT, RESULT2, World};
 use abi::message::*;
 use abi::mig::NDR;
 use abi::port::*;

@@ -8,6 +8,7 @@ mod calls;
 mod machine;
 mod message;
 mod program;
+mod random_calls;
 mod world;
 
 mod names;

@@ -2,7 +2,7 @@
 
 use abi::PortName;
 use abi::message::*;
-use abi::port::Disposition;
+use abi::port::{Disposition, MACH_PORT_NULL};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// A message to be sent.
@@ -75,6 +75,33 @@ impl Msg {
         let size = bytes.len() as u32;
         bytes[4..8].copy_from_slice(&size.to_le_bytes());
         bytes
+    }
+}
+
+/// Arguments of `mach_msg`.
+#[derive(Clone, Copy, Debug)]
+pub struct MachMsg {
+    /// Another address than the actor's buffer.
+    pub buffer: Option<u64>,
+    pub options: MsgOption,
+    pub send_size: u32,
+    pub receive_size: u32,
+    pub receive_name: PortName,
+    pub timeout: u32,
+    pub priority: u32,
+}
+
+impl Default for MachMsg {
+    fn default() -> Self {
+        MachMsg {
+            buffer: None,
+            options: MsgOption::empty(),
+            send_size: 0,
+            receive_size: 0,
+            receive_name: MACH_PORT_NULL,
+            timeout: 0,
+            priority: 0,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who runs, for how long, at what priority (importance 8.6, 10.8), and message QoS (importance 7).
 
-use crate::message::Msg;
-use crate::world::{Actor, MachMsg, World};
+use crate::message::{MachMsg, Msg};
+use crate::world::{Actor, World};
 use abi::message::MsgOption;
 use abi::port::PortName;
 use abi::qos::{AppType, MessagePriority, Priority, Qos, Role};

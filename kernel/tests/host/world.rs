@@ -1,7 +1,7 @@
 //! A kernel with tasks whose threads do what the test says, one trap at a time.
 
 use crate::machine::FakeMachine;
-use crate::message::{Msg, Received};
+use crate::message::{MachMsg, Msg, Received};
 use crate::program::{archive, program, spawn_args};
 use abi::code::*;
 use abi::message::*;
@@ -147,8 +147,20 @@ impl World {
 
     /// Spawns a program that does nothing, with the parent's name for it.
     pub fn spawn(&mut self, parent: Actor, args: TaskSpawnArgs) -> Result<(Actor, PortName), KernReturn> {
-        let image = program();
-        self.put(parent, BUFFER, &image);
+        let name = self.start_spawn(parent, args)?;
+        let task = self.newest_task();
+        let thread = self.kernel.tasks[task].threads.front().unwrap();
+        Ok((self.furnish(task, thread), name))
+    }
+
+    /// Spawns the smallest program, which has not run yet; returns the parent's name for the task.
+    pub fn start_spawn(&mut self, parent: Actor, args: TaskSpawnArgs) -> Result<PortName, KernReturn> {
+        self.spawn_image(parent, &program(), args)
+    }
+
+    /// The same for any program.
+    pub fn spawn_image(&mut self, parent: Actor, image: &[u8], args: TaskSpawnArgs) -> Result<PortName, KernReturn> {
+        self.put(parent, BUFFER, image);
         let args = TaskSpawnArgs {
             image: parent.memory + BUFFER,
             image_size: image.len() as u64,
@@ -157,11 +169,12 @@ impl World {
         };
         self.put(parent, RESULT2, args.as_bytes());
         let size = size_of::<TaskSpawnArgs>() as u64;
-        let name =
-            self.call_for_name(parent, tally::TASK_SPAWN, &[parent.memory + RESULT2, size, parent.memory + RESULT])?;
-        let (task, _) = self.kernel.tasks.iter().max_by_key(|(_, task)| task.credentials.pid).unwrap();
-        let thread = self.kernel.tasks[task].threads.front().unwrap();
-        Ok((self.furnish(task, thread), name))
+        self.call_for_name(parent, tally::TASK_SPAWN, &[parent.memory + RESULT2, size, parent.memory + RESULT])
+    }
+
+    /// The task that was made last.
+    pub fn newest_task(&self) -> TaskId {
+        self.kernel.tasks.iter().max_by_key(|(_, task)| task.credentials.pid).unwrap().0
     }
 
     /// Another thread of an actor's task, with memory of its own.
@@ -184,6 +197,9 @@ impl World {
 
     /// Ends a task, if it has not ended, as its parent would.
     pub fn end_task(&mut self, actor: Actor) {
+        if !self.kernel.tasks.contains(actor.task) {
+            return;
+        }
         let terminate = Msg::copy_send(actor.task_port).id(abi::mig::task::TERMINATE);
         match self.send(self.init, &terminate) {
             Ok(()) | Err(MACH_SEND_INVALID_DEST) => {}
@@ -228,7 +244,7 @@ impl World {
 
     /// Makes the processor run a certain thread, whatever the scheduler thinks: it gets the highest priority until
     /// [`let_go`](World::let_go).
-    fn run(&mut self, thread: ThreadId) -> Schedule {
+    pub fn run(&mut self, thread: ThreadId) -> Schedule {
         let Kernel { sched, threads, .. } = &mut self.kernel;
         let before = threads[thread].schedule;
         if before.yielding || before.depressed {
@@ -242,7 +258,7 @@ impl World {
     }
 
     /// Gives a thread that [`run`](World::run) chose its own priority again.
-    fn let_go(&mut self, thread: ThreadId, before: Schedule) {
+    pub fn let_go(&mut self, thread: ThreadId, before: Schedule) {
         let Kernel { sched, threads, .. } = &mut self.kernel;
         if threads.contains(thread) {
             sched.set_base(threads, thread, before.base, before.timeshare);
@@ -457,32 +473,5 @@ impl Actor {
         let none = MACH_PORT_NULL;
         let (self_port, post_office, inbox, task_port, delivery) = (none, none, none, none, none);
         Actor { task, thread, space, self_port, post_office, inbox, task_port, delivery, memory }
-    }
-}
-
-/// Arguments of `mach_msg`.
-#[derive(Clone, Copy, Debug)]
-pub struct MachMsg {
-    /// Another address than the actor's buffer.
-    pub buffer: Option<u64>,
-    pub options: MsgOption,
-    pub send_size: u32,
-    pub receive_size: u32,
-    pub receive_name: PortName,
-    pub timeout: u32,
-    pub priority: u32,
-}
-
-impl Default for MachMsg {
-    fn default() -> Self {
-        MachMsg {
-            buffer: None,
-            options: MsgOption::empty(),
-            send_size: 0,
-            receive_size: 0,
-            receive_name: MACH_PORT_NULL,
-            timeout: 0,
-            priority: 0,
-        }
     }
 }

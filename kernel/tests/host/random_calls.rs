@@ -1,0 +1,380 @@
+//! What the actors of the simulation do: random calls with arguments that are mostly sensible, and failures on the way.
+
+use crate::machine::Failure;
+use crate::message::{MachMsg, Msg};
+use crate::program::spawn_args;
+use crate::simulation::{Simulation, TASKS};
+use crate::world::{Actor, Ret};
+use abi::message::MsgOption;
+use abi::mig;
+use abi::port::*;
+use abi::task::{Exception, TaskSpawnArgs};
+use abi::trap::{CLASS_SHIFT, CLASS_TALLY, CLASS_UNIX, mach, tally, unix};
+use abi::{KernReturn, PortName};
+use kernel::kernel::Event;
+use zerocopy::IntoBytes;
+
+impl Simulation {
+    /// A name: usually one that the task has, but never the one without which it can do nothing.
+    fn name(&mut self, actor: Actor) -> PortName {
+        match self.random.below(32) {
+            0 => MACH_PORT_NULL,
+            1 => MACH_PORT_DEAD,
+            2 => PortName(self.random.below(64) as u32 * 0x100 + 3 + 4 * self.random.below(4) as u32),
+            _ => self.name_of(actor, PortType::all()),
+        }
+    }
+
+    /// A name of the task that denotes one of certain types.
+    fn name_of(&mut self, actor: Actor, types: PortType) -> PortName {
+        let fits = |&(name, kind): &(PortName, u32)| name != actor.self_port && kind & types.bits() != 0;
+        let names: Vec<_> = self.world.names(actor).into_iter().filter(fits).collect();
+        if names.is_empty() { PortName(0x3F03) } else { self.random.pick(&names).0 }
+    }
+
+    fn disposition(&mut self) -> Disposition {
+        Disposition(self.random.pick(&[17, 18, 19, 20, 21, 16, 0, 22]))
+    }
+
+    /// A name with a disposition, usually one that it has the right for.
+    fn right(&mut self, actor: Actor, may_move_receive: bool) -> (PortName, Disposition) {
+        if self.random.one_in(12) {
+            return (self.name(actor), self.disposition());
+        }
+        let types = PortType::SEND | PortType::RECEIVE | PortType::SEND_ONCE | PortType::DEAD_NAME;
+        let name = self.name_of(actor, types);
+        let kind = self.world.names(actor).iter().find(|entry| entry.0 == name).map_or(0, |entry| entry.1);
+        let mut fitting = Vec::new();
+        for (right, dispositions) in [
+            (PortType::SEND, &[Disposition::COPY_SEND, Disposition::COPY_SEND, Disposition::MOVE_SEND][..]),
+            (PortType::RECEIVE, &[Disposition::MAKE_SEND, Disposition::MAKE_SEND_ONCE]),
+            (PortType::SEND_ONCE, &[Disposition::MOVE_SEND_ONCE]),
+            (PortType::DEAD_NAME, &[Disposition::MOVE_SEND, Disposition::COPY_SEND]),
+        ] {
+            if kind & right.bits() != 0 {
+                fitting.extend(dispositions);
+            }
+        }
+        if may_move_receive && kind & PortType::RECEIVE.bits() != 0 {
+            fitting.push(Disposition::MOVE_RECEIVE);
+        }
+        if fitting.is_empty() { (name, self.disposition()) } else { (name, self.random.pick(&fitting)) }
+    }
+
+    /// One call of an actor that can run, perhaps with a failure on its way.
+    pub fn act(&mut self, actor: Actor) {
+        let failure = match self.random.below(40) {
+            0 | 1 => Some(Failure::Copy(self.random.below(4))),
+            2 => Some(Failure::Memory(self.random.below(3))),
+            _ => None,
+        };
+        self.world.machine.fail(failure);
+        if self.random.one_in(20) {
+            store::failpoints::arm(Some(self.random.below(8)));
+        }
+        match self.random.below(40) {
+            0..14 => self.message(actor),
+            14..24 => self.port_call(actor),
+            24..27 => self.set_call(actor),
+            27 | 28 => self.notification_call(actor),
+            29 | 30 => self.memory(actor),
+            31..34 => self.threads(actor),
+            34..37 => self.kernel_call(actor),
+            37 => self.spawn(actor),
+            38 => self.scheduling_call(actor),
+            _ => self.any_call(actor),
+        }
+    }
+
+    /// Calls about one name.
+    fn port_call(&mut self, actor: Actor) {
+        let me = u64::from(actor.self_port.0);
+        let [a, b] = [self.name(actor), self.name(actor)].map(|name| u64::from(name.0));
+        let port = u64::from(self.name_of(actor, PortType::RECEIVE).0);
+        let (result, small, delta) = (self.world.result(actor), self.random.below(8), self.delta());
+        let (number, args) = match self.random.below(16) {
+            0..3 => (mach::MACH_PORT_ALLOCATE, vec![me, self.random.pick(&[1, 1, 1, 3, 4, small]), result]),
+            3 => {
+                let options = PortOptions { flags: self.random.next() as u32 & 0x1FF, mpl_qlimit: 2, reserved: [0; 2] };
+                self.world.put(actor, 2048, options.as_bytes());
+                (mach::MACH_PORT_CONSTRUCT, vec![me, actor.memory + 2048, small & 1, result])
+            }
+            4 => (mach::MACH_REPLY_PORT, vec![]),
+            5 | 6 => (mach::MACH_PORT_DEALLOCATE, vec![me, a]),
+            7 | 8 => (mach::MACH_PORT_MOD_REFS, vec![me, a, small, delta]),
+            9 => (mach::MACH_PORT_INSERT_RIGHT, vec![me, a, b, u64::from(self.disposition().0)]),
+            10 | 11 => (mach::MACH_PORT_INSERT_RIGHT, vec![me, port, port, 20]),
+            12 => (mach::MACH_PORT_DESTRUCT, vec![me, port, delta, small & 1]),
+            13 => {
+                let call = self.random.pick(&[mach::MACH_PORT_GUARD, mach::MACH_PORT_UNGUARD]);
+                (call, vec![me, port, small & 1, small & 2])
+            }
+            14 => (mach::MACH_PORT_TYPE, vec![me, a, result]),
+            _ => {
+                self.world.put(actor, 2048, &17u32.to_le_bytes());
+                (mach::MACH_PORT_GET_ATTRIBUTES, vec![me, port, small, result, actor.memory + 2048])
+            }
+        };
+        self.trap(actor, number, &args);
+    }
+
+    fn set_call(&mut self, actor: Actor) {
+        let me = u64::from(actor.self_port.0);
+        let port = u64::from(self.name_of(actor, PortType::RECEIVE).0);
+        let set = u64::from(self.name_of(actor, PortType::PORT_SET).0);
+        let insert = mach::MACH_PORT_INSERT_MEMBER;
+        let call = self.random.pick(&[insert, insert, mach::MACH_PORT_EXTRACT_MEMBER, mach::MACH_PORT_MOVE_MEMBER]);
+        let to_nowhere = self.random.one_in(8);
+        self.trap(actor, call, &[me, port, if to_nowhere { 0 } else { set }]);
+    }
+
+    fn notification_call(&mut self, actor: Actor) {
+        let me = u64::from(actor.self_port.0);
+        let port = self.name_of(actor, PortType::RECEIVE);
+        let id = self.random.pick(&[66, 69, 70, 72]);
+        let about = if id == 70 || id == 69 { port } else { self.name(actor) };
+        let once = self.name_of(actor, PortType::SEND_ONCE);
+        let to = self.name_of(actor, PortType::RECEIVE);
+        let (notify, disposition) = self.random.pick(&[(to, 21), (to, 21), (once, 18), (MACH_PORT_NULL, 0)]);
+        let args =
+            [me, about.0.into(), id, self.random.below(2), notify.0.into(), disposition, self.world.result(actor)];
+        self.trap(actor, mach::MACH_PORT_REQUEST_NOTIFICATION, &args);
+    }
+
+    /// Starts a program, which soon ends in one way or another and says so on a port of the parent's.
+    fn spawn(&mut self, actor: Actor) {
+        let exit_port = if self.random.one_in(2) { MACH_PORT_NULL } else { self.name_of(actor, PortType::RECEIVE) };
+        let bootstrap_port = if self.random.one_in(2) { MACH_PORT_NULL } else { self.name_of(actor, PortType::SEND) };
+        let args = TaskSpawnArgs {
+            app_type: self.random.below(6) as u32,
+            qos_clamp: self.random.below(8) as u32,
+            bootstrap_port,
+            exit_port,
+            exit_disposition: 21,
+            ..spawn_args()
+        };
+        let before = self.world.kernel.tasks.len();
+        let spawned = self.world.start_spawn(actor, args);
+        self.calm();
+        if spawned.is_err() {
+            self.world.settle();
+            assert_eq!(self.world.kernel.tasks.len(), before, "a failed spawn leaves no task");
+            return;
+        }
+        let child = self.world.newest_task();
+        let thread = self.world.kernel.tasks[child].threads.front().expect("it has not run yet");
+        let before = self.world.run(thread);
+        match self.random.below(3) {
+            0 => self.world.kernel.threads[thread].frame.rax = unix::EXIT.into(),
+            1 => self.world.kernel.threads[thread].frame.rax = tally::THREAD_EXIT.into(),
+            _ => {
+                let event = Event::Exception { kind: Exception::BadAccess, vector: 14, address: 8 };
+                let _ = self.world.event(event);
+                return;
+            }
+        }
+        self.world.let_go(thread, before);
+        let _ = self.world.event(Event::Trap);
+    }
+
+    fn scheduling_call(&mut self, actor: Actor) {
+        let thread = self.world.trap(actor, mach::THREAD_SELF, &[]);
+        let (me, result) = (if let Ret::Done(name) = thread { name } else { 0 }, self.world.result(actor));
+        let time = 1 + self.random.below(2_000_000_000);
+        let option = self.random.below(4);
+        let (number, args) = self.random.pick(&[
+            (mach::SWTCH, [0; 4]),
+            (mach::SWTCH_PRI, [0; 4]),
+            (mach::THREAD_SWITCH, [0, option, 2, 0]),
+            (mach::MACH_WAIT_UNTIL, [time, 0, 0, 0]),
+            (mach::MACH_TIMEBASE_INFO, [result, 0, 0, 0]),
+            (tally::THREAD_SET_QOS, [me, time, 0, 0]),
+            (tally::TIME, [0; 4]),
+            (tally::CPU_COUNT, [0; 4]),
+            (tally::DEBUG_STATE, [1, 0, result, 80]),
+            (tally::DEBUG_STATE, [2, me, result, 16]),
+            (unix::WRITE, [1, result, option, 0]),
+            (unix::GETPID, [0; 4]),
+            (unix::THREAD_SELFID, [0; 4]),
+        ]);
+        self.trap(actor, number, &args);
+    }
+
+    /// Any trap with any arguments, but `mach_vm_deallocate`, which would take away what the test itself uses. A number
+    /// that does not exist ends the task, so that is rare.
+    fn any_call(&mut self, actor: Actor) {
+        const MACH: [u32; 27] = [
+            10, 14, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32, 40, 41, 42, 59, 60, 61, 76, 77, 89, 90,
+        ];
+        let number = match self.random.below(200) {
+            0 => self.random.next() as u32,
+            1 => 3 << CLASS_SHIFT | 3,
+            2..20 => CLASS_TALLY | self.random.pick(&[1, 2, 4, 6, 7, 8]),
+            20..60 => CLASS_UNIX | self.random.pick(&[4, 20, 33, 372, 515, 516, 1000]),
+            _ => 1 << CLASS_SHIFT | self.random.pick(&MACH),
+        };
+        let me = u64::from(actor.self_port.0);
+        let mut args = [me; 7];
+        for arg in &mut args[usize::from(self.random.one_in(2))..] {
+            *arg = match self.random.below(6) {
+                0 => self.random.next(),
+                1 => self.random.below(64),
+                2 => self.world.result(actor),
+                3 => u64::from(self.delta() as u32),
+                _ => self.name(actor).0.into(),
+            };
+        }
+        self.trap(actor, number, &args);
+    }
+
+    /// Nothing fails any more.
+    fn calm(&mut self) {
+        store::failpoints::disarm();
+        self.world.machine.fail(None);
+    }
+
+    fn delta(&mut self) -> u64 {
+        let delta: i32 = self.random.pick(&[-1, -1, -1, -2, 1, 2, 65534, 65535, -65535, -65536, i32::MIN]);
+        delta as u32 as u64
+    }
+
+    fn trap(&mut self, actor: Actor, number: u32, args: &[u64]) {
+        self.world.start_trap(actor, number, args);
+        if !self.in_haste {
+            self.world.settle();
+        }
+        self.calm();
+        let is_code = number >> CLASS_SHIFT == 1 && !matches!(number, mach::SWTCH | mach::SWTCH_PRI);
+        if let (Ret::Done(value), true, false) = (self.world.state(actor), is_code, self.in_haste) {
+            let code = KernReturn(value as u32 as i32);
+            let is_name = (26..=29).contains(&(number & 0xFF));
+            assert!(is_name || code.name().is_some(), "trap {number:#x} returns {code:?}");
+        }
+    }
+
+    /// A call of `mach_msg` with a random message and random options.
+    fn message(&mut self, actor: Actor) {
+        let (to, disposition) = self.right(actor, false);
+        let mut message = Msg::to(to, disposition);
+        if self.random.one_in(2) {
+            let (reply, disposition) = self.right(actor, false);
+            message = message.reply_to(reply, disposition);
+        }
+        for _ in 0..self.random.below(5).saturating_sub(1) {
+            let (name, disposition) = self.right(actor, true);
+            message = message.port(name, disposition);
+        }
+        let size = self.random.pick(&[0usize, 4, 40, 300, 5000]);
+        let mut bytes = message.id(self.random.pick(&[1, 3204, 3206, 3207, 3600])).body(&vec![7; size]).encode();
+        if self.random.one_in(20) {
+            let at = self.random.below(bytes.len() as u64) as usize;
+            bytes[at] = self.random.next() as u8;
+        }
+        self.world.put(actor, 4096, &bytes);
+        let (send, receive) = (MsgOption::SEND_MSG, MsgOption::RCV_MSG);
+        let mut options = self.random.pick(&[send, receive, send | receive]);
+        options |= MsgOption::trailer_elements(self.random.below(8) as u32);
+        for option in [
+            MsgOption::RCV_LARGE,
+            MsgOption::SEND_TIMEOUT,
+            MsgOption::RCV_TIMEOUT,
+            MsgOption::SEND_NOTIFY,
+            MsgOption::SEND_OVERRIDE,
+            MsgOption::SEND_PROPAGATE_QOS,
+            MsgOption::RCV_LARGE_IDENTITY,
+        ] {
+            options.set(option, self.random.one_in(2));
+        }
+        let from = self.name_of(actor, PortType::RECEIVE | PortType::PORT_SET);
+        let args = MachMsg {
+            buffer: None,
+            options,
+            send_size: bytes.len() as u32,
+            receive_size: self.random.pick(&[0, 20, 40, 100, 4096, 4096]),
+            receive_name: if self.random.one_in(10) { self.name(actor) } else { from },
+            timeout: self.random.pick(&[0, 0, 1, 10]),
+            priority: self.random.next() as u32,
+        };
+        self.world.start_mach_msg(actor, &args);
+        if !self.in_haste {
+            self.world.settle();
+        }
+        self.calm();
+    }
+
+    fn memory(&mut self, actor: Actor) {
+        let me = u64::from(actor.self_port.0);
+        let at = self.random.pick(&[0x5000_0000u64, 0x5000_1000, 0x5000_3000, 0xFFFF_FFFF_FFFF_F000, 0]);
+        let size = self.random.pick(&[0u64, 1, 4096, 3 * 4096, 60 * 4096, u64::MAX]);
+        let result = self.world.result(actor);
+        self.world.put(actor, 1024, &at.to_le_bytes());
+        let protection = self.random.below(9);
+        let (number, args) = match self.random.below(4) {
+            0 | 1 => (mach::MACH_VM_ALLOCATE, vec![me, result, size, 0]),
+            2 => (mach::MACH_VM_DEALLOCATE, vec![me, at, size]),
+            _ => (mach::MACH_VM_PROTECT, vec![me, at, size, 0, protection]),
+        };
+        self.trap(actor, number, &args);
+    }
+
+    fn threads(&mut self, actor: Actor) {
+        let word = self.world.result(actor);
+        match self.random.below(12) {
+            0 | 1 if self.actors.len() < 2 * TASKS => {
+                self.calm();
+                if let Ok(thread) = self.world.try_thread(actor) {
+                    self.actors.push(thread);
+                }
+            }
+            2 => self.trap(actor, tally::THREAD_EXIT, &[]),
+            3 if self.random.one_in(3) => self.trap(actor, unix::EXIT, &[3]),
+            4..7 => {
+                self.world.put(actor, 1024, &[0; 4]);
+                let microseconds = self.random.below(3) * 1000;
+                self.trap(actor, unix::ULOCK_WAIT, &[1, word, 0, microseconds]);
+            }
+            7 | 8 => {
+                let operation = self.random.pick(&[1, 0x101]);
+                self.trap(actor, unix::ULOCK_WAKE, &[operation, word]);
+            }
+            9 => {
+                let (me, result) = (u64::from(actor.self_port.0), self.world.result(actor));
+                let flags = self.random.below(3);
+                self.trap(actor, tally::THREAD_CREATE, &[me, 0x40_0000, result, 0, flags, result]);
+            }
+            _ => self.trap(actor, mach::THREAD_SELF, &[]),
+        }
+    }
+
+    /// A message to a kernel object, with a fitting shape.
+    fn kernel_call(&mut self, actor: Actor) {
+        let (a, b) = (self.name(actor), self.name(actor));
+        let words = [a.0, self.random.below(8) as u32, b.0, self.random.below(8) as u32];
+        let (id, count) = self.random.pick(&[
+            (mig::mach_port::DESTROY, 1),
+            (mig::mach_port::GET_REFS, 2),
+            (mig::mach_port::SET_ATTRIBUTES, 4),
+            (mig::mach_port::EXTRACT_RIGHT, 2),
+            (mig::mach_port::MOD_REFS, 3),
+            (mig::mach_port::ALLOCATE, 1),
+            (mig::mach_port::GET_SRIGHTS, 1),
+            (mig::mach_port::MOVE_MEMBER, 2),
+            (mig::task::GET_SPECIAL_PORT, 1),
+            (mig::mach_port::SET_CONTEXT, 3),
+            (mig::thread_act::ABORT, 0),
+            (mig::thread_act::SUSPEND, 0),
+            (mig::thread_act::RESUME, 0),
+            (mig::thread_act::TERMINATE, 0),
+        ]);
+        let to = if self.random.one_in(2) { self.name(actor) } else { actor.self_port };
+        let mut message = Msg::copy_send(to).id(id);
+        if self.random.one_in(2) {
+            message = message.reply_to(self.name_of(actor, PortType::RECEIVE), Disposition::MAKE_SEND_ONCE);
+        }
+        if count > 0 {
+            message = message.body(&mig::NDR).words(&words[..count]);
+        }
+        let _ = self.world.send_with(actor, &message, MsgOption::SEND_TIMEOUT, 0);
+        self.calm();
+    }
+}
