@@ -11,6 +11,8 @@ mod program;
 mod random_calls;
 mod world;
 
+mod complex;
+mod header;
 mod names;
 mod scheduling;
 mod simulation;

@@ -1,0 +1,284 @@
+//! The header of a message and the rights in it (mach-ipc 9.4).
+
+use crate::message::{MachMsg, Msg};
+use crate::world::{Actor, BUFFER, MEMORY_PAGES, World};
+use abi::code::*;
+use abi::message::*;
+use abi::port::Disposition as D;
+use abi::port::*;
+use abi::task::PAGE_SIZE;
+use abi::trap::mach;
+use abi::{KernReturn, PortName};
+
+const SEND: u32 = MACH_PORT_RIGHT_SEND;
+const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
+const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
+
+/// A sends to a port of B's.
+struct Pair {
+    w: World,
+    a: Actor,
+    b: Actor,
+    /// B's receive right.
+    port: PortName,
+    /// A's send right, with one reference.
+    door: PortName,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let mut w = World::new();
+        let (a, b) = (w.task(), w.task());
+        let (port, door) = w.door(a, b);
+        Pair { w, a, b, port, door }
+    }
+
+    /// A name of A's for a send-once right of a port of B's, which B may kill.
+    fn once(&mut self) -> (PortName, PortName) {
+        let port = self.w.port(self.b);
+        (port, self.w.transfer(self.b, port, D::MAKE_SEND_ONCE, self.a))
+    }
+
+    /// A dead name of A's.
+    fn dead_name(&mut self) -> PortName {
+        self.w.allocate(self.a, DEAD_NAME).unwrap()
+    }
+
+    /// What A's names are, and how many references they have.
+    fn rights_of_a(&mut self) -> Vec<(PortName, u32, u32)> {
+        let names = self.w.names(self.a);
+        let refs = |(name, kind)| (name, kind, self.w.get_refs(self.a, name, SEND).unwrap());
+        names.into_iter().map(refs).collect()
+    }
+
+    /// A's send with a wrong size or place.
+    fn send_raw(&mut self, buffer: Option<u64>, send_size: u32) -> Result<(), KernReturn> {
+        let args = MachMsg { options: MsgOption::SEND_MSG, buffer, send_size, ..MachMsg::default() };
+        self.w.mach_msg(self.a, &args).code().ok()
+    }
+}
+
+// covers mach-ipc H01
+#[test]
+fn a_message_is_at_least_a_header_and_made_of_words() {
+    let mut pair = Pair::new();
+    let bytes = Msg::copy_send(pair.door).words(&[1, 2]).encode();
+    pair.w.put(pair.a, BUFFER, &bytes);
+    for size in [20, 26, 23] {
+        assert_eq!(pair.send_raw(None, size), Err(MACH_SEND_MSG_TOO_SMALL));
+    }
+    pair.w.nothing(pair.b, pair.port);
+    assert_eq!(pair.send_raw(None, 24), Ok(()));
+}
+
+// covers mach-ipc H02
+#[test]
+fn a_message_that_is_too_large_is_not_even_looked_at() {
+    let mut pair = Pair::new();
+    let bytes = Msg::copy_send(pair.door).encode();
+    pair.w.put(pair.a, BUFFER, &bytes);
+    pair.w.machine.fail(None);
+    let _ = pair.send_raw(None, 20);
+    let other_copies = pair.w.machine.uses().0;
+    for size in [50_331_584, MAX_INLINE_SIZE as u32 + 4] {
+        pair.w.machine.fail(None);
+        assert_eq!(pair.send_raw(None, size), Err(MACH_SEND_TOO_LARGE));
+        assert_eq!(pair.w.machine.uses().0, other_copies, "the buffer is not read");
+        assert_eq!(pair.send_raw(Some(0x10), size), Err(MACH_SEND_TOO_LARGE));
+    }
+    assert_eq!(pair.send_raw(None, MAX_INLINE_SIZE as u32), Ok(()));
+}
+
+// covers mach-ipc H03
+#[test]
+fn a_message_that_cannot_be_read_moves_no_right() {
+    let mut pair = Pair::new();
+    let (w, a) = (&mut pair.w, pair.a);
+    let (carried, reply) = (w.port(a), w.port(a));
+    let last_page = a.memory + (MEMORY_PAGES - 1) * PAGE_SIZE;
+    w.call(a, mach::MACH_VM_DEALLOCATE, &[u64::from(a.self_port.0), last_page, PAGE_SIZE]).unwrap();
+    let start = last_page - 2048;
+    let message =
+        Msg::to(pair.door, D::MOVE_SEND).reply_to(reply, D::MAKE_SEND_ONCE).port(carried, D::MOVE_RECEIVE).encode();
+    w.put(a, start - a.memory, &message);
+    let before = pair.rights_of_a();
+    assert_eq!(pair.send_raw(Some(start), 4096), Err(MACH_SEND_INVALID_DATA));
+    assert_eq!(pair.rights_of_a(), before);
+    assert_eq!(pair.w.status(a, reply).mps_sorights, 0);
+    pair.w.nothing(pair.b, pair.port);
+}
+
+// covers mach-ipc H04
+#[test]
+fn the_size_in_the_header_is_what_was_sent_whatever_the_sender_wrote() {
+    let mut pair = Pair::new();
+    let mut bytes = Msg::copy_send(pair.door).encode();
+    bytes[4..8].copy_from_slice(&9999u32.to_le_bytes());
+    pair.w.put(pair.a, BUFFER, &bytes);
+    assert_eq!(pair.send_raw(None, 24), Ok(()));
+    assert_eq!(pair.w.poll(pair.b, pair.port).unwrap().header.msgh_size, 24);
+}
+
+// covers mach-ipc H05
+#[test]
+fn bits_that_only_the_kernel_may_set_are_cleared_silently() {
+    let mut pair = Pair::new();
+    let message = Msg::to(pair.door, D::NONE).bits(0x2000_0013 | 0x1000_0000);
+    assert_eq!(pair.w.send(pair.a, &message), Ok(()));
+    let received = pair.w.poll(pair.b, pair.port).unwrap();
+    assert_eq!(received.header.msgh_bits & 0x3000_0000, 0);
+    assert_eq!(received.header.msgh_bits, 17 << 8);
+}
+
+// covers mach-ipc H06
+#[test]
+fn a_destination_is_reached_by_a_send_or_send_once_right() {
+    let mut pair = Pair::new();
+    for disposition in [0, 16, 22] {
+        let message = Msg::to(pair.door, D(disposition));
+        assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_HEADER));
+    }
+    pair.w.nothing(pair.b, pair.port);
+    assert_eq!(pair.w.get_refs(pair.a, pair.door, SEND), Ok(1));
+}
+
+// covers mach-ipc H07
+#[test]
+fn a_reply_port_comes_with_a_disposition_that_fits() {
+    let mut pair = Pair::new();
+    let reply = pair.w.port_with_send(pair.a);
+    for disposition in [0, 16] {
+        let message = Msg::copy_send(pair.door).reply_to(reply, D(disposition));
+        assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_HEADER));
+    }
+    pair.w.nothing(pair.b, pair.port);
+    assert_eq!(pair.w.port_type(pair.a, reply), Ok(0x30000));
+}
+
+// covers mach-ipc H08
+#[test]
+fn a_message_goes_nowhere_but_to_a_live_port() {
+    let mut pair = Pair::new();
+    let (dead, (_, once)) = (pair.dead_name(), pair.once());
+    let reply = pair.w.port(pair.a);
+    let before = pair.rights_of_a();
+    for to in [MACH_PORT_NULL, MACH_PORT_DEAD, PortName(0x4203), dead, once] {
+        let message = Msg::copy_send(to).reply_to(reply, D::MAKE_SEND_ONCE);
+        assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_DEST), "{to:?}");
+    }
+    assert_eq!(pair.rights_of_a(), before);
+    assert_eq!(pair.w.status(pair.a, reply).mps_sorights, 0);
+    assert_eq!(pair.w.get_refs(pair.a, dead, DEAD_NAME), Ok(1));
+}
+
+// covers mach-ipc H09
+#[test]
+fn an_unknown_reply_port_leaves_the_destination_right_alone() {
+    let mut pair = Pair::new();
+    let message = Msg::to(pair.door, D::MOVE_SEND).reply_to(PortName(0x4203), D::COPY_SEND);
+    assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_REPLY));
+    assert_eq!(pair.w.get_refs(pair.a, pair.door, SEND), Ok(1));
+}
+
+// covers mach-ipc H10
+#[test]
+fn a_dead_name_as_reply_port_arrives_as_dead() {
+    let mut pair = Pair::new();
+    let dead = pair.dead_name();
+    pair.w.mod_refs(pair.a, dead, DEAD_NAME, 1).unwrap();
+    let message = Msg::copy_send(pair.door).reply_to(dead, D::MOVE_SEND);
+    assert_eq!(pair.w.send(pair.a, &message), Ok(()));
+    let header = pair.w.poll(pair.b, pair.port).unwrap().header;
+    assert_eq!((header.msgh_remote_port, header.remote()), (MACH_PORT_DEAD, D(17)));
+    assert_eq!(pair.w.get_refs(pair.a, dead, DEAD_NAME), Ok(1));
+}
+
+// covers mach-ipc H11 H12
+#[test]
+fn moving_a_send_right_twice_takes_two_references() {
+    let mut pair = Pair::new();
+    let n = pair.door;
+    let message = Msg::to(n, D::MOVE_SEND).reply_to(n, D::MOVE_SEND);
+    assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_DEST));
+    assert_eq!(pair.w.get_refs(pair.a, n, SEND), Ok(1));
+
+    pair.w.mod_refs(pair.a, n, SEND, 1).unwrap();
+    assert_eq!(pair.w.send(pair.a, &message), Ok(()));
+    assert_eq!(pair.w.port_type(pair.a, n), Err(KERN_INVALID_NAME));
+    let header = pair.w.poll(pair.b, pair.port).unwrap().header;
+    assert_eq!((header.msgh_remote_port, header.msgh_local_port), (pair.port, pair.port));
+    assert_eq!(pair.w.port_type(pair.b, pair.port), Ok(0x30000));
+}
+
+// covers mach-ipc H13
+#[test]
+fn one_reference_is_enough_to_send_and_to_move_the_right() {
+    let mut pair = Pair::new();
+    let message = Msg::copy_send(pair.door).reply_to(pair.door, D::MOVE_SEND);
+    assert_eq!(pair.w.send(pair.a, &message), Ok(()));
+    assert_eq!(pair.w.port_type(pair.a, pair.door), Err(KERN_INVALID_NAME));
+    let header = pair.w.poll(pair.b, pair.port).unwrap().header;
+    assert_eq!((header.msgh_remote_port, header.remote()), (pair.port, D::PORT_SEND));
+    assert_eq!(pair.w.get_refs(pair.b, pair.port, SEND), Ok(1));
+}
+
+// covers mach-ipc H14
+#[test]
+fn a_send_once_right_is_not_copied_for_the_reply() {
+    let mut pair = Pair::new();
+    let (_, once) = pair.once();
+    let message = Msg::to(once, D::MOVE_SEND_ONCE).reply_to(once, D::COPY_SEND);
+    assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_REPLY));
+    assert_eq!(pair.w.port_type(pair.a, once), Ok(0x40000));
+}
+
+// covers mach-ipc H15
+#[test]
+fn one_receive_right_makes_destination_and_reply_rights() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port(a);
+    w.send(a, &Msg::to(p, D::MAKE_SEND).reply_to(p, D::MAKE_SEND_ONCE)).unwrap();
+    let header = w.poll(a, p).unwrap().header;
+    assert_eq!((header.msgh_local_port, header.local()), (p, D(17)));
+    assert_ne!(header.msgh_remote_port, p);
+    assert_eq!(header.remote(), D(18));
+    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!(w.status(a, p).mps_mscount, 1);
+}
+
+// covers mach-ipc H16
+#[test]
+fn a_reply_to_a_client_that_died_is_a_success() {
+    let mut pair = Pair::new();
+    let (port, once) = pair.once();
+    pair.w.mod_refs(pair.b, port, RECEIVE, -1).unwrap();
+    assert_eq!(pair.w.send(pair.a, &Msg::to(once, D::MOVE_SEND_ONCE)), Ok(()));
+    assert_eq!(pair.w.port_type(pair.a, once), Err(KERN_INVALID_NAME));
+}
+
+// covers mach-ipc H17
+#[test]
+fn a_reply_to_a_client_known_to_be_dead_is_refused() {
+    let mut pair = Pair::new();
+    let (port, once) = pair.once();
+    let notify = pair.w.port(pair.a);
+    pair.w.request(pair.a, once, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    pair.w.mod_refs(pair.b, port, RECEIVE, -1).unwrap();
+    assert_eq!(pair.w.send(pair.a, &Msg::to(once, D::MOVE_SEND_ONCE)), Err(MACH_SEND_INVALID_DEST));
+    assert_eq!(pair.w.port_type(pair.a, once), Ok(0x100000));
+    assert_eq!(pair.w.get_refs(pair.a, once, DEAD_NAME), Ok(2));
+    assert_eq!(pair.w.notification(pair.a, notify, MACH_NOTIFY_DEAD_NAME), once.0);
+}
+
+// covers mach-ipc H18
+#[test]
+fn a_request_arrives_with_its_reply_right_and_its_id() {
+    let mut pair = Pair::new();
+    let reply = pair.w.port(pair.a);
+    let message = Msg::copy_send(pair.door).reply_to(reply, D::MAKE_SEND_ONCE).id(-42);
+    pair.w.send(pair.a, &message).unwrap();
+    let header = pair.w.poll(pair.b, pair.port).unwrap().header;
+    assert_eq!((header.remote(), header.local(), header.msgh_id), (D(18), D(17), -42));
+    assert_eq!(pair.w.port_type(pair.b, header.msgh_remote_port), Ok(0x40000));
+}
