@@ -10,6 +10,7 @@ use crate::machine::{Machine, UserAddr};
 use crate::policy::{TaskPolicy, ThreadPolicy};
 use crate::program::{Image, Loaded};
 use crate::task::{NewTask, TaskId};
+use crate::traps::Caller;
 use abi::code::*;
 use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::qos::{AppType, Priority, Qos, Role};
@@ -17,6 +18,7 @@ use abi::task::*;
 use abi::{KernReturn, PortName};
 use alloc::vec::Vec;
 use heapless::String;
+use zerocopy::IntoBytes;
 
 // What a program finds behind its environment (System V ABI, "auxiliary vector").
 const AT_NULL: u64 = 0;
@@ -103,18 +105,21 @@ pub(crate) struct Strings {
 }
 
 impl Kernel {
-    /// Starts a program as a child of `parent`.
+    /// Starts a program as a child of the caller, whose name for the child's control port is written to `result`.
     ///
     /// # Errors
     /// `KERN_NO_ACCESS` if only user 0 may ask for that; `KERN_INVALID_NAME` if the bundle has no such file;
     /// `KERN_INVALID_CAPABILITY` if a port named gives no such right; `KERN_MEMORY_ERROR`; `KERN_FAILURE` if the file is
-    /// no program; `KERN_RESOURCE_SHORTAGE`. Nothing has changed then.
+    /// no program; `KERN_NO_SPACE` if there is no name for the child; `KERN_RESOURCE_SHORTAGE`. Nothing has changed then,
+    /// but what was begun is still being taken apart.
     pub(crate) fn spawn(
         &mut self,
         m: &mut dyn Machine,
-        parent: TaskId,
+        by: Caller,
         request: &SpawnRequest,
-    ) -> Result<TaskId, KernReturn> {
+        result: UserAddr,
+    ) -> Result<(), KernReturn> {
+        let parent = by.task;
         let credentials = self.tasks[parent].credentials;
         let chosen = |asked: u32, own: u32| match asked {
             SPAWN_INHERIT => Ok(own),
@@ -136,8 +141,41 @@ impl Kernel {
         }
         let new = NewTask { name, uid, gid, policy: request.policy };
         let task = self.start_program(m, new, &image, &strings)?;
-        self.give_ports_to_child(m, parent, task, request);
-        Ok(task)
+        // Only a child that its parent knows of gets the parent's rights.
+        match self.announce_child(m, by, task, result) {
+            Ok(()) => self.give_ports_to_child(m, parent, task, request),
+            Err(code) => {
+                self.end_task(task, ExitStatus::TERMINATED);
+                return Err(code);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a parent its name for a new child.
+    ///
+    /// # Errors
+    /// `KERN_NO_SPACE`, `KERN_RESOURCE_SHORTAGE`, `KERN_MEMORY_ERROR`. There is no name then.
+    fn announce_child(
+        &mut self,
+        m: &mut dyn Machine,
+        by: Caller,
+        child: TaskId,
+        result: UserAddr,
+    ) -> Result<(), KernReturn> {
+        let right = self.make_send(self.tasks[child].control_port);
+        let name = match self.copy_out_right(by.task, Right::Send(right)) {
+            Ok(name) => name,
+            Err((right, error)) => {
+                self.destroy_right(m, right);
+                return Err(error.into());
+            }
+        };
+        let written = self.put_result(m, by, result, name.as_bytes());
+        if written.is_err() {
+            self.destroy_name(m, by.task, name);
+        }
+        written
     }
 
     /// Makes a task, lays the program out in it and lets its first thread run.

@@ -160,26 +160,18 @@ fn user_protection(bits: u32) -> Result<Protection, KernReturn> {
 }
 
 impl Kernel {
-    /// Gives a task zeroed memory, at an address of the kernel's choice or at `fixed`; returns where.
+    /// Where memory of a task would go: from the first to behind the last page.
     ///
     /// # Errors
     /// `KERN_INVALID_ARGUMENT` for size 0; `KERN_INVALID_ADDRESS` if the range leaves the user part; `KERN_NO_SPACE` if
-    /// it is not free, or nothing of this size is; `KERN_RESOURCE_SHORTAGE` if there is no memory or the task has too
-    /// much already. Nothing has changed then.
-    pub(crate) fn vm_allocate(
-        &mut self,
-        m: &mut dyn Machine,
-        task: TaskId,
-        fixed: Option<UserAddr>,
-        size: u64,
-        protection: Protection,
-    ) -> Result<UserAddr, KernReturn> {
+    /// it is not free, or nothing of this size is; `KERN_RESOURCE_SHORTAGE` if the task has too much memory already.
+    pub(crate) fn find_room(&self, task: TaskId, fixed: Option<UserAddr>, size: u64) -> Result<(u64, u64), KernReturn> {
         if size == 0 {
             return Err(KERN_INVALID_ARGUMENT);
         }
         let size_in_pages = size.div_ceil(PAGE_SIZE);
         let limit = self.limits.pages_per_task;
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
+        let regions = &self.tasks[task].regions;
         let (start, end) = match fixed {
             Some(address) => page_range(address, size)?,
             None if size_in_pages > limit => return Err(KERN_RESOURCE_SHORTAGE),
@@ -191,10 +183,28 @@ impl Kernel {
         if !regions.is_free(start, end) {
             return Err(KERN_NO_SPACE);
         }
-        let region = Region { start, end, protection };
-        if region.pages() > limit.saturating_sub(regions.pages) {
+        if (end - start) / PAGE_SIZE > limit.saturating_sub(regions.pages) {
             return Err(KERN_RESOURCE_SHORTAGE);
         }
+        Ok((start, end))
+    }
+
+    /// Gives a task zeroed memory, at an address of the kernel's choice or at `fixed`; returns where.
+    ///
+    /// # Errors
+    /// Those of [`find_room`](Kernel::find_room), and `KERN_RESOURCE_SHORTAGE` if there is no memory. Nothing has changed
+    /// then.
+    pub(crate) fn vm_allocate(
+        &mut self,
+        m: &mut dyn Machine,
+        task: TaskId,
+        fixed: Option<UserAddr>,
+        size: u64,
+        protection: Protection,
+    ) -> Result<UserAddr, KernReturn> {
+        let (start, end) = self.find_room(task, fixed, size)?;
+        let Task { regions, address_space, .. } = &mut self.tasks[task];
+        let region = Region { start, end, protection };
         regions.reserve(1)?;
         let address = UserAddr(start);
         m.map(*address_space, address, region.pages(), protection).map_err(|_| KERN_RESOURCE_SHORTAGE)?;

@@ -30,7 +30,7 @@ impl Kernel {
     }
 
     /// Writes a result. What was done stays done if that fails (mach-ipc 2.0).
-    pub(super) fn put_result(
+    pub(crate) fn put_result(
         &mut self,
         m: &mut dyn Machine,
         by: Caller,

@@ -50,17 +50,15 @@ impl Kernel {
         let mut args = TaskSpawnArgs::new_zeroed();
         args.as_mut_bytes().copy_from_slice(&bytes[..known as usize]);
         let request = SpawnRequest::decode(&args)?;
-        let task = self.spawn(m, by.task, &request)?;
-        let port = self.tasks[task].control_port;
-        let name = self.name_kernel_port(m, by.task, port);
-        self.put_result(m, by, result, name.as_bytes())
+        self.spawn(m, by, &request, result)
     }
 
     /// `thread_create`: a thread of the caller's task.
     ///
     /// # Errors
     /// `KERN_INVALID_ARGUMENT` for another task, unknown flags or addresses that user code cannot have;
-    /// `KERN_RESOURCE_SHORTAGE`; `KERN_MEMORY_ERROR` if the name cannot be written, but then the thread is there.
+    /// `KERN_NO_SPACE` if there is no name for it; `KERN_RESOURCE_SHORTAGE`; `KERN_MEMORY_ERROR` if the name cannot be
+    /// written. Nothing has changed then.
     pub(super) fn thread_create_trap(
         &mut self,
         m: &mut dyn Machine,
@@ -91,10 +89,15 @@ impl Kernel {
                 return Err(error.into());
             }
         };
+        if let Err(code) = self.put_result(m, by, result, name.as_bytes()) {
+            self.destroy_name(m, by.task, name);
+            self.end_thread(thread);
+            return Err(code);
+        }
         if flags & THREAD_CREATE_SUSPENDED == 0 {
             self.resume_thread(thread)?;
         }
-        self.put_result(m, by, result, name.as_bytes())
+        Ok(())
     }
 
     /// `thread_exit`

@@ -21,8 +21,11 @@ impl Kernel {
         let space = by.address_space;
         let wanted = UserAddr(m.read_u64(space, address).map_err(memory_error)?);
         let fixed = if flags & VM_FLAGS_ANYWHERE == 0 { Some(wanted) } else { None };
-        let got = self.vm_allocate(m, by.task, fixed, size, Protection::READ | Protection::WRITE)?;
-        self.put_result(m, by, address, &got.0.to_le_bytes())
+        // The caller is told first where its memory will be, so that it cannot have memory that it does not know of.
+        let (start, _) = self.find_room(by.task, fixed, size)?;
+        self.put_result(m, by, address, &start.to_le_bytes())?;
+        let at = fixed.unwrap_or(UserAddr(start));
+        self.vm_allocate(m, by.task, Some(at), size, Protection::READ | Protection::WRITE).map(|_| ())
     }
 
     pub(super) fn vm_deallocate_trap(
