@@ -5,6 +5,7 @@
 //! writes arguments into frames and messages into user memory, and checks all invariants after every step.
 
 mod calls;
+mod failure_scenarios;
 mod machine;
 mod message;
 mod program;
@@ -12,6 +13,7 @@ mod random_calls;
 mod world;
 
 mod complex;
+mod failures;
 mod header;
 mod names;
 mod scheduling;

@@ -9,7 +9,7 @@ use abi::mig::NDR;
 use abi::port::*;
 use abi::qos::{AppType, Role};
 use abi::task::*;
-use abi::trap::{mach, tally};
+use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
 use kernel::invariants::check_all;
 use kernel::kernel::{Config, Event, Kernel, Next, ThreadId};
@@ -205,6 +205,15 @@ impl World {
             Ok(()) | Err(MACH_SEND_INVALID_DEST) => {}
             Err(code) => panic!("{code:?}"),
         }
+    }
+
+    /// Lets a task end itself.
+    pub fn exit(&mut self, task: TaskId) {
+        let Some(thread) = self.kernel.tasks[task].threads.front() else { return };
+        self.run(thread);
+        self.kernel.threads[thread].frame.rax = unix::EXIT.into();
+        let _ = self.event(Event::Trap);
+        self.settle();
     }
 
     /// Init gives up the names of what died.

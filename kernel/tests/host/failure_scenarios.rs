@@ -1,0 +1,412 @@
+//! The scenarios of `failures.rs`: one trap each, in a world prepared for it.
+
+use crate::message::{MachMsg, Msg};
+use crate::program::{program, spawn_args};
+use crate::world::{Actor, World};
+use abi::code::*;
+use abi::message::*;
+use abi::mig::{self, NDR};
+use abi::port::Disposition as D;
+use abi::port::*;
+use abi::task::*;
+use abi::trap::{mach, tally, unix};
+use abi::{KernReturn, PortName};
+use kernel::task::TaskId;
+use zerocopy::IntoBytes;
+
+/// What may fail, and what the trap then returns.
+pub struct Scenario {
+    pub name: &'static str,
+    pub prepare: fn() -> Stage,
+    /// Codes for a failed copy of user memory.
+    pub copy: &'static [KernReturn],
+    /// Codes when there is no memory.
+    pub memory: &'static [KernReturn],
+    /// Whether nothing has changed when the trap returns one of them ("check, then commit", errata 3).
+    pub copy_changes_nothing: bool,
+    pub memory_changes_nothing: bool,
+    /// So many points at least can fail, or the scenario tests nothing.
+    pub points_min: u64,
+}
+
+/// A world in which a scenario's trap is about to be made.
+pub struct Stage {
+    pub world: World,
+    pub actor: Actor,
+    pub number: u32,
+    pub args: Vec<u64>,
+    /// Somebody else who takes part.
+    pub other: Option<Actor>,
+    /// What the trap returns when it does what it should.
+    pub answers: Vec<KernReturn>,
+    /// It may block or end instead.
+    pub may_not_return: bool,
+    actors: Vec<Actor>,
+}
+
+impl Stage {
+    fn new(world: World, actors: &[Actor], number: u32, args: &[u64]) -> Stage {
+        let (actor, other) = (actors[0], actors.get(1).copied());
+        let answers = vec![KERN_SUCCESS];
+        let args = args.to_vec();
+        Stage { world, actor, number, args, other, answers, may_not_return: false, actors: actors.to_vec() }
+    }
+
+    fn or_not_return(mut self) -> Stage {
+        self.may_not_return = true;
+        self
+    }
+
+    fn answering(mut self, code: KernReturn) -> Stage {
+        self.answers = vec![code];
+        self
+    }
+
+    /// Ends all tasks and lets init forget them.
+    pub fn finish(&mut self) {
+        for actor in self.actors.clone() {
+            self.world.end_task(actor);
+        }
+        let init = self.world.init;
+        // Children end by themselves.
+        let known = |task: &TaskId| *task == init.task || self.actors.iter().any(|actor| actor.task == *task);
+        let children: Vec<_> =
+            self.world.kernel.tasks.iter().map(|(task, _)| task).filter(|task| !known(task)).collect();
+        children.into_iter().for_each(|child| self.world.exit(child));
+        while self.world.poll(init, init.inbox).is_ok() {}
+        self.world.bury_children();
+    }
+}
+
+const fn scenario(name: &'static str, prepare: fn() -> Stage) -> Scenario {
+    Scenario {
+        name,
+        prepare,
+        copy: &[KERN_MEMORY_ERROR],
+        memory: &[KERN_RESOURCE_SHORTAGE],
+        copy_changes_nothing: true,
+        memory_changes_nothing: true,
+        points_min: 1,
+    }
+}
+
+impl Scenario {
+    /// A result that cannot be written does not undo what was done (mach-ipc 2.0, P22).
+    const fn with_result(mut self) -> Scenario {
+        self.copy_changes_nothing = false;
+        self
+    }
+
+    /// Stack arguments that cannot be read are bad arguments (mach-ipc 7.1); a right that cannot be kept is destroyed
+    /// (mach-ipc 2.8).
+    const fn requesting(mut self) -> Scenario {
+        self.copy = &[KERN_INVALID_ARGUMENT, KERN_MEMORY_ERROR];
+        self.copy_changes_nothing = false;
+        self.memory_changes_nothing = false;
+        self
+    }
+
+    const fn message(mut self) -> Scenario {
+        self.copy = &[MACH_SEND_INVALID_DATA, KERN_INVALID_ARGUMENT];
+        self.memory = &[MACH_SEND_NO_BUFFER];
+        self.memory_changes_nothing = false;
+        self
+    }
+
+    const fn receiving(mut self) -> Scenario {
+        self.copy = &[MACH_SEND_INVALID_DATA, KERN_INVALID_ARGUMENT, MACH_RCV_INVALID_DATA];
+        self.memory = &[
+            MACH_SEND_NO_BUFFER,
+            RCV_HEADER_ERROR_SPACE,
+            RCV_BODY_ERROR_SPACE,
+            RCV_BODY_ERROR_KERNEL,
+            MACH_RCV_TIMED_OUT,
+        ];
+        self.copy_changes_nothing = false;
+        self.memory_changes_nothing = false;
+        self
+    }
+
+    const fn at_least(mut self, points: u64) -> Scenario {
+        self.points_min = points;
+        self
+    }
+}
+
+const RCV_HEADER_ERROR_SPACE: KernReturn = MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE);
+const RCV_BODY_ERROR_SPACE: KernReturn = MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_IPC_SPACE);
+const RCV_BODY_ERROR_KERNEL: KernReturn = MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_IPC_KERNEL);
+
+pub const SCENARIOS: &[Scenario] = &[
+    scenario("allocate a port", || port_call(mach::MACH_PORT_ALLOCATE, |w, a, _| vec![1, w.result(a)])).with_result(),
+    scenario("allocate a set", || port_call(mach::MACH_PORT_ALLOCATE, |w, a, _| vec![3, w.result(a)])).with_result(),
+    scenario("allocate a dead name", || port_call(mach::MACH_PORT_ALLOCATE, |w, a, _| vec![4, w.result(a)]))
+        .with_result(),
+    scenario("construct", construct).with_result().at_least(3),
+    scenario("deallocate", || port_call(mach::MACH_PORT_DEALLOCATE, |_, _, p| vec![p])).at_least(0),
+    scenario("give up a receive right", || port_call(mach::MACH_PORT_MOD_REFS, |_, _, p| vec![p, 1, -1i64 as u64]))
+        .at_least(1),
+    scenario("insert a right", || port_call(mach::MACH_PORT_INSERT_RIGHT, |_, _, p| vec![p, p, 20])).at_least(0),
+    scenario("type", || port_call(mach::MACH_PORT_TYPE, |w, a, p| vec![p, w.result(a)])),
+    scenario("get attributes", get_attributes),
+    scenario("insert a member", || set_call(mach::MACH_PORT_INSERT_MEMBER)),
+    scenario("move a member", || set_call(mach::MACH_PORT_MOVE_MEMBER)),
+    scenario("request a dead-name notification", || request(MACH_NOTIFY_DEAD_NAME)).requesting().at_least(2),
+    scenario("request a no-senders notification", || request(MACH_NOTIFY_NO_SENDERS)).requesting(),
+    scenario("request a port-destroyed notification", || request(MACH_NOTIFY_PORT_DESTROYED)).requesting(),
+    scenario("send", || send(|m, _, _| m)).message().at_least(3),
+    scenario("send with a reply right", || send(|m, p, _| m.reply_to(p, D::MAKE_SEND_ONCE))).message(),
+    scenario("send rights", || {
+        send(|m, p, q| m.port(p, D::COPY_SEND).port(q, D::MOVE_RECEIVE).port(p, D::MAKE_SEND_ONCE))
+    })
+    .message(),
+    scenario("send to a waiting receiver", send_to_waiting).message(),
+    scenario("send to a full queue", send_to_full).message().at_least(3),
+    scenario("receive rights", || receive(false)).receiving().at_least(4),
+    scenario("receive from a set", || receive(true)).receiving().at_least(4),
+    scenario("receive with notification", receive_and_notify).receiving(),
+    scenario("ask for a port", || ask(mig::mach_port::ALLOCATE, &[1])).receiving(),
+    scenario("ask for references", || ask_about_port(mig::mach_port::GET_REFS, 0)).receiving(),
+    scenario("extract a right", || ask_about_port(mig::mach_port::EXTRACT_RIGHT, 20)).receiving(),
+    scenario("ask for a special port", || ask(mig::task::GET_SPECIAL_PORT, &[TASK_BOOTSTRAP_PORT])).receiving(),
+    scenario("ask for the name port", || ask(mig::task::GET_SPECIAL_PORT, &[TASK_NAME_PORT])).receiving(),
+    scenario("spawn", spawn).at_least(8),
+    scenario("create a thread", create_thread).at_least(3),
+    scenario("allocate memory", allocate_memory).at_least(3),
+    scenario("deallocate memory", || split_memory(mach::MACH_VM_DEALLOCATE, &[])),
+    scenario("protect memory", || split_memory(mach::MACH_VM_PROTECT, &[0, 1])),
+    scenario("exit with everything", exit_with_everything).at_least(0),
+];
+
+/// A call with a port that has a send right, a queued message, and no free table entry left.
+fn port_call(number: u32, args: fn(&World, Actor, u64) -> Vec<u64>) -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let port = w.port_with_send(a);
+    w.send(a, &Msg::copy_send(port)).unwrap();
+    fill_table(&mut w, a);
+    let mut all = vec![a.self_port.0.into()];
+    all.extend(args(&w, a, port.0.into()));
+    Stage::new(w, &[a], number, &all)
+}
+
+/// Uses all entries up, so that the next name makes the table grow.
+fn fill_table(w: &mut World, a: Actor) {
+    while !w.kernel.tasks[a.task].space.must_grow() {
+        w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
+    }
+}
+
+fn construct() -> Stage {
+    let mut stage = port_call(mach::MACH_PORT_CONSTRUCT, |w, a, _| vec![a.memory + 2048, 7, w.result(a)]);
+    let flags = ConstructFlags::INSERT_SEND_RIGHT | ConstructFlags::QLIMIT | ConstructFlags::CONTEXT_AS_GUARD;
+    let options = PortOptions { flags: flags.bits(), mpl_qlimit: 9, reserved: [0; 2] };
+    stage.world.put(stage.actor, 2048, options.as_bytes());
+    stage
+}
+
+fn get_attributes() -> Stage {
+    let mut stage = port_call(mach::MACH_PORT_GET_ATTRIBUTES, |w, a, p| vec![p, 2, w.result(a), a.memory + 2048]);
+    stage.world.put(stage.actor, 2048, &10u32.to_le_bytes());
+    stage
+}
+
+fn set_call(number: u32) -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let (port, set) = (w.port_with_send(a), w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap());
+    let old = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
+    let me = a.self_port.0.into();
+    w.call(a, mach::MACH_PORT_INSERT_MEMBER, &[me, port.0.into(), old.0.into()]).unwrap();
+    w.send(a, &Msg::copy_send(port)).unwrap();
+    Stage::new(w, &[a], number, &[me, port.0.into(), set.0.into()])
+}
+
+fn request(id: i32) -> Stage {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let about = match id {
+        MACH_NOTIFY_DEAD_NAME => w.door(a, b).1,
+        _ => w.port_with_send(a),
+    };
+    let notify = w.port(a);
+    let args = [a.self_port.0, about.0, id as u32, 0, notify.0, 21].map(u64::from);
+    let result = w.result(a);
+    Stage::new(w, &[a, b], mach::MACH_PORT_REQUEST_NOTIFICATION, &[&args[..], &[result]].concat())
+}
+
+fn mach_msg(w: World, actors: &[Actor], args: MachMsg) -> Stage {
+    let words = [
+        w.buffer(actors[0]),
+        args.options.bits().into(),
+        args.send_size.into(),
+        args.receive_size.into(),
+        args.receive_name.0.into(),
+        args.timeout.into(),
+        0,
+    ];
+    Stage::new(w, actors, mach::MACH_MSG, &words)
+}
+
+fn sending(mut w: World, actors: &[Actor], message: &Msg, args: MachMsg) -> Stage {
+    let bytes = message.encode();
+    w.put(actors[0], 4096, &bytes);
+    let options = args.options | MsgOption::SEND_MSG;
+    mach_msg(w, actors, MachMsg { options, send_size: bytes.len() as u32, ..args })
+}
+
+/// A message to another task, with what `add` makes of two ports of the sender's.
+fn send(add: fn(Msg, PortName, PortName) -> Msg) -> Stage {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (_, door) = w.door(a, b);
+    let (p, q) = (w.port_with_send(a), w.port_with_send(a));
+    let message = add(Msg::copy_send(door), p, q).body(&[7; 600]);
+    sending(w, &[a, b], &message, MachMsg::default())
+}
+
+fn send_to_waiting() -> Stage {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (mailbox, door) = w.door(a, b);
+    let (p, q) = (w.port_with_send(a), w.port_with_send(a));
+    fill_table(&mut w, b);
+    w.receive(b, mailbox, MsgOption::empty());
+    let message = Msg::copy_send(door).reply_to(p, D::MAKE_SEND_ONCE).port(q, D::MOVE_RECEIVE).port(p, D::MOVE_SEND);
+    sending(w, &[a, b], &message, MachMsg::default())
+}
+
+/// The message comes back, with all rights.
+fn send_to_full() -> Stage {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (_, door) = w.door(a, b);
+    while w.try_send(a, &Msg::copy_send(door)).is_ok() {}
+    let (p, q) = (w.port_with_send(a), w.port_with_send(a));
+    let message = Msg::copy_send(door).reply_to(p, D::MAKE_SEND_ONCE).port(q, D::MOVE_RECEIVE).port(p, D::MOVE_SEND);
+    let args = MachMsg { options: MsgOption::SEND_TIMEOUT, ..MachMsg::default() };
+    let mut stage = sending(w, &[a, b], &message, args).answering(MACH_SEND_TIMED_OUT);
+    let bits = [MACH_MSG_IPC_SPACE, MACH_MSG_IPC_KERNEL, MACH_MSG_IPC_SPACE | MACH_MSG_IPC_KERNEL];
+    stage.answers.extend(bits.map(|bits| MACH_SEND_TIMED_OUT.with_bits(bits)));
+    stage
+}
+
+fn receive(from_set: bool) -> Stage {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (mailbox, door) = w.door(b, a);
+    let mut name = mailbox;
+    if from_set {
+        name = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
+        let args = [a.self_port.0, mailbox.0, name.0].map(u64::from);
+        w.call(a, mach::MACH_PORT_INSERT_MEMBER, &args).unwrap();
+    }
+    let (p, q) = (w.port_with_send(b), w.port_with_send(b));
+    let message = Msg::copy_send(door).reply_to(p, D::MAKE_SEND_ONCE).port(q, D::MOVE_RECEIVE).port(p, D::MOVE_SEND);
+    w.send(b, &message.body(&[3; 300])).unwrap();
+    fill_table(&mut w, a);
+    let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT | MsgOption::trailer_elements(7);
+    let args = MachMsg { options, receive_name: name, receive_size: 4096, ..MachMsg::default() };
+    mach_msg(w, &[a, b], args)
+}
+
+/// Receiving makes room, which an armed request wants to know.
+fn receive_and_notify() -> Stage {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (mailbox, door) = w.door(b, a);
+    let notify = w.port(b);
+    w.request(b, door, MACH_NOTIFY_SEND_POSSIBLE, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    while w.try_send(b, &Msg::copy_send(door)).is_ok() {}
+    let code = w.send_with(b, &Msg::copy_send(door), MsgOption::SEND_TIMEOUT | MsgOption::SEND_NOTIFY, 0).code();
+    assert_eq!(code, MACH_SEND_TIMED_OUT);
+    let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
+    let args = MachMsg { options, receive_name: mailbox, receive_size: 4096, ..MachMsg::default() };
+    mach_msg(w, &[a, b], args)
+}
+
+/// A call of the task's own control port, by a combined send and receive.
+fn ask_in(mut w: World, a: Actor, id: i32, words: &[u32]) -> Stage {
+    let reply = w.port(a);
+    fill_table(&mut w, a);
+    let message = Msg::copy_send(a.self_port).id(id).reply_to(reply, D::MAKE_SEND_ONCE).body(&NDR).words(words);
+    let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
+    sending(w, &[a], &message, MachMsg { options, receive_name: reply, receive_size: 4096, ..MachMsg::default() })
+}
+
+fn ask(id: i32, words: &[u32]) -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    ask_in(w, a, id, words)
+}
+
+fn ask_about_port(id: i32, word: u32) -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let port = w.port_with_send(a);
+    ask_in(w, a, id, &[port.0, word])
+}
+
+fn spawn() -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let (bootstrap, exit) = (w.port_with_send(a), w.port(a));
+    fill_table(&mut w, a);
+    let image = program();
+    w.put(a, 4096, &image);
+    w.put(a, 3072, b"one\0two\0");
+    let args = TaskSpawnArgs {
+        image: w.buffer(a),
+        image_size: image.len() as u64,
+        image_kind: SPAWN_IMAGE_BYTES,
+        arguments: a.memory + 3072,
+        arguments_size: 4,
+        environment: a.memory + 3076,
+        environment_size: 4,
+        bootstrap_port: bootstrap,
+        exit_port: exit,
+        exit_disposition: EXIT_PORT_MAKE,
+        ..spawn_args()
+    };
+    w.put(a, 2048, args.as_bytes());
+    let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
+    Stage::new(w, &[a], tally::TASK_SPAWN, &words)
+}
+
+fn create_thread() -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    fill_table(&mut w, a);
+    let words = [a.self_port.0.into(), 0x40_0000, a.memory + 4096, 5, 0, w.result(a)];
+    Stage::new(w, &[a], tally::THREAD_CREATE, &words)
+}
+
+fn allocate_memory() -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let words = [a.self_port.0.into(), w.result(a), 3 * PAGE_SIZE, VM_FLAGS_ANYWHERE.into()];
+    Stage::new(w, &[a], mach::MACH_VM_ALLOCATE, &words)
+}
+
+/// A call about the middle of a region.
+fn split_memory(number: u32, more: &[u64]) -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let words = [a.self_port.0.into(), a.memory + 8 * PAGE_SIZE, PAGE_SIZE];
+    Stage::new(w, &[a], number, &[&words[..], more].concat())
+}
+
+/// A task ends that has messages with rights, sets, requests, and a sender waiting for it.
+fn exit_with_everything() -> Stage {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (_, door) = w.door(b, a);
+    let notify = w.port(b);
+    w.request(b, door, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    for _ in 0..5 {
+        let moved = w.port_with_send(b);
+        w.send(b, &Msg::copy_send(door).reply_to(notify, D::MAKE_SEND_ONCE).port(moved, D::MOVE_RECEIVE)).unwrap();
+    }
+    w.send_with(b, &Msg::copy_send(door), MsgOption::empty(), 0);
+    Stage::new(w, &[a, b], unix::EXIT, &[0]).or_not_return()
+}

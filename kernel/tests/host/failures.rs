@@ -1,0 +1,146 @@
+//! Whatever can fail fails once, at every point of every scenario: the trap says so as the specification wants it, nothing
+//! changes that should not, all invariants hold, and in the end nothing is left.
+//!
+//! A scenario is one trap in a prepared world. It first runs undisturbed while its copies of user memory, its requests for
+//! page frames and its allocations are counted; then it runs once for each of them, which fails.
+
+use crate::failure_scenarios::{SCENARIOS, Scenario, Stage};
+use crate::machine::Failure;
+use crate::world::{Ret, World};
+use abi::KernReturn;
+use abi::code::*;
+use abi::debug::Counts;
+use std::fmt::Write;
+
+/// What fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Point {
+    Copy(u64),
+    Frames(u64),
+    Allocation(u64),
+}
+
+/// Everything about ports, names and memory that users can see.
+fn visible_state(w: &World) -> String {
+    let mut text = String::new();
+    let k = &w.kernel;
+    for (id, task) in k.tasks.iter() {
+        writeln!(text, "{id:?} {:?} {:?}", task.credentials, task.bootstrap).unwrap();
+        for (name, entry) in task.space.iter() {
+            writeln!(text, "  {name:?} {:?} {}", entry.holding, entry.request.is_some()).unwrap();
+        }
+        task.regions.iter().for_each(|region| writeln!(text, "  {region:x?}").unwrap());
+    }
+    for (id, port) in k.ports.iter() {
+        let rights = (port.send_rights, port.send_once_rights, port.make_send_count, port.seqno);
+        let asked = (port.no_senders.is_some(), port.port_destroyed.is_some(), port.memberships.len());
+        let state = (port.home, port.queue.len(), port.qlimit, port.context, port.guard);
+        writeln!(text, "{id:?} {rights:?} {asked:?} {state:?}").unwrap();
+    }
+    for (id, thread) in k.threads.iter() {
+        writeln!(text, "{id:?} {:?} {}", std::mem::discriminant(&thread.state), thread.suspend_count).unwrap();
+    }
+    text
+}
+
+/// Runs a scenario's trap with one failure, or none; returns the outcome and how many points it passed.
+fn run(stage: &mut Stage, point: Option<Point>) -> (Ret, [u64; 3]) {
+    let w = &mut stage.world;
+    w.machine.fail(match point {
+        Some(Point::Copy(n)) => Some(Failure::Copy(n)),
+        Some(Point::Frames(n)) => Some(Failure::Memory(n)),
+        _ => None,
+    });
+    store::failpoints::arm(if let Some(Point::Allocation(n)) = point { Some(n) } else { None });
+    let ret = w.trap(stage.actor, stage.number, &stage.args);
+    let allocations = store::failpoints::disarm();
+    let (copies, frames) = w.machine.uses();
+    w.machine.fail(None);
+    (ret, [copies, frames, allocations])
+}
+
+/// The codes that a failure may lead to.
+fn expected(scenario: &Scenario, point: Point) -> &'static [KernReturn] {
+    match point {
+        Point::Copy(_) => scenario.copy,
+        Point::Frames(_) | Point::Allocation(_) => scenario.memory,
+    }
+}
+
+fn check_failure(scenario: &Scenario, point: Point, counts: &Counts) {
+    let mut stage = (scenario.prepare)();
+    let before = visible_state(&stage.world);
+    let counts_before = stage.world.counts();
+    let (ret, _) = run(&mut stage, Some(point));
+    let context = || format!("{} with {point:?} failing", scenario.name);
+    let changes_nothing = match point {
+        Point::Copy(_) => scenario.copy_changes_nothing,
+        _ => scenario.memory_changes_nothing,
+    };
+    if let Ret::Done(value) = ret {
+        let code = KernReturn(value as u32 as i32);
+        let fits = stage.answers.contains(&code) || expected(scenario, point).contains(&code);
+        assert!(fits, "{} returns {code:?} {value:#x}", context());
+        if !stage.answers.contains(&code) && changes_nothing {
+            let after = visible_state(&stage.world);
+            let change = before.lines().zip(after.lines()).find(|(before, after)| before != after);
+            assert_eq!(change, None, "{} changes something", context());
+            assert_eq!(before.len(), after.len(), "{} changes something", context());
+            assert_eq!(stage.world.counts(), counts_before, "{} leaves something behind", context());
+        }
+    } else {
+        assert!(stage.may_not_return, "{} is {ret:?}", context());
+    }
+    stage.finish();
+    assert_eq!(stage.world.counts(), *counts, "{}: something is left", context());
+}
+
+fn check_scenario(scenario: &Scenario) {
+    let baseline = World::new().counts();
+    let mut stage = (scenario.prepare)();
+    let (ret, points) = run(&mut stage, None);
+    match ret {
+        Ret::Done(value) => {
+            let code = KernReturn(value as u32 as i32);
+            assert!(stage.answers.contains(&code), "{} undisturbed returns {code:?} {value:#x}", scenario.name);
+        }
+        other => assert!(stage.may_not_return, "{} undisturbed is {other:?}", scenario.name),
+    }
+    stage.finish();
+    assert_eq!(stage.world.counts(), baseline, "{} undisturbed: something is left", scenario.name);
+    let [copies, frames, allocations] = points;
+    assert!(copies + frames + allocations >= scenario.points_min, "{} has only {points:?} points", scenario.name);
+    (0..copies).for_each(|n| check_failure(scenario, Point::Copy(n), &baseline));
+    (0..frames).for_each(|n| check_failure(scenario, Point::Frames(n), &baseline));
+    (0..allocations).for_each(|n| check_failure(scenario, Point::Allocation(n), &baseline));
+}
+
+#[test]
+fn a_failure_at_any_point_of_any_call_is_told_and_harms_nobody() {
+    SCENARIOS.iter().for_each(check_scenario);
+}
+
+/// The failure that a thread meets when its message is delivered is its own: the sender does not notice.
+#[test]
+fn a_receiver_that_cannot_take_its_message_does_not_disturb_the_sender() {
+    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == "send to a waiting receiver").unwrap();
+    let (_, [copies, _, allocations]) = run(&mut (scenario.prepare)(), None);
+    let mut told = Vec::new();
+    let points = (0..copies).map(Point::Copy).chain((0..allocations).map(Point::Allocation));
+    for point in points {
+        let mut stage = (scenario.prepare)();
+        let (ret, _) = run(&mut stage, Some(point));
+        let receiver = stage.other.expect("somebody waits");
+        match stage.world.state(receiver) {
+            Ret::Done(value) => {
+                assert_eq!(ret, Ret::Done(0), "{point:?}: the message was taken");
+                told.push(KernReturn(value as u32 as i32));
+            }
+            state => assert_eq!(state, Ret::Blocked, "{point:?}"),
+        }
+    }
+    let header = MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE);
+    let body = MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_IPC_KERNEL);
+    told.dedup();
+    assert_eq!(told, [MACH_RCV_INVALID_DATA, header, body]);
+}
