@@ -173,6 +173,43 @@ impl World {
         self.call_for_name(actor, mach::MACH_PORT_REQUEST_NOTIFICATION, &args)
     }
 
+    /// The running thread's name for its own control port.
+    #[track_caller]
+    pub fn thread_self(&mut self, thread: Actor) -> PortName {
+        self.trap(thread, mach::THREAD_SELF, &[]).name()
+    }
+
+    /// `thread_abort`, by a control port's name in the actor's task.
+    #[track_caller]
+    pub fn thread_abort(&mut self, actor: Actor, control: PortName) {
+        self.rpc(actor, Msg::copy_send(control).id(abi::mig::thread_act::ABORT)).unwrap();
+    }
+
+    pub fn insert_member(&mut self, actor: Actor, member: PortName, set: PortName) -> Result<(), KernReturn> {
+        self.mig(actor, actor.self_port, abi::mig::mach_port::INSERT_MEMBER, &[member.0, set.0]).map(|_| ())
+    }
+
+    pub fn set_context(&mut self, actor: Actor, name: PortName, context: u64) -> Result<(), KernReturn> {
+        let words = [name.0, context as u32, (context >> 32) as u32];
+        self.mig(actor, actor.self_port, abi::mig::mach_port::SET_CONTEXT, &words).map(|_| ())
+    }
+
+    /// Takes all names that a task can still have, as dead names.
+    #[track_caller]
+    pub fn fill_names(&mut self, actor: Actor) {
+        while self.allocate(actor, MACH_PORT_RIGHT_DEAD_NAME).is_ok() {}
+        assert_eq!(self.allocate(actor, MACH_PORT_RIGHT_DEAD_NAME), Err(abi::code::KERN_NO_SPACE));
+    }
+
+    /// Gives up all dead names of a task.
+    pub fn free_names(&mut self, actor: Actor) {
+        for (name, kind) in self.names(actor) {
+            if kind == PortType::DEAD_NAME.bits() {
+                self.deallocate(actor, name).unwrap();
+            }
+        }
+    }
+
     /// All names of a task with their types, by index.
     pub fn names(&self, actor: Actor) -> Vec<(PortName, u32)> {
         let space = &self.kernel.tasks[actor.task].space;

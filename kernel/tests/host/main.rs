@@ -16,5 +16,7 @@ mod complex;
 mod failures;
 mod header;
 mod names;
+mod queues;
+mod receive;
 mod scheduling;
 mod simulation;

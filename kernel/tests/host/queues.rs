@@ -1,0 +1,278 @@
+//! Full queues: refusing, waiting, getting a message back (mach-ipc 9.6).
+
+use crate::message::{MachMsg, Msg};
+use crate::world::{Actor, BUFFER, Ret, World};
+use abi::PortName;
+use abi::code::*;
+use abi::message::*;
+use abi::port::Disposition as D;
+use abi::port::*;
+use kernel::limits::Limits;
+use zerocopy::IntoBytes;
+
+const SEND: u32 = MACH_PORT_RIGHT_SEND;
+const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
+const MILLISECOND: u64 = 1_000_000;
+
+/// A port with five messages, numbered from 1, which is its limit.
+struct Full {
+    w: World,
+    /// Who receives from the port.
+    owner: Actor,
+    port: PortName,
+    /// Who sends, with one reference to a send right.
+    sender: Actor,
+    door: PortName,
+}
+
+impl Full {
+    fn new() -> Full {
+        Full::in_world(World::new())
+    }
+
+    fn in_world(mut w: World) -> Full {
+        let (owner, sender) = (w.task(), w.task());
+        let (port, door) = w.door(sender, owner);
+        let mut full = Full { w, owner, port, sender, door };
+        (1..=5).for_each(|id| full.w.send(sender, &full.message(id)).unwrap());
+        assert_eq!(full.count(), 5);
+        full
+    }
+
+    fn message(&self, id: i32) -> Msg {
+        Msg::copy_send(self.door).id(id)
+    }
+
+    /// How many messages are queued.
+    fn count(&mut self) -> u32 {
+        self.w.status(self.owner, self.port).mps_msgcount
+    }
+
+    /// Takes the next message; returns its number.
+    fn take(&mut self) -> i32 {
+        self.w.poll(self.owner, self.port).unwrap().header.msgh_id
+    }
+
+    /// Another thread of the sender's task, blocked because it sends.
+    fn blocked(&mut self, message: &Msg) -> Actor {
+        let thread = self.w.thread(self.sender);
+        assert_eq!(self.w.send_with(thread, message, MsgOption::empty(), 0), Ret::Blocked);
+        thread
+    }
+
+    /// A request with a reply port that the queue refuses; returns the reply port.
+    fn refused_request(&mut self) -> PortName {
+        let reply = self.w.port(self.sender);
+        let message = self.message(6).reply_to(reply, D::MAKE_SEND_ONCE);
+        assert_eq!(self.w.try_send(self.sender, &message), Err(MACH_SEND_TIMED_OUT));
+        reply
+    }
+
+    /// The header that came back to a sender holds its rights, to be moved by the next try; returns that header.
+    fn check_returned_request(&mut self, sender: Actor) -> Header {
+        let header = self.w.received(sender).header;
+        assert_eq!(self.w.get_refs(sender, self.door, SEND), Ok(2));
+        assert_eq!((header.msgh_remote_port, header.remote()), (self.door, D(17)));
+        assert_eq!(header.local(), D(18));
+        assert_eq!(self.w.port_type(sender, header.msgh_local_port), Ok(0x40000));
+        assert_eq!((header.msgh_size, header.msgh_id), (24, 6));
+        header
+    }
+
+    /// Sends what came back to a sender once more.
+    fn send_again(&mut self, sender: Actor, header: &Header) -> Ret {
+        self.w.put(sender, BUFFER, header.as_bytes());
+        let args = MachMsg { options: MsgOption::SEND_MSG, send_size: 24, ..MachMsg::default() };
+        self.w.mach_msg(sender, &args)
+    }
+}
+
+// covers mach-ipc Q01
+#[test]
+fn a_full_queue_refuses_who_does_not_wait() {
+    let mut full = Full::new();
+    assert_eq!(full.w.try_send(full.sender, &full.message(6)), Err(MACH_SEND_TIMED_OUT));
+    assert_eq!(full.count(), 5);
+}
+
+// covers mach-ipc Q02 Q03
+#[test]
+fn a_refused_message_comes_back_with_its_rights_and_can_be_sent_as_it_is() {
+    let mut full = Full::new();
+    let reply = full.refused_request();
+    let returned = full.check_returned_request(full.sender);
+
+    assert_eq!(full.take(), 1);
+    assert_eq!(full.send_again(full.sender, &returned).code(), MACH_MSG_SUCCESS);
+    assert_eq!(full.w.get_refs(full.sender, full.door, SEND), Ok(1));
+    assert_eq!(full.w.port_type(full.sender, returned.msgh_local_port), Err(KERN_INVALID_NAME));
+    assert_eq!(full.w.status(full.sender, reply).mps_sorights, 1);
+    (2..=5).for_each(|id| assert_eq!(full.take(), id));
+    let header = full.w.poll(full.owner, full.port).unwrap().header;
+    assert_eq!((header.msgh_id, header.remote()), (6, D(18)));
+    assert_eq!(full.w.port_type(full.owner, header.msgh_remote_port), Ok(0x40000));
+    full.w.send(full.owner, &Msg::to(header.msgh_remote_port, D::MOVE_SEND_ONCE).id(106)).unwrap();
+    assert_eq!(full.w.poll(full.sender, reply).unwrap().header.msgh_id, 106);
+}
+
+// covers mach-ipc Q04
+#[test]
+fn a_blocked_sender_is_let_in_by_the_next_receive() {
+    let mut full = Full::new();
+    let sixth = full.message(6);
+    let blocked = full.blocked(&sixth);
+    assert_eq!(full.count(), 5);
+    assert_eq!(full.take(), 1);
+    assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
+    assert_eq!(full.count(), 5);
+    (2..=6).for_each(|id| assert_eq!(full.take(), id));
+}
+
+// covers mach-ipc Q05
+#[test]
+fn a_sender_waits_as_long_as_it_said() {
+    let mut full = Full::new();
+    assert_eq!(full.w.send_with(full.sender, &full.message(6), MsgOption::SEND_TIMEOUT, 50), Ret::Blocked);
+    full.w.advance(50 * MILLISECOND - 1);
+    assert_eq!(full.w.state(full.sender), Ret::Blocked);
+    full.w.advance(1);
+    assert_eq!(full.w.state(full.sender).code(), MACH_SEND_TIMED_OUT);
+    assert_eq!(full.count(), 5);
+}
+
+// covers mach-ipc Q06
+#[test]
+fn a_send_once_right_needs_no_room() {
+    let mut full = Full::new();
+    let once = full.w.transfer(full.owner, full.port, D::MAKE_SEND_ONCE, full.sender);
+    assert_eq!(full.w.send(full.sender, &Msg::to(once, D::MOVE_SEND_ONCE).id(6)), Ok(()));
+    assert_eq!(full.count(), 6);
+}
+
+// covers mach-ipc Q07
+#[test]
+fn a_limit_of_zero_refuses_even_when_somebody_waits() {
+    let mut w = World::new();
+    let (owner, sender) = (w.task(), w.task());
+    let (port, door) = w.door(sender, owner);
+    let once = w.transfer(owner, port, D::MAKE_SEND_ONCE, sender);
+    w.set_qlimit(owner, port, 0).unwrap();
+    assert_eq!(w.receive(owner, port, MsgOption::empty()), Ret::Blocked);
+    assert_eq!(w.try_send(sender, &Msg::copy_send(door)), Err(MACH_SEND_TIMED_OUT));
+    assert_eq!(w.state(owner), Ret::Blocked);
+    assert_eq!(w.try_send(sender, &Msg::to(once, D::MOVE_SEND_ONCE).id(7)), Ok(()));
+    assert_eq!(w.state(owner).code(), MACH_MSG_SUCCESS);
+    assert_eq!(w.received(owner).header.msgh_id, 7);
+}
+
+// covers mach-ipc Q08
+#[test]
+fn a_raised_limit_lets_in_as_many_as_it_was_raised_by() {
+    let mut w = World::new();
+    let (owner, sender) = (w.task(), w.task());
+    let (port, door) = w.door(sender, owner);
+    w.set_qlimit(owner, port, 0).unwrap();
+    let blocked = [1, 2].map(|id| {
+        let thread = w.thread(sender);
+        assert_eq!(w.send_with(thread, &Msg::copy_send(door).id(id), MsgOption::empty(), 0), Ret::Blocked);
+        thread
+    });
+    w.set_qlimit(owner, port, 1).unwrap();
+    assert_eq!(w.state(blocked[0]).code(), MACH_MSG_SUCCESS);
+    assert_eq!(w.state(blocked[1]), Ret::Blocked);
+    assert_eq!(w.status(owner, port).mps_msgcount, 1);
+}
+
+// covers mach-ipc Q09
+#[test]
+fn a_blocked_send_to_a_port_that_dies_is_a_success_and_its_rights_are_gone() {
+    let mut full = Full::new();
+    let (sender, owner, port) = (full.sender, full.owner, full.port);
+    let (moved, noticed, reply) = (full.w.port(sender), full.w.port(sender), full.w.port(sender));
+    let send_right = full.w.give_send(sender, moved, owner);
+    let message = full.message(6).reply_to(reply, D::MAKE_SEND_ONCE).port(moved, D::MOVE_RECEIVE);
+    let blocked = full.blocked(&message.port(noticed, D::MAKE_SEND_ONCE));
+    full.w.mod_refs(owner, port, RECEIVE, -1).unwrap();
+    assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
+    full.w.notification(sender, reply, MACH_NOTIFY_SEND_ONCE);
+    full.w.notification(sender, noticed, MACH_NOTIFY_SEND_ONCE);
+    assert_eq!(full.w.port_type(owner, send_right), Ok(0x100000));
+    assert_eq!(full.w.port_type(sender, moved), Err(KERN_INVALID_NAME));
+}
+
+// covers mach-ipc Q10
+#[test]
+fn a_lowered_limit_loses_nothing_and_holds_for_the_next_send() {
+    let mut full = Full::new();
+    full.w.set_qlimit(full.owner, full.port, 2).unwrap();
+    assert_eq!(full.count(), 5);
+    (1..=3).for_each(|id| assert_eq!(full.take(), id));
+    assert_eq!(full.count(), 2);
+    let blocked = full.blocked(&full.message(6));
+    assert_eq!(full.take(), 4);
+    assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
+    assert_eq!(full.count(), 2);
+    (5..=6).for_each(|id| assert_eq!(full.take(), id));
+}
+
+/// The kernel's part of mach-ipc Q11; that the library repeats the call by itself is the library's.
+#[test]
+fn an_aborted_send_comes_back_and_the_same_call_goes_on_waiting() {
+    let mut full = Full::new();
+    let reply = full.w.port(full.sender);
+    let message = full.message(6).reply_to(reply, D::MAKE_SEND_ONCE);
+    let thread = full.w.thread(full.sender);
+    let control = full.w.thread_self(thread);
+    assert_eq!(full.w.send_with(thread, &message, MsgOption::empty(), 0), Ret::Blocked);
+    full.w.thread_abort(full.sender, control);
+    assert_eq!(full.w.state(thread).code(), MACH_SEND_INTERRUPTED);
+    let returned = full.check_returned_request(thread);
+
+    assert_eq!(full.send_again(thread, &returned), Ret::Blocked);
+    (1..=6).for_each(|id| assert_eq!(full.take(), id));
+    assert_eq!(full.w.state(thread).code(), MACH_MSG_SUCCESS);
+}
+
+// covers mach-ipc Q12
+#[test]
+fn messages_keep_their_order_and_are_numbered_from_zero() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    (10..13).for_each(|id| w.send(a, &Msg::copy_send(p).id(id)).unwrap());
+    for n in 0..3 {
+        let message = w.poll_with(a, p, MsgOption::trailer_elements(1), 256).unwrap();
+        assert_eq!((message.header.msgh_id, message.trailer().msgh_seqno), (10 + n as i32, n));
+    }
+    assert_eq!(w.status(a, p).mps_seqno, 3);
+}
+
+// covers mach-ipc Q13
+#[test]
+fn a_blocked_sender_follows_the_receive_right() {
+    let mut full = Full::new();
+    let blocked = full.blocked(&full.message(6));
+    let c = full.w.task();
+    let moved = full.w.transfer(full.owner, full.port, D::MOVE_RECEIVE, c);
+    assert_eq!(full.w.state(blocked), Ret::Blocked);
+    assert_eq!(full.w.poll(c, moved).unwrap().header.msgh_id, 1);
+    assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
+    (2..=6).for_each(|id| assert_eq!(full.w.poll(c, moved).unwrap().header.msgh_id, id));
+}
+
+// covers mach-ipc Q16
+#[test]
+fn a_reply_right_that_finds_no_name_on_the_way_back_is_destroyed() {
+    let mut full = Full::in_world(World::with_limits(Limits { names_per_task: 64, ..Limits::default() }));
+    let (sender, reply) = (full.sender, full.w.port(full.sender));
+    full.w.fill_names(sender);
+    let message = full.message(6).reply_to(reply, D::MAKE_SEND_ONCE);
+    let code = full.w.send_with(sender, &message, MsgOption::SEND_TIMEOUT, 0).code();
+    assert_eq!(code.0, 0x1000_2004);
+    let header = full.w.received(sender).header;
+    assert_eq!((header.msgh_remote_port, header.remote()), (full.door, D(17)));
+    assert_eq!(header.msgh_local_port, MACH_PORT_NULL);
+    full.w.notification(sender, reply, MACH_NOTIFY_SEND_ONCE);
+    full.w.free_names(sender);
+    assert_eq!(full.w.get_refs(sender, full.door, SEND), Ok(2));
+}

@@ -1,0 +1,355 @@
+//! Receiving: what is refused, what does not fit, what ends the wait (mach-ipc 9.7).
+
+use crate::message::{MachMsg, Msg};
+use crate::world::{Actor, BUFFER, BUFFER_SIZE, Ret, World};
+use abi::code::*;
+use abi::message::*;
+use abi::port::Disposition as D;
+use abi::port::*;
+use abi::{KernReturn, PortName};
+use kernel::limits::Limits;
+
+const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
+const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
+
+/// A receives from a port to which C sends.
+struct Pair {
+    w: World,
+    a: Actor,
+    port: PortName,
+    c: Actor,
+    door: PortName,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        Pair::with_limits(Limits::default())
+    }
+
+    fn with_limits(limits: Limits) -> Pair {
+        let mut w = World::with_limits(limits);
+        let (a, c) = (w.task(), w.task());
+        let (port, door) = w.door(c, a);
+        Pair { w, a, port, c, door }
+    }
+
+    /// C sends a header with a reply port, which is returned.
+    fn request(&mut self) -> PortName {
+        let reply = self.w.port(self.c);
+        let message = Msg::copy_send(self.door).id(77).reply_to(reply, D::MAKE_SEND_ONCE);
+        self.w.send(self.c, &message).unwrap();
+        reply
+    }
+
+    /// A receives with options and a buffer of a size; the buffer was full of 0xEE before.
+    fn poll(&mut self, options: MsgOption, size: u32) -> Result<(), KernReturn> {
+        self.w.poll_with(self.a, self.port, options, size).map(|_| ())
+    }
+
+    /// The beginning of A's buffer.
+    fn buffer(&self) -> Vec<u8> {
+        self.w.get(self.a, BUFFER, 256)
+    }
+
+    fn seqno(&mut self) -> u32 {
+        self.w.status(self.a, self.port).mps_seqno
+    }
+
+    /// Both phases in one call of C's.
+    fn send_and_receive(&mut self, message: &Msg, receive_name: PortName) -> Ret {
+        let bytes = message.encode();
+        self.w.put(self.c, BUFFER, &bytes);
+        let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+        let (send_size, receive_size) = (bytes.len() as u32, BUFFER_SIZE);
+        self.w.mach_msg(self.c, &MachMsg { options, send_size, receive_size, receive_name, ..MachMsg::default() })
+    }
+}
+
+/// Runs a scenario with and without the short way for plain calls.
+fn both_ways(scenario: impl Fn(Pair)) {
+    for direct_calls in [true, false] {
+        scenario(Pair::with_limits(Limits { direct_calls, ..Limits::default() }));
+    }
+}
+
+// covers mach-ipc R01
+#[test]
+fn polling_an_empty_queue_times_out() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(MACH_RCV_TIMED_OUT));
+}
+
+// covers mach-ipc R02
+#[test]
+fn only_receive_rights_and_sets_can_be_received_from() {
+    let mut pair = Pair::new();
+    let (w, c) = (&mut pair.w, pair.c);
+    let dead = w.allocate(c, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
+    for name in [pair.door, dead, PortName(0x4203), MACH_PORT_NULL] {
+        assert_eq!(w.poll(c, name).unwrap_err(), MACH_RCV_INVALID_NAME, "{name:?}");
+    }
+}
+
+// covers mach-ipc R03
+#[test]
+fn a_message_that_does_not_fit_is_destroyed_and_leaves_an_error_message() {
+    let mut pair = Pair::new();
+    let reply = pair.request();
+    assert_eq!(pair.poll(MsgOption::empty(), 31), Err(MACH_RCV_TOO_LARGE));
+    let buffer = pair.buffer();
+    let header = pair.w.received(pair.a).header;
+    assert_eq!((header.msgh_size, header.msgh_remote_port), (24, MACH_PORT_NULL));
+    assert_eq!((header.msgh_id, header.msgh_local_port), (77, pair.port));
+    assert!(buffer[31..].iter().all(|&byte| byte == 0xEE), "nothing is written beyond the buffer");
+    pair.w.notification(pair.c, reply, MACH_NOTIFY_SEND_ONCE);
+    assert_eq!(pair.seqno(), 1);
+    pair.w.nothing(pair.a, pair.port);
+}
+
+// covers mach-ipc R04 R05
+#[test]
+fn a_receiver_that_wants_large_messages_learns_the_size_and_may_try_again() {
+    let mut pair = Pair::new();
+    pair.request();
+    assert_eq!(pair.poll(MsgOption::RCV_LARGE, 31), Err(MACH_RCV_TOO_LARGE));
+    let buffer = pair.buffer();
+    assert_eq!(buffer[4..8], 24u32.to_le_bytes());
+    assert!(buffer[..4].iter().chain(&buffer[8..]).all(|&byte| byte == 0xEE), "nothing else is written");
+    assert_eq!(pair.seqno(), 0);
+    assert_eq!(pair.w.status(pair.a, pair.port).mps_msgcount, 1);
+    assert_eq!(pair.poll(MsgOption::empty(), 32), Ok(()));
+    assert_eq!(pair.w.received(pair.a).header.msgh_id, 77);
+}
+
+// covers mach-ipc R06
+#[test]
+fn a_receiver_from_a_set_learns_which_member_has_the_large_message() {
+    let mut pair = Pair::new();
+    let (a, port) = (pair.a, pair.port);
+    let set = pair.w.allocate(a, PORT_SET).unwrap();
+    pair.w.insert_member(a, port, set).unwrap();
+    pair.request();
+    let options = MsgOption::RCV_LARGE | MsgOption::RCV_LARGE_IDENTITY;
+    assert_eq!(pair.w.poll_with(a, set, options, 16).unwrap_err(), MACH_RCV_TOO_LARGE);
+    assert_eq!(pair.w.received(a).header.msgh_local_port, port);
+}
+
+// covers mach-ipc R07
+#[test]
+fn a_buffer_without_room_for_the_size_is_left_alone() {
+    let mut pair = Pair::new();
+    pair.request();
+    assert_eq!(pair.poll(MsgOption::RCV_LARGE, 15), Err(MACH_RCV_TOO_LARGE));
+    assert!(pair.buffer().iter().all(|&byte| byte == 0xEE));
+}
+
+// covers mach-ipc R08
+#[test]
+fn the_trailer_is_as_long_as_its_last_element() {
+    let mut pair = Pair::new();
+    for (elements, size) in [(0, 8), (1, 12), (2, 20), (3, 52), (4, 60), (7, 68), (8, 68), (15, 68)] {
+        pair.request();
+        assert_eq!(pair.poll(MsgOption::trailer_elements(elements), BUFFER_SIZE), Ok(()));
+        assert_eq!({ pair.w.received(pair.a).trailer().msgh_trailer_size }, size);
+        let end = 24 + size as usize;
+        assert!(pair.buffer()[end..].iter().all(|&byte| byte == 0xEE), "{elements} elements");
+    }
+}
+
+// covers mach-ipc R09
+#[test]
+fn there_is_one_type_of_trailer() {
+    let mut pair = Pair::new();
+    pair.request();
+    assert_eq!(pair.poll(MsgOption::from_bits_retain(0xF000_0000), BUFFER_SIZE), Ok(()));
+    assert_eq!({ pair.w.received(pair.a).trailer().msgh_trailer_type }, 0);
+}
+
+// covers mach-ipc R10
+#[test]
+fn a_receiver_learns_that_what_it_waits_for_is_gone() {
+    let mut pair = Pair::new();
+    let a = pair.a;
+    let waiter = pair.w.thread(a);
+    let set = pair.w.allocate(a, PORT_SET).unwrap();
+
+    assert_eq!(pair.w.receive(waiter, set, MsgOption::empty()), Ret::Blocked);
+    pair.w.mod_refs(a, set, PORT_SET, -1).unwrap();
+    assert_eq!(pair.w.state(waiter).code(), MACH_RCV_PORT_CHANGED);
+
+    assert_eq!(pair.w.receive(waiter, pair.port, MsgOption::empty()), Ret::Blocked);
+    let moved = pair.w.transfer(a, pair.port, D::MOVE_RECEIVE, pair.c);
+    assert_eq!(pair.w.state(waiter).code(), MACH_RCV_PORT_CHANGED);
+
+    let waiter = pair.w.thread(pair.c);
+    assert_eq!(pair.w.receive(waiter, moved, MsgOption::empty()), Ret::Blocked);
+    pair.w.mod_refs(pair.c, moved, RECEIVE, -1).unwrap();
+    assert_eq!(pair.w.state(waiter).code(), MACH_RCV_PORT_CHANGED);
+}
+
+// covers mach-ipc R11
+#[test]
+fn a_buffer_that_cannot_be_written_loses_the_message_but_not_its_rights() {
+    let mut pair = Pair::new();
+    let (a, port) = (pair.a, pair.port);
+    let carried = pair.w.port(pair.c);
+    pair.w.send(pair.c, &Msg::copy_send(pair.door).port(carried, D::MAKE_SEND)).unwrap();
+    let before = pair.w.names(a);
+    let args = MachMsg {
+        buffer: Some(0x10),
+        options: MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT,
+        receive_size: BUFFER_SIZE,
+        receive_name: port,
+        ..MachMsg::default()
+    };
+    assert_eq!(pair.w.mach_msg(a, &args).code(), MACH_RCV_INVALID_DATA);
+    let after = pair.w.names(a);
+    let new: Vec<_> = after.into_iter().filter(|name| !before.contains(name)).collect();
+    assert!(matches!(new[..], [(_, 0x10000)]), "{new:?}");
+    pair.w.nothing(a, port);
+}
+
+// covers mach-ipc R12
+#[test]
+fn a_reply_right_that_finds_no_name_costs_the_message() {
+    let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
+    let reply = pair.request();
+    pair.w.fill_names(pair.a);
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600B)));
+    let header = pair.w.received(pair.a).header;
+    assert_eq!((header.msgh_size, header.msgh_id), (24, 77));
+    assert_eq!((header.msgh_remote_port, header.msgh_local_port), (MACH_PORT_NULL, pair.port));
+    pair.w.notification(pair.c, reply, MACH_NOTIFY_SEND_ONCE);
+    assert_eq!(pair.w.status(pair.c, reply).mps_sorights, 0);
+    pair.w.nothing(pair.a, pair.port);
+}
+
+// covers mach-ipc R13
+#[test]
+fn a_carried_right_that_finds_no_name_costs_only_itself() {
+    let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
+    let carried = pair.w.port(pair.c);
+    pair.w.send(pair.c, &Msg::copy_send(pair.door).id(5).port(carried, D::MAKE_SEND).words(&[9])).unwrap();
+    pair.w.fill_names(pair.a);
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600C)));
+    let received = pair.w.received(pair.a);
+    assert_eq!((received.header.msgh_size, received.header.msgh_id), (44, 5));
+    assert_eq!((received.header.msgh_local_port, received.header.local()), (pair.port, D(17)));
+    assert_eq!({ received.descriptor(0).name }, MACH_PORT_NULL);
+    assert_eq!(received.words(), [9]);
+    assert_eq!(pair.w.get_srights(pair.c, carried), Ok(0));
+}
+
+// covers mach-ipc R14
+#[test]
+fn a_reply_port_that_died_arrives_as_dead() {
+    let mut pair = Pair::new();
+    let reply = pair.request();
+    pair.w.mod_refs(pair.c, reply, RECEIVE, -1).unwrap();
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Ok(()));
+    assert_eq!(pair.w.received(pair.a).header.msgh_remote_port, MACH_PORT_DEAD);
+}
+
+// covers mach-ipc R15
+#[test]
+fn after_a_failed_send_nothing_is_received() {
+    both_ways(|mut pair| {
+        let own = pair.w.port_with_send(pair.c);
+        pair.w.send(pair.c, &Msg::copy_send(own)).unwrap();
+        let receiver = pair.w.receive(pair.a, pair.port, MsgOption::empty());
+        assert_eq!(receiver, Ret::Blocked);
+        let message = Msg::copy_send(pair.door).reply_to(PortName(0x4203), D::MAKE_SEND_ONCE);
+        assert_eq!(pair.send_and_receive(&message, own).code(), MACH_SEND_INVALID_REPLY);
+        assert_eq!(pair.w.status(pair.c, own).mps_msgcount, 1);
+        assert_eq!(pair.w.state(pair.a), Ret::Blocked);
+    });
+}
+
+// covers mach-ipc R16
+#[test]
+fn a_message_is_delivered_even_if_nothing_can_be_received_afterwards() {
+    both_ways(|mut pair| {
+        assert_eq!(pair.w.receive(pair.a, pair.port, MsgOption::empty()), Ret::Blocked);
+        let message = Msg::copy_send(pair.door).id(6);
+        assert_eq!(pair.send_and_receive(&message, PortName(0x4203)).code(), MACH_RCV_INVALID_NAME);
+        assert_eq!(pair.w.state(pair.a).code(), MACH_MSG_SUCCESS);
+        assert_eq!(pair.w.received(pair.a).header.msgh_id, 6);
+    });
+}
+
+// covers mach-ipc R17
+#[test]
+fn a_call_that_asks_for_nothing_does_nothing() {
+    let mut pair = Pair::new();
+    pair.request();
+    pair.w.put(pair.a, BUFFER, &[0xEE; 256]);
+    let args = MachMsg { send_size: 24, receive_size: 256, receive_name: pair.port, ..MachMsg::default() };
+    assert_eq!(pair.w.mach_msg(pair.a, &args).code(), MACH_MSG_SUCCESS);
+    assert!(pair.buffer().iter().all(|&byte| byte == 0xEE));
+    assert_eq!(pair.w.status(pair.a, pair.port).mps_msgcount, 1);
+}
+
+// covers mach-ipc R18
+#[test]
+fn an_aborted_receive_is_interrupted() {
+    let mut pair = Pair::new();
+    let waiter = pair.w.thread(pair.a);
+    let control = pair.w.thread_self(waiter);
+    assert_eq!(pair.w.receive(waiter, pair.port, MsgOption::empty()), Ret::Blocked);
+    pair.w.thread_abort(pair.a, control);
+    assert_eq!(pair.w.state(waiter).code(), MACH_RCV_INTERRUPTED);
+    pair.request();
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Ok(()));
+}
+
+// covers mach-ipc R19
+#[test]
+fn the_trailer_tells_the_context_of_the_port() {
+    let mut pair = Pair::new();
+    pair.w.set_context(pair.a, pair.port, 0xABCD).unwrap();
+    pair.request();
+    assert_eq!(pair.poll(MsgOption::trailer_elements(4), BUFFER_SIZE), Ok(()));
+    assert_eq!({ pair.w.received(pair.a).trailer().msgh_context }, 0xABCD);
+}
+
+// covers mach-ipc R20
+#[test]
+fn a_waiting_receiver_that_keeps_large_messages_leaves_them_to_the_next() {
+    both_ways(|mut pair| {
+        let (first, second) = (pair.w.thread(pair.a), pair.w.thread(pair.a));
+        let options = MsgOption::RCV_MSG | MsgOption::RCV_LARGE;
+        let small = MachMsg { options, receive_size: 31, receive_name: pair.port, ..MachMsg::default() };
+        assert_eq!(pair.w.mach_msg(first, &small), Ret::Blocked);
+        assert_eq!(pair.w.receive(second, pair.port, MsgOption::trailer_elements(1)), Ret::Blocked);
+        let own = pair.w.port(pair.c);
+        let message = Msg::copy_send(pair.door).id(8).reply_to(own, D::MAKE_SEND_ONCE);
+        assert_eq!(pair.send_and_receive(&message, own), Ret::Blocked);
+        assert_eq!(pair.w.state(first).code(), MACH_RCV_TOO_LARGE);
+        assert_eq!(pair.w.received(first).header.msgh_size, 24);
+        assert_eq!(pair.w.state(second).code(), MACH_MSG_SUCCESS);
+        let received = pair.w.received(second);
+        assert_eq!((received.header.msgh_id, received.trailer().msgh_seqno), (8, 0));
+    });
+}
+
+// covers mach-ipc V03
+#[test]
+fn no_voucher_with_a_disposition_is_shown_to_those_who_take_vouchers() {
+    let mut pair = Pair::new();
+    for (options, disposition) in [(MsgOption::RCV_VOUCHER, 17), (MsgOption::empty(), 0)] {
+        pair.w.send(pair.c, &Msg::copy_send(pair.door).voucher(MACH_PORT_NULL, D::MOVE_SEND)).unwrap();
+        pair.poll(options, BUFFER_SIZE).unwrap();
+        let header = pair.w.received(pair.a).header;
+        assert_eq!((header.voucher(), header.msgh_voucher_port), (D(disposition), MACH_PORT_NULL));
+    }
+}
+
+// covers mach-ipc V06
+#[test]
+fn the_voucher_field_without_a_disposition_is_the_senders_own() {
+    let mut pair = Pair::new();
+    pair.w.send(pair.c, &Msg::copy_send(pair.door).voucher(PortName(0xDEAD), D::NONE)).unwrap();
+    pair.poll(MsgOption::RCV_VOUCHER, BUFFER_SIZE).unwrap();
+    let header = pair.w.received(pair.a).header;
+    assert_eq!((header.voucher(), header.msgh_voucher_port), (D::NONE, PortName(0xDEAD)));
+}
