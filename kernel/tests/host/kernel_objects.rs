@@ -1,0 +1,177 @@
+//! Kernel objects and the traps around them (mach-ipc 9.10).
+
+use crate::message::{MachMsg, Msg, Received};
+use crate::program::spawn_args;
+use crate::world::{Actor, BUFFER, BUFFER_SIZE, Ret, World};
+use abi::code::*;
+use abi::message::*;
+use abi::mig::{NDR, mach_port as mig, task};
+use abi::port::Disposition as D;
+use abi::port::*;
+use abi::task::*;
+use abi::trap::{CLASS_MACH, mach};
+use abi::{KernReturn, PortName};
+
+const SEND: u32 = MACH_PORT_RIGHT_SEND;
+const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
+
+/// Makes a call with a body of words and returns the whole reply.
+fn reply_to(w: &mut World, a: Actor, to: PortName, id: i32, words: &[u32]) -> Received {
+    let reply = w.port(a);
+    w.send(a, &Msg::copy_send(to).reply_to(reply, D::MAKE_SEND_ONCE).id(id).body(&NDR).words(words)).unwrap();
+    w.poll(a, reply).unwrap()
+}
+
+/// `task_set_special_port` for the actor's own task.
+fn set_special_port(w: &mut World, a: Actor, which: u32, port: PortName) -> Result<(), KernReturn> {
+    let message = Msg::copy_send(a.self_port).id(task::SET_SPECIAL_PORT).port(port, D::COPY_SEND);
+    w.rpc(a, message.body(&NDR).words(&[which])).map(|_| ())
+}
+
+// covers mach-ipc K01
+#[test]
+fn an_unknown_call_is_answered() {
+    let mut w = World::new();
+    let a = w.task();
+    let reply = reply_to(&mut w, a, a.self_port, 99_999, &[]);
+    assert_eq!((reply.header.msgh_id, reply.header.msgh_size), (100_099, 36));
+    assert_eq!(reply.words()[2] as i32, -303);
+}
+
+// covers mach-ipc K02
+#[test]
+fn a_call_without_a_reply_port_is_made_all_the_same() {
+    let mut w = World::new();
+    let a = w.task();
+    let before = w.names(a);
+    let messages = w.counts().messages;
+    assert_eq!(w.send(a, &Msg::copy_send(a.self_port).id(mig::ALLOCATE).body(&NDR).words(&[RECEIVE])), Ok(()));
+    let new: Vec<_> = w.names(a).into_iter().filter(|name| !before.contains(name)).collect();
+    assert!(matches!(new[..], [(_, 0x20000)]), "{new:?}");
+    assert_eq!(w.counts().messages, messages);
+}
+
+// covers mach-ipc K03
+#[test]
+fn a_port_call_to_something_that_is_not_a_task_is_answered_by_the_call() {
+    let mut w = World::new();
+    let a = w.task();
+    let host = w.trap(a, mach::HOST_SELF, &[]).name();
+    let reply = reply_to(&mut w, a, host, mig::ALLOCATE, &[RECEIVE]);
+    assert_eq!((reply.header.msgh_id, reply.words()[2]), (mig::ALLOCATE + 100, 16));
+}
+
+// covers mach-ipc K04
+#[test]
+fn a_task_gets_its_own_port_as_often_as_it_asks() {
+    let mut w = World::new();
+    let a = w.task();
+    let before = w.get_refs(a, a.self_port, SEND).unwrap();
+    for _ in 0..2 {
+        assert_eq!(w.trap(a, mach::TASK_SELF, &[]).name(), a.self_port);
+    }
+    assert_eq!(w.get_refs(a, a.self_port, SEND), Ok(before + 2));
+    assert_eq!(w.port_type(a, a.self_port), Ok(0x10000));
+}
+
+// covers mach-ipc K05
+#[test]
+fn a_reply_port_is_a_plain_port() {
+    let mut w = World::new();
+    let a = w.task();
+    let reply = w.trap(a, mach::MACH_REPLY_PORT, &[]).name();
+    assert_eq!(w.port_type(a, reply), Ok(0x20000));
+    assert_eq!(w.status(a, reply).mps_qlimit, 5);
+}
+
+// covers mach-ipc K07
+#[test]
+fn a_child_has_its_parents_bootstrap_port_and_nothing_else() {
+    let mut w = World::new();
+    let parent = w.task();
+    let p = w.port_with_send(parent);
+    set_special_port(&mut w, parent, TASK_BOOTSTRAP_PORT, p).unwrap();
+    let (child, _) = w.spawn(parent, spawn_args()).unwrap();
+    assert_eq!(w.names(child), [(child.self_port, 0x10000)], "the name that task_self made");
+    let request = Msg::copy_send(child.self_port).id(task::GET_SPECIAL_PORT).body(&NDR).words(&[TASK_BOOTSTRAP_PORT]);
+    let bootstrap = w.rpc(child, request).unwrap().descriptor(0).name;
+    assert_eq!(w.port_type(child, bootstrap), Ok(0x10000));
+    assert_eq!(w.names(child).len(), 2);
+    w.send(child, &Msg::copy_send(bootstrap).id(31)).unwrap();
+    assert_eq!(w.poll(parent, p).unwrap().header.msgh_id, 31);
+}
+
+// covers mach-ipc K08
+#[test]
+fn the_ports_that_say_who_a_task_is_cannot_be_set() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    for (which, code) in [(1, 8), (3, 4), (99, 4)] {
+        assert_eq!(set_special_port(&mut w, a, which, p), Err(KernReturn(code)));
+    }
+    assert_eq!(w.get_refs(a, p, SEND), Ok(1));
+}
+
+// covers mach-ipc K09
+#[test]
+fn a_right_sent_to_a_call_that_fails_is_destroyed() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    let insert = Msg::copy_send(a.self_port).id(mig::INSERT_RIGHT).port(p, D::MOVE_SEND).body(&NDR);
+    assert_eq!(w.rpc(a, insert.words(&[0])).unwrap_err().0, 18);
+    assert_eq!(w.port_type(a, p), Ok(0x20000));
+    assert_eq!(w.get_srights(a, p), Ok(0));
+}
+
+// covers mach-ipc K10
+#[test]
+fn a_reply_that_finds_no_room_is_not_the_callers_failure() {
+    let mut w = World::new();
+    let a = w.task();
+    let reply = w.port(a);
+    for id in 0..5 {
+        w.send(a, &Msg::to(reply, D::MAKE_SEND).id(id)).unwrap();
+    }
+    let before = w.names(a).len();
+    let request = Msg::copy_send(a.self_port).reply_to(reply, D::MAKE_SEND).id(mig::ALLOCATE);
+    assert_eq!(w.try_send(a, &request.body(&NDR).words(&[RECEIVE])), Ok(()));
+    assert_eq!(w.names(a).len(), before + 1);
+    for id in 0..5 {
+        assert_eq!(w.poll(a, reply).unwrap().header.msgh_id, id);
+    }
+    w.nothing(a, reply);
+}
+
+// covers mach-ipc K11
+#[test]
+fn a_trap_that_does_not_exist_ends_the_task() {
+    let mut w = World::new();
+    let parent = w.task();
+    for number in [17, 128] {
+        let exit_port = w.port(parent);
+        let args = TaskSpawnArgs { exit_port, exit_disposition: u32::from(D::MAKE_SEND_ONCE.0), ..spawn_args() };
+        let (child, _) = w.spawn(parent, args).unwrap();
+        assert_eq!(w.trap(child, CLASS_MACH | number, &[]), Ret::Ended);
+        let message = w.poll(parent, exit_port).unwrap();
+        assert_eq!((message.header.msgh_id, message.words()[2]), (5001, 0x0B00));
+    }
+}
+
+// covers mach-ipc K12
+#[test]
+fn mach_msg_needs_its_last_argument() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    w.put(a, BUFFER, &Msg::copy_send(p).encode());
+    let args = [w.buffer(a), u64::from(MsgOption::SEND_MSG.bits()), 24, 0, 0, 0];
+    let nowhere = Actor { memory: 0x1000, ..a };
+    assert_eq!(w.trap(nowhere, mach::MACH_MSG, &args), Ret::Done(4));
+    w.nothing(a, p);
+    let receive =
+        MachMsg { options: MsgOption::SEND_MSG, send_size: 24, receive_size: BUFFER_SIZE, ..MachMsg::default() };
+    w.put(a, BUFFER, &Msg::copy_send(p).encode());
+    assert_eq!(w.mach_msg(a, &receive).code(), MACH_MSG_SUCCESS);
+}
