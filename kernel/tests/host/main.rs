@@ -15,6 +15,7 @@ mod world;
 mod complex;
 mod failures;
 mod header;
+mod interleavings;
 mod kernel_objects;
 mod names;
 mod queues;
