@@ -13,6 +13,7 @@ mod random_calls;
 mod world;
 
 mod complex;
+mod death;
 mod failures;
 mod header;
 mod interleavings;

@@ -1,0 +1,252 @@
+//! Receive rights on their way, circles of them, and the death of ports and tasks (mach-ipc 9.11).
+
+use crate::message::Msg;
+use crate::world::{Actor, World};
+use abi::PortName;
+use abi::code::*;
+use abi::message::*;
+use abi::mig::mach_port as mig;
+use abi::port::Disposition as D;
+use abi::port::*;
+use kernel::limits::Limits;
+
+const SEND: u32 = MACH_PORT_RIGHT_SEND;
+const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
+const DEAD: Result<u32, abi::KernReturn> = Ok(0x100000);
+
+fn two_tasks() -> (World, Actor, Actor) {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    (w, a, b)
+}
+
+/// Sends a receive right to a port of which the sender has a send right under the name `to`.
+fn carry(w: &mut World, a: Actor, receive: PortName, to: PortName) {
+    w.send(a, &Msg::copy_send(to).port(receive, D::MOVE_RECEIVE)).unwrap();
+}
+
+// covers mach-ipc D01
+#[test]
+fn a_port_sent_to_itself_dies() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    assert_eq!(w.send(a, &Msg::copy_send(p).port(p, D::MOVE_RECEIVE)), Ok(()));
+    assert_eq!(w.port_type(a, p), DEAD);
+}
+
+// covers mach-ipc D02
+#[test]
+fn two_ports_sent_to_each_other_die_with_all_that_is_sent_along() {
+    let (mut w, a, b) = two_tasks();
+    let (p, q, r) = (w.port_with_send(a), w.port_with_send(a), w.port(a));
+    let (p_at_b, q_at_b) = (w.give_send(a, p, b), w.give_send(a, q, b));
+    carry(&mut w, a, q, p);
+    let message = Msg::copy_send(q).port(r, D::MAKE_SEND_ONCE).port(p, D::MOVE_RECEIVE).port(r, D::MAKE_SEND_ONCE);
+    assert_eq!(w.send(a, &message), Ok(()));
+    for (actor, name) in [(a, p), (a, q), (b, p_at_b), (b, q_at_b)] {
+        assert_eq!(w.port_type(actor, name), DEAD);
+    }
+    w.notification(a, r, MACH_NOTIFY_SEND_ONCE);
+    w.notification(a, r, MACH_NOTIFY_SEND_ONCE);
+    assert_eq!(w.status(a, r).mps_sorights, 0);
+}
+
+/// Puts 100,000 ports into each other and destroys the last.
+fn a_long_chain_dies() {
+    let limits = Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() };
+    let mut w = World::with_limits(limits);
+    let (a, b) = (w.task(), w.task());
+    let before = w.counts();
+    w.checked = false;
+    let mut last = w.port(a);
+    let first_at_b = w.give_send(a, last, b);
+    for _ in 1..100_000 {
+        let next = w.port(a);
+        w.send(a, &Msg::to(next, D::MAKE_SEND).port(last, D::MOVE_RECEIVE)).unwrap();
+        last = next;
+    }
+    assert_eq!(w.counts().ports, before.ports + 100_000);
+    w.mod_refs(a, last, RECEIVE, -1).unwrap();
+    assert_eq!(w.port_type(b, first_at_b), DEAD);
+    w.deallocate(b, first_at_b).unwrap();
+    assert_eq!(w.counts(), before);
+    kernel::invariants::check_all(&w.kernel);
+}
+
+// covers mach-ipc D03
+#[test]
+fn a_chain_of_ports_in_ports_dies_without_deep_calls() {
+    // Ten bytes of stack for each port would be more than this.
+    let small = std::thread::Builder::new().stack_size(768 * 1024);
+    small.spawn(a_long_chain_dies).unwrap().join().expect("the whole chain dies within a small stack");
+}
+
+// covers mach-ipc D04
+#[test]
+fn queued_messages_travel_with_the_receive_right() {
+    let (mut w, a, b) = two_tasks();
+    let p = w.port_with_send(a);
+    w.send(a, &Msg::copy_send(p).id(1)).unwrap();
+    w.send(a, &Msg::copy_send(p).id(2)).unwrap();
+    let moved = w.transfer(a, p, D::MOVE_RECEIVE, b);
+    for seqno in [0, 1] {
+        let message = w.poll(b, moved).unwrap();
+        assert_eq!((message.header.msgh_id, message.trailer().msgh_seqno), (seqno as i32 + 1, seqno));
+    }
+}
+
+// covers mach-ipc D05
+#[test]
+fn the_limit_travels_with_the_receive_right_but_context_and_sets_do_not() {
+    let (mut w, a, b) = two_tasks();
+    let (p, s) = (w.port_with_send(a), w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap());
+    w.set_context(a, p, 9).unwrap();
+    w.set_qlimit(a, p, 7).unwrap();
+    w.insert_member(a, p, s).unwrap();
+    assert_eq!(w.mig(a, a.self_port, mig::GET_CONTEXT, &[p.0]), Ok(vec![9, 0]));
+    let moved = w.transfer(a, p, D::MOVE_RECEIVE, b);
+    assert_eq!(w.mig(b, b.self_port, mig::GET_CONTEXT, &[moved.0]), Ok(vec![0, 0]));
+    let status = w.status(b, moved);
+    assert_eq!((status.mps_qlimit, status.mps_pset), (7, 0));
+    w.send(a, &Msg::copy_send(p)).unwrap();
+    w.nothing(a, s);
+}
+
+// covers mach-ipc D06
+#[test]
+fn a_server_that_dies_with_a_reply_right_tells_its_client() {
+    let (mut w, client, server) = two_tasks();
+    let r = w.port(client);
+    w.transfer(client, r, D::MAKE_SEND_ONCE, server);
+    w.nothing(client, r);
+    w.end_task(server);
+    w.notification(client, r, MACH_NOTIFY_SEND_ONCE);
+}
+
+// covers mach-ipc D07
+#[test]
+fn a_server_that_dies_with_a_request_in_its_queue_tells_its_client() {
+    let (mut w, client, server) = two_tasks();
+    let (_, door) = w.door(client, server);
+    let r = w.port(client);
+    w.send(client, &Msg::copy_send(door).reply_to(r, D::MAKE_SEND_ONCE)).unwrap();
+    w.end_task(server);
+    w.notification(client, r, MACH_NOTIFY_SEND_ONCE);
+    assert_eq!(w.port_type(client, door), DEAD);
+}
+
+// covers mach-ipc D08
+#[test]
+fn a_receive_right_goes_to_who_asked_for_it_when_its_task_dies() {
+    let (mut w, server, c) = two_tasks();
+    let (p, notify) = (w.port(server), w.port(c));
+    let once = w.transfer(c, notify, D::MAKE_SEND_ONCE, server);
+    w.request(server, p, MACH_NOTIFY_PORT_DESTROYED, 0, (once, D::MOVE_SEND_ONCE)).unwrap();
+    w.send(server, &Msg::to(p, D::MAKE_SEND).id(1)).unwrap();
+    w.send(server, &Msg::to(p, D::MAKE_SEND).id(2)).unwrap();
+    w.end_task(server);
+    let moved = PortName(w.notification(c, notify, MACH_NOTIFY_PORT_DESTROYED));
+    assert_eq!(w.port_type(c, moved), Ok(0x20000));
+    for id in [1, 2] {
+        assert_eq!(w.poll(c, moved).unwrap().header.msgh_id, id);
+    }
+}
+
+/// Registers for no-senders of a port; returns where the notification will come.
+fn await_no_senders(w: &mut World, owner: Actor, port: PortName) -> PortName {
+    let notify = w.port(owner);
+    w.request(owner, port, MACH_NOTIFY_NO_SENDERS, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    w.nothing(owner, notify);
+    notify
+}
+
+// covers mach-ipc D09
+#[test]
+fn the_last_sender_that_dies_leaves_no_senders() {
+    let (mut w, owner, a) = two_tasks();
+    let p = w.port(owner);
+    w.transfer(owner, p, D::MAKE_SEND, a);
+    let notify = await_no_senders(&mut w, owner, p);
+    w.end_task(a);
+    assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1);
+}
+
+// covers mach-ipc D10
+#[test]
+fn the_last_send_right_may_die_in_a_message() {
+    let (mut w, owner, b) = two_tasks();
+    let p = w.port(owner);
+    let (mailbox, door) = w.door(owner, b);
+    w.send(owner, &Msg::copy_send(door).port(p, D::MAKE_SEND)).unwrap();
+    let notify = await_no_senders(&mut w, owner, p);
+    w.mod_refs(b, mailbox, RECEIVE, -1).unwrap();
+    assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1);
+}
+
+// covers mach-ipc D11
+#[test]
+fn the_death_of_a_port_on_its_way_is_told() {
+    let (mut w, a, b) = two_tasks();
+    let (p, carrier) = (w.port(a), w.port_with_send(a));
+    let (at_b, notify) = (w.give_send(a, p, b), w.port(b));
+    w.request(b, at_b, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    carry(&mut w, a, p, carrier);
+    w.nothing(b, notify);
+    w.mod_refs(a, carrier, RECEIVE, -1).unwrap();
+    assert_eq!(w.notification(b, notify, MACH_NOTIFY_DEAD_NAME), at_b.0);
+}
+
+// covers mach-ipc D12
+#[test]
+fn a_message_reaches_a_port_on_its_way() {
+    let (mut w, a, b) = two_tasks();
+    let p = w.port_with_send(a);
+    let (mailbox, door) = w.door(a, b);
+    carry(&mut w, a, p, door);
+    w.send(a, &Msg::copy_send(p).id(12)).unwrap();
+    let moved = w.poll(b, mailbox).unwrap().descriptor(0).name;
+    assert_eq!(w.poll(b, moved).unwrap().header.msgh_id, 12);
+}
+
+// covers mach-ipc D13
+#[test]
+fn a_port_whose_destroyed_notification_would_be_circular_dies_for_real() {
+    let (mut w, a, b) = two_tasks();
+    let (p, n) = (w.port_with_send(a), w.port(a));
+    let (p_at_b, n_at_b) = (w.give_send(a, p, b), w.give_send(a, n, b));
+    w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+    carry(&mut w, a, n, p);
+    w.mod_refs(a, p, RECEIVE, -1).unwrap();
+    for (actor, name) in [(a, p), (b, p_at_b), (b, n_at_b)] {
+        assert_eq!(w.port_type(actor, name), DEAD);
+    }
+}
+
+// covers mach-ipc D14
+#[test]
+fn requests_of_a_task_that_dies_tell_others_that_the_name_is_gone() {
+    let (mut w, a, c) = two_tasks();
+    let notify = w.port(c);
+    let mut names = Vec::new();
+    for id in [MACH_NOTIFY_SEND_POSSIBLE, MACH_NOTIFY_DEAD_NAME] {
+        let live = w.port(c);
+        let name = w.give_send(c, live, a);
+        let once = w.transfer(c, notify, D::MAKE_SEND_ONCE, a);
+        w.request(a, name, id, 0, (once, D::MOVE_SEND_ONCE)).unwrap();
+        names.push(name.0);
+    }
+    let (live, own) = (w.port(c), w.port(a));
+    let third = w.give_send(c, live, a);
+    w.request(a, third, MACH_NOTIFY_DEAD_NAME, 0, (own, D::MAKE_SEND_ONCE)).unwrap();
+    assert_eq!(w.get_refs(a, third, SEND), Ok(1));
+    w.nothing(c, notify);
+    let messages = w.counts().messages;
+    w.end_task(a);
+    let mut told = [(); 2].map(|()| w.notification(c, notify, MACH_NOTIFY_PORT_DELETED)).to_vec();
+    told.sort();
+    names.sort();
+    assert_eq!(told, names);
+    w.nothing(c, notify);
+    assert_eq!(w.counts().messages, messages, "nothing was sent for the dead task's own port");
+}
