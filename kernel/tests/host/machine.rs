@@ -80,6 +80,11 @@ impl FakeMachine {
         Some(bytes)
     }
 
+    /// What a task may do with a page, if it has it.
+    pub fn protection(&self, space: AddressSpace, at: UserAddr) -> Option<Protection> {
+        self.spaces.get(&space.0)?.get(&(at.0 / PAGE_SIZE)).map(|page| page.protection)
+    }
+
     /// Writes into a task's memory, as the task's own instructions would.
     pub fn write(&mut self, space: AddressSpace, to: UserAddr, bytes: &[u8]) {
         self.load(space, to, bytes);

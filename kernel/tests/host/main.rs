@@ -18,6 +18,7 @@ mod failures;
 mod header;
 mod interleavings;
 mod kernel_objects;
+mod memory;
 mod names;
 mod queues;
 mod receive;

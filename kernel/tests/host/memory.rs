@@ -1,0 +1,232 @@
+//! A task's memory: allocating, giving back, protecting.
+
+use crate::simulation::Random;
+use crate::world::{Actor, World};
+use abi::KernReturn;
+use abi::code::*;
+use abi::task::*;
+use abi::trap::mach;
+use kernel::limits::{Limits, PAGES_PER_TASK_MAX, REGIONS_PER_TASK_MAX};
+use kernel::machine::{Protection, USER_END, USER_START, UserAddr};
+use std::collections::BTreeMap;
+
+const PAGE: u64 = PAGE_SIZE;
+const READ: u32 = VM_PROT_READ;
+const WRITE: u32 = VM_PROT_WRITE;
+const EXECUTE: u32 = VM_PROT_EXECUTE;
+
+/// Where tests put memory: nothing else is there.
+const HERE: u64 = 0x5000_0000;
+
+fn allocate(w: &mut World, a: Actor, at: Option<u64>, size: u64) -> Result<u64, KernReturn> {
+    w.put(a, 1024, &at.unwrap_or(0).to_le_bytes());
+    let flags = if at.is_none() { VM_FLAGS_ANYWHERE } else { 0 };
+    w.call(a, mach::MACH_VM_ALLOCATE, &[a.self_port.0.into(), w.result(a), size, flags.into()])?;
+    Ok(u64::from_le_bytes(w.get(a, 1024, 8).try_into().unwrap()))
+}
+
+fn deallocate(w: &mut World, a: Actor, at: u64, size: u64) -> Result<(), KernReturn> {
+    w.call(a, mach::MACH_VM_DEALLOCATE, &[a.self_port.0.into(), at, size])
+}
+
+fn protect(w: &mut World, a: Actor, at: u64, size: u64, bits: u32) -> Result<(), KernReturn> {
+    w.call(a, mach::MACH_VM_PROTECT, &[a.self_port.0.into(), at, size, 0, bits.into()])
+}
+
+fn world() -> (World, Actor) {
+    let mut w = World::new();
+    let a = w.task();
+    (w, a)
+}
+
+/// The pages of a task from [`HERE`] on, with what they allow.
+fn pages(w: &World, a: Actor) -> BTreeMap<u64, Protection> {
+    let mut pages = BTreeMap::new();
+    for region in w.kernel.tasks[a.task].regions.iter().filter(|region| (HERE..2 * HERE).contains(&region.start)) {
+        pages.extend((region.start..region.end).step_by(PAGE as usize).map(|page| (page, region.protection)));
+    }
+    pages
+}
+
+#[test]
+fn fresh_memory_is_zero_writable_and_at_a_place_of_the_kernels_choice() {
+    let (mut w, a) = world();
+    let before = w.counts();
+    let first = allocate(&mut w, a, None, 1).unwrap();
+    let second = allocate(&mut w, a, None, 2 * PAGE + 1).unwrap();
+    assert!(first.is_multiple_of(PAGE) && second.is_multiple_of(PAGE));
+    assert!(second >= first + PAGE || second + 3 * PAGE <= first, "they do not overlap");
+    assert_eq!(before.free_frames - w.counts().free_frames, 4);
+    assert_eq!(w.machine.read(a.space, UserAddr(second), 3 * PAGE as usize), Some(vec![0; 3 * PAGE as usize]));
+    assert_eq!(w.machine.protection(a.space, UserAddr(first)), Some(Protection::READ | Protection::WRITE));
+    deallocate(&mut w, a, first, 1).unwrap();
+    deallocate(&mut w, a, second, 2 * PAGE + 1).unwrap();
+    assert_eq!(w.counts(), before);
+    assert_eq!(w.machine.read(a.space, UserAddr(first), 1), None);
+}
+
+#[test]
+fn memory_given_back_and_taken_again_is_zero_again() {
+    let (mut w, a) = world();
+    allocate(&mut w, a, Some(HERE), PAGE).unwrap();
+    w.machine.write(a.space, UserAddr(HERE), b"secret");
+    deallocate(&mut w, a, HERE, PAGE).unwrap();
+    allocate(&mut w, a, Some(HERE), PAGE).unwrap();
+    assert_eq!(w.machine.read(a.space, UserAddr(HERE), 6), Some(vec![0; 6]));
+}
+
+#[test]
+fn memory_of_another_task_is_not_reached_by_these_traps() {
+    let (mut w, a) = world();
+    let b = w.task();
+    let other = w.task_port(a, b);
+    for call in [mach::MACH_VM_ALLOCATE, mach::MACH_VM_DEALLOCATE, mach::MACH_VM_PROTECT] {
+        let args = [other.0.into(), w.result(a), PAGE, 1, READ.into()];
+        assert_eq!(w.call(a, call, &args), Err(MACH_SEND_INVALID_DEST));
+        assert_eq!(w.call(a, call, &[&[0], &args[1..]].concat()), Err(MACH_SEND_INVALID_DEST));
+    }
+}
+
+#[test]
+fn ranges_that_are_no_users_are_refused() {
+    let (mut w, a) = world();
+    let before = (pages(&w, a), w.counts());
+    assert_eq!(allocate(&mut w, a, Some(HERE), 0), Err(KERN_INVALID_ARGUMENT));
+    let outside = [
+        (0, PAGE),
+        (USER_START - PAGE, PAGE),
+        (USER_START - 1, 2),
+        (USER_END, 1),
+        (USER_END - PAGE, 2 * PAGE),
+        (USER_END - 1, 2),
+        (HERE, u64::MAX),
+        (HERE, u64::MAX - HERE),
+        (u64::MAX, 1),
+        (u64::MAX - PAGE + 1, PAGE),
+        (0x8000_0000_0000_0000, PAGE),
+        (0xFFFF_8000_0000_0000, PAGE),
+    ];
+    for (at, size) in outside {
+        assert_eq!(allocate(&mut w, a, Some(at), size), Err(KERN_INVALID_ADDRESS), "{at:#x} {size:#x}");
+        assert_eq!(deallocate(&mut w, a, at, size), Err(KERN_INVALID_ADDRESS), "{at:#x} {size:#x}");
+        assert_eq!(protect(&mut w, a, at, size, READ), Err(KERN_INVALID_ADDRESS), "{at:#x} {size:#x}");
+    }
+    for size in [u64::MAX, u64::MAX - PAGE, 1 << 47, 1 << 63] {
+        assert_eq!(allocate(&mut w, a, None, size), Err(KERN_RESOURCE_SHORTAGE), "{size:#x}");
+    }
+    assert_eq!((pages(&w, a), w.counts()), before);
+}
+
+#[test]
+fn a_range_that_is_taken_or_missing_in_part_is_refused_as_a_whole() {
+    let (mut w, a) = world();
+    allocate(&mut w, a, Some(HERE + 2 * PAGE), PAGE).unwrap();
+    assert_eq!(allocate(&mut w, a, Some(HERE), 3 * PAGE), Err(KERN_NO_SPACE));
+    assert_eq!(allocate(&mut w, a, Some(HERE + 3 * PAGE - 1), 2), Err(KERN_NO_SPACE));
+    assert_eq!(protect(&mut w, a, HERE, 3 * PAGE, READ), Err(KERN_INVALID_ADDRESS));
+    assert_eq!(protect(&mut w, a, HERE + 2 * PAGE, PAGE + 1, READ), Err(KERN_INVALID_ADDRESS));
+    assert_eq!(pages(&w, a).into_iter().collect::<Vec<_>>(), [(HERE + 2 * PAGE, Protection::READ | Protection::WRITE)]);
+    deallocate(&mut w, a, HERE, 16 * PAGE).unwrap();
+    assert!(pages(&w, a).is_empty(), "what is not there need not be given back, what is goes");
+    assert_eq!(deallocate(&mut w, a, HERE, PAGE), Ok(()));
+    assert_eq!(deallocate(&mut w, a, HERE, 0), Ok(()));
+}
+
+#[test]
+fn no_page_is_ever_writable_and_executable() {
+    let (mut w, a) = world();
+    allocate(&mut w, a, Some(HERE), 2 * PAGE).unwrap();
+    for bits in [WRITE | EXECUTE, READ | WRITE | EXECUTE] {
+        assert_eq!(protect(&mut w, a, HERE, PAGE, bits), Err(KERN_PROTECTION_FAILURE));
+    }
+    for bits in [8, 0x10, 0x8000_0000, u32::MAX] {
+        assert_eq!(protect(&mut w, a, HERE, PAGE, bits), Err(KERN_INVALID_ARGUMENT), "{bits:#x}");
+    }
+    for bits in [0, READ, WRITE, READ | WRITE, EXECUTE, READ | EXECUTE] {
+        protect(&mut w, a, HERE, PAGE, bits).unwrap();
+        let seen = w.machine.protection(a.space, UserAddr(HERE)).unwrap().bits();
+        assert_eq!(seen, if bits == 0 { 0 } else { bits | READ }, "what can be used can be read");
+    }
+    let args = [a.self_port.0.into(), HERE, PAGE, 1, READ.into()];
+    assert_eq!(w.call(a, mach::MACH_VM_PROTECT, &args), Err(KERN_NOT_SUPPORTED), "there are no maximal protections");
+}
+
+#[test]
+fn the_kernel_respects_what_a_page_allows() {
+    let (mut w, a) = world();
+    allocate(&mut w, a, Some(HERE), PAGE).unwrap();
+    let ask = |w: &mut World| w.call(a, mach::MACH_PORT_ALLOCATE, &[a.self_port.0.into(), 1, HERE]);
+    protect(&mut w, a, HERE, PAGE, READ).unwrap();
+    assert_eq!(ask(&mut w), Err(KERN_MEMORY_ERROR), "results do not go to read-only memory");
+    protect(&mut w, a, HERE, PAGE, READ | WRITE).unwrap();
+    assert_eq!(ask(&mut w), Ok(()));
+    protect(&mut w, a, HERE, PAGE, 0).unwrap();
+    assert_eq!(ask(&mut w), Err(KERN_MEMORY_ERROR));
+}
+
+#[test]
+fn a_task_has_so_many_pages_and_regions_and_no_more() {
+    let mut w = World::with_limits(Limits { pages_per_task: 200, ..Limits::default() });
+    let a = w.task();
+    let used = w.kernel.tasks[a.task].regions.pages();
+    assert_eq!(allocate(&mut w, a, Some(HERE), (200 - used + 1) * PAGE), Err(KERN_RESOURCE_SHORTAGE));
+    assert_eq!(allocate(&mut w, a, None, (200 - used + 1) * PAGE), Err(KERN_RESOURCE_SHORTAGE));
+    allocate(&mut w, a, Some(HERE), (200 - used) * PAGE).unwrap();
+    assert_eq!(allocate(&mut w, a, None, 1), Err(KERN_RESOURCE_SHORTAGE));
+    deallocate(&mut w, a, HERE, PAGE).unwrap();
+    allocate(&mut w, a, None, 1).unwrap();
+
+    let (mut w, a) = world();
+    w.checked = false;
+    let pages = 2 * REGIONS_PER_TASK_MAX as u64;
+    assert!(pages < PAGES_PER_TASK_MAX);
+    allocate(&mut w, a, Some(HERE), pages * PAGE).unwrap();
+    let refused = (0..pages).step_by(2).find_map(|page| protect(&mut w, a, HERE + page * PAGE, PAGE, READ).err());
+    assert_eq!(refused, Some(KERN_RESOURCE_SHORTAGE), "a region cannot be split for ever");
+    let regions = w.kernel.tasks[a.task].regions.len();
+    assert!(regions <= REGIONS_PER_TASK_MAX && regions > REGIONS_PER_TASK_MAX - 4, "{regions}");
+    kernel::invariants::check_all(&w.kernel);
+}
+
+/// What a call should return and do, by a table of single pages.
+fn expected(table: &mut BTreeMap<u64, Protection>, call: u64, at: u64, size: u64, bits: u32) -> Result<(), KernReturn> {
+    let range = (at & !(PAGE - 1)..(at + size).next_multiple_of(PAGE)).step_by(PAGE as usize);
+    match call {
+        0 if size == 0 => return Err(KERN_INVALID_ARGUMENT),
+        0 if range.clone().any(|page| table.contains_key(&page)) => return Err(KERN_NO_SPACE),
+        0 => table.extend(range.map(|page| (page, Protection::READ | Protection::WRITE))),
+        1 if size > 0 => range.for_each(|page| drop(table.remove(&page))),
+        2 if bits & WRITE != 0 && bits & EXECUTE != 0 => return Err(KERN_PROTECTION_FAILURE),
+        2 if size > 0 && range.clone().any(|page| !table.contains_key(&page)) => return Err(KERN_INVALID_ADDRESS),
+        2 if size > 0 => {
+            let readable = if bits == 0 { 0 } else { READ };
+            table.extend(range.map(|page| (page, Protection::from_bits_truncate(bits | readable))));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+#[test]
+fn regions_do_what_single_pages_would_do() {
+    for seed in 0..20 {
+        let (mut w, a) = world();
+        let (mut table, mut random) = (BTreeMap::new(), Random::new(seed));
+        for _ in 0..400 {
+            let at = HERE + random.below(16) * PAGE + random.pick(&[0, 0, 0, 1, PAGE - 1]);
+            let size = random.below(5) * PAGE + random.pick(&[0, 0, 1]);
+            let (call, bits) = (random.below(3), random.below(8) as u32);
+            let seen = match call {
+                0 => allocate(&mut w, a, Some(at), size).map(|got| assert_eq!(got, at & !(PAGE - 1))),
+                1 => deallocate(&mut w, a, at, size),
+                _ => protect(&mut w, a, at, size, bits),
+            };
+            let wanted = expected(&mut table, call, at, size, bits);
+            assert_eq!(seen, wanted, "seed {seed}: call {call} at {at:#x}, {size:#x} bytes, {bits}");
+            assert_eq!(pages(&w, a), table, "seed {seed}: after call {call} at {at:#x}, {size:#x} bytes, {bits}");
+            for page in (HERE..HERE + 24 * PAGE).step_by(PAGE as usize) {
+                assert_eq!(w.machine.protection(a.space, UserAddr(page)), table.get(&page).copied());
+            }
+        }
+    }
+}
