@@ -22,5 +22,6 @@ mod memory;
 mod names;
 mod queues;
 mod receive;
+mod rpc;
 mod scheduling;
 mod simulation;

@@ -1,0 +1,320 @@
+//! Calls and replies, the short way they may take, and what hostile tasks may not do with them (mach-ipc 9.12).
+
+use crate::message::{MachMsg, Msg};
+use crate::world::{Actor, BUFFER, Ret, World};
+use abi::PortName;
+use abi::code::*;
+use abi::message::*;
+use abi::port::Disposition as D;
+use abi::port::*;
+use kernel::invariants::check_all;
+use kernel::limits::Limits;
+
+const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
+
+/// A client that may call a server, both more urgent than everybody else, so that a call may go straight over.
+struct Pair {
+    w: World,
+    client: Actor,
+    /// Its name for the service.
+    door: PortName,
+    /// Where it waits for replies.
+    reply: PortName,
+    server: Actor,
+    /// Where it waits for calls.
+    service: PortName,
+    /// Threads of client and server that look after what their others wait for.
+    watchers: [Actor; 2],
+}
+
+impl Pair {
+    fn new(direct_calls: bool) -> Pair {
+        let mut w = World::with_limits(Limits { direct_calls, ..Limits::default() });
+        let (client, server) = (w.task(), w.task());
+        let (service, door) = w.door(client, server);
+        let reply = w.port(client);
+        let watchers = [w.thread(client), w.thread(server)];
+        for actor in [client, server] {
+            let kernel = &mut w.kernel;
+            kernel.sched.set_base(&mut kernel.threads, actor.thread, 100, false);
+        }
+        Pair { w, client, door, reply, server, service, watchers }
+    }
+
+    /// A call of the client's with a body.
+    fn request(&self, body: &[u8]) -> Msg {
+        Msg::copy_send(self.door).reply_to(self.reply, D::MAKE_SEND_ONCE).id(1).body(body)
+    }
+
+    /// Sends, then waits for a message with a buffer of a size.
+    fn send_and_wait(&mut self, actor: Actor, message: &Msg, receive_name: PortName, receive_size: u32) -> Ret {
+        let bytes = message.encode();
+        self.w.put(actor, BUFFER, &bytes);
+        let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+        let send_size = bytes.len() as u32;
+        self.w.mach_msg(actor, &MachMsg { options, send_size, receive_size, receive_name, ..MachMsg::default() })
+    }
+
+    /// The server waits for its first call.
+    fn serve(&mut self) {
+        assert_eq!(self.w.receive(self.server, self.service, MsgOption::empty()), Ret::Blocked);
+    }
+
+    /// A call that waits for its reply; returns the server's name for the reply right.
+    fn call(&mut self) -> PortName {
+        let (client, request, reply) = (self.client, self.request(&[]), self.reply);
+        assert_eq!(self.send_and_wait(client, &request, reply, 4096), Ret::Blocked);
+        assert_eq!(self.w.state(self.server).code(), MACH_MSG_SUCCESS);
+        let header = self.w.received(self.server).header;
+        assert_eq!((header.remote(), header.msgh_local_port), (D(18), self.service));
+        header.msgh_remote_port
+    }
+
+    /// The server replies and waits for the next call.
+    fn answer(&mut self, once: PortName) {
+        let (server, service) = (self.server, self.service);
+        let answer = Msg::to(once, D::MOVE_SEND_ONCE).id(101);
+        assert_eq!(self.send_and_wait(server, &answer, service, 4096), Ret::Blocked);
+    }
+}
+
+/// A million calls, each with its reply.
+fn many_calls(direct_calls: bool) {
+    let mut pair = Pair::new(direct_calls);
+    pair.serve();
+    let names = [pair.client, pair.server].map(|actor| pair.w.names(actor));
+    let counts = pair.w.counts();
+    for round in 0..1_000_000 {
+        pair.w.checked = round < 100;
+        let once = pair.call();
+        pair.answer(once);
+        assert_eq!(pair.w.state(pair.client).code(), MACH_MSG_SUCCESS);
+        assert_eq!(pair.w.received(pair.client).header.msgh_id, 101);
+    }
+    check_all(&pair.w.kernel);
+    assert_eq!(pair.w.status(pair.client, pair.reply).mps_sorights, 0);
+    assert_eq!([pair.client, pair.server].map(|actor| pair.w.names(actor)), names);
+    assert_eq!(pair.w.counts(), counts);
+}
+
+// covers mach-ipc G01
+#[test]
+fn a_million_calls_leave_nothing_behind() {
+    let long_way = std::thread::spawn(|| many_calls(false));
+    many_calls(true);
+    long_way.join().expect("calls that go the long way");
+}
+
+/// What both sides of a world have and see after something happened.
+fn picture(pair: &mut Pair) -> String {
+    let mut seen = String::new();
+    for actor in [pair.client, pair.server] {
+        let thread = &pair.w.kernel.threads[actor.thread];
+        let buffer = pair.w.get(actor, BUFFER, 512);
+        seen += &format!("{:?} {:?} {:x?}\n{buffer:x?}\n", pair.w.state(actor), thread.state, thread.frame.rdx);
+    }
+    for (watcher, port) in pair.watchers.into_iter().zip([pair.reply, pair.service]) {
+        let status = match pair.w.port_type(watcher, port) {
+            Ok(0x20000) => Some(pair.w.status(watcher, port)),
+            _ => None,
+        };
+        seen += &format!("{:x?} {status:?}\n", pair.w.names(watcher));
+    }
+    seen + &format!("{:?}", pair.w.counts())
+}
+
+/// Something that happens to a pair.
+type Story = (&'static str, fn(&mut Pair));
+
+/// Calls that may take the short way, and calls that are just too special for it.
+const STORIES: [Story; 13] = [
+    ("a call", |pair| {
+        pair.serve();
+        pair.call();
+    }),
+    ("a call with its reply", |pair| {
+        pair.serve();
+        let once = pair.call();
+        pair.answer(once);
+    }),
+    ("sizes", |pair| {
+        for size in [0, 4, 64, 252, 256, 260, 1024] {
+            pair.serve();
+            let request = pair.request(&vec![0x5A; size]);
+            assert_eq!(pair.send_and_wait(pair.client, &request, pair.reply, 4096), Ret::Blocked);
+            let once = pair.w.received(pair.server).header.msgh_remote_port;
+            pair.w.send(pair.server, &Msg::to(once, D::MOVE_SEND_ONCE)).unwrap();
+        }
+    }),
+    ("a size that is not a multiple of four", |pair| {
+        pair.serve();
+        let request = pair.request(&[1, 2, 3]);
+        let _ = pair.send_and_wait(pair.client, &request, pair.reply, 4096);
+    }),
+    ("no reply port", |pair| {
+        pair.serve();
+        let _ = pair.send_and_wait(pair.client, &Msg::copy_send(pair.door).id(4), pair.reply, 4096);
+    }),
+    ("a server that waits for a set", |pair| {
+        let set = pair.w.allocate(pair.server, MACH_PORT_RIGHT_PORT_SET).unwrap();
+        pair.w.insert_member(pair.server, pair.service, set).unwrap();
+        assert_eq!(pair.w.receive(pair.server, set, MsgOption::empty()), Ret::Blocked);
+        let once = pair.call();
+        let answer = Msg::to(once, D::MOVE_SEND_ONCE);
+        assert_eq!(pair.send_and_wait(pair.server, &answer, set, 4096), Ret::Blocked);
+    }),
+    ("a server that waits for a limited time", |pair| {
+        let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
+        let receive_name = pair.service;
+        let args = MachMsg { options, receive_name, receive_size: 4096, timeout: 10, ..MachMsg::default() };
+        assert_eq!(pair.w.mach_msg(pair.server, &args), Ret::Blocked);
+        pair.call();
+        pair.w.advance(20_000_000);
+    }),
+    ("a server with a small buffer", |pair| {
+        let control = pair.w.thread_self(pair.client);
+        for (options, size) in [(MsgOption::empty(), 31), (MsgOption::RCV_LARGE, 31), (MsgOption::empty(), 32)] {
+            let options = MsgOption::RCV_MSG | options;
+            let receive_name = pair.service;
+            let args = MachMsg { options, receive_name, receive_size: size, ..MachMsg::default() };
+            // The last round finds what the one before left in the queue.
+            let _ = pair.w.mach_msg(pair.server, &args);
+            let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
+            pair.w.thread_abort(pair.watchers[0], control);
+        }
+    }),
+    ("a server whose buffer cannot be written", |pair| {
+        let (options, receive_name, buffer) = (MsgOption::RCV_MSG, pair.service, Some(0x10));
+        let args = MachMsg { options, receive_name, receive_size: 4096, buffer, ..MachMsg::default() };
+        assert_eq!(pair.w.mach_msg(pair.server, &args), Ret::Blocked);
+        let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
+        assert_eq!(pair.w.state(pair.server).code(), MACH_RCV_INVALID_DATA);
+    }),
+    ("a limit of zero", |pair| {
+        pair.w.set_qlimit(pair.server, pair.service, 0).unwrap();
+        pair.serve();
+        assert_eq!(pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096), Ret::Blocked);
+        assert_eq!(pair.w.state(pair.server), Ret::Blocked);
+    }),
+    ("bits that are the kernel's", |pair| {
+        pair.serve();
+        let request = pair.request(&[]).bits(0x3000_0000).voucher(PortName(0xDEAD), D::NONE);
+        assert_eq!(pair.send_and_wait(pair.client, &request, pair.reply, 4096), Ret::Blocked);
+    }),
+    ("a service that died", |pair| {
+        pair.w.mod_refs(pair.server, pair.service, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+        let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
+    }),
+    ("a reply to a client that died", |pair| {
+        pair.serve();
+        let once = pair.call();
+        pair.w.mod_refs(pair.watchers[0], pair.reply, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+        pair.answer(once);
+    }),
+];
+
+/// Errata 5; a part of mach-ipc G05.
+#[test]
+fn the_short_way_gives_exactly_the_results_of_the_long_way() {
+    for (story, happens) in STORIES {
+        let [short, long] = [true, false].map(|direct_calls| {
+            let mut pair = Pair::new(direct_calls);
+            happens(&mut pair);
+            picture(&mut pair)
+        });
+        assert!(short == long, "{story}\n{short}\n{long}");
+    }
+}
+
+// covers mach-ipc G02
+#[test]
+fn a_server_replies_once() {
+    for direct_calls in [true, false] {
+        let mut pair = Pair::new(direct_calls);
+        pair.serve();
+        let once = pair.call();
+        let answer = Msg::to(once, D::MOVE_SEND_ONCE).id(101);
+        assert_eq!(pair.w.send(pair.server, &answer), Ok(()));
+        assert_eq!(pair.w.send(pair.server, &answer), Err(MACH_SEND_INVALID_DEST));
+        assert_eq!(pair.send_and_wait(pair.server, &answer, pair.service, 4096).code(), MACH_SEND_INVALID_DEST);
+        assert_eq!(pair.w.state(pair.client).code(), MACH_MSG_SUCCESS);
+        pair.w.nothing(pair.client, pair.reply);
+    }
+}
+
+// covers mach-ipc G03
+#[test]
+fn a_reply_finds_room_behind_stale_messages() {
+    let mut pair = Pair::new(true);
+    let once = pair.w.transfer(pair.client, pair.reply, D::MAKE_SEND_ONCE, pair.server);
+    for id in 1..=3 {
+        pair.w.send(pair.client, &Msg::to(pair.reply, D::MAKE_SEND).id(id)).unwrap();
+    }
+    pair.w.set_qlimit(pair.client, pair.reply, 1).unwrap();
+    assert_eq!(pair.w.try_send(pair.server, &Msg::to(once, D::MOVE_SEND_ONCE).id(4)), Ok(()));
+    for id in 1..=4 {
+        assert_eq!(pair.w.poll(pair.client, pair.reply).unwrap().header.msgh_id, id);
+    }
+}
+
+// covers mach-ipc G04
+#[test]
+fn a_server_that_gives_up_the_reply_right_tells_its_client() {
+    for direct_calls in [true, false] {
+        let mut pair = Pair::new(direct_calls);
+        pair.serve();
+        let once = pair.call();
+        assert_eq!(pair.w.deallocate(pair.server, once), Ok(()));
+        assert_eq!(pair.w.state(pair.client).code(), MACH_MSG_SUCCESS);
+        assert_eq!(pair.w.received(pair.client).header.msgh_id, MACH_NOTIFY_SEND_ONCE);
+    }
+}
+
+// covers mach-ipc G06
+#[test]
+fn a_full_name_table_refuses_and_recovers() {
+    let mut w = World::with_limits(Limits { names_per_task: 64, ..Limits::default() });
+    let a = w.task();
+    let p = w.port_with_send(a);
+    w.fill_names(a);
+    assert_eq!(w.allocate(a, MACH_PORT_RIGHT_RECEIVE), Err(KERN_NO_SPACE));
+    w.send(a, &Msg::copy_send(p).id(6)).unwrap();
+    assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 6);
+    let (one, _) = w.names(a).into_iter().rfind(|&(_, kind)| kind == PortType::DEAD_NAME.bits()).unwrap();
+    assert_eq!(w.deallocate(a, one), Ok(()));
+    assert!(w.allocate(a, DEAD_NAME).is_ok());
+    assert_eq!(w.allocate(a, DEAD_NAME), Err(KERN_NO_SPACE));
+}
+
+// covers mach-ipc G08
+#[test]
+fn no_option_gets_around_the_limit() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    (0..5).for_each(|_| w.send(a, &Msg::copy_send(p)).unwrap());
+    let options = MsgOption::from_bits_retain(0x0001_0000) | MsgOption::SEND_TIMEOUT;
+    assert_eq!(w.send_with(a, &Msg::copy_send(p), options, 0).code(), MACH_SEND_TIMED_OUT);
+    assert_eq!(w.status(a, p).mps_msgcount, 5);
+}
+
+// covers mach-ipc G10
+#[test]
+fn a_reply_that_finds_the_largest_of_queues_full_comes_back() {
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
+    let a = w.task();
+    let p = w.port(a);
+    let once = w.transfer(a, p, D::MAKE_SEND_ONCE, a);
+    w.checked = false;
+    for _ in 0..65_534 {
+        w.send(a, &Msg::to(p, D::MAKE_SEND_ONCE)).unwrap();
+    }
+    w.checked = true;
+    assert_eq!(w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE)), Err(MACH_SEND_NO_BUFFER));
+    let header = w.received(a).header;
+    assert_eq!(header.remote(), D(18));
+    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!(w.status(a, p).mps_msgcount, 65_534);
+    w.poll(a, p).unwrap();
+    assert_eq!(w.send(a, &Msg::to(header.msgh_remote_port, D::MOVE_SEND_ONCE)), Ok(()));
+}
