@@ -261,7 +261,7 @@ fn take_arena(
     let rest = layout.stack.length() + 2 * PAGE + tables * PAGE;
     let boot = align_up(machine.boot.end, PAGE).ok_or(Fault::Internal)?;
     let in_use = [Span { start: machine.boot.start, end: boot }, bundle];
-    let needed = image_length.checked_add(rest).unwrap_or(u64::MAX);
+    let needed = image_length.saturating_add(rest);
     let mut next = machine.memory.take(needed, &in_use)?.start;
     let mut piece = |length| {
         let start = next;

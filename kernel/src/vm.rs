@@ -106,6 +106,12 @@ impl Regions {
         }
     }
 
+    /// How many regions more there are after [`split_at`](Regions::split_at): one, or none.
+    fn splits_at(&self, address: u64) -> usize {
+        let at = self.first_behind(address);
+        usize::from(self.list.get(at).is_some_and(|region| region.start < address))
+    }
+
     /// The indexes of the regions inside a range at whose ends regions were split.
     fn inside(&self, start: u64, end: u64) -> core::ops::Range<usize> {
         self.first_behind(start)..self.list.partition_point(|region| region.start < end)
@@ -232,7 +238,7 @@ impl Kernel {
         }
         let (start, end) = page_range(address, size)?;
         let Task { regions, address_space, .. } = &mut self.tasks[task];
-        regions.reserve(2)?;
+        regions.reserve(regions.splits_at(start) + regions.splits_at(end))?;
         regions.split_at(start);
         regions.split_at(end);
         let doomed = regions.inside(start, end);
@@ -274,7 +280,7 @@ impl Kernel {
         if covered < end {
             return Err(KERN_INVALID_ADDRESS);
         }
-        regions.reserve(2)?;
+        regions.reserve(regions.splits_at(start) + regions.splits_at(end))?;
         regions.split_at(start);
         regions.split_at(end);
         let changed = regions.inside(start, end);

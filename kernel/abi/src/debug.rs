@@ -6,6 +6,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const DEBUG_COUNTS: u32 = 1;
 /// Kind 2: a [`ThreadInfo`] of the thread whose control port is named.
 pub const DEBUG_THREAD: u32 = 2;
+/// Kind 3: the kernel panics. Only the first task, which can stop the machine anyway, may ask for it, to show how a panic
+/// is reported.
+pub const DEBUG_PANIC: u32 = 3;
 
 /// How many objects of each kind exist in the whole system. A test takes them before and after and compares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 bitflags! {
     /// `mach_msg_option_t`: what a call of `mach_msg` is to do (mach-ipc 3.2).
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct MsgOption: u32 {
         /// `MACH_SEND_MSG`
         const SEND_MSG = 0x0000_0001;

@@ -83,7 +83,7 @@ impl Kernel {
         receive: &ReceiveArgs,
     ) -> bool {
         let size = send.size as usize;
-        if !PLAIN.contains(send.options) || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || size % 4 != 0 {
+        if !PLAIN.contains(send.options) || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
             return false;
         }
         if !self.limits.direct_calls || m.copy_in(by.address_space, send.buffer, &mut self.passage.0[..size]).is_err() {

@@ -9,7 +9,7 @@ use crate::machine::{Machine, USER_END, UserAddr};
 use crate::policy::ThreadPolicy;
 use crate::spawn::SpawnRequest;
 use abi::code::*;
-use abi::debug::{DEBUG_COUNTS, DEBUG_THREAD, ThreadInfo};
+use abi::debug::{DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
 use abi::task::TaskSpawnArgs;
 use abi::trap::tally::THREAD_CREATE_SUSPENDED;
 use abi::{KernReturn, PortName};
@@ -109,7 +109,7 @@ impl Kernel {
     /// `debug_state`: numbers about the system or a thread.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for an unknown kind, a buffer that is too small, or a name that is no thread;
+    /// `KERN_NO_ACCESS` for what only the first task may ask; `KERN_INVALID_ARGUMENT` for an unknown kind, a buffer that is too small, or a name that is no thread;
     /// `KERN_MEMORY_ERROR`.
     pub(super) fn debug_state(
         &mut self,
@@ -139,6 +139,8 @@ impl Kernel {
                 };
                 self.put_state(m, by, info.as_bytes(), buffer, size)
             }
+            DEBUG_PANIC if self.first_task == Some(by.task) => panic!("the first task asked for it"),
+            DEBUG_PANIC => Err(KERN_NO_ACCESS),
             _ => Err(KERN_INVALID_ARGUMENT),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::entry::trap_entry;
 use super::per_cpu;
+use core::arch::asm;
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, DS, ES, FS, SS, Segment};
@@ -52,6 +53,8 @@ pub fn set_up(stack: u64) {
         SS::set_reg(kernel_data);
         [DS::set_reg, ES::set_reg, FS::set_reg].into_iter().for_each(|set| set(SegmentSelector::NULL));
         load_tss(tss);
+        // After a reset there is a local descriptor table: at address 0, where users might be.
+        asm!("lldt {:x}", in(reg) 0u16, options(nostack, preserves_flags));
     }
     Star::write(user_code, user_data, kernel_code, kernel_data).expect("the selectors have the order that it wants");
     LStar::write(VirtAddr::from_ptr(trap_entry as *const ()));

@@ -1,0 +1,271 @@
+//! The benchmarks: how many instructions things take, kernel and user together.
+//!
+//! They mean something only where the time stamp counter counts instructions: `./run-qemu.sh bench`. Each figure is the
+//! least of several runs, so that the timer's interrupts do not show; it is the same every time.
+//!
+//! ```text
+//! bench [INSTRUCTIONS-TO-THE-FIRST-PROGRAM]
+//! bench echo
+//! ```
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use user::abi::PortName;
+use user::abi::message::*;
+use user::abi::port::*;
+use user::abi::trap::mach::{SWTCH, THREAD_SELF};
+use user::abi::trap::tally::CPU_COUNT;
+use user::message::{Call, Message, mach_msg_at, port_with_send};
+use user::port::{self, Port};
+use user::println;
+use user::suite::EXIT_PROGRAM;
+use user::sys::machine::time_stamp;
+use user::sys::{Arguments, trap};
+use user::task::{self, Spawn};
+use user::thread::Thread;
+
+user::program!(start);
+
+/// Runs of which the least counts.
+const RUNS: u32 = 12;
+/// Rounds in a run.
+const ROUNDS: u64 = 16;
+
+fn start(arguments: Arguments) -> i32 {
+    let mut arguments = arguments.skip(1);
+    match arguments.next() {
+        Some("echo") => echo(PortName(0)),
+        started => run_all(started.and_then(|text| text.parse().ok())),
+    }
+    0
+}
+
+fn run_all(started: Option<u64>) {
+    println!("{:<36} {:>12}   elsewhere", "instructions for", "Tally");
+    report("null trap, the cheapest", null_trap(CPU_COUNT), "NOVA 59, Linux getppid 328");
+    report("null trap, thread_self", null_trap(THREAD_SELF), "GNU Mach mach_thread_self 334");
+    two_tasks();
+    one_task();
+    let (send, receive) = send_and_receive();
+    report("send 64 bytes, nobody waits", send, "");
+    report("receive 64 bytes that wait", receive, "");
+    report("yield, two switches", yields(), "seL4 536, Linux 3,440");
+    report("port allocate and destroy", allocate_and_destroy(), "");
+    report("spawn, exit and reap", spawn_and_reap(), "Linux vfork 76 k, fork 361 k");
+    if let Some(started) = started {
+        report("boot to the first user instruction", started, "NOVA 30.6 M, GNU Mach 144 M, seL4 207 M, Linux 1,560 M");
+    }
+}
+
+fn report(name: &str, figure: u64, elsewhere: &str) {
+    println!("{name:<36} {:>12}   {elsewhere}", Grouped(figure));
+}
+
+/// A number with commas.
+struct Grouped(u64);
+
+impl core::fmt::Display for Grouped {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut text = heapless::String::<32>::new();
+        group(self.0, &mut text)?;
+        f.pad(&text)
+    }
+}
+
+fn group(number: u64, text: &mut impl core::fmt::Write) -> core::fmt::Result {
+    match number {
+        0..1000 => write!(text, "{number}"),
+        _ => {
+            group(number / 1000, text)?;
+            write!(text, ",{:03}", number % 1000)
+        }
+    }
+}
+
+/// Instructions per round of `round`, in the best run.
+fn measure(mut round: impl FnMut()) -> u64 {
+    let run = |_| {
+        let start = time_stamp();
+        (0..ROUNDS).for_each(|_| round());
+        (time_stamp() - start) / ROUNDS
+    };
+    (0..RUNS).map(run).min().expect("there is a run")
+}
+
+fn null_trap(number: u32) -> u64 {
+    measure(|| {
+        trap(number, [0; 6]);
+    })
+}
+
+/// A message of 64 bytes with room for the shortest trailer.
+#[repr(C)]
+struct Packet {
+    header: Header,
+    body: [u64; 8],
+    trailer: [u32; 2],
+}
+
+impl Packet {
+    const SENT: u32 = 24 + 64;
+
+    fn new() -> Packet {
+        Packet { header: Header::default(), body: [7; 8], trailer: [0; 2] }
+    }
+
+    /// Makes it a request.
+    #[inline(always)]
+    fn address(&mut self, to: PortName, reply: PortName) {
+        self.header.msgh_bits =
+            msgh_bits(Disposition::COPY_SEND, Disposition::MAKE_SEND_ONCE, Disposition::NONE, HeaderFlags::empty());
+        self.header.msgh_remote_port = to;
+        self.header.msgh_local_port = reply;
+    }
+
+    /// Makes a request the answer to itself.
+    #[inline(always)]
+    fn turn_round(&mut self) {
+        self.header.msgh_bits =
+            msgh_bits(Disposition::MOVE_SEND_ONCE, Disposition::NONE, Disposition::NONE, HeaderFlags::empty());
+        self.header.msgh_local_port = MACH_PORT_NULL;
+    }
+
+    #[inline(always)]
+    fn call(&mut self, options: MsgOption, receive_name: PortName) {
+        let call = Call {
+            options,
+            send_size: Packet::SENT,
+            receive_size: size_of::<Packet>() as u32,
+            receive_name,
+            ..Call::default()
+        };
+        let code = mach_msg_at((&raw mut *self) as u64, &call);
+        assert!(code.is_success(), "a call fails: {code}");
+    }
+}
+
+const BOTH: MsgOption = MsgOption::SEND_MSG.union(MsgOption::RCV_MSG);
+
+/// Answers requests for ever: on `port`, or on one of its own, to which the bootstrap port gets a right.
+fn echo(port: PortName) {
+    let mut port = port;
+    if port == MACH_PORT_NULL {
+        let own = Port::new();
+        let mut hello = Message::copy_send(task::bootstrap_port()).port(own.name(), Disposition::MAKE_SEND);
+        hello.send().expect("the parent waits");
+        port = own.into_name();
+    }
+    let mut packet = Packet::new();
+    packet.call(MsgOption::RCV_MSG, port);
+    loop {
+        if packet.header.flags().contains(HeaderFlags::COMPLEX) {
+            give_up_carried(&packet);
+        }
+        packet.turn_round();
+        packet.call(BOTH, port);
+    }
+}
+
+/// Gives up the right in a complex packet: its name is behind the number of descriptors.
+fn give_up_carried(packet: &Packet) {
+    let name = PortName((packet.body[0] >> 32) as u32);
+    port::deallocate(name).expect("the right has arrived");
+}
+
+fn two_tasks() {
+    let (meeting, exit) = (port_with_send(), Port::new());
+    let child = Spawn::program("bench").argument("echo").bootstrap(meeting.name()).exit_port(exit.name());
+    let child = child.start().expect("a child");
+    let service = Message::receive(meeting.name()).expect("the child's port").descriptor(0).name;
+    let others = "NOVA 416, GNU Mach 1,496, seL4 1,770, Linux pipe 11,635";
+    report("rpc_64 between two tasks", rpc(service), others);
+    let others = "seL4 2,959, GNU Mach 4,856, Linux SCM_RIGHTS 24,984";
+    report("rpc_64 that carries a send right", rpc_with_right(service), others);
+    task::terminate(child).expect("it has not ended");
+    task::wait_for_exit(exit.name(), 10_000).expect("it ends");
+}
+
+fn one_task() {
+    let port = port_with_send();
+    let service = u64::from(port.name().0);
+    Thread::start(|port| echo(PortName(port as u32)), service).expect("a thread");
+    // The thread waits there until the program ends.
+    report("rpc_64 in one address space", rpc(port.into_name()), "");
+}
+
+fn rpc(service: PortName) -> u64 {
+    let reply = Port::new();
+    let mut packet = Packet::new();
+    measure(|| {
+        packet.address(service, reply.name());
+        packet.call(BOTH, reply.name());
+    })
+}
+
+fn rpc_with_right(service: PortName) -> u64 {
+    let (reply, carried) = (Port::new(), Port::new());
+    let mut packet = Packet::new();
+    measure(|| {
+        packet.address(service, reply.name());
+        packet.header.msgh_bits |= HeaderFlags::COMPLEX.bits();
+        // One descriptor: its number, the name, then the disposition among padding.
+        packet.body[0] = 1 | u64::from(carried.name().0) << 32;
+        packet.body[1] = u64::from(Disposition::MAKE_SEND.0) << 48;
+        packet.call(BOTH, reply.name());
+    })
+}
+
+/// As many messages as fit the queue go in, then come out.
+fn send_and_receive() -> (u64, u64) {
+    const MESSAGES: u64 = MACH_PORT_QLIMIT_DEFAULT as u64;
+    let port = port_with_send();
+    let mut packet = Packet::new();
+    let mut least = (u64::MAX, u64::MAX);
+    for _ in 0..RUNS {
+        let start = time_stamp();
+        for _ in 0..MESSAGES {
+            packet.header.msgh_bits =
+                msgh_bits(Disposition::COPY_SEND, Disposition::NONE, Disposition::NONE, HeaderFlags::empty());
+            packet.header.msgh_remote_port = port.name();
+            packet.header.msgh_local_port = MACH_PORT_NULL;
+            packet.call(MsgOption::SEND_MSG, MACH_PORT_NULL);
+        }
+        let between = time_stamp();
+        (0..MESSAGES).for_each(|_| packet.call(MsgOption::RCV_MSG, port.name()));
+        let end = time_stamp();
+        least = (least.0.min((between - start) / MESSAGES), least.1.min((end - between) / MESSAGES));
+    }
+    least
+}
+
+/// Two threads of one priority give way to each other.
+fn yields() -> u64 {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let give_way = |_| {
+        while !STOP.load(Ordering::Relaxed) {
+            trap(SWTCH, [0; 6]);
+        }
+    };
+    let other = Thread::start(give_way, 0).expect("a thread");
+    let figure = null_trap(SWTCH);
+    STOP.store(true, Ordering::Relaxed);
+    other.join();
+    figure
+}
+
+fn allocate_and_destroy() -> u64 {
+    measure(|| {
+        let name = port::allocate(MACH_PORT_RIGHT_RECEIVE).expect("there is room");
+        port::mod_refs(name, MACH_PORT_RIGHT_RECEIVE, -1).expect("it is there");
+    })
+}
+
+fn spawn_and_reap() -> u64 {
+    let exit = Port::new();
+    measure(|| {
+        let task = Spawn::image(&EXIT_PROGRAM).exit_port(exit.name()).start().expect("a child");
+        task::wait_for_exit(exit.name(), 10_000).expect("it ends");
+        port::deallocate(task).expect("its name is there");
+    })
+}

@@ -1,0 +1,31 @@
+//! The program of which each test is a task: `tests GROUP::NAME`, or `tests child NAME` for the children of tests.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+use user::sys::Arguments;
+use user::{println, suite};
+
+user::program!(start);
+
+/// The exit status if there is no such test.
+const USAGE: i32 = 64;
+
+fn start(mut arguments: Arguments) -> i32 {
+    let wanted = arguments.nth(1).unwrap_or("");
+    let run = match (wanted, arguments.next()) {
+        ("child", Some(name)) => suite::CHILDREN.iter().find(|(child, _)| *child == name).map(|(_, run)| *run),
+        _ => suite::all().find(|test| is_named(test, wanted)).map(|test| test.run),
+    };
+    match run {
+        Some(run) => run(),
+        None => {
+            println!("tests: there is no test {wanted:?}");
+            return USAGE;
+        }
+    }
+    0
+}
+
+fn is_named(test: &suite::Test, name: &str) -> bool {
+    name.split_once("::") == Some((test.group, test.name))
+}

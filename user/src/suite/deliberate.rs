@@ -1,0 +1,29 @@
+//! Tests that do not pass. `./run-qemu.sh` runs them only when it is told to, to show what is reported then.
+
+use super::tests;
+use crate::check;
+
+tests! { "deliberate":
+    fail,
+    slow.limit(300),
+    hang.limit(0),
+}
+
+fn fail() {
+    check::equal("two and two", 2 + 2, 5);
+}
+
+fn slow() {
+    spin_for_ever();
+}
+
+/// The harness gives it all the time in the world.
+fn hang() {
+    spin_for_ever();
+}
+
+fn spin_for_ever() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}

@@ -1,0 +1,224 @@
+//! What a program must not do: its task ends, with a status that says why, and the kernel goes on.
+
+use super::tests;
+use crate::sys::{self, machine};
+use crate::task;
+use abi::task::{Exception, ExitStatus, PAGE_SIZE, VM_PROT_EXECUTE, VM_PROT_READ};
+use abi::trap::mach::TASK_SELF;
+use machine::*;
+
+const PAGE_FAULT: ExitStatus = ExitStatus::exception(Exception::BadAccess, 14);
+const PROTECTION_FAULT: ExitStatus = ExitStatus::exception(Exception::BadAccess, 13);
+const UNDEFINED: ExitStatus = ExitStatus::exception(Exception::BadInstruction, 6);
+const DIVISION: ExitStatus = ExitStatus::exception(Exception::Arithmetic, 0);
+const BREAKPOINT: ExitStatus = ExitStatus::exception(Exception::Breakpoint, 3);
+const SINGLE_STEP: ExitStatus = ExitStatus::exception(Exception::Breakpoint, 1);
+
+tests! { "faults":
+    an_undefined_instruction .ends(UNDEFINED),
+    a_breakpoint .ends(BREAKPOINT),
+    a_division_by_zero .ends(DIVISION),
+    a_single_step .ends(SINGLE_STEP),
+    turning_interrupts_off .ends(PROTECTION_FAULT),
+    stopping_the_processor .ends(PROTECTION_FAULT),
+    reading_a_control_register .ends(PROTECTION_FAULT),
+    writing_a_model_specific_register .ends(PROTECTION_FAULT),
+    output_to_a_device .ends(PROTECTION_FAULT),
+    an_interrupt_gate_of_the_kernel .ends(PROTECTION_FAULT),
+    a_system_call_of_another_age .ends(PROTECTION_FAULT),
+    the_kernels_own_way_out .ends(PROTECTION_FAULT),
+    swapping_the_kernels_base .ends(PROTECTION_FAULT),
+    a_segment_that_does_not_exist .ends(PROTECTION_FAULT),
+    reading_at_null .ends(PAGE_FAULT),
+    writing_at_null .ends(PAGE_FAULT),
+    reading_the_kernel .ends(PAGE_FAULT),
+    writing_to_the_kernel .ends(PAGE_FAULT),
+    jumping_into_the_kernel .ends(PAGE_FAULT),
+    reading_an_address_that_is_not_canonical .ends(PROTECTION_FAULT),
+    jumping_to_an_address_that_is_not_canonical .ends(PROTECTION_FAULT),
+    jumping_to_null .ends(PAGE_FAULT),
+    writing_to_the_programs_text .ends(PAGE_FAULT),
+    running_data .ends(PAGE_FAULT),
+    running_the_stack .ends(PAGE_FAULT),
+    reading_memory_that_was_given_back .ends(PAGE_FAULT),
+    writing_to_memory_made_read_only .ends(PAGE_FAULT),
+    reading_memory_without_rights .ends(PAGE_FAULT),
+    overflowing_the_stack .ends(PAGE_FAULT),
+    pushing_without_a_stack .ends(PAGE_FAULT),
+    a_trap_at_the_end_of_the_users_half .ends(UNDEFINED),
+    a_trap_without_a_stack .ends(UNDEFINED),
+    a_trap_that_does_not_exist .ends(ExitStatus::BAD_TRAP),
+    a_class_of_traps_that_does_not_exist .ends(ExitStatus::BAD_TRAP),
+    a_panic .ends(ExitStatus::exited(crate::PANICKED as u8)),
+}
+
+fn an_undefined_instruction() {
+    undefined();
+}
+
+fn a_breakpoint() {
+    breakpoint();
+}
+
+fn a_division_by_zero() {
+    divide_by_zero();
+}
+
+fn a_single_step() {
+    single_step();
+}
+
+fn turning_interrupts_off() {
+    disable_interrupts();
+}
+
+fn stopping_the_processor() {
+    halt();
+}
+
+fn reading_a_control_register() {
+    read_control_register();
+}
+
+fn writing_a_model_specific_register() {
+    write_model_register();
+}
+
+/// To the device by which the kernel leaves QEMU, of all devices.
+fn output_to_a_device() {
+    write_port();
+}
+
+fn an_interrupt_gate_of_the_kernel() {
+    software_interrupt();
+}
+
+fn a_system_call_of_another_age() {
+    old_system_call();
+}
+
+fn the_kernels_own_way_out() {
+    system_return();
+}
+
+fn swapping_the_kernels_base() {
+    swap_base();
+}
+
+fn a_segment_that_does_not_exist() {
+    bad_segment();
+}
+
+fn reading_at_null() {
+    read(0);
+}
+
+fn writing_at_null() {
+    write(0x10, 1);
+}
+
+const KERNEL: u64 = 0xFFFF_FFFF_8000_0000;
+
+fn reading_the_kernel() {
+    read(KERNEL);
+}
+
+fn writing_to_the_kernel() {
+    write(KERNEL + 0x1000, 0);
+}
+
+fn jumping_into_the_kernel() {
+    jump(KERNEL + 0x1000);
+}
+
+fn reading_an_address_that_is_not_canonical() {
+    read_not_canonical();
+}
+
+fn jumping_to_an_address_that_is_not_canonical() {
+    jump_not_canonical();
+}
+
+fn jumping_to_null() {
+    jump(0);
+}
+
+fn writing_to_the_programs_text() {
+    write(writing_to_the_programs_text as *const () as u64, 0xC3);
+}
+
+fn running_data() {
+    static mut RETURN: u8 = 0xC3;
+    jump((&raw const RETURN) as u64);
+}
+
+fn running_the_stack() {
+    let code = [0xC3u8; 16];
+    jump(code.as_ptr() as u64);
+}
+
+fn reading_memory_that_was_given_back() {
+    let at = task::allocate(PAGE_SIZE).expect("memory");
+    write(at, 1);
+    task::deallocate(at, PAGE_SIZE).expect("it is there");
+    read(at);
+}
+
+fn writing_to_memory_made_read_only() {
+    let at = task::allocate(PAGE_SIZE).expect("memory");
+    write(at, 1);
+    task::protect(at, PAGE_SIZE, VM_PROT_READ | VM_PROT_EXECUTE).expect("it is there");
+    write(at, 2);
+}
+
+fn reading_memory_without_rights() {
+    let at = task::allocate(PAGE_SIZE).expect("memory");
+    write(at, 1);
+    task::protect(at, PAGE_SIZE, 0).expect("it is there");
+    read(at);
+}
+
+fn overflowing_the_stack() {
+    let here = 0u8;
+    let mut at = (&raw const here) as u64;
+    loop {
+        at -= PAGE_SIZE / 2;
+        write(at, 0);
+    }
+}
+
+fn pushing_without_a_stack() {
+    push_without_stack();
+}
+
+/// The address after the last instruction that a user can have is still a user's: the way back does not fault in the
+/// kernel.
+fn a_trap_at_the_end_of_the_users_half() {
+    const LAST_PAGE: u64 = 0x7FFF_FFFF_E000;
+    task::allocate_at(LAST_PAGE, PAGE_SIZE, 0).expect("the last page of the user's half");
+    let code = [0x0F, 0x05];
+    let end = LAST_PAGE + PAGE_SIZE;
+    machine::write(end - 4, code[0]);
+    machine::write(end - 3, code[1]);
+    machine::write(end - 2, 0x0F);
+    machine::write(end - 1, 0x0B);
+    task::protect(LAST_PAGE, PAGE_SIZE, VM_PROT_READ | VM_PROT_EXECUTE).expect("it is there");
+    machine::jump_to_trap(end - 4, TASK_SELF);
+}
+
+/// A trap whose arguments are in registers needs no stack.
+fn a_trap_without_a_stack() {
+    machine::trap_with_stack_pointer(TASK_SELF, 0xFFFF_FFFF_8000_0000);
+}
+
+fn a_trap_that_does_not_exist() {
+    sys::trap(abi::trap::CLASS_MACH | 0x7777, [0; 6]);
+}
+
+fn a_class_of_traps_that_does_not_exist() {
+    sys::trap(9 << abi::trap::CLASS_SHIFT | 1, [0; 6]);
+}
+
+fn a_panic() {
+    panic!("this is what a panic looks like");
+}

@@ -1,0 +1,268 @@
+//! Tasks: starting, ending, talking to each other, the name service (errata 6).
+
+use super::{scheduling, tests};
+use crate::message::{Call, Message, is_empty, port_with_send};
+use crate::port::{self, Port};
+use crate::task::{self, Spawn};
+use crate::{check, names, sys, time};
+use abi::code::*;
+use abi::message::{MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_SEND_ONCE, MsgOption};
+use abi::mig::bootstrap::{NAME_IN_USE, UNKNOWN_SERVICE};
+use abi::port::Disposition as D;
+use abi::port::*;
+use abi::task::*;
+use abi::{KernReturn, PortName};
+
+tests! { "tasks":
+    a_childs_end_is_told_with_its_status,
+    a_child_is_terminated,
+    a_child_that_faults_ends_alone,
+    a_program_that_is_not_there_is_refused,
+    a_program_in_memory_runs,
+    what_is_no_program_is_refused,
+    bad_arguments_of_task_spawn_are_refused,
+    a_child_gets_its_arguments,
+    messages_go_from_task_to_task,
+    a_right_of_a_dead_task_is_a_dead_name,
+    a_message_in_the_queue_of_a_dead_task_is_destroyed,
+    a_service_is_registered_and_found,
+    an_unknown_service_is_not_found,
+    a_service_of_a_dead_task_is_forgotten,
+    many_children_come_and_go,
+}
+
+/// What children do.
+pub const CHILDREN: &[(&str, fn())] = &[
+    ("seven", || sys::exit(7)),
+    ("sleep", || time::sleep(1_000_000)),
+    ("fault", sys::machine::undefined),
+    ("arguments", check_arguments),
+    ("echo", echo),
+    ("register", register_and_end),
+    ("check-clamp", scheduling::check_clamp),
+];
+
+fn child(name: &str) -> Spawn {
+    Spawn::program("tests").argument("child").argument(name)
+}
+
+const SECONDS: u32 = 10_000;
+
+/// Runs a child to its end.
+fn run(spawn: Spawn) -> ExitStatus {
+    let exit = Port::new();
+    let task = spawn.exit_port(exit.name()).start().expect("a child");
+    let status = task::wait_for_exit(exit.name(), SECONDS).expect("it ends");
+    check::equal("its port is dead", port::port_type(task), Ok(PortType::DEAD_NAME));
+    port::deallocate(task).expect("its name is there");
+    status
+}
+
+fn a_childs_end_is_told_with_its_status() {
+    port::task_self();
+    let before = task::counts();
+    check::equal("how it ended", run(child("seven")), ExitStatus::exited(7));
+    check::equal("nothing of it is left", task::counts(), before);
+}
+
+fn a_child_is_terminated() {
+    let exit = Port::new();
+    let task = child("sleep").exit_port(exit.name()).start().expect("a child");
+    time::sleep(2);
+    check::that("it has not ended", is_empty(exit.name()));
+    check::equal("terminating it", task::terminate(task), Ok(()));
+    check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::TERMINATED));
+    check::that("a second time", task::terminate(task).is_err());
+    port::deallocate(task).expect("its name is there");
+}
+
+fn a_child_that_faults_ends_alone() {
+    check::equal("how it ended", run(child("fault")), ExitStatus::exception(Exception::BadInstruction, 6));
+}
+
+fn a_program_that_is_not_there_is_refused() {
+    check::equal("starting it", Spawn::program("no such program").start(), Err(KERN_INVALID_NAME));
+}
+
+/// The smallest program: `mov edi, 42; mov eax, 0x2000001; syscall`.
+pub static EXIT_PROGRAM: [u8; 132] = {
+    let mut file = [0; 132];
+    let parts: [(usize, &[u8]); 9] = [
+        (0, &[0x7F, b'E', b'L', b'F', 2, 1, 1]),
+        (16, &[2, 0, 62, 0, 1, 0, 0, 0, 0x78, 0, 0x40]),
+        (32, &[64]),
+        (52, &[64, 0, 56, 0, 1]),
+        (64, &[1, 0, 0, 0, 5]),
+        (80, &[0, 0, 0x40]),
+        (96, &[132]),
+        (104, &[132]),
+        (120, &[0xBF, 42, 0, 0, 0, 0xB8, 1, 0, 0, 2, 0x0F, 0x05]),
+    ];
+    let mut part = 0;
+    while part < parts.len() {
+        let (at, bytes) = parts[part];
+        let mut byte = 0;
+        while byte < bytes.len() {
+            file[at + byte] = bytes[byte];
+            byte += 1;
+        }
+        part += 1;
+    }
+    file
+};
+
+fn a_program_in_memory_runs() {
+    check::equal("how it ended", run(Spawn::image(&EXIT_PROGRAM)), ExitStatus::exited(42));
+}
+
+fn what_is_no_program_is_refused() {
+    let before = task::counts();
+    for size in [0, 1, 63, 64, 119] {
+        check::equal("a part of a program", Spawn::image(&EXIT_PROGRAM[..size]).start(), Err(KERN_FAILURE));
+    }
+    check::equal(
+        "text",
+        Spawn::image(b"#!/bin/sh\necho hello, this is no program at all; it is text\n").start(),
+        Err(KERN_FAILURE),
+    );
+    check::equal("nothing is left", task::counts(), before);
+}
+
+fn bad_arguments_of_task_spawn_are_refused() {
+    let good = TaskSpawnArgs { uid: SPAWN_INHERIT, gid: SPAWN_INHERIT, ..TaskSpawnArgs::default() };
+    let bad = [
+        TaskSpawnArgs { image_kind: 2, ..good },
+        TaskSpawnArgs { app_type: 99, ..good },
+        TaskSpawnArgs { role: 99, ..good },
+        TaskSpawnArgs { qos_clamp: 99, ..good },
+        TaskSpawnArgs { reserved: 1, ..good },
+        TaskSpawnArgs { arguments_size: u64::MAX, ..good },
+        TaskSpawnArgs { exit_port: port::task_self(), exit_disposition: 17, ..good },
+    ];
+    for args in bad {
+        check::equal("spawning", task::spawn_raw(&args), Err(KERN_INVALID_ARGUMENT));
+    }
+    let image = EXIT_PROGRAM.as_ptr() as u64;
+    let good = TaskSpawnArgs { image, image_size: EXIT_PROGRAM.len() as u64, image_kind: SPAWN_IMAGE_BYTES, ..good };
+    let no_port = TaskSpawnArgs { bootstrap_port: PortName(0x7777_7703), ..good };
+    check::equal("a bootstrap port that is none", task::spawn_raw(&no_port), Err(KERN_INVALID_CAPABILITY));
+    let no_memory = TaskSpawnArgs { image: 0x10, ..good };
+    check::equal("an image in no memory", task::spawn_raw(&no_memory), Err(KERN_MEMORY_ERROR));
+}
+
+fn a_child_gets_its_arguments() {
+    let spawn = child("arguments").argument("one").argument("").argument("three words long");
+    check::equal("how it ended", run(spawn), ExitStatus::exited(0));
+}
+
+/// The arguments themselves are for the program, which has found the child by them: see `bin/tests.rs`.
+fn check_arguments() {
+    check::that("it has a number of its own", task::pid() > 1);
+}
+
+/// The child's side: it registers a port with its parent through the name service, and answers.
+fn echo() {
+    let port = port_with_send();
+    names::register("echo", port.name()).expect("the name is free");
+    let mut request = Message::receive(port.name()).expect("a request");
+    loop {
+        if request.message_id() == 0 {
+            return;
+        }
+        let mut reply = Message::reply(&request).words(&[request.word(0) ^ u32::MAX]);
+        let call =
+            Call { options: MsgOption::SEND_MSG | MsgOption::RCV_MSG, receive_name: port.name(), ..Call::default() };
+        reply.call(&call).ok().expect("another request");
+        request = reply;
+    }
+}
+
+fn find(name: &str) -> PortName {
+    for _ in 0..1000 {
+        match names::look_up(name) {
+            Ok(port) => return port,
+            Err(_) => time::sleep(1),
+        }
+    }
+    panic!("{name} is never registered");
+}
+
+fn messages_go_from_task_to_task() {
+    let exit = Port::new();
+    let task = child("echo").exit_port(exit.name()).start().expect("a child");
+    let service = find("echo");
+    for number in 0..200 {
+        let reply = Message::copy_send(service).id(1).words(&[number]).rpc().expect("an answer");
+        check::equal("the answer", reply.word(0), number ^ u32::MAX);
+    }
+    Message::copy_send(service).id(0).send().expect("there is room");
+    check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::exited(0)));
+    check::equal("its service", port::port_type(service), Ok(PortType::DEAD_NAME));
+    [service, task].into_iter().for_each(|name| port::deallocate(name).expect("it is there"));
+}
+
+fn a_right_of_a_dead_task_is_a_dead_name() {
+    let (exit, notify) = (Port::new(), Port::new());
+    let task = child("echo").exit_port(exit.name()).start().expect("a child");
+    let service = find("echo");
+    port::request_notification(service, MACH_NOTIFY_DEAD_NAME, 0, notify.name(), D::MAKE_SEND_ONCE).expect("a request");
+    task::terminate(task).expect("it has not ended");
+    let told = Message::receive_within(notify.name(), SECONDS).expect("its end is told");
+    check::equal("whose", told.word(2), service.0);
+    check::equal("sending to it", Message::copy_send(service).send(), Err(MACH_SEND_INVALID_DEST));
+    check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::TERMINATED));
+    port::mod_refs(service, MACH_PORT_RIGHT_DEAD_NAME, -2).expect("its own reference and the notification's");
+    port::deallocate(task).expect("its name is there");
+}
+
+fn a_message_in_the_queue_of_a_dead_task_is_destroyed() {
+    let (exit, carried) = (Port::new(), Port::new());
+    let task = child("echo").exit_port(exit.name()).start().expect("a child");
+    let service = find("echo");
+    // It does not understand this one and never takes it: it has ended by then.
+    Message::copy_send(service).id(0).send().expect("there is room");
+    Message::copy_send(service).port(carried.name(), D::MAKE_SEND_ONCE).send_within(0).ok();
+    check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::exited(0)));
+    let told = Message::receive_within(carried.name(), SECONDS).map(|message| message.message_id());
+    check::equal("the right in it", told, Ok(MACH_NOTIFY_SEND_ONCE));
+    [service, task].into_iter().for_each(|name| port::deallocate(name).expect("it is there"));
+}
+
+fn a_service_is_registered_and_found() {
+    let port = port_with_send();
+    check::equal("registering", names::register("a service", port.name()), Ok(()));
+    check::equal("again", names::register("a service", port.name()), Err(KernReturn(NAME_IN_USE)));
+    check::equal("what is found", names::look_up("a service"), Ok(port.name()));
+    Message::copy_send(port.name()).id(12).send().expect("there is room");
+    check::equal("the message", Message::receive(port.name()).map(|m| m.message_id()), Ok(12));
+}
+
+fn an_unknown_service_is_not_found() {
+    check::equal("looking", names::look_up("nobody"), Err(KernReturn(UNKNOWN_SERVICE)));
+}
+
+fn register_and_end() {
+    let port = port_with_send();
+    names::register("short-lived", port.name()).expect("the name is free");
+}
+
+fn a_service_of_a_dead_task_is_forgotten() {
+    for _ in 0..3 {
+        check::equal("how it ended", run(child("register")), ExitStatus::exited(0));
+        check::equal("looking", names::look_up("short-lived"), Err(KernReturn(UNKNOWN_SERVICE)));
+    }
+}
+
+fn many_children_come_and_go() {
+    port::task_self();
+    let before = task::counts();
+    let exit = Port::new();
+    const CHILDREN: usize = 12;
+    let tasks = [0; CHILDREN].map(|_| child("seven").exit_port(exit.name()).start().expect("a child"));
+    for _ in tasks {
+        check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::exited(7)));
+    }
+    tasks.into_iter().for_each(|task| port::deallocate(task).expect("its name is there"));
+    drop(exit);
+    check::equal("nothing of them is left", task::counts(), before);
+}

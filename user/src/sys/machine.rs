@@ -1,0 +1,235 @@
+//! Instructions that tests and benchmarks need: the processor's clock, and what no program should do.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// Remembers the time stamp of the program's first instruction.
+#[cfg(target_os = "none")]
+pub(super) fn note_start(time_stamp: u64) {
+    STARTED.store(time_stamp, Ordering::Relaxed);
+}
+
+/// The time stamp at the program's first instruction.
+pub fn started() -> u64 {
+    STARTED.load(Ordering::Relaxed)
+}
+
+/// The time stamp counter. In QEMU with `-icount shift=0` it counts instructions.
+#[inline(always)]
+pub fn time_stamp() -> u64 {
+    // SAFETY: Every 64-bit processor has the instruction, and the kernel allows it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Reads a byte wherever that is.
+pub fn read(address: u64) -> u8 {
+    let value;
+    // SAFETY: Reading changes nothing; if the address cannot be read the task ends.
+    unsafe { asm!("mov {}, byte ptr [{}]", out(reg_byte) value, in(reg) address, options(readonly, nostack)) };
+    value
+}
+
+/// Writes a byte where there should be nothing to write.
+///
+/// Callers pass addresses at which this program has no object: they test that the task ends, or memory that they have
+/// allocated for this.
+pub fn write(address: u64, value: u8) {
+    // SAFETY: As above.
+    unsafe { asm!("mov byte ptr [{}], {}", in(reg) address, in(reg_byte) value, options(nostack)) };
+}
+
+/// Goes on at an address at which there is no code, or code of the caller's making that never returns.
+pub fn jump(address: u64) -> ! {
+    // SAFETY: As above: nothing of this program goes on.
+    unsafe { asm!("jmp {}", in(reg) address, options(noreturn)) }
+}
+
+/// Makes a system call with these flags set, with the stack pointer `stack`, and never returns: see callers.
+pub fn trap_with_stack_pointer(number: u32, stack: u64) -> ! {
+    // SAFETY: Nothing of this program goes on; the trap ends the thread or the task, or else the next instruction does.
+    unsafe {
+        asm!("mov rsp, {stack}", "syscall", "ud2", stack = in(reg) stack, in("rax") u64::from(number), options(noreturn))
+    }
+}
+
+macro_rules! bad_instructions {
+    ($($(#[$doc:meta])* $name:ident: $($line:literal),+;)+) => {
+        $(
+            $(#[$doc])*
+            pub fn $name() {
+                // SAFETY: The processor refuses each of these in user mode, so the task ends; what would come after is
+                // harmless in case it does not.
+                unsafe { asm!($($line),+, out("rax") _, out("rcx") _, out("rdx") _, options(nostack)) };
+            }
+        )+
+    };
+}
+
+bad_instructions! {
+    /// An instruction that does not exist.
+    undefined: "ud2";
+    /// A breakpoint.
+    breakpoint: "int3";
+    /// A division by zero.
+    divide_by_zero: "xor edx, edx", "xor ecx, ecx", "mov eax, 1", "div ecx";
+    /// A single step.
+    single_step: "pushfq", "or qword ptr [rsp], 0x100", "popfq", "nop", "nop";
+    /// Turning interrupts off.
+    disable_interrupts: "cli";
+    /// Stopping the processor.
+    halt: "hlt";
+    /// Reading a control register.
+    read_control_register: "mov rax, cr3";
+    /// Writing a model-specific register.
+    write_model_register: "mov ecx, 0xC0000082", "xor eax, eax", "xor edx, edx", "wrmsr";
+    /// Output to a device.
+    write_port: "mov edx, 0xF4", "mov eax, 0x10", "out dx, eax";
+    /// An interrupt gate that is the kernel's own.
+    software_interrupt: "int 0x20";
+    /// An old way into a kernel that is not there.
+    old_system_call: "int 0x80";
+    /// The kernel's way out.
+    system_return: "mov rcx, 0x400000", "mov r11, 0x202", "sysretq";
+    /// Swapping the base that the kernel uses.
+    swap_base: "swapgs";
+    /// Loading a segment that does not exist.
+    bad_segment: "mov eax, 0x1234", "mov fs, ax";
+    /// Pushing without a stack.
+    push_without_stack: "mov rax, rsp", "mov rsp, 0x1000", "push 0", "mov rsp, rax";
+    /// Jumping to an address that is not canonical.
+    jump_not_canonical: "mov rax, 0x8000000000000000", "jmp rax";
+    /// Reading an address that is not canonical.
+    read_not_canonical: "mov rax, 0x8000000000000000", "mov rax, [rax]";
+}
+
+/// Makes a harmless trap with the flags `flags` set besides the usual ones, and returns the flags afterwards.
+pub fn flags_after_trap(number: u32, flags: u64) -> u64 {
+    let after;
+    // SAFETY: The flags are put back; those that callers pass (direction, alignment check, nested task) change nothing
+    // that the instructions between do. The trap takes no addresses.
+    unsafe {
+        asm!(
+            "pushfq",
+            "pushfq",
+            "or qword ptr [rsp], {flags}",
+            "popfq",
+            "syscall",
+            "pushfq",
+            "pop {after}",
+            "popfq",
+            flags = in(reg) flags, after = lateout(reg) after,
+            inlateout("rax") u64::from(number) => _, lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    after
+}
+
+/// Fills rbx, rbp and r12 to r15 with `seed` and its successors, makes a trap, and tells whether they are the same after.
+pub fn registers_survive_trap(number: u32, seed: u64) -> bool {
+    let same: u64;
+    // SAFETY: rbx and rbp are put back; the trap takes no addresses.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "lea rbx, [rsi + 1]",
+            "lea rbp, [rsi + 2]",
+            "lea r12, [rsi + 3]",
+            "lea r13, [rsi + 4]",
+            "lea r14, [rsi + 5]",
+            "lea r15, [rsi + 6]",
+            "syscall",
+            "sub rbx, rsi",
+            "sub rbp, rsi",
+            "sub r12, rsi",
+            "sub r13, rsi",
+            "sub r14, rsi",
+            "sub r15, rsi",
+            // 1 to 6 in six bits each.
+            "shl rbp, 6",
+            "shl r12, 12",
+            "shl r13, 18",
+            "shl r14, 24",
+            "shl r15, 30",
+            "or rbx, rbp",
+            "or r12, r13",
+            "or r14, r15",
+            "or rbx, r12",
+            "or rbx, r14",
+            "mov rdi, rbx",
+            "pop rbp",
+            "pop rbx",
+            in("rsi") seed,
+            inlateout("rax") u64::from(number) => _, lateout("rcx") _, lateout("r11") _, lateout("rdi") same,
+            out("r12") _, out("r13") _, out("r14") _, out("r15") _,
+        );
+    }
+    same == 1 | 2 << 6 | 3 << 12 | 4 << 18 | 5 << 24 | 6 << 30
+}
+
+/// Loads `value` into a vector register and the floating-point unit's control words, spins for `rounds`, and tells whether
+/// the register still holds the value.
+pub fn vector_survives(value: u64, rounds: u64) -> bool {
+    let after: u64;
+    // SAFETY: This target's compiler keeps no values in vector registers; the processor has them.
+    unsafe {
+        asm!(
+            "movq xmm7, {value}",
+            "2: dec {rounds}",
+            "jnz 2b",
+            "movq {after}, xmm7",
+            value = in(reg) value, rounds = inout(reg) rounds => _, after = lateout(reg) after,
+        );
+    }
+    after == value
+}
+
+/// What a vector register holds.
+pub fn vector_register() -> u64 {
+    let value;
+    // SAFETY: Reads a register.
+    unsafe { asm!("movq {}, xmm7", out(reg) value, options(nomem, nostack)) };
+    value
+}
+
+/// Sets MXCSR, makes a trap, and returns MXCSR after it; the old value is put back.
+pub fn mxcsr_after_trap(number: u32, value: u32) -> u32 {
+    let mut old = 0u32;
+    let mut after = 0u32;
+    // SAFETY: The two variables are writable; callers change the rounding mode only, which nothing here depends on.
+    unsafe {
+        asm!(
+            "stmxcsr [{old}]",
+            "ldmxcsr [{value}]",
+            "syscall",
+            "stmxcsr [{after}]",
+            "ldmxcsr [{old}]",
+            old = in(reg) &raw mut old, value = in(reg) &raw const value, after = in(reg) &raw mut after,
+            inlateout("rax") u64::from(number) => _, out("rcx") _, out("r11") _,
+        );
+    }
+    after
+}
+
+/// Reads the word at `offset` in thread-local memory, through `fs` and through `gs`.
+pub fn thread_local(offset: u64) -> [u64; 2] {
+    let (fs, gs);
+    // SAFETY: Reading changes nothing.
+    unsafe {
+        asm!(
+            "mov {fs}, fs:[{offset}]",
+            "mov {gs}, gs:[{offset}]",
+            fs = out(reg) fs, gs = lateout(reg) gs, offset = in(reg) offset,
+            options(readonly, nostack),
+        );
+    }
+    [fs, gs]
+}
+
+/// Jumps to code at `address` that makes a trap and then never returns.
+pub fn jump_to_trap(address: u64, number: u32) -> ! {
+    // SAFETY: Nothing of this program goes on.
+    unsafe { asm!("jmp {}", in(reg) address, in("rax") u64::from(number), options(noreturn)) }
+}

@@ -1,0 +1,179 @@
+//! Tasks: starting them, ending them, their memory, and what the kernel says about them.
+
+use crate::message::{Message, call_object};
+use crate::port;
+use crate::sys::{trap, unix_trap};
+use abi::code::*;
+use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::mig;
+use abi::port::{Disposition, MACH_PORT_NULL};
+use abi::qos::{AppType, Qos, Role};
+use abi::task::*;
+use abi::trap::mach::{MACH_VM_ALLOCATE, MACH_VM_DEALLOCATE, MACH_VM_PROTECT, THREAD_SELF};
+use abi::trap::tally::{DEBUG_STATE, TASK_SPAWN};
+use abi::trap::unix::GETPID;
+use abi::{KernReturn, PortName};
+use heapless::Vec;
+use zerocopy::{FromZeros, IntoBytes};
+
+/// Bytes of all arguments of a program that [`Spawn`] starts.
+const ARGUMENTS_SIZE: usize = 512;
+
+/// A task to be started.
+#[derive(Clone, Debug)]
+pub struct Spawn {
+    image: [u64; 2],
+    arguments: Vec<u8, ARGUMENTS_SIZE>,
+    /// Everything else, ready for the trap.
+    pub args: TaskSpawnArgs,
+}
+
+impl Spawn {
+    /// A program of the bundle; its name is the first argument.
+    pub fn program(name: &'static str) -> Spawn {
+        let spawn = Spawn::image(name.as_bytes());
+        Spawn { args: TaskSpawnArgs { image_kind: SPAWN_IMAGE_NAME, ..spawn.args }, ..spawn }.argument(name)
+    }
+
+    /// A program whose ELF file is in memory.
+    pub fn image(bytes: &'static [u8]) -> Spawn {
+        let args = TaskSpawnArgs {
+            image_kind: SPAWN_IMAGE_BYTES,
+            uid: SPAWN_INHERIT,
+            gid: SPAWN_INHERIT,
+            ..TaskSpawnArgs::default()
+        };
+        Spawn { image: [bytes.as_ptr() as u64, bytes.len() as u64], arguments: Vec::new(), args }
+    }
+
+    /// With another argument.
+    pub fn argument(mut self, argument: &str) -> Spawn {
+        let fits = self.arguments.extend_from_slice(argument.as_bytes()).is_ok() && self.arguments.push(0).is_ok();
+        assert!(fits, "the arguments of a program are too long");
+        self
+    }
+
+    /// With a bootstrap port other than one's own.
+    pub fn bootstrap(mut self, name: PortName) -> Spawn {
+        self.args.bootstrap_port = name;
+        self
+    }
+
+    /// With a port that hears of its end.
+    pub fn exit_port(mut self, name: PortName) -> Spawn {
+        (self.args.exit_port, self.args.exit_disposition) = (name, u32::from(Disposition::MAKE_SEND_ONCE.0));
+        self
+    }
+
+    /// Of a kind, in a role, with a limit to its QoS.
+    pub fn policy(mut self, app_type: AppType, role: Role, clamp: Qos) -> Spawn {
+        (self.args.app_type, self.args.role, self.args.qos_clamp) = (app_type as u32, role as u32, clamp as u32);
+        self
+    }
+
+    /// Starts it and returns the name of its control port.
+    ///
+    /// # Errors
+    /// Those of `task_spawn`.
+    pub fn start(mut self) -> Result<PortName, KernReturn> {
+        [self.args.image, self.args.image_size] = self.image;
+        self.args.arguments = self.arguments.as_ptr() as u64;
+        self.args.arguments_size = self.arguments.len() as u64;
+        spawn_raw(&self.args)
+    }
+}
+
+/// `task_spawn`
+///
+/// # Errors
+/// Those of the call, here and below.
+pub fn spawn_raw(args: &TaskSpawnArgs) -> Result<PortName, KernReturn> {
+    let mut name = PortName(0);
+    let size = size_of::<TaskSpawnArgs>() as u64;
+    let at = (&raw const *args) as u64;
+    KernReturn(trap(TASK_SPAWN, [at, size, (&raw mut name) as u64, 0, 0, 0]) as i32).ok()?;
+    Ok(name)
+}
+
+/// What an exit message says.
+pub fn exit_status(message: &Message) -> Option<ExitStatus> {
+    (message.message_id() == EXIT_MESSAGE_ID).then(|| ExitStatus(message.word(2)))
+}
+
+/// Waits for the exit message on a port, for so many milliseconds at most.
+///
+/// # Errors
+/// Those of the receive.
+pub fn wait_for_exit(exit_port: PortName, milliseconds: u32) -> Result<ExitStatus, KernReturn> {
+    let message = Message::receive_within(exit_port, milliseconds)?;
+    exit_status(&message).ok_or(KERN_FAILURE)
+}
+
+/// `task_terminate`
+pub fn terminate(task: PortName) -> Result<(), KernReturn> {
+    call_object(task, mig::task::TERMINATE, &[]).map(|_| ())
+}
+
+/// The bootstrap port; null if there is none.
+pub fn bootstrap_port() -> PortName {
+    call_object(port::task_self(), mig::task::GET_SPECIAL_PORT, &[TASK_BOOTSTRAP_PORT])
+        .map_or(MACH_PORT_NULL, |reply| reply.descriptor(0).name)
+}
+
+/// The task's number.
+pub fn pid() -> u64 {
+    unix_trap(GETPID, [0; 4]).expect("every task has a number")
+}
+
+/// The running thread's port. Each call adds a reference to the name.
+pub fn thread_self() -> PortName {
+    PortName(trap(THREAD_SELF, [0; 6]) as u32)
+}
+
+/// How many objects there are in the whole system.
+pub fn counts() -> Counts {
+    let mut counts = Counts::new_zeroed();
+    let (at, size) = (counts.as_mut_bytes().as_mut_ptr() as u64, size_of::<Counts>() as u64);
+    let code = trap(DEBUG_STATE, [u64::from(DEBUG_COUNTS), 0, at, size, 0, 0]);
+    assert_eq!(code, 0, "the kernel counts");
+    counts
+}
+
+/// Lets the kernel panic, to show how that looks. Only the first task may.
+pub fn panic_kernel() {
+    trap(DEBUG_STATE, [u64::from(DEBUG_PANIC), 0, 0, 0, 0, 0]);
+}
+
+/// What the scheduler knows of a thread.
+pub fn thread_info(thread: PortName) -> Result<ThreadInfo, KernReturn> {
+    let mut info = ThreadInfo::new_zeroed();
+    let (at, size) = (info.as_mut_bytes().as_mut_ptr() as u64, size_of::<ThreadInfo>() as u64);
+    KernReturn(trap(DEBUG_STATE, [u64::from(DEBUG_THREAD), u64::from(thread.0), at, size, 0, 0]) as i32).ok()?;
+    Ok(info)
+}
+
+/// `mach_vm_allocate`, wherever there is room.
+pub fn allocate(size: u64) -> Result<u64, KernReturn> {
+    allocate_at(0, size, VM_FLAGS_ANYWHERE)
+}
+
+/// `mach_vm_allocate`
+pub fn allocate_at(address: u64, size: u64, flags: u32) -> Result<u64, KernReturn> {
+    let mut address = address;
+    let own = u64::from(port::task_self().0);
+    let at = (&raw mut address) as u64;
+    KernReturn(trap(MACH_VM_ALLOCATE, [own, at, size, u64::from(flags), 0, 0]) as i32).ok()?;
+    Ok(address)
+}
+
+/// `mach_vm_deallocate`, of memory in which no object lives.
+pub fn deallocate(address: u64, size: u64) -> Result<(), KernReturn> {
+    let own = u64::from(port::task_self().0);
+    KernReturn(trap(MACH_VM_DEALLOCATE, [own, address, size, 0, 0, 0]) as i32).ok()
+}
+
+/// `mach_vm_protect`, of memory in which no object lives.
+pub fn protect(address: u64, size: u64, protection: u32) -> Result<(), KernReturn> {
+    let own = u64::from(port::task_self().0);
+    KernReturn(trap(MACH_VM_PROTECT, [own, address, size, 0, u64::from(protection), 0]) as i32).ok()
+}
