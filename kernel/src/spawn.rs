@@ -110,8 +110,8 @@ impl Kernel {
     /// # Errors
     /// `KERN_NO_ACCESS` if only user 0 may ask for that; `KERN_INVALID_NAME` if the bundle has no such file;
     /// `KERN_INVALID_CAPABILITY` if a port named gives no such right; `KERN_MEMORY_ERROR`; `KERN_FAILURE` if the file is
-    /// no program; `KERN_NO_SPACE` if there is no name for the child; `KERN_RESOURCE_SHORTAGE`. Nothing has changed then,
-    /// but what was begun is still being taken apart.
+    /// no program; `KERN_NO_SPACE` if there is no name for the child, or no room for its stack where the program is;
+    /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is still being taken apart.
     pub(crate) fn spawn(
         &mut self,
         m: &mut dyn Machine,

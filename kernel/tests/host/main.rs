@@ -20,6 +20,7 @@ mod interleavings;
 mod kernel_objects;
 mod memory;
 mod names;
+mod programs;
 mod queues;
 mod receive;
 mod rpc;

@@ -1,0 +1,361 @@
+//! Starting programs: what is a program, what it finds, what its parent may ask for and is told in the end.
+
+use crate::program::{program, spawn_args};
+use crate::world::{Actor, World};
+use abi::code::*;
+use abi::port::*;
+use abi::task::*;
+use abi::trap::{mach, tally, unix};
+use abi::{KernReturn, PortName};
+use kernel::kernel::Event;
+use kernel::machine::{Protection, USER_END, UserAddr};
+use kernel::task::TaskId;
+use zerocopy::IntoBytes;
+
+const PT_LOAD: u32 = 1;
+const PT_INTERP: u32 = 3;
+const BASE: u64 = 0x40_0000;
+
+/// A program header: type, flags, offset, address, size in the file, size in memory.
+type Part = (u32, u32, u64, u64, u64, u64);
+
+/// A file with these parts, of `size` bytes that count up.
+fn image(kind: u16, entry: u64, parts: &[Part], size: usize) -> Vec<u8> {
+    let mut file: Vec<u8> = (0..size).map(|n| n as u8).collect();
+    file[..64].copy_from_slice(&program()[..64]);
+    file[16..18].copy_from_slice(&kind.to_le_bytes());
+    file[24..32].copy_from_slice(&entry.to_le_bytes());
+    file[56..58].copy_from_slice(&(parts.len() as u16).to_le_bytes());
+    for (n, &(kind, flags, offset, address, in_file, in_memory)) in parts.iter().enumerate() {
+        let words = [offset, address, address, in_file, in_memory, 4096];
+        let header = [kind.as_bytes(), flags.as_bytes(), words.as_bytes()].concat();
+        file[64 + 56 * n..][..56].copy_from_slice(&header);
+    }
+    file
+}
+
+fn world() -> (World, Actor) {
+    let mut w = World::new();
+    let a = w.task();
+    (w, a)
+}
+
+/// Spawns a file and returns the task, which has not run yet.
+fn spawn(w: &mut World, a: Actor, file: &[u8]) -> Result<TaskId, KernReturn> {
+    w.spawn_image(a, file, spawn_args())?;
+    Ok(w.newest_task())
+}
+
+/// A spawn with these arguments alone fails like this, and nothing is left of it.
+#[track_caller]
+fn refused(w: &mut World, a: Actor, args: TaskSpawnArgs, code: KernReturn) {
+    let before = (w.counts(), w.names(a));
+    w.put(a, 2048, args.as_bytes());
+    let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
+    assert_eq!(w.call(a, tally::TASK_SPAWN, &words), Err(code));
+    assert_eq!((w.counts(), w.names(a)), before);
+}
+
+/// Changes bytes of a file.
+fn patched(file: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut file = file.to_vec();
+    file[at..at + bytes.len()].copy_from_slice(bytes);
+    file
+}
+
+#[test]
+fn a_file_that_is_no_program_fails_without_a_trace() {
+    let (mut w, a) = world();
+    let good = program();
+    let code = (PT_LOAD, 5, 0, BASE, 200, 200);
+    let max = u64::MAX.to_le_bytes();
+    let two = |second: Part| image(2, BASE, &[code, second], 512);
+    let bad = [
+        ("empty", Vec::new()),
+        ("shorter than a header", good[..63].to_vec()),
+        ("without program headers", good[..64].to_vec()),
+        ("with half a program header", good[..100].to_vec()),
+        ("no ELF file", patched(&good, 0, b"#!/bin/sh")),
+        ("of 32 bits", patched(&good, 4, &[1])),
+        ("big-endian", patched(&good, 5, &[2])),
+        ("for another machine", patched(&good, 18, &[3])),
+        ("an object file", patched(&good, 16, &[1])),
+        ("with strange program headers", patched(&good, 54, &[55])),
+        ("with no part", patched(&good, 56, &[0])),
+        ("with too many parts", patched(&good, 56, &33u16.to_le_bytes())),
+        ("with most parts", patched(&good, 56, &[0xFF, 0xFF])),
+        ("with headers behind its end", patched(&good, 32, &[65])),
+        ("with headers nowhere", patched(&good, 32, &max)),
+        ("that starts outside", patched(&good, 24, &[0, 0, 0x41])),
+        ("that starts behind everything", patched(&good, 24, &max)),
+        ("that starts in data", patched(&good, 68, &[4])),
+        ("writable and executable", patched(&good, 68, &[7])),
+        ("with an offset behind its end", patched(&good, 72, &[1])),
+        ("with an offset that wraps", patched(&good, 72, &max)),
+        ("at the null page", patched(&good, 80, &[0, 0, 0])),
+        ("in the kernel", patched(&good, 80, &0xFFFF_8000_0000_0000u64.to_le_bytes())),
+        ("at an address that wraps", patched(&good, 80, &max)),
+        ("behind the user part", patched(&good, 80, &USER_END.to_le_bytes())),
+        ("with more in the file than in memory", patched(&good, 104, &[119])),
+        ("with a size that wraps", patched(&good, 104, &max)),
+        ("with a file size that wraps", patched(&good, 96, &max)),
+        ("with parts on one page", two((PT_LOAD, 6, 200, BASE + 0x800, 8, 8))),
+        ("with parts that overlap", two((PT_LOAD, 6, 200, BASE - 0x800, 8, 0x1000))),
+        ("with an interpreter", two((PT_INTERP, 4, 200, BASE, 8, 8))),
+    ];
+    let before = (w.counts(), w.names(a));
+    for (what, file) in bad {
+        assert_eq!(spawn(&mut w, a, &file), Err(KERN_FAILURE), "a file {what}");
+        assert_eq!((w.counts(), w.names(a)), before, "after a file {what}");
+    }
+    assert!(spawn(&mut w, a, &good).is_ok());
+}
+
+#[test]
+fn a_program_too_big_for_memory_fails_without_a_trace() {
+    let (mut w, a) = world();
+    let before = w.counts();
+    for pages in [16 * 1024u64, 1 << 30] {
+        let parts = [(PT_LOAD, 5, 0, BASE, 200, 200), (PT_LOAD, 6, 0, 0x1_0000_0000, 8, pages * PAGE_SIZE)];
+        assert_eq!(spawn(&mut w, a, &image(2, BASE, &parts, 512)), Err(KERN_RESOURCE_SHORTAGE));
+        assert_eq!(w.counts(), before);
+    }
+    // The stack has no room where the program is.
+    let parts = [(PT_LOAD, 5, 0, BASE, 200, 200), (PT_LOAD, 6, 0, USER_END - 2 * PAGE_SIZE, 8, 8)];
+    assert_eq!(spawn(&mut w, a, &image(2, BASE, &parts, 512)), Err(KERN_NO_SPACE));
+    assert_eq!(w.counts(), before);
+}
+
+#[test]
+fn a_program_is_laid_out_as_its_headers_say() {
+    let (mut w, a) = world();
+    let (text, data) = ((PT_LOAD, 5, 0, BASE, 3000, 3000), (PT_LOAD, 6, 3001, BASE + 0x2010, 1500, 9000));
+    let read_only = (PT_LOAD, 4, 256, BASE + 0x1_0000, 16, 16);
+    let file = image(2, BASE + 0x200, &[text, data, read_only, (PT_LOAD, 6, 0, 0, 0, 0)], 4600);
+    let task = spawn(&mut w, a, &file).unwrap();
+    let space = w.kernel.tasks[task].address_space;
+    let read = |at: u64, size: usize| w.machine.read(space, UserAddr(at), size).unwrap();
+    assert_eq!(read(BASE, 3000), file[..3000]);
+    assert_eq!(read(BASE + 3000, 1096), [0; 1096]);
+    assert_eq!(read(BASE + 0x2010, 1500), file[3001..4501]);
+    assert_eq!(read(BASE + 0x2010 + 1500, 7500), vec![0; 7500], "what is not in the file is zero");
+    assert_eq!(read(BASE + 0x2000, 0x10), [0; 0x10]);
+    let allows = |at: u64| w.machine.protection(space, UserAddr(at));
+    assert_eq!(allows(BASE), Some(Protection::READ | Protection::EXECUTE));
+    assert_eq!(allows(BASE + 0x2000), Some(Protection::READ | Protection::WRITE));
+    assert_eq!(allows(BASE + 0x4000), Some(Protection::READ | Protection::WRITE));
+    assert_eq!(allows(BASE + 0x1_0000), Some(Protection::READ));
+    assert_eq!((allows(BASE + 0x1000), allows(BASE + 0x5000), allows(0)), (None, None, None));
+    let thread = w.kernel.tasks[task].threads.front().unwrap();
+    assert_eq!(w.kernel.threads[thread].frame.rip, BASE + 0x200);
+}
+
+#[test]
+fn a_position_independent_program_starts_where_it_is_put() {
+    let (mut w, a) = world();
+    let task = spawn(&mut w, a, &image(3, 0x180, &[(PT_LOAD, 5, 0, 0, 512, 512)], 512)).unwrap();
+    let thread = w.kernel.tasks[task].threads.front().unwrap();
+    let entry = w.kernel.threads[thread].frame.rip;
+    let start = entry - 0x180;
+    assert!(start.is_multiple_of(PAGE_SIZE) && start > 0);
+    let space = w.kernel.tasks[task].address_space;
+    assert_eq!(w.machine.read(space, UserAddr(start + 300), 4), Some(vec![44, 45, 46, 47]));
+}
+
+/// The first stack of a task whose arguments and environment are these: its words, and a way to read strings.
+fn stack_of(arguments: &[u8], environment: &[u8]) -> (World, TaskId, u64) {
+    let (mut w, a) = world();
+    let at = a.memory + 30 * PAGE_SIZE;
+    w.put(a, 30 * PAGE_SIZE, &[arguments, environment].concat());
+    let args = TaskSpawnArgs {
+        arguments: at,
+        arguments_size: arguments.len() as u64,
+        environment: at + arguments.len() as u64,
+        environment_size: environment.len() as u64,
+        ..spawn_args()
+    };
+    w.spawn_image(a, &program(), args).unwrap();
+    let task = w.newest_task();
+    let thread = w.kernel.tasks[task].threads.front().unwrap();
+    let stack = w.kernel.threads[thread].frame.rsp;
+    (w, task, stack)
+}
+
+#[test]
+fn the_first_stack_holds_arguments_environment_and_what_else_a_c_library_wants() {
+    for (arguments, environment) in [
+        (&[&b"name"[..], b"", b"two words"][..], &[&b"A=1"[..]][..]),
+        (&[], &[]),
+        (&[b"x"], &[]),
+        (&[], &[b"B=", b"C"]),
+    ] {
+        let ended = |strings: &[&[u8]]| strings.iter().flat_map(|s| [s, &b"\0"[..]].concat()).collect::<Vec<u8>>();
+        let (w, task, stack) = stack_of(&ended(arguments), &ended(environment));
+        let space = w.kernel.tasks[task].address_space;
+        let word = |n: u64| {
+            let bytes = w.machine.read(space, UserAddr(stack + 8 * n), 8).expect("the stack is there");
+            u64::from_le_bytes(bytes.try_into().unwrap())
+        };
+        let string = |at: u64| {
+            let byte = |at| w.machine.read(space, UserAddr(at), 1).expect("strings are there")[0];
+            (at..).map(byte).take_while(|&byte| byte != 0).collect::<Vec<u8>>()
+        };
+        assert!(stack.is_multiple_of(16) && stack < USER_END);
+        assert_eq!(word(0), arguments.len() as u64);
+        let mut at = 1;
+        for list in [arguments, environment] {
+            for text in list {
+                assert_eq!(string(word(at)), *text);
+                at += 1;
+            }
+            assert_eq!(word(at), 0, "a null pointer ends the list");
+            at += 1;
+        }
+        let mut auxiliary = std::collections::BTreeMap::new();
+        while word(at) != 0 {
+            auxiliary.insert(word(at), word(at + 1));
+            at += 2;
+        }
+        assert_eq!((auxiliary[&3], auxiliary[&4], auxiliary[&5]), (BASE + 64, 56, 1), "program headers");
+        assert_eq!((auxiliary[&6], auxiliary[&9]), (PAGE_SIZE, BASE), "page size and entry");
+        assert!(w.machine.read(space, UserAddr(auxiliary[&25]), 16).is_some(), "16 random bytes");
+        assert_eq!(w.machine.read(space, UserAddr(USER_END - PAGE_SIZE), 1), None, "running over the top faults");
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused() {
+    let (mut w, a) = world();
+    let image = program();
+    w.put(a, 4096, &image);
+    w.put(a, 3072, b"init");
+    let good = TaskSpawnArgs {
+        image: w.buffer(a),
+        image_size: image.len() as u64,
+        image_kind: SPAWN_IMAGE_BYTES,
+        ..spawn_args()
+    };
+    let own = w.port(a);
+    let (text, missing) = (a.memory + 3072, PortName(0x7703));
+    let named = TaskSpawnArgs { image: text, image_size: 4, image_kind: SPAWN_IMAGE_NAME, ..good };
+    let exit = TaskSpawnArgs { exit_port: own, exit_disposition: EXIT_PORT_MAKE, ..good };
+    for (args, code) in [
+        (TaskSpawnArgs { image_kind: 2, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { app_type: 77, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { role: 77, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { qos_clamp: 7, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { reserved: 1, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { arguments: text, arguments_size: 32 * 1024 + 1, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { environment: text, environment_size: u64::MAX, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { arguments: text, arguments_size: 4, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { environment: text, environment_size: 3, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { arguments: 8, arguments_size: 4, ..good }, KERN_MEMORY_ERROR),
+        (TaskSpawnArgs { image: 8, ..good }, KERN_MEMORY_ERROR),
+        (TaskSpawnArgs { image: u64::MAX - 32, ..good }, KERN_MEMORY_ERROR),
+        (TaskSpawnArgs { image: 8, ..named }, KERN_MEMORY_ERROR),
+        (TaskSpawnArgs { image_size: 3, ..named }, KERN_INVALID_NAME),
+        (TaskSpawnArgs { image_size: 0, ..named }, KERN_INVALID_NAME),
+        (TaskSpawnArgs { image_size: 257, ..named }, KERN_INVALID_NAME),
+        (TaskSpawnArgs { bootstrap_port: missing, ..good }, KERN_INVALID_CAPABILITY),
+        (TaskSpawnArgs { bootstrap_port: own, ..good }, KERN_INVALID_CAPABILITY),
+        (TaskSpawnArgs { exit_port: missing, ..exit }, KERN_INVALID_CAPABILITY),
+        (TaskSpawnArgs { exit_disposition: 18, ..exit }, KERN_INVALID_CAPABILITY),
+        (TaskSpawnArgs { exit_disposition: 20, ..exit }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { exit_disposition: 0x115, ..exit }, KERN_INVALID_ARGUMENT),
+    ] {
+        refused(&mut w, a, args, code);
+    }
+    for args in [good, named, exit] {
+        w.put(a, 2048, args.as_bytes());
+        let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
+        assert_eq!(w.call(a, tally::TASK_SPAWN, &words), Ok(()));
+    }
+}
+
+#[test]
+fn a_longer_argument_structure_may_only_have_zeros_more() {
+    let (mut w, a) = world();
+    w.spawn_image(a, &program(), spawn_args()).unwrap();
+    let known = size_of::<TaskSpawnArgs>() as u64;
+    let ask = |w: &mut World, size: u64| w.call(a, tally::TASK_SPAWN, &[a.memory + 2048, size, w.result(a)]);
+    assert_eq!(ask(&mut w, known + 8), Ok(()));
+    w.put(a, 2048 + known + 7, &[1]);
+    assert_eq!(ask(&mut w, known + 7), Ok(()));
+    assert_eq!(ask(&mut w, known + 8), Err(KERN_INVALID_ARGUMENT));
+    assert_eq!(ask(&mut w, 2 * known + 1), Err(KERN_INVALID_ARGUMENT));
+    assert_eq!(ask(&mut w, u64::MAX), Err(KERN_INVALID_ARGUMENT));
+}
+
+#[test]
+fn only_user_0_chooses_another_user() {
+    let mut w = World::new();
+    let init = w.init;
+    let (user, _) = w.spawn(init, TaskSpawnArgs { uid: 501, gid: 20, ..spawn_args() }).unwrap();
+    let who = |w: &World, task: TaskId| (w.kernel.tasks[task].credentials.uid, w.kernel.tasks[task].credentials.gid);
+    assert_eq!(who(&w, user.task), (501, 20));
+    for args in [TaskSpawnArgs { uid: 0, ..spawn_args() }, TaskSpawnArgs { gid: 0, ..spawn_args() }] {
+        assert_eq!(w.spawn_image(user, &program(), args), Err(KERN_NO_ACCESS));
+    }
+    w.spawn_image(user, &program(), TaskSpawnArgs { uid: 501, ..spawn_args() }).unwrap();
+    let child = w.newest_task();
+    assert_eq!(who(&w, child), (501, 20), "what is not chosen is the parent's");
+}
+
+#[test]
+fn a_child_that_ends_tells_its_parent_how() {
+    let (mut w, a) = world();
+    let port = w.port(a);
+    let args = TaskSpawnArgs { exit_port: port, exit_disposition: EXIT_PORT_MAKE, ..spawn_args() };
+    let fault = Event::Exception { kind: Exception::Arithmetic, vector: 0, address: 0 };
+    let trap = |number: u32, argument: u64| (Event::Trap, u64::from(number), argument);
+    for (ending, status) in [
+        (trap(unix::EXIT, 3), 3),
+        (trap(unix::EXIT, 0x1FF), 0xFF),
+        (trap(tally::THREAD_EXIT, 0), 0),
+        (trap(0x0100_0001, 0), 0x0B00),
+        (trap(0x0900_0001, 0), 0x0B00),
+        ((fault, 0, 0), 0x0300),
+    ] {
+        w.start_spawn(a, args).unwrap();
+        let child = w.newest_task();
+        let thread = w.kernel.tasks[child].threads.front().unwrap();
+        w.nothing(a, port);
+        w.run(thread);
+        let (event, number, argument) = ending;
+        (w.kernel.threads[thread].frame.rax, w.kernel.threads[thread].frame.rdi) = (number, argument);
+        let _ = w.event(event);
+        w.settle();
+        assert!(!w.kernel.tasks.contains(child));
+        let message = w.poll(a, port).expect("the exit message");
+        assert_eq!(message.header.msgh_id, EXIT_MESSAGE_ID);
+        assert_eq!(message.body(), ExitMessage::new(ExitStatus(status)).as_bytes(), "status {status:#x}");
+    }
+}
+
+#[test]
+fn a_parent_whose_table_is_full_gets_no_child() {
+    let mut w = World::with_limits(kernel::limits::Limits { names_per_task: 64, ..Default::default() });
+    let a = w.task();
+    while w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).is_ok() {}
+    let before = (w.counts(), w.names(a));
+    assert_eq!(w.start_spawn(a, spawn_args()), Err(KERN_NO_SPACE));
+    let args = [a.self_port.0.into(), BASE, 0, 0, 0, w.result(a)];
+    assert_eq!(w.call(a, tally::THREAD_CREATE, &args), Err(KERN_NO_SPACE));
+    assert_eq!((w.counts(), w.names(a)), before);
+}
+
+#[test]
+fn a_child_or_thread_whose_name_cannot_be_told_is_not_there() {
+    let (mut w, a) = world();
+    let exit_port = w.port(a);
+    w.spawn_image(a, &program(), TaskSpawnArgs { exit_port, exit_disposition: EXIT_PORT_MAKE, ..spawn_args() })
+        .unwrap();
+    let before = (w.counts(), w.names(a));
+    let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, 8];
+    assert_eq!(w.call(a, tally::TASK_SPAWN, &words), Err(KERN_MEMORY_ERROR));
+    w.nothing(a, exit_port);
+    assert_eq!(w.call(a, tally::THREAD_CREATE, &[a.self_port.0.into(), BASE, 0, 0, 0, 8]), Err(KERN_MEMORY_ERROR));
+    let args = [a.self_port.0.into(), BASE, PAGE_SIZE, 1];
+    assert_eq!(w.call(a, mach::MACH_VM_ALLOCATE, &args), Err(KERN_MEMORY_ERROR), "the address lies in code");
+    assert_eq!((w.counts(), w.names(a)), before);
+}
