@@ -26,3 +26,4 @@ mod receive;
 mod rpc;
 mod scheduling;
 mod simulation;
+mod unix;

@@ -1,0 +1,310 @@
+//! The Unix subset, threads, and what `debug_state` tells.
+
+use crate::message::Msg;
+use crate::simulation::Random;
+use crate::world::{Actor, Ret, World};
+use abi::code::*;
+use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_THREAD, ThreadInfo};
+use abi::qos::{Priority, Qos};
+use abi::task::PAGE_SIZE;
+use abi::trap::tally::THREAD_CREATE_SUSPENDED;
+use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL};
+use abi::trap::{mach, tally, unix};
+use abi::{PortName, mig};
+use kernel::kernel::ThreadId;
+use kernel::limits::THREADS_PER_TASK_MAX;
+use kernel::machine::USER_END;
+use kernel::thread::State;
+use zerocopy::{FromBytes, IntoBytes};
+
+const WAIT: u64 = UL_COMPARE_AND_WAIT as u64;
+const WAKE_ALL: u64 = WAIT | ULF_WAKE_ALL as u64;
+
+/// Where in an actor's memory the words lie that threads wait on.
+const WORD: u64 = 3072;
+
+fn world() -> (World, Actor) {
+    let mut w = World::new();
+    let a = w.task();
+    (w, a)
+}
+
+/// What a Unix call that has returned returned: the value, or the error if carry is set.
+#[track_caller]
+fn result(w: &World, a: Actor) -> Result<u64, Errno> {
+    let Ret::Done(value) = w.state(a) else { panic!("it has not returned") };
+    let carry = w.kernel.threads[a.thread].frame.rflags & 1;
+    if carry == 0 {
+        Ok(value)
+    } else {
+        Err([EINTR, EBADF, ENOMEM, EFAULT, EINVAL, ENOENT, ETIMEDOUT, ENOSYS]
+            .into_iter()
+            .find(|errno| u64::from(errno.0) == value)
+            .expect("a known error number"))
+    }
+}
+
+#[track_caller]
+fn call(w: &mut World, a: Actor, number: u32, args: &[u64]) -> Result<u64, Errno> {
+    w.trap(a, number, args);
+    result(w, a)
+}
+
+/// Starts to wait on a word of the task's first actor, which is 0.
+fn wait(w: &mut World, owner: Actor, a: Actor, microseconds: u64) {
+    assert_eq!(w.trap(a, unix::ULOCK_WAIT, &[WAIT, owner.memory + WORD, 0, microseconds]), Ret::Blocked);
+}
+
+#[test]
+fn write_takes_what_fits_from_memory_that_is_there() {
+    let (mut w, a) = world();
+    w.put(a, 4096, &[b'x'; 3000]);
+    w.put(a, 4096, b"hello");
+    let from = w.buffer(a);
+    assert_eq!(call(&mut w, a, unix::WRITE, &[1, from, 5]), Ok(5));
+    assert_eq!(call(&mut w, a, unix::WRITE, &[2, from, 1]), Ok(1));
+    assert_eq!(w.machine.console, b"helloh");
+    assert_eq!(call(&mut w, a, unix::WRITE, &[1, from, 3000]), Ok(1024), "a piece at a time");
+    assert_eq!(call(&mut w, a, unix::WRITE, &[1, from, u64::MAX]), Ok(1024));
+    assert_eq!(call(&mut w, a, unix::WRITE, &[1, 0, 0]), Ok(0));
+    w.machine.console.clear();
+    for descriptor in [0, 3, u64::from(u32::MAX)] {
+        assert_eq!(call(&mut w, a, unix::WRITE, &[descriptor, from, 5]), Err(EBADF));
+    }
+    for bad in [8, u64::MAX - 2, USER_END - 2, 0xFFFF_8000_0000_0000] {
+        assert_eq!(call(&mut w, a, unix::WRITE, &[1, bad, 5]), Err(EFAULT));
+    }
+    assert_eq!(w.machine.console, b"");
+}
+
+#[test]
+fn a_unix_call_that_tally_does_not_have_is_an_error_and_clears_nothing_else() {
+    let (mut w, a) = world();
+    assert_eq!(call(&mut w, a, 2 << 24 | 5, &[]), Err(ENOSYS));
+    let pid = w.kernel.tasks[a.task].credentials.pid;
+    assert_eq!(call(&mut w, a, unix::GETPID, &[]), Ok(pid.into()), "carry is clear again");
+    let number = w.kernel.threads[a.thread].number;
+    assert_eq!(call(&mut w, a, unix::THREAD_SELFID, &[]), Ok(number));
+}
+
+#[test]
+fn nobody_waits_on_a_word_that_has_changed_or_is_none() {
+    let (mut w, a) = world();
+    let word = a.memory + WORD;
+    w.put(a, WORD, &7u32.to_le_bytes());
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAIT, &[WAIT, word, 0, 0]), Ok(0));
+    for operation in [0, 2, 3, WAKE_ALL] {
+        assert_eq!(call(&mut w, a, unix::ULOCK_WAIT, &[operation, word, 7, 0]), Err(EINVAL));
+    }
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAIT, &[WAIT, word + 2, 7, 0]), Err(EINVAL));
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAIT, &[WAIT, 8, 7, 0]), Err(EFAULT));
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, word]), Err(ENOENT));
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAKE_ALL, word]), Err(ENOENT));
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[2, word]), Err(EINVAL));
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, word + 1]), Err(EINVAL));
+}
+
+/// Priorities of waiting threads and the order in which they are woken.
+#[test]
+fn those_who_wait_are_woken_by_priority_and_then_in_the_order_in_which_they_came() {
+    let (mut w, a) = world();
+    let bases = [31u8, 47, 31, 4, 47, 20, 4];
+    let threads: Vec<Actor> = bases.iter().map(|_| w.thread(a)).collect();
+    for (thread, base) in threads.iter().zip(bases) {
+        let kernel = &mut w.kernel;
+        kernel.sched.set_base(&mut kernel.threads, thread.thread, base, true);
+        wait(&mut w, a, *thread, 0);
+    }
+    let mut woken = Vec::new();
+    for _ in &bases {
+        assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, a.memory + WORD]), Ok(0));
+        let free = |n: &usize| !woken.contains(n) && w.state(threads[*n]) != Ret::Blocked;
+        let new: Vec<usize> = (0..bases.len()).filter(free).collect();
+        assert_eq!(new.len(), 1, "one call wakes one thread");
+        assert_eq!(result(&w, threads[new[0]]), Ok(0));
+        woken.push(new[0]);
+    }
+    assert_eq!(woken, [1, 4, 0, 2, 5, 3, 6]);
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, a.memory + WORD]), Err(ENOENT));
+}
+
+#[test]
+fn wake_all_wakes_all_of_the_same_task_and_word_and_nobody_else() {
+    let (mut w, a) = world();
+    let b = w.task();
+    let threads: Vec<Actor> = (0..4).map(|_| w.thread(a)).collect();
+    threads[..3].iter().for_each(|&thread| wait(&mut w, a, thread, 0));
+    assert_eq!(w.trap(threads[3], unix::ULOCK_WAIT, &[WAIT, a.memory + WORD + 4, 0, 0]), Ret::Blocked);
+    assert_eq!(a.memory, b.memory, "the same address in another task");
+    wait(&mut w, b, b, 0);
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAKE_ALL, a.memory + WORD]), Ok(0));
+    assert!(threads[..3].iter().all(|&thread| result(&w, thread) == Ok(0)));
+    assert_eq!((w.state(threads[3]), w.state(b)), (Ret::Blocked, Ret::Blocked));
+}
+
+#[test]
+fn a_wait_ends_when_its_time_is_over_and_not_before() {
+    let (mut w, a) = world();
+    let b = w.thread(a);
+    wait(&mut w, a, b, 1500);
+    w.advance(1_499_999);
+    assert_eq!(w.state(b), Ret::Blocked);
+    w.advance(1);
+    assert_eq!(result(&w, b), Err(ETIMEDOUT));
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, a.memory + WORD]), Err(ENOENT), "it waits no more");
+    wait(&mut w, a, b, 0);
+    w.advance(u64::from(u32::MAX) * 1000);
+    assert_eq!(w.state(b), Ret::Blocked, "0 means for ever");
+}
+
+#[test]
+fn an_aborted_wait_is_interrupted() {
+    let (mut w, a) = world();
+    let b = w.thread(a);
+    let name = w.trap(b, mach::THREAD_SELF, &[]).name();
+    wait(&mut w, a, b, 0);
+    w.send(a, &Msg::copy_send(name).id(mig::thread_act::ABORT)).unwrap();
+    assert_eq!(result(&w, b), Err(EINTR));
+    let until = 1 << 40;
+    assert_eq!(w.trap(b, mach::MACH_WAIT_UNTIL, &[until]), Ret::Blocked);
+    w.send(a, &Msg::copy_send(name).id(mig::thread_act::ABORT)).unwrap();
+    assert_eq!(w.state(b), Ret::Done(KERN_ABORTED.0 as u64));
+    assert_eq!(w.trap(b, mach::MACH_WAIT_UNTIL, &[1]).code(), KERN_SUCCESS, "that is over");
+}
+
+/// Waiters come and go at random, with priorities that change while they wait; a sorted list says who is next.
+#[test]
+fn a_queue_of_waiters_is_always_in_order() {
+    for seed in 0..20 {
+        let (mut w, a) = world();
+        let mut random = Random::new(seed);
+        let threads: Vec<Actor> = (0..12).map(|_| w.thread(a)).collect();
+        let names: Vec<PortName> = threads.iter().map(|&t| w.trap(t, mach::THREAD_SELF, &[]).name()).collect();
+        let base = |w: &World, thread: ThreadId| w.kernel.threads[thread].schedule.base;
+        let mut queue: Vec<(u8, usize)> = Vec::new();
+        let insert = |queue: &mut Vec<(u8, usize)>, base: u8, n: usize| {
+            let at = queue.iter().position(|other| other.0 < base).unwrap_or(queue.len());
+            queue.insert(at, (base, n));
+        };
+        for _ in 0..150 {
+            let n = random.below(12) as usize;
+            let place = queue.iter().position(|entry| entry.1 == n);
+            match (random.below(4), place) {
+                (0 | 1, None) => {
+                    wait(&mut w, a, threads[n], 0);
+                    insert(&mut queue, base(&w, threads[n].thread), n);
+                }
+                (0 | 1, Some(place)) => {
+                    let class = Priority::of(random.pick(&Qos::CLASSES)).to_pthread();
+                    w.call(a, tally::THREAD_SET_QOS, &[names[n].0.into(), class.into()]).unwrap();
+                    let new = base(&w, threads[n].thread);
+                    if new != queue[place].0 {
+                        queue.remove(place);
+                        insert(&mut queue, new, n);
+                    }
+                }
+                (2, Some(place)) => {
+                    queue.remove(place);
+                    w.send(a, &Msg::copy_send(names[n]).id(mig::thread_act::ABORT)).unwrap();
+                    assert_eq!(result(&w, threads[n]), Err(EINTR));
+                }
+                _ if queue.is_empty() => {}
+                _ => {
+                    let (_, first) = queue.remove(0);
+                    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, a.memory + WORD]), Ok(0));
+                    assert_eq!(w.state(threads[first]), Ret::Done(0), "seed {seed}: {first} is next");
+                }
+            }
+            for (n, &thread) in threads.iter().enumerate() {
+                let waits = queue.iter().any(|entry| entry.1 == n);
+                assert_eq!(w.state(thread) == Ret::Blocked, waits, "seed {seed}: thread {n}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_new_thread_starts_where_it_is_told() {
+    let (mut w, a) = world();
+    let me = u64::from(a.self_port.0);
+    let stack = a.memory + 8 * PAGE_SIZE;
+    let result = w.result(a);
+    let name = w.call_for_name(a, tally::THREAD_CREATE, &[me, 0x40_0040, stack, 99, 0, result]).unwrap();
+    let thread = w.kernel.tasks[a.task].threads.back().unwrap();
+    let frame = &w.kernel.threads[thread].frame;
+    assert_eq!((frame.rip, frame.rsp, frame.rdi), (0x40_0040, stack, 99));
+    assert!(matches!(w.kernel.threads[thread].state, State::Ready));
+    assert_eq!(w.port_type(a, name), Ok(0x10000), "a send right to the thread's control port");
+
+    let args = [me, 0x40_0000, 0, 0, THREAD_CREATE_SUSPENDED.into(), result];
+    let name = w.call_for_name(a, tally::THREAD_CREATE, &args).unwrap();
+    let thread = w.kernel.tasks[a.task].threads.back().unwrap();
+    assert!(matches!(w.kernel.threads[thread].state, State::Suspended));
+    w.send(a, &Msg::copy_send(name).id(mig::thread_act::RESUME)).unwrap();
+    assert!(matches!(w.kernel.threads[thread].state, State::Ready));
+}
+
+#[test]
+fn a_thread_that_could_not_run_or_is_one_too_many_is_refused() {
+    let (mut w, a) = world();
+    let b = w.task();
+    let (me, other) = (u64::from(a.self_port.0), u64::from(w.task_port(a, b).0));
+    let result = w.result(a);
+    let before = (w.counts(), w.names(a));
+    for args in [
+        [other, 0x40_0000, 0, 0, 0, result],
+        [0, 0x40_0000, 0, 0, 0, result],
+        [me, 0x40_0000, 0, 0, 2, result],
+        [me, USER_END, 0, 0, 0, result],
+        [me, u64::MAX, 0, 0, 0, result],
+        [me, 0x8000_0000_0000, 0, 0, 0, result],
+        [me, 0x40_0000, USER_END + 1, 0, 0, result],
+        [me, 0x40_0000, 0xFFFF_8000_0000_0000, 0, 0, result],
+    ] {
+        assert_eq!(w.call(a, tally::THREAD_CREATE, &args), Err(KERN_INVALID_ARGUMENT), "{args:x?}");
+    }
+    assert_eq!((w.counts(), w.names(a)), before);
+    w.checked = false;
+    let args = [me, 0x40_0000, 0, 0, 1, result];
+    let made = (0..).take_while(|_| w.call(a, tally::THREAD_CREATE, &args).is_ok()).count();
+    assert_eq!(made, THREADS_PER_TASK_MAX - 1);
+    assert_eq!(w.call(a, tally::THREAD_CREATE, &args), Err(KERN_RESOURCE_SHORTAGE));
+    assert!(w.call(b, tally::THREAD_CREATE, &[b.self_port.0.into(), 0x40_0000, 0, 0, 1, w.result(b)]).is_ok());
+    kernel::invariants::check_all(&w.kernel);
+}
+
+#[test]
+fn a_task_lives_as_long_as_its_last_thread() {
+    let (mut w, a) = world();
+    let b = w.thread(a);
+    assert_eq!(w.trap(a, tally::THREAD_EXIT, &[]), Ret::Ended);
+    assert!(w.kernel.tasks.contains(a.task) && w.state(b) != Ret::Ended);
+    assert_eq!(w.trap(b, tally::THREAD_EXIT, &[]), Ret::Ended);
+    assert!(!w.kernel.tasks.contains(a.task));
+}
+
+#[test]
+fn debug_state_tells_the_numbers_that_the_kernel_has() {
+    let (mut w, a) = world();
+    let name = w.trap(a, mach::THREAD_SELF, &[]).name();
+    let at = a.memory + 2048;
+    let ask = |w: &mut World, kind: u32, name: PortName, at: u64, size: usize| {
+        w.call(a, tally::DEBUG_STATE, &[kind.into(), name.0.into(), at, size as u64])
+    };
+    let size = size_of::<Counts>();
+    ask(&mut w, DEBUG_COUNTS, PortName(0), at, size).unwrap();
+    assert_eq!(w.get(a, 2048, size), w.counts().as_bytes());
+    assert_eq!(ask(&mut w, DEBUG_COUNTS, PortName(0), at, size - 1), Err(KERN_INVALID_ARGUMENT));
+    assert_eq!(ask(&mut w, DEBUG_COUNTS, PortName(0), 8, size), Err(KERN_MEMORY_ERROR));
+    let size = size_of::<ThreadInfo>();
+    ask(&mut w, DEBUG_THREAD, name, at, size).unwrap();
+    let info = ThreadInfo::read_from_bytes(&w.get(a, 2048, size)).unwrap();
+    let schedule = w.kernel.threads[a.thread].schedule;
+    assert_eq!((info.base_priority, info.scheduled_priority), (schedule.base.into(), schedule.priority.into()));
+    assert_eq!(info.requested, w.kernel.threads[a.thread].policy.requested.to_pthread());
+    for wrong in [PortName(0), a.self_port, a.inbox, PortName(0x7703)] {
+        assert_eq!(ask(&mut w, DEBUG_THREAD, wrong, at, size), Err(KERN_INVALID_ARGUMENT));
+    }
+    assert_eq!(ask(&mut w, 3, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
+    assert_eq!(ask(&mut w, 0, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
+}
