@@ -4,7 +4,7 @@ use crate::message::Msg;
 use crate::simulation::Random;
 use crate::world::{Actor, Ret, World};
 use abi::code::*;
-use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_THREAD, ThreadInfo};
+use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
 use abi::qos::{Priority, Qos};
 use abi::task::PAGE_SIZE;
 use abi::trap::tally::THREAD_CREATE_SUSPENDED;
@@ -305,6 +305,7 @@ fn debug_state_tells_the_numbers_that_the_kernel_has() {
     for wrong in [PortName(0), a.self_port, a.inbox, PortName(0x7703)] {
         assert_eq!(ask(&mut w, DEBUG_THREAD, wrong, at, size), Err(KERN_INVALID_ARGUMENT));
     }
-    assert_eq!(ask(&mut w, 3, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
+    assert_eq!(ask(&mut w, DEBUG_PANIC, name, at, 4096), Err(KERN_NO_ACCESS), "that is for the first task alone");
+    assert_eq!(ask(&mut w, 4, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(ask(&mut w, 0, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
 }
