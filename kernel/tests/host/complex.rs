@@ -7,6 +7,7 @@ use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
 use abi::{KernReturn, PortName};
+use kernel::machine::UserAddr;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const FREE: PortName = PortName(0x4203);
@@ -119,4 +120,22 @@ fn a_sender_keeps_its_send_right_when_it_moves_the_receive_right() {
     assert_eq!(w.get_refs(a, p, SEND), Ok(2));
     let moved = w.poll(b, port).unwrap().descriptor(0).name;
     assert_eq!(w.status(b, moved).mps_mscount, 0);
+}
+
+// covers mach-ipc X23
+#[test]
+fn what_the_sender_changes_after_the_message_was_read_does_not_count() {
+    let (mut w, a, b, port, door) = pair();
+    let (x, y) = (w.port(a), w.port(a));
+    let message = Msg::copy_send(door).port(x, D::MAKE_SEND).port(y, D::MAKE_SEND);
+    let count_at = UserAddr(w.buffer(a) + 24);
+    // The trap's last argument is read first, then the message.
+    w.machine.intrude(0, a.space, count_at, &1000u32.to_le_bytes());
+    assert_eq!(w.send(a, &message), Err(MACH_SEND_MSG_TOO_SMALL));
+    assert_eq!((w.get_srights(a, x), w.get_srights(a, y)), (Ok(0), Ok(0)));
+    w.machine.intrude(1, a.space, count_at, &1000u32.to_le_bytes());
+    assert_eq!(w.send(a, &message), Ok(()));
+    assert_eq!(w.get(a, BUFFER + 24, 4), 1000u32.to_le_bytes());
+    assert_eq!(w.poll(b, port).unwrap().descriptors().len(), 2);
+    assert_eq!((w.get_srights(a, x), w.get_srights(a, y)), (Ok(1), Ok(1)));
 }

@@ -3,7 +3,6 @@
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::PortName;
-use abi::code::*;
 use abi::message::*;
 use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;

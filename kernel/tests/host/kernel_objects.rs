@@ -2,7 +2,7 @@
 
 use crate::message::{MachMsg, Msg, Received};
 use crate::program::spawn_args;
-use crate::world::{Actor, BUFFER, BUFFER_SIZE, Ret, World};
+use crate::world::{Actor, BUFFER, Ret, World};
 use abi::code::*;
 use abi::message::*;
 use abi::mig::{NDR, mach_port as mig, task};
@@ -170,8 +170,7 @@ fn mach_msg_needs_its_last_argument() {
     let nowhere = Actor { memory: 0x1000, ..a };
     assert_eq!(w.trap(nowhere, mach::MACH_MSG, &args), Ret::Done(4));
     w.nothing(a, p);
-    let receive =
-        MachMsg { options: MsgOption::SEND_MSG, send_size: 24, receive_size: BUFFER_SIZE, ..MachMsg::default() };
+    let args = MachMsg { options: MsgOption::SEND_MSG, send_size: 24, ..MachMsg::default() };
     w.put(a, BUFFER, &Msg::copy_send(p).encode());
-    assert_eq!(w.mach_msg(a, &receive).code(), MACH_MSG_SUCCESS);
+    assert_eq!(w.mach_msg(a, &args).code(), MACH_MSG_SUCCESS);
 }

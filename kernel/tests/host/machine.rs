@@ -34,6 +34,8 @@ pub struct FakeMachine {
     /// What the kernel wrote to its log.
     pub log: Vec<String>,
     failure: Option<Failure>,
+    /// What another processor writes right after a copy of this number.
+    intrusion: Option<(u64, AddressSpace, UserAddr, Vec<u8>)>,
     copies: u64,
     requests: u64,
 }
@@ -49,6 +51,7 @@ impl FakeMachine {
             console: Vec::new(),
             log: Vec::new(),
             failure: None,
+            intrusion: None,
             copies: 0,
             requests: 0,
         }
@@ -63,6 +66,13 @@ impl FakeMachine {
     pub fn fail(&mut self, failure: Option<Failure>) {
         self.failure = failure;
         (self.copies, self.requests) = (0, 0);
+    }
+
+    /// Lets another processor write into user memory right after the n-th copy from now, counted from 0, if it is a copy
+    /// from user memory.
+    pub fn intrude(&mut self, number: u64, space: AddressSpace, to: UserAddr, bytes: &[u8]) {
+        self.fail(None);
+        self.intrusion = Some((number, space, to, bytes.to_vec()));
     }
 
     /// How many copies and requests for memory there were since [`fail`](FakeMachine::fail).
@@ -144,6 +154,10 @@ impl Machine for FakeMachine {
         for (page, offset, range) in Self::pieces(from, to.len()) {
             let size = range.len();
             to[range].copy_from_slice(&pages[&page].bytes[offset..offset + size]);
+        }
+        let done = self.copies - 1;
+        if let Some((_, space, to, bytes)) = self.intrusion.take_if(|(number, ..)| *number == done) {
+            self.load(space, to, &bytes);
         }
         Ok(())
     }

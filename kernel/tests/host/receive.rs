@@ -100,6 +100,7 @@ fn a_message_that_does_not_fit_is_destroyed_and_leaves_an_error_message() {
     let header = pair.w.received(pair.a).header;
     assert_eq!((header.msgh_size, header.msgh_remote_port), (24, MACH_PORT_NULL));
     assert_eq!((header.msgh_id, header.msgh_local_port), (77, pair.port));
+    assert_eq!(buffer[24..31], [0, 0, 0, 0, 8, 0, 0], "as much of the trailer as fits");
     assert!(buffer[31..].iter().all(|&byte| byte == 0xEE), "nothing is written beyond the buffer");
     pair.w.notification(pair.c, reply, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(pair.seqno(), 1);

@@ -1,6 +1,7 @@
 //! Calls and replies, the short way they may take, and what hostile tasks may not do with them (mach-ipc 9.12).
 
 use crate::message::{MachMsg, Msg};
+use crate::simulation::Random;
 use crate::world::{Actor, BUFFER, Ret, World};
 use abi::PortName;
 use abi::code::*;
@@ -284,6 +285,80 @@ fn a_full_name_table_refuses_and_recovers() {
     assert_eq!(w.deallocate(a, one), Ok(()));
     assert!(w.allocate(a, DEAD_NAME).is_ok());
     assert_eq!(w.allocate(a, DEAD_NAME), Err(KERN_NO_SPACE));
+}
+
+/// What a send may return (mach-ipc 3.14), detail bits aside; nothing here filters messages or is strict about replies.
+const SEND_CODES: [abi::KernReturn; 15] = [
+    MACH_MSG_SUCCESS,
+    MACH_SEND_INVALID_DATA,
+    MACH_SEND_INVALID_DEST,
+    MACH_SEND_TIMED_OUT,
+    MACH_SEND_INVALID_VOUCHER,
+    MACH_SEND_INTERRUPTED,
+    MACH_SEND_MSG_TOO_SMALL,
+    MACH_SEND_INVALID_REPLY,
+    MACH_SEND_INVALID_RIGHT,
+    MACH_SEND_INVALID_MEMORY,
+    MACH_SEND_NO_BUFFER,
+    MACH_SEND_TOO_LARGE,
+    MACH_SEND_INVALID_TYPE,
+    MACH_SEND_INVALID_HEADER,
+    MACH_SEND_NO_GRANT_DEST,
+];
+
+/// 64 random bytes; most of them get far enough to be more than an unknown destination.
+fn random_message(random: &mut Random, names: &[PortName]) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    bytes
+        .chunks_exact_mut(8)
+        .for_each(|chunk| chunk.copy_from_slice(&(random.next() << 16 ^ random.next()).to_le_bytes()));
+    let mut put = |at: usize, word: u32| bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    if !random.one_in(8) {
+        put(8, random.pick(names).0);
+        put(0, random.pick(&[0x13, 0x14, 0x15, 0x1513, 0x1314, 0x8000_0013, 0x8000_1514, 0x11, 0x12, 0xFFFF_FF14]));
+    }
+    if random.one_in(2) {
+        put(12, random.pick(names).0);
+        put(24, random.below(4) as u32);
+        for at in [28, 40, 52] {
+            put(at, random.pick(names).0);
+            put(at + 8, (16 + random.below(7) as u32) << 16 | u32::from(random.one_in(8)) << 24);
+        }
+    }
+    bytes
+}
+
+// covers mach-ipc G07
+#[test]
+fn random_messages_are_refused_or_sent() {
+    let mut w = World::new();
+    let a = w.task();
+    let kept = w.names(a);
+    let mut random = Random::new(7);
+    let mut seen = std::collections::BTreeMap::new();
+    w.checked = false;
+    for _ in 0..10_000 {
+        let (p, q) = (w.port_with_send(a), w.port_with_send(a));
+        let dead = w.allocate(a, DEAD_NAME).unwrap();
+        let once = w.transfer(a, q, D::MAKE_SEND_ONCE, a);
+        let names = [p, p, p, p, q, dead, once, MACH_PORT_NULL, MACH_PORT_DEAD];
+        for _ in 0..100 {
+            w.put(a, BUFFER, &random_message(&mut random, &names));
+            let options = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT;
+            let code = w.mach_msg(a, &MachMsg { options, send_size: 64, ..MachMsg::default() }).code();
+            let code = abi::KernReturn(code.0 & !MACH_MSG_MASK);
+            assert!(SEND_CODES.contains(&code), "{code:?}");
+            *seen.entry(code.0).or_insert(0) += 1;
+            let _ = w.poll(a, p);
+        }
+        check_all(&w.kernel);
+        for (name, _) in w.names(a) {
+            if !kept.iter().any(|&(old, _)| old == name) {
+                w.mig(a, a.self_port, abi::mig::mach_port::DESTROY, &[name.0]).unwrap();
+            }
+        }
+    }
+    assert!(seen[&MACH_MSG_SUCCESS.0] > 10_000 && seen.len() > 6, "the messages are too much alike: {seen:x?}");
 }
 
 // covers mach-ipc G08
