@@ -247,6 +247,8 @@ impl Kernel {
             let bytes = &mut self.messages[message].bytes[descriptor.offset..];
             written.write_to_prefix(bytes).expect("the descriptor was there when the message was sent");
         }
+        // They are a part of what the message's payer is refunded.
+        self.messages[message].descriptors = descriptors;
         bits
     }
 

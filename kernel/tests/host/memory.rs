@@ -1,9 +1,11 @@
 //! A task's memory: allocating, giving back, protecting.
 
+use crate::message::Msg;
 use crate::simulation::Random;
 use crate::world::{Actor, World};
 use abi::KernReturn;
 use abi::code::*;
+use abi::port::{Disposition as D, MACH_PORT_RIGHT_SEND};
 use abi::task::*;
 use abi::trap::mach;
 use kernel::limits::{Limits, PAGES_PER_TASK_MAX, REGIONS_PER_TASK_MAX};
@@ -186,6 +188,23 @@ fn a_task_has_so_many_pages_and_regions_and_no_more() {
     let regions = w.kernel.tasks[a.task].regions.len();
     assert!(regions <= REGIONS_PER_TASK_MAX && regions > REGIONS_PER_TASK_MAX - 4, "{regions}");
     kernel::invariants::check_all(&w.kernel);
+}
+
+#[test]
+fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() });
+    let a = w.task();
+    let port = w.port_with_send(a);
+    let before = w.kernel.tasks[a.task].kernel_bytes;
+    for size in [4, 400] {
+        let message = Msg::copy_send(port).port(port, D::COPY_SEND).port(port, D::COPY_SEND).body(&vec![0; size]);
+        for _ in 0..1000 {
+            w.send(a, &message).unwrap();
+            w.poll(a, port).unwrap();
+            w.mod_refs(a, port, MACH_PORT_RIGHT_SEND, -2).unwrap();
+        }
+    }
+    assert_eq!(w.kernel.tasks[a.task].kernel_bytes, before);
 }
 
 /// What a call should return and do, by a table of single pages.
