@@ -5,10 +5,13 @@
 
 use crate::ipc::names::Holding;
 use crate::ipc::port::{Home, Port, PortId};
+use crate::ipc::port_set::{MEMBERSHIP_COST, PortSet};
 use crate::ipc::receive::Receivable;
+use crate::ipc::request::REQUEST_COST;
 use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
-use crate::thread::{ReceiveWait, State, Wait};
+use crate::task::TaskId;
+use crate::thread::{ReceiveWait, State, Thread, Wait};
 use alloc::collections::BTreeMap;
 
 /// Rights of one port, as counted by looking everywhere.
@@ -28,6 +31,7 @@ pub fn check_all(kernel: &Kernel) {
     }
     check_totals(kernel);
     check_spaces(kernel);
+    check_budgets(kernel);
     check_waits(kernel);
     crate::ipc::port_set::check(kernel);
     kernel.sched.check(&kernel.threads);
@@ -155,6 +159,28 @@ fn check_spaces(kernel: &Kernel) {
                 Holding::Receive { .. } | Holding::SendOnce { .. } => {}
             }
         }
+    }
+}
+
+/// A task's budget is charged with what it pays for and with nothing else. What a task paid for may outlive it.
+fn check_budgets(kernel: &Kernel) {
+    let mut used: BTreeMap<TaskId, usize> = BTreeMap::new();
+    let mut add = |payer: Option<TaskId>, bytes: usize| {
+        if let Some(payer) = payer {
+            *used.entry(payer).or_default() += bytes;
+        }
+    };
+    kernel.threads.iter().for_each(|(_, thread)| add(Some(thread.task), size_of::<Thread>()));
+    for (_, port) in kernel.ports.iter() {
+        add(port.payer, size_of::<Port>());
+        port.requests.iter().for_each(|(_, request)| add(Some(request.task), REQUEST_COST));
+    }
+    kernel.sets.iter().for_each(|(_, set)| add(Some(set.payer), size_of::<PortSet>()));
+    kernel.memberships.iter().for_each(|(_, m)| add(Some(kernel.sets[m.set].payer), MEMBERSHIP_COST));
+    kernel.messages.iter().for_each(|(_, message)| add(message.payer, message.cost()));
+    for (id, task) in kernel.tasks.iter() {
+        let charged = task.space.cost() + used.get(&id).copied().unwrap_or(0);
+        assert_eq!(task.kernel_bytes, charged, "the budget of {id:?}");
     }
 }
 

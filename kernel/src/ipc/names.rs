@@ -166,6 +166,11 @@ impl Space {
     /// Bytes that growing the table once costs, with what the register of send rights may need.
     pub const GROWTH_COST: usize = GROWTH * (size_of::<Slot>() + 2 * size_of::<(PortId, PortName)>());
 
+    /// Bytes that the table has cost so far.
+    pub fn cost(&self) -> usize {
+        self.slots.len() / GROWTH * Space::GROWTH_COST
+    }
+
     /// One more than the highest index in use so far.
     pub fn capacity(&self) -> u32 {
         self.slots.len() as u32

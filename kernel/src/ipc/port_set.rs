@@ -77,7 +77,7 @@ macro_rules! linked {
 linked! { OfPort: port_link OfSet: set_link Ready: ready_link }
 
 /// What one membership costs a budget.
-const MEMBERSHIP_COST: usize = size_of::<Membership>();
+pub(crate) const MEMBERSHIP_COST: usize = size_of::<Membership>();
 
 impl Kernel {
     /// Makes an empty set on a task's budget.

@@ -60,7 +60,7 @@ struct Slot {
 }
 
 /// What one request costs its task's budget.
-const REQUEST_COST: usize = size_of::<Slot>();
+pub(crate) const REQUEST_COST: usize = size_of::<Slot>();
 
 impl Requests {
     /// Number of requests.
