@@ -30,16 +30,19 @@ struct Pair {
 
 impl Pair {
     fn new(direct_calls: bool) -> Pair {
-        let mut w = World::with_limits(Limits { direct_calls, ..Limits::default() });
+        let mut w = World::with_limits(Limits { direct_calls, names_per_task: 64, ..Limits::default() });
         let (client, server) = (w.task(), w.task());
         let (service, door) = w.door(client, server);
         let reply = w.port(client);
         let watchers = [w.thread(client), w.thread(server)];
-        for actor in [client, server] {
-            let kernel = &mut w.kernel;
-            kernel.sched.set_base(&mut kernel.threads, actor.thread, 100, false);
-        }
-        Pair { w, client, door, reply, server, service, watchers }
+        let mut pair = Pair { w, client, door, reply, server, service, watchers };
+        [client, server].into_iter().for_each(|actor| pair.set_priority(actor, 100));
+        pair
+    }
+
+    fn set_priority(&mut self, actor: Actor, priority: u8) {
+        let kernel = &mut self.w.kernel;
+        kernel.sched.set_base(&mut kernel.threads, actor.thread, priority, false);
     }
 
     /// A call of the client's with a body.
@@ -128,7 +131,7 @@ fn picture(pair: &mut Pair) -> String {
 type Story = (&'static str, fn(&mut Pair));
 
 /// Calls that may take the short way, and calls that are just too special for it.
-const STORIES: [Story; 13] = [
+const STORIES: [Story; 18] = [
     ("a call", |pair| {
         pair.serve();
         pair.call();
@@ -191,6 +194,13 @@ const STORIES: [Story; 13] = [
         let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
         assert_eq!(pair.w.state(pair.server).code(), MACH_RCV_INVALID_DATA);
     }),
+    ("a server whose table is full", |pair| {
+        pair.w.fill_names(pair.server);
+        pair.serve();
+        let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
+        assert_eq!(pair.w.state(pair.server).code().0, 0x1000_600B);
+        assert_eq!(pair.w.received(pair.client).header.msgh_id, MACH_NOTIFY_SEND_ONCE);
+    }),
     ("a limit of zero", |pair| {
         pair.w.set_qlimit(pair.server, pair.service, 0).unwrap();
         pair.serve();
@@ -205,6 +215,38 @@ const STORIES: [Story; 13] = [
     ("a service that died", |pair| {
         pair.w.mod_refs(pair.server, pair.service, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
         let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
+    }),
+    ("client and server in one task", |pair| {
+        let (server, own) = (pair.watchers[0], pair.w.port_with_send(pair.client));
+        pair.watchers[0] = pair.w.thread(pair.client);
+        pair.set_priority(server, 100);
+        assert_eq!(pair.w.receive(server, own, MsgOption::empty()), Ret::Blocked);
+        let request = Msg::copy_send(own).reply_to(pair.reply, D::MAKE_SEND_ONCE);
+        assert_eq!(pair.send_and_wait(pair.client, &request, pair.reply, 4096), Ret::Blocked);
+        let once = pair.w.received(server).header.msgh_remote_port;
+        assert_eq!(pair.send_and_wait(server, &Msg::to(once, D::MOVE_SEND_ONCE).id(3), own, 4096), Ret::Blocked);
+    }),
+    ("a client that waits for a set", |pair| {
+        let set = pair.w.allocate(pair.client, MACH_PORT_RIGHT_PORT_SET).unwrap();
+        pair.w.insert_member(pair.client, pair.reply, set).unwrap();
+        pair.serve();
+        assert_eq!(pair.send_and_wait(pair.client, &pair.request(&[]), set, 4096), Ret::Blocked);
+        let once = pair.w.received(pair.server).header.msgh_remote_port;
+        pair.answer(once);
+    }),
+    ("a reply right whose end is to be told", |pair| {
+        pair.serve();
+        let once = pair.call();
+        let notify = pair.w.port(pair.server);
+        pair.w.request(pair.server, once, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+        pair.answer(once);
+        pair.w.notification(pair.watchers[1], notify, MACH_NOTIFY_PORT_DELETED);
+    }),
+    ("somebody more urgent than the server", |pair| {
+        pair.serve();
+        let more_urgent = pair.watchers[1];
+        pair.set_priority(more_urgent, 110);
+        pair.call();
     }),
     ("a reply to a client that died", |pair| {
         pair.serve();
