@@ -5,7 +5,8 @@ use crate::simulation::Random;
 use crate::world::{Actor, World};
 use abi::KernReturn;
 use abi::code::*;
-use abi::port::{Disposition as D, MACH_PORT_RIGHT_SEND};
+use abi::message::{MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_NO_SENDERS};
+use abi::port::{ConstructFlags, Disposition as D, MACH_PORT_RIGHT_SEND, PortOptions};
 use abi::task::*;
 use abi::trap::mach;
 use kernel::limits::{Limits, PAGES_PER_TASK_MAX, REGIONS_PER_TASK_MAX};
@@ -207,6 +208,21 @@ fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
     assert_eq!(w.kernel.tasks[a.task].kernel_bytes, before);
 }
 
+#[test]
+fn kernel_memory_that_ports_took_is_given_back_when_they_end() {
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() });
+    let a = w.task();
+    let before = (w.kernel.tasks[a.task].kernel_bytes, w.counts());
+    let options = PortOptions { flags: ConstructFlags::INSERT_SEND_RIGHT.bits(), ..PortOptions::default() };
+    for _ in 0..1000 {
+        let port = w.construct(a, options, 5).unwrap();
+        w.request(a, port, MACH_NOTIFY_NO_SENDERS, 1, (port, D::MAKE_SEND_ONCE)).unwrap();
+        w.request(a, port, MACH_NOTIFY_DEAD_NAME, 0, (port, D::MAKE_SEND_ONCE)).unwrap();
+        w.destruct(a, port, -1, 0).unwrap();
+    }
+    assert_eq!((w.kernel.tasks[a.task].kernel_bytes, w.counts()), before);
+}
+
 /// What a call should return and do, by a table of single pages.
 fn expected(table: &mut BTreeMap<u64, Protection>, call: u64, at: u64, size: u64, bits: u32) -> Result<(), KernReturn> {
     let range = (at & !(PAGE - 1)..(at + size).next_multiple_of(PAGE)).step_by(PAGE as usize);
@@ -214,7 +230,7 @@ fn expected(table: &mut BTreeMap<u64, Protection>, call: u64, at: u64, size: u64
         0 if size == 0 => return Err(KERN_INVALID_ARGUMENT),
         0 if range.clone().any(|page| table.contains_key(&page)) => return Err(KERN_NO_SPACE),
         0 => table.extend(range.map(|page| (page, Protection::READ | Protection::WRITE))),
-        1 if size > 0 => range.for_each(|page| drop(table.remove(&page))),
+        1 if size > 0 => table.retain(|page, _| !range.clone().any(|other| other == *page)),
         2 if bits & WRITE != 0 && bits & EXECUTE != 0 => return Err(KERN_PROTECTION_FAILURE),
         2 if size > 0 && range.clone().any(|page| !table.contains_key(&page)) => return Err(KERN_INVALID_ADDRESS),
         2 if size > 0 => {
