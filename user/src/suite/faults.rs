@@ -49,7 +49,6 @@ tests! { "faults":
     a_trap_without_a_stack .ends(UNDEFINED),
     a_trap_that_does_not_exist .ends(ExitStatus::BAD_TRAP),
     a_class_of_traps_that_does_not_exist .ends(ExitStatus::BAD_TRAP),
-    a_panic .ends(ExitStatus::exited(crate::PANICKED as u8)),
 }
 
 fn an_undefined_instruction() {
@@ -217,8 +216,4 @@ fn a_trap_that_does_not_exist() {
 
 fn a_class_of_traps_that_does_not_exist() {
     sys::trap(9 << abi::trap::CLASS_SHIFT | 1, [0; 6]);
-}
-
-fn a_panic() {
-    panic!("this is what a panic looks like");
 }

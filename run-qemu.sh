@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Tally's one command line: sets up what is missing, builds, boots in QEMU, reports. See usage below.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/tools/setup.sh"
+. "$here/tools/boot.sh"
+
+usage() {
+  cat <<'EOF'
+Tally, a tiny Mach-style kernel, in QEMU.
+
+  ./run-qemu.sh                        boot and run the tests that run in user mode
+  ./run-qemu.sh test [FILTER]          the host's tests too; FILTER is part of a test's name
+  ./run-qemu.sh run PROGRAM [ARG...]   boot and run a program: a static ELF file, see docs/abi.md
+  ./run-qemu.sh bench                  how many instructions things take
+  ./run-qemu.sh gdb [PROGRAM [ARG...]] boot, but wait for a debugger
+
+Options, before the call:
+  --debug, --release   how to build; release is the default
+  --mem MIB            memory of the machine, 128 by default
+  --timeout S          seconds that a boot may take, 120 by default
+  --deliberate KIND    let the tests go wrong, to see how that looks: fail, slow, hang or panic
+  --help               this
+
+What is missing is installed if that is allowed (as root, or with sudo), otherwise named.
+
+Exit status:
+  0    all tests passed
+  1    some tests failed
+  64   the command line is not understood
+  65   the build failed
+  69   something that is needed is missing
+  70   the kernel panicked
+  71   the kernel was not booted
+  124  it took too long
+With `run` it is the program's own status, or 128 and the kind of exception that ended it.
+EOF
+}
+
+usage_error() {
+  echo "run-qemu.sh: $1 (./run-qemu.sh --help lists what there is)" >&2
+  exit 64
+}
+
+is_number() { [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]]; }
+
+profile=release memory=128 time_limit=120 deliberate=() filter=
+while [[ "${1:-}" == -* ]]; do
+  case "$1" in
+    --debug) profile=debug ;;
+    --release) profile=release ;;
+    --mem) is_number "${2:-}" || usage_error "--mem wants a number of MiB"; memory=$2; shift ;;
+    --timeout) is_number "${2:-}" || usage_error "--timeout wants a number of seconds"; time_limit=$2; shift ;;
+    --deliberate)
+      case "${2:-}" in
+        fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
+        *) usage_error "--deliberate wants fail, slow, hang or panic" ;;
+      esac ;;
+    --help | -h) usage; exit ;;
+    *) usage_error "there is no option $1" ;;
+  esac
+  shift
+done
+
+run_harness() {
+  make_bundle harness ${filter:+"$filter"} "${deliberate[@]}"
+  boot
+}
+
+# Runs the tests of all crates on the host, quietly unless one fails. Sets `passed` and `failed`.
+run_host_tests() {
+  local log=$output/host-tests.txt status=0
+  echo "tests on this machine ..."
+  (cd "$here" && host_cargo test --workspace --no-fail-fast ${filter:+"$filter"}) >"$log" 2>&1 || status=$?
+  read -r passed failed < <(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log")
+  if ((status != 0)); then
+    if ((failed == 0)); then
+      cat "$log" >&2
+      echo "run-qemu.sh: the host's tests do not build" >&2
+      exit 65
+    fi
+    sed -n '/^failures:$/,/^test result:/p' "$log"
+  fi
+  echo "$passed passed, $failed failed"
+  echo
+}
+
+call_test() {
+  local passed failed status=0
+  filter=${1:-}
+  run_host_tests
+  run_harness || status=$?
+  # No test has the filter in its name here: that is no failure if the host had some.
+  ((status > 1)) && return "$status"
+  local in_qemu_passed in_qemu_failed
+  read -r in_qemu_passed in_qemu_failed < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed\r?$/\1 \2/p' "$console" | tail -n 1)
+  echo
+  echo "on this machine and in QEMU together:"
+  echo "$((passed + in_qemu_passed)) passed, $((failed + in_qemu_failed)) failed"
+  ((failed + in_qemu_failed == 0 && passed + in_qemu_passed > 0))
+}
+
+call_run() {
+  (($# > 0)) || usage_error "run wants a program"
+  [[ -f "$1" ]] || usage_error "there is no file $1"
+  make_bundle_with "$@"
+  local status=0
+  boot || status=$?
+  grep -vE '^tally: ([0-9]+ MiB free|shutdown)' "$log" >&2 || true
+  return "$status"
+}
+
+call_bench() {
+  make_bundle bench
+  boot -icount shift=0,sleep=off -seed 1
+}
+
+call_gdb() {
+  if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness; fi
+  wait_for_debugger
+}
+
+call=${1:-harness}
+(($# > 0)) && shift
+case "$call" in
+  harness | bench) (($# == 0)) || usage_error "$call takes no $1" ;;
+  test) (($# <= 1)) || usage_error "test takes one filter" ;;
+  run | gdb) ;;
+  *) usage_error "there is no call $call" ;;
+esac
+[[ "$call" == run ]] && { (($# > 0)) || usage_error "run wants a program"; [[ -f "$1" ]] || usage_error "there is no file $1"; }
+
+set_up
+build
+case "$call" in
+  harness) run_harness ;;
+  test) call_test "$@" ;;
+  run) call_run "$@" ;;
+  bench) call_bench ;;
+  gdb) call_gdb "$@" ;;
+esac

@@ -1,0 +1,113 @@
+# Builds the images, makes the bundle, boots it. Sourced by run-qemu.sh.
+
+output=$here/target/boot
+bundle=$output/bundle.tar
+console=$output/console.txt
+log=$output/log.txt
+programs=(init tests bench)
+
+build() {
+  local flags=() status=0
+  [[ $profile == release ]] && flags=(--release)
+  images=$here/target/$target/$profile
+  mkdir -p "$output"
+  (cd "$here" && bare_cargo build "${flags[@]}" -p boot -p kernel -p user) >"$output/build.txt" 2>&1 || status=$?
+  if ((status != 0)); then
+    cat "$output/build.txt" >&2
+    echo "run-qemu.sh: the build failed" >&2
+    exit 65
+  fi
+}
+
+# make_bundle ARG...: the images, and these arguments for `init`.
+make_bundle() {
+  rm -rf "$output/files"
+  mkdir -p "$output/files"
+  for file in kernel "${programs[@]}"; do ln "$images/$file" "$output/files/$file"; done
+  printf '%s\0' "$@" >"$output/files/cmdline"
+  pack
+}
+
+# make_bundle_with PROGRAM ARG...: that program too, for `init` to run.
+make_bundle_with() {
+  local path=$1 name=${1##*/}
+  shift
+  # Names of files that are there already are taken.
+  [[ " kernel cmdline ${programs[*]} " == *" $name "* ]] && name=program-$name
+  make_bundle run "$name" "$@"
+  cp "$path" "$output/files/$name"
+  pack
+}
+
+pack() {
+  (cd "$output/files" && tar --format=ustar --sort=name --owner=0 --group=0 --mtime=@0 -cf "$bundle" -- *)
+}
+
+qemu=(qemu-system-x86_64 -accel tcg -cpu max -display none -no-reboot -nodefaults
+  -device "isa-debug-exit,iobase=0xf4")
+
+# boot QEMU-OPTION...: boots the bundle; the console goes to standard output, the log to a file. Returns the status.
+boot() {
+  local status=0
+  : >"$log"
+  timeout --kill-after=5 "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$images/boot" -initrd "$bundle" \
+    -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" | show || status=${PIPESTATUS[0]}
+  outcome "$status"
+}
+
+# Passes the console on, with colour on a terminal.
+show() {
+  if [[ -t 1 ]]; then
+    sed -u -e $'s/ ok$/ \e[32mok\e[0m/' -e $'s/^  FAILED$/  \e[31mFAILED\e[0m/'
+  else
+    cat
+  fi
+}
+
+# What QEMU's exit status means: isa-debug-exit makes (value << 1) | 1 of the value that it is given.
+outcome() {
+  case "$1" in
+    33) # The first task has ended.
+      return "$(sed -nE 's/^tally: shutdown, status ([0-9]+)\r?$/\1/p' "$log")" ;;
+    35)
+      printf '\n' >&2
+      cat "$log" >&2
+      name_last_test "the kernel panicked"
+      return 70 ;;
+    124 | 137)
+      printf '\n' >&2
+      name_last_test "nothing is finished after $time_limit s"
+      return 124 ;;
+    *)
+      cat "$log" >&2
+      echo "run-qemu.sh: the kernel was not booted (QEMU's status is $1)" >&2
+      return 71 ;;
+  esac
+}
+
+# Says what happened, and in which test, if it was one.
+name_last_test() {
+  local last
+  last=$(tail -n 1 "$console" | sed -nE 's/^test (.*) \.\.\..*/\1/p')
+  echo "run-qemu.sh: $1${last:+ in the test $last}" >&2
+}
+
+wait_for_debugger() {
+  local attach=(-ex "file $images/kernel" -ex "add-symbol-file $images/init" -ex "add-symbol-file $images/tests"
+    -ex "target remote localhost:1234")
+  echo "waiting for a debugger; the kernel starts at the symbol \`start\`:" >&2
+  printf '  gdb' >&2
+  printf ' %q' "${attach[@]}" >&2
+  printf '\n' >&2
+  : >"$log"
+  local command=("${qemu[@]}" -m "$memory" -kernel "$images/boot" -initrd "$bundle"
+    -serial "file:$console" -serial "file:$log" -s -S)
+  if [[ -t 0 && -t 1 ]] && command -v gdb >/dev/null; then
+    "${command[@]}" </dev/null &
+    gdb "${attach[@]}" || true
+    kill %1 2>/dev/null || true
+    cat "$console"
+  else
+    "${command[@]}" </dev/null
+  fi
+}

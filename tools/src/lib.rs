@@ -1,0 +1,37 @@
+//! Tests of the project as a whole.
+//!
+//! [`tidy`] checks the rules of style that can be checked; `tests/` applies it to the repository, boots the images with
+//! bundles that are right and wrong, and tries the command line.
+
+#![forbid(unsafe_code)]
+
+pub mod tidy;
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the repository").to_path_buf()
+}
+
+/// All source files of the repository with one of these endings, sorted.
+pub fn files_with(endings: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![root()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).expect("a directory can be read") {
+            let path = entry.expect("a directory can be read").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() {
+                // What is built, and what is not ours.
+                if !["target", ".git"].contains(&&*name) {
+                    directories.push(path);
+                }
+            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,22 @@
+//! The repository keeps the rules of style that a program can check.
+
+use std::fmt::Write;
+use std::fs;
+use tools::tidy::{check_rust, check_text};
+use tools::{files_with, root};
+
+#[test]
+fn the_repository_is_tidy() {
+    let mut report = String::new();
+    let files = files_with(&[".rs", ".sh", ".toml", ".py", "run"]);
+    assert!(files.len() > 50, "only {} files were found", files.len());
+    for file in files {
+        let path = file.strip_prefix(root()).expect("files are below the root").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let faults = if path.ends_with(".rs") { check_rust(&path, &text) } else { check_text(&text) };
+        for fault in faults {
+            writeln!(report, "{path}:{}: {}", fault.line, fault.what).expect("a string takes everything");
+        }
+    }
+    assert!(report.is_empty(), "\n{report}");
+}
