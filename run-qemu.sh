@@ -15,6 +15,7 @@ Tally, a tiny Mach-style kernel, in QEMU.
   ./run-qemu.sh run PROGRAM [ARG...]   boot and run a program: a static ELF file, see docs/abi.md
   ./run-qemu.sh bench                  how many instructions things take
   ./run-qemu.sh gdb [PROGRAM [ARG...]] boot, but wait for a debugger
+  ./run-qemu.sh build                  only build
 
 Options, before the call:
   --debug, --release   how to build; release is the default
@@ -124,7 +125,7 @@ call_gdb() {
 call=${1:-harness}
 (($# > 0)) && shift
 case "$call" in
-  harness | bench) (($# == 0)) || usage_error "$call takes no $1" ;;
+  harness | bench | build) (($# == 0)) || usage_error "$call takes no $1" ;;
   test) (($# <= 1)) || usage_error "test takes one filter" ;;
   run | gdb) ;;
   *) usage_error "there is no call $call" ;;
@@ -138,5 +139,6 @@ case "$call" in
   test) call_test "$@" ;;
   run) call_run "$@" ;;
   bench) call_bench ;;
+  build) ;;
   gdb) call_gdb "$@" ;;
 esac

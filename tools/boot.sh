@@ -1,6 +1,7 @@
 # Builds the images, makes the bundle, boots it. Sourced by run-qemu.sh.
 
-output=$here/target/boot
+# What is made for a boot, and what comes of it. Two boots at the same time need two places: TALLY_OUTPUT says where.
+output=${TALLY_OUTPUT:-$here/target/boot}
 bundle=$output/bundle.tar
 console=$output/console.txt
 log=$output/log.txt

@@ -6,7 +6,7 @@
 //! 1. [`bundle`] finds the file `kernel` in the bundle.
 //! 2. [`image`] checks its ELF and reads the kernel's [`BootloaderConfig`](bootloader_api::BootloaderConfig).
 //! 3. [`layout`] chooses the virtual addresses that the configuration leaves open.
-//! 4. [`memory`] takes one contiguous range of RAM, the arena, for all that the kernel finds at its start.
+//! 4. [`arena`] takes one contiguous range of RAM ([`memory`]) for all that the kernel finds at its start.
 //! 5. [`plan`] combines them: it loads the segments, writes the page tables ([`paging`]) and fills `BootInfo`.
 //!
 //! Whatever is wrong ends with a [`Fault`](fault::Fault): one line on serial and an exit value of its own.
@@ -28,6 +28,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod arena;
 pub mod bundle;
 pub mod fault;
 pub mod gdt;

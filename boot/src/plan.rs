@@ -5,13 +5,14 @@ use bootloader_api::info::{MemoryRegion, MemoryRegions};
 use heapless::Vec;
 use x86_64::structures::paging::PageTable;
 
+use crate::arena::{Arena, physical_end};
 use crate::bundle;
 use crate::fault::Fault;
 use crate::image::{KernelImage, MAX_SEGMENTS, Segment};
 use crate::layout::{LARGE_PAGE, Layout};
 use crate::memory::{MAX_REGIONS, MemoryMap};
-use crate::paging::{Access, PageTables, tables_for, tables_to_split};
-use crate::span::{PAGE, Span, align_up};
+use crate::paging::{Access, PageTables};
+use crate::span::{PAGE, Span};
 
 /// Where the memory regions begin in the page of `BootInfo`.
 pub const REGIONS_OFFSET: u64 = (size_of::<BootInfo>().next_multiple_of(align_of::<MemoryRegion>())) as u64;
@@ -36,27 +37,6 @@ pub struct Machine<'a> {
     pub rsdp: Option<u64>,
     /// Whether the processor has global pages.
     pub global_pages: bool,
-}
-
-/// The pieces of the arena, the one range of memory that boot leaves to the kernel. All are whole frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arena {
-    /// The kernel's segments by address; two that share a page share the frame.
-    pub image: Span,
-    /// The kernel's stack.
-    pub stack: Span,
-    /// `BootInfo` and the memory regions.
-    pub boot_info: Span,
-    /// The GDT and the jump to the kernel.
-    pub handover: Span,
-    /// The page tables, the top one first.
-    pub tables: Span,
-}
-
-impl Arena {
-    fn whole(&self) -> Span {
-        Span { start: self.image.start, end: self.tables.end }
-    }
 }
 
 /// Everything decided.
@@ -87,7 +67,7 @@ impl<'a> Plan<'a> {
         let kernel_file = Span::new(machine.bundle_address + file_offset, file.len() as u64).ok_or(Fault::Internal)?;
         let layout = Layout::new(&image, physical_end(machine), bundle_frames)?;
         let (offsets, image_length) = place_segments(&image);
-        let arena = take_arena(machine, &layout, bundle_frames, &image, image_length)?;
+        let arena = Arena::take(machine, &layout, bundle_frames, &image, image_length)?;
         let regions = machine.memory.for_kernel(&[bundle_frames, arena.whole()])?;
         Ok(Self { machine, image, kernel_file, bundle_frames, layout, arena, offsets, regions })
     }
@@ -216,11 +196,6 @@ fn access(segment: &Segment<'_>) -> Access {
     }
 }
 
-/// The end of the mapping of physical memory: all memory, and all devices that are below 4 GiB on every PC.
-fn physical_end(machine: &Machine<'_>) -> u64 {
-    machine.memory.end().max(1 << 32).next_multiple_of(LARGE_PAGE)
-}
-
 /// Places the segments' pages one after the other: the offset of each, and the length of all.
 fn place_segments(image: &KernelImage<'_>) -> (Vec<u64, MAX_SEGMENTS>, u64) {
     let mut offsets = Vec::new();
@@ -237,44 +212,6 @@ fn place_segments(image: &KernelImage<'_>) -> (Vec<u64, MAX_SEGMENTS>, u64) {
         mapped = pages.end;
     }
     (offsets, length)
-}
-
-fn take_arena(
-    machine: &Machine<'_>,
-    layout: &Layout,
-    bundle: Span,
-    image: &KernelImage<'_>,
-    image_length: u64,
-) -> Result<Arena, Fault> {
-    let page = |start| Span { start, end: start + PAGE };
-    let mut tables = 1;
-    for segment in &image.segments {
-        tables += tables_for(segment.pages(), PAGE);
-    }
-    for pages in [Some(layout.stack), Some(page(layout.boot_info)), Some(page(layout.handover)), layout.bundle] {
-        tables += pages.map_or(0, |pages| tables_for(pages, PAGE));
-    }
-    if let Some(start) = layout.physical {
-        let pages = Span { start, end: start + physical_end(machine) };
-        tables += tables_for(pages, LARGE_PAGE) + tables_to_split(Span { start: 0, end: image_length }) + 1;
-    }
-    let rest = layout.stack.length() + 2 * PAGE + tables * PAGE;
-    let boot = align_up(machine.boot.end, PAGE).ok_or(Fault::Internal)?;
-    let in_use = [Span { start: machine.boot.start, end: boot }, bundle];
-    let needed = image_length.saturating_add(rest);
-    let mut next = machine.memory.take(needed, &in_use)?.start;
-    let mut piece = |length| {
-        let start = next;
-        next += length;
-        Span { start, end: next }
-    };
-    Ok(Arena {
-        image: piece(image_length),
-        stack: piece(layout.stack.length()),
-        boot_info: piece(PAGE),
-        handover: piece(PAGE),
-        tables: piece(tables * PAGE),
-    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,158 @@
+//! Every bad bundle and every machine that will not do ends with a line of its own and an exit status of its own.
+
+use std::fs;
+use tools::qemu::{Place, boot, bundle, image};
+
+const ORDINARY: [&str; 4] = ["-cpu", "max", "-m", "128"];
+
+/// QEMU's exit status for a value that was written to isa-debug-exit.
+const fn status(value: i32) -> i32 {
+    value << 1 | 1
+}
+
+/// Expects that boot gives up with this number and a line that begins like this.
+#[track_caller]
+fn gives_up(files: Option<&[(&str, &[u8])]>, options: &[&str], code: i32, line: &str) {
+    let place = Place::new();
+    let bundle = files.map(|files| bundle(&place, files));
+    let seen = boot(bundle.as_deref(), options);
+    assert_eq!((seen.status, &*seen.output), (status(code), ""), "the log: {}", seen.errors);
+    let expected = format!("boot: {line}");
+    assert!(seen.errors.starts_with(&expected), "expected: {expected}\nseen: {}", seen.errors);
+    assert_eq!(seen.errors.lines().count(), 1, "one line: {}", seen.errors);
+}
+
+fn kernel() -> Vec<u8> {
+    fs::read(image("kernel")).expect("the kernel is built")
+}
+
+/// Where the headers of the loadable segments are in a file.
+fn loadable(file: &[u8]) -> Vec<usize> {
+    let headers = word(file, 32) as usize;
+    let all = (0..usize::from(file[56])).map(|number| headers + 56 * number);
+    all.filter(|&at| file[at..at + 4] == [1, 0, 0, 0]).collect()
+}
+
+fn word(file: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(file[at..at + 8].try_into().expect("eight bytes"))
+}
+
+/// The kernel's file with one field of a loadable segment's header changed. `value` can ask for any field of any segment.
+fn with_segment(number: usize, field: usize, value: impl FnOnce(&dyn Fn(usize, usize) -> u64) -> u64) -> Vec<u8> {
+    let mut file = kernel();
+    let headers = loadable(&file);
+    let value = value(&|number, field| word(&file, headers[number] + field));
+    let at = headers[number] + field;
+    file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    file
+}
+
+/// Offsets in a program header.
+const ADDRESS: usize = 16;
+const MEMORY_SIZE: usize = 40;
+
+#[test]
+fn no_bundle() {
+    gives_up(None, &ORDINARY, 0x28, "no bundle: add `-initrd bundle.tar`");
+}
+
+#[test]
+fn a_bundle_that_is_no_archive() {
+    let place = Place::new();
+    let text = place.file("text", &b"this is not an archive at all\n".repeat(100));
+    let seen = boot(Some(&text), &ORDINARY);
+    assert_eq!(seen.status, status(0x2A), "the log: {}", seen.errors);
+    assert!(seen.errors.starts_with("boot: the bundle is not a tar archive ("), "{}", seen.errors);
+}
+
+#[test]
+fn a_bundle_without_a_kernel() {
+    gives_up(Some(&[("init", b"x")]), &ORDINARY, 0x2B, "the bundle has no file `kernel`");
+}
+
+#[test]
+fn a_kernel_that_is_no_program() {
+    gives_up(Some(&[("kernel", b"#!/bin/sh\n")]), &ORDINARY, 0x30, "`kernel` is not an ELF file");
+}
+
+#[test]
+fn a_truncated_kernel() {
+    let file = kernel();
+    gives_up(Some(&[("kernel", &file[..40])]), &ORDINARY, 0x31, "`kernel` is truncated: it ends after 40 bytes");
+    // The headers are whole, what they refer to is not; whichever is missed first, the line says what to do.
+    let seen = {
+        let place = Place::new();
+        boot(Some(&bundle(&place, &[("kernel", &file[..0x2000])])), &ORDINARY)
+    };
+    assert!([status(0x31), status(0x3A)].contains(&seen.status), "{}", seen.errors);
+    assert!(seen.errors.contains("build the bundle again"), "{}", seen.errors);
+}
+
+#[test]
+fn a_kernel_for_another_machine() {
+    let mut file = kernel();
+    file[18] = 183;
+    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x35, "`kernel` is for ELF machine type 183, not x86_64 (62)");
+}
+
+#[test]
+fn a_kernel_with_overlapping_segments() {
+    let file = with_segment(1, ADDRESS, |field| field(0, ADDRESS));
+    gives_up(
+        Some(&[("kernel", &file)]),
+        &ORDINARY,
+        0x3C,
+        "the segments at 0xffffffff80000000 and 0xffffffff80000000 overlap",
+    );
+}
+
+#[test]
+fn a_kernel_below_the_higher_half() {
+    let file = with_segment(0, ADDRESS, |_| 0x10_0000);
+    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x39, "the segment at 0x100000 is not in the higher half");
+}
+
+#[test]
+fn too_little_memory() {
+    let last = loadable(&kernel()).len() - 1;
+    let file = with_segment(last, MEMORY_SIZE, |field| field(last, MEMORY_SIZE) + (256 << 20));
+    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x25, "too little memory: the kernel needs 26");
+}
+
+#[test]
+fn a_processor_without_64_bits() {
+    let files: &[(&str, &[u8])] = &[("kernel", b"")];
+    gives_up(Some(files), &["-cpu", "qemu32", "-m", "128"], 0x21, "the processor has no 64-bit mode");
+}
+
+#[test]
+fn a_processor_that_executes_everything() {
+    let file = kernel();
+    gives_up(
+        Some(&[("kernel", &file)]),
+        &["-cpu", "qemu64,-nx", "-m", "128"],
+        0x22,
+        "the processor cannot protect pages",
+    );
+}
+
+#[test]
+fn a_bundle_without_a_first_program() {
+    let place = Place::new();
+    let seen = boot(Some(&bundle(&place, &[("kernel", &kernel())])), &ORDINARY);
+    assert_eq!(seen.status, status(0x11), "{}", seen.errors);
+    assert!(seen.errors.contains("tally: panic: the bundle has no program `init`"), "{}", seen.errors);
+    assert!(seen.errors.contains("kernel::arch::x86_64::start"), "the backtrace has names: {}", seen.errors);
+}
+
+#[test]
+fn a_machine_without_the_features_that_are_optional() {
+    let place = Place::new();
+    let init = fs::read(image("init")).expect("init is built");
+    let tests = fs::read(image("tests")).expect("the tests are built");
+    let files: &[(&str, &[u8])] =
+        &[("kernel", &kernel()), ("init", &init), ("tests", &tests), ("cmdline", b"harness\0basics\0")];
+    let seen = boot(Some(&bundle(&place, files)), &["-cpu", "qemu64,-smep,-smap,-umip", "-m", "64"]);
+    assert_eq!(seen.status, status(0x10), "{}{}", seen.output, seen.errors);
+    assert!(seen.errors.ends_with("tally: shutdown, status 0\n"), "{}{}", seen.output, seen.errors);
+}

@@ -1,0 +1,155 @@
+//! The command line: what it prints and its exit status, when all is well and when it is not.
+
+use tools::qemu::{Place, command_line};
+
+#[test]
+fn help_lists_the_calls_and_every_exit_status() {
+    let seen = command_line(&["--help"]);
+    assert_eq!((seen.status, &*seen.errors), (0, ""));
+    for word in ["test [FILTER]", "run PROGRAM", "bench", "gdb", "--mem", "--timeout", "--debug"] {
+        assert!(seen.output.contains(word), "{word} is missing:\n{}", seen.output);
+    }
+    for status in [0, 1, 64, 65, 69, 70, 71, 124] {
+        assert!(seen.output.contains(&format!("\n  {status:<4} ")), "{status} is missing:\n{}", seen.output);
+    }
+}
+
+#[test]
+fn what_is_not_understood_gets_a_line_that_helps() {
+    for (arguments, line) in [
+        (&["--no-such"][..], "there is no option --no-such"),
+        (&["no-such"], "there is no call no-such"),
+        (&["run"], "run wants a program"),
+        (&["run", "/no/such/file"], "there is no file /no/such/file"),
+        (&["--mem", "lots"], "--mem wants a number of MiB"),
+        (&["--timeout"], "--timeout wants a number of seconds"),
+        (&["--deliberate", "luck"], "--deliberate wants"),
+        (&["bench", "x"], "bench takes no x"),
+    ] {
+        let seen = command_line(arguments);
+        assert_eq!((seen.status, &*seen.output), (64, ""), "{arguments:?}: {}", seen.errors);
+        assert!(seen.errors.starts_with(&format!("run-qemu.sh: {line}")), "{arguments:?}: {}", seen.errors);
+        assert!(seen.errors.contains("--help"), "{arguments:?}: {}", seen.errors);
+    }
+}
+
+#[test]
+fn a_test_that_fails_is_reported_with_what_was_expected_and_seen_and_where() {
+    let seen = command_line(&["--deliberate", "fail"]);
+    assert_eq!(seen.status, 1, "{}{}", seen.output, seen.errors);
+    for line in [
+        "1 test, each in a task of its own",
+        "test deliberate::fail ... ",
+        "      expected: 5",
+        "          seen: 4",
+        "            at user/src/suite/deliberate.rs:",
+        "          seen: exit 101",
+        "  FAILED",
+        "0 passed, 1 failed",
+    ] {
+        assert!(seen.output.contains(line), "{line} is missing:\n{}", seen.output);
+    }
+}
+
+#[test]
+fn a_test_that_takes_too_long_is_ended_by_the_harness() {
+    let seen = command_line(&["--deliberate", "slow"]);
+    assert_eq!(seen.status, 1, "{}{}", seen.output, seen.errors);
+    assert!(seen.output.contains("it took longer than 300 ms"), "{}", seen.output);
+    assert!(seen.output.ends_with("0 passed, 1 failed\n"), "{}", seen.output);
+}
+
+#[test]
+fn a_test_that_hangs_is_named() {
+    let seen = command_line(&["--timeout", "5", "--deliberate", "hang"]);
+    assert_eq!(seen.status, 124, "{}{}", seen.output, seen.errors);
+    let line = "run-qemu.sh: nothing is finished after 5 s in the test deliberate::hang";
+    assert!(seen.errors.contains(line), "{}", seen.errors);
+}
+
+#[test]
+fn a_panic_of_the_kernel_is_reported_with_a_backtrace() {
+    let seen = command_line(&["--deliberate", "panic"]);
+    assert_eq!(seen.status, 70, "{}{}", seen.output, seen.errors);
+    for line in [
+        "tally: panic: the first task asked for it (kernel/src/traps/tally.rs:",
+        "kernel::kernel::Kernel::handle+0x",
+        "kernel::arch::x86_64::entry::trap_entry+0x",
+        "run-qemu.sh: the kernel panicked in the test deliberate::panic",
+    ] {
+        assert!(seen.errors.contains(line), "{line} is missing:\n{}", seen.errors);
+    }
+}
+
+/// A static program: one page of code at 4 MiB.
+fn program(code: &[u8]) -> Vec<u8> {
+    let mut file = vec![0; 120];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &[0x7F, b'E', b'L', b'F', 2, 1, 1]);
+    put(16, &[2, 0, 62, 0, 1, 0, 0, 0, 0x78, 0, 0x40]);
+    put(32, &[64]);
+    put(52, &[64, 0, 56, 0, 1]);
+    put(64, &[1, 0, 0, 0, 5]);
+    put(80, &[0, 0, 0x40]);
+    let size = 120 + code.len() as u64;
+    put(96, &size.to_le_bytes());
+    put(104, &size.to_le_bytes());
+    file.extend(code);
+    file
+}
+
+#[test]
+fn a_program_of_ones_own_runs_with_its_output_and_its_exit_status() {
+    // write(1, message, 6); exit(argc)
+    let mut code = vec![0xB8, 4, 0, 0, 2, 0xBF, 1, 0, 0, 0, 0xBE, 0xA0, 0, 0x40, 0, 0xBA, 6, 0, 0, 0, 0x0F, 0x05];
+    code.extend([0xB8, 1, 0, 0, 2, 0x48, 0x8B, 0x3C, 0x24, 0x0F, 0x05]);
+    code.resize(0x28, 0x90);
+    code.extend(b"hello\n");
+    let place = Place::new();
+    let path = place.file("my-program", &program(&code));
+    let path = path.to_string_lossy();
+    for (arguments, status) in [(&[][..], 1), (&["one", "two words", ""], 4)] {
+        let seen = command_line(&[&["run", &path], arguments].concat());
+        assert_eq!((seen.status, &*seen.output), (status, "hello\n"), "{}", seen.errors);
+    }
+}
+
+#[test]
+fn a_program_that_faults_ends_with_128_and_the_kind_of_exception() {
+    let place = Place::new();
+    let path = place.file("faulty", &program(&[0x0F, 0x0B]));
+    let seen = command_line(&["run", &path.to_string_lossy()]);
+    assert_eq!(seen.status, 130, "{}{}", seen.output, seen.errors);
+    let line = "(faulty) ends: EXC_BAD_INSTRUCTION (vector 6)";
+    assert!(seen.errors.contains(line), "{}", seen.errors);
+}
+
+#[test]
+fn what_is_no_program_does_not_start() {
+    let place = Place::new();
+    let path = place.file("notes.txt", b"buy milk\n");
+    let seen = command_line(&["run", &path.to_string_lossy()]);
+    assert_eq!(seen.status, 127, "{}{}", seen.output, seen.errors);
+    assert!(seen.output.contains("the program does not start: KERN_FAILURE"), "{}", seen.output);
+}
+
+#[test]
+fn the_benchmarks_are_the_same_each_time_and_within_their_marks() {
+    let runs = [0; 2].map(|_| command_line(&["bench"]));
+    let [first, second] = &runs;
+    assert_eq!((first.status, &first.output), (0, &second.output), "{}", first.errors);
+    let figure = |name: &str| -> u64 {
+        let line = first.output.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is missing:\n{}", first.output));
+        let number = line[name.len()..].split_whitespace().next().unwrap_or_default().replace(',', "");
+        number.parse().unwrap_or_else(|_| panic!("{line}"))
+    };
+    for (name, most) in [
+        ("null trap, the cheapest", 215),
+        ("rpc_64 between two tasks", 2_000),
+        ("yield, two switches", 1_350),
+        ("boot to the first user instruction", 60_000_000),
+    ] {
+        assert!(figure(name) <= most, "{name}: at most {most} instructions\n{}", first.output);
+    }
+}
