@@ -11,8 +11,10 @@ build() {
   local flags=() status=0
   [[ $profile == release ]] && flags=(--release)
   images=$here/target/$target/$profile
-  mkdir -p "$output"
+  mkdir -p "$output" "$here/target"
+  lock_images
   (cd "$here" && bare_cargo build "${flags[@]}" -p boot -p kernel -p user) >"$output/build.txt" 2>&1 || status=$?
+  unlock_images
   if ((status != 0)); then
     cat "$output/build.txt" >&2
     echo "run-qemu.sh: the build failed" >&2
@@ -20,13 +22,28 @@ build() {
   fi
 }
 
+# A build may replace the images while somebody else copies them.
+lock_images() {
+  exec 9>"$here/target/images.lock"
+  flock 9
+}
+
+unlock_images() { exec 9>&-; }
+
 # make_bundle ARG...: the images, and these arguments for `init`.
 make_bundle() {
+  collect "$@"
+  pack
+}
+
+collect() {
   rm -rf "$output/files"
   mkdir -p "$output/files"
-  for file in kernel "${programs[@]}"; do ln "$images/$file" "$output/files/$file"; done
+  lock_images
+  cp "$images/boot" "$output/boot"
+  for file in kernel "${programs[@]}"; do cp "$images/$file" "$output/files/$file"; done
+  unlock_images
   printf '%s\0' "$@" >"$output/files/cmdline"
-  pack
 }
 
 # make_bundle_with PROGRAM ARG...: that program too, for `init` to run.
@@ -35,7 +52,7 @@ make_bundle_with() {
   shift
   # Names of files that are there already are taken.
   [[ " kernel cmdline ${programs[*]} " == *" $name "* ]] && name=program-$name
-  make_bundle run "$name" "$@"
+  collect run "$name" "$@"
   cp "$path" "$output/files/$name"
   pack
 }
@@ -51,7 +68,7 @@ qemu=(qemu-system-x86_64 -accel tcg -cpu max -display none -no-reboot -nodefault
 boot() {
   local status=0
   : >"$log"
-  timeout --kill-after=5 "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$images/boot" -initrd "$bundle" \
+  timeout --kill-after=5 "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
     -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" | show || status=${PIPESTATUS[0]}
   outcome "$status"
 }
@@ -101,7 +118,7 @@ wait_for_debugger() {
   printf ' %q' "${attach[@]}" >&2
   printf '\n' >&2
   : >"$log"
-  local command=("${qemu[@]}" -m "$memory" -kernel "$images/boot" -initrd "$bundle"
+  local command=("${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle"
     -serial "file:$console" -serial "file:$log" -s -S)
   if [[ -t 0 && -t 1 ]] && command -v gdb >/dev/null; then
     "${command[@]}" </dev/null &
