@@ -1,0 +1,85 @@
+//! What the documents say can be checked in part: listings, links, files that are named, and the examples.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use tools::qemu::{Place, command_line, run};
+use tools::{files_with, root};
+
+/// The documents that are written by hand for this project.
+const DOCUMENTS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "docs/abi.md", "docs/deviations.md"];
+
+fn text_of(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_listings_in_the_documents_are_the_files_they_show() {
+    let abi = text_of("docs/abi.md");
+    for (language, file) in [("asm", "docs/examples/hello.S"), ("c", "docs/examples/echo.c")] {
+        let listing = format!("```{language}\n{}```\n", text_of(file));
+        assert!(abi.contains(&listing), "docs/abi.md does not show {file} as it is");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in DOCUMENTS {
+        let text = text_of(document);
+        let folder = Path::new(document).parent().expect("a file is in a folder");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            assert!(path.is_empty() || root().join(folder).join(path).exists(), "{document}: nothing is at {link}");
+            let headings = text.lines().filter_map(|line| line.strip_prefix("## "));
+            let found = headings.map(|line| line.to_lowercase().replace(',', "").replace(' ', "-"));
+            assert!(heading.is_empty() || found.into_iter().any(|name| name == heading), "{document}: no {link}");
+        }
+    }
+}
+
+#[test]
+fn files_that_are_named_exist() {
+    let files = files_with(&[".rs", ".S", ".c", ".md", ".py", ".sh"]);
+    for document in DOCUMENTS {
+        for name in text_of(document).split('`').skip(1).step_by(2) {
+            let is_file = [".rs", ".S", ".c", ".md", ".py", ".sh"].iter().any(|ending| name.ends_with(ending))
+                && !name.contains([' ', '\n', '*'])
+                && !name.starts_with('.');
+            let later = ["trace.rs", "arena.rs"].contains(&name);
+            let exists = files.iter().any(|path| path.ends_with(name));
+            assert!(!is_file || later || exists, "{document} names {name}, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn every_trap_has_its_number_in_the_abi() {
+    let abi = text_of("docs/abi.md");
+    for line in text_of("kernel/abi/src/trap.rs").lines() {
+        let Some((name, number)) =
+            line.trim().strip_prefix("pub const ").and_then(|rest| rest.split_once(": u32 = CLASS_"))
+        else {
+            continue;
+        };
+        let number = number.split_once("| ").expect("a trap has class and number").1.trim_end_matches(';');
+        let row = format!("| {number} | `{}`", name.to_lowercase());
+        assert!(abi.contains(&row), "docs/abi.md has no row that begins with {row}");
+    }
+}
+
+/// Builds an example with the command in its heading and runs it; returns its exit status and output.
+fn try_example(source: &str, flags: &[&str]) -> (i32, String) {
+    let place = Place::new();
+    let program = place.0.join("example.elf");
+    let source = root().join("docs/examples").join(source);
+    let built = run(Command::new("gcc").args(flags).args(["-nostdlib", "-static", "-o"]).arg(&program).arg(source));
+    assert_eq!(built.status, 0, "{}", built.errors);
+    let outcome = command_line(&["run", program.to_str().expect("the path is text")]);
+    (outcome.status, outcome.output)
+}
+
+#[test]
+fn the_examples_do_what_the_documents_say() {
+    assert_eq!(try_example("hello.S", &[]), (7, "Hello from ring 3\n".into()));
+    assert_eq!(try_example("echo.c", &["-O2", "-ffreestanding"]), (0, "sent 41, received 42\n".into()));
+}
