@@ -21,9 +21,13 @@ impl Kernel {
         message: MessageId,
     ) -> Answer {
         let Some(task) = self.task_behind(object) else {
-            // These convert their first argument by hand (mach-ipc 2.0).
-            let by_hand = matches!(id, GET_ATTRIBUTES | GET_CONTEXT | KOBJECT);
-            return Err(if by_hand { KERN_INVALID_ARGUMENT } else { KERN_INVALID_TASK });
+            return Err(match id {
+                // These convert their first argument by hand (mach-ipc 2.0).
+                GET_ATTRIBUTES | GET_CONTEXT | KOBJECT => KERN_INVALID_ARGUMENT,
+                id if is_call(id) => KERN_INVALID_TASK,
+                // The id alone says which call it is, or none (mach-ipc 5.2).
+                _ => MIG_BAD_ID,
+            });
         };
         match id {
             TYPE..=MOD_REFS => self.serve_names(m, task, id, message),
@@ -190,4 +194,17 @@ impl Kernel {
         }
         Ok(Reply::none())
     }
+}
+
+/// Whether there is a call with this id.
+const fn is_call(id: i32) -> bool {
+    matches!(
+        id,
+        TYPE..=MOD_REFS
+            | SET_MSCOUNT
+            | MOVE_MEMBER..=SET_ATTRIBUTES
+            | GET_SRIGHTS
+            | INSERT_MEMBER..=UNGUARD
+            | SPECIAL_REPLY_PORT_RESET_LINK..=SWAP_GUARD
+    )
 }

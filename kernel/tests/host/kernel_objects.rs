@@ -61,6 +61,18 @@ fn a_port_call_to_something_that_is_not_a_task_is_answered_by_the_call() {
     assert_eq!((reply.header.msgh_id, reply.words()[2]), (mig::ALLOCATE + 100, 16));
 }
 
+#[test]
+fn the_number_of_a_call_decides_before_the_port_does() {
+    let mut w = World::new();
+    let a = w.task();
+    let host = w.trap(a, mach::HOST_SELF, &[]).name();
+    for id in 3200..3300 {
+        let at_task = reply_to(&mut w, a, a.self_port, id, &[0; 20]).words()[2] as i32;
+        let elsewhere = reply_to(&mut w, a, host, id, &[0; 20]).words()[2] as i32;
+        assert_eq!(elsewhere == MIG_BAD_ID.0, at_task == MIG_BAD_ID.0, "{id}: {elsewhere} and {at_task}");
+    }
+}
+
 // covers mach-ipc K04
 #[test]
 fn a_task_gets_its_own_port_as_often_as_it_asks() {
