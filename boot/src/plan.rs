@@ -339,7 +339,7 @@ mod tests {
             }
             assert_eq!(at(&mappings, start + end), None);
             let cached = |address: u64| mappings.iter().find(|m| m.start == start + address).unwrap().cached;
-            assert!(cached(memory_end - 0x20_0000 & !0x1F_FFFF));
+            assert!(cached((memory_end - 0x20_0000) & !0x1F_FFFF));
             assert_eq!(cached(0xFEE0_0000), memory_end > 1 << 32);
         }
     }
