@@ -52,21 +52,22 @@ debian_has_all() {
 }
 
 # `bare_cargo COMMAND ARG...`: cargo for the bare machine. `host_cargo`: cargo for this one.
+# The target stands before the arguments: behind a `--` it would be no option of cargo's.
 set_up_toolchain() {
   if [[ ${TALLY_TOOLCHAIN:-} != debian ]] && ! rustup_has_target && command -v rustup >/dev/null && ! debian_has_all; then
     # Where there is no way to the target's files this fails soon.
     (cd "$here" && timeout 60 rustup target add "$target") >/dev/null 2>&1 || true
   fi
   if rustup_has_target; then
-    bare_cargo() { cargo "$@" --target "$target"; }
+    bare_cargo() { cargo "$1" --target "$target" "${@:2}"; }
   else
     debian_has_all || install "a compiler for the bare machine" "${debian_packages[@]}"
     debian_has_all || give_up "the packages ${debian_packages[*]} do not hold what they should"
     bare_cargo() {
       # With this directory first cargo also finds its own subcommands.
       PATH=${debian_cargo%/*}:$PATH RUSTC=$debian_rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER=ld.lld \
-        "$debian_cargo" "$@" --target "$target" \
-        -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem
+        "$debian_cargo" "$1" --target "$target" \
+        -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem "${@:2}"
     }
   fi
   if command -v cargo >/dev/null; then
