@@ -20,8 +20,8 @@ use zerocopy::IntoBytes;
 /// Names a task.
 pub type TaskId = Id<Task>;
 
-/// All tasks.
-pub type Tasks = Arena<Task, 8>;
+/// All tasks, each allocated by itself like threads.
+pub type Tasks = Arena<Task, 1>;
 
 /// Who a task is for others: the identity that trailers show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

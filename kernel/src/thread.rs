@@ -23,8 +23,8 @@ use store::{Arena, Id, Link, Linked};
 /// Names a thread.
 pub type ThreadId = Id<Thread>;
 
-/// All threads. Their frames are big, so few are allocated together.
-pub type Threads = Arena<Thread, 8>;
+/// All threads. Each is allocated by itself: their frames are big, and the way to one is then shortest.
+pub type Threads = Arena<Thread, 1>;
 
 /// A thread.
 #[derive(Debug)]

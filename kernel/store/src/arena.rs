@@ -4,21 +4,39 @@ use crate::{Chunks, NoMemory, failpoints};
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
-use core::num::NonZeroU32;
+use core::num::NonZeroU64;
 use core::ops::{Index, IndexMut};
 
 /// Names an object of an [`Arena<T>`]. Never reused: when the object is gone, its id denotes nothing for ever (after 2³²
 /// objects at the same index it would, and the arena retires the index before that).
+///
+/// It is one word, generation above index, because ids are copied and compared far more often than they are made.
 pub struct Id<T> {
-    index: u32,
-    generation: NonZeroU32,
+    word: NonZeroU64,
     kind: PhantomData<fn() -> T>,
 }
 
 impl<T> Id<T> {
+    const FIRST_GENERATION: u32 = 1;
+
+    fn new(index: u32, generation: u32) -> Id<T> {
+        let word = u64::from(generation) << 32 | u64::from(index);
+        Id { word: NonZeroU64::new(word).expect("generations start at 1"), kind: PhantomData }
+    }
+
     /// The index alone: small, and unique among the living.
+    #[inline(always)]
     pub const fn index(self) -> u32 {
-        self.index
+        self.word.get() as u32
+    }
+
+    fn generation(self) -> u32 {
+        (self.word.get() >> 32) as u32
+    }
+
+    /// The id of the next object in the same place, unless the generations are used up.
+    fn successor(self) -> Option<Id<T>> {
+        Some(Id::new(self.index(), self.generation().checked_add(1)?))
     }
 }
 
@@ -33,7 +51,7 @@ impl<T> Copy for Id<T> {}
 impl<T> PartialEq for Id<T> {
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
-        self.index == other.index && self.generation == other.generation
+        self.word == other.word
     }
 }
 
@@ -41,7 +59,7 @@ impl<T> Eq for Id<T> {}
 
 impl<T> Hash for Id<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.generation.get()) << 32 | u64::from(self.index));
+        state.write_u64(self.word.get());
     }
 }
 
@@ -53,14 +71,14 @@ impl<T> PartialOrd for Id<T> {
 
 impl<T> Ord for Id<T> {
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.index, self.generation).cmp(&(other.index, other.generation))
+        (self.index(), self.generation()).cmp(&(other.index(), other.generation()))
     }
 }
 
 impl<T> fmt::Debug for Id<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = core::any::type_name::<T>();
-        write!(f, "{}#{}.{}", name.rsplit(':').next().unwrap_or(name), self.index, self.generation)
+        write!(f, "{}#{}.{}", name.rsplit(':').next().unwrap_or(name), self.index(), self.generation())
     }
 }
 
@@ -77,7 +95,8 @@ pub struct Arena<T, const N: usize = 64> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    generation: NonZeroU32,
+    /// The id of the object that is here or will be here next.
+    id: Id<T>,
     content: Content<T>,
 }
 
@@ -89,7 +108,7 @@ enum Content<T> {
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Slot { generation: NonZeroU32::MIN, content: Content::Free { next: None } }
+        Slot { id: Id::new(0, Id::<T>::FIRST_GENERATION), content: Content::Free { next: None } }
     }
 }
 
@@ -128,8 +147,10 @@ impl<T, const N: usize> Arena<T, N> {
         }
         self.slots.grow()?;
         for index in (first..first + N).rev() {
-            self.slots[index].content = Content::Free { next: self.free };
-            self.free = Some(index as u32);
+            let index = index as u32;
+            let id = Id::new(index, Id::<T>::FIRST_GENERATION);
+            self.slots[index as usize] = Slot { id, content: Content::Free { next: self.free } };
+            self.free = Some(index);
         }
         Ok(())
     }
@@ -151,7 +172,7 @@ impl<T, const N: usize> Arena<T, N> {
         let index = self.free.expect("room was reserved");
         let slot = &mut self.slots[index as usize];
         let Content::Free { next } = slot.content else { panic!("slot {index} is on the free list but in use") };
-        let id = Id { index, generation: slot.generation, kind: PhantomData };
+        let id = slot.id;
         slot.content = Content::Used(make(id));
         self.free = next;
         self.len += 1;
@@ -170,30 +191,30 @@ impl<T, const N: usize> Arena<T, N> {
     /// Removes an object and returns it; `None` if it is gone already.
     #[inline]
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
-        let slot = self.slots.get_mut(id.index as usize)?;
-        if slot.generation != id.generation || matches!(slot.content, Content::Free { .. }) {
+        let slot = self.slots.get_mut(id.index() as usize)?;
+        if slot.id != id || matches!(slot.content, Content::Free { .. }) {
             return None;
         }
-        // A slot whose generations are used up is never handed out again.
-        let (generation, retire) = match slot.generation.checked_add(1) {
-            Some(next) => (next, false),
-            None => (slot.generation, true),
+        let content = match id.successor() {
+            Some(next_id) => {
+                slot.id = next_id;
+                core::mem::replace(&mut slot.content, Content::Free { next: self.free.replace(id.index()) })
+            }
+            // A slot whose generations are used up is never handed out again.
+            None => core::mem::replace(&mut slot.content, Content::Free { next: None }),
         };
-        slot.generation = generation;
-        let next = if retire { None } else { self.free };
-        let Content::Used(object) = core::mem::replace(&mut slot.content, Content::Free { next }) else { return None };
-        if !retire {
-            self.free = Some(id.index);
-        }
         self.len -= 1;
-        Some(object)
+        match content {
+            Content::Used(object) => Some(object),
+            Content::Free { .. } => None,
+        }
     }
 
     /// The object, if it still exists.
     #[inline(always)]
     pub fn get(&self, id: Id<T>) -> Option<&T> {
-        match self.slots.get(id.index as usize) {
-            Some(Slot { generation, content: Content::Used(object) }) if *generation == id.generation => Some(object),
+        match self.slots.get(id.index() as usize) {
+            Some(Slot { id: here, content: Content::Used(object) }) if *here == id => Some(object),
             _ => None,
         }
     }
@@ -201,8 +222,8 @@ impl<T, const N: usize> Arena<T, N> {
     /// The object, if it still exists.
     #[inline(always)]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
-        match self.slots.get_mut(id.index as usize) {
-            Some(Slot { generation, content: Content::Used(object) }) if *generation == id.generation => Some(object),
+        match self.slots.get_mut(id.index() as usize) {
+            Some(Slot { id: here, content: Content::Used(object) }) if *here == id => Some(object),
             _ => None,
         }
     }
@@ -214,10 +235,8 @@ impl<T, const N: usize> Arena<T, N> {
 
     /// All objects with their ids, by index. For checks and printouts: it visits every slot there ever was.
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| match &slot.content {
-            Content::Used(object) => {
-                Some((Id { index: index as u32, generation: slot.generation, kind: PhantomData }, object))
-            }
+        self.slots.iter().filter_map(|slot| match &slot.content {
+            Content::Used(object) => Some((slot.id, object)),
             Content::Free { .. } => None,
         })
     }
@@ -292,8 +311,8 @@ mod tests {
     fn a_slot_whose_generations_are_used_up_is_retired() {
         let mut arena = Arena::<u8, 2>::new();
         let id = arena.insert(1).unwrap();
-        arena.slots[0].generation = NonZeroU32::MAX;
-        let last = Id { generation: NonZeroU32::MAX, ..id };
+        let last = Id::new(id.index(), u32::MAX);
+        arena.slots[id.index() as usize].id = last;
         assert_eq!(arena.remove(last), Some(1));
         for _ in 0..4 {
             assert_ne!(arena.insert(2).unwrap().index(), id.index());
