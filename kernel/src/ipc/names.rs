@@ -100,8 +100,19 @@ struct Slot {
 
 #[derive(Debug)]
 enum Content {
+    /// On the list of free indexes. What the first of the list has as `previous` means nothing.
     Free { previous: Option<u32>, next: Option<u32> },
     Used(Entry),
+}
+
+impl Slot {
+    /// Uses a slot that is off the free list.
+    #[inline]
+    fn occupy(&mut self, name: PortName, holding: Holding) {
+        self.uses_left = self.uses_left.saturating_sub(1);
+        self.generation = name.generation();
+        self.content = Content::Used(Entry { holding, request: None });
+    }
 }
 
 impl Default for Slot {
@@ -236,7 +247,7 @@ impl Space {
         let fixed = if first == 0 { 9 } else { 0 };
         if self.shuffled {
             for at in (fixed + 1..count).rev() {
-                let other = fixed + (self.next_random() % (at - fixed + 1) as u64) as usize;
+                let other = fixed + (next_random(&mut self.random) % (at - fixed + 1) as u64) as usize;
                 indexes.swap(at, other);
             }
         }
@@ -246,35 +257,35 @@ impl Space {
         Ok(())
     }
 
-    fn next_random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random
+    /// Puts a free index first on the list.
+    fn put_on_free_list(&mut self, index: u32) {
+        self.slots[index as usize].content = Content::Free { previous: None, next: self.free };
+        self.lead_free_list(index);
     }
 
-    fn put_on_free_list(&mut self, index: u32) {
-        if let Some(first) = self.free
+    /// Makes `index`, whose slot says already what comes next, the first of the list.
+    fn lead_free_list(&mut self, index: u32) {
+        if let Some(first) = self.free.replace(index)
             && let Content::Free { previous, .. } = &mut self.slots[first as usize].content
         {
             *previous = Some(index);
         }
-        self.slots[index as usize].content = Content::Free { previous: None, next: self.free };
-        self.free = Some(index);
     }
 
+    /// Takes an index off the list that need not be the first.
     fn take_off_free_list(&mut self, index: u32) {
         let Content::Free { previous, next } = self.slots[index as usize].content else {
             panic!("name index {index} is on the free list but in use")
         };
+        if self.free == Some(index) {
+            self.free = next;
+            return;
+        }
         for (neighbour, is_next) in [(previous, false), (next, true)] {
             let Some(neighbour) = neighbour else { continue };
             if let Content::Free { previous: p, next: n } = &mut self.slots[neighbour as usize].content {
                 if is_next { *p = previous } else { *n = next }
             }
-        }
-        if previous.is_none() {
-            self.free = next;
         }
     }
 
@@ -284,12 +295,27 @@ impl Space {
     /// [`NoMemory`] if a send right cannot be registered; nothing has changed.
     #[inline]
     pub fn add(&mut self, holding: Holding) -> Result<PortName, NoMemory> {
-        if registered(holding).is_some() {
+        let port = registered(holding);
+        if port.is_some() {
             self.reserve_send_name()?;
         }
         let index = self.free.expect("the caller makes room first");
-        let name = PortName::new(index, self.next_generation(index));
-        self.add_chosen(name, holding);
+        let slot = &mut self.slots[index as usize];
+        let Content::Free { next, .. } = slot.content else {
+            panic!("name index {index} is on the free list but in use")
+        };
+        self.free = next;
+        if slot.uses_left == 0 {
+            // After a random number of uses, at least 16, the generations start over.
+            slot.uses_left = 16 * (1 + (next_random(&mut self.random) >> 32 & 3) as u8);
+            slot.generation = FIRST_GENERATION.wrapping_sub(GENERATION_STEP);
+        }
+        let name = PortName::new(index, slot.generation.wrapping_add(GENERATION_STEP));
+        slot.occupy(name, holding);
+        self.live += 1;
+        if let Some(port) = port {
+            self.send_names.insert_reserved(port, name);
+        }
         Ok(name)
     }
 
@@ -297,25 +323,12 @@ impl Space {
     /// register.
     #[inline]
     pub fn add_chosen(&mut self, name: PortName, holding: Holding) {
+        self.take_off_free_list(name.index());
+        self.slots[name.index() as usize].occupy(name, holding);
+        self.live += 1;
         if let Some(port) = registered(holding) {
             self.send_names.insert_reserved(port, name);
         }
-        self.take_off_free_list(name.index());
-        let slot = &mut self.slots[name.index() as usize];
-        slot.uses_left = slot.uses_left.saturating_sub(1);
-        slot.generation = name.generation();
-        slot.content = Content::Used(Entry { holding, request: None });
-        self.live += 1;
-    }
-
-    /// The generation of the next use of a free index. After a random number of uses, at least 16, it starts over.
-    fn next_generation(&mut self, index: u32) -> u8 {
-        if self.slots[index as usize].uses_left == 0 {
-            let period = 16 * (1 + (self.next_random() >> 32 & 3) as u8);
-            self.slots[index as usize].uses_left = period;
-            return FIRST_GENERATION;
-        }
-        self.slots[index as usize].generation.wrapping_add(GENERATION_STEP)
     }
 
     /// Whether a name that a user chose can be given, in the order of mach-ipc 2.6: `Ok(Some(entry))` if it is in use.
@@ -380,14 +393,20 @@ impl Space {
     }
 
     /// Frees a name. Its request must have been dealt with.
+    #[inline]
     pub fn remove(&mut self, name: PortName) {
-        let entry = self.get(name).expect("a name is freed once");
+        let slot = &mut self.slots[name.index() as usize];
+        let freed = Content::Free { previous: None, next: self.free };
+        let Content::Used(entry) = core::mem::replace(&mut slot.content, freed) else {
+            panic!("{name:?} is freed twice")
+        };
+        assert!(slot.generation == name.generation(), "{name:?} is freed, but its index has another name now");
         debug_assert!(entry.request.is_none(), "a request is lost with {name:?}");
+        self.lead_free_list(name.index());
+        self.live -= 1;
         if let Some(port) = registered(entry.holding) {
             self.send_names.remove(&port);
         }
-        self.put_on_free_list(name.index());
-        self.live -= 1;
     }
 
     /// All names, by index.
@@ -409,6 +428,13 @@ impl Space {
         assert_eq!(count, self.send_names.len(), "the register of send rights has no stale entry");
         assert_eq!(self.iter().count(), self.live as usize, "live names are counted");
     }
+}
+
+fn next_random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
 }
 
 /// The port that a holding registers: a send right without the receive right.
