@@ -188,7 +188,7 @@ impl Kernel {
 
     /// Handles an event on a processor and says what the processor does next. This is one step: it happens as a whole,
     /// and between two steps all invariants hold (`invariants.rs`).
-    #[inline]
+    #[inline(always)]
     pub fn handle(&mut self, m: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         let entered = self.sched.current(cpu);
         match event {
@@ -262,7 +262,7 @@ impl Kernel {
 
     /// Ends a step: settles what became of the thread that entered, works off what is to be destroyed, chooses who runs
     /// and finishes what that one still has to do in the kernel.
-    #[inline]
+    #[inline(always)]
     fn leave(&mut self, m: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
         if !self.sched.is_settled() || !self.reap.is_empty() || !self.orphans.is_empty() {
             return self.settle_and_choose(m, cpu, entered);

@@ -251,29 +251,25 @@ impl Scheduler {
         self.highest_ready().is_none_or(|level| level < usize::from(schedule.priority))
     }
 
-    /// A running thread starts to wait, and `next`, whose wait has just ended and who would be chosen, runs at once: what
-    /// `withdraw`, `make_ready` and `choose` come to.
-    #[inline]
-    pub fn hand_over<'t>(
-        &mut self,
-        threads: &'t mut Threads,
-        from: ThreadId,
-        waiting: State,
-        next: ThreadId,
-        now: Nanos,
-    ) -> &'t mut Thread {
-        let before = &mut threads[from];
-        let State::Running(cpu) = before.state else { panic!("{from:?} hands over a processor that it has not") };
-        before.state = waiting;
-        let chosen = &mut threads[next];
-        chosen.state = State::Running(cpu);
-        let quantum = chosen.schedule.quantum();
-        chosen.schedule.quantum_left = quantum;
+    /// A running thread starts to wait. Another one [takes over](Scheduler::take_over) its processor at once.
+    #[inline(always)]
+    pub fn hand_over(&mut self, from: &mut Thread, waiting: State) -> Cpu {
+        let State::Running(cpu) = from.state else { panic!("a thread hands over a processor that it has not") };
+        from.state = waiting;
+        cpu
+    }
+
+    /// The second half of a direct switch: `next`, whose wait has just ended and who would be chosen, runs. The two halves
+    /// are what `withdraw`, `make_ready` and `choose` come to.
+    #[inline(always)]
+    pub fn take_over(&mut self, cpu: Cpu, id: ThreadId, next: &mut Thread, now: Nanos) {
+        next.state = State::Running(cpu);
+        let quantum = next.schedule.quantum();
+        next.schedule.quantum_left = quantum;
         let processor = &mut self.processors[cpu];
-        (processor.current, processor.since, processor.first_slice) = (Some(next), now, true);
+        (processor.current, processor.since, processor.first_slice) = (Some(id), now, true);
         // A timer that comes too early does no harm: the new quantum almost never ends before the old one.
         self.changed |= processor.timer.is_none_or(|set| set > now + quantum);
-        chosen
     }
 
     /// The current thread of `cpu` gives the processor away: it is ready at level 0 until it is chosen again.

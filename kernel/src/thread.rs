@@ -251,7 +251,7 @@ impl Kernel {
 
     /// The running thread starts to wait for a message, and `next`, which has just been taken out of everything it waited
     /// in, runs in its place: what `block`, `finish_wait` and the scheduler's choice come to, if that would choose `next`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait_and_run(
         &mut self,
         thread: ThreadId,
@@ -260,14 +260,19 @@ impl Kernel {
         now: Nanos,
     ) -> &mut Thread {
         let threads = &mut self.threads;
-        match wait.object {
+        let waiting = match wait.object {
             Receivable::Port(port) => {
                 let base = threads[thread].schedule.base;
-                self.ports[port].receivers.insert(threads, thread, base);
+                self.ports[port].receivers.insert(threads, thread, base)
             }
             Receivable::Set(set) => self.sets[set].receivers.insert(threads, thread, 0),
-        }
-        self.sched.hand_over(threads, thread, State::Waiting(Wait::Receive(wait)), next, now)
+        };
+        // Unless a message is delivered the second result is 0 (errata 6).
+        waiting.frame.rdx = 0;
+        let cpu = self.sched.hand_over(waiting, State::Waiting(Wait::Receive(wait)));
+        let running = &mut threads[next];
+        self.sched.take_over(cpu, next, running, now);
+        running
     }
 
     /// Ends a thread's wait: it is out of the queue, its deadline is off, and it is ready unless it is suspended. The

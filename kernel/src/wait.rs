@@ -4,7 +4,7 @@
 //! equals (mach-ipc 3.8, 3.9). Equal priorities form a band; the first thread of each band is also linked to the first of
 //! the next, so entering takes at most one step per priority that waits, never one per thread, and leaving is immediate.
 
-use crate::thread::{ThreadId, Threads};
+use crate::thread::{Thread, ThreadId, Threads};
 
 /// A thread's place in a [`WaitQueue`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,15 +57,17 @@ impl WaitQueue {
         threads[thread].wait_link.next
     }
 
-    /// Adds a thread behind all that have its priority or a higher one.
+    /// Adds a thread behind all that have its priority or a higher one, and returns it.
     #[inline]
-    pub fn insert(&mut self, threads: &mut Threads, thread: ThreadId, priority: u8) {
-        if self.head.is_none() {
-            threads[thread].wait_link = WaitLink::alone(thread, priority);
-            self.head = Some(thread);
-        } else {
-            self.insert_among_others(threads, thread, priority);
+    pub fn insert<'t>(&mut self, threads: &'t mut Threads, id: ThreadId, priority: u8) -> &'t mut Thread {
+        if self.head.is_some() {
+            self.insert_among_others(threads, id, priority);
+            return &mut threads[id];
         }
+        let thread = &mut threads[id];
+        thread.wait_link = WaitLink::alone(id, priority);
+        self.head = Some(id);
+        thread
     }
 
     fn insert_among_others(&mut self, threads: &mut Threads, thread: ThreadId, priority: u8) {

@@ -6,21 +6,20 @@
 //! and the receiver runs at once because the scheduler would choose it anyway. Everything is checked first, and changes
 //! nothing; whatever is out of the ordinary is left to the long way. The host tests compare the two.
 
-use crate::ipc::names::Holding;
+use crate::ipc::names::{Holding, Space};
 use crate::ipc::port::{Home, PortId};
 use crate::ipc::receive::{Receivable, ReceiveArgs};
 use crate::ipc::send::SendArgs;
 use crate::kernel::Kernel;
 use crate::limits::SMALL_MESSAGE;
-use crate::machine::{AddressSpace, Machine, UserAddr};
-use crate::task::TaskId;
-use crate::thread::{ReceiveWait, State, ThreadId, Wait};
+use crate::machine::Machine;
+use crate::thread::{ReceiveWait, State, Wait};
 use crate::timer::TimerKind;
 use crate::traps::Caller;
 use abi::code::*;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_NULL, PortName};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 /// What may be asked for: nothing that concerns the sending, and nothing that concerns the waiting.
 const PLAIN: MsgOption = MsgOption::SEND_MSG
@@ -31,6 +30,15 @@ const PLAIN: MsgOption = MsgOption::SEND_MSG
 
 /// The trailer of a receiver that asks for none: type 0 and size 8 in one word.
 const SHORT_TRAILER: [u8; 8] = (8u64 << 32).to_le_bytes();
+
+/// What a plain message asks for, as `msgh_bits` with nothing but dispositions.
+const REQUEST: u32 = bits(Disposition::COPY_SEND, Disposition::MAKE_SEND_ONCE);
+const ANSWER: u32 = bits(Disposition::MOVE_SEND_ONCE, Disposition::NONE);
+const NOTICE: u32 = bits(Disposition::COPY_SEND, Disposition::NONE);
+
+const fn bits(remote: Disposition, local: Disposition) -> u32 {
+    msgh_bits(remote, local, Disposition::NONE, HeaderFlags::empty())
+}
 
 /// The bytes on their way from buffer to buffer.
 #[derive(Debug)]
@@ -43,42 +51,61 @@ impl Default for Passage {
 }
 
 impl Passage {
-    /// Replaces the header of a message of `size` bytes, and adds the trailer.
-    #[inline]
-    fn put(&mut self, header: &Header, size: usize) {
-        header.write_to_prefix(&mut self.0).expect("there is room for a header");
+    fn header(&self) -> &Header {
+        Header::ref_from_prefix(&self.0).expect("a message begins with a header").0
+    }
+
+    /// Turns a header that was sent into one that is received, in a message of `size` bytes, and adds the trailer.
+    #[inline(always)]
+    fn readdress(&mut self, size: usize, msgh_bits: u32, remote: PortName, local: PortName) {
+        let (header, _) = Header::mut_from_prefix(&mut self.0).expect("a message begins with a header");
+        header.msgh_bits = msgh_bits;
+        header.msgh_size = size as u32;
+        header.msgh_remote_port = remote;
+        header.msgh_local_port = local;
         self.0[size..size + SHORT_TRAILER.len()].copy_from_slice(&SHORT_TRAILER);
     }
 }
 
-/// What the checks found out.
-struct Plan {
-    /// Where the message goes.
-    destination: PortId,
-    /// Its name in the receiver's task.
-    local: PortName,
-    /// The name of a send-once right that is used up by sending.
-    one_shot: Option<PortName>,
-    /// The port of which a send-once right is made for the reply, and the receiver's task, which gets it.
-    reply: Option<(PortId, TaskId)>,
-    receiver: ThreadId,
-    /// What the receiver waits for, and where the message goes.
-    awaited: Receivable,
-    space: AddressSpace,
-    buffer: UserAddr,
-    /// It waits for a limited time.
-    timed: bool,
-    /// What the sender waits for then.
-    source: Receivable,
+/// What becomes of rights when a plain message is sent.
+enum Rights {
+    /// A send-once right is made for the reply, if there is to be one.
+    Made(Option<PortId>),
+    /// The send-once right of this name is used up.
+    UsedUp(PortName),
+}
+
+/// Where a plain message goes, and what becomes of rights; nothing if it is not plain.
+#[inline(always)]
+fn addressed(names: &Space, header: &Header) -> Option<(PortId, Rights)> {
+    let kind = header.msgh_bits & MACH_MSGH_BITS_USER;
+    let to = names.get(header.msgh_remote_port)?;
+    if kind == ANSWER {
+        return match to.holding {
+            Holding::SendOnce { port } if to.request.is_none() && header.msgh_local_port == MACH_PORT_NULL => {
+                Some((port, Rights::UsedUp(header.msgh_remote_port)))
+            }
+            _ => None,
+        };
+    }
+    let (Holding::Send { port, .. } | Holding::Receive { port, send_urefs: 1.. }) = to.holding else { return None };
+    match kind {
+        REQUEST => match names.get(header.msgh_local_port)?.holding {
+            Holding::Receive { port: reply, .. } => Some((port, Rights::Made(Some(reply)))),
+            _ => None,
+        },
+        NOTICE if header.msgh_local_port == MACH_PORT_NULL => Some((port, Rights::Made(None))),
+        _ => None,
+    }
 }
 
 impl Kernel {
     /// Makes a combined call if it is a plain one. Returns whether it did; otherwise nothing has changed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn call_directly(
         &mut self,
         m: &mut dyn Machine,
-        by: Caller,
+        by: &Caller,
         send: &SendArgs,
         receive: &ReceiveArgs,
     ) -> bool {
@@ -89,122 +116,76 @@ impl Kernel {
         if !self.limits.direct_calls || m.copy_in(by.address_space, send.buffer, &mut self.passage.0[..size]).is_err() {
             return false;
         }
-        let Ok((header, _)) = Header::read_from_prefix(&self.passage.0) else { return false };
-        let Some(plan) = self.plan_direct_call(by, &header, size, receive) else { return false };
-        self.carry_out_direct_call(m, by, header, size, receive, &plan);
-        true
+        self.exchange(m, by, size, receive).is_some()
     }
 
-    /// Finds out whether the call is a plain one.
-    #[inline]
-    fn plan_direct_call(&self, by: Caller, header: &Header, size: usize, receive: &ReceiveArgs) -> Option<Plan> {
-        let names = &self.tasks[by.task].space;
-        if header.flags().contains(HeaderFlags::COMPLEX) || header.voucher() != Disposition::NONE {
-            return None;
-        }
-        let to = names.get(header.msgh_remote_port)?;
-        let (destination, one_shot) = match (header.remote(), to.holding) {
-            (Disposition::COPY_SEND, Holding::Send { port, .. } | Holding::Receive { port, send_urefs: 1.. }) => {
-                (port, None)
-            }
-            (Disposition::MOVE_SEND_ONCE, Holding::SendOnce { port }) if to.request.is_none() => {
-                (port, Some(header.msgh_remote_port))
-            }
-            _ => return None,
-        };
-        let reply = match (header.local(), header.msgh_local_port) {
-            (Disposition::NONE, MACH_PORT_NULL) => None,
-            (Disposition::MAKE_SEND_ONCE, name) => match names.get(name)?.holding {
-                Holding::Receive { port, .. } => Some(port),
-                _ => return None,
-            },
-            _ => return None,
-        };
+    /// Finds out whether the message that has been copied in makes a plain call, and makes it. Only writing to the
+    /// receiver's buffer can fail then, which is the receiver's affair.
+    #[inline(always)]
+    fn exchange(&mut self, m: &mut dyn Machine, by: &Caller, size: usize, receive: &ReceiveArgs) -> Option<()> {
+        let Kernel { tasks, threads, ports, sets, memberships, sched, timers, totals, passage, .. } = self;
+        let names = &mut tasks[by.task].space;
+        let (destination, rights) = addressed(names, passage.header())?;
         let source = match names.get(receive.name)?.holding {
-            Holding::Receive { port, .. } if self.ports[port].queue.is_empty() => Receivable::Port(port),
-            Holding::PortSet { set } if self.sets[set].ready.is_empty() => Receivable::Set(set),
+            Holding::Receive { port, .. } if ports[port].queue.is_empty() => Receivable::Port(port),
+            Holding::PortSet { set } if sets[set].ready.is_empty() => Receivable::Set(set),
             _ => return None,
         };
-        let port = self.ports.get(destination)?;
+        let port = ports.get_mut(destination)?;
         let Home::Space { task: receiver_task, name: local } = port.home else { return None };
         if port.is_full() || !port.queue.is_empty() || !port.senders.is_empty() || port.requests.any_armed() {
             return None;
         }
-        let receiver = match port.receivers.first() {
-            Some(thread) => thread,
+        let (receiver, queue) = match port.receivers.first() {
+            Some(thread) => (thread, &mut port.receivers),
             None if port.memberships.len() == 1 => {
-                let membership = port.memberships.front()?;
-                self.sets[self.memberships[membership].set].receivers.first()?
+                let queue = &mut sets[memberships[port.memberships.front()?].set].receivers;
+                (queue.first()?, queue)
             }
             None => return None,
         };
-        let thread = &self.threads[receiver];
-        let State::Waiting(Wait::Receive(wait)) = &thread.state else { return None };
-        let fits = wait.options.elements() == 0 && wait.size as usize >= size + SHORT_TRAILER.len();
-        if !fits || thread.suspend_count != 0 || !self.sched.would_run_next(&thread.schedule) {
+        let waiting = &threads[receiver];
+        let State::Waiting(Wait::Receive(ReceiveWait { buffer, size: room, options, .. })) = waiting.state else {
+            return None;
+        };
+        let fits = options.elements() == 0 && room as usize >= size + SHORT_TRAILER.len();
+        if !fits || waiting.suspend_count != 0 || !sched.would_run_next(&waiting.schedule) {
             return None;
         }
-        let reply = match reply {
-            Some(_) if self.tasks[receiver_task].space.must_grow() => return None,
-            Some(port) => Some((port, receiver_task)),
-            None => None,
+        let space = waiting.address_space;
+        // The last thing that is checked is room for the reply right in the receiver's table. Then it happens.
+        let (remote, bits) = match rights {
+            Rights::UsedUp(name) => {
+                names.remove(name);
+                port.send_once_rights -= 1;
+                totals.send_once_rights -= 1;
+                (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND_ONCE))
+            }
+            // A send right that is copied for the message and ends with its delivery leaves no trace.
+            Rights::Made(None) => (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND)),
+            Rights::Made(Some(reply)) => {
+                let theirs = &mut tasks[receiver_task].space;
+                if theirs.must_grow() {
+                    return None;
+                }
+                let name = theirs.add(Holding::SendOnce { port: reply }).expect("a send-once right is not registered");
+                totals.send_once_rights += 1;
+                (name, bits(Disposition::PORT_SEND_ONCE, Disposition::PORT_SEND))
+            }
         };
-        let (awaited, space, buffer) = (wait.object, thread.address_space, wait.buffer);
-        let timed = wait.options.contains(MsgOption::RCV_TIMEOUT);
-        Some(Plan { destination, local, one_shot, reply, receiver, awaited, space, buffer, timed, source })
-    }
-
-    /// Makes the call. Only writing to the receiver's buffer can fail, which is the receiver's affair.
-    #[inline]
-    fn carry_out_direct_call(
-        &mut self,
-        m: &mut dyn Machine,
-        by: Caller,
-        mut header: Header,
-        size: usize,
-        receive: &ReceiveArgs,
-        plan: &Plan,
-    ) {
-        let Plan { receiver, awaited, source, .. } = *plan;
-        let port = &mut self.ports[plan.destination];
         port.seqno = port.seqno.wrapping_add(1);
-        if awaited == Receivable::Port(plan.destination) {
-            port.receivers.remove(&mut self.threads, receiver);
+        queue.remove(threads, receiver);
+        if let Rights::Made(Some(reply)) = rights {
+            ports[reply].send_once_rights += 1;
         }
-        // A send right that is copied for the message and ends with its delivery leaves no trace.
-        let mut kind = Disposition::PORT_SEND;
-        if let Some(name) = plan.one_shot {
-            kind = Disposition::PORT_SEND_ONCE;
-            port.send_once_rights -= 1;
-            self.totals.send_once_rights -= 1;
-            self.tasks[by.task].space.remove(name);
+        if options.contains(MsgOption::RCV_TIMEOUT) {
+            timers.cancel(threads, receiver, TimerKind::Wait);
         }
-        let (mut reply_name, mut reply_kind) = (MACH_PORT_NULL, Disposition::NONE);
-        if let Some((reply, task)) = plan.reply {
-            let holding = Holding::SendOnce { port: reply };
-            let added = self.tasks[task].space.add(holding);
-            reply_name = added.expect("there is room, and a send-once right is not registered");
-            reply_kind = Disposition::PORT_SEND_ONCE;
-            self.ports[reply].send_once_rights += 1;
-            self.totals.send_once_rights += 1;
-        }
-        header.msgh_bits = msgh_bits(reply_kind, kind, Disposition::NONE, HeaderFlags::empty());
-        header.msgh_size = size as u32;
-        header.msgh_remote_port = reply_name;
-        header.msgh_local_port = plan.local;
-        self.passage.put(&header, size);
-        let bytes = &self.passage.0[..size + SHORT_TRAILER.len()];
-        let written = m.copy_out(plan.space, plan.buffer, bytes);
-
-        if let Receivable::Set(set) = awaited {
-            self.sets[set].receivers.remove(&mut self.threads, receiver);
-        }
-        if plan.timed {
-            self.timers.cancel(&mut self.threads, receiver, TimerKind::Wait);
-        }
+        passage.readdress(size, bits, remote, local);
+        let written = m.copy_out(space, buffer, &passage.0[..size + SHORT_TRAILER.len()]);
         let wait = ReceiveWait { object: source, buffer: receive.buffer, size: receive.size, options: receive.options };
         let receiver = self.wait_and_run(by.thread, wait, receiver, m.now());
-        // The message has no QoS: the second result is 0, as the receiver's trap left it.
         receiver.frame.set_code(if written.is_ok() { MACH_MSG_SUCCESS } else { MACH_RCV_INVALID_DATA });
+        Some(())
     }
 }

@@ -106,8 +106,15 @@ enum Content {
 }
 
 impl Slot {
+    /// After a random number of uses, at least 16, the generations start over.
+    #[cold]
+    fn start_over(&mut self, random: &mut u64) {
+        self.uses_left = 16 * (1 + (next_random(random) >> 32 & 3) as u8);
+        self.generation = FIRST_GENERATION.wrapping_sub(GENERATION_STEP);
+    }
+
     /// Uses a slot that is off the free list.
-    #[inline]
+    #[inline(always)]
     fn occupy(&mut self, name: PortName, holding: Holding) {
         self.uses_left = self.uses_left.saturating_sub(1);
         self.generation = name.generation();
@@ -293,7 +300,7 @@ impl Space {
     ///
     /// # Errors
     /// [`NoMemory`] if a send right cannot be registered; nothing has changed.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, holding: Holding) -> Result<PortName, NoMemory> {
         let port = registered(holding);
         if port.is_some() {
@@ -306,9 +313,7 @@ impl Space {
         };
         self.free = next;
         if slot.uses_left == 0 {
-            // After a random number of uses, at least 16, the generations start over.
-            slot.uses_left = 16 * (1 + (next_random(&mut self.random) >> 32 & 3) as u8);
-            slot.generation = FIRST_GENERATION.wrapping_sub(GENERATION_STEP);
+            slot.start_over(&mut self.random);
         }
         let name = PortName::new(index, slot.generation.wrapping_add(GENERATION_STEP));
         slot.occupy(name, holding);

@@ -14,51 +14,61 @@ impl Kernel {
     /// Sends, then receives, as the options say. The seventh argument, and the eighth of the overwrite trap, are on the
     /// user's stack, behind the return address of the trap stub.
     #[inline]
-    pub(super) fn mach_msg_trap(&mut self, m: &mut dyn Machine, by: Caller, overwrite: bool) -> Outcome {
-        let space = by.address_space;
-        let frame = &mut self.threads[by.thread].frame;
-        let [message, option, send_size, receive_size, receive_name, timeout] = frame.arguments();
-        // Unless a message is delivered the second result is 0 (errata 6).
-        frame.rdx = 0;
-        let stack = UserAddr(frame.rsp);
-        let Ok(priority) = m.read_u64(space, stack.plus(8)) else { return Outcome::Code(KERN_INVALID_ARGUMENT) };
+    pub(super) fn mach_msg_trap(
+        &mut self,
+        m: &mut dyn Machine,
+        by: Caller,
+        arguments: [u64; 6],
+        overwrite: bool,
+    ) -> Outcome {
+        let [message, option, send_size, receive_size, receive_name, timeout] = arguments;
+        let Ok(priority) = m.read_u64(by.address_space, by.stack.plus(8)) else {
+            return Outcome::Code(KERN_INVALID_ARGUMENT);
+        };
         let mut receive_buffer = UserAddr(message);
         if overwrite {
-            let Ok(other) = m.read_u64(space, stack.plus(16)) else { return Outcome::Code(KERN_INVALID_ARGUMENT) };
+            let Ok(other) = m.read_u64(by.address_space, by.stack.plus(16)) else {
+                return Outcome::Code(KERN_INVALID_ARGUMENT);
+            };
             if other != 0 {
                 receive_buffer = UserAddr(other);
             }
         }
         let options = MsgOption::from_bits_retain(option as u32 & MsgOption::USER_MASK);
-        let receive = options.contains(MsgOption::RCV_MSG).then_some(ReceiveArgs {
+        let send = SendArgs {
+            buffer: UserAddr(message),
+            size: send_size as u32,
+            options,
+            timeout: timeout as u32,
+            priority: priority as u32,
+        };
+        let receive = ReceiveArgs {
             name: PortName(receive_name as u32),
             buffer: receive_buffer,
             size: receive_size as u32,
             options,
             timeout: timeout as u32,
-        });
-        if options.contains(MsgOption::SEND_MSG) {
-            let args = SendArgs {
-                buffer: UserAddr(message),
-                size: send_size as u32,
-                options,
-                timeout: timeout as u32,
-                priority: priority as u32,
-            };
-            if let Some(receive) = &receive
-                && self.call_directly(m, by, &args, receive)
-            {
-                return Outcome::Pending;
-            }
-            match self.send(m, by.thread, &args, receive) {
+        };
+        if options.contains(MsgOption::SEND_MSG.union(MsgOption::RCV_MSG))
+            && self.call_directly(m, &by, &send, &receive)
+        {
+            return Outcome::Pending;
+        }
+        self.send_and_receive(m, by, &send, &receive)
+    }
+
+    #[inline(never)]
+    fn send_and_receive(&mut self, m: &mut dyn Machine, by: Caller, send: &SendArgs, receive: &ReceiveArgs) -> Outcome {
+        // Unless a message is delivered the second result is 0 (errata 6).
+        self.threads[by.thread].frame.rdx = 0;
+        let receives = send.options.contains(MsgOption::RCV_MSG);
+        if send.options.contains(MsgOption::SEND_MSG) {
+            match self.send(m, by.thread, send, receives.then_some(*receive)) {
                 Outcome::Code(MACH_MSG_SUCCESS) => {}
                 other => return other,
             }
         }
-        match receive {
-            Some(args) => self.receive_after_send(m, by, &args),
-            None => Outcome::Code(MACH_MSG_SUCCESS),
-        }
+        if receives { self.receive_after_send(m, by, receive) } else { Outcome::Code(MACH_MSG_SUCCESS) }
     }
 
     /// The receive phase. What the send phase left to be destroyed goes first: its notifications may be what is received.

@@ -28,6 +28,8 @@ pub(crate) struct Caller {
     pub task: TaskId,
     /// The task's memory.
     pub address_space: AddressSpace,
+    /// The thread's stack pointer: further arguments are on its stack.
+    pub stack: UserAddr,
 }
 
 /// What a trap comes to.
@@ -38,8 +40,10 @@ pub enum Outcome {
     Code(KernReturn),
     /// A name or another value that is no code.
     Value(u64),
-    /// A value or an error number, for Unix traps.
-    Unix(Result<u64, Errno>),
+    /// A value, for Unix traps.
+    Unix(u64),
+    /// An error number, for Unix traps.
+    UnixError(Errno),
     /// Nothing yet: the thread waits, or has something left to do in the kernel, or has ended. Whoever finishes that
     /// writes the result.
     Pending,
@@ -59,7 +63,10 @@ impl From<PortName> for Outcome {
 
 impl From<Result<u64, Errno>> for Outcome {
     fn from(result: Result<u64, Errno>) -> Outcome {
-        Outcome::Unix(result)
+        match result {
+            Ok(value) => Outcome::Unix(value),
+            Err(errno) => Outcome::UnixError(errno),
+        }
     }
 }
 
@@ -74,12 +81,14 @@ impl Kernel {
     pub(crate) fn trap(&mut self, m: &mut dyn Machine, thread: ThreadId) {
         let maker = &self.threads[thread];
         let (trap, arguments) = (maker.frame.trap_number(), maker.frame.arguments());
-        let by = Caller { thread, task: maker.task, address_space: maker.address_space };
+        let stack = UserAddr(maker.frame.rsp);
+        let by = Caller { thread, task: maker.task, address_space: maker.address_space, stack };
         let outcome = self.dispatch_trap(m, by, trap, arguments);
         match outcome {
             Outcome::Code(code) => self.threads[thread].frame.set_code(code),
             Outcome::Value(value) => self.threads[thread].frame.set_value(value),
-            Outcome::Unix(result) => self.threads[thread].frame.set_unix(result),
+            Outcome::Unix(value) => self.threads[thread].frame.set_unix(Ok(value)),
+            Outcome::UnixError(errno) => self.threads[thread].frame.set_unix(Err(errno)),
             Outcome::Pending => {}
         }
     }
@@ -89,8 +98,9 @@ impl Kernel {
         let [a, b, c, d, e, f] = arguments;
         let name = |argument: u64| PortName(argument as u32);
         match trap {
-            number::mach::MACH_MSG => self.mach_msg_trap(m, by, false),
-            number::mach::MACH_MSG_OVERWRITE => self.mach_msg_trap(m, by, true),
+            number::mach::MACH_MSG | number::mach::MACH_MSG_OVERWRITE => {
+                self.mach_msg_trap(m, by, arguments, trap == number::mach::MACH_MSG_OVERWRITE)
+            }
             number::mach::MACH_REPLY_PORT => self.mach_reply_port(by).into(),
             number::mach::THREAD_SELF => self.thread_self(m, by).into(),
             number::mach::TASK_SELF => self.task_self(m, by).into(),
@@ -133,8 +143,8 @@ impl Kernel {
 
             number::unix::EXIT => self.exit(by, a as u8),
             number::unix::WRITE => self.write(m, by, a as u32, UserAddr(b), c).into(),
-            number::unix::GETPID => Outcome::Unix(Ok(u64::from(self.tasks[by.task].credentials.pid))),
-            number::unix::THREAD_SELFID => Outcome::Unix(Ok(self.threads[by.thread].number)),
+            number::unix::GETPID => Outcome::Unix(u64::from(self.tasks[by.task].credentials.pid)),
+            number::unix::THREAD_SELFID => Outcome::Unix(self.threads[by.thread].number),
             number::unix::ULOCK_WAIT => self.ulock_wait(m, by, a as u32, UserAddr(b), c as u32, d as u32),
             number::unix::ULOCK_WAKE => self.ulock_wake(by, a as u32, UserAddr(b)).into(),
 
@@ -158,7 +168,7 @@ impl Kernel {
     /// A number in class 2 that Tally does not have is an error; elsewhere it ends the task (mach-ipc 7.1, errata 6).
     fn unknown_trap(&mut self, by: Caller, trap: u32) -> Outcome {
         if trap & !((1 << number::CLASS_SHIFT) - 1) == number::CLASS_UNIX {
-            return Outcome::Unix(Err(ENOSYS));
+            return Outcome::UnixError(ENOSYS);
         }
         self.end_task(by.task, ExitStatus::BAD_TRAP);
         Outcome::Pending

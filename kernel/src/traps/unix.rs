@@ -52,18 +52,18 @@ impl Kernel {
         microseconds: u32,
     ) -> Outcome {
         if let Err(errno) = check_word(operation, UL_COMPARE_AND_WAIT, address) {
-            return Outcome::Unix(Err(errno));
+            return Outcome::UnixError(errno);
         }
         let mut now = 0u32;
         if m.copy_in(by.address_space, address, now.as_mut_bytes()).is_err() {
-            return Outcome::Unix(Err(EFAULT));
+            return Outcome::UnixError(EFAULT);
         }
         if now != value {
-            return Outcome::Unix(Ok(0));
+            return Outcome::Unix(0);
         }
         let key = (by.task, address);
         if self.words.get(&key).is_none() && self.words.insert(key, WaitQueue::default()).is_err() {
-            return Outcome::Unix(Err(ENOMEM));
+            return Outcome::UnixError(ENOMEM);
         }
         let deadline = match microseconds {
             0 => Nanos::MAX,

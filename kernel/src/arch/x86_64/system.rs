@@ -23,6 +23,7 @@ struct System {
 /// The kernel's one lock. It is taken at each entry and let go before user code runs or the processor sleeps.
 static SYSTEM: Mutex<Option<System>> = Mutex::new(None);
 
+#[inline(always)]
 fn with<R>(guard: &mut MutexGuard<'_, Option<System>>, f: impl FnOnce(&mut System) -> R) -> R {
     f(guard.as_mut().expect("there is a system before anything enters it"))
 }
@@ -46,7 +47,7 @@ pub extern "C" fn handle_trap() -> *mut Frame {
 }
 
 /// Lets the kernel handle an event, and returns the frame of the thread that runs next.
-#[inline]
+#[inline(always)]
 pub fn handle(event: Event) -> *mut Frame {
     let mut guard = SYSTEM.lock();
     let next = with(&mut guard, |system| system.kernel.handle(&mut system.pc, CPU, event));
@@ -79,27 +80,34 @@ pub fn hand_over_vectors() -> *mut Frame {
 }
 
 /// Does what the kernel said is next, until that is a thread.
-#[inline]
-fn carry_out(mut guard: MutexGuard<'_, Option<System>>, mut next: Next) -> *mut Frame {
+#[inline(always)]
+fn carry_out(mut guard: MutexGuard<'_, Option<System>>, next: Next) -> *mut Frame {
+    match next {
+        Next::GoOn => with(&mut guard, go_back),
+        Next::Run(thread) => with(&mut guard, |system| prepare(system, thread)),
+        Next::Shutdown(status) => with(&mut guard, |system| shut_down(system, status)),
+        Next::Idle => idle(guard),
+    }
+}
+
+/// Sleeps until there is a thread to run.
+#[inline(never)]
+fn idle(mut guard: MutexGuard<'_, Option<System>>) -> *mut Frame {
     loop {
-        match next {
-            Next::GoOn => return with(&mut guard, go_back),
-            Next::Run(thread) => return with(&mut guard, |system| prepare(system, thread)),
-            Next::Shutdown(status) => with(&mut guard, |system| shut_down(system, status)),
-            Next::Idle => {
-                drop(guard);
-                // What interrupts the sleep leads back here.
-                interrupts::enable_and_hlt();
-                interrupts::disable();
-                guard = SYSTEM.lock();
-                next = with(&mut guard, |system| system.kernel.handle(&mut system.pc, CPU, Event::Timer));
-            }
+        drop(guard);
+        // What interrupts the sleep leads back here.
+        interrupts::enable_and_hlt();
+        interrupts::disable();
+        guard = SYSTEM.lock();
+        match with(&mut guard, |system| system.kernel.handle(&mut system.pc, CPU, Event::Timer)) {
+            Next::Idle => {}
+            next => return carry_out(guard, next),
         }
     }
 }
 
 /// Makes the processor ready for a thread, and returns the thread's frame.
-#[inline]
+#[inline(always)]
 fn prepare(system: &mut System, thread: ThreadId) -> *mut Frame {
     let System { kernel, pc, current } = system;
     *current = Some(thread);
@@ -111,7 +119,7 @@ fn prepare(system: &mut System, thread: ThreadId) -> *mut Frame {
 }
 
 /// Goes back to the thread that entered. Copies may have made the memory of another task accessible.
-#[inline]
+#[inline(always)]
 fn go_back(system: &mut System) -> *mut Frame {
     system.pc.paging.restore();
     per_cpu::running_frame()
