@@ -5,7 +5,7 @@ use crate::debug::Totals;
 use crate::frame::Frame;
 use crate::ipc::fast_path::Passage;
 use crate::ipc::message::{Message, SpareBuffers};
-use crate::ipc::port::{Port, PortId};
+use crate::ipc::port::{Port, PortId, Ports};
 use crate::ipc::port_set::{Membership, PortSet};
 use crate::kobject::KernelObject;
 use crate::limits::{Limits, REAP_SLICE};
@@ -97,7 +97,7 @@ pub struct Kernel {
     /// Threads, with their registers.
     pub threads: Threads,
     /// Ports, live ones and those being taken apart.
-    pub ports: Arena<Port>,
+    pub ports: Ports,
     /// Port sets.
     pub sets: Arena<PortSet>,
     /// Which port is in which set.
@@ -139,7 +139,7 @@ impl Kernel {
     /// # Errors
     /// [`NoMemory`].
     pub fn new(config: Config) -> Result<Kernel, NoMemory> {
-        let mut ports = Arena::new();
+        let mut ports = Ports::new();
         let host_port = ports.insert_with(|_| Port::kernel(KernelObject::Host))?;
         Ok(Kernel {
             tasks: Tasks::new(),

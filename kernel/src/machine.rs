@@ -34,10 +34,7 @@ impl UserAddr {
     /// Whether `size` bytes from here on lie in the part of the address space that users may have. They need not be
     /// mapped. No bytes lie anywhere.
     pub const fn holds(self, size: u64) -> bool {
-        match self.0.checked_add(size) {
-            Some(end) => size == 0 || end <= USER_END,
-            None => false,
-        }
+        size == 0 || self.0 < USER_END && size <= USER_END - self.0
     }
 
     /// Whether this is the first address of a page.

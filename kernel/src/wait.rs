@@ -58,7 +58,7 @@ impl WaitQueue {
     }
 
     /// Adds a thread behind all that have its priority or a higher one, and returns it.
-    #[inline]
+    #[inline(always)]
     pub fn insert<'t>(&mut self, threads: &'t mut Threads, id: ThreadId, priority: u8) -> &'t mut Thread {
         if self.head.is_some() {
             self.insert_among_others(threads, id, priority);

@@ -11,10 +11,13 @@ use crate::reap::Item;
 use crate::task::TaskId;
 use crate::wait::WaitQueue;
 use abi::port::{MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
-use store::{Id, List};
+use store::{Arena, Id, List};
 
 /// Names a port. A dead port's id denotes nothing, or for a moment a port that is being taken apart.
 pub type PortId = Id<Port>;
+
+/// All ports, each allocated by itself like threads.
+pub type Ports = Arena<Port, 1>;
 
 /// Where a port's receive right is (mach-ipc 1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

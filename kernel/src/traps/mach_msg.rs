@@ -54,21 +54,21 @@ impl Kernel {
         {
             return Outcome::Pending;
         }
-        self.send_and_receive(m, by, &send, &receive)
+        self.send_and_receive(m, by, send, receive)
     }
 
     #[inline(never)]
-    fn send_and_receive(&mut self, m: &mut dyn Machine, by: Caller, send: &SendArgs, receive: &ReceiveArgs) -> Outcome {
+    fn send_and_receive(&mut self, m: &mut dyn Machine, by: Caller, send: SendArgs, receive: ReceiveArgs) -> Outcome {
         // Unless a message is delivered the second result is 0 (errata 6).
         self.threads[by.thread].frame.rdx = 0;
         let receives = send.options.contains(MsgOption::RCV_MSG);
         if send.options.contains(MsgOption::SEND_MSG) {
-            match self.send(m, by.thread, send, receives.then_some(*receive)) {
+            match self.send(m, by.thread, &send, receives.then_some(receive)) {
                 Outcome::Code(MACH_MSG_SUCCESS) => {}
                 other => return other,
             }
         }
-        if receives { self.receive_after_send(m, by, receive) } else { Outcome::Code(MACH_MSG_SUCCESS) }
+        if receives { self.receive_after_send(m, by, &receive) } else { Outcome::Code(MACH_MSG_SUCCESS) }
     }
 
     /// The receive phase. What the send phase left to be destroyed goes first: its notifications may be what is received.
