@@ -66,6 +66,43 @@ impl Schedule {
     }
 }
 
+/// Levels at which threads are ready. In words of the machine: shifting a `u128` takes three times the instructions.
+#[derive(Debug, Default)]
+struct LevelSet {
+    low: u64,
+    high: u64,
+}
+
+impl LevelSet {
+    #[inline(always)]
+    fn half(&mut self, level: usize) -> &mut u64 {
+        if level < LEVELS / 2 { &mut self.low } else { &mut self.high }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, level: usize) {
+        *self.half(level) |= 1 << (level % 64);
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, level: usize) {
+        *self.half(level) &= !(1 << (level % 64));
+    }
+
+    fn contains(&self, level: usize) -> bool {
+        let half = if level < LEVELS / 2 { self.low } else { self.high };
+        half >> (level % 64) & 1 == 1
+    }
+
+    #[inline(always)]
+    fn highest(&self) -> Option<usize> {
+        match (self.high.checked_ilog2(), self.low.checked_ilog2()) {
+            (Some(bit), _) => Some(64 + bit as usize),
+            (None, bit) => bit.map(|bit| bit as usize),
+        }
+    }
+}
+
 /// One processor.
 #[derive(Debug, Default)]
 struct Processor {
@@ -83,8 +120,7 @@ struct Processor {
 #[derive(Debug)]
 pub struct Scheduler {
     levels: [List<Thread, RunQueue>; LEVELS],
-    /// Bit n: level n is not empty.
-    occupied: u128,
+    occupied: LevelSet,
     processors: [Processor; CPUS_MAX],
     /// Something has happened since the last choice that may make it come out differently.
     changed: bool,
@@ -94,7 +130,7 @@ impl Default for Scheduler {
     fn default() -> Self {
         Scheduler {
             levels: [const { List::new() }; LEVELS],
-            occupied: 0,
+            occupied: LevelSet::default(),
             processors: core::array::from_fn(|_| Processor::default()),
             changed: true,
         }
@@ -111,7 +147,7 @@ impl Scheduler {
     /// The highest level at which a thread is ready.
     #[inline(always)]
     fn highest_ready(&self) -> Option<usize> {
-        if self.occupied == 0 { None } else { Some(127 - self.occupied.leading_zeros() as usize) }
+        self.occupied.highest()
     }
 
     /// Makes sure that the step which is going on ends with a choice, because a thread's state has changed in a way that
@@ -128,27 +164,30 @@ impl Scheduler {
 
     /// Whether any thread is ready.
     pub fn anyone_ready(&self) -> bool {
-        self.occupied != 0
+        self.occupied.highest().is_some()
     }
 
-    fn enqueue(&mut self, threads: &mut Threads, thread: ThreadId, at_head: bool) {
-        let level = usize::from(threads[thread].schedule.priority);
+    #[inline]
+    fn enqueue(&mut self, threads: &mut Threads, id: ThreadId, at_head: bool) {
+        let thread = &mut threads[id];
+        thread.state = State::Ready;
+        let level = usize::from(thread.schedule.priority);
         let queue = &mut self.levels[level];
         if at_head {
-            queue.push_front(threads, thread)
+            queue.push_front(threads, id)
         } else {
-            queue.push_back(threads, thread)
+            queue.push_back(threads, id)
         }
-        self.occupied |= 1 << level;
+        self.occupied.add(level);
         self.changed = true;
-        threads[thread].state = State::Ready;
     }
 
-    fn dequeue(&mut self, threads: &mut Threads, thread: ThreadId) {
-        let level = usize::from(threads[thread].schedule.priority);
+    /// Takes a thread off the level at which it is queued.
+    #[inline]
+    fn dequeue(&mut self, threads: &mut Threads, thread: ThreadId, level: usize) {
         self.levels[level].remove(threads, thread);
         if self.levels[level].is_empty() {
-            self.occupied &= !(1 << level);
+            self.occupied.remove(level);
         }
     }
 
@@ -163,35 +202,40 @@ impl Scheduler {
     /// Takes a ready thread off the run queue, or a running one off its processor, and gives it another state.
     #[inline]
     pub fn withdraw(&mut self, threads: &mut Threads, thread: ThreadId, state: State) {
-        match threads[thread].state {
-            State::Ready => self.dequeue(threads, thread),
+        let before = core::mem::replace(&mut threads[thread].state, state);
+        match before {
+            State::Ready => self.dequeue(threads, thread, usize::from(threads[thread].schedule.priority)),
             State::Running(cpu) => self.processors[cpu].current = None,
             State::Suspended | State::Waiting(_) => {}
         }
-        threads[thread].state = state;
         self.changed = true;
     }
 
-    /// Takes what the current thread of `cpu` has run off its quantum.
+    /// Takes what the current thread of `cpu` has run off its quantum, and returns the thread.
     #[inline]
-    fn charge(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
+    fn charge<'t>(
+        &mut self,
+        threads: &'t mut Threads,
+        cpu: Cpu,
+        now: Nanos,
+    ) -> Option<(ThreadId, &'t mut Schedule)> {
         let processor = &mut self.processors[cpu];
-        if let Some(thread) = processor.current {
-            let schedule = &mut threads[thread].schedule;
-            schedule.quantum_left = schedule.quantum_left.saturating_sub(now - processor.since);
-            processor.since = now;
-        }
+        let id = processor.current?;
+        let schedule = &mut threads[id].schedule;
+        schedule.quantum_left = schedule.quantum_left.saturating_sub(now - processor.since);
+        processor.since = now;
+        Some((id, schedule))
     }
 
     /// Puts the current thread of `cpu` back among the ready ones, as preempted: at the head with the rest of its
     /// quantum, or at the tail if nearly nothing is left.
-    fn preempt(&mut self, threads: &mut Threads, cpu: Cpu) {
-        let Some(thread) = self.processors[cpu].current.take() else { return };
-        let schedule = &mut threads[thread].schedule;
+    fn preempt(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
+        let Some((thread, schedule)) = self.charge(threads, cpu, now) else { return };
         let used_up = schedule.quantum_left < QUANTUM_REST_MIN;
         if used_up {
             schedule.quantum_left += schedule.quantum();
         }
+        self.processors[cpu].current = None;
         self.enqueue(threads, thread, !used_up);
     }
 
@@ -200,15 +244,14 @@ impl Scheduler {
     pub fn tick(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
         self.processors[cpu].timer = None;
         self.changed = true;
-        self.charge(threads, cpu, now);
-        let Some(thread) = self.processors[cpu].current else { return };
-        let schedule = &mut threads[thread].schedule;
+        let Some((thread, schedule)) = self.charge(threads, cpu, now) else { return };
         if schedule.quantum_left > 0 {
             return;
         }
         schedule.quantum_left = schedule.quantum();
+        let priority = usize::from(schedule.priority);
         self.processors[cpu].first_slice = false;
-        if self.highest_ready() >= Some(usize::from(threads[thread].schedule.priority)) {
+        if self.highest_ready() >= Some(priority) {
             self.processors[cpu].current = None;
             self.enqueue(threads, thread, false);
         }
@@ -227,13 +270,12 @@ impl Scheduler {
                 self.changed = false;
                 return Some(thread);
             }
-            self.charge(threads, cpu, now);
-            self.preempt(threads, cpu);
+            self.preempt(threads, cpu, now);
         }
         self.changed = false;
         let level = ready?;
         let thread = self.levels[level].front().expect("an occupied level has a thread");
-        self.dequeue(threads, thread);
+        self.dequeue(threads, thread, level);
         let chosen = &mut threads[thread];
         chosen.state = State::Running(cpu);
         if chosen.schedule.yielding {
@@ -274,11 +316,10 @@ impl Scheduler {
 
     /// The current thread of `cpu` gives the processor away: it is ready at level 0 until it is chosen again.
     pub fn give_way(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
-        self.charge(threads, cpu, now);
-        let thread = self.processors[cpu].current.take().expect("only a running thread gives way");
-        let schedule = &mut threads[thread].schedule;
+        let (thread, schedule) = self.charge(threads, cpu, now).expect("only a running thread gives way");
         schedule.yielding = true;
         schedule.priority = PRIORITY_IDLE;
+        self.processors[cpu].current = None;
         self.enqueue(threads, thread, false);
     }
 
@@ -299,15 +340,16 @@ impl Scheduler {
     }
 
     fn move_to_level(&mut self, threads: &mut Threads, thread: ThreadId) {
-        let level = threads[thread].schedule.level();
-        if level == threads[thread].schedule.priority {
+        let Thread { schedule, state, .. } = &mut threads[thread];
+        let level = schedule.level();
+        let before = core::mem::replace(&mut schedule.priority, level);
+        if level == before {
             return;
         }
-        let ready = matches!(threads[thread].state, State::Ready);
+        let ready = matches!(state, State::Ready);
         if ready {
-            self.dequeue(threads, thread);
+            self.dequeue(threads, thread, usize::from(before));
         }
-        threads[thread].schedule.priority = level;
         self.changed = true;
         if ready {
             self.enqueue(threads, thread, false);
@@ -334,7 +376,7 @@ impl Scheduler {
     pub fn check(&self, threads: &Threads) {
         let mut ready = 0;
         for (level, queue) in self.levels.iter().enumerate() {
-            assert_eq!(self.occupied >> level & 1 == 1, !queue.is_empty(), "the bitmap is wrong about level {level}");
+            assert_eq!(self.occupied.contains(level), !queue.is_empty(), "the bitmap is wrong about level {level}");
             for thread in queue.iter(threads) {
                 assert!(matches!(threads[thread].state, State::Ready), "{thread:?} is queued but not ready");
                 assert_eq!(usize::from(threads[thread].schedule.priority), level, "{thread:?} is on the wrong level");
