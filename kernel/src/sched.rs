@@ -213,12 +213,7 @@ impl Scheduler {
 
     /// Takes what the current thread of `cpu` has run off its quantum, and returns the thread.
     #[inline]
-    fn charge<'t>(
-        &mut self,
-        threads: &'t mut Threads,
-        cpu: Cpu,
-        now: Nanos,
-    ) -> Option<(ThreadId, &'t mut Schedule)> {
+    fn charge<'t>(&mut self, threads: &'t mut Threads, cpu: Cpu, now: Nanos) -> Option<(ThreadId, &'t mut Schedule)> {
         let processor = &mut self.processors[cpu];
         let id = processor.current?;
         let schedule = &mut threads[id].schedule;

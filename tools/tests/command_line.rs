@@ -145,9 +145,9 @@ fn the_benchmarks_are_the_same_each_time_and_within_their_marks() {
         number.parse().unwrap_or_else(|_| panic!("{line}"))
     };
     for (name, most) in [
-        ("null trap, the cheapest", 215),
-        ("rpc_64 between two tasks", 2_000),
-        ("yield, two switches", 1_350),
+        ("null trap, the cheapest", 200),
+        ("rpc_64 between two tasks", 1_500),
+        ("yield, two switches", 1_000),
         ("boot to the first user instruction", 60_000_000),
     ] {
         assert!(figure(name) <= most, "{name}: at most {most} instructions\n{}", first.output);

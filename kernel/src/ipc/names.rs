@@ -101,7 +101,10 @@ struct Slot {
 #[derive(Debug)]
 enum Content {
     /// On the list of free indexes. What the first of the list has as `previous` means nothing.
-    Free { previous: Option<u32>, next: Option<u32> },
+    Free {
+        previous: Option<u32>,
+        next: Option<u32>,
+    },
     Used(Entry),
 }
 
