@@ -401,7 +401,7 @@ impl Space {
     }
 
     /// Frees a name. Its request must have been dealt with.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, name: PortName) {
         let slot = &mut self.slots[name.index() as usize];
         let freed = Content::Free { previous: None, next: self.free };
