@@ -20,6 +20,7 @@ mod interleavings;
 mod kernel_objects;
 mod memory;
 mod names;
+mod notifications;
 mod ports;
 mod programs;
 mod queues;
