@@ -99,8 +99,10 @@ fn a_full_queue_refuses_who_does_not_wait() {
 #[test]
 fn a_refused_message_comes_back_with_its_rights_and_can_be_sent_as_it_is() {
     let mut full = Full::new();
+    let before = full.w.names(full.sender);
     let reply = full.refused_request();
     let returned = full.check_returned_request(full.sender);
+    assert!(before.iter().all(|&(name, _)| name != returned.msgh_local_port), "the send-once right has a new name");
 
     assert_eq!(full.take(), 1);
     assert_eq!(full.send_again(full.sender, &returned).code(), MACH_MSG_SUCCESS);
