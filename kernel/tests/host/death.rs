@@ -174,6 +174,18 @@ fn the_last_sender_that_dies_leaves_no_senders() {
     assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1);
 }
 
+/// mach-ipc 6.6 step 4.
+#[test]
+fn a_task_that_dies_with_both_rights_of_a_port_is_its_last_sender_first() {
+    let (mut w, a, c) = two_tasks();
+    let (p, notify) = (w.port_with_send(a), w.port(c));
+    let once = w.transfer(c, notify, D::MAKE_SEND_ONCE, a);
+    w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, (once, D::MOVE_SEND_ONCE)).unwrap();
+    w.end_task(a);
+    assert_eq!(w.notification(c, notify, MACH_NOTIFY_NO_SENDERS), 1);
+    w.nothing(c, notify);
+}
+
 // covers mach-ipc D10
 #[test]
 fn the_last_send_right_may_die_in_a_message() {

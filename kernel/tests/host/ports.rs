@@ -106,6 +106,18 @@ fn a_port_that_ends_before_its_senders_has_no_last_one() {
     });
 }
 
+/// mach-ipc 2.4.
+#[test]
+fn destroying_a_name_ends_its_send_right_before_the_port() {
+    in_both_forms(|mut w| {
+        let (a, p, n) = with_no_senders_request(&mut w);
+        assert_eq!(w.destroy(a, p), Ok(()));
+        assert_eq!(w.port_type(a, p), FREE);
+        assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
+        w.nothing(a, n);
+    });
+}
+
 // covers mach-ipc P06
 #[test]
 fn destruct_takes_no_more_references_than_there_are_and_gives_none() {
