@@ -217,7 +217,7 @@ fn a_lowered_limit_loses_nothing_and_holds_for_the_next_send() {
     (5..=6).for_each(|id| assert_eq!(full.take(), id));
 }
 
-/// The kernel's part of mach-ipc Q11; that the library repeats the call by itself is the library's.
+/// The kernel's part of mach-ipc Q11. That the library makes the call again is shown where there is one, in ring 3.
 #[test]
 fn an_aborted_send_comes_back_and_the_same_call_goes_on_waiting() {
     let mut full = Full::new();
