@@ -61,6 +61,17 @@ fn a_port_call_to_something_that_is_not_a_task_is_answered_by_the_call() {
     assert_eq!((reply.header.msgh_id, reply.words()[2]), (mig::ALLOCATE + 100, 16));
 }
 
+/// mach-ipc 2.0: the calls marked there.
+#[test]
+fn some_port_calls_take_something_that_is_not_a_task_for_a_wrong_argument() {
+    let mut w = World::new();
+    let a = w.task();
+    let host = w.trap(a, mach::HOST_SELF, &[]).name();
+    for id in [mig::GET_ATTRIBUTES, mig::GET_CONTEXT, mig::KOBJECT] {
+        assert_eq!(w.mig(a, host, id, &[]), Err(KERN_INVALID_ARGUMENT));
+    }
+}
+
 #[test]
 fn the_number_of_a_call_decides_before_the_port_does() {
     let mut w = World::new();

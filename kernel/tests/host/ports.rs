@@ -10,10 +10,14 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use abi::trap::mach;
 use abi::{KernReturn, PortName};
+use kernel::limits::Limits;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
+const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
+/// A guard whose halves differ.
+const LONG: u64 = 0x1122_3344_5566_7788;
 const DEAD: Result<u32, KernReturn> = Ok(0x100000);
 const FREE: Result<u32, KernReturn> = Err(KERN_INVALID_NAME);
 
@@ -36,6 +40,16 @@ fn send_receive_right(w: &mut World, a: Actor, p: PortName) -> Result<(), KernRe
     let sent = w.send(a, &Msg::to(mailbox, D::MAKE_SEND).port(p, D::MOVE_RECEIVE));
     w.nothing(a, mailbox);
     sent
+}
+
+fn guard_with_flags(w: &mut World, a: Actor, p: PortName, guard: u64, flags: u64) -> Result<(), KernReturn> {
+    let ([low, high], [flags_low, flags_high]) = (halves(guard), halves(flags));
+    w.mig(a, a.self_port, mig::GUARD_WITH_FLAGS, &[p.0, low, high, flags_low, flags_high]).map(|_| ())
+}
+
+fn swap_guard(w: &mut World, a: Actor, p: PortName, old: u64, new: u64) -> Result<(), KernReturn> {
+    let ([old_low, old_high], [low, high]) = (halves(old), halves(new));
+    w.mig(a, a.self_port, mig::SWAP_GUARD, &[p.0, old_low, old_high, low, high]).map(|_| ())
 }
 
 // covers mach-ipc P01
@@ -153,6 +167,7 @@ fn attributes_need_room_and_a_flavor_that_can_be_read() {
         assert_eq!(w.get_attributes(a, p, MACH_PORT_RECEIVE_STATUS, 9), Err(KERN_FAILURE));
         let status = w.get_attributes(a, p, MACH_PORT_RECEIVE_STATUS, 10).unwrap();
         assert_eq!(status, [0, 0, 1, 5, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(w.get_attributes(a, p, MACH_PORT_INFO_EXT, 16), Err(KERN_FAILURE));
         let extended = w.get_attributes(a, p, MACH_PORT_INFO_EXT, 17).unwrap();
         assert_eq!((&extended[..10], &extended[10..]), (&status[..], &[0; 7][..]));
         assert_eq!(w.get_attributes(a, p, MACH_PORT_TEMPOWNER, 0), Err(KERN_INVALID_ARGUMENT));
@@ -186,6 +201,58 @@ fn a_queue_limit_is_at_most_the_maximum() {
         assert_eq!(w.set_attributes(a, p, MACH_PORT_LIMITS_INFO, &[limit]), result);
         assert_eq!(w.get_attributes(a, p, MACH_PORT_LIMITS_INFO, 1), Ok(vec![now]));
     }
+    assert_eq!(w.set_attributes(a, p, MACH_PORT_LIMITS_INFO, &[]), Err(KERN_FAILURE));
+}
+
+/// mach-ipc 2.7, 2.11.
+#[test]
+fn numbers_of_a_port_can_be_set_by_who_receives() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let p = w.port(a);
+    let (_, send_only) = w.door(a, b);
+    for id in [mig::SET_MSCOUNT, mig::SET_SEQNO] {
+        let wrong = [(MACH_PORT_NULL, KERN_INVALID_RIGHT), (PortName(0x4203), KERN_INVALID_NAME)];
+        for (name, code) in wrong.into_iter().chain([(send_only, KERN_INVALID_RIGHT)]) {
+            assert_eq!(w.mig(a, a.self_port, id, &[name.0, 41]), Err(code));
+        }
+        assert_eq!(w.mig(a, a.self_port, id, &[p.0, 41]), Ok(vec![]));
+    }
+    assert_eq!((w.status(a, p).mps_mscount, w.status(a, p).mps_seqno), (41, 41));
+    w.send(a, &Msg::to(p, D::MAKE_SEND)).unwrap();
+    assert_eq!({ w.poll(a, p).unwrap().trailer().msgh_seqno }, 41);
+    assert_eq!((w.status(a, p).mps_mscount, w.status(a, p).mps_seqno), (42, 42));
+}
+
+/// mach-ipc 2.2.
+#[test]
+fn a_name_can_be_chosen_if_it_is_free_and_well_formed() {
+    let mut w = World::with_limits(Limits { names_per_task: 64, ..Limits::default() });
+    let a = w.task();
+    let allocate_name = |w: &mut World, right, name| {
+        w.mig(a, a.self_port, mig::ALLOCATE_NAME, &[right, name]).map(|results| assert_eq!(results, []))
+    };
+    for (right, name, kind) in [(RECEIVE, 0x3203, 0x20000), (PORT_SET, 0x3303, 0x80000), (DEAD_NAME, 0x340F, 0x100000)]
+    {
+        assert_eq!(allocate_name(&mut w, right, name), Ok(()));
+        assert_eq!(w.port_type(a, PortName(name)), Ok(kind));
+    }
+    let before = w.names(a);
+    let refused = [
+        (SEND, 0x3503, KERN_INVALID_VALUE),
+        (RECEIVE, 0, KERN_INVALID_VALUE),
+        (RECEIVE, u32::MAX, KERN_INVALID_VALUE),
+        (RECEIVE, 64 << 8 | 3, KERN_NO_SPACE),
+        (RECEIVE, 64 << 8, KERN_NO_SPACE),
+        (RECEIVE, 0x3502, KERN_INVALID_VALUE),
+        (RECEIVE, 0x0003, KERN_FAILURE),
+        (RECEIVE, 0x3207, KERN_FAILURE),
+        (RECEIVE, 0x3203, KERN_NAME_EXISTS),
+    ];
+    for (right, name, code) in refused {
+        assert_eq!(allocate_name(&mut w, right, name), Err(code), "{name:x}");
+    }
+    assert_eq!(w.names(a), before);
 }
 
 // covers mach-ipc P11
@@ -228,10 +295,9 @@ fn a_receive_right_made_immovable_stays_so_without_its_guard() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
-        let [low, high] = halves(MPG_IMMOVABLE_RECEIVE);
-        assert_eq!(w.mig(a, a.self_port, mig::GUARD_WITH_FLAGS, &[p.0, 0x11, 0, low, high]), Ok(vec![]));
+        assert_eq!(guard_with_flags(&mut w, a, p, 0x11, MPG_IMMOVABLE_RECEIVE), Ok(()));
         assert_eq!(w.status(a, p).mps_flags, 0x42);
-        assert_eq!(w.mig(a, a.self_port, mig::SWAP_GUARD, &[p.0, 0x11, 0, 0xDE18, 0]), Ok(vec![]));
+        assert_eq!(swap_guard(&mut w, a, p, 0x11, 0xDE18), Ok(()));
         assert_eq!(w.unguard(a, p, 0xDE18), Ok(()));
         assert_eq!(send_receive_right(&mut w, a, p), Err(MACH_SEND_INVALID_RIGHT));
         assert_eq!(w.port_type(a, p), Ok(0x20000));
@@ -244,18 +310,22 @@ fn a_guard_changes_only_for_who_knows_it() {
         let a = w.task();
         let p = w.port(a);
         assert_eq!(w.unguard(a, p, 0), Err(KERN_INVALID_ARGUMENT), "not guarded");
-        assert_eq!(w.guard(a, p, 0x11, false), Ok(()));
-        assert_eq!((w.get_context(a, p), w.status(a, p).mps_flags), (Ok(0x11), 0x02));
+        assert_eq!(w.guard(a, p, LONG, false), Ok(()));
+        assert_eq!((w.get_context(a, p), w.status(a, p).mps_flags), (Ok(LONG), 0x02));
         assert_eq!(w.destroy(a, p), Err(KERN_INVALID_RIGHT));
-        assert_eq!(w.unguard(a, p, 0x12), Err(KERN_INVALID_ARGUMENT));
-        let swap = |w: &mut World, old| w.mig(a, a.self_port, mig::SWAP_GUARD, &[p.0, old, 0, 0x22, 0]).map(|_| ());
-        assert_eq!(swap(&mut w, 0x12), Err(KERN_INVALID_ARGUMENT));
+        assert_eq!(w.unguard(a, p, LONG as u32 as u64), Err(KERN_INVALID_ARGUMENT));
+        assert_eq!(swap_guard(&mut w, a, p, LONG - 1, LONG), Err(KERN_INVALID_ARGUMENT));
+        assert_eq!(swap_guard(&mut w, a, p, LONG, LONG + 1), Ok(()));
+        assert_eq!(w.get_context(a, p), Ok(LONG + 1));
         assert_eq!(w.set_context(a, p, 0x33), Ok(()), "a guard that is not strict changes unknown");
         assert_eq!(w.unguard(a, p, 0x33), Ok(()));
         assert_eq!((w.get_context(a, p), w.status(a, p).mps_flags), (Ok(0), 0));
+        assert_eq!(guard_with_flags(&mut w, a, p, LONG, MPG_STRICT), Ok(()));
+        assert_eq!(w.status(a, p).mps_flags, 0x06);
+        assert_eq!(swap_guard(&mut w, a, p, LONG, 1), Err(KERN_INVALID_ARGUMENT), "a strict guard is not swapped");
+        assert_eq!(w.unguard(a, p, LONG), Ok(()));
         assert_eq!(w.guard(a, p, 0x44, true), Ok(()));
         assert_eq!(w.status(a, p).mps_flags, 0x06);
-        assert_eq!(swap(&mut w, 0x44), Err(KERN_INVALID_ARGUMENT), "a strict guard is not swapped");
         assert_eq!(w.unguard(a, p, 0x44), Ok(()));
         assert_eq!(w.mod_refs(a, p, RECEIVE, -1), Ok(()));
     });
@@ -283,7 +353,7 @@ fn a_name_tells_what_kind_of_object_is_behind_it_but_not_where() {
     for (name, kind) in [(a.self_port, 2), (host, 3), (thread, 1), (own, 0), (send, 0)] {
         assert_eq!(kobject(&mut w, name), Ok(vec![kind, 0]));
     }
-    let (dead, set) = (w.allocate(a, DEAD_NAME).unwrap(), w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap());
+    let (dead, set) = (w.allocate(a, DEAD_NAME).unwrap(), w.allocate(a, PORT_SET).unwrap());
     assert_eq!(kobject(&mut w, dead), Err(KERN_INVALID_NAME));
     assert_eq!(kobject(&mut w, set), Err(KERN_INVALID_RIGHT));
 }

@@ -197,7 +197,9 @@ fn a_member_can_be_received_from_directly() {
 fn members_outlive_their_set_with_their_messages() {
     let (mut w, a, set, members) = with_members::<2>();
     members.into_iter().for_each(|p| post(&mut w, a, p, 12));
+    let sets = w.counts().port_sets;
     w.mod_refs(a, set, PORT_SET, -1).unwrap();
+    assert_eq!(w.counts().port_sets, sets - 1);
     for p in members {
         assert_eq!((w.port_type(a, p), w.status(a, p).mps_pset), (Ok(0x30000), 0));
         assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 12);
