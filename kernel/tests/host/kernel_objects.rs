@@ -84,6 +84,29 @@ fn the_number_of_a_call_decides_before_the_port_does() {
     }
 }
 
+/// mach-ipc 5.2: what a stub checks before the call is made.
+#[test]
+fn a_call_by_message_of_the_wrong_shape_is_refused() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    let request = |id| Msg::copy_send(a.self_port).id(id);
+    let long = request(mig::ALLOCATE).body(&NDR).words(&[RECEIVE, 0]);
+    assert_eq!(w.rpc(a, long).unwrap_err(), MIG_BAD_ARGUMENTS);
+    let simple = request(mig::REQUEST_NOTIFICATION).body(&NDR).words(&[p.0, 70, 0]);
+    assert_eq!(w.rpc(a, simple).unwrap_err(), MIG_BAD_ARGUMENTS);
+    for (port, disposition) in [(p, D::MAKE_SEND), (MACH_PORT_NULL, D::MOVE_SEND), (MACH_PORT_NULL, D::NONE)] {
+        let notify = request(mig::REQUEST_NOTIFICATION).port(port, disposition).body(&NDR).words(&[p.0, 70, 0]);
+        assert_eq!(w.rpc(a, notify).unwrap_err(), MIG_TYPE_ERROR);
+    }
+    for (port, disposition) in [(p, D::MAKE_SEND_ONCE), (MACH_PORT_NULL, D::MOVE_SEND_ONCE)] {
+        let bootstrap = request(task::SET_SPECIAL_PORT).port(port, disposition).body(&NDR).words(&[4]);
+        assert_eq!(w.rpc(a, bootstrap).unwrap_err(), MIG_TYPE_ERROR);
+    }
+    w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
+    assert_eq!((w.status(a, p).mps_nsrequest, w.get_srights(a, p)), (0, Ok(1)));
+}
+
 // covers mach-ipc K04
 #[test]
 fn a_task_gets_its_own_port_as_often_as_it_asks() {

@@ -367,3 +367,63 @@ fn a_port_set_has_no_send_right_to_make() {
     let s = w.allocate(a, PORT_SET).unwrap();
     assert_eq!(w.insert_right(a, s, s, D::MAKE_SEND), Err(KERN_INVALID_RIGHT));
 }
+
+/// mach-ipc 2.6: "give me a send right", under the same name.
+#[test]
+fn a_copy_of_a_send_right_is_one_reference_more() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (own, bare, (_, alone)) = (w.port_with_send(a), w.port(a), w.door(a, b));
+    let once = make_once(&mut w, a, bare);
+    for name in [own, alone] {
+        assert_eq!(w.insert_right(a, name, name, D::COPY_SEND), Ok(()));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(2));
+    }
+    assert_eq!((w.get_srights(a, own), w.status(a, own).mps_mscount), (Ok(1), 1));
+    for name in [bare, once] {
+        assert_eq!(w.insert_right(a, name, name, D::COPY_SEND), Err(KERN_INVALID_RIGHT));
+    }
+    for name in [alone, once] {
+        assert_eq!(w.insert_right(a, name, name, D::MAKE_SEND), Err(KERN_INVALID_RIGHT));
+    }
+    assert_eq!(w.insert_right(a, PortName(0x4203), PortName(0x4203), D::MAKE_SEND), Err(KERN_INVALID_NAME));
+}
+
+/// mach-ipc 2.6: the only name of a right can change, even to one that the table has no place for yet.
+#[test]
+fn a_right_can_be_moved_to_another_name() {
+    in_both_forms(|mut w| {
+        let (a, b) = (w.task(), w.task());
+        let (bare, (_, alone)) = (w.port(a), w.door(a, b));
+        let once = make_once(&mut w, a, bare);
+        let moves = [(alone, D::MOVE_SEND), (once, D::MOVE_SEND_ONCE), (bare, D::MOVE_RECEIVE)];
+        for (chosen, (old, disposition)) in [0x3203, 0x4_0003, 0x5_000F].map(PortName).into_iter().zip(moves) {
+            let kind = w.port_type(a, old);
+            assert_eq!(w.insert_right(a, chosen, old, disposition), Ok(()), "{disposition:?}");
+            assert_eq!((w.port_type(a, chosen), w.port_type(a, old)), (kind, Err(KERN_INVALID_NAME)));
+        }
+        w.send(a, &Msg::to(PortName(0x4_0003), D::MOVE_SEND_ONCE).id(26)).unwrap();
+        assert_eq!(w.poll(a, PortName(0x5_000F)).unwrap().header.msgh_id, 26);
+    });
+}
+
+/// mach-ipc 2.6: the first rows of its table.
+#[test]
+fn what_is_no_right_cannot_be_inserted() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, free) = (w.port(a), PortName(0x3203));
+        for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
+            assert_eq!(w.insert_right(a, name, p, D::MAKE_SEND_ONCE), Err(KERN_INVALID_VALUE));
+            w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
+            for disposition in [D::MAKE_SEND, D::MOVE_SEND_ONCE, D::MOVE_RECEIVE] {
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_CAPABILITY));
+            }
+            for disposition in [D::NONE, D(15), D(22)] {
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_VALUE));
+            }
+        }
+        assert_eq!(w.port_type(a, free), Err(KERN_INVALID_NAME));
+        assert_eq!(w.status(a, p).mps_sorights, 0);
+    });
+}
