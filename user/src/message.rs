@@ -38,7 +38,7 @@ pub struct Call {
     pub priority: u32,
 }
 
-/// `mach_msg` on memory at any address, which the caller may write.
+/// The trap `mach_msg` on memory at any address, which the caller may write.
 pub fn mach_msg_at(address: u64, call: &Call) -> KernReturn {
     let Call { options, send_size, receive_size, receive_name, timeout, priority } = *call;
     let arguments = [
@@ -50,6 +50,22 @@ pub fn mach_msg_at(address: u64, call: &Call) -> KernReturn {
         u64::from(timeout),
     ];
     KernReturn(sys::trap_with_stack(MACH_MSG, arguments, [u64::from(priority), 0]) as i32)
+}
+
+/// `mach_msg` that goes on when `thread_abort` interrupts it, unless an option says that the caller wants to know
+/// (mach-ipc 3.11). A send is made again with what came back; of a call that was already receiving only the rest is.
+pub fn mach_msg(address: u64, call: &Call) -> KernReturn {
+    let mut call = *call;
+    loop {
+        match mach_msg_at(address, &call) {
+            MACH_SEND_INTERRUPTED if !call.options.contains(MsgOption::SEND_INTERRUPT) => {}
+            MACH_RCV_INTERRUPTED if !call.options.contains(MsgOption::RCV_INTERRUPT) => {
+                call.options -= MsgOption::SEND_MSG | MsgOption::RCV_SYNC_WAIT;
+                call.send_size = 0;
+            }
+            code => return code,
+        }
+    }
 }
 
 impl Message {
@@ -179,11 +195,11 @@ impl Message {
         &mut self.bytes
     }
 
-    /// `mach_msg` with everything given; `send_size` is that of the message if it is 0.
+    /// [`mach_msg`] with everything given; `send_size` is that of the message if it is 0.
     pub fn call(&mut self, call: &Call) -> KernReturn {
         let send_size = if call.send_size == 0 { self.size as u32 } else { call.send_size };
         let receive_size = if call.receive_size == 0 { CAPACITY as u32 } else { call.receive_size };
-        mach_msg_at(self.bytes.as_mut_ptr() as u64, &Call { send_size, receive_size, ..*call })
+        mach_msg(self.bytes.as_mut_ptr() as u64, &Call { send_size, receive_size, ..*call })
     }
 
     /// Sends the message; waits while the queue is full.

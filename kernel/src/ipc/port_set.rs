@@ -4,7 +4,7 @@
 //! has messages, the set's list of ready members. Taking a message rotates that list, so every ready member is served in
 //! turn.
 
-use crate::ipc::port::{Home, Port, PortId};
+use crate::ipc::port::PortId;
 use crate::kernel::Kernel;
 use crate::limits::SETS_PER_PORT_MAX;
 use crate::machine::{Machine, NoMemory};
@@ -225,16 +225,6 @@ impl Kernel {
     pub(crate) fn remove_set(&mut self, set: SetId) {
         let removed = self.sets.remove(set).expect("a set is removed once");
         self.refund(removed.payer, size_of::<PortSet>());
-    }
-}
-
-impl Port {
-    /// The task in which the port is, if it is in one.
-    pub fn holder(&self) -> Option<TaskId> {
-        match self.home {
-            Home::Space { task, .. } => Some(task),
-            _ => None,
-        }
     }
 }
 

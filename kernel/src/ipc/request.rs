@@ -48,7 +48,6 @@ pub struct Requests {
     armed: Option<u32>,
     /// First other request; the list goes on in the slots.
     unarmed: Option<u32>,
-    len: usize,
 }
 
 /// A slot with its neighbours in whichever list it is.
@@ -63,16 +62,6 @@ struct Slot {
 pub(crate) const REQUEST_COST: usize = size_of::<Slot>();
 
 impl Requests {
-    /// Number of requests.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Whether any request is armed.
     #[inline(always)]
     pub fn any_armed(&self) -> bool {
@@ -112,7 +101,6 @@ impl Requests {
         self.free = slot.next;
         slot.request = Some(request);
         self.link(at);
-        self.len += 1;
         at
     }
 
@@ -145,7 +133,6 @@ impl Requests {
         let slot = &mut self.slots[at as usize];
         slot.next = self.free;
         self.free = Some(at);
-        self.len -= 1;
         slot.request.take().expect("a request is taken once")
     }
 

@@ -91,7 +91,7 @@ impl Kernel {
         match id {
             REQUEST_NOTIFICATION => {
                 let [name, notification, sync] = self.request_arguments(message, 1)?;
-                let notify = self.take_request_send_once(message)?;
+                let notify = self.take_request_right_of(message, Disposition::PORT_SEND_ONCE)?;
                 let previous =
                     self.port_request_notification(m, task, PortName(name), notification as i32, sync, notify)?;
                 let previous = previous.map_or(Carried::Null, |right| Carried::Right(Right::SendOnce(right)));
@@ -99,6 +99,9 @@ impl Kernel {
             }
             INSERT_RIGHT => {
                 let [name] = self.request_arguments(message, 1)?;
+                if self.request_right_kind(message) == Disposition::NONE {
+                    return Err(KERN_INVALID_VALUE);
+                }
                 let right = self.take_request_right(message);
                 self.port_insert_carried(m, task, PortName(name), right)?;
                 Ok(Reply::none())

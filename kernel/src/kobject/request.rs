@@ -1,12 +1,13 @@
 //! Reading the arguments of a call (mach-ipc 7.3).
 
 use crate::ipc::message::MessageId;
-use crate::ipc::right::{Carried, Right};
+use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use abi::KernReturn;
 use abi::code::*;
 use abi::message::{DESCRIPTORS_OFFSET, Header, PortDescriptor};
 use abi::mig::NDR;
+use abi::port::Disposition;
 use heapless::Vec;
 
 /// Words of the longest request.
@@ -57,30 +58,29 @@ impl Kernel {
         if empty && request.descriptors.is_empty() { Ok(()) } else { Err(MIG_BAD_ARGUMENTS) }
     }
 
+    /// As which kind of right the request's only descriptor was sent, be there one in it or not.
+    pub(super) fn request_right_kind(&self, message: MessageId) -> Disposition {
+        self.messages[message].descriptors[0].disposition
+    }
+
     /// Takes the right of the request's only descriptor.
     pub(super) fn take_request_right(&mut self, message: MessageId) -> Carried {
         self.messages[message].descriptors[0].right.take()
     }
 
-    /// Takes a send right, or none, from the request's only descriptor.
+    /// Takes the right, or none, of the request's only descriptor.
     ///
     /// # Errors
-    /// `MIG_TYPE_ERROR` for another kind of right, which stays in the message.
-    pub(super) fn take_request_send(&mut self, message: MessageId) -> Result<Carried, KernReturn> {
-        match self.messages[message].descriptors[0].right {
-            Carried::Right(Right::SendOnce(_) | Right::Receive(_)) => Err(MIG_TYPE_ERROR),
-            _ => Ok(self.take_request_right(message)),
-        }
-    }
-
-    /// Takes a send-once right, or none, from the request's only descriptor.
-    ///
-    /// # Errors
-    /// `MIG_TYPE_ERROR` for another kind of right, which stays in the message.
-    pub(super) fn take_request_send_once(&mut self, message: MessageId) -> Result<Carried, KernReturn> {
-        match self.messages[message].descriptors[0].right {
-            Carried::Right(Right::Send(_) | Right::Receive(_)) => Err(MIG_TYPE_ERROR),
-            _ => Ok(self.take_request_right(message)),
+    /// `MIG_TYPE_ERROR` if it was sent as another kind of right than `kind`; it stays in the message.
+    pub(super) fn take_request_right_of(
+        &mut self,
+        message: MessageId,
+        kind: Disposition,
+    ) -> Result<Carried, KernReturn> {
+        if self.request_right_kind(message) == kind {
+            Ok(self.take_request_right(message))
+        } else {
+            Err(MIG_TYPE_ERROR)
         }
     }
 }

@@ -76,7 +76,7 @@ impl Kernel {
             TASK_BOOTSTRAP_PORT => {}
             _ => return Err(KERN_INVALID_ARGUMENT),
         }
-        let port = self.take_request_send(message)?;
+        let port = self.take_request_right_of(message, Disposition::PORT_SEND)?;
         if port.port().and_then(|port| self.live_port(port)).is_some_and(|port| port.guard.immovable) {
             self.destroy_carried(m, port);
             return Err(KERN_INVALID_RIGHT);

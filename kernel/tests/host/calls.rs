@@ -4,11 +4,27 @@ use crate::message::Received;
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, BUFFER_SIZE, RESULT, RESULT2, World};
 use abi::message::*;
-use abi::mig::NDR;
+use abi::mig::{NDR, mach_port as mig};
 use abi::port::*;
 use abi::trap::mach;
 use abi::{KernReturn, PortName};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+/// How the calls of `mach_port` are made that are traps and messages alike. Both come to the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Trap,
+    Message,
+}
+
+/// Runs a scenario twice: with calls by trap and with calls by message.
+pub fn in_both_forms(scenario: impl Fn(World)) {
+    for form in [Form::Trap, Form::Message] {
+        let mut w = World::new();
+        w.form = form;
+        scenario(w);
+    }
+}
 
 impl World {
     /// Sends a request to a kernel object and returns its reply.
@@ -27,7 +43,8 @@ impl World {
         };
         let code = self.mach_msg(actor, &args).code();
         let received = self.received(actor);
-        self.mod_refs(actor, reply, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+        let give_up = [actor.self_port.0, reply.0, MACH_PORT_RIGHT_RECEIVE, u32::MAX].map(u64::from);
+        self.call(actor, mach::MACH_PORT_MOD_REFS, &give_up).unwrap();
         code.ok()?;
         if received.is_complex() {
             return Ok(received);
@@ -46,9 +63,28 @@ impl World {
 
     // The mach_port calls, for the actor's own task.
 
+    /// A call whose arguments are the same words in both forms.
+    fn port_call(&mut self, actor: Actor, trap: u32, id: i32, words: &[u32]) -> Result<(), KernReturn> {
+        match self.form {
+            Form::Trap => self.call(actor, trap, &own_task_and(actor, words)),
+            Form::Message => self.mig(actor, actor.self_port, id, words).map(|_| ()),
+        }
+    }
+
+    /// The same for a call that returns a word.
+    fn port_call_for_word(&mut self, actor: Actor, trap: u32, id: i32, words: &[u32]) -> Result<u32, KernReturn> {
+        match self.form {
+            Form::Trap => {
+                let mut args = own_task_and(actor, words);
+                args.push(self.result(actor));
+                self.call_for_word(actor, trap, &args)
+            }
+            Form::Message => self.mig(actor, actor.self_port, id, words).map(|results| results[0]),
+        }
+    }
+
     pub fn allocate(&mut self, actor: Actor, right: u32) -> Result<PortName, KernReturn> {
-        let args = [u64::from(actor.self_port.0), u64::from(right), self.result(actor)];
-        self.call_for_name(actor, mach::MACH_PORT_ALLOCATE, &args)
+        self.port_call_for_word(actor, mach::MACH_PORT_ALLOCATE, mig::ALLOCATE, &[right]).map(PortName)
     }
 
     /// A new receive right.
@@ -66,12 +102,15 @@ impl World {
     }
 
     pub fn deallocate(&mut self, actor: Actor, name: PortName) -> Result<(), KernReturn> {
-        self.call(actor, mach::MACH_PORT_DEALLOCATE, &[u64::from(actor.self_port.0), u64::from(name.0)])
+        self.port_call(actor, mach::MACH_PORT_DEALLOCATE, mig::DEALLOCATE, &[name.0])
+    }
+
+    pub fn destroy(&mut self, actor: Actor, name: PortName) -> Result<(), KernReturn> {
+        self.mig(actor, actor.self_port, mig::DESTROY, &[name.0]).map(|_| ())
     }
 
     pub fn mod_refs(&mut self, actor: Actor, name: PortName, right: u32, delta: i32) -> Result<(), KernReturn> {
-        let args = [u64::from(actor.self_port.0), u64::from(name.0), u64::from(right), delta as u32 as u64];
-        self.call(actor, mach::MACH_PORT_MOD_REFS, &args)
+        self.port_call(actor, mach::MACH_PORT_MOD_REFS, mig::MOD_REFS, &[name.0, right, delta as u32])
     }
 
     pub fn insert_right(
@@ -81,22 +120,37 @@ impl World {
         poly: PortName,
         disposition: Disposition,
     ) -> Result<(), KernReturn> {
-        let args = [actor.self_port.0, name.0, poly.0, u32::from(disposition.0)].map(u64::from);
+        if self.form == Form::Message {
+            let request = Msg::copy_send(actor.self_port).id(mig::INSERT_RIGHT).port(poly, disposition);
+            return self.rpc(actor, request.body(&NDR).words(&[name.0])).map(|_| ());
+        }
+        let args = own_task_and(actor, &[name.0, poly.0, u32::from(disposition.0)]);
         self.call(actor, mach::MACH_PORT_INSERT_RIGHT, &args)
     }
 
+    /// `mach_port_extract_right`: the right that comes, and what it is.
+    pub fn extract_right(
+        &mut self,
+        actor: Actor,
+        name: PortName,
+        disposition: Disposition,
+    ) -> Result<(PortName, Disposition), KernReturn> {
+        let request = Msg::copy_send(actor.self_port).id(mig::EXTRACT_RIGHT).body(&NDR);
+        let reply = self.rpc(actor, request.words(&[name.0, u32::from(disposition.0)]))?;
+        Ok((reply.descriptor(0).name, reply.descriptor(0).disposition))
+    }
+
     pub fn port_type(&mut self, actor: Actor, name: PortName) -> Result<u32, KernReturn> {
-        let args = [u64::from(actor.self_port.0), u64::from(name.0), self.result(actor)];
-        self.call_for_word(actor, mach::MACH_PORT_TYPE, &args)
+        self.port_call_for_word(actor, mach::MACH_PORT_TYPE, mig::TYPE, &[name.0])
     }
 
     pub fn get_refs(&mut self, actor: Actor, name: PortName, right: u32) -> Result<u32, KernReturn> {
-        let words = self.mig(actor, actor.self_port, abi::mig::mach_port::GET_REFS, &[name.0, right])?;
+        let words = self.mig(actor, actor.self_port, mig::GET_REFS, &[name.0, right])?;
         Ok(words[0])
     }
 
     pub fn get_srights(&mut self, actor: Actor, name: PortName) -> Result<u32, KernReturn> {
-        let words = self.mig(actor, actor.self_port, abi::mig::mach_port::GET_SRIGHTS, &[name.0])?;
+        let words = self.mig(actor, actor.self_port, mig::GET_SRIGHTS, &[name.0])?;
         Ok(words[0])
     }
 
@@ -107,6 +161,11 @@ impl World {
         flavor: u32,
         count: u32,
     ) -> Result<Vec<u32>, KernReturn> {
+        if self.form == Form::Message {
+            let words = self.mig(actor, actor.self_port, mig::GET_ATTRIBUTES, &[name.0, flavor, count])?;
+            assert_eq!(words[0] as usize, words.len() - 1);
+            return Ok(words[1..].to_vec());
+        }
         self.put(actor, RESULT2, &count.to_le_bytes());
         let info = self.result(actor);
         let args = [u64::from(actor.self_port.0), u64::from(name.0), u64::from(flavor), info, actor.memory + RESULT2];
@@ -133,7 +192,7 @@ impl World {
     ) -> Result<(), KernReturn> {
         let mut body = vec![name.0, flavor, words.len() as u32];
         body.extend(words);
-        self.mig(actor, actor.self_port, abi::mig::mach_port::SET_ATTRIBUTES, &body).map(|_| ())
+        self.mig(actor, actor.self_port, mig::SET_ATTRIBUTES, &body).map(|_| ())
     }
 
     pub fn set_qlimit(&mut self, actor: Actor, name: PortName, limit: u32) -> Result<(), KernReturn> {
@@ -141,17 +200,27 @@ impl World {
     }
 
     pub fn construct(&mut self, actor: Actor, options: PortOptions, context: u64) -> Result<PortName, KernReturn> {
+        if self.form == Form::Message {
+            let [low, high] = halves(context);
+            let words = [options.flags, options.mpl_qlimit, 0, 0, 0, 0, low, high];
+            return self.mig(actor, actor.self_port, mig::CONSTRUCT, &words).map(|results| PortName(results[0]));
+        }
         self.put(actor, RESULT2, options.as_bytes());
         let args = [u64::from(actor.self_port.0), actor.memory + RESULT2, context, self.result(actor)];
         self.call_for_name(actor, mach::MACH_PORT_CONSTRUCT, &args)
     }
 
     pub fn destruct(&mut self, actor: Actor, name: PortName, delta: i32, guard: u64) -> Result<(), KernReturn> {
+        if self.form == Form::Message {
+            let [low, high] = halves(guard);
+            let words = [name.0, delta as u32, low, high];
+            return self.mig(actor, actor.self_port, mig::DESTRUCT, &words).map(|_| ());
+        }
         let args = [u64::from(actor.self_port.0), u64::from(name.0), delta as u32 as u64, guard];
         self.call(actor, mach::MACH_PORT_DESTRUCT, &args)
     }
 
-    /// `request_notification` by trap; returns the previous right's name.
+    /// `request_notification`; returns the previous right's name.
     pub fn request(
         &mut self,
         actor: Actor,
@@ -161,6 +230,12 @@ impl World {
         notify: (PortName, Disposition),
     ) -> Result<PortName, KernReturn> {
         let (notify, disposition) = notify;
+        if self.form == Form::Message {
+            let request = Msg::copy_send(actor.self_port).id(mig::REQUEST_NOTIFICATION).port(notify, disposition);
+            let previous = self.rpc(actor, request.body(&NDR).words(&[name.0, id as u32, sync]))?.descriptor(0);
+            assert_eq!(previous.disposition, Disposition::PORT_SEND_ONCE);
+            return Ok(previous.name);
+        }
         let args = [
             u64::from(actor.self_port.0),
             u64::from(name.0),
@@ -186,12 +261,43 @@ impl World {
     }
 
     pub fn insert_member(&mut self, actor: Actor, member: PortName, set: PortName) -> Result<(), KernReturn> {
-        self.mig(actor, actor.self_port, abi::mig::mach_port::INSERT_MEMBER, &[member.0, set.0]).map(|_| ())
+        self.port_call(actor, mach::MACH_PORT_INSERT_MEMBER, mig::INSERT_MEMBER, &[member.0, set.0])
+    }
+
+    pub fn extract_member(&mut self, actor: Actor, member: PortName, set: PortName) -> Result<(), KernReturn> {
+        self.port_call(actor, mach::MACH_PORT_EXTRACT_MEMBER, mig::EXTRACT_MEMBER, &[member.0, set.0])
+    }
+
+    pub fn move_member(&mut self, actor: Actor, member: PortName, after: PortName) -> Result<(), KernReturn> {
+        self.port_call(actor, mach::MACH_PORT_MOVE_MEMBER, mig::MOVE_MEMBER, &[member.0, after.0])
     }
 
     pub fn set_context(&mut self, actor: Actor, name: PortName, context: u64) -> Result<(), KernReturn> {
-        let words = [name.0, context as u32, (context >> 32) as u32];
-        self.mig(actor, actor.self_port, abi::mig::mach_port::SET_CONTEXT, &words).map(|_| ())
+        let [low, high] = halves(context);
+        self.mig(actor, actor.self_port, mig::SET_CONTEXT, &[name.0, low, high]).map(|_| ())
+    }
+
+    pub fn get_context(&mut self, actor: Actor, name: PortName) -> Result<u64, KernReturn> {
+        let words = self.mig(actor, actor.self_port, mig::GET_CONTEXT, &[name.0])?;
+        Ok(u64::from(words[0]) | u64::from(words[1]) << 32)
+    }
+
+    pub fn guard(&mut self, actor: Actor, name: PortName, guard: u64, strict: bool) -> Result<(), KernReturn> {
+        if self.form == Form::Message {
+            let [low, high] = halves(guard);
+            let words = [name.0, low, high, u32::from(strict)];
+            return self.mig(actor, actor.self_port, mig::GUARD, &words).map(|_| ());
+        }
+        let args = [u64::from(actor.self_port.0), u64::from(name.0), guard, u64::from(strict)];
+        self.call(actor, mach::MACH_PORT_GUARD, &args)
+    }
+
+    pub fn unguard(&mut self, actor: Actor, name: PortName, guard: u64) -> Result<(), KernReturn> {
+        if self.form == Form::Message {
+            let [low, high] = halves(guard);
+            return self.mig(actor, actor.self_port, mig::UNGUARD, &[name.0, low, high]).map(|_| ());
+        }
+        self.call(actor, mach::MACH_PORT_UNGUARD, &[u64::from(actor.self_port.0), u64::from(name.0), guard])
     }
 
     /// Takes all names that a task can still have, as dead names.
@@ -267,4 +373,14 @@ impl World {
         self.send(init, &Msg::copy_send(holder.delivery).port(of.task_port, Disposition::COPY_SEND)).unwrap();
         self.poll(holder, holder.inbox).unwrap().descriptor(0).name
     }
+}
+
+/// The arguments of a trap on the actor's own task.
+fn own_task_and(actor: Actor, words: &[u32]) -> Vec<u64> {
+    std::iter::once(&actor.self_port.0).chain(words).map(|&word| u64::from(word)).collect()
+}
+
+/// A 64-bit argument as a message has it: low word, high word.
+pub fn halves(long: u64) -> [u32; 2] {
+    [long as u32, (long >> 32) as u32]
 }

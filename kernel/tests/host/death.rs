@@ -1,10 +1,10 @@
 //! Receive rights on their way, circles of them, and the death of ports and tasks (mach-ipc 9.11).
 
 use crate::message::Msg;
-use crate::world::{Actor, World};
+use crate::world::{Actor, Ret, World};
 use abi::PortName;
+use abi::code::MACH_MSG_SUCCESS;
 use abi::message::*;
-use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::limits::Limits;
@@ -103,9 +103,9 @@ fn the_limit_travels_with_the_receive_right_but_context_and_sets_do_not() {
     w.set_context(a, p, 9).unwrap();
     w.set_qlimit(a, p, 7).unwrap();
     w.insert_member(a, p, s).unwrap();
-    assert_eq!(w.mig(a, a.self_port, mig::GET_CONTEXT, &[p.0]), Ok(vec![9, 0]));
+    assert_eq!(w.get_context(a, p), Ok(9));
     let moved = w.transfer(a, p, D::MOVE_RECEIVE, b);
-    assert_eq!(w.mig(b, b.self_port, mig::GET_CONTEXT, &[moved.0]), Ok(vec![0, 0]));
+    assert_eq!(w.get_context(b, moved), Ok(0));
     let status = w.status(b, moved);
     assert_eq!((status.mps_qlimit, status.mps_pset), (7, 0));
     w.send(a, &Msg::copy_send(p)).unwrap();
@@ -118,9 +118,10 @@ fn a_server_that_dies_with_a_reply_right_tells_its_client() {
     let (mut w, client, server) = two_tasks();
     let r = w.port(client);
     w.transfer(client, r, D::MAKE_SEND_ONCE, server);
-    w.nothing(client, r);
+    assert_eq!(w.receive(client, r, MsgOption::empty()), Ret::Blocked);
     w.end_task(server);
-    w.notification(client, r, MACH_NOTIFY_SEND_ONCE);
+    assert_eq!(w.state(client).code(), MACH_MSG_SUCCESS);
+    assert_eq!(w.received(client).header.msgh_id, MACH_NOTIFY_SEND_ONCE);
 }
 
 // covers mach-ipc D07
@@ -139,14 +140,16 @@ fn a_server_that_dies_with_a_request_in_its_queue_tells_its_client() {
 #[test]
 fn a_receive_right_goes_to_who_asked_for_it_when_its_task_dies() {
     let (mut w, server, c) = two_tasks();
-    let (p, notify) = (w.port(server), w.port(c));
-    let once = w.transfer(c, notify, D::MAKE_SEND_ONCE, server);
-    w.request(server, p, MACH_NOTIFY_PORT_DESTROYED, 0, (once, D::MOVE_SEND_ONCE)).unwrap();
-    w.send(server, &Msg::to(p, D::MAKE_SEND).id(1)).unwrap();
-    w.send(server, &Msg::to(p, D::MAKE_SEND).id(2)).unwrap();
+    let (p, notify) = (w.port_with_send(c), w.port(c));
+    w.request(c, p, MACH_NOTIFY_PORT_DESTROYED, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    w.transfer(c, p, D::MOVE_RECEIVE, server);
+    assert_eq!(w.port_type(c, p), Ok(0x10000));
+    for id in [1, 2] {
+        w.send(c, &Msg::copy_send(p).id(id)).unwrap();
+    }
     w.end_task(server);
     let moved = PortName(w.notification(c, notify, MACH_NOTIFY_PORT_DESTROYED));
-    assert_eq!(w.port_type(c, moved), Ok(0x20000));
+    assert_eq!((moved, w.port_type(c, moved)), (p, Ok(0x30000)));
     for id in [1, 2] {
         assert_eq!(w.poll(c, moved).unwrap().header.msgh_id, id);
     }
@@ -169,6 +172,18 @@ fn the_last_sender_that_dies_leaves_no_senders() {
     let notify = await_no_senders(&mut w, owner, p);
     w.end_task(a);
     assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1);
+}
+
+/// mach-ipc 6.6 step 4.
+#[test]
+fn a_task_that_dies_with_both_rights_of_a_port_is_its_last_sender_first() {
+    let (mut w, a, c) = two_tasks();
+    let (p, notify) = (w.port_with_send(a), w.port(c));
+    let once = w.transfer(c, notify, D::MAKE_SEND_ONCE, a);
+    w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, (once, D::MOVE_SEND_ONCE)).unwrap();
+    w.end_task(a);
+    assert_eq!(w.notification(c, notify, MACH_NOTIFY_NO_SENDERS), 1);
+    w.nothing(c, notify);
 }
 
 // covers mach-ipc D10

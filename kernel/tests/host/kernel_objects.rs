@@ -61,6 +61,17 @@ fn a_port_call_to_something_that_is_not_a_task_is_answered_by_the_call() {
     assert_eq!((reply.header.msgh_id, reply.words()[2]), (mig::ALLOCATE + 100, 16));
 }
 
+/// mach-ipc 2.0: the calls marked there.
+#[test]
+fn some_port_calls_take_something_that_is_not_a_task_for_a_wrong_argument() {
+    let mut w = World::new();
+    let a = w.task();
+    let host = w.trap(a, mach::HOST_SELF, &[]).name();
+    for id in [mig::GET_ATTRIBUTES, mig::GET_CONTEXT, mig::KOBJECT] {
+        assert_eq!(w.mig(a, host, id, &[]), Err(KERN_INVALID_ARGUMENT));
+    }
+}
+
 #[test]
 fn the_number_of_a_call_decides_before_the_port_does() {
     let mut w = World::new();
@@ -71,6 +82,29 @@ fn the_number_of_a_call_decides_before_the_port_does() {
         let elsewhere = reply_to(&mut w, a, host, id, &[0; 20]).words()[2] as i32;
         assert_eq!(elsewhere == MIG_BAD_ID.0, at_task == MIG_BAD_ID.0, "{id}: {elsewhere} and {at_task}");
     }
+}
+
+/// mach-ipc 5.2: what a stub checks before the call is made.
+#[test]
+fn a_call_by_message_of_the_wrong_shape_is_refused() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    let request = |id| Msg::copy_send(a.self_port).id(id);
+    let long = request(mig::ALLOCATE).body(&NDR).words(&[RECEIVE, 0]);
+    assert_eq!(w.rpc(a, long).unwrap_err(), MIG_BAD_ARGUMENTS);
+    let simple = request(mig::REQUEST_NOTIFICATION).body(&NDR).words(&[p.0, 70, 0]);
+    assert_eq!(w.rpc(a, simple).unwrap_err(), MIG_BAD_ARGUMENTS);
+    for (port, disposition) in [(p, D::MAKE_SEND), (MACH_PORT_NULL, D::MOVE_SEND), (MACH_PORT_NULL, D::NONE)] {
+        let notify = request(mig::REQUEST_NOTIFICATION).port(port, disposition).body(&NDR).words(&[p.0, 70, 0]);
+        assert_eq!(w.rpc(a, notify).unwrap_err(), MIG_TYPE_ERROR);
+    }
+    for (port, disposition) in [(p, D::MAKE_SEND_ONCE), (MACH_PORT_NULL, D::MOVE_SEND_ONCE)] {
+        let bootstrap = request(task::SET_SPECIAL_PORT).port(port, disposition).body(&NDR).words(&[4]);
+        assert_eq!(w.rpc(a, bootstrap).unwrap_err(), MIG_TYPE_ERROR);
+    }
+    w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
+    assert_eq!((w.status(a, p).mps_nsrequest, w.get_srights(a, p)), (0, Ok(1)));
 }
 
 // covers mach-ipc K04

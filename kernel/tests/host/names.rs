@@ -1,13 +1,13 @@
 //! Names, types and user references (mach-ipc 9.1).
 
+use crate::calls::in_both_forms;
 use crate::message::Msg;
 use crate::world::{Actor, World};
-use abi::PortName;
 use abi::code::*;
 use abi::message::MACH_NOTIFY_SEND_ONCE;
-use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
 use abi::port::*;
+use abi::{KernReturn, PortName};
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
@@ -16,13 +16,15 @@ const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 const LABELH: u32 = MACH_PORT_RIGHT_LABELH;
 
-/// A task and its name for a port of its own with so many references to a send right.
-fn with_send(urefs: i32) -> (World, Actor, PortName) {
-    let mut w = World::new();
-    let a = w.task();
-    let name = w.port_with_send(a);
-    w.mod_refs(a, name, SEND, urefs - 1).unwrap();
-    (w, a, name)
+/// A name with one send right, beside the receive right and alone, and the type it has without it.
+fn with_send(scenario: impl Fn(&mut World, Actor, PortName, Result<u32, KernReturn>)) {
+    in_both_forms(|mut w| {
+        let (a, owner) = (w.task(), w.task());
+        let own = w.port_with_send(a);
+        let (_, alone) = w.door(a, owner);
+        scenario(&mut w, a, own, Ok(0x20000));
+        scenario(&mut w, a, alone, Err(KERN_INVALID_NAME));
+    });
 }
 
 /// A name for a send-once right of `port`, by a message to oneself.
@@ -33,44 +35,47 @@ fn make_once(w: &mut World, a: Actor, port: PortName) -> PortName {
 // covers mach-ipc N01
 #[test]
 fn a_fresh_receive_right_has_a_well_formed_name_and_nothing_else() {
-    let mut w = World::new();
-    let a = w.task();
-    let name = w.allocate(a, RECEIVE).unwrap();
-    assert!(name.is_well_formed() && name.index() >= 1);
-    assert_eq!(w.port_type(a, name), Ok(0x20000));
-    assert_eq!(w.status(a, name), PortStatus { mps_qlimit: 5, ..PortStatus::default() });
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let name = w.allocate(a, RECEIVE).unwrap();
+        assert!(name.is_well_formed() && name.index() >= 1);
+        assert_eq!(w.port_type(a, name), Ok(0x20000));
+        assert_eq!(w.status(a, name), PortStatus { mps_qlimit: 5, ..PortStatus::default() });
+    });
 }
 
 // covers mach-ipc N02
 #[test]
 fn rights_that_come_from_ports_cannot_be_allocated() {
-    let mut w = World::new();
-    let a = w.task();
-    let before = w.names(a);
-    for right in [SEND, SEND_ONCE, LABELH, 6, u32::MAX] {
-        assert_eq!(w.allocate(a, right), Err(KERN_INVALID_VALUE));
-    }
-    assert_eq!(w.names(a), before);
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let before = w.names(a);
+        for right in [SEND, SEND_ONCE, LABELH, 6, u32::MAX] {
+            assert_eq!(w.allocate(a, right), Err(KERN_INVALID_VALUE));
+        }
+        assert_eq!(w.names(a), before);
+    });
 }
 
 // covers mach-ipc N03 N04
 #[test]
 fn send_rights_made_under_the_same_name_are_references_to_one() {
-    let mut w = World::new();
-    let a = w.task();
-    let p = w.port(a);
-    w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
-    w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
-    assert_eq!(w.port_type(a, p), Ok(0x30000));
-    assert_eq!(w.get_refs(a, p, SEND), Ok(2));
-    assert_eq!(w.get_srights(a, p), Ok(1));
-    assert_eq!(w.status(a, p).mps_mscount, 2);
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let p = w.port(a);
+        w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
+        w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
+        assert_eq!(w.port_type(a, p), Ok(0x30000));
+        assert_eq!(w.get_refs(a, p, SEND), Ok(2));
+        assert_eq!(w.get_srights(a, p), Ok(1));
+        assert_eq!(w.status(a, p).mps_mscount, 2);
 
-    assert_eq!(w.deallocate(a, p), Ok(()));
-    assert_eq!(w.deallocate(a, p), Ok(()));
-    assert_eq!(w.port_type(a, p), Ok(0x20000));
-    assert_eq!(w.status(a, p).mps_mscount, 2);
-    assert_eq!(w.deallocate(a, p), Err(KERN_INVALID_RIGHT));
+        assert_eq!(w.deallocate(a, p), Ok(()));
+        assert_eq!(w.deallocate(a, p), Ok(()));
+        assert_eq!(w.port_type(a, p), Ok(0x20000));
+        assert_eq!(w.status(a, p).mps_mscount, 2);
+        assert_eq!(w.deallocate(a, p), Err(KERN_INVALID_RIGHT));
+    });
 }
 
 // covers mach-ipc N05
@@ -92,26 +97,32 @@ fn a_freed_index_comes_back_under_another_generation() {
 // covers mach-ipc N06 N07
 #[test]
 fn a_count_of_references_that_reaches_the_maximum_sticks_until_all_go() {
-    let (mut w, a, name) = with_send(1);
-    w.mod_refs(a, name, SEND, 65534).unwrap();
-    assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
-    w.mod_refs(a, name, SEND, 1).unwrap();
-    w.deallocate(a, name).unwrap();
-    w.mod_refs(a, name, SEND, -1).unwrap();
-    assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
-    w.mod_refs(a, name, SEND, -65535).unwrap();
-    assert_eq!(w.port_type(a, name), Ok(0x20000));
-    assert_eq!(w.get_srights(a, name), Ok(0));
+    with_send(|w, a, name, without| {
+        w.mod_refs(a, name, SEND, 65534).unwrap();
+        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.mod_refs(a, name, SEND, 1), Ok(()));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.deallocate(a, name), Ok(()));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.mod_refs(a, name, SEND, -1), Ok(()));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        let rights = w.counts().send_rights;
+        assert_eq!(w.mod_refs(a, name, SEND, -65535), Ok(()));
+        assert_eq!(w.port_type(a, name), without);
+        assert_eq!(w.counts().send_rights, rights - 1);
+    });
 }
 
 // covers mach-ipc N08
 #[test]
 fn references_cannot_change_by_more_than_there_are_or_can_be() {
-    let (mut w, a, name) = with_send(2);
-    for delta in [-3, 65536, -65536] {
-        assert_eq!(w.mod_refs(a, name, SEND, delta), Err(KERN_INVALID_VALUE));
-    }
-    assert_eq!(w.get_refs(a, name, SEND), Ok(2));
+    with_send(|w, a, name, _| {
+        w.mod_refs(a, name, SEND, 1).unwrap();
+        for delta in [-3, 65536, -65536] {
+            assert_eq!(w.mod_refs(a, name, SEND, delta), Err(KERN_INVALID_VALUE));
+        }
+        assert_eq!(w.get_refs(a, name, SEND), Ok(2));
+    });
 }
 
 // covers mach-ipc N09
@@ -167,138 +178,147 @@ fn a_receive_right_joins_send_rights_that_went_before() {
 // covers mach-ipc N13
 #[test]
 fn a_send_right_whose_port_died_is_a_dead_name_with_its_references() {
-    let mut w = World::new();
-    let (a, b) = (w.task(), w.task());
-    let p = w.port(a);
-    let at_b = w.transfer(a, p, D::MAKE_SEND, b);
-    w.mod_refs(b, at_b, SEND, 2).unwrap();
-    w.mod_refs(a, p, RECEIVE, -1).unwrap();
-    assert_eq!(w.port_type(b, at_b), Ok(0x100000));
-    assert_eq!(w.get_refs(b, at_b, DEAD_NAME), Ok(3));
-    assert_eq!(w.get_refs(b, at_b, SEND), Ok(0));
-    assert_eq!(w.mod_refs(b, at_b, SEND, -1), Err(KERN_INVALID_RIGHT));
-    assert_eq!(w.deallocate(b, at_b), Ok(()));
-    assert_eq!(w.get_refs(b, at_b, DEAD_NAME), Ok(2));
+    in_both_forms(|mut w| {
+        let (a, b) = (w.task(), w.task());
+        let p = w.port(a);
+        let at_b = w.transfer(a, p, D::MAKE_SEND, b);
+        w.mod_refs(b, at_b, SEND, 2).unwrap();
+        w.mod_refs(a, p, RECEIVE, -1).unwrap();
+        assert_eq!(w.port_type(b, at_b), Ok(0x100000));
+        assert_eq!(w.get_refs(b, at_b, DEAD_NAME), Ok(3));
+        assert_eq!(w.get_refs(b, at_b, SEND), Ok(0));
+        assert_eq!(w.mod_refs(b, at_b, SEND, -1), Err(KERN_INVALID_RIGHT));
+        assert_eq!(w.deallocate(b, at_b), Ok(()));
+        assert_eq!(w.get_refs(b, at_b, DEAD_NAME), Ok(2));
+    });
 }
 
 // covers mach-ipc N14
 #[test]
 fn a_send_once_right_whose_port_died_is_a_dead_name_with_one_reference() {
-    let mut w = World::new();
-    let (a, b) = (w.task(), w.task());
-    let p = w.port(a);
-    let once = w.transfer(a, p, D::MAKE_SEND_ONCE, b);
-    w.mod_refs(a, p, RECEIVE, -1).unwrap();
-    assert_eq!(w.get_refs(b, once, DEAD_NAME), Ok(1));
-    assert_eq!(w.mod_refs(b, once, SEND_ONCE, -1), Err(KERN_INVALID_RIGHT));
-    assert_eq!(w.deallocate(b, once), Ok(()));
-    assert_eq!(w.port_type(b, once), Err(KERN_INVALID_NAME));
+    in_both_forms(|mut w| {
+        let (a, b) = (w.task(), w.task());
+        let p = w.port(a);
+        let once = w.transfer(a, p, D::MAKE_SEND_ONCE, b);
+        w.mod_refs(a, p, RECEIVE, -1).unwrap();
+        assert_eq!(w.get_refs(b, once, DEAD_NAME), Ok(1));
+        assert_eq!(w.mod_refs(b, once, SEND_ONCE, -1), Err(KERN_INVALID_RIGHT));
+        assert_eq!(w.deallocate(b, once), Ok(()));
+        assert_eq!(w.port_type(b, once), Err(KERN_INVALID_NAME));
+    });
 }
 
 // covers mach-ipc N15
 #[test]
 fn the_null_and_dead_names_have_types_of_their_own_and_can_always_be_given_up() {
-    let mut w = World::new();
-    let a = w.task();
-    assert_eq!(w.port_type(a, MACH_PORT_NULL), Err(KERN_INVALID_NAME));
-    assert_eq!(w.port_type(a, MACH_PORT_DEAD), Ok(0x100000));
-    assert_eq!(w.deallocate(a, MACH_PORT_NULL), Ok(()));
-    assert_eq!(w.deallocate(a, MACH_PORT_DEAD), Ok(()));
-    assert_eq!(w.mig(a, a.self_port, mig::DESTROY, &[MACH_PORT_DEAD.0]), Ok(vec![]));
+    in_both_forms(|mut w| {
+        let a = w.task();
+        assert_eq!(w.port_type(a, MACH_PORT_NULL), Err(KERN_INVALID_NAME));
+        assert_eq!(w.port_type(a, MACH_PORT_DEAD), Ok(0x100000));
+        assert_eq!(w.deallocate(a, MACH_PORT_NULL), Ok(()));
+        assert_eq!(w.deallocate(a, MACH_PORT_DEAD), Ok(()));
+        assert_eq!(w.destroy(a, MACH_PORT_DEAD), Ok(()));
+    });
 }
 
 // covers mach-ipc N16
 #[test]
 fn the_null_and_dead_names_count_as_one_send_right() {
-    let mut w = World::new();
-    let a = w.task();
-    assert_eq!(w.mod_refs(a, MACH_PORT_NULL, SEND, -1), Ok(()));
-    assert_eq!(w.mod_refs(a, MACH_PORT_DEAD, SEND_ONCE, 7), Ok(()));
-    assert_eq!(w.mod_refs(a, MACH_PORT_NULL, RECEIVE, -1), Err(KERN_INVALID_NAME));
-    assert_eq!(w.get_refs(a, MACH_PORT_DEAD, SEND), Ok(1));
+    in_both_forms(|mut w| {
+        let a = w.task();
+        assert_eq!(w.mod_refs(a, MACH_PORT_NULL, SEND, -1), Ok(()));
+        assert_eq!(w.mod_refs(a, MACH_PORT_DEAD, SEND_ONCE, 7), Ok(()));
+        assert_eq!(w.mod_refs(a, MACH_PORT_NULL, RECEIVE, -1), Err(KERN_INVALID_NAME));
+        assert_eq!(w.get_refs(a, MACH_PORT_DEAD, SEND), Ok(1));
+    });
 }
 
 // covers mach-ipc N17
 #[test]
 fn a_receive_right_has_references_of_no_other_kind() {
-    let mut w = World::new();
-    let a = w.task();
-    let p = w.port(a);
-    for right in [SEND, SEND_ONCE, PORT_SET, DEAD_NAME, LABELH] {
-        assert_eq!(w.mod_refs(a, p, right, -1), Err(KERN_INVALID_RIGHT));
-    }
-    for right in [6, 7] {
-        assert_eq!(w.mod_refs(a, p, right, -1), Err(KERN_INVALID_VALUE));
-    }
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let p = w.port(a);
+        for right in [SEND, SEND_ONCE, PORT_SET, DEAD_NAME, LABELH] {
+            assert_eq!(w.mod_refs(a, p, right, -1), Err(KERN_INVALID_RIGHT));
+        }
+        for right in [6, 7] {
+            assert_eq!(w.mod_refs(a, p, right, -1), Err(KERN_INVALID_VALUE));
+        }
+    });
 }
 
 // covers mach-ipc N18
 #[test]
 fn a_port_set_has_references_of_no_other_kind() {
-    let mut w = World::new();
-    let a = w.task();
-    let s = w.allocate(a, PORT_SET).unwrap();
-    for right in [SEND, SEND_ONCE, RECEIVE, DEAD_NAME, LABELH] {
-        assert_eq!(w.mod_refs(a, s, right, -1), Err(KERN_INVALID_RIGHT));
-    }
-    assert_eq!(w.mod_refs(a, s, 6, -1), Err(KERN_INVALID_VALUE));
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let s = w.allocate(a, PORT_SET).unwrap();
+        for right in [SEND, SEND_ONCE, RECEIVE, DEAD_NAME, LABELH] {
+            assert_eq!(w.mod_refs(a, s, right, -1), Err(KERN_INVALID_RIGHT));
+        }
+        assert_eq!(w.mod_refs(a, s, 6, -1), Err(KERN_INVALID_VALUE));
+    });
 }
 
 // covers mach-ipc N19
 #[test]
 fn receive_rights_and_sets_have_exactly_one_reference() {
-    let mut w = World::new();
-    let a = w.task();
-    let (p, s) = (w.port(a), w.allocate(a, PORT_SET).unwrap());
-    assert_eq!(w.mod_refs(a, p, RECEIVE, 1), Err(KERN_INVALID_VALUE));
-    assert_eq!(w.mod_refs(a, p, RECEIVE, 0), Ok(()));
-    assert_eq!(w.mod_refs(a, s, PORT_SET, -2), Err(KERN_INVALID_VALUE));
-    assert_eq!(w.mod_refs(a, s, PORT_SET, 0), Ok(()));
-    assert_eq!((w.port_type(a, p), w.port_type(a, s)), (Ok(0x20000), Ok(0x80000)));
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, s) = (w.port(a), w.allocate(a, PORT_SET).unwrap());
+        assert_eq!(w.mod_refs(a, p, RECEIVE, 1), Err(KERN_INVALID_VALUE));
+        assert_eq!(w.mod_refs(a, p, RECEIVE, 0), Ok(()));
+        assert_eq!(w.mod_refs(a, s, PORT_SET, -2), Err(KERN_INVALID_VALUE));
+        assert_eq!(w.mod_refs(a, s, PORT_SET, 0), Ok(()));
+        assert_eq!((w.port_type(a, p), w.port_type(a, s)), (Ok(0x20000), Ok(0x80000)));
+    });
 }
 
 // covers mach-ipc N20
 #[test]
 fn a_set_whose_members_died_can_be_given_up() {
-    let mut w = World::new();
-    let a = w.task();
-    let s = w.allocate(a, PORT_SET).unwrap();
-    let members: Vec<_> = (0..4).map(|_| w.port(a)).collect();
-    for &p in &members {
-        let words = [p.0, s.0];
-        w.mig(a, a.self_port, mig::INSERT_MEMBER, &words).unwrap();
-    }
-    for &p in &members {
-        w.mod_refs(a, p, RECEIVE, -1).unwrap();
-    }
-    assert_eq!(w.deallocate(a, s), Ok(()));
-    assert_eq!(w.port_type(a, s), Err(KERN_INVALID_NAME));
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let s = w.allocate(a, PORT_SET).unwrap();
+        let members: Vec<_> = (0..4).map(|_| w.port(a)).collect();
+        for &p in &members {
+            w.insert_member(a, p, s).unwrap();
+        }
+        for &p in &members {
+            w.mod_refs(a, p, RECEIVE, -1).unwrap();
+        }
+        assert_eq!(w.deallocate(a, s), Ok(()));
+        assert_eq!(w.port_type(a, s), Err(KERN_INVALID_NAME));
+    });
 }
 
 // covers mach-ipc N21
 #[test]
 fn a_send_once_right_given_up_tells_its_port() {
-    let mut w = World::new();
-    let a = w.task();
-    let p = w.port(a);
-    let once = make_once(&mut w, a, p);
-    assert_eq!(w.mod_refs(a, once, SEND_ONCE, 1), Err(KERN_INVALID_VALUE));
-    assert_eq!(w.mod_refs(a, once, SEND_ONCE, -1), Ok(()));
-    w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
-    assert_eq!(w.status(a, p).mps_sorights, 0);
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let p = w.port(a);
+        let once = make_once(&mut w, a, p);
+        assert_eq!(w.mod_refs(a, once, SEND_ONCE, 1), Err(KERN_INVALID_VALUE));
+        assert_eq!(w.mod_refs(a, once, SEND_ONCE, -1), Ok(()));
+        w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
+        assert_eq!(w.status(a, p).mps_sorights, 0);
+    });
 }
 
 // covers mach-ipc N22
 #[test]
 fn a_dead_name_can_be_allocated_counted_and_destroyed() {
-    let mut w = World::new();
-    let a = w.task();
-    let d = w.allocate(a, DEAD_NAME).unwrap();
-    assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(1));
-    assert_eq!(w.mod_refs(a, d, DEAD_NAME, 4), Ok(()));
-    assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(5));
-    assert_eq!(w.mig(a, a.self_port, mig::DESTROY, &[d.0]), Ok(vec![]));
-    assert_eq!(w.port_type(a, d), Err(KERN_INVALID_NAME));
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let d = w.allocate(a, DEAD_NAME).unwrap();
+        assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(1));
+        assert_eq!(w.mod_refs(a, d, DEAD_NAME, 4), Ok(()));
+        assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(5));
+        assert_eq!(w.destroy(a, d), Ok(()));
+        assert_eq!(w.port_type(a, d), Err(KERN_INVALID_NAME));
+    });
 }
 
 // covers mach-ipc N23
@@ -346,4 +366,64 @@ fn a_port_set_has_no_send_right_to_make() {
     let a = w.task();
     let s = w.allocate(a, PORT_SET).unwrap();
     assert_eq!(w.insert_right(a, s, s, D::MAKE_SEND), Err(KERN_INVALID_RIGHT));
+}
+
+/// mach-ipc 2.6: "give me a send right", under the same name.
+#[test]
+fn a_copy_of_a_send_right_is_one_reference_more() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (own, bare, (_, alone)) = (w.port_with_send(a), w.port(a), w.door(a, b));
+    let once = make_once(&mut w, a, bare);
+    for name in [own, alone] {
+        assert_eq!(w.insert_right(a, name, name, D::COPY_SEND), Ok(()));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(2));
+    }
+    assert_eq!((w.get_srights(a, own), w.status(a, own).mps_mscount), (Ok(1), 1));
+    for name in [bare, once] {
+        assert_eq!(w.insert_right(a, name, name, D::COPY_SEND), Err(KERN_INVALID_RIGHT));
+    }
+    for name in [alone, once] {
+        assert_eq!(w.insert_right(a, name, name, D::MAKE_SEND), Err(KERN_INVALID_RIGHT));
+    }
+    assert_eq!(w.insert_right(a, PortName(0x4203), PortName(0x4203), D::MAKE_SEND), Err(KERN_INVALID_NAME));
+}
+
+/// mach-ipc 2.6: the only name of a right can change, even to one that the table has no place for yet.
+#[test]
+fn a_right_can_be_moved_to_another_name() {
+    in_both_forms(|mut w| {
+        let (a, b) = (w.task(), w.task());
+        let (bare, (_, alone)) = (w.port(a), w.door(a, b));
+        let once = make_once(&mut w, a, bare);
+        let moves = [(alone, D::MOVE_SEND), (once, D::MOVE_SEND_ONCE), (bare, D::MOVE_RECEIVE)];
+        for (chosen, (old, disposition)) in [0x3203, 0x4_0003, 0x5_000F].map(PortName).into_iter().zip(moves) {
+            let kind = w.port_type(a, old);
+            assert_eq!(w.insert_right(a, chosen, old, disposition), Ok(()), "{disposition:?}");
+            assert_eq!((w.port_type(a, chosen), w.port_type(a, old)), (kind, Err(KERN_INVALID_NAME)));
+        }
+        w.send(a, &Msg::to(PortName(0x4_0003), D::MOVE_SEND_ONCE).id(26)).unwrap();
+        assert_eq!(w.poll(a, PortName(0x5_000F)).unwrap().header.msgh_id, 26);
+    });
+}
+
+/// mach-ipc 2.6: the first rows of its table.
+#[test]
+fn what_is_no_right_cannot_be_inserted() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, free) = (w.port(a), PortName(0x3203));
+        for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
+            assert_eq!(w.insert_right(a, name, p, D::MAKE_SEND_ONCE), Err(KERN_INVALID_VALUE));
+            w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
+            for disposition in [D::MAKE_SEND, D::MOVE_SEND_ONCE, D::MOVE_RECEIVE] {
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_CAPABILITY));
+            }
+            for disposition in [D::NONE, D(15), D(22)] {
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_VALUE));
+            }
+        }
+        assert_eq!(w.port_type(a, free), Err(KERN_INVALID_NAME));
+        assert_eq!(w.status(a, p).mps_sorights, 0);
+    });
 }

@@ -99,8 +99,10 @@ fn a_full_queue_refuses_who_does_not_wait() {
 #[test]
 fn a_refused_message_comes_back_with_its_rights_and_can_be_sent_as_it_is() {
     let mut full = Full::new();
+    let before = full.w.names(full.sender);
     let reply = full.refused_request();
     let returned = full.check_returned_request(full.sender);
+    assert!(before.iter().all(|&(name, _)| name != returned.msgh_local_port), "the send-once right has a new name");
 
     assert_eq!(full.take(), 1);
     assert_eq!(full.send_again(full.sender, &returned).code(), MACH_MSG_SUCCESS);
@@ -215,7 +217,34 @@ fn a_lowered_limit_loses_nothing_and_holds_for_the_next_send() {
     (5..=6).for_each(|id| assert_eq!(full.take(), id));
 }
 
-/// The kernel's part of mach-ipc Q11; that the library repeats the call by itself is the library's.
+/// mach-ipc 3.8: with a send-possible request, a send that finds room keeps it, even if the kernel's own message about a
+/// right that it carries takes the place.
+#[test]
+fn a_send_that_was_told_of_room_is_let_in() {
+    for requested in [true, false] {
+        let mut w = World::new();
+        let a = w.task();
+        let (p, notify, other) = (w.port_with_send(a), w.port(a), w.port(a));
+        w.set_qlimit(a, p, 1).unwrap();
+        let carried = w.transfer(a, other, D::MAKE_SEND_ONCE, a);
+        w.request(a, carried, MACH_NOTIFY_DEAD_NAME, 0, (p, D::MAKE_SEND_ONCE)).unwrap();
+        if requested {
+            w.request(a, p, MACH_NOTIFY_SEND_POSSIBLE, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+        }
+        let message = Msg::copy_send(p).id(2).port(carried, D::MOVE_SEND_ONCE);
+        let sent = w.send_with(a, &message, MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT, 0).code();
+        assert_eq!(w.notification(a, p, MACH_NOTIFY_PORT_DELETED), carried.0);
+        if requested {
+            assert_eq!((sent, w.poll(a, p).unwrap().header.msgh_id), (MACH_MSG_SUCCESS, 2));
+        } else {
+            assert_eq!(sent, MACH_SEND_TIMED_OUT);
+        }
+        w.nothing(a, p);
+        w.nothing(a, notify);
+    }
+}
+
+/// The kernel's part of mach-ipc Q11. That the library makes the call again is shown where there is one, in ring 3.
 #[test]
 fn an_aborted_send_comes_back_and_the_same_call_goes_on_waiting() {
     let mut full = Full::new();

@@ -112,12 +112,13 @@ fn a_message_that_does_not_fit_is_destroyed_and_leaves_an_error_message() {
 fn a_receiver_that_wants_large_messages_learns_the_size_and_may_try_again() {
     let mut pair = Pair::new();
     pair.request();
+    pair.w.send(pair.c, &Msg::copy_send(pair.door).id(78)).unwrap();
     assert_eq!(pair.poll(MsgOption::RCV_LARGE, 31), Err(MACH_RCV_TOO_LARGE));
     let buffer = pair.buffer();
     assert_eq!(buffer[4..8], 24u32.to_le_bytes());
     assert!(buffer[..4].iter().chain(&buffer[8..]).all(|&byte| byte == 0xEE), "nothing else is written");
     assert_eq!(pair.seqno(), 0);
-    assert_eq!(pair.w.status(pair.a, pair.port).mps_msgcount, 1);
+    assert_eq!(pair.w.status(pair.a, pair.port).mps_msgcount, 2);
     assert_eq!(pair.poll(MsgOption::empty(), 32), Ok(()));
     assert_eq!(pair.w.received(pair.a).header.msgh_id, 77);
 }

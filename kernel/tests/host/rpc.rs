@@ -278,6 +278,7 @@ fn a_server_replies_once() {
         let once = pair.call();
         let answer = Msg::to(once, D::MOVE_SEND_ONCE).id(101);
         assert_eq!(pair.w.send(pair.server, &answer), Ok(()));
+        assert_eq!(pair.w.port_type(pair.server, once), Err(KERN_INVALID_NAME));
         assert_eq!(pair.w.send(pair.server, &answer), Err(MACH_SEND_INVALID_DEST));
         assert_eq!(pair.send_and_wait(pair.server, &answer, pair.service, 4096).code(), MACH_SEND_INVALID_DEST);
         assert_eq!(pair.w.state(pair.client).code(), MACH_MSG_SUCCESS);

@@ -1,5 +1,6 @@
 //! A kernel with tasks whose threads do what the test says, one trap at a time.
 
+use crate::calls::Form;
 use crate::machine::FakeMachine;
 use crate::message::{MachMsg, Msg, Received};
 use crate::program::{archive, program, spawn_args};
@@ -87,6 +88,8 @@ pub struct World {
     pub init: Actor,
     /// Whether all invariants are checked after every step.
     pub checked: bool,
+    /// How calls of `mach_port` are made.
+    pub form: Form,
 }
 
 impl World {
@@ -101,7 +104,7 @@ impl World {
         let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
         let task = kernel.threads[thread].task;
         let nobody = Actor::new(task, thread, AddressSpace(0), 0);
-        let mut world = World { kernel, machine, init: nobody, checked: true };
+        let mut world = World { kernel, machine, init: nobody, checked: true, form: Form::Trap };
         let mut init = world.furnish(task, thread);
         init.inbox = world.port(init);
         init.post_office = init.inbox;
@@ -221,7 +224,7 @@ impl World {
         let init = self.init;
         for (name, _) in self.names(init) {
             if self.port_type(init, name) == Ok(PortType::DEAD_NAME.bits()) {
-                self.mig(init, init.self_port, abi::mig::mach_port::DESTROY, &[name.0]).unwrap();
+                self.destroy(init, name).unwrap();
             }
         }
     }

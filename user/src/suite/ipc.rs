@@ -7,11 +7,11 @@ use crate::port::{self, Port};
 use crate::task;
 use crate::thread::Thread;
 use crate::time::{self, MILLISECOND};
-use abi::PortName;
 use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
+use abi::{KernReturn, PortName};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 tests! { "ipc":
@@ -29,6 +29,8 @@ tests! { "ipc":
     a_full_queue_stops_the_sender,
     a_message_that_cannot_be_sent_comes_back,
     a_blocked_sender_goes_on_when_there_is_room,
+    an_interrupted_send_is_made_again_unless_the_sender_wants_to_know,
+    an_interrupted_receive_goes_on_unless_the_receiver_wants_to_know,
     a_receive_waits_no_longer_than_asked,
     a_receive_without_a_receive_right_is_refused,
     a_message_too_large_for_the_buffer_stays_if_asked,
@@ -232,6 +234,81 @@ fn a_blocked_sender_goes_on_when_there_is_room() {
     }
     check::equal("the blocked one", Message::receive(port.name()).map(|m| m.message_id()), Ok(66));
     sender.join();
+}
+
+/// A request with the id 66, of names for the service and the reply port.
+fn request_to(names: u64) -> Message {
+    let [service, reply] = [names >> 32, names].map(|name| PortName(name as u32));
+    Message::copy_send(service).reply_to(reply, D::MAKE_SEND_ONCE).id(66)
+}
+
+// covers mach-ipc Q11
+fn an_interrupted_send_is_made_again_unless_the_sender_wants_to_know() {
+    let (service, reply) = (port_with_send(), Port::new());
+    let names = u64::from(service.name().0) << 32 | u64::from(reply.name().0);
+    fill(&service);
+    let interrupt = |sends: fn(u64)| {
+        let sender = Thread::start(sends, names).expect("a thread");
+        time::sleep(3);
+        sender.abort().expect("it waits");
+        sender
+    };
+    let wants_to_know = |names| {
+        let mut message = request_to(names);
+        let options = MsgOption::SEND_MSG | MsgOption::SEND_INTERRUPT;
+        check::equal("the result", message.call(&Call { options, ..Call::default() }), MACH_SEND_INTERRUPTED);
+        let (header, service) = (message.header(), PortName((names >> 32) as u32));
+        check::equal("where it was to go", (header.msgh_remote_port, header.remote()), (service, D::PORT_SEND));
+        check::equal("its references", port::get_refs(service, MACH_PORT_RIGHT_SEND), Ok(2));
+        check::equal("the reply right", header.local(), D::PORT_SEND_ONCE);
+        check::equal("its type", port::port_type(header.msgh_local_port), Ok(PortType::SEND_ONCE));
+        check::equal("the size", header.msgh_size, 24);
+        port::deallocate(service).expect("it has two references");
+    };
+    interrupt(wants_to_know).join();
+
+    let does_not = |names| check::equal("the result", request_to(names).send(), Ok(()));
+    let sender = interrupt(does_not);
+    for _ in 0..MACH_PORT_QLIMIT_DEFAULT {
+        Message::receive(service.name()).expect("it is there");
+    }
+    let received = Message::receive(service.name()).expect("the interrupted one comes all the same");
+    check::equal(
+        "its id and reply right",
+        (received.message_id(), received.header().remote()),
+        (66, D::PORT_SEND_ONCE),
+    );
+    sender.join();
+    check::equal("references", port::get_refs(service.name(), MACH_PORT_RIGHT_SEND), Ok(1));
+}
+
+/// Sends a request and receives the answer, with more options; returns the code and the answer's id.
+fn call_with(names: u64, more: MsgOption) -> (KernReturn, i32) {
+    let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG | more;
+    let mut message = request_to(names);
+    let code = message.call(&Call { options, receive_name: PortName(names as u32), ..Call::default() });
+    (code, message.message_id())
+}
+
+fn an_interrupted_receive_goes_on_unless_the_receiver_wants_to_know() {
+    let (asks, tells) = (port_with_send(), port_with_send());
+    let names = u64::from(asks.name().0) << 32 | u64::from(tells.name().0);
+    let interrupt = |receives: fn(u64)| {
+        let receiver = Thread::start(receives, names).expect("a thread");
+        check::equal("it sends first", Message::receive(asks.name()).map(|m| m.message_id()), Ok(66));
+        time::sleep(3);
+        receiver.abort().expect("it waits");
+        receiver
+    };
+    let wants_to_know = |names| {
+        check::equal("the result", call_with(names, MsgOption::RCV_INTERRUPT).0, MACH_RCV_INTERRUPTED);
+    };
+    interrupt(wants_to_know).join();
+    let does_not = |names| check::equal("the result", call_with(names, MsgOption::empty()), (KERN_SUCCESS, 67));
+    let receiver = interrupt(does_not);
+    Message::copy_send(tells.name()).id(67).send().expect("there is room");
+    receiver.join();
+    check::that("it did not send again", is_empty(asks.name()));
 }
 
 fn a_receive_waits_no_longer_than_asked() {

@@ -1,0 +1,487 @@
+//! Notifications: what the kernel tells about rights to those who asked (mach-ipc 9.3).
+
+use crate::calls::{Form, in_both_forms};
+use crate::message::Msg;
+use crate::world::{Actor, World};
+use abi::code::*;
+use abi::message::*;
+use abi::port::Disposition as D;
+use abi::port::*;
+use abi::{KernReturn, PortName};
+use kernel::limits::Limits;
+
+const SEND: u32 = MACH_PORT_RIGHT_SEND;
+const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
+const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
+const SEND_TYPE: u32 = 0x10000;
+const DNREQUEST: u32 = 0x8000_0000;
+const NOBODY: (PortName, D) = (MACH_PORT_NULL, D::MAKE_SEND_ONCE);
+
+/// A new right to be told at `port`.
+fn at(port: PortName) -> (PortName, D) {
+    (port, D::MAKE_SEND_ONCE)
+}
+
+/// B, which makes requests by its name for a port of A's.
+struct Pair {
+    w: World,
+    a: Actor,
+    /// A's port.
+    port: PortName,
+    b: Actor,
+    /// B's send right for it, with one reference.
+    door: PortName,
+    /// Where B wants to be told.
+    notify: PortName,
+}
+
+impl Pair {
+    fn new(mut w: World) -> Pair {
+        let (a, b) = (w.task(), w.task());
+        let (port, door) = w.door(b, a);
+        let notify = w.port(b);
+        Pair { w, a, port, b, door, notify }
+    }
+
+    /// The same with five messages queued, which is the port's limit.
+    fn with_full_queue(w: World) -> Pair {
+        let mut pair = Pair::new(w);
+        (0..5).for_each(|id| pair.send(id, MsgOption::empty()).unwrap());
+        pair
+    }
+
+    /// B sends, but does not wait.
+    fn send(&mut self, id: i32, options: MsgOption) -> Result<(), KernReturn> {
+        let message = Msg::copy_send(self.door).id(id);
+        self.w.send_with(self.b, &message, options | MsgOption::SEND_TIMEOUT, 0).code().ok()
+    }
+
+    /// A takes the next message.
+    fn take(&mut self) {
+        self.w.poll(self.a, self.port).unwrap();
+    }
+
+    /// B asks by its door; nothing was registered before.
+    fn request(&mut self, id: i32, sync: u32) {
+        let previous = self.w.request(self.b, self.door, id, sync, at(self.notify));
+        assert_eq!(previous, Ok(MACH_PORT_NULL));
+    }
+
+    /// B is told `id` about its door, and nothing else.
+    fn told(&mut self, id: i32) {
+        assert_eq!(self.w.notification(self.b, self.notify, id), self.door.0);
+        self.not_told();
+    }
+
+    /// B is told nothing.
+    fn not_told(&mut self) {
+        self.w.nothing(self.b, self.notify);
+    }
+
+    fn door_type(&mut self) -> Result<u32, KernReturn> {
+        self.w.port_type(self.b, self.door)
+    }
+
+    fn destroy_port(&mut self) {
+        self.w.mod_refs(self.a, self.port, RECEIVE, -1).unwrap();
+    }
+}
+
+/// A send-once right that came back leads to `port`: a message sent by it arrives there.
+fn leads_to(w: &mut World, a: Actor, once: PortName, port: PortName) {
+    assert_eq!(w.port_type(a, once), Ok(0x40000));
+    w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE).id(4711)).unwrap();
+    assert_eq!(w.poll(a, port).unwrap().header.msgh_id, 4711);
+}
+
+// covers mach-ipc T01
+#[test]
+fn a_port_without_senders_says_so_at_once() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, n) = (w.port(a), w.port(a));
+        assert_eq!(w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, at(n)), Ok(MACH_PORT_NULL));
+        assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 0);
+        assert_eq!(w.status(a, p).mps_nsrequest, 0);
+    });
+}
+
+// covers mach-ipc T02
+#[test]
+fn a_request_for_a_later_count_waits_for_it() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, n) = (w.port(a), w.port(a));
+        assert_eq!(w.request(a, p, MACH_NOTIFY_NO_SENDERS, 1, at(n)), Ok(MACH_PORT_NULL));
+        w.nothing(a, n);
+        assert_eq!(w.status(a, p).mps_nsrequest, 1);
+        w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
+        w.nothing(a, n);
+        w.deallocate(a, p).unwrap();
+        assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
+        assert_eq!(w.status(a, p).mps_nsrequest, 0);
+    });
+}
+
+// covers mach-ipc T03
+#[test]
+fn a_send_right_in_a_message_counts() {
+    in_both_forms(|mut w| {
+        let (a, b) = (w.task(), w.task());
+        let (p, n) = (w.port_with_send(a), w.port(a));
+        w.mod_refs(a, p, SEND, 1).unwrap();
+        let (mailbox, door) = w.door(a, b);
+        w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, at(n)).unwrap();
+        w.send(a, &Msg::copy_send(door).port(p, D::COPY_SEND)).unwrap();
+        w.deallocate(a, p).unwrap();
+        w.deallocate(a, p).unwrap();
+        assert_eq!(w.port_type(a, p), Ok(0x20000));
+        w.nothing(a, n);
+        w.mod_refs(b, mailbox, RECEIVE, -1).unwrap();
+        assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
+    });
+}
+
+// covers mach-ipc T04 T05
+#[test]
+fn a_new_request_for_no_senders_gives_back_the_old_right() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, n1, n2) = (w.port_with_send(a), w.port(a), w.port(a));
+        w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, at(n1)).unwrap();
+        let before = w.names(a);
+        let first = w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, at(n2)).unwrap();
+        assert!(before.iter().all(|&(name, _)| name != first), "{first:?} is a new name");
+        leads_to(&mut w, a, first, n1);
+        let second = w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, NOBODY).unwrap();
+        leads_to(&mut w, a, second, n2);
+        w.deallocate(a, p).unwrap();
+        assert_eq!(w.status(a, p).mps_srights, 0);
+        w.nothing(a, n1);
+        w.nothing(a, n2);
+    });
+}
+
+// covers mach-ipc T06
+#[test]
+fn a_port_that_dies_tells_those_who_asked_by_their_own_name() {
+    in_both_forms(|w| {
+        let mut pair = Pair::new(w);
+        pair.request(MACH_NOTIFY_DEAD_NAME, 0);
+        pair.destroy_port();
+        pair.told(MACH_NOTIFY_DEAD_NAME);
+        assert_eq!(pair.door_type(), Ok(0x100000));
+        assert_eq!(pair.w.get_refs(pair.b, pair.door, DEAD_NAME), Ok(2));
+    });
+}
+
+// covers mach-ipc T07
+#[test]
+fn who_asks_too_late_is_told_at_once_or_refused() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (d, n) = (w.allocate(a, DEAD_NAME).unwrap(), w.port(a));
+        assert_eq!(w.request(a, d, MACH_NOTIFY_DEAD_NAME, 0, at(n)), Err(KERN_INVALID_ARGUMENT));
+        w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
+        assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(1));
+        for (id, sync, urefs) in [(MACH_NOTIFY_DEAD_NAME, 1, 2), (MACH_NOTIFY_SEND_POSSIBLE, 0, 3)] {
+            assert_eq!(w.request(a, d, id, sync, at(n)), Ok(MACH_PORT_NULL));
+            assert_eq!(w.notification(a, n, MACH_NOTIFY_DEAD_NAME), d.0);
+            assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(urefs));
+        }
+    });
+}
+
+// covers mach-ipc T08
+#[test]
+fn a_name_given_up_takes_its_request_with_it() {
+    in_both_forms(|w| {
+        let mut pair = Pair::new(w);
+        pair.request(MACH_NOTIFY_DEAD_NAME, 0);
+        pair.w.deallocate(pair.b, pair.door).unwrap();
+        pair.told(MACH_NOTIFY_PORT_DELETED);
+        assert_eq!(pair.door_type(), Err(KERN_INVALID_NAME));
+        assert_eq!(pair.w.port_type(pair.a, pair.port), Ok(0x20000), "the port lives");
+    });
+}
+
+// covers mach-ipc T09
+#[test]
+fn a_name_moved_away_takes_its_request_with_it() {
+    in_both_forms(|w| {
+        let mut pair = Pair::new(w);
+        let (_, mailbox) = pair.w.door(pair.b, pair.a);
+        pair.request(MACH_NOTIFY_DEAD_NAME, 0);
+        pair.w.send(pair.b, &Msg::copy_send(mailbox).port(pair.door, D::MOVE_SEND)).unwrap();
+        pair.told(MACH_NOTIFY_PORT_DELETED);
+        assert_eq!(pair.door_type(), Err(KERN_INVALID_NAME));
+    });
+}
+
+// covers mach-ipc T10
+#[test]
+fn a_name_has_one_request_of_either_kind() {
+    in_both_forms(|w| {
+        let mut pair = Pair::new(w);
+        pair.request(MACH_NOTIFY_DEAD_NAME, 0);
+        let (b, n2) = (pair.b, pair.w.port(pair.b));
+        let before = pair.w.names(b);
+        let previous = pair.w.request(b, pair.door, MACH_NOTIFY_SEND_POSSIBLE, 0, at(n2)).unwrap();
+        assert!(before.iter().all(|&(name, _)| name != previous), "{previous:?} is a new name");
+        leads_to(&mut pair.w, b, previous, pair.notify);
+        pair.destroy_port();
+        assert_eq!(pair.w.notification(b, n2, MACH_NOTIFY_DEAD_NAME), pair.door.0);
+        pair.w.nothing(b, n2);
+        pair.not_told();
+    });
+}
+
+// covers mach-ipc T11
+#[test]
+fn a_receive_right_comes_to_who_asked_with_its_messages() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, n) = (w.port_with_send(a), w.port(a));
+        w.set_qlimit(a, p, 9).unwrap();
+        (0..5).for_each(|id| w.send(a, &Msg::copy_send(p).id(id)).unwrap());
+        (0..2).for_each(|id| assert_eq!(w.poll(a, p).unwrap().header.msgh_id, id));
+        assert_eq!(w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, at(n)), Ok(MACH_PORT_NULL));
+        assert_eq!((w.status(a, p).mps_seqno, w.status(a, p).mps_pdrequest), (2, 1));
+        assert_eq!(w.mod_refs(a, p, RECEIVE, -1), Ok(()));
+        let message = w.poll(a, n).unwrap();
+        assert_eq!((message.header.msgh_id, message.is_complex()), (69, true));
+        assert_eq!(message.descriptors().len(), 1);
+        let descriptor = message.descriptor(0);
+        assert_eq!(descriptor.disposition, D(16));
+        let status = w.status(a, descriptor.name);
+        assert_eq!((status.mps_msgcount, status.mps_qlimit, status.mps_seqno), (3, 9, 0));
+        assert_eq!(status.mps_pdrequest, 0);
+        for (id, seqno) in [(2, 0), (3, 1), (4, 2)] {
+            let message = w.poll(a, descriptor.name).unwrap();
+            assert_eq!((message.header.msgh_id, message.trailer().msgh_seqno), (id, seqno));
+        }
+    });
+}
+
+// covers mach-ipc T12
+#[test]
+fn who_gets_the_receive_right_is_settled_once() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, fresh, n) = (w.port(a), w.port(a), w.port(a));
+        assert_eq!(w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, at(n)), Ok(MACH_PORT_NULL));
+        assert_eq!(w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, at(n)), Err(KERN_FAILURE));
+        w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
+        assert_eq!(w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, NOBODY), Err(KERN_FAILURE));
+        assert_eq!(w.request(a, fresh, MACH_NOTIFY_PORT_DESTROYED, 1, at(n)), Err(KERN_INVALID_VALUE));
+        w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
+        assert_eq!((w.status(a, p).mps_pdrequest, w.status(a, fresh).mps_pdrequest), (1, 0));
+    });
+}
+
+// covers mach-ipc T13
+#[test]
+fn a_send_right_stays_alive_beside_a_receive_right_that_goes_home() {
+    in_both_forms(|mut w| {
+        let (a, c) = (w.task(), w.task());
+        let (p, n) = (w.port(c), w.port(c));
+        w.request(c, p, MACH_NOTIFY_PORT_DESTROYED, 0, at(n)).unwrap();
+        let at_a = w.transfer(c, p, D::MOVE_RECEIVE, a);
+        w.insert_right(a, at_a, at_a, D::MAKE_SEND).unwrap();
+        assert_eq!(w.mod_refs(a, at_a, RECEIVE, -1), Ok(()));
+        assert_eq!((w.port_type(a, at_a), w.get_refs(a, at_a, SEND)), (Ok(SEND_TYPE), Ok(1)));
+        let home = PortName(w.notification(c, n, MACH_NOTIFY_PORT_DESTROYED));
+        assert_eq!(w.port_type(c, home), Ok(0x20000));
+        w.send(a, &Msg::copy_send(at_a).id(13)).unwrap();
+        assert_eq!(w.poll(c, home).unwrap().header.msgh_id, 13);
+    });
+}
+
+// covers mach-ipc T14
+#[test]
+fn a_request_needs_a_live_right_and_a_known_number() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, n) = (w.port(a), w.port(a));
+        let numbers =
+            [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_SEND_POSSIBLE, 99];
+        for id in numbers {
+            assert_eq!(w.request(a, p, id, 0, at(MACH_PORT_DEAD)), Err(KERN_INVALID_CAPABILITY), "{id}");
+        }
+        assert_eq!(w.request(a, p, 99, 0, at(n)), Err(KERN_INVALID_VALUE));
+        w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
+        let status = w.status(a, p);
+        assert_eq!((status.mps_nsrequest, status.mps_pdrequest, w.port_type(a, p)), (0, 0, Ok(0x20000)));
+    });
+}
+
+#[test]
+fn a_request_takes_no_other_right_than_one_for_one_message() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, n) = (w.port(a), w.port(a));
+        let refused = if w.form == Form::Trap { MACH_SEND_INVALID_DEST } else { MIG_TYPE_ERROR };
+        assert_eq!(w.request(a, p, MACH_NOTIFY_NO_SENDERS, 5, (n, D::MAKE_SEND)), Err(refused));
+        assert_eq!((w.status(a, p).mps_nsrequest, w.get_srights(a, n)), (0, Ok(0)));
+    });
+}
+
+// covers mach-ipc T15
+#[test]
+fn a_queue_with_room_says_so_at_once() {
+    in_both_forms(|w| {
+        let mut pair = Pair::new(w);
+        pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
+        assert_eq!(pair.door_type(), Ok(SEND_TYPE), "nothing is registered");
+        pair.told(MACH_NOTIFY_SEND_POSSIBLE);
+        pair.destroy_port();
+        pair.not_told();
+    });
+}
+
+// covers mach-ipc T16
+#[test]
+fn a_full_queue_tells_once_when_it_has_room() {
+    in_both_forms(|w| {
+        let mut pair = Pair::with_full_queue(w);
+        pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
+        pair.not_told();
+        pair.take();
+        pair.told(MACH_NOTIFY_SEND_POSSIBLE);
+        pair.send(5, MsgOption::empty()).unwrap();
+        pair.take();
+        pair.not_told();
+        pair.destroy_port();
+        pair.not_told();
+    });
+}
+
+// covers mach-ipc T17
+#[test]
+fn a_request_that_met_no_full_queue_tells_nothing() {
+    in_both_forms(|w| {
+        let mut pair = Pair::with_full_queue(w);
+        pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
+        pair.take();
+        pair.not_told();
+    });
+}
+
+// covers mach-ipc T18
+#[test]
+fn a_refused_send_arms_the_request() {
+    in_both_forms(|w| {
+        let mut pair = Pair::with_full_queue(w);
+        pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
+        assert_eq!(pair.send(5, MsgOption::SEND_NOTIFY), Err(MACH_SEND_TIMED_OUT));
+        pair.not_told();
+        pair.take();
+        pair.told(MACH_NOTIFY_SEND_POSSIBLE);
+    });
+}
+
+// covers mach-ipc T19
+#[test]
+fn a_send_that_finds_room_arms_nothing() {
+    in_both_forms(|w| {
+        let mut pair = Pair::new(w);
+        pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
+        assert_eq!(pair.send(1, MsgOption::SEND_NOTIFY), Ok(()));
+        pair.not_told();
+        pair.take();
+        pair.not_told();
+        assert_eq!(pair.door_type(), Ok(SEND_TYPE | DNREQUEST), "the request waits for a full queue");
+    });
+}
+
+// covers mach-ipc T20
+#[test]
+fn an_armed_request_tells_of_the_ports_death_instead() {
+    in_both_forms(|w| {
+        let mut pair = Pair::with_full_queue(w);
+        pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
+        pair.destroy_port();
+        pair.told(MACH_NOTIFY_DEAD_NAME);
+    });
+}
+
+// covers mach-ipc T21
+#[test]
+fn a_names_type_shows_that_there_is_a_request_but_not_which() {
+    in_both_forms(|w| {
+        let mut pair = Pair::with_full_queue(w);
+        for (id, sync) in [(MACH_NOTIFY_DEAD_NAME, 0), (MACH_NOTIFY_SEND_POSSIBLE, 0), (MACH_NOTIFY_SEND_POSSIBLE, 1)] {
+            pair.request(id, sync);
+            assert_eq!(pair.door_type(), Ok(SEND_TYPE | DNREQUEST), "{id} with sync {sync}");
+            pair.w.request(pair.b, pair.door, id, 0, NOBODY).unwrap();
+            assert_eq!(pair.door_type(), Ok(SEND_TYPE));
+        }
+    });
+}
+
+// covers mach-ipc T22
+#[test]
+fn a_notification_that_finds_the_largest_of_queues_full_is_dropped() {
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
+    let a = w.task();
+    let n = w.port(a);
+    let once = w.transfer(a, n, D::MAKE_SEND_ONCE, a);
+    w.checked = false;
+    (0..65_534).for_each(|_| w.send(a, &Msg::to(n, D::MAKE_SEND_ONCE).id(1)).unwrap());
+    assert_eq!(w.status(a, n).mps_sorights, 65_535, "one for each message, and the one that will be destroyed");
+    assert_eq!(w.deallocate(a, once), Ok(()));
+    assert_eq!((w.status(a, n).mps_msgcount, w.status(a, n).mps_sorights), (65_534, 65_534));
+    (0..65_534).for_each(|_| assert_eq!(w.poll(a, n).unwrap().header.msgh_id, 1));
+    w.checked = true;
+    w.nothing(a, n);
+    assert_eq!(w.status(a, n).mps_sorights, 0);
+}
+
+// covers mach-ipc T23
+#[test]
+fn cancelling_what_was_not_requested_needs_no_more_than_a_name() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
+        let cancel = |w: &mut World, name| w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, NOBODY);
+        assert_eq!(cancel(&mut w, PortName(0x4203)), Err(KERN_INVALID_NAME));
+        assert_eq!(cancel(&mut w, set), Ok(MACH_PORT_NULL));
+    });
+}
+
+/// mach-ipc 2.8: names of other rights than send rights.
+#[test]
+fn requests_of_receive_and_send_once_names_end_with_the_name() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (p, moved, owner, n) = (w.port(a), w.port(a), w.port(a), w.port(a));
+        let once = w.transfer(a, owner, D::MAKE_SEND_ONCE, a);
+        for name in [p, moved, once] {
+            w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, at(n)).unwrap();
+        }
+        w.mod_refs(a, p, RECEIVE, -1).unwrap();
+        assert_eq!(w.notification(a, n, MACH_NOTIFY_PORT_DELETED), p.0);
+        w.transfer(a, moved, D::MOVE_RECEIVE, a);
+        assert_eq!(w.notification(a, n, MACH_NOTIFY_PORT_DELETED), moved.0);
+        w.deallocate(a, once).unwrap();
+        assert_eq!(w.notification(a, n, MACH_NOTIFY_PORT_DELETED), once.0);
+        w.notification(a, owner, MACH_NOTIFY_SEND_ONCE);
+        w.nothing(a, n);
+    });
+}
+
+/// mach-ipc 2.8, rule 3: what needs no room in a queue, or has no queue, is always possible.
+#[test]
+fn sending_once_or_to_the_kernel_is_always_possible() {
+    in_both_forms(|w| {
+        let mut pair = Pair::with_full_queue(w);
+        let (b, n) = (pair.b, pair.notify);
+        let once = pair.w.transfer(pair.a, pair.port, D::MAKE_SEND_ONCE, b);
+        for name in [once, b.self_port] {
+            pair.w.request(b, name, MACH_NOTIFY_SEND_POSSIBLE, 1, at(n)).unwrap();
+            assert_eq!(pair.w.notification(b, n, MACH_NOTIFY_SEND_POSSIBLE), name.0);
+        }
+        assert_eq!(pair.w.port_type(b, once), Ok(0x40000));
+        assert_eq!(pair.w.port_type(b, b.self_port), Ok(SEND_TYPE));
+    });
+}

@@ -1,0 +1,232 @@
+//! Port sets: who gets which message, and who is a member (mach-ipc 9.8).
+
+use crate::calls::in_both_forms;
+use crate::message::Msg;
+use crate::world::{Actor, Ret, World};
+use abi::PortName;
+use abi::code::*;
+use abi::message::*;
+use abi::port::Disposition as D;
+use abi::port::*;
+use kernel::ipc::names::Holding;
+
+const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
+const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
+
+fn new_set(w: &mut World, a: Actor) -> PortName {
+    w.allocate(a, PORT_SET).unwrap()
+}
+
+/// A new port with a send right that is a member of a set.
+fn new_member(w: &mut World, a: Actor, set: PortName) -> PortName {
+    let port = w.port_with_send(a);
+    w.insert_member(a, port, set).unwrap();
+    port
+}
+
+/// A task with a set that has so many members.
+fn with_members<const N: usize>() -> (World, Actor, PortName, [PortName; N]) {
+    let mut w = World::new();
+    let a = w.task();
+    let set = new_set(&mut w, a);
+    let members = [(); N].map(|()| new_member(&mut w, a, set));
+    (w, a, set, members)
+}
+
+fn post(w: &mut World, a: Actor, port: PortName, id: i32) {
+    w.send(a, &Msg::copy_send(port).id(id)).unwrap();
+}
+
+/// What a set has as members, which `mach_port_get_set_status` would tell.
+fn members_of(w: &World, a: Actor, set: PortName) -> usize {
+    match w.kernel.tasks[a.task].space.get(set).unwrap().holding {
+        Holding::PortSet { set } => w.kernel.sets[set].members.len(),
+        other => panic!("{set:?} is {other:?}, not a set"),
+    }
+}
+
+// covers mach-ipc S01
+#[test]
+fn a_message_received_from_a_set_tells_its_port() {
+    let (mut w, a, set, [p]) = with_members();
+    post(&mut w, a, p, 1);
+    let header = w.poll(a, set).unwrap().header;
+    assert_eq!((header.msgh_local_port, header.msgh_id), (p, 1));
+}
+
+// covers mach-ipc S02
+#[test]
+fn ready_members_are_served_in_turn() {
+    let (mut w, a, set, [p1, p2]) = with_members();
+    for (port, id) in [(p1, 11), (p1, 12), (p2, 21), (p2, 22)] {
+        post(&mut w, a, port, id);
+    }
+    for (port, id) in [(p1, 11), (p2, 21), (p1, 12), (p2, 22)] {
+        let header = w.poll(a, set).unwrap().header;
+        assert_eq!((header.msgh_local_port, header.msgh_id), (port, id));
+    }
+}
+
+// covers mach-ipc S03
+#[test]
+fn who_waits_on_the_port_comes_before_who_waits_on_its_set() {
+    let (mut w, a, set, [p]) = with_members();
+    let (x, y) = (w.thread(a), w.thread(a));
+    assert_eq!(w.receive(x, set, MsgOption::empty()), Ret::Blocked);
+    assert_eq!(w.receive(y, p, MsgOption::empty()), Ret::Blocked);
+    post(&mut w, a, p, 3);
+    assert_eq!((w.state(x), w.state(y).code()), (Ret::Blocked, MACH_MSG_SUCCESS));
+    assert_eq!(w.received(y).header.msgh_id, 3);
+}
+
+// covers mach-ipc S04
+#[test]
+fn a_port_joins_once_and_leaves_only_where_it_is() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let set = new_set(&mut w, a);
+        let (p, p2) = (new_member(&mut w, a, set), w.port(a));
+        assert_eq!(w.insert_member(a, p, set).unwrap_err().0, 11);
+        assert_eq!(w.extract_member(a, p2, set).unwrap_err().0, 12);
+        assert_eq!(w.move_member(a, p2, MACH_PORT_NULL).unwrap_err().0, 12);
+        assert_eq!(members_of(&w, a, set), 1);
+    });
+}
+
+#[test]
+fn a_member_and_a_set_are_named_by_what_they_are() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let set = new_set(&mut w, a);
+        let (p, free, dead) = (w.port(a), PortName(0x4203), w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap());
+        let pairs = [
+            (MACH_PORT_NULL, set, KERN_INVALID_RIGHT),
+            (p, MACH_PORT_DEAD, KERN_INVALID_RIGHT),
+            (free, set, KERN_INVALID_NAME),
+            (p, free, KERN_INVALID_NAME),
+            (set, free, KERN_INVALID_NAME),
+            (dead, set, KERN_INVALID_RIGHT),
+            (p, dead, KERN_INVALID_RIGHT),
+            (set, p, KERN_INVALID_RIGHT),
+        ];
+        for (member, set, code) in pairs {
+            assert_eq!(w.insert_member(a, member, set), Err(code), "{member:?} into {set:?}");
+            assert_eq!(w.extract_member(a, member, set), Err(code), "{member:?} out of {set:?}");
+            assert_eq!(w.move_member(a, member, set), Err(code), "{member:?} to {set:?}");
+        }
+        assert_eq!(members_of(&w, a, set), 0);
+    });
+}
+
+// covers mach-ipc S05
+#[test]
+fn a_message_is_received_from_one_of_the_sets_of_its_port() {
+    let (mut w, a, s1, [p]) = with_members();
+    let s2 = new_set(&mut w, a);
+    w.insert_member(a, p, s2).unwrap();
+    post(&mut w, a, p, 5);
+    assert_eq!(w.poll(a, s1).unwrap().header.msgh_id, 5);
+    assert_eq!(w.poll(a, s2).unwrap_err(), MACH_RCV_TIMED_OUT);
+}
+
+// covers mach-ipc S06
+#[test]
+fn moving_a_member_takes_it_out_of_its_other_sets() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (s1, s2) = (new_set(&mut w, a), new_set(&mut w, a));
+        let p = new_member(&mut w, a, s1);
+        w.insert_member(a, p, s2).unwrap();
+        assert_eq!(w.move_member(a, p, s2), Ok(()));
+        assert_eq!(w.extract_member(a, p, s1).unwrap_err().0, 12);
+        assert_eq!(w.status(a, p).mps_pset, 1);
+        assert_eq!(w.move_member(a, p, MACH_PORT_NULL), Ok(()));
+        assert_eq!((w.status(a, p).mps_pset, members_of(&w, a, s2)), (0, 0));
+    });
+}
+
+// covers mach-ipc S07
+#[test]
+fn a_port_that_joins_brings_its_messages_to_those_who_wait() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (set, p, x) = (new_set(&mut w, a), w.port_with_send(a), w.thread(a));
+        post(&mut w, a, p, 7);
+        assert_eq!(w.receive(x, set, MsgOption::empty()), Ret::Blocked);
+        w.insert_member(a, p, set).unwrap();
+        assert_eq!(w.state(x).code(), MACH_MSG_SUCCESS);
+        let header = w.received(x).header;
+        assert_eq!((header.msgh_local_port, header.msgh_id), (p, 7));
+    });
+}
+
+// covers mach-ipc S08
+#[test]
+fn a_port_that_is_sent_away_leaves_its_set() {
+    let (mut w, a, set, [p]) = with_members();
+    let b = w.task();
+    assert_eq!(members_of(&w, a, set), 1);
+    w.transfer(a, p, D::MOVE_RECEIVE, b);
+    assert_eq!(members_of(&w, a, set), 0);
+}
+
+// covers mach-ipc S10
+#[test]
+fn a_message_that_does_not_fit_does_not_keep_others_from_being_received() {
+    let (mut w, a, set, [p1, p2]) = with_members();
+    w.send(a, &Msg::copy_send(p1).id(1).words(&[0; 100])).unwrap();
+    post(&mut w, a, p2, 2);
+    let small = |w: &mut World| w.poll_with(a, set, MsgOption::RCV_LARGE, 64);
+    assert_eq!(small(&mut w).unwrap_err(), MACH_RCV_TOO_LARGE);
+    let header = small(&mut w).unwrap().header;
+    assert_eq!((header.msgh_local_port, header.msgh_id), (p2, 2));
+    assert_eq!(w.poll(a, set).unwrap().header.msgh_id, 1, "the large message is still there");
+}
+
+// covers mach-ipc S11
+#[test]
+fn a_member_can_be_received_from_directly() {
+    let (mut w, a, set, [p]) = with_members();
+    post(&mut w, a, p, 11);
+    assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 11);
+    w.nothing(a, set);
+}
+
+// covers mach-ipc S12
+#[test]
+fn members_outlive_their_set_with_their_messages() {
+    let (mut w, a, set, members) = with_members::<2>();
+    members.into_iter().for_each(|p| post(&mut w, a, p, 12));
+    let sets = w.counts().port_sets;
+    w.mod_refs(a, set, PORT_SET, -1).unwrap();
+    assert_eq!(w.counts().port_sets, sets - 1);
+    for p in members {
+        assert_eq!((w.port_type(a, p), w.status(a, p).mps_pset), (Ok(0x30000), 0));
+        assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 12);
+    }
+}
+
+// covers mach-ipc S13
+#[test]
+fn who_waits_on_a_set_does_not_notice_that_a_member_dies() {
+    let (mut w, a, set, [p, other]) = with_members();
+    let x = w.thread(a);
+    assert_eq!(w.receive(x, set, MsgOption::empty()), Ret::Blocked);
+    w.mod_refs(a, p, RECEIVE, -1).unwrap();
+    assert_eq!((w.state(x), members_of(&w, a, set)), (Ret::Blocked, 1));
+    post(&mut w, a, other, 13);
+    assert_eq!(w.received(x).header.msgh_id, 13);
+}
+
+/// mach-ipc 3.9: with k ready members each is served within k receives.
+#[test]
+fn a_member_with_many_messages_does_not_starve_the_others() {
+    let (mut w, a, set, members) = with_members::<3>();
+    w.set_qlimit(a, members[0], 100).unwrap();
+    for (n, many) in [(0, 100), (1, 5), (2, 5)] {
+        (0..many).for_each(|_| post(&mut w, a, members[n], n as i32));
+    }
+    let received: Vec<i32> = (0..15).map(|_| w.poll(a, set).unwrap().header.msgh_id).collect();
+    assert_eq!(received, [0, 1, 2].repeat(5));
+    assert_eq!(w.status(a, members[0]).mps_msgcount, 95);
+}
