@@ -125,7 +125,15 @@ impl Kernel {
         thread.resume = wait.then.map(Resume::Receive);
     }
 
-    /// Gives a live port another queue limit. A higher one lets as many blocked senders in as it is higher.
+    /// Lets blocked senders in while there is room: more than one if what they send goes to threads that wait.
+    fn release_senders(&mut self, m: &mut dyn Machine, port: PortId) {
+        while !self.ports[port].senders.is_empty() && !self.ports[port].is_full() {
+            self.release_sender(m, port);
+        }
+    }
+
+    /// Gives a live port another queue limit. A higher one lets as many blocked senders in as it is higher, whatever is
+    /// queued, and more if there is room then.
     pub(super) fn set_queue_limit(&mut self, m: &mut dyn Machine, port: PortId, limit: u32) {
         let state = &mut self.ports[port];
         let more = limit.saturating_sub(state.qlimit);
@@ -136,6 +144,7 @@ impl Kernel {
             }
             self.release_sender(m, port);
         }
+        self.release_senders(m, port);
     }
 
     /// Hands the messages of a port to threads that wait on a set which the port has just joined.
@@ -152,10 +161,7 @@ impl Kernel {
                 self.note_messages(port);
                 return;
             }
-            let state = &self.ports[port];
-            if !state.senders.is_empty() && !state.is_full() {
-                self.release_sender(m, port);
-            }
+            self.release_senders(m, port);
         }
     }
 }

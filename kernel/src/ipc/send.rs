@@ -197,22 +197,21 @@ impl Kernel {
         if admission == Admission::Accepted && self.offer(m, message, port) {
             return Outcome::Code(MACH_MSG_SUCCESS);
         }
-        if self.charge_message(message, self.threads[thread].task).is_err() {
-            return Outcome::Code(self.return_to_sender(m, thread, message, &send, MACH_SEND_NO_BUFFER));
-        }
-        if admission == Admission::Accepted {
-            self.append(message, port);
-            return Outcome::Code(MACH_MSG_SUCCESS);
-        }
         let deadline = if args.options.contains(MsgOption::SEND_TIMEOUT) {
             deadline_after(args.timeout, || m.now())
         } else {
             Some(Nanos::MAX)
         };
+        let payer = self.threads[thread].task;
         let reason = match (admission, deadline) {
-            (_, None) => MACH_SEND_TIMED_OUT,
+            (Admission::Full | Admission::Overfull, None) => MACH_SEND_TIMED_OUT,
             (Admission::Overfull, _) => MACH_SEND_NO_BUFFER,
-            (_, Some(deadline)) => {
+            _ if self.charge_message(message, payer).is_err() => MACH_SEND_NO_BUFFER,
+            (Admission::Accepted, _) => {
+                self.append(message, port);
+                return Outcome::Code(MACH_MSG_SUCCESS);
+            }
+            (Admission::Full, Some(deadline)) => {
                 self.block(thread, Wait::Send(SendWait { port, message, send, then }), deadline);
                 return Outcome::Pending;
             }
