@@ -115,6 +115,12 @@ fn check_port(kernel: &Kernel, id: PortId, port: &Port, counted: &Rights) {
     let mut over = None;
     for message in port.queue.iter(&kernel.messages) {
         let message = &kernel.messages[message];
+        for descriptor in &message.descriptors {
+            if let Carried::Right(Right::Receive(right)) = &descriptor.right {
+                let home = kernel.ports[right.port()].home;
+                assert_eq!(home, Home::Transit(id), "the receive right of {:?} is queued on {id:?}", right.port());
+            }
+        }
         assert!(
             over.is_none_or(|before| before >= message.over),
             "a message of {id:?} calls for more than one before it"

@@ -4,7 +4,7 @@ use crate::ipc::message::MessageId;
 use crate::ipc::port::{Home, PortId};
 use crate::ipc::queue::Admission;
 use crate::ipc::receive::{ReceiveArgs, deadline_after};
-use crate::ipc::right::Carried;
+use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos, UserAddr};
 use crate::policy::class_for_priority;
@@ -202,7 +202,7 @@ impl Kernel {
         } else {
             Some(Nanos::MAX)
         };
-        let payer = self.threads[thread].task;
+        let payer = self.payer_of(message, port, self.threads[thread].task);
         let reason = match (admission, deadline) {
             (Admission::Full | Admission::Overfull, None) => MACH_SEND_TIMED_OUT,
             (Admission::Overfull, _) => MACH_SEND_NO_BUFFER,
@@ -217,6 +217,15 @@ impl Kernel {
             }
         };
         Outcome::Code(self.return_to_sender(m, thread, message, &send, reason))
+    }
+
+    /// Whose budget a queued message is on: its sender's. But who made a send-once right asked for the message that comes
+    /// by it, and must not be able to use up the budget of a server with answers (mach-ipc 8.1 S10).
+    fn payer_of(&self, message: MessageId, port: PortId, sender: TaskId) -> TaskId {
+        match self.messages[message].destination {
+            Carried::Right(Right::SendOnce(_)) => self.receiving_task(port).unwrap_or(sender),
+            _ => sender,
+        }
     }
 
     /// Pseudo-receive: a message that could not be sent goes back to its sender, rights and all, over the buffer it came
