@@ -5,6 +5,7 @@
 
 use crate::ipc::port::PortId;
 use crate::ipc::port_set::SetId;
+use crate::ipc::request::RequestId;
 use abi::KernReturn;
 use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE};
 use abi::port::{MACH_PORT_UREFS_MAX, PortName, PortType};
@@ -85,8 +86,8 @@ pub fn add_urefs(urefs: u16, more: u32) -> u16 {
 pub struct Entry {
     /// What the name denotes.
     pub holding: Holding,
-    /// The request for a notification that was made by this name: its place in the port's table.
-    pub request: Option<u32>,
+    /// The request for a notification that was made by this name.
+    pub request: Option<RequestId>,
 }
 
 #[derive(Debug)]

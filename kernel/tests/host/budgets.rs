@@ -52,6 +52,40 @@ fn notifications_are_on_the_budget_of_the_task_that_is_to_receive_them() {
     w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
 }
 
+/// How often the kernel asks for memory when a request is made by each of these names.
+fn memory_for_requests(w: &mut World, a: Actor, names: &[PortName], notify: PortName) -> u64 {
+    w.checked = false;
+    store::failpoints::arm(None);
+    for &name in names {
+        w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    }
+    let asked = store::failpoints::disarm();
+    for &name in names {
+        let previous = w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, (MACH_PORT_NULL, D::NONE)).unwrap();
+        w.deallocate(a, previous).unwrap();
+        w.notification(a, notify, MACH_NOTIFY_SEND_ONCE);
+    }
+    asked
+}
+
+/// What is not on a budget any more must not stay with the port.
+#[test]
+fn memory_that_requests_on_one_port_gave_up_is_there_for_those_on_another() {
+    let mut w = World::new();
+    let a = w.task();
+    let notify = w.port(a);
+    let mut once_names = || -> Vec<PortName> {
+        let port = w.port(a);
+        let chosen = |n| PortName::new(400 + port.index() * 64 + n, 3);
+        let insert = |n| w.insert_right(a, chosen(n), port, D::MAKE_SEND_ONCE).map(|()| chosen(n)).unwrap();
+        (0..60).map(insert).collect()
+    };
+    let (first, second) = (once_names(), once_names());
+    let _ = memory_for_requests(&mut w, a, &first, notify);
+    let fresh_port = memory_for_requests(&mut w, a, &second, notify);
+    assert_eq!(fresh_port, memory_for_requests(&mut w, a, &second, notify));
+}
+
 /// A client that asks and asks and takes no answer uses up its own budget (mach-ipc 8.1 S10).
 #[test]
 fn replies_are_on_the_budget_of_the_task_that_asked() {
