@@ -193,6 +193,12 @@ impl Space {
         self.slots.len() / GROWTH * Space::GROWTH_COST
     }
 
+    /// Bytes that it costs to grow the table until it has this index.
+    pub fn cost_of_reaching(&self, index: u32) -> usize {
+        let missing = (index as usize + 1).saturating_sub(self.slots.len());
+        missing.div_ceil(GROWTH) * Space::GROWTH_COST
+    }
+
     /// One more than the highest index in use so far.
     pub fn capacity(&self) -> u32 {
         self.slots.len() as u32
@@ -333,7 +339,12 @@ impl Space {
     #[inline]
     pub fn add_chosen(&mut self, name: PortName, holding: Holding) {
         self.take_off_free_list(name.index());
-        self.slots[name.index() as usize].occupy(name, holding);
+        let slot = &mut self.slots[name.index() as usize];
+        if slot.uses_left == 0 {
+            // The generations go on from the chosen one, and start over before one comes twice.
+            slot.uses_left = (u8::MAX - name.generation()) / GENERATION_STEP + 1;
+        }
+        slot.occupy(name, holding);
         self.live += 1;
         if let Some(port) = registered(holding) {
             self.send_names.insert_reserved(port, name);
