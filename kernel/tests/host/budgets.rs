@@ -52,6 +52,21 @@ fn notifications_are_on_the_budget_of_the_task_that_is_to_receive_them() {
     w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
 }
 
+#[test]
+fn a_chosen_name_beyond_what_the_budget_allows_costs_nothing() {
+    let mut w = thrifty();
+    let a = w.task();
+    let port = w.port(a);
+    let before = w.kernel.tasks[a.task].kernel_bytes;
+    let far = PortName::new(5000, 3);
+    assert_eq!(w.insert_right(a, far, port, D::MAKE_SEND_ONCE), Err(KERN_RESOURCE_SHORTAGE));
+    w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
+    let allocate_name = abi::mig::mach_port::ALLOCATE_NAME;
+    let words = [MACH_PORT_RIGHT_DEAD_NAME, far.0];
+    assert_eq!(w.mig(a, a.self_port, allocate_name, &words), Err(KERN_RESOURCE_SHORTAGE));
+    assert_eq!(w.kernel.tasks[a.task].kernel_bytes, before);
+}
+
 /// How often the kernel asks for memory when a request is made by each of these names.
 fn memory_for_requests(w: &mut World, a: Actor, names: &[PortName], notify: PortName) -> u64 {
     w.checked = false;
