@@ -65,7 +65,7 @@ fn count_rights(kernel: &Kernel) -> BTreeMap<PortId, Rights> {
         message.descriptors.iter().for_each(|descriptor| add_carried(&mut rights, &descriptor.right));
     }
     for (_, port) in kernel.ports.iter() {
-        let requests = port.requests.iter().map(|(_, request)| &request.notify);
+        let requests = port.requests.iter(&kernel.requests).map(|(_, request)| &request.notify);
         for right in port.no_senders.iter().chain(&port.port_destroyed).chain(requests) {
             rights.entry(right.port()).or_default().send_once += 1;
         }
@@ -107,14 +107,20 @@ fn check_port(kernel: &Kernel, id: PortId, port: &Port, counted: &Rights) {
         Home::Transit(_) => check_transit(kernel, id),
         Home::Limbo | Home::Dead => {}
     }
-    for (slot, request) in port.requests.iter() {
+    for (made, request) in port.requests.iter(&kernel.requests) {
         let entry = kernel.tasks[request.task].space.get(request.name);
-        let known = entry.is_some_and(|entry| entry.request == Some(slot) && entry.holding.port() == Some(id));
-        assert!(known, "request {slot} on {id:?} is not known to {:?}", request.name);
+        let known = entry.is_some_and(|entry| entry.request == Some(made) && entry.holding.port() == Some(id));
+        assert!(known, "{made:?} on {id:?} is not known to {:?}", request.name);
     }
     let mut over = None;
     for message in port.queue.iter(&kernel.messages) {
         let message = &kernel.messages[message];
+        for descriptor in &message.descriptors {
+            if let Carried::Right(Right::Receive(right)) = &descriptor.right {
+                let home = kernel.ports[right.port()].home;
+                assert_eq!(home, Home::Transit(id), "the receive right of {:?} is queued on {id:?}", right.port());
+            }
+        }
         assert!(
             over.is_none_or(|before| before >= message.over),
             "a message of {id:?} calls for more than one before it"
@@ -173,8 +179,8 @@ fn check_budgets(kernel: &Kernel) {
     kernel.threads.iter().for_each(|(_, thread)| add(Some(thread.task), size_of::<Thread>()));
     for (_, port) in kernel.ports.iter() {
         add(port.payer, size_of::<Port>());
-        port.requests.iter().for_each(|(_, request)| add(Some(request.task), REQUEST_COST));
     }
+    kernel.requests.iter().for_each(|(_, request)| add(Some(request.task), REQUEST_COST));
     kernel.sets.iter().for_each(|(_, set)| add(Some(set.payer), size_of::<PortSet>()));
     kernel.memberships.iter().for_each(|(_, m)| add(Some(kernel.sets[m.set].payer), MEMBERSHIP_COST));
     kernel.messages.iter().for_each(|(_, message)| add(message.payer, message.cost()));

@@ -7,6 +7,7 @@ use crate::ipc::fast_path::Passage;
 use crate::ipc::message::{Message, SpareBuffers};
 use crate::ipc::port::{Port, PortId, Ports};
 use crate::ipc::port_set::{Membership, PortSet};
+use crate::ipc::request::Request;
 use crate::kobject::KernelObject;
 use crate::limits::{Limits, REAP_SLICE};
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory, UserAddr};
@@ -102,6 +103,8 @@ pub struct Kernel {
     pub sets: Arena<PortSet>,
     /// Which port is in which set.
     pub memberships: Arena<Membership>,
+    /// Requests for notifications about names.
+    pub requests: Arena<Request>,
     /// Messages: queued, with blocked senders, or being taken apart.
     pub messages: Arena<Message>,
     /// Buffers of small messages that are not in use.
@@ -147,6 +150,7 @@ impl Kernel {
             ports,
             sets: Arena::new(),
             memberships: Arena::new(),
+            requests: Arena::new(),
             messages: Arena::new(),
             spare_buffers: SpareBuffers::default(),
             passage: Passage::default(),

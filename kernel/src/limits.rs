@@ -21,7 +21,8 @@ pub const REGIONS_PER_TASK_MAX: usize = 1024;
 /// Pages of memory in one task.
 pub const PAGES_PER_TASK_MAX: u64 = 16 * 1024;
 
-/// Bytes of kernel memory that one task's ports, names, threads and queued messages may take.
+/// Bytes of kernel memory that one task's ports, names, threads and queued messages may take. A queued message is its
+/// sender's, but an answer (a message by a send-once right) or a notification is the task's that is to receive it.
 pub const KERNEL_BYTES_PER_TASK_MAX: usize = 4 << 20;
 
 /// Sets that one port may be a member of: a message to the port makes it ready in each of them.

@@ -122,7 +122,7 @@ impl Kernel {
     /// Gives a task its first stack and puts `block` at the top of it; returns where that is.
     ///
     /// # Errors
-    /// `KERN_RESOURCE_SHORTAGE`.
+    /// `KERN_INVALID_ARGUMENT` if the block takes more than half of the stack; `KERN_RESOURCE_SHORTAGE`.
     pub(crate) fn make_stack(
         &mut self,
         m: &mut dyn Machine,
@@ -135,6 +135,9 @@ impl Kernel {
         let writable = Protection::READ | Protection::WRITE;
         self.vm_allocate(m, task, Some(UserAddr(top - size)), size, writable)?;
         let bytes = block(top)?;
+        if bytes.len() as u64 > size / 2 {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
         let start = top - bytes.len() as u64;
         m.load(self.tasks[task].address_space, UserAddr(start), &bytes);
         Ok(start)

@@ -265,12 +265,16 @@ impl Scheduler {
                 self.changed = false;
                 return Some(thread);
             }
-            self.preempt(threads, cpu, now);
         }
-        self.changed = false;
-        let level = ready?;
+        let Some(level) = ready else {
+            self.changed = false;
+            return None;
+        };
         let thread = self.levels[level].front().expect("an occupied level has a thread");
         self.dequeue(threads, thread, level);
+        // Only now: an equal that is preempted goes to the head of the level from which the other one comes.
+        self.preempt(threads, cpu, now);
+        self.changed = false;
         let chosen = &mut threads[thread];
         chosen.state = State::Running(cpu);
         if chosen.schedule.yielding {

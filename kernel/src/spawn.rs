@@ -109,6 +109,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `KERN_NO_ACCESS` if only user 0 may ask for that; `KERN_INVALID_NAME` if the bundle has no such file;
+    /// `KERN_INVALID_ARGUMENT` if the strings do not end with a zero byte or are too many for the first stack;
     /// `KERN_INVALID_CAPABILITY` if a port named gives no such right; `KERN_MEMORY_ERROR`; `KERN_FAILURE` if the file is
     /// no program; `KERN_NO_SPACE` if there is no name for the child, or no room for its stack where the program is;
     /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is still being taken apart.
@@ -181,7 +182,8 @@ impl Kernel {
     /// Makes a task, lays the program out in it and lets its first thread run.
     ///
     /// # Errors
-    /// `KERN_MEMORY_ERROR`, `KERN_FAILURE`, `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is
+    /// `KERN_MEMORY_ERROR`, `KERN_FAILURE`, `KERN_INVALID_ARGUMENT` if the strings are too many for the first stack,
+    /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is
     /// still being taken apart.
     pub(crate) fn start_program(
         &mut self,

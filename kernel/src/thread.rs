@@ -391,8 +391,18 @@ impl Kernel {
         self.sched.reconsider();
         if matches!(self.threads[thread].state, State::Ready) {
             self.sched.withdraw(&mut self.threads, thread, State::Suspended);
+            self.orphan_reap_list(thread);
         }
         Ok(())
+    }
+
+    /// What a thread's trap left to destroy becomes nobody's: others wait for it, and the thread will not run.
+    fn orphan_reap_list(&mut self, thread: ThreadId) {
+        let resume = &mut self.threads[thread].resume;
+        if let Some(Resume::Reap(list, then)) = resume.take_if(|resume| matches!(resume, Resume::Reap(..))) {
+            *resume = then.map(Resume::Receive);
+            self.add_orphans(list);
+        }
     }
 
     /// Takes one suspension back; with the last the thread can run.

@@ -13,7 +13,7 @@ use abi::code::MACH_MSG_SUCCESS;
 impl Kernel {
     /// A receive right in limbo becomes part of a message for `destination`. Tells whether it could: not if the message
     /// would travel inside the port itself, directly or through other ports (mach-ipc 6.2).
-    pub(super) fn begin_transit(&mut self, right: &ReceiveRight, destination: PortId) -> bool {
+    pub(crate) fn begin_transit(&mut self, right: &ReceiveRight, destination: PortId) -> bool {
         let mut next = Some(destination);
         while let Some(port) = next {
             if port == right.port() {

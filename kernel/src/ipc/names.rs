@@ -5,6 +5,7 @@
 
 use crate::ipc::port::PortId;
 use crate::ipc::port_set::SetId;
+use crate::ipc::request::RequestId;
 use abi::KernReturn;
 use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE};
 use abi::port::{MACH_PORT_UREFS_MAX, PortName, PortType};
@@ -85,8 +86,8 @@ pub fn add_urefs(urefs: u16, more: u32) -> u16 {
 pub struct Entry {
     /// What the name denotes.
     pub holding: Holding,
-    /// The request for a notification that was made by this name: its place in the port's table.
-    pub request: Option<u32>,
+    /// The request for a notification that was made by this name.
+    pub request: Option<RequestId>,
 }
 
 #[derive(Debug)]
@@ -190,6 +191,12 @@ impl Space {
     /// Bytes that the table has cost so far.
     pub fn cost(&self) -> usize {
         self.slots.len() / GROWTH * Space::GROWTH_COST
+    }
+
+    /// Bytes that it costs to grow the table until it has this index.
+    pub fn cost_of_reaching(&self, index: u32) -> usize {
+        let missing = (index as usize + 1).saturating_sub(self.slots.len());
+        missing.div_ceil(GROWTH) * Space::GROWTH_COST
     }
 
     /// One more than the highest index in use so far.
@@ -332,7 +339,12 @@ impl Space {
     #[inline]
     pub fn add_chosen(&mut self, name: PortName, holding: Holding) {
         self.take_off_free_list(name.index());
-        self.slots[name.index() as usize].occupy(name, holding);
+        let slot = &mut self.slots[name.index() as usize];
+        if slot.uses_left == 0 {
+            // The generations go on from the chosen one, and start over before one comes twice.
+            slot.uses_left = (u8::MAX - name.generation()) / GENERATION_STEP + 1;
+        }
+        slot.occupy(name, holding);
         self.live += 1;
         if let Some(port) = registered(holding) {
             self.send_names.insert_reserved(port, name);

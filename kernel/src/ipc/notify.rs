@@ -1,7 +1,7 @@
 //! Notifications: messages from the kernel about what became of rights (mach-ipc 2.8).
 //!
 //! They go to a send-once right that somebody left for the purpose, ignore the queue limit, and vanish if they cannot be
-//! delivered: a dead destination, 65,534 messages queued, no memory.
+//! delivered: a dead destination, 65,534 messages queued, no memory, or none left in the receiver's budget.
 
 use crate::ipc::message::Descriptor;
 use crate::ipc::right::{Carried, ReceiveRight, Right, SendOnceRight};
@@ -104,7 +104,7 @@ impl Kernel {
             self.messages[message].bytes[Header::SIZE..size].copy_from_slice(body);
         }
         self.messages[message].destination = Carried::Right(Right::SendOnce(to));
-        self.post(m, message, port);
+        self.post_from_kernel(m, message, port);
     }
 
     /// Makes `right` the one descriptor of a kernel message for port `to`. If that would be circular, or there is no

@@ -1,10 +1,11 @@
 //! A port's queue: who may add to it, who gets what is added, who is let in when there is room (mach-ipc 3.8, 3.9).
 
 use crate::ipc::message::MessageId;
-use crate::ipc::port::PortId;
+use crate::ipc::port::{Home, PortId};
 use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
+use crate::task::TaskId;
 use crate::thread::{Resume, ThreadId, Wait};
 use abi::code::MACH_MSG_SUCCESS;
 use abi::message::MsgOption;
@@ -38,11 +39,34 @@ impl Kernel {
         if one_shot || forced { Admission::Accepted } else { Admission::Full }
     }
 
-    /// Hands an admitted message to a thread that waits for it, or appends it to the queue of its live port.
-    #[inline]
-    pub(crate) fn post(&mut self, m: &mut dyn Machine, message: MessageId, port: PortId) {
-        if !self.offer(m, message, port) {
-            self.append(message, port);
+    /// Hands a message of the kernel's to a thread that waits for it, or appends it to the queue of its live port. It is
+    /// on the budget of who is to receive it: with that used up it vanishes (mach-ipc 8.4).
+    pub(crate) fn post_from_kernel(&mut self, m: &mut dyn Machine, message: MessageId, port: PortId) {
+        if self.offer(m, message, port) {
+            return;
+        }
+        if let Some(payer) = self.receiving_task(port)
+            && self.charge_message(message, payer).is_err()
+        {
+            self.consume_message_destination(m, message);
+            self.destroy_message(message);
+            return;
+        }
+        self.append(message, port);
+    }
+
+    /// The task that receives from a port, or will when what the port is travelling in has arrived. A port that is
+    /// nowhere counts as its maker's.
+    pub(super) fn receiving_task(&self, port: PortId) -> Option<TaskId> {
+        let mut at = port;
+        loop {
+            let port = self.ports.get(at)?;
+            match port.home {
+                Home::Space { task, .. } => return Some(task),
+                Home::Transit(onward) => at = onward,
+                Home::Limbo => return port.payer.filter(|&payer| self.tasks.contains(payer)),
+                Home::Kernel(_) | Home::Dead => return None,
+            }
         }
     }
 
@@ -119,13 +143,23 @@ impl Kernel {
     fn release_sender(&mut self, m: &mut dyn Machine, port: PortId) {
         let sender = self.ports[port].senders.first().expect("the caller knows that a sender waits");
         let Wait::Send(wait) = self.finish_wait(sender) else { panic!("{sender:?} waits in a wrong queue") };
-        self.post(m, wait.message, port);
+        if !self.offer(m, wait.message, port) {
+            self.append(wait.message, port);
+        }
         let thread = &mut self.threads[sender];
         thread.frame.set_code(MACH_MSG_SUCCESS);
         thread.resume = wait.then.map(Resume::Receive);
     }
 
-    /// Gives a live port another queue limit. A higher one lets as many blocked senders in as it is higher.
+    /// Lets blocked senders in while there is room: more than one if what they send goes to threads that wait.
+    fn release_senders(&mut self, m: &mut dyn Machine, port: PortId) {
+        while !self.ports[port].senders.is_empty() && !self.ports[port].is_full() {
+            self.release_sender(m, port);
+        }
+    }
+
+    /// Gives a live port another queue limit. A higher one lets as many blocked senders in as it is higher, whatever is
+    /// queued, and more if there is room then.
     pub(super) fn set_queue_limit(&mut self, m: &mut dyn Machine, port: PortId, limit: u32) {
         let state = &mut self.ports[port];
         let more = limit.saturating_sub(state.qlimit);
@@ -136,6 +170,7 @@ impl Kernel {
             }
             self.release_sender(m, port);
         }
+        self.release_senders(m, port);
     }
 
     /// Hands the messages of a port to threads that wait on a set which the port has just joined.
@@ -152,10 +187,7 @@ impl Kernel {
                 self.note_messages(port);
                 return;
             }
-            let state = &self.ports[port];
-            if !state.senders.is_empty() && !state.is_full() {
-                self.release_sender(m, port);
-            }
+            self.release_senders(m, port);
         }
     }
 }

@@ -161,7 +161,8 @@ impl Kernel {
         let taken = &self.messages[message];
         let qos = (u64::from(taken.priority.to_pthread()) << 32) | u64::from(Priority::of(taken.over).to_pthread());
         let code = self.copy_out_message(m, &delivery);
-        if code != MACH_RCV_INVALID_DATA {
+        let destroyed = MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE);
+        if code != MACH_RCV_INVALID_DATA && code != destroyed {
             self.threads[receiver].frame.rdx = qos;
         }
         code

@@ -1,15 +1,15 @@
-//! Requests for dead-name and send-possible notifications: one slot per name, in a table of the port (mach-ipc 2.8).
+//! Requests for dead-name and send-possible notifications: at most one per name, on two lists of the port (mach-ipc 2.8).
 
 use crate::ipc::notify::Notification;
 use crate::ipc::port::PortId;
 use crate::ipc::right::SendOnceRight;
 use crate::kernel::Kernel;
 use crate::limits::REQUESTS_PER_PORT_MAX;
-use crate::machine::{Machine, NoMemory};
+use crate::machine::Machine;
 use crate::reap::Item;
 use crate::task::TaskId;
 use abi::port::PortName;
-use store::Chunks;
+use store::{Arena, Id, Link, Linked, List};
 
 /// What a request waits for. Both kinds get a dead-name notification if the port dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub enum RequestKind {
 
 const ARMED: RequestKind = RequestKind::SendPossible { armed: true };
 
+/// Names a request.
+pub type RequestId = Id<Request>;
+
 /// A request.
 #[derive(Debug)]
 pub struct Request {
@@ -36,110 +39,52 @@ pub struct Request {
     pub name: PortName,
     /// For what.
     pub kind: RequestKind,
+    /// Its place on a list of the port.
+    pub link: Link<Request>,
+}
+
+/// What one request costs its task's budget.
+pub(crate) const REQUEST_COST: usize = size_of::<Request>();
+
+/// A list of a port's requests.
+#[derive(Debug)]
+pub enum OfPort {}
+
+impl Linked<OfPort> for Request {
+    fn link(&mut self) -> &mut Link<Request> {
+        &mut self.link
+    }
+    fn link_ref(&self) -> &Link<Request> {
+        &self.link
+    }
 }
 
 /// The requests on one port.
 #[derive(Debug, Default)]
 pub struct Requests {
-    slots: Chunks<Slot, 4>,
-    /// First free slot; the list goes on in the slots.
-    free: Option<u32>,
-    /// First armed request; the list goes on in the slots.
-    armed: Option<u32>,
-    /// First other request; the list goes on in the slots.
-    unarmed: Option<u32>,
+    armed: List<Request, OfPort>,
+    unarmed: List<Request, OfPort>,
 }
-
-/// A slot with its neighbours in whichever list it is.
-#[derive(Debug, Default)]
-struct Slot {
-    request: Option<Request>,
-    previous: Option<u32>,
-    next: Option<u32>,
-}
-
-/// What one request costs its task's budget.
-pub(crate) const REQUEST_COST: usize = size_of::<Slot>();
 
 impl Requests {
+    /// Number of requests.
+    pub fn count(&self) -> usize {
+        self.armed.len() + self.unarmed.len()
+    }
+
     /// Whether any request is armed.
     #[inline(always)]
     pub fn any_armed(&self) -> bool {
-        self.armed.is_some()
+        !self.armed.is_empty()
     }
 
-    /// The request in a slot.
-    pub fn get(&self, slot: u32) -> &Request {
-        self.slots[slot as usize].request.as_ref().expect("a name's request exists")
+    /// All requests.
+    pub fn iter<'a>(&self, requests: &'a Arena<Request>) -> impl Iterator<Item = (RequestId, &'a Request)> {
+        self.armed.iter(requests).chain(self.unarmed.iter(requests)).map(|id| (id, &requests[id]))
     }
 
-    /// All requests with their slots.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Request)> {
-        self.slots.iter().enumerate().filter_map(|(at, slot)| slot.request.as_ref().map(|request| (at as u32, request)))
-    }
-
-    fn reserve(&mut self) -> Result<(), NoMemory> {
-        store::failpoints::check()?;
-        if self.free.is_some() {
-            return Ok(());
-        }
-        let first = self.slots.len();
-        if first >= REQUESTS_PER_PORT_MAX {
-            return Err(NoMemory);
-        }
-        self.slots.grow()?;
-        for at in (first..self.slots.len()).rev() {
-            self.slots[at].next = self.free;
-            self.free = Some(at as u32);
-        }
-        Ok(())
-    }
-
-    fn insert(&mut self, request: Request) -> u32 {
-        let at = self.free.expect("the caller makes room first");
-        let slot = &mut self.slots[at as usize];
-        self.free = slot.next;
-        slot.request = Some(request);
-        self.link(at);
-        at
-    }
-
-    fn list_of(&mut self, at: u32) -> &mut Option<u32> {
-        if self.get(at).kind == ARMED { &mut self.armed } else { &mut self.unarmed }
-    }
-
-    fn link(&mut self, at: u32) {
-        let first = self.list_of(at).replace(at);
-        if let Some(first) = first {
-            self.slots[first as usize].previous = Some(at);
-        }
-        let slot = &mut self.slots[at as usize];
-        (slot.previous, slot.next) = (None, first);
-    }
-
-    fn unlink(&mut self, at: u32) {
-        let Slot { previous, next, .. } = self.slots[at as usize];
-        match previous {
-            Some(previous) => self.slots[previous as usize].next = next,
-            None => *self.list_of(at) = next,
-        }
-        if let Some(next) = next {
-            self.slots[next as usize].previous = previous;
-        }
-    }
-
-    fn take(&mut self, at: u32) -> Request {
-        self.unlink(at);
-        let slot = &mut self.slots[at as usize];
-        slot.next = self.free;
-        self.free = Some(at);
-        slot.request.take().expect("a request is taken once")
-    }
-
-    fn arm(&mut self, at: u32) {
-        self.unlink(at);
-        self.slots[at as usize].request.as_mut().expect("a request that is armed exists").kind = ARMED;
-        self.link(at);
+    fn list_for(&mut self, kind: RequestKind) -> &mut List<Request, OfPort> {
+        if kind == ARMED { &mut self.armed } else { &mut self.unarmed }
     }
 }
 
@@ -147,28 +92,39 @@ impl Kernel {
     /// Registers a request on a live port and notes it at the name by which it is made, which has none.
     ///
     /// # Errors
-    /// Gives the right back if there is no memory or the budget is used up; nothing has changed.
+    /// Gives the right back if there is no memory, the budget is used up or the port has too many requests; nothing has
+    /// changed.
     pub(super) fn register_request(&mut self, port: PortId, request: Request) -> Result<(), SendOnceRight> {
-        let (task, name) = (request.task, request.name);
-        if self.charge(task, REQUEST_COST).is_err() {
+        let Request { task, name, kind, .. } = request;
+        let full = self.ports[port].requests.count() >= REQUESTS_PER_PORT_MAX;
+        if full || self.charge(task, REQUEST_COST).is_err() {
             return Err(request.notify);
         }
-        if self.ports[port].requests.reserve().is_err() {
+        if self.requests.reserve().is_err() {
             self.refund(task, REQUEST_COST);
             return Err(request.notify);
         }
-        let slot = self.ports[port].requests.insert(request);
-        self.tasks[task].space.get_mut(name).expect("the name exists").request = Some(slot);
+        let id = self.requests.insert_reserved(|_| request);
+        self.ports[port].requests.list_for(kind).push_back(&mut self.requests, id);
+        self.tasks[task].space.get_mut(name).expect("the name exists").request = Some(id);
         Ok(())
+    }
+
+    /// Takes a request off its port.
+    fn take_request(&mut self, port: PortId, id: RequestId) -> Request {
+        let kind = self.requests[id].kind;
+        self.ports[port].requests.list_for(kind).remove(&mut self.requests, id);
+        let request = self.requests.remove(id).expect("a request is taken once");
+        self.refund(request.task, REQUEST_COST);
+        request
     }
 
     /// Removes the request that a name has on its live port, if it has one.
     pub(super) fn cancel_request(&mut self, task: TaskId, name: PortName) -> Option<Request> {
         let entry = self.tasks[task].space.get_mut(name)?;
-        let slot = entry.request.take()?;
+        let id = entry.request.take()?;
         let port = entry.holding.port().expect("a request belongs to a right");
-        self.refund(task, REQUEST_COST);
-        Some(self.ports[port].requests.take(slot))
+        Some(self.take_request(port, id))
     }
 
     /// A name is about to disappear while its port lives: its request becomes a port-deleted notification.
@@ -178,11 +134,11 @@ impl Kernel {
         }
     }
 
-    /// The send-possible request that a name of a live port has: its port and slot.
-    fn send_possible_request(&self, task: TaskId, name: PortName) -> Option<(PortId, u32)> {
+    /// The send-possible request that a name of a live port has, and the port.
+    fn send_possible_request(&self, task: TaskId, name: PortName) -> Option<(PortId, RequestId)> {
         let entry = self.tasks[task].space.get(name)?;
-        let (port, slot) = (entry.holding.port()?, entry.request?);
-        (self.ports[port].requests.get(slot).kind != RequestKind::DeadName).then_some((port, slot))
+        let (port, id) = (entry.holding.port()?, entry.request?);
+        (self.requests[id].kind != RequestKind::DeadName).then_some((port, id))
     }
 
     /// Whether a name of a live port has a send-possible request.
@@ -192,8 +148,11 @@ impl Kernel {
 
     /// Arms the send-possible request that a name of a live port has; tells whether it has one.
     pub(super) fn arm_request(&mut self, task: TaskId, name: PortName) -> bool {
-        let Some((port, slot)) = self.send_possible_request(task, name) else { return false };
-        self.ports[port].requests.arm(slot);
+        let Some((port, id)) = self.send_possible_request(task, name) else { return false };
+        let on_port = &mut self.ports[port].requests;
+        on_port.list_for(self.requests[id].kind).remove(&mut self.requests, id);
+        self.requests[id].kind = ARMED;
+        on_port.armed.push_back(&mut self.requests, id);
         true
     }
 
@@ -208,9 +167,8 @@ impl Kernel {
 
     /// Fires one armed request of a live port; tells whether there was one.
     pub(crate) fn fire_one_armed_request(&mut self, m: &mut dyn Machine, port: PortId) -> bool {
-        let Some(slot) = self.ports[port].requests.armed else { return false };
-        let Request { notify, task, name, .. } = self.ports[port].requests.take(slot);
-        self.refund(task, REQUEST_COST);
+        let Some(id) = self.ports[port].requests.armed.front() else { return false };
+        let Request { notify, task, name, .. } = self.take_request(port, id);
         self.tasks[task].space.get_mut(name).expect("a request's name exists").request = None;
         self.notify(m, notify, Notification::SendPossible(name));
         true
@@ -218,10 +176,9 @@ impl Kernel {
 
     /// The port died: tells one of those who made a request, whose name becomes a dead name; tells whether there was one.
     pub(crate) fn fire_one_dead_name_request(&mut self, m: &mut dyn Machine, port: PortId) -> bool {
-        let requests = &mut self.ports[port].requests;
-        let Some(slot) = requests.unarmed.or(requests.armed) else { return false };
-        let Request { notify, task, name, .. } = requests.take(slot);
-        self.refund(task, REQUEST_COST);
+        let Requests { armed, unarmed } = &self.ports[port].requests;
+        let Some(id) = unarmed.front().or(armed.front()) else { return false };
+        let Request { notify, task, name, .. } = self.take_request(port, id);
         // The name may have been found dead, or freed, since the port died.
         if let Some(task) = self.tasks.get_mut(task)
             && task.space.get(name).is_some_and(|entry| entry.holding.port() == Some(port))

@@ -4,7 +4,7 @@ use crate::ipc::message::MessageId;
 use crate::ipc::port::{Home, PortId};
 use crate::ipc::queue::Admission;
 use crate::ipc::receive::{ReceiveArgs, deadline_after};
-use crate::ipc::right::Carried;
+use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos, UserAddr};
 use crate::policy::class_for_priority;
@@ -197,27 +197,35 @@ impl Kernel {
         if admission == Admission::Accepted && self.offer(m, message, port) {
             return Outcome::Code(MACH_MSG_SUCCESS);
         }
-        if self.charge_message(message, self.threads[thread].task).is_err() {
-            return Outcome::Code(self.return_to_sender(m, thread, message, &send, MACH_SEND_NO_BUFFER));
-        }
-        if admission == Admission::Accepted {
-            self.append(message, port);
-            return Outcome::Code(MACH_MSG_SUCCESS);
-        }
         let deadline = if args.options.contains(MsgOption::SEND_TIMEOUT) {
             deadline_after(args.timeout, || m.now())
         } else {
             Some(Nanos::MAX)
         };
+        let payer = self.payer_of(message, port, self.threads[thread].task);
         let reason = match (admission, deadline) {
-            (_, None) => MACH_SEND_TIMED_OUT,
+            (Admission::Full | Admission::Overfull, None) => MACH_SEND_TIMED_OUT,
             (Admission::Overfull, _) => MACH_SEND_NO_BUFFER,
-            (_, Some(deadline)) => {
+            _ if self.charge_message(message, payer).is_err() => MACH_SEND_NO_BUFFER,
+            (Admission::Accepted, _) => {
+                self.append(message, port);
+                return Outcome::Code(MACH_MSG_SUCCESS);
+            }
+            (Admission::Full, Some(deadline)) => {
                 self.block(thread, Wait::Send(SendWait { port, message, send, then }), deadline);
                 return Outcome::Pending;
             }
         };
         Outcome::Code(self.return_to_sender(m, thread, message, &send, reason))
+    }
+
+    /// Whose budget a queued message is on: its sender's. But who made a send-once right asked for the message that comes
+    /// by it, and must not be able to use up the budget of a server with answers (mach-ipc 8.1 S10).
+    fn payer_of(&self, message: MessageId, port: PortId, sender: TaskId) -> TaskId {
+        match self.messages[message].destination {
+            Carried::Right(Right::SendOnce(_)) => self.receiving_task(port).unwrap_or(sender),
+            _ => sender,
+        }
     }
 
     /// Pseudo-receive: a message that could not be sent goes back to its sender, rights and all, over the buffer it came

@@ -120,7 +120,8 @@ impl Kernel {
         }
     }
 
-    /// Without memory for it there is no reply: right and answer are destroyed.
+    /// Without memory for it there is no reply: right and answer are destroyed. So are they if the answer is a receive
+    /// right that would travel inside its own port (mach-ipc 6.2).
     fn make_reply(&mut self, m: &mut dyn Machine, id: i32, answer: Answer, to: Right) -> Option<MessageId> {
         let (code, words, port) = match answer {
             Ok(Reply::Words(words)) => (KERN_SUCCESS, words, None),
@@ -138,11 +139,18 @@ impl Kernel {
         let flags = if port.is_some() { HeaderFlags::COMPLEX } else { HeaderFlags::empty() };
         let bits = msgh_bits(to.disposition(), Disposition::NONE, Disposition::NONE, flags);
         made.set_header(&Header { msgh_bits: bits, msgh_size: made.size as u32, msgh_id: id, ..Header::default() });
+        let port_of_reply = to.port();
         made.destination = Carried::Right(to);
-        if let Some((right, disposition)) = port {
-            made.descriptors.push(Descriptor { offset: DESCRIPTORS_OFFSET, right, disposition });
+        let Some((right, disposition)) = port else { return Some(reply) };
+        let fits = match &right {
+            Carried::Right(Right::Receive(right)) => self.begin_transit(right, port_of_reply),
+            _ => true,
+        };
+        self.messages[reply].descriptors.push(Descriptor { offset: DESCRIPTORS_OFFSET, right, disposition });
+        if !fits {
+            self.destroy_message(reply);
         }
-        Some(reply)
+        fits.then_some(reply)
     }
 
     /// The body of a reply, without its rights: NDR, code and words, or one descriptor.

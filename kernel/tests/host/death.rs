@@ -5,6 +5,8 @@ use crate::world::{Actor, Ret, World};
 use abi::PortName;
 use abi::code::MACH_MSG_SUCCESS;
 use abi::message::*;
+use abi::mig::NDR;
+use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::limits::Limits;
@@ -49,6 +51,31 @@ fn two_ports_sent_to_each_other_die_with_all_that_is_sent_along() {
     w.notification(a, r, MACH_NOTIFY_SEND_ONCE);
     w.notification(a, r, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(w.status(a, r).mps_sorights, 0);
+}
+
+/// A reply of the kernel's that carries a receive right is a message like any other (mach-ipc 6.2).
+#[test]
+fn a_receive_right_extracted_to_its_own_port_dies() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    let before = w.counts();
+    let extract = Msg::copy_send(a.self_port).id(mig::EXTRACT_RIGHT).body(&NDR).words(&[p.0, 16]);
+    assert_eq!(w.send(a, &extract.reply_to(p, D::MAKE_SEND_ONCE)), Ok(()));
+    assert_eq!(w.port_type(a, p), DEAD);
+    assert_eq!((w.counts().ports, w.counts().messages), (before.ports - 1, before.messages));
+}
+
+#[test]
+fn a_receive_right_in_a_reply_is_on_its_way_so_that_no_circle_closes() {
+    let mut w = World::new();
+    let a = w.task();
+    let (p, q) = (w.port_with_send(a), w.port_with_send(a));
+    let extract = Msg::copy_send(a.self_port).id(mig::EXTRACT_RIGHT).body(&NDR).words(&[p.0, 16]);
+    w.send(a, &extract.reply_to(q, D::MAKE_SEND_ONCE)).unwrap();
+    assert_eq!(w.port_type(a, p), Ok(0x10000), "its receive right is in the reply that is queued on q");
+    carry(&mut w, a, q, p);
+    assert_eq!((w.port_type(a, p), w.port_type(a, q)), (DEAD, DEAD));
 }
 
 /// Puts 100,000 ports into each other and destroys the last.

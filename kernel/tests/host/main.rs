@@ -4,6 +4,7 @@
 //! Everything goes through [`kernel::kernel::Kernel::handle`], as on the machine: [`world::World`] plays the processor,
 //! writes arguments into frames and messages into user memory, and checks all invariants after every step.
 
+mod budgets;
 mod calls;
 mod failure_scenarios;
 mod machine;

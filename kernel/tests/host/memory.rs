@@ -1,12 +1,9 @@
 //! A task's memory: allocating, giving back, protecting.
 
-use crate::message::Msg;
 use crate::simulation::Random;
 use crate::world::{Actor, World};
 use abi::KernReturn;
 use abi::code::*;
-use abi::message::{MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_NO_SENDERS};
-use abi::port::{ConstructFlags, Disposition as D, MACH_PORT_RIGHT_SEND, PortOptions};
 use abi::task::*;
 use abi::trap::mach;
 use kernel::limits::{Limits, PAGES_PER_TASK_MAX, REGIONS_PER_TASK_MAX};
@@ -189,38 +186,6 @@ fn a_task_has_so_many_pages_and_regions_and_no_more() {
     let regions = w.kernel.tasks[a.task].regions.len();
     assert!(regions <= REGIONS_PER_TASK_MAX && regions > REGIONS_PER_TASK_MAX - 4, "{regions}");
     kernel::invariants::check_all(&w.kernel);
-}
-
-#[test]
-fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
-    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() });
-    let a = w.task();
-    let port = w.port_with_send(a);
-    let before = w.kernel.tasks[a.task].kernel_bytes;
-    for size in [4, 400] {
-        let message = Msg::copy_send(port).port(port, D::COPY_SEND).port(port, D::COPY_SEND).body(&vec![0; size]);
-        for _ in 0..1000 {
-            w.send(a, &message).unwrap();
-            w.poll(a, port).unwrap();
-            w.mod_refs(a, port, MACH_PORT_RIGHT_SEND, -2).unwrap();
-        }
-    }
-    assert_eq!(w.kernel.tasks[a.task].kernel_bytes, before);
-}
-
-#[test]
-fn kernel_memory_that_ports_took_is_given_back_when_they_end() {
-    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() });
-    let a = w.task();
-    let before = (w.kernel.tasks[a.task].kernel_bytes, w.counts());
-    let options = PortOptions { flags: ConstructFlags::INSERT_SEND_RIGHT.bits(), ..PortOptions::default() };
-    for _ in 0..1000 {
-        let port = w.construct(a, options, 5).unwrap();
-        w.request(a, port, MACH_NOTIFY_NO_SENDERS, 1, (port, D::MAKE_SEND_ONCE)).unwrap();
-        w.request(a, port, MACH_NOTIFY_DEAD_NAME, 0, (port, D::MAKE_SEND_ONCE)).unwrap();
-        w.destruct(a, port, -1, 0).unwrap();
-    }
-    assert_eq!((w.kernel.tasks[a.task].kernel_bytes, w.counts()), before);
 }
 
 /// What a call should return and do, by a table of single pages.

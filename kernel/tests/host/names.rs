@@ -5,6 +5,7 @@ use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
 use abi::message::MACH_NOTIFY_SEND_ONCE;
+use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
 use abi::port::*;
 use abi::{KernReturn, PortName};
@@ -91,6 +92,25 @@ fn a_freed_index_comes_back_under_another_generation() {
         let new = std::iter::repeat_with(|| w.port(a)).find(|name| name.index() == old.index()).unwrap();
         assert!(!seen.contains(&new), "{new:?} was used within the last 15 generations: {seen:?}");
         seen.push(new);
+    }
+}
+
+/// mach-ipc 1.3: an index is not handed out again under any of its last 15 generations, a chosen one included.
+#[test]
+fn a_chosen_name_that_was_freed_is_not_the_next_one_of_its_index() {
+    let mut w = World::new();
+    let a = w.task();
+    for chosen in [PortName::new(40, 3), PortName::new(41, 0xF3)] {
+        w.mig(a, a.self_port, mig::ALLOCATE_NAME, &[DEAD_NAME, chosen.0]).unwrap();
+        w.deallocate(a, chosen).unwrap();
+        let mut seen = vec![chosen];
+        for _ in 0..40 {
+            let next = w.allocate(a, DEAD_NAME).unwrap();
+            assert_eq!(next.index(), chosen.index(), "a freed index comes first");
+            assert!(!seen.iter().rev().take(15).any(|&name| name == next), "{next:?} after {seen:?}");
+            seen.push(next);
+            w.deallocate(a, next).unwrap();
+        }
     }
 }
 

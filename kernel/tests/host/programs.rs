@@ -8,6 +8,7 @@ use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
 use kernel::kernel::Event;
+use kernel::limits::ARGUMENTS_SIZE_MAX;
 use kernel::machine::{Protection, USER_END, UserAddr};
 use kernel::task::TaskId;
 use zerocopy::IntoBytes;
@@ -270,6 +271,27 @@ fn arguments_that_make_no_sense_are_refused() {
         let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
         assert_eq!(w.call(a, tally::TASK_SPAWN, &words), Ok(()));
     }
+}
+
+/// Each of 32,768 empty strings costs a pointer: more than the whole stack has room for.
+#[test]
+fn arguments_whose_pointers_do_not_fit_the_first_stack_are_refused() {
+    let (mut w, a) = world();
+    let image = program();
+    w.put(a, 4096, &image);
+    let empty = a.memory + 20 * PAGE_SIZE;
+    let most = ARGUMENTS_SIZE_MAX;
+    let args = TaskSpawnArgs {
+        image: w.buffer(a),
+        image_size: image.len() as u64,
+        image_kind: SPAWN_IMAGE_BYTES,
+        arguments: empty,
+        ..spawn_args()
+    };
+    refused(&mut w, a, TaskSpawnArgs { arguments_size: most, ..args }, KERN_INVALID_ARGUMENT);
+    refused(&mut w, a, TaskSpawnArgs { environment: empty, environment_size: most, ..args }, KERN_INVALID_ARGUMENT);
+    let (w, task, stack) = stack_of(&vec![0; most as usize / 4], b"");
+    assert!(w.machine.read(w.kernel.tasks[task].address_space, UserAddr(stack), 8).is_some());
 }
 
 #[test]

@@ -185,6 +185,61 @@ fn a_raised_limit_lets_in_as_many_as_it_was_raised_by() {
     assert_eq!(w.status(owner, port).mps_msgcount, 1);
 }
 
+/// The first of the two is let in by the limit; what it sends needs no room, so the second is let in too.
+#[test]
+fn a_sender_does_not_wait_for_room_that_there_is_when_another_ones_message_went_to_a_receiver() {
+    let mut w = World::new();
+    let (owner, sender) = (w.task(), w.task());
+    let (port, door) = w.door(sender, owner);
+    w.set_qlimit(owner, port, 0).unwrap();
+    let receiver = w.thread(owner);
+    assert_eq!(w.receive(receiver, port, MsgOption::empty()), Ret::Blocked);
+    let blocked = [1, 2, 3].map(|id| {
+        let thread = w.thread(sender);
+        assert_eq!(w.send_with(thread, &Msg::copy_send(door).id(id), MsgOption::empty(), 0), Ret::Blocked);
+        thread
+    });
+    w.set_qlimit(owner, port, 1).unwrap();
+    assert_eq!(w.state(receiver).code(), MACH_MSG_SUCCESS);
+    assert_eq!(w.received(receiver).header.msgh_id, 1);
+    assert_eq!(blocked.map(|thread| w.state(thread) == Ret::Blocked), [false, false, true]);
+    assert_eq!(w.status(owner, port).mps_msgcount, 1);
+}
+
+#[test]
+fn a_port_that_joins_a_set_serves_its_waiting_receivers_from_its_blocked_senders_too() {
+    let mut w = World::new();
+    let (owner, sender) = (w.task(), w.task());
+    let (port, door) = w.door(sender, owner);
+    let set = w.allocate(owner, MACH_PORT_RIGHT_PORT_SET).unwrap();
+    w.set_qlimit(owner, port, 1).unwrap();
+    w.send(sender, &Msg::copy_send(door).id(1)).unwrap();
+    let blocked = [2, 3].map(|id| {
+        let thread = w.thread(sender);
+        assert_eq!(w.send_with(thread, &Msg::copy_send(door).id(id), MsgOption::empty(), 0), Ret::Blocked);
+        thread
+    });
+    let receivers = [(); 4].map(|()| w.thread(owner));
+    for receiver in receivers {
+        assert_eq!(w.receive(receiver, set, MsgOption::empty()), Ret::Blocked);
+    }
+    w.insert_member(owner, port, set).unwrap();
+    let seen = [0, 1, 2].map(|n| w.received(receivers[n]).header.msgh_id);
+    assert_eq!((seen, w.state(receivers[3])), ([1, 2, 3], Ret::Blocked));
+    assert!(blocked.iter().all(|&thread| w.state(thread).code() == MACH_MSG_SUCCESS));
+}
+
+/// What is sure comes first: whether there was memory for a message that cannot be queued does not matter.
+#[test]
+fn a_full_queue_is_full_for_a_sender_without_a_budget_too() {
+    let mut full = Full::new();
+    let limit = full.w.kernel.tasks[full.sender.task].kernel_bytes;
+    full.w.kernel.charge(full.sender.task, kernel::limits::KERNEL_BYTES_PER_TASK_MAX - limit).unwrap();
+    full.w.checked = false;
+    assert_eq!(full.w.try_send(full.sender, &full.message(6)), Err(MACH_SEND_TIMED_OUT));
+    assert_eq!(full.w.send(full.sender, &full.message(6)), Err(MACH_SEND_NO_BUFFER), "nor can it wait");
+}
+
 // covers mach-ipc Q09
 #[test]
 fn a_blocked_send_to_a_port_that_dies_is_a_success_and_its_rights_are_gone() {

@@ -226,6 +226,21 @@ fn a_reply_right_that_finds_no_name_costs_the_message() {
     pair.w.nothing(pair.a, pair.port);
 }
 
+/// The second result is about messages that are delivered (errata 6).
+#[test]
+fn a_message_that_was_destroyed_has_no_qos() {
+    let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
+    let reply = pair.w.port(pair.c);
+    let bytes = Msg::copy_send(pair.door).reply_to(reply, D::MAKE_SEND_ONCE).encode();
+    pair.w.put(pair.c, BUFFER, &bytes);
+    let options = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
+    let args = MachMsg { options, send_size: 24, priority: 0x0062_fa00, ..MachMsg::default() };
+    assert_eq!(pair.w.mach_msg(pair.c, &args).code(), MACH_MSG_SUCCESS);
+    pair.w.fill_names(pair.a);
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600B)));
+    assert_eq!(pair.w.kernel.threads[pair.a.thread].frame.rdx, 0);
+}
+
 // covers mach-ipc R13
 #[test]
 fn a_carried_right_that_finds_no_name_costs_only_itself() {

@@ -114,6 +114,21 @@ fn a_preempted_thread_with_hardly_any_quantum_left_goes_to_the_tail_and_keeps_th
     assert_eq!(run_for(&mut w, &actors, 202 * MS / 10), [(1, 10 * MS), (0, 102 * MS / 10)]);
 }
 
+/// Importance 8.6, "first slice" and "preempted".
+#[test]
+fn after_its_first_slice_a_thread_gives_way_to_an_equal_that_wakes_and_then_has_its_rest() {
+    let (mut w, actors) = world_with(&[31, 31]);
+    sleep(&mut w, actors[1], 15 * MS);
+    assert_eq!(run_for(&mut w, &actors, 40 * MS), [(0, 15 * MS), (1, 10 * MS), (0, 5 * MS), (1, 10 * MS)]);
+}
+
+#[test]
+fn in_its_first_slice_a_thread_does_not_give_way_to_an_equal() {
+    let (mut w, actors) = world_with(&[31, 31]);
+    sleep(&mut w, actors[1], 5 * MS);
+    assert_eq!(run_for(&mut w, &actors, 20 * MS), [(0, 10 * MS), (1, 10 * MS)]);
+}
+
 // covers importance E144
 #[test]
 fn a_thread_whose_priority_drops_gives_way_at_once() {

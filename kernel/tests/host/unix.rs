@@ -307,6 +307,28 @@ fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
     );
 }
 
+/// A suspended thread does not run, but what it left to be destroyed concerns others.
+#[test]
+fn what_a_suspended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
+    let (mut w, a) = world();
+    let b = w.thread(a);
+    let name = w.trap(b, mach::THREAD_SELF, &[]).name();
+    let port = w.port_with_send(a);
+    w.set_qlimit(a, port, 200).unwrap();
+    let before = w.counts();
+    (0..200).for_each(|_| w.send(a, &Msg::copy_send(port)).unwrap());
+    let kernel = &mut w.kernel;
+    kernel.sched.set_base(&mut kernel.threads, a.thread, 97, true);
+    w.start_trap(b, mach::MACH_PORT_MOD_REFS, &[a.self_port.0.into(), port.0.into(), 1, u64::from(u32::MAX)]);
+    assert!(w.kernel.threads[b.thread].resume.is_some() && w.kernel.messages.len() > 100, "it is not done");
+    w.send(a, &Msg::copy_send(name).id(mig::thread_act::SUSPEND)).unwrap();
+    assert_eq!(w.state(b), Ret::Blocked);
+    w.settle();
+    assert_eq!((w.counts().messages, w.counts().ports), (before.messages, before.ports - 1));
+    w.send(a, &Msg::copy_send(name).id(mig::thread_act::RESUME)).unwrap();
+    assert_eq!(w.state(b).code(), KERN_SUCCESS);
+}
+
 #[test]
 fn debug_state_tells_the_numbers_that_the_kernel_has() {
     let (mut w, a) = world();

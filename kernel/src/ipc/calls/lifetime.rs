@@ -233,8 +233,11 @@ impl Kernel {
         }
     }
 
-    /// Grows a table until a chosen name has a place in it.
+    /// Grows a table until a chosen name has a place in it, unless that is more than the budget allows.
     pub(super) fn grow_space_to(&mut self, task: TaskId, name: PortName) -> Result<(), KernReturn> {
+        let cost = self.tasks[task].space.cost_of_reaching(name.index());
+        self.charge(task, cost).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        self.refund(task, cost);
         while name.index() >= self.tasks[task].space.capacity() {
             self.grow_space(task)?;
         }

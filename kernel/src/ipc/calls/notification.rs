@@ -13,6 +13,7 @@ use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;
 use abi::message::*;
+use store::Link;
 
 /// A refusal with the right that was to be registered: the caller destroys it.
 type Refused = (KernReturn, Option<SendOnceRight>);
@@ -142,7 +143,9 @@ impl Kernel {
                 let previous = self.cancel_request(task, name);
                 if kind == (RequestKind::SendPossible { armed: true }) && possible_now {
                     self.notify(m, notify, Notification::SendPossible(name));
-                } else if let Err(notify) = self.register_request(port, Request { notify, task, name, kind }) {
+                } else if let Err(notify) =
+                    self.register_request(port, Request { notify, task, name, kind, link: Link::default() })
+                {
                     self.restore_request(port, previous);
                     return Err((KERN_RESOURCE_SHORTAGE, Some(notify)));
                 }

@@ -1,0 +1,142 @@
+//! What a task makes the kernel remember is on a budget: whose, and until when (mach-ipc 8.1 S14, limits.rs).
+
+use crate::message::Msg;
+use crate::world::{Actor, World};
+use abi::PortName;
+use abi::code::*;
+use abi::message::*;
+use abi::port::Disposition as D;
+use abi::port::*;
+use kernel::limits::Limits;
+
+/// A world in which no task may cost more than 32 KiB.
+fn thrifty() -> World {
+    World::with_limits(Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() })
+}
+
+#[test]
+fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
+    let mut w = thrifty();
+    let a = w.task();
+    let port = w.port_with_send(a);
+    let before = w.kernel.tasks[a.task].kernel_bytes;
+    for size in [4, 400] {
+        let message = Msg::copy_send(port).port(port, D::COPY_SEND).port(port, D::COPY_SEND).body(&vec![0; size]);
+        for _ in 0..1000 {
+            w.send(a, &message).unwrap();
+            w.poll(a, port).unwrap();
+            w.mod_refs(a, port, MACH_PORT_RIGHT_SEND, -2).unwrap();
+        }
+    }
+    assert_eq!(w.kernel.tasks[a.task].kernel_bytes, before);
+}
+
+/// Each send-once right given up puts a notification into the queue, for which nobody needs room (mach-ipc 8.1 S14).
+#[test]
+fn notifications_are_on_the_budget_of_the_task_that_is_to_receive_them() {
+    let mut w = thrifty();
+    let a = w.task();
+    let port = w.port(a);
+    let (before, messages) = (w.kernel.tasks[a.task].kernel_bytes, w.counts().messages);
+    let give_up = |w: &mut World| {
+        w.insert_right(a, PortName(0x3203), port, D::MAKE_SEND_ONCE).unwrap();
+        w.deallocate(a, PortName(0x3203)).unwrap();
+    };
+    (0..1000).for_each(|_| give_up(&mut w));
+    let queued = w.status(a, port).mps_msgcount;
+    assert!((10..100).contains(&queued), "{queued}");
+    assert_eq!(w.counts().messages, messages + u64::from(queued));
+    (0..queued).for_each(|_| assert_eq!(w.notification(a, port, MACH_NOTIFY_SEND_ONCE), 0));
+    assert_eq!((w.kernel.tasks[a.task].kernel_bytes, w.counts().messages), (before, messages));
+    give_up(&mut w);
+    w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
+}
+
+#[test]
+fn a_chosen_name_beyond_what_the_budget_allows_costs_nothing() {
+    let mut w = thrifty();
+    let a = w.task();
+    let port = w.port(a);
+    let before = w.kernel.tasks[a.task].kernel_bytes;
+    let far = PortName::new(5000, 3);
+    assert_eq!(w.insert_right(a, far, port, D::MAKE_SEND_ONCE), Err(KERN_RESOURCE_SHORTAGE));
+    w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
+    let allocate_name = abi::mig::mach_port::ALLOCATE_NAME;
+    let words = [MACH_PORT_RIGHT_DEAD_NAME, far.0];
+    assert_eq!(w.mig(a, a.self_port, allocate_name, &words), Err(KERN_RESOURCE_SHORTAGE));
+    assert_eq!(w.kernel.tasks[a.task].kernel_bytes, before);
+}
+
+/// How often the kernel asks for memory when a request is made by each of these names.
+fn memory_for_requests(w: &mut World, a: Actor, names: &[PortName], notify: PortName) -> u64 {
+    w.checked = false;
+    store::failpoints::arm(None);
+    for &name in names {
+        w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    }
+    let asked = store::failpoints::disarm();
+    for &name in names {
+        let previous = w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, (MACH_PORT_NULL, D::NONE)).unwrap();
+        w.deallocate(a, previous).unwrap();
+        w.notification(a, notify, MACH_NOTIFY_SEND_ONCE);
+    }
+    asked
+}
+
+/// What is not on a budget any more must not stay with the port.
+#[test]
+fn memory_that_requests_on_one_port_gave_up_is_there_for_those_on_another() {
+    let mut w = World::new();
+    let a = w.task();
+    let notify = w.port(a);
+    let mut once_names = || -> Vec<PortName> {
+        let port = w.port(a);
+        let chosen = |n| PortName::new(400 + port.index() * 64 + n, 3);
+        let insert = |n| w.insert_right(a, chosen(n), port, D::MAKE_SEND_ONCE).map(|()| chosen(n)).unwrap();
+        (0..60).map(insert).collect()
+    };
+    let (first, second) = (once_names(), once_names());
+    let _ = memory_for_requests(&mut w, a, &first, notify);
+    let fresh_port = memory_for_requests(&mut w, a, &second, notify);
+    assert_eq!(fresh_port, memory_for_requests(&mut w, a, &second, notify));
+}
+
+/// A client that asks and asks and takes no answer uses up its own budget (mach-ipc 8.1 S10).
+#[test]
+fn replies_are_on_the_budget_of_the_task_that_asked() {
+    let mut w = thrifty();
+    let (server, greedy, client) = (w.task(), w.task(), w.task());
+    let (service, door) = w.door(greedy, server);
+    let other_door = w.give_send(server, service, client);
+    let serve = |w: &mut World, who: Actor, door: PortName, reply: PortName| {
+        w.send(who, &Msg::copy_send(door).reply_to(reply, D::MAKE_SEND_ONCE))?;
+        let to = w.poll(server, service)?.header.msgh_remote_port;
+        let answered = w.send(server, &Msg::to(to, D::MOVE_SEND_ONCE).body(&[0; 1024]));
+        if answered.is_err() {
+            w.deallocate(server, w.received(server).header.msgh_remote_port)?;
+        }
+        answered
+    };
+    let before = w.kernel.tasks[server.task].kernel_bytes;
+    let reply = w.port(greedy);
+    let refused = (0..100).find_map(|_| serve(&mut w, greedy, door, reply).err());
+    assert_eq!(refused, Some(MACH_SEND_NO_BUFFER));
+    assert_eq!(w.kernel.tasks[server.task].kernel_bytes, before);
+    let reply = w.port(client);
+    assert_eq!(serve(&mut w, client, other_door, reply), Ok(()));
+}
+
+#[test]
+fn kernel_memory_that_ports_took_is_given_back_when_they_end() {
+    let mut w = thrifty();
+    let a = w.task();
+    let before = (w.kernel.tasks[a.task].kernel_bytes, w.counts());
+    let options = PortOptions { flags: ConstructFlags::INSERT_SEND_RIGHT.bits(), ..PortOptions::default() };
+    for _ in 0..1000 {
+        let port = w.construct(a, options, 5).unwrap();
+        w.request(a, port, MACH_NOTIFY_NO_SENDERS, 1, (port, D::MAKE_SEND_ONCE)).unwrap();
+        w.request(a, port, MACH_NOTIFY_DEAD_NAME, 0, (port, D::MAKE_SEND_ONCE)).unwrap();
+        w.destruct(a, port, -1, 0).unwrap();
+    }
+    assert_eq!((w.kernel.tasks[a.task].kernel_bytes, w.counts()), before);
+}
