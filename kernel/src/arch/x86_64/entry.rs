@@ -69,6 +69,13 @@ macro_rules! pop_general {
     };
 }
 
+/// Clears the flags that `syscall` clears by itself: see `segments::set_up`. It needs a stack with room for a word.
+macro_rules! clear_flags {
+    () => {
+        "push 2; popfq"
+    };
+}
+
 /// Assembly that names the fields of a [`Frame`]; `rsp` is the name of a register, so that field is `user_stack`.
 macro_rules! frame_asm {
     ($($line:expr),+; $($operand:tt)+) => {
@@ -184,18 +191,18 @@ extern "C" fn resume() -> ! {
 extern "C" fn interrupt_entry() -> ! {
     naked_asm!(
         push_general!(),
-        // The flags that `syscall` clears by itself: see `segments::set_up`.
-        "push 2",
-        "popfq",
+        // From user code the frame is full now: a further push would hit what lies before it.
         "mov rdi, rsp",
         "test byte ptr [rsp + {cs}], 3",
         "jz 2f",
         "swapgs",
         "mov rsp, gs:[{stack}]",
+        clear_flags!(),
         "xor ebp, ebp",
         "call {handle_interrupt}",
         "jmp {resume}",
         "2:",
+        clear_flags!(),
         "call {handle_kernel_interrupt}",
         pop_general!(),
         "add rsp, 16",
@@ -231,6 +238,7 @@ pub extern "C" fn fatal_vector<const VECTOR: u8, const ERROR_CODES: u8>() -> ! {
         "push {vector}",
         push_general!(),
         "mov rdi, rsp",
+        clear_flags!(),
         "call {handle}",
         "ud2",
         vector = const VECTOR,
