@@ -5,6 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/tools/setup.sh"
 . "$here/tools/boot.sh"
+. "$here/tools/debug.sh"
 
 usage() {
   cat <<'EOF'
@@ -18,7 +19,7 @@ Tally, a tiny Mach-style kernel, in QEMU.
   ./run-qemu.sh build                  only build
 
 Options, before the call:
-  --debug, --release   how to build; release is the default
+  --debug, --release   how to build; release is the default, but for gdb
   --mem MIB            memory of the machine, 128 by default
   --timeout S          seconds that a boot may take, 120 by default
   --deliberate KIND    let the tests go wrong, to see how that looks: fail, slow, hang or panic
@@ -35,6 +36,7 @@ Exit status:
   70   the kernel panicked
   71   the kernel was not booted
   124  it took too long
+  130  Ctrl-C
 With `run` it is the program's own status, or 128 and the kind of exception that ended it.
 EOF
 }
@@ -44,14 +46,35 @@ usage_error() {
   exit 64
 }
 
+# Options stand before the call, because behind it they are the program's.
+misplaced_option() {
+  case "$1" in --debug | --release | --mem | --timeout | --deliberate | --help) echo "; options stand before the call" ;; esac
+}
+
+# expect_program CALL [PROGRAM [ARG...]]: there must be such a file.
+expect_program() {
+  (($# > 1)) || usage_error "$1 wants a program"
+  [[ ! -d "$2" ]] || usage_error "$2 is a directory, not a program"
+  [[ -f "$2" ]] || usage_error "there is no file $2$(misplaced_option "$2")"
+  [[ -r "$2" ]] || usage_error "the file $2 cannot be read"
+}
+
 is_number() { [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]]; }
 
-profile=release memory=128 time_limit=120 deliberate=() filter=
+# Below this the bundle lies where QEMU puts the boot loader, and nothing can say so.
+memory_least=8
+
+# Ctrl-C ends the machine, and then there is nothing to report.
+trap 'echo >&2; exit 130' INT
+
+profile= memory=128 time_limit=120 deliberate=() filter=
 while [[ "${1:-}" == -* ]]; do
   case "$1" in
     --debug) profile=debug ;;
     --release) profile=release ;;
-    --mem) is_number "${2:-}" || usage_error "--mem wants a number of MiB"; memory=$2; shift ;;
+    --mem) 
+      is_number "${2:-}" && (($2 >= memory_least)) || usage_error "--mem wants a number of MiB, $memory_least or more"
+      memory=$2; shift ;;
     --timeout) is_number "${2:-}" || usage_error "--timeout wants a number of seconds"; time_limit=$2; shift ;;
     --deliberate)
       case "${2:-}" in
@@ -65,7 +88,9 @@ while [[ "${1:-}" == -* ]]; do
 done
 
 run_harness() {
-  make_bundle harness ${filter:+"$filter"} "${deliberate[@]}"
+  local colour=()
+  [[ -t 1 ]] && colour=(--colour)
+  make_bundle harness ${filter:+"$filter"} "${colour[@]}" "${deliberate[@]}"
   boot
 }
 
@@ -103,8 +128,6 @@ call_test() {
 }
 
 call_run() {
-  (($# > 0)) || usage_error "run wants a program"
-  [[ -f "$1" ]] || usage_error "there is no file $1"
   make_bundle_with "$@"
   local status=0
   boot || status=$?
@@ -119,18 +142,20 @@ call_bench() {
 
 call_gdb() {
   if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness; fi
-  wait_for_debugger
+  wait_for_debugger "$@"
 }
 
-call=${1:-harness}
+call=${1-harness}
 (($# > 0)) && shift
 case "$call" in
-  harness | bench | build) (($# == 0)) || usage_error "$call takes no $1" ;;
-  test) (($# <= 1)) || usage_error "test takes one filter" ;;
-  run | gdb) ;;
-  *) usage_error "there is no call $call" ;;
+  harness | bench | build) (($# == 0)) || usage_error "$call takes no $1$(misplaced_option "$1")" ;;
+  test) (($# <= 1)) || usage_error "test takes one filter$(misplaced_option "$2")" ;;
+  run) expect_program run "$@" ;;
+  gdb) (($# == 0)) || expect_program gdb "$@" ;;
+  *) usage_error "there is no call '$call'" ;;
 esac
-[[ "$call" == run ]] && { (($# > 0)) || usage_error "run wants a program"; [[ -f "$1" ]] || usage_error "there is no file $1"; }
+# In a release build most functions are part of others, and a debugger finds few.
+[[ -n $profile ]] || { [[ $call == gdb ]] && profile=debug || profile=release; }
 
 set_up
 build

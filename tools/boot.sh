@@ -50,10 +50,12 @@ collect() {
 make_bundle_with() {
   local path=$1 name=${1##*/}
   shift
+  # The archive's format has room for so many bytes.
+  [[ ${#name} -le 90 ]] || name=${name:0:90}
   # Names of files that are there already are taken.
   [[ " kernel cmdline ${programs[*]} " == *" $name "* ]] && name=program-$name
   collect run "$name" "$@"
-  cp "$path" "$output/files/$name"
+  cp -- "$path" "$output/files/$name"
   pack
 }
 
@@ -68,18 +70,10 @@ qemu=(qemu-system-x86_64 -accel tcg -cpu max -display none -no-reboot -nodefault
 boot() {
   local status=0
   : >"$log"
-  timeout --kill-after=5 "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
-    -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" | show || status=${PIPESTATUS[0]}
+  # In the foreground, so that Ctrl-C reaches QEMU; by a signal that QEMU does not talk about.
+  timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
+    -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
   outcome "$status"
-}
-
-# Passes the console on, with colour on a terminal.
-show() {
-  if [[ -t 1 ]]; then
-    sed -u -e $'s/ ok$/ \e[32mok\e[0m/' -e $'s/^  FAILED$/  \e[31mFAILED\e[0m/'
-  else
-    cat
-  fi
 }
 
 # What QEMU's exit status means: isa-debug-exit makes (value << 1) | 1 of the value that it is given.
@@ -94,7 +88,7 @@ outcome() {
       return 70 ;;
     124 | 137)
       printf '\n' >&2
-      name_last_test "nothing is finished after $time_limit s"
+      name_last_test "not finished after $time_limit s"
       return 124 ;;
     *)
       cat "$log" >&2
@@ -108,24 +102,4 @@ name_last_test() {
   local last
   last=$(tail -n 1 "$console" | sed -nE 's/^test (.*) \.\.\..*/\1/p')
   echo "run-qemu.sh: $1${last:+ in the test $last}" >&2
-}
-
-wait_for_debugger() {
-  local attach=(-ex "file $images/kernel" -ex "add-symbol-file $images/init" -ex "add-symbol-file $images/tests"
-    -ex "target remote localhost:1234")
-  echo "waiting for a debugger; the kernel starts at the symbol \`start\`:" >&2
-  printf '  gdb' >&2
-  printf ' %q' "${attach[@]}" >&2
-  printf '\n' >&2
-  : >"$log"
-  local command=("${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle"
-    -serial "file:$console" -serial "file:$log" -s -S)
-  if [[ -t 0 && -t 1 ]] && command -v gdb >/dev/null; then
-    "${command[@]}" </dev/null &
-    gdb "${attach[@]}" || true
-    kill %1 2>/dev/null || true
-    cat "$console"
-  else
-    "${command[@]}" </dev/null
-  fi
 }

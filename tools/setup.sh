@@ -23,18 +23,31 @@ may_install() {
   command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }
 }
 
-# Installs Debian packages, or says which are missing: `install WHAT-FOR PACKAGE...`
-install() {
-  local what=$1
-  shift
-  may_install || give_up "$what is missing; on Debian: apt-get install --no-install-recommends $*"
-  echo "installing $what ($*) ..." >&2
+# What is missing, and the Debian packages that have it.
+missing=() packages=()
+
+# need WHAT PACKAGE...: notes that it is missing.
+need() {
+  missing+=("$1")
+  packages+=("${@:2}")
+}
+
+# Installs all that was noted, or says what is missing and how to install it.
+install_missing() {
+  ((${#packages[@]} > 0)) || return 0
+  local what
+  printf -v what '%s, ' "${missing[@]}"
+  what=${what%, }
+  may_install || give_up "missing: $what; on Debian, as root:
+  apt-get update && apt-get install --no-install-recommends ${packages[*]}"
+  echo "installing $what (${packages[*]}) ..." >&2
   mkdir -p "$here/target"
   local log=$here/target/install.txt
   {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update &&
-      as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
-  } >"$log" 2>&1 || { tail -n 20 "$log" >&2; give_up "$what cannot be installed"; }
+      as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
+  } >"$log" 2>&1 || { tail -n 20 "$log" >&2; give_up "cannot be installed: $what"; }
+  missing=() packages=()
 }
 
 # Whether the `rustc` of the path has the target. TALLY_TOOLCHAIN=debian says not to look.
@@ -51,17 +64,19 @@ debian_has_all() {
     [[ -d $("$debian_rustc" --print sysroot)/lib/rustlib/src/rust/library/core ]]
 }
 
-# `bare_cargo COMMAND ARG...`: cargo for the bare machine. `host_cargo`: cargo for this one.
+# With rustup the target may be had.
+add_target() {
+  [[ ${TALLY_TOOLCHAIN:-} != debian ]] && command -v rustup >/dev/null || return 0
+  # Where there is no way to the target's files this fails soon.
+  (cd "$here" && timeout 60 rustup target add "$target") >/dev/null 2>&1 || true
+}
+
+# Sets two functions. `bare_cargo COMMAND ARG...`: cargo for the bare machine. `host_cargo`: cargo for this one.
 # The target stands before the arguments: behind a `--` it would be no option of cargo's.
-set_up_toolchain() {
-  if [[ ${TALLY_TOOLCHAIN:-} != debian ]] && ! rustup_has_target && command -v rustup >/dev/null && ! debian_has_all; then
-    # Where there is no way to the target's files this fails soon.
-    (cd "$here" && timeout 60 rustup target add "$target") >/dev/null 2>&1 || true
-  fi
+choose_toolchain() {
   if rustup_has_target; then
     bare_cargo() { cargo "$1" --target "$target" "${@:2}"; }
   else
-    debian_has_all || install "a compiler for the bare machine" "${debian_packages[@]}"
     debian_has_all || give_up "the packages ${debian_packages[*]} do not hold what they should"
     bare_cargo() {
       # With this directory first cargo also finds its own subcommands.
@@ -75,11 +90,14 @@ set_up_toolchain() {
   else
     host_cargo() { RUSTC=$debian_rustc "$debian_cargo" "$@"; }
   fi
-  # The host's tests link with the system's C compiler.
-  command -v cc >/dev/null || install "a linker" gcc libc6-dev
 }
 
 set_up() {
-  set_up_toolchain
-  command -v qemu-system-x86_64 >/dev/null || install "QEMU" qemu-system-x86
+  rustup_has_target || debian_has_all || add_target
+  rustup_has_target || debian_has_all || need "a Rust compiler for $target" "${debian_packages[@]}"
+  # The host's tests link with the system's C compiler.
+  command -v cc >/dev/null || need "a C compiler" gcc libc6-dev
+  command -v qemu-system-x86_64 >/dev/null || need QEMU qemu-system-x86
+  install_missing
+  choose_toolchain
 }

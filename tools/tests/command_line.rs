@@ -1,6 +1,10 @@
 //! The command line: what it prints and its exit status, when all is well and when it is not.
 
-use tools::qemu::{Place, command_line};
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::{env, fs};
+use tools::qemu::{Outcome, Place, command_line, run};
+use tools::root;
 
 #[test]
 fn help_lists_the_calls_and_every_exit_status() {
@@ -9,7 +13,7 @@ fn help_lists_the_calls_and_every_exit_status() {
     for word in ["test [FILTER]", "run PROGRAM", "bench", "gdb", "--mem", "--timeout", "--debug"] {
         assert!(seen.output.contains(word), "{word} is missing:\n{}", seen.output);
     }
-    for status in [0, 1, 64, 65, 69, 70, 71, 124] {
+    for status in [0, 1, 64, 65, 69, 70, 71, 124, 130] {
         assert!(seen.output.contains(&format!("\n  {status:<4} ")), "{status} is missing:\n{}", seen.output);
     }
 }
@@ -18,13 +22,19 @@ fn help_lists_the_calls_and_every_exit_status() {
 fn what_is_not_understood_gets_a_line_that_helps() {
     for (arguments, line) in [
         (&["--no-such"][..], "there is no option --no-such"),
-        (&["no-such"], "there is no call no-such"),
+        (&["no-such"], "there is no call 'no-such'"),
         (&["run"], "run wants a program"),
         (&["run", "/no/such/file"], "there is no file /no/such/file"),
+        (&["run", "/tmp"], "/tmp is a directory, not a program"),
+        (&["run", "--mem", "64"], "there is no file --mem; options stand before the call"),
+        (&["gdb", "/no/such/file"], "there is no file /no/such/file"),
+        (&[""], "there is no call ''"),
         (&["--mem", "lots"], "--mem wants a number of MiB"),
+        (&["--mem", "7"], "--mem wants a number of MiB, 8 or more"),
         (&["--timeout"], "--timeout wants a number of seconds"),
         (&["--deliberate", "luck"], "--deliberate wants"),
         (&["bench", "x"], "bench takes no x"),
+        (&["bench", "--mem", "64"], "bench takes no --mem; options stand before the call"),
     ] {
         let seen = command_line(arguments);
         assert_eq!((seen.status, &*seen.output), (64, ""), "{arguments:?}: {}", seen.errors);
@@ -63,7 +73,7 @@ fn a_test_that_takes_too_long_is_ended_by_the_harness() {
 fn a_test_that_hangs_is_named() {
     let seen = command_line(&["--timeout", "5", "--deliberate", "hang"]);
     assert_eq!(seen.status, 124, "{}{}", seen.output, seen.errors);
-    let line = "run-qemu.sh: nothing is finished after 5 s in the test deliberate::hang";
+    let line = "run-qemu.sh: not finished after 5 s in the test deliberate::hang";
     assert!(seen.errors.contains(line), "{}", seen.errors);
 }
 
@@ -73,7 +83,7 @@ fn a_panic_of_the_kernel_is_reported_with_a_backtrace() {
     assert_eq!(seen.status, 70, "{}{}", seen.output, seen.errors);
     for line in [
         "tally: panic: the first task asked for it (kernel/src/traps/tally.rs:",
-        "kernel::kernel::Kernel::handle+0x",
+        "kernel::arch::x86_64::system::handle_trap+0x",
         "kernel::arch::x86_64::entry::trap_entry+0x",
         "run-qemu.sh: the kernel panicked in the test deliberate::panic",
     ] {
@@ -115,6 +125,85 @@ fn a_program_of_ones_own_runs_with_its_output_and_its_exit_status() {
 }
 
 #[test]
+fn a_program_may_have_any_name() {
+    let code = [0xB8, 1, 0, 0, 2, 0xBF, 255, 0, 0, 0, 0x0F, 0x05];
+    let place = Place::new();
+    let long = "n".repeat(200);
+    for name in ["kernel", "init", "cmdline", "--mem", "two words", "naïve", &long] {
+        let path = place.file(name, &program(&code));
+        let seen = command_line(&["run", &path.to_string_lossy()]);
+        assert_eq!((seen.status, &*seen.output, &*seen.errors), (255, "", ""), "{name}");
+    }
+    // A name alone that looks like an option.
+    let mut script = Command::new(root().join("run-qemu.sh"));
+    script.args(["run", "--mem"]).current_dir(&place.0).env("TALLY_OUTPUT", place.0.join("output"));
+    assert_eq!(run(&mut script).status, 255);
+}
+
+#[test]
+fn output_comes_whole_and_unchanged() {
+    // write(1, message, 3000) with what the ABI says: 1024 bytes are taken. Then exit(0).
+    let mut code = vec![0xB8, 4, 0, 0, 2, 0xBF, 1, 0, 0, 0, 0xBE, 0xA0, 0, 0x40, 0, 0xBA, 0xB8, 0x0B, 0, 0, 0x0F, 0x05];
+    code.extend([0xB8, 1, 0, 0, 2, 0xBF, 0, 0, 0, 0, 0x0F, 0x05]);
+    code.resize(0x28, 0x90);
+    let text: String = (0..3000).map(|n| char::from(b' ' + (n % 90) as u8)).collect();
+    code.extend(text.as_bytes());
+    let place = Place::new();
+    let path = place.file("talkative", &program(&code));
+    let seen = command_line(&["run", &path.to_string_lossy()]);
+    assert_eq!((seen.status, &*seen.output), (0, &text[..1024]), "{}", seen.errors);
+}
+
+/// The command line on a terminal, with `keys` typed after three seconds.
+fn on_a_terminal(arguments: &str, keys: &str) -> Outcome {
+    let place = Place::new();
+    let call = format!("'{}' {arguments}", root().join("run-qemu.sh").display());
+    let shell = format!("(sleep 3; printf '{keys}'; sleep 3) | script -qec \"$CALL\" /dev/null");
+    run(Command::new("sh").args(["-c", &shell]).env("CALL", call).env("TALLY_OUTPUT", &place.0))
+}
+
+#[test]
+fn there_are_colours_on_a_terminal_and_nowhere_else() {
+    for (arguments, word) in [("--deliberate fail", "\x1b[31mFAILED\x1b[0m"), ("--deliberate slow", "\x1b[31mFAILED")] {
+        let seen = on_a_terminal(arguments, "");
+        assert!(seen.output.contains(word), "{}", seen.output);
+        let seen = command_line(&arguments.split(' ').collect::<Vec<_>>());
+        assert!(seen.output.contains("FAILED") && !seen.output.contains('\x1b'), "{}", seen.output);
+    }
+}
+
+#[test]
+fn the_interrupt_key_ends_the_machine() {
+    let seen = on_a_terminal("--deliberate hang", "\\003");
+    assert_eq!(seen.status, 130, "{}", seen.output);
+    assert!(seen.output.contains("test deliberate::hang ... "), "the name of the test shows: {}", seen.output);
+}
+
+/// A directory with links to all commands of the path but these.
+fn path_without(place: &Place, commands: &[&str]) -> String {
+    for directory in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if !commands.iter().any(|command| entry.file_name() == *command) {
+                let _ = symlink(entry.path(), place.0.join(entry.file_name()));
+            }
+        }
+    }
+    place.0.display().to_string()
+}
+
+#[test]
+fn what_is_missing_is_named_all_at_once_where_it_may_not_be_installed() {
+    let (place, output) = (Place::new(), Place::new());
+    let path = path_without(&place, &["apt-get", "cc", "qemu-system-x86_64"]);
+    let mut script = Command::new(root().join("run-qemu.sh"));
+    let seen = run(script.env("PATH", path).env("TALLY_OUTPUT", &output.0));
+    assert_eq!((seen.status, &*seen.output), (69, ""), "{}", seen.errors);
+    let first = "run-qemu.sh: missing: a C compiler, QEMU; on Debian, as root:\n";
+    let second = "  apt-get update && apt-get install --no-install-recommends gcc libc6-dev qemu-system-x86\n";
+    assert_eq!(seen.errors, format!("{first}{second}"));
+}
+
+#[test]
 fn a_program_that_faults_ends_with_128_and_the_kind_of_exception() {
     let place = Place::new();
     let path = place.file("faulty", &program(&[0x0F, 0x0B]));
@@ -130,7 +219,8 @@ fn what_is_no_program_does_not_start() {
     let path = place.file("notes.txt", b"buy milk\n");
     let seen = command_line(&["run", &path.to_string_lossy()]);
     assert_eq!(seen.status, 127, "{}{}", seen.output, seen.errors);
-    assert!(seen.output.contains("the program does not start: KERN_FAILURE"), "{}", seen.output);
+    let line = "the program does not start: KERN_FAILURE (5); it is no static ELF file such as docs/abi.md describes";
+    assert!(seen.output.contains(line), "{}", seen.output);
 }
 
 #[test]

@@ -33,6 +33,17 @@ impl Deliberate {
     }
 }
 
+/// What the harness is told to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Order {
+    /// Run the tests whose full name contains this.
+    pub filter: &'static str,
+    /// Or this alone.
+    pub deliberate: Option<Deliberate>,
+    /// Verdicts have colours.
+    pub colour: bool,
+}
+
 /// What came of a test.
 enum Verdict {
     Passed,
@@ -46,8 +57,9 @@ enum Verdict {
     Left(Counts, Counts),
 }
 
-/// Runs all tests whose full name contains `filter`, or the deliberate one. Returns the exit status.
-pub fn run(filter: &str, deliberate: Option<Deliberate>) -> i32 {
+/// Runs the tests. Returns the exit status.
+pub fn run(order: &Order) -> i32 {
+    let Order { filter, deliberate, colour } = *order;
     let mut chosen = |test: &&Test| match deliberate {
         None => !suite::DELIBERATE.iter().any(|other| other.name == test.name) && test.matches(filter),
         Some(Deliberate::Test(name)) => test.group == "deliberate" && test.name == name,
@@ -68,7 +80,7 @@ pub fn run(filter: &str, deliberate: Option<Deliberate>) -> i32 {
     for test in suite::all().filter(&mut chosen) {
         print!("test {test} ... ");
         let verdict = run_one(&mut supervisor, test);
-        verdict.report();
+        verdict.report(colour);
         failed += usize::from(!matches!(verdict, Verdict::Passed));
     }
     println!("\n{} passed, {failed} failed", count - failed);
@@ -109,9 +121,10 @@ fn settled_counts(before: &Counts) -> Counts {
 }
 
 impl Verdict {
-    fn report(&self) {
+    fn report(&self, colour: bool) {
+        let (green, red, plain) = if colour { ("\x1b[32m", "\x1b[31m", "\x1b[0m") } else { ("", "", "") };
         match self {
-            Verdict::Passed => return println!("ok"),
+            Verdict::Passed => return println!("{green}ok{plain}"),
             Verdict::NoStart(code) => println!("\n      the task does not start: {code}"),
             Verdict::Overdue(limit) => println!("\n      it took longer than {limit} ms"),
             Verdict::Ended(expected, seen) => {
@@ -126,6 +139,6 @@ impl Verdict {
                 }
             }
         }
-        println!("  FAILED");
+        println!("  {red}FAILED{plain}");
     }
 }

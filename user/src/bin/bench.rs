@@ -59,7 +59,8 @@ fn run_all(started: Option<u64>) {
 }
 
 fn report(name: &str, figure: u64, elsewhere: &str) {
-    println!("{name:<36} {:>12}   {elsewhere}", Grouped(figure));
+    let gap = if elsewhere.is_empty() { "" } else { "   " };
+    println!("{name:<36} {:>12}{gap}{elsewhere}", Grouped(figure));
 }
 
 /// A number with commas.

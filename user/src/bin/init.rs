@@ -1,7 +1,7 @@
 //! The first program: it runs the tests, or one program, and serves the name service meanwhile.
 //!
 //! ```text
-//! init harness [FILTER] [--deliberate fail|slow|hang|panic]
+//! init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]
 //! init run PROGRAM [ARGUMENT…]
 //! init bench
 //! ```
@@ -9,7 +9,9 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use core::fmt::Write;
-use user::harness::{self, Deliberate};
+use user::abi::KernReturn;
+use user::abi::code::*;
+use user::harness::{self, Deliberate, Order};
 use user::println;
 use user::supervisor::Supervisor;
 use user::sys::Arguments;
@@ -33,31 +35,41 @@ fn start(arguments: Arguments) -> i32 {
 
 fn usage(wrong: &str) -> i32 {
     println!("init: {wrong:?} is not understood; it is one of");
-    println!("  init harness [FILTER] [--deliberate fail|slow|hang|panic]");
+    println!("  init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]");
     println!("  init run PROGRAM [ARGUMENT…]");
     println!("  init bench");
     USAGE
 }
 
 fn run_harness(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
-    let mut filter = "";
-    let mut deliberate = None;
+    let mut order = Order::default();
     while let Some(argument) = arguments.next() {
         match argument {
+            "--colour" => order.colour = true,
             "--deliberate" => match arguments.next().and_then(Deliberate::from_name) {
-                Some(kind) => deliberate = Some(kind),
+                Some(kind) => order.deliberate = Some(kind),
                 None => return usage(argument),
             },
-            text => filter = text,
+            text => order.filter = text,
         }
     }
-    harness::run(filter, deliberate)
+    harness::run(&order)
 }
 
 fn run_program(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
     match arguments.next() {
         Some(name) => run_and_wait(arguments.fold(Spawn::program(name), Spawn::argument)),
         None => usage("run"),
+    }
+}
+
+/// What to do if a program does not start.
+fn advice(code: KernReturn) -> &'static str {
+    match code {
+        KERN_FAILURE => "; it is no static ELF file such as docs/abi.md describes",
+        KERN_INVALID_ARGUMENT => "; its arguments are too long",
+        KERN_RESOURCE_SHORTAGE => "; it is too large, or the machine too small",
+        _ => "",
     }
 }
 
@@ -80,7 +92,7 @@ fn run_and_wait(spawn: Spawn) -> i32 {
             }
         },
         Err(code) => {
-            println!("init: the program does not start: {code}");
+            println!("init: the program does not start: {code}{}", advice(code));
             127
         }
     }

@@ -1,0 +1,49 @@
+# Boots and waits for a debugger. Sourced by run-qemu.sh.
+
+# Where programs that are position independent go: `PIE_BASE` in kernel/src/program.rs.
+pie_base=0x10000000
+
+debugger_port=${TALLY_GDB_PORT:-1234}
+
+# wait_for_debugger [PROGRAM ...]: with symbols of the kernel, the bundle's programs and this one.
+wait_for_debugger() {
+  local attach=(-ex "set confirm off" -ex "file '$images/kernel'") program
+  for program in "${programs[@]}"; do attach+=(-ex "add-symbol-file '$images/$program'"); done
+  if (($# > 0)); then attach+=(-ex "$(symbols_of "$1")"); fi
+  attach+=(-ex "target remote localhost:$debugger_port")
+  local command=("${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" -gdb "tcp:localhost:$debugger_port" -S)
+  : >"$log"
+  if [[ -t 0 && -t 1 ]] && command -v gdb >/dev/null; then
+    debug_here "${attach[@]}"
+  else
+    echo "waiting for a debugger at localhost:$debugger_port:" >&2
+    printf '  gdb' >&2
+    printf ' %q' "${attach[@]}" >&2
+    printf '\n' >&2
+    local status=0
+    "${command[@]}" -serial stdio -serial "file:$log" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
+    outcome "$status"
+  fi
+}
+
+# A program that is position independent has its symbols where it is loaded.
+symbols_of() {
+  local path
+  path=$(realpath -- "$1")
+  # The type of an ELF file is at offset 16; 3 is that of shared and position-independent ones.
+  if [[ $(od -An -tu2 -j16 -N2 -- "$path") -eq 3 ]]; then
+    echo "add-symbol-file -o $pie_base '$path'"
+  else
+    echo "add-symbol-file '$path'"
+  fi
+}
+
+# Runs the debugger in this terminal and the machine apart from it: Ctrl-C is the debugger's.
+debug_here() {
+  : >"$console"
+  echo "the console goes to $console" >&2
+  setsid "${command[@]}" -serial "file:$console" -serial "file:$log" </dev/null &
+  local machine=$!
+  gdb "$@" || true
+  kill "$machine" 2>/dev/null || true
+}
