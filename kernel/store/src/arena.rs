@@ -20,6 +20,20 @@ impl<T> Id<T> {
     pub const fn index(self) -> u32 {
         self.index
     }
+
+    /// The id as one number, never 0: for places that hold any kind of id.
+    pub const fn to_bits(self) -> u64 {
+        (self.generation.get() as u64) << 32 | self.index as u64
+    }
+
+    /// The id that [`to_bits`](Id::to_bits) made a number of; `None` for numbers that are no id. Any other number gives
+    /// an id, which may denote nothing.
+    pub const fn from_bits(bits: u64) -> Option<Self> {
+        match NonZeroU32::new((bits >> 32) as u32) {
+            Some(generation) => Some(Id { index: bits as u32, generation, kind: PhantomData }),
+            None => None,
+        }
+    }
 }
 
 impl<T> Clone for Id<T> {
@@ -41,7 +55,7 @@ impl<T> Eq for Id<T> {}
 
 impl<T> Hash for Id<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.generation.get()) << 32 | u64::from(self.index));
+        state.write_u64(self.to_bits());
     }
 }
 
@@ -207,6 +221,26 @@ impl<T, const N: usize> Arena<T, N> {
         }
     }
 
+    /// The object that is at an index now, with its id.
+    #[inline(always)]
+    pub fn at(&self, index: u32) -> Option<(Id<T>, &T)> {
+        match self.slots.get(index as usize) {
+            Some(Slot { generation, content: Content::Used(object) }) => {
+                Some((Id { index, generation: *generation, kind: PhantomData }, object))
+            }
+            _ => None,
+        }
+    }
+
+    /// The object that is at an index now.
+    #[inline(always)]
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+        match self.slots.get_mut(index as usize) {
+            Some(Slot { content: Content::Used(object), .. }) => Some(object),
+            _ => None,
+        }
+    }
+
     /// Whether the object still exists.
     pub fn contains(&self, id: Id<T>) -> bool {
         self.get(id).is_some()
@@ -318,6 +352,16 @@ mod tests {
         let id = arena.insert(1).unwrap();
         arena.remove(id);
         let _ = arena[id];
+    }
+
+    #[test]
+    fn an_id_can_be_kept_as_a_number() {
+        let mut arena = Arena::<u8, 2>::new();
+        let id = arena.insert(1).unwrap();
+        assert_eq!((Id::from_bits(id.to_bits()), arena.at(id.index())), (Some(id), Some((id, &1))));
+        arena.remove(id);
+        assert_eq!((arena.at(id.index()), arena.at(9)), (None, None));
+        assert_eq!((Id::<u8>::from_bits(0), Id::<u8>::from_bits(u64::from(u32::MAX))), (None, None));
     }
 
     #[test]
