@@ -78,8 +78,10 @@ impl Bank {
         match handle.and_then(|handle| self.element_of(handle)) {
             Some((id, BankElement::Account(account))) => {
                 let Roles { holder, merchant, persona, group, .. } = *account.roles();
-                let group = (group != task.identity().group).then_some(group);
-                Adoption { bill: (holder != merchant).then_some(Bill(id)), group, persona }
+                let for_others = holder != merchant;
+                let elsewhere = for_others || group != self.task(merchant).identity().group;
+                let group = (elsewhere && group != task.identity().group).then_some(group);
+                Adoption { bill: for_others.then_some(Bill(id)), group, persona }
             }
             _ => Adoption { bill: None, group: None, persona: task.persona() },
         }

@@ -86,12 +86,6 @@ impl Bank {
         }
     }
 
-    /// An application does all its work in its own thread group.
-    fn group_of_work(&self, me: BankElementId, group: u64) -> u64 {
-        let identity = self.task(me).identity();
-        if identity.app { identity.group } else { group }
-    }
-
     /// Whether a persona and a thread group are the task's own.
     fn are_own(&self, me: BankElementId, persona: u32, group: u64) -> bool {
         let task = self.task(me);
@@ -105,7 +99,6 @@ impl Bank {
             originator = me;
             persona = self.task(me).persona();
         }
-        let group = self.group_of_work(me, group);
         if holder == me && originator == me && self.are_own(me, persona, group) {
             return self.hand_out_task(me).map(Value::counted);
         }
@@ -114,11 +107,14 @@ impl Bank {
 
     /// `AUTO_REDEEM`: an account of `me`'s work for whoever sent the voucher.
     fn auto_redeem(&mut self, me: BankElementId, previous: Previous) -> Result<Value, Error> {
-        let Provenance { holder, originator, proximate, mut persona, group } = self.provenance(me, previous);
+        let Provenance { holder, originator, proximate, mut persona, mut group } = self.provenance(me, previous);
         if self.needs_persona_replacement(me) {
             persona = self.task(me).persona();
         }
-        let group = self.group_of_work(me, group);
+        // An application does all its work in its own thread group.
+        if self.task(me).identity().app {
+            group = self.task(me).identity().group;
+        }
         if [holder, originator, proximate] == [me; 3] && self.are_own(me, persona, group) {
             return Ok(CURRENT);
         }
