@@ -114,7 +114,8 @@ impl Creation {
     #[inline]
     pub fn step(&mut self, registry: &mut Registry) -> Step {
         loop {
-            if let Some((id, port)) = self.died.take() {
+            if let Some((id, port)) = self.died {
+                self.died = None;
                 return Step::Died(id, port);
             }
             if let Some(question) = self.dropping.next(registry) {
@@ -222,8 +223,11 @@ impl Creation {
     }
 
     /// All that is left to do is to give up what was formed.
+    #[inline]
     fn end(&mut self, result: Option<VoucherId>) {
-        self.dropping = Release::new(core::mem::replace(&mut self.forming, EMPTY));
+        if self.forming != EMPTY {
+            self.dropping = Release::new(core::mem::replace(&mut self.forming, EMPTY));
+        }
         self.phase = Phase::Finishing(result);
     }
 
@@ -319,7 +323,7 @@ impl Creation {
 
     fn replace(&mut self, slot: usize, index: u32) {
         let old = core::mem::replace(&mut self.forming[slot], index);
-        self.dropping = Release::one(slot, old);
+        self.dropping.set(slot, old);
     }
 
     /// Begins a recipe that needs managers: of the first slot from `slot` on that has one.
@@ -392,6 +396,9 @@ impl Creation {
             }
         }
         self.phase = Phase::Replaced(item);
+        if self.dropping.is_done() {
+            self.go_on(registry, item);
+        }
     }
 
     #[inline]

@@ -2,14 +2,14 @@
 
 use crate::control::{Control, Registration};
 use crate::key::KEYS;
-use crate::release::{DeadVoucher, Release};
+use crate::release::DeadVoucher;
 use crate::value::{DEFAULT, ValueTable};
 use crate::voucher::{PortBinding, Voucher, VoucherId, VoucherTable};
 use crate::{Error, Key};
 use foldhash::fast::FixedState;
 
 /// All vouchers, and for each registered key its values. It never calls a manager: what has to be asked is a value that
-/// the [driver](crate::Driver) takes from a [`Creation`](crate::Creation) or a [`Release`], and anything else may happen
+/// the [driver](crate::Driver) takes from a [`Creation`](crate::Creation) or a [`Release`](crate::Release), and anything else may happen
 /// before the answer.
 #[derive(Debug)]
 pub struct Registry {
@@ -63,16 +63,22 @@ impl Registry {
         self.drop_control_reference(key.slot())
     }
 
+    #[inline]
     pub(crate) fn drop_control_reference(&mut self, slot: usize) -> u64 {
         let control = self.controls[slot].as_mut().expect("a referenced control is registered");
         control.refs -= 1;
         let left = control.refs;
         if left == 0 {
-            assert_eq!(control.table.len(), 0, "each value in use has a reference");
-            self.controls[slot] = None;
-            self.unregistered |= 1 << slot;
+            self.unregister(slot);
         }
         left
+    }
+
+    #[cold]
+    fn unregister(&mut self, slot: usize) {
+        let control = self.controls[slot].take();
+        assert!(control.is_some_and(|control| control.table.len() == 0), "each value in use has a reference");
+        self.unregistered |= 1 << slot;
     }
 
     /// A key whose control has gone since the last call, for its manager to be told.
@@ -166,8 +172,7 @@ impl Registry {
     #[inline]
     #[must_use]
     pub fn release(&mut self, id: VoucherId) -> Option<DeadVoucher> {
-        let voucher = self.vouchers.release(id)?;
-        Some(DeadVoucher { id, port: voucher.port(), values: Release::new(*voucher.vector()) })
+        self.vouchers.release(id)
     }
 
     /// Binds a port to a living voucher that has none, for as long as it lives.

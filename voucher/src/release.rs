@@ -25,49 +25,57 @@ pub struct ReleaseValue {
 #[derive(Debug)]
 #[must_use]
 pub struct Release {
-    /// What is given up; slots below `slot` are done.
+    /// What is given up.
     vector: Vector,
-    slot: u8,
-    /// How many made references the manager of `slot` is being offered.
+    /// The slots that are still to be done, one bit each; the lowest is next.
+    slots: u8,
+    /// How many made references the manager of the next slot is being offered.
     offered: Option<u64>,
 }
 
 impl Release {
-    pub(crate) const fn new(vector: Vector) -> Self {
-        Release { vector, slot: 0, offered: None }
+    #[inline]
+    pub(crate) fn new(vector: Vector) -> Self {
+        let mut slots = 0;
+        for (slot, &index) in vector.iter().enumerate() {
+            slots |= u8::from(index != DEFAULT) << slot;
+        }
+        Release { vector, slots, offered: None }
     }
 
     /// Nothing to give up.
     pub(crate) const fn nothing() -> Self {
-        Release { vector: EMPTY, slot: KEYS as u8, offered: None }
+        Release { vector: EMPTY, slots: 0, offered: None }
     }
 
-    /// The element in one slot.
+    /// Whether there is nothing left to give up.
     #[inline]
-    pub(crate) fn one(slot: usize, index: u32) -> Self {
-        let mut release = Release::nothing();
-        if index != DEFAULT {
-            release.vector[slot] = index;
-            release.slot = slot as u8;
-        }
-        release
+    pub(crate) const fn is_done(&self) -> bool {
+        self.slots == 0
+    }
+
+    /// Adds the element of one slot; nothing else is left to be given up.
+    #[inline]
+    pub(crate) fn set(&mut self, slot: usize, index: u32) {
+        assert!(self.is_done() && self.offered.is_none(), "one thing is given up after the other");
+        self.vector[slot] = index;
+        self.slots = u8::from(index != DEFAULT) << slot;
     }
 
     /// The next question to a manager; the same again until it is answered. `None` if everything is given up.
     #[inline]
     pub fn next(&mut self, registry: &mut Registry) -> Option<ReleaseValue> {
-        while (self.slot as usize) < KEYS {
-            let (slot, index) = (self.slot as usize, self.vector[self.slot as usize]);
-            if index != DEFAULT {
-                if self.offered.is_none() {
-                    self.offered = registry.table(slot).drop_reference(index);
-                }
-                if let Some(sync) = self.offered {
-                    let handle = registry.table(slot).value(index).handle();
-                    return Some(ReleaseValue { key: Key::of_slot(slot), handle, sync });
-                }
+        while self.slots != 0 {
+            let slot = self.next_slot();
+            let table = registry.table(slot);
+            let index = self.vector[slot];
+            if self.offered.is_none() {
+                self.offered = table.drop_reference(index);
             }
-            self.slot += 1;
+            if let Some(sync) = self.offered {
+                return Some(ReleaseValue { key: Key::of_slot(slot), handle: table.value(index).handle(), sync });
+            }
+            self.slots &= self.slots - 1;
         }
         None
     }
@@ -79,15 +87,21 @@ impl Release {
     #[inline]
     pub fn answer(&mut self, registry: &mut Registry, accepted: bool) {
         let sync = self.offered.take().expect("there was a question");
-        let slot = self.slot as usize;
-        match registry.table(slot).released(self.vector[slot], sync, accepted) {
-            Released::Again(sync) => self.offered = Some(sync),
-            Released::Stays => self.slot += 1,
-            Released::Freed => {
-                self.slot += 1;
-                registry.drop_control_reference(slot);
-            }
+        let slot = self.next_slot();
+        let released = registry.table(slot).released(self.vector[slot], sync, accepted);
+        if let Released::Again(sync) = released {
+            self.offered = Some(sync);
+            return;
         }
+        self.slots &= self.slots - 1;
+        if released == Released::Freed {
+            registry.drop_control_reference(slot);
+        }
+    }
+
+    #[inline]
+    const fn next_slot(&self) -> usize {
+        self.slots.trailing_zeros() as usize & (KEYS - 1)
     }
 }
 

@@ -83,8 +83,8 @@ pub(crate) enum Released {
 /// The values of one key.
 #[derive(Debug)]
 pub(crate) struct ValueTable {
-    values: Slab<AttributeValue, 128>,
-    index: LinearIndex,
+    values: Slab<AttributeValue, 256>,
+    index: LinearIndex<512>,
     hasher: FixedState,
     /// How many values there may be beside the default.
     max: usize,

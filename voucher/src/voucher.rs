@@ -1,6 +1,7 @@
 //! [`Voucher`]: the objects themselves, and how equal ones are found (vouchers 1.8).
 
 use crate::key::KEYS;
+use crate::release::{DeadVoucher, Release};
 use crate::value::DEFAULT;
 use crate::{Error, Key};
 use core::hash::{BuildHasher, Hasher};
@@ -76,7 +77,7 @@ impl Chained for Voucher {
 #[derive(Debug)]
 pub(crate) struct VoucherTable {
     vouchers: Arena<Voucher, 128>,
-    index: LinearIndex,
+    index: LinearIndex<512>,
     hasher: FixedState,
 }
 
@@ -144,18 +145,20 @@ impl VoucherTable {
         Ok((id, true))
     }
 
-    /// One reference less. The last one takes the voucher out of the table, where nothing finds it any more: it is
-    /// returned.
+    /// One reference less. The last one takes the voucher out of the table, where nothing finds it any more: what is left
+    /// of it is returned.
     #[inline]
-    pub fn release(&mut self, id: VoucherId) -> Option<Voucher> {
+    pub fn release(&mut self, id: VoucherId) -> Option<DeadVoucher> {
         let voucher = &mut self.vouchers[id];
         voucher.refs -= 1;
         if voucher.refs > 0 {
             return None;
         }
         assert!(!voucher.port_holds_one, "I10: a port with send rights owns a reference");
+        let dead = DeadVoucher { id, port: voucher.port, values: Release::new(voucher.vector) };
         self.index.remove(&mut self.vouchers, id.index());
-        self.vouchers.remove(id)
+        self.vouchers.discard(id);
+        Some(dead)
     }
 
     /// Binds a port, which stays the voucher's for its whole life.
@@ -209,7 +212,7 @@ mod tests {
         assert_eq!(table.find_or_publish(&A), Ok((a, false)));
         assert_ne!(table.find_or_publish(&B).unwrap().0, a);
         assert!(table.release(a).is_none());
-        assert_eq!(table.release(a).map(|voucher| voucher.vector), Some(A));
+        assert_eq!(table.release(a).map(|dead| dead.id), Some(a));
         let (again, new) = table.find_or_publish(&A).unwrap();
         assert!(new && again != a, "a dead voucher is not revived");
         table.check();

@@ -184,6 +184,21 @@ impl<T, const N: usize> Arena<T, N> {
     /// Removes an object and returns it; `None` if it is gone already.
     #[inline]
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
+        match self.replace(id)? {
+            Content::Used(object) => Some(object),
+            Content::Free { .. } => None,
+        }
+    }
+
+    /// Removes an object and drops it where it is; whether there was one.
+    #[inline]
+    pub fn discard(&mut self, id: Id<T>) -> bool {
+        self.replace(id).is_some()
+    }
+
+    /// Frees the slot of an object that is there and returns what was in it.
+    #[inline(always)]
+    fn replace(&mut self, id: Id<T>) -> Option<Content<T>> {
         let slot = self.slots.get_mut(id.index as usize)?;
         if slot.generation != id.generation || matches!(slot.content, Content::Free { .. }) {
             return None;
@@ -195,12 +210,12 @@ impl<T, const N: usize> Arena<T, N> {
         };
         slot.generation = generation;
         let next = if retire { None } else { self.free };
-        let Content::Used(object) = core::mem::replace(&mut slot.content, Content::Free { next }) else { return None };
+        let content = core::mem::replace(&mut slot.content, Content::Free { next });
         if !retire {
             self.free = Some(id.index);
         }
         self.len -= 1;
-        Some(object)
+        Some(content)
     }
 
     /// The object, if it still exists.
@@ -305,6 +320,7 @@ mod tests {
         assert_eq!((arena[a], arena[b], arena[c], arena.len()), ("a", "b", "c", 3));
         assert_eq!(arena.remove(b), Some("b"));
         assert_eq!(arena.remove(b), None);
+        assert!(!arena.discard(b));
         assert_eq!((arena.get(b), arena.contains(b)), (None, false));
         let d = arena.insert("d").unwrap();
         assert_eq!(d.index(), b.index(), "a freed slot is used again soon");

@@ -81,11 +81,14 @@ impl<T: Chained, const N: usize> Entries for Arena<T, N> {
 /// [`Arena`]: an insertion looks at the entries of a few buckets, never at the whole table, so it takes no longer because
 /// of what others have inserted. There are about two buckets for each entry.
 ///
-/// Nothing is given back to the heap before the index is dropped.
-pub struct LinearIndex {
+/// Nothing is given back to the heap before the index is dropped. `N` is the number of buckets allocated together, a power
+/// of two.
+pub struct LinearIndex<const N: usize = 128> {
     /// Heads of the chains; the first `buckets` are in use.
-    heads: Chunks<Head, 128>,
+    heads: Chunks<Head, N>,
     buckets: usize,
+    /// The bits of a hash that choose a bucket: the number of buckets, rounded up to a power of two, minus one.
+    mask: u32,
     len: usize,
 }
 
@@ -98,13 +101,13 @@ impl Default for Head {
     }
 }
 
-impl fmt::Debug for LinearIndex {
+impl<const N: usize> fmt::Debug for LinearIndex<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} entries in {} buckets]", self.len, self.buckets)
     }
 }
 
-impl Default for LinearIndex {
+impl<const N: usize> Default for LinearIndex<N> {
     fn default() -> Self {
         Self::new()
     }
@@ -113,10 +116,10 @@ impl Default for LinearIndex {
 /// How many buckets an insertion adds at most. One entry needs two, so this catches up when memory was short.
 const SPLITS: usize = 4;
 
-impl LinearIndex {
+impl<const N: usize> LinearIndex<N> {
     /// An empty index. Allocates nothing.
     pub const fn new() -> Self {
-        LinearIndex { heads: Chunks::new(), buckets: 0, len: 0 }
+        LinearIndex { heads: Chunks::new(), buckets: 0, mask: 0, len: 0 }
     }
 
     /// How many entries there are.
@@ -135,11 +138,10 @@ impl LinearIndex {
     }
 
     /// Where a hash belongs: by its low bits, with one bit more in those buckets that were split already.
-    #[inline]
+    #[inline(always)]
     fn bucket_of(&self, hash: u32) -> usize {
-        let mask = self.buckets.next_power_of_two() - 1;
-        let bucket = hash as usize & mask;
-        if bucket < self.buckets { bucket } else { hash as usize & (mask >> 1) }
+        let bucket = (hash & self.mask) as usize;
+        if bucket < self.buckets { bucket } else { (hash & self.mask >> 1) as usize }
     }
 
     /// The number of the entry with this hash that `is_it` accepts.
@@ -175,15 +177,21 @@ impl LinearIndex {
     #[inline]
     pub fn insert<E: Entries>(&mut self, entries: &mut E, number: u32, hash: u32) {
         self.len += 1;
-        for _ in 0..SPLITS {
-            if self.buckets >= 2 * self.len || self.buckets >= self.heads.len() {
-                break;
-            }
-            self.split(entries);
+        if self.buckets < 2 * self.len {
+            self.grow(entries);
         }
         let bucket = self.bucket_of(hash);
         *entries.entry_mut(number).chain_mut() = Chain { hash, next: self.heads[bucket].0 };
         self.heads[bucket] = Head(number);
+    }
+
+    #[cold]
+    fn grow<E: Entries>(&mut self, entries: &mut E) {
+        for _ in 0..SPLITS {
+            if self.buckets < 2 * self.len && self.buckets < self.heads.len() {
+                self.split(entries);
+            }
+        }
     }
 
     /// Adds a bucket and moves to it what belongs there, all from one other bucket.
@@ -193,7 +201,10 @@ impl LinearIndex {
             return;
         }
         let new = self.buckets - 1;
-        let old = new & ((new + 1).next_power_of_two() / 2 - 1);
+        if new > self.mask as usize {
+            self.mask = self.mask << 1 | 1;
+        }
+        let old = new & (self.mask >> 1) as usize;
         let Head(mut next) = core::mem::take(&mut self.heads[old]);
         while next != NONE {
             let number = next;
@@ -267,7 +278,7 @@ mod tests {
     #[test]
     fn it_goes_on_with_longer_chains_where_no_room_was_reserved() {
         let mut words = Slab::<Word>::new();
-        let mut index = LinearIndex::new();
+        let mut index = LinearIndex::<128>::new();
         index.reserve().unwrap();
         for key in 0..1000u32 {
             let number = words.insert(Word { key, ..Word::default() }).unwrap();
@@ -289,14 +300,14 @@ mod tests {
     #[test]
     fn entries_in_an_arena_are_found_as_well() {
         let mut words = Arena::<Word>::new();
-        let mut index = LinearIndex::new();
+        let mut index = LinearIndex::<128>::new();
         index.reserve().unwrap();
         let a = words.insert(Word { key: 1, ..Word::default() }).unwrap();
         let b = words.insert(Word { key: 2, ..Word::default() }).unwrap();
         // The same hash: only the keys tell them apart.
         index.insert(&mut words, a.index(), 7);
         index.insert(&mut words, b.index(), 7);
-        let find = |index: &LinearIndex, words: &Arena<Word>, key| index.find(words, 7, |word| word.key == key);
+        let find = |index: &LinearIndex<128>, words: &Arena<Word>, key| index.find(words, 7, |word| word.key == key);
         assert_eq!((find(&index, &words, 1), find(&index, &words, 2)), (Some(a.index()), Some(b.index())));
         index.remove(&mut words, a.index());
         assert_eq!((find(&index, &words, 1), find(&index, &words, 2)), (None, Some(b.index())));

@@ -17,8 +17,8 @@ const SHORT: usize = 64;
 /// Each key has a manager of its own, so that the same bytes under two keys are counted apart (quirk Q10).
 #[derive(Debug)]
 pub struct UserData {
-    contents: Arena<Content>,
-    index: LinearIndex,
+    contents: Arena<Content, 128>,
+    index: LinearIndex<512>,
     hasher: FixedState,
 }
 
@@ -142,7 +142,7 @@ impl UserData {
             return Err(Error::Failure);
         }
         self.index.remove(&mut self.contents, id.index());
-        self.contents.remove(id);
+        self.contents.discard(id);
         Ok(())
     }
 }
