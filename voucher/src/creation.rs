@@ -5,7 +5,8 @@ use crate::manager::{GetValue, Value};
 use crate::recipe::Recipe;
 use crate::release::{DeadVoucher, Release, ReleaseValue};
 use crate::value::DEFAULT;
-use crate::voucher::{EMPTY, PortBinding, Vector, VoucherId};
+use crate::vector::Vector;
+use crate::voucher::{PortBinding, VoucherId};
 use crate::{Error, Key, Registry};
 use abi::voucher::*;
 
@@ -92,8 +93,8 @@ impl Creation {
     #[inline]
     pub const fn new() -> Self {
         Creation {
-            forming: EMPTY,
-            dropping: Release::nothing(),
+            forming: Vector::EMPTY,
+            dropping: Release::new(Vector::EMPTY),
             died: None,
             privilege: None,
             error: None,
@@ -114,12 +115,13 @@ impl Creation {
     #[inline]
     pub fn step(&mut self, registry: &mut Registry) -> Step {
         loop {
-            if let Some((id, port)) = self.died {
-                self.died = None;
-                return Step::Died(id, port);
-            }
-            if let Some(question) = self.dropping.next(registry) {
-                return Step::ReleaseValue(question);
+            if self.died.is_some() || !self.dropping.is_done() {
+                if let Some((id, port)) = self.died.take() {
+                    return Step::Died(id, port);
+                }
+                if let Some(question) = self.dropping.next(registry) {
+                    return Step::ReleaseValue(question);
+                }
             }
             match self.phase {
                 Phase::Between if self.error.is_none() => return Step::NextRecipe,
@@ -161,13 +163,13 @@ impl Creation {
     #[inline]
     pub fn finish(&mut self, registry: &mut Registry) {
         self.between();
-        if self.forming == EMPTY {
+        if self.forming.is_empty() {
             return self.end(None);
         }
         match registry.vouchers.find_or_publish(&self.forming) {
             Ok((id, new)) => {
                 if new {
-                    self.forming = EMPTY;
+                    self.forming = Vector::EMPTY;
                 }
                 self.end(Some(id));
             }
@@ -225,8 +227,8 @@ impl Creation {
     /// All that is left to do is to give up what was formed.
     #[inline]
     fn end(&mut self, result: Option<VoucherId>) {
-        if self.forming != EMPTY {
-            self.dropping = Release::new(core::mem::replace(&mut self.forming, EMPTY));
+        if !self.forming.is_empty() {
+            self.dropping = Release::new(core::mem::replace(&mut self.forming, Vector::EMPTY));
         }
         self.phase = Phase::Finishing(result);
     }
@@ -245,10 +247,7 @@ impl Creation {
             None => None,
         };
         match recipe.command {
-            MACH_VOUCHER_ATTR_COPY => {
-                let previous = previous.copied();
-                self.copy(registry, recipe, previous.as_ref())
-            }
+            MACH_VOUCHER_ATTR_COPY => self.copy(registry, recipe, previous),
             MACH_VOUCHER_ATTR_REMOVE => self.remove(recipe, previous),
             MACH_VOUCHER_ATTR_SET_VALUE_HANDLE => self.set_value_handle(registry, recipe),
             MACH_VOUCHER_ATTR_REDEEM if all => self.begin_item(registry, recipe, 0, true),
@@ -271,38 +270,40 @@ impl Creation {
 
     /// `COPY`: vouchers 3.3.
     #[inline]
-    fn copy(&mut self, registry: &mut Registry, recipe: &Recipe<'_>, previous: Option<&Vector>) -> Result<(), Error> {
+    fn copy(&mut self, registry: &mut Registry, recipe: &Recipe<'_>, previous: Option<Vector>) -> Result<(), Error> {
         if !recipe.content.is_empty() {
             return Err(Error::InvalidArgument);
         }
         let Some(previous) = previous else { return Ok(()) };
-        let mut replaced = EMPTY;
+        let mut replaced = Vector::EMPTY;
         let mut result = Ok(());
         for slot in Self::slots(recipe.key)? {
-            if previous[slot] == self.forming[slot] {
+            let (index, old) = (previous.get(slot), self.forming.get(slot));
+            if index == old {
                 continue;
             }
-            if previous[slot] != DEFAULT {
-                result = registry.table(slot).reference(previous[slot]);
+            if index != DEFAULT {
+                result = registry.table(slot).reference(index);
                 if result.is_err() {
                     break;
                 }
             }
-            replaced[slot] = core::mem::replace(&mut self.forming[slot], previous[slot]);
+            self.forming.replace(slot, index);
+            replaced.replace(slot, old);
         }
         self.dropping = Release::new(replaced);
         result
     }
 
     /// `REMOVE`: vouchers 3.4.
-    fn remove(&mut self, recipe: &Recipe<'_>, previous: Option<&Vector>) -> Result<(), Error> {
+    fn remove(&mut self, recipe: &Recipe<'_>, previous: Option<Vector>) -> Result<(), Error> {
         if !recipe.content.is_empty() {
             return Err(Error::InvalidArgument);
         }
-        let mut removed = EMPTY;
+        let mut removed = Vector::EMPTY;
         for slot in Self::slots(recipe.key)? {
-            if previous.is_none_or(|previous| previous[slot] == self.forming[slot]) {
-                removed[slot] = core::mem::replace(&mut self.forming[slot], DEFAULT);
+            if previous.is_none_or(|previous| previous.get(slot) == self.forming.get(slot)) {
+                removed.replace(slot, self.forming.replace(slot, DEFAULT));
             }
         }
         self.dropping = Release::new(removed);
@@ -322,8 +323,12 @@ impl Creation {
     }
 
     fn replace(&mut self, slot: usize, index: u32) {
-        let old = core::mem::replace(&mut self.forming[slot], index);
-        self.dropping.set(slot, old);
+        let old = self.forming.replace(slot, index);
+        if old != DEFAULT {
+            let mut replaced = Vector::EMPTY;
+            replaced.replace(slot, old);
+            self.dropping = Release::new(replaced);
+        }
     }
 
     /// Begins a recipe that needs managers: of the first slot from `slot` on that has one.
@@ -371,12 +376,13 @@ impl Creation {
     #[inline]
     fn question(&self, registry: &Registry, item: Item) -> GetValue {
         let slot = item.slot as usize;
-        let vector = match item.previous {
-            Some(previous) => registry.get(previous).expect("the item holds its previous voucher").vector(),
-            None => &self.forming,
+        let key = Key::of_slot(slot);
+        let index = match item.previous {
+            Some(previous) => registry.get(previous).expect("the item holds its previous voucher").value(key),
+            None => self.forming.get(slot),
         };
-        let previous = registry.handle_at(slot, vector[slot]);
-        GetValue { key: Key::of_slot(slot), command: item.command, previous }
+        let previous = registry.handle_at(slot, index);
+        GetValue { key, command: item.command, previous }
     }
 
     /// "Replace value", step 5: the old value goes last, so that getting it again asks nobody.

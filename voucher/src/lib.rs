@@ -43,6 +43,7 @@
 //! |---|---|
 //! | `registry.rs` | [`Registry`]: all vouchers and values |
 //! | `voucher.rs` | [`Voucher`], and how equal ones are found |
+//! | `vector.rs` | what a voucher says: an index for each key |
 //! | `value.rs` | value elements, and the protocol by which they are given back |
 //! | `control.rs` | [`Control`]: the registration of a key |
 //! | `recipe.rs` | [`Recipe`] and the wire format |
@@ -80,6 +81,7 @@ mod registry;
 mod release;
 mod system;
 mod value;
+mod vector;
 mod voucher;
 
 pub use activity::ActivityIds;

@@ -1,8 +1,8 @@
 //! [`Release`]: giving up references to values, with the manager's answers in between (vouchers 1.7, 1.11).
 
-use crate::key::KEYS;
-use crate::value::{DEFAULT, Released};
-use crate::voucher::{EMPTY, PortBinding, Vector, VoucherId};
+use crate::value::Released;
+use crate::vector::Vector;
+use crate::voucher::{PortBinding, VoucherId};
 use crate::{Key, Registry};
 
 /// The question whether a manager gives up a value: may it forget the `sync` made references? Yes if and only if it has
@@ -25,57 +25,37 @@ pub struct ReleaseValue {
 #[derive(Debug)]
 #[must_use]
 pub struct Release {
-    /// What is given up.
-    vector: Vector,
-    /// The slots that are still to be done, one bit each; the lowest is next.
-    slots: u8,
-    /// How many made references the manager of the next slot is being offered.
+    /// What is still to be given up; the lowest slot is next.
+    left: Vector,
+    /// How many made references the manager of the lowest slot is being offered.
     offered: Option<u64>,
 }
 
 impl Release {
     #[inline]
-    pub(crate) fn new(vector: Vector) -> Self {
-        let mut slots = 0;
-        for (slot, &index) in vector.iter().enumerate() {
-            slots |= u8::from(index != DEFAULT) << slot;
-        }
-        Release { vector, slots, offered: None }
-    }
-
-    /// Nothing to give up.
-    pub(crate) const fn nothing() -> Self {
-        Release { vector: EMPTY, slots: 0, offered: None }
+    pub(crate) const fn new(left: Vector) -> Self {
+        Release { left, offered: None }
     }
 
     /// Whether there is nothing left to give up.
     #[inline]
     pub(crate) const fn is_done(&self) -> bool {
-        self.slots == 0
-    }
-
-    /// Adds the element of one slot; nothing else is left to be given up.
-    #[inline]
-    pub(crate) fn set(&mut self, slot: usize, index: u32) {
-        assert!(self.is_done() && self.offered.is_none(), "one thing is given up after the other");
-        self.vector[slot] = index;
-        self.slots = u8::from(index != DEFAULT) << slot;
+        self.left.is_empty()
     }
 
     /// The next question to a manager; the same again until it is answered. `None` if everything is given up.
     #[inline]
     pub fn next(&mut self, registry: &mut Registry) -> Option<ReleaseValue> {
-        while self.slots != 0 {
-            let slot = self.next_slot();
+        while let Some(slot) = self.left.first() {
             let table = registry.table(slot);
-            let index = self.vector[slot];
+            let index = self.left.get(slot);
             if self.offered.is_none() {
                 self.offered = table.drop_reference(index);
             }
             if let Some(sync) = self.offered {
                 return Some(ReleaseValue { key: Key::of_slot(slot), handle: table.value(index).handle(), sync });
             }
-            self.slots &= self.slots - 1;
+            self.left.clear_first();
         }
         None
     }
@@ -87,21 +67,16 @@ impl Release {
     #[inline]
     pub fn answer(&mut self, registry: &mut Registry, accepted: bool) {
         let sync = self.offered.take().expect("there was a question");
-        let slot = self.next_slot();
-        let released = registry.table(slot).released(self.vector[slot], sync, accepted);
+        let slot = self.left.first().expect("there was a question");
+        let released = registry.table(slot).released(self.left.get(slot), sync, accepted);
         if let Released::Again(sync) = released {
             self.offered = Some(sync);
             return;
         }
-        self.slots &= self.slots - 1;
+        self.left.clear_first();
         if released == Released::Freed {
             registry.drop_control_reference(slot);
         }
-    }
-
-    #[inline]
-    const fn next_slot(&self) -> usize {
-        self.slots.trailing_zeros() as usize & (KEYS - 1)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::key::KEYS;
 use crate::release::{DeadVoucher, Release};
-use crate::value::DEFAULT;
+use crate::vector::Vector;
 use crate::{Error, Key};
 use core::hash::{BuildHasher, Hasher};
 use core::num::NonZeroU64;
@@ -12,19 +12,15 @@ use store::{Arena, Chain, Chained, Id, LinearIndex};
 /// Names a voucher.
 pub type VoucherId = Id<Voucher>;
 
-/// What a voucher says: for each key the index of a value element, or [`DEFAULT`].
-pub(crate) type Vector = [u32; KEYS];
-
-/// The vector that says nothing. No voucher has it.
-pub(crate) const EMPTY: Vector = [DEFAULT; KEYS];
-
 /// The kernel's name for the port that stands for a voucher. Its meaning is the kernel's own affair.
 pub type PortBinding = NonZeroU64;
 
 /// A finished voucher: it never changes.
 #[derive(Debug)]
 pub struct Voucher {
-    vector: Vector,
+    /// The two parts of its [`Vector`], which fit better so.
+    indexes: [u32; KEYS],
+    slots: u8,
     chain: Chain,
     refs: u32,
     /// Whether one of the references belongs to the port, on behalf of all its send rights (vouchers 1.10).
@@ -50,14 +46,14 @@ impl Voucher {
 
     /// Indexes into the value tables of all keys, by slot.
     #[inline]
-    pub(crate) const fn vector(&self) -> &Vector {
-        &self.vector
+    pub(crate) const fn vector(&self) -> Vector {
+        Vector::from_parts(self.indexes, self.slots)
     }
 
     /// Index into the value table of a key.
     #[inline]
     pub(crate) fn value(&self, key: Key) -> u32 {
-        self.vector[key.slot()]
+        self.indexes[key.slot()]
     }
 }
 
@@ -87,9 +83,9 @@ impl VoucherTable {
     }
 
     #[inline]
-    fn hash(&self, vector: &Vector) -> u32 {
+    fn hash(&self, indexes: &[u32; KEYS]) -> u32 {
         let mut hasher = self.hasher.build_hasher();
-        let (pairs, _) = vector.as_chunks::<2>();
+        let (pairs, _) = indexes.as_chunks::<2>();
         for &[low, high] in pairs {
             hasher.write_u64(u64::from(high) << 32 | u64::from(low));
         }
@@ -132,15 +128,23 @@ impl VoucherTable {
     /// [`Error::ResourceShortage`] without memory or if there are too many references; nothing has changed.
     #[inline]
     pub fn find_or_publish(&mut self, vector: &Vector) -> Result<(VoucherId, bool), Error> {
-        let hash = self.hash(vector);
-        if let Some(index) = self.index.find(&self.vouchers, hash, |voucher| voucher.vector == *vector) {
+        let indexes = *vector.indexes();
+        let hash = self.hash(&indexes);
+        if let Some(index) = self.index.find(&self.vouchers, hash, |voucher| voucher.indexes == indexes) {
             let (id, _) = self.vouchers.at(index).expect("an indexed voucher lives");
             self.retain(id)?;
             return Ok((id, false));
         }
         self.index.reserve()?;
-        let voucher = Voucher { vector: *vector, chain: Chain::default(), refs: 1, port_holds_one: false, port: None };
-        let id = self.vouchers.insert(voucher)?;
+        let (slots, chain) = (vector.slots(), Chain::default());
+        let id = self.vouchers.insert_with(|_| Voucher {
+            indexes,
+            slots,
+            chain,
+            refs: 1,
+            port_holds_one: false,
+            port: None,
+        })?;
         self.index.insert(&mut self.vouchers, id.index(), hash);
         Ok((id, true))
     }
@@ -155,7 +159,7 @@ impl VoucherTable {
             return None;
         }
         assert!(!voucher.port_holds_one, "I10: a port with send rights owns a reference");
-        let dead = DeadVoucher { id, port: voucher.port, values: Release::new(voucher.vector) };
+        let dead = DeadVoucher { id, port: voucher.port, values: Release::new(voucher.vector()) };
         self.index.remove(&mut self.vouchers, id.index());
         self.vouchers.discard(id);
         Some(dead)
@@ -184,10 +188,10 @@ impl VoucherTable {
         assert_eq!(self.index.len(), self.vouchers.len(), "I9: the hash holds the living");
         for index in self.index.iter(&self.vouchers) {
             let (_, voucher) = self.vouchers.at(index).expect("I9: what is in the hash lives");
-            assert!(voucher.refs > 0 && voucher.vector != EMPTY, "I8: it is held and says something");
+            assert!(voucher.refs > 0 && !voucher.vector().is_empty(), "I8: it is held and says something");
             let hash = voucher.chain.hash();
-            assert_eq!(hash, self.hash(&voucher.vector), "I7: its vector has not changed");
-            let found = self.index.find(&self.vouchers, hash, |other| other.vector == voucher.vector);
+            assert_eq!(hash, self.hash(&voucher.indexes), "I7: its vector has not changed");
+            let found = self.index.find(&self.vouchers, hash, |other| other.indexes == voucher.indexes);
             assert_eq!(found, Some(index), "I8: one voucher for each vector");
         }
     }
@@ -197,8 +201,8 @@ impl VoucherTable {
 mod tests {
     use super::*;
 
-    const A: Vector = [0, 0, 0, 0, 0, 0, 1, 0];
-    const B: Vector = [0, 0, 0, 0, 0, 0, 0, 1];
+    const A: Vector = Vector::from_parts([0, 0, 0, 0, 0, 0, 1, 0], 0x40);
+    const B: Vector = Vector::from_parts([0, 0, 0, 0, 0, 0, 0, 1], 0x80);
 
     fn table() -> VoucherTable {
         VoucherTable::new(FixedState::with_seed(1))
