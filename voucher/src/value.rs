@@ -95,25 +95,22 @@ impl ValueTable {
     pub fn new(default: u64, max: usize, hasher: FixedState) -> Result<Self, NoMemory> {
         let mut table = ValueTable { values: Slab::new(), index: LinearIndex::new(), hasher, max };
         table.index.reserve()?;
-        let value = AttributeValue { refs: u32::MAX, made: u64::MAX, ..Self::fresh(default, State::Persistent) };
-        let index = table.values.insert(value)?;
+        let value = Self::fresh(default, State::Persistent, Chain::default());
+        let index = table.values.insert(AttributeValue { refs: u32::MAX, made: u64::MAX, ..value })?;
         assert_eq!(index, DEFAULT, "the first element is the default");
-        table.link(index);
+        let hash = table.hash(default);
+        table.index.insert(&mut table.values, index, hash);
         Ok(table)
     }
 
-    fn fresh(handle: u64, state: State) -> AttributeValue {
-        AttributeValue { handle, made: 1, chain: Chain::default(), refs: 1, state }
+    #[inline]
+    fn fresh(handle: u64, state: State, chain: Chain) -> AttributeValue {
+        AttributeValue { handle, made: 1, chain, refs: 1, state }
     }
 
     #[inline]
     fn hash(&self, handle: u64) -> u32 {
         self.hasher.hash_one(handle) as u32
-    }
-
-    fn link(&mut self, index: u32) {
-        let hash = self.hash(self.values[index].handle);
-        self.index.insert(&mut self.values, index, hash);
     }
 
     /// How many values there are beside the default.
@@ -190,8 +187,9 @@ impl ValueTable {
             return Ok((index, false));
         }
         let state = if persist { State::Persistent } else { State::Counted };
-        let index = self.values.insert_promised(Self::fresh(handle, state));
-        self.index.insert(&mut self.values, index, hash);
+        self.index.prepare(&mut self.values);
+        let mut chain = |number| self.index.push(number, hash);
+        let index = self.values.insert_promised(|number| Self::fresh(handle, state, chain(number)));
         Ok((index, true))
     }
 

@@ -136,16 +136,12 @@ impl VoucherTable {
             return Ok((id, false));
         }
         self.index.reserve()?;
-        let (slots, chain) = (vector.slots(), Chain::default());
-        let id = self.vouchers.insert_with(|_| Voucher {
-            indexes,
-            slots,
-            chain,
-            refs: 1,
-            port_holds_one: false,
-            port: None,
+        self.index.prepare(&mut self.vouchers);
+        let slots = vector.slots();
+        let id = self.vouchers.insert_with(|id| {
+            let chain = self.index.push(id.index(), hash);
+            Voucher { indexes, slots, chain, refs: 1, port_holds_one: false, port: None }
         })?;
-        self.index.insert(&mut self.vouchers, id.index(), hash);
         Ok((id, true))
     }
 

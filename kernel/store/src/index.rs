@@ -172,23 +172,37 @@ impl<const N: usize> LinearIndex<N> {
         if 2 * (self.len + 1) > self.heads.len() { self.heads.grow() } else { Ok(()) }
     }
 
-    /// Adds an entry. [`reserve`](LinearIndex::reserve) has succeeded since the index was made; if it was not called for
-    /// this entry, chains may be a little longer for a while.
+    /// Adds an entry that exists already. [`reserve`](LinearIndex::reserve) has succeeded since the index was made; if it
+    /// was not called for this entry, chains may be a little longer for a while.
     #[inline]
     pub fn insert<E: Entries>(&mut self, entries: &mut E, number: u32, hash: u32) {
-        self.len += 1;
-        if self.buckets < 2 * self.len {
+        self.prepare(entries);
+        *entries.entry_mut(number).chain_mut() = self.push(number, hash);
+    }
+
+    /// Makes the buckets ready for one [`push`](LinearIndex::push). [`reserve`](LinearIndex::reserve) has succeeded since
+    /// the index was made.
+    #[inline]
+    pub fn prepare<E: Entries>(&mut self, entries: &mut E) {
+        if self.buckets < 2 * (self.len + 1) {
             self.grow(entries);
         }
+    }
+
+    /// Adds the entry that is going to have this number and the returned place. [`prepare`](LinearIndex::prepare) was
+    /// called after the last addition.
+    #[inline]
+    pub fn push(&mut self, number: u32, hash: u32) -> Chain {
+        self.len += 1;
         let bucket = self.bucket_of(hash);
-        *entries.entry_mut(number).chain_mut() = Chain { hash, next: self.heads[bucket].0 };
-        self.heads[bucket] = Head(number);
+        let Head(next) = core::mem::replace(&mut self.heads[bucket], Head(number));
+        Chain { hash, next }
     }
 
     #[cold]
     fn grow<E: Entries>(&mut self, entries: &mut E) {
         for _ in 0..SPLITS {
-            if self.buckets < 2 * self.len && self.buckets < self.heads.len() {
+            if self.buckets < 2 * (self.len + 1) && self.buckets < self.heads.len() {
                 self.split(entries);
             }
         }
@@ -211,8 +225,8 @@ impl<const N: usize> LinearIndex<N> {
             let chain = *entries.entry(number).chain();
             next = chain.next;
             let bucket = self.bucket_of(chain.hash);
-            entries.entry_mut(number).chain_mut().next = self.heads[bucket].0;
-            self.heads[bucket] = Head(number);
+            let Head(after) = core::mem::replace(&mut self.heads[bucket], Head(number));
+            entries.entry_mut(number).chain_mut().next = after;
         }
     }
 
@@ -221,22 +235,27 @@ impl<const N: usize> LinearIndex<N> {
     pub fn remove<E: Entries>(&mut self, entries: &mut E, number: u32) {
         let Chain { hash, next: after } = *entries.entry(number).chain();
         let bucket = self.bucket_of(hash);
-        if self.heads[bucket].0 == number {
-            self.heads[bucket] = Head(after);
+        let head = &mut self.heads[bucket];
+        if head.0 == number {
+            *head = Head(after);
         } else {
-            let mut before = self.heads[bucket].0;
-            loop {
-                steps::count();
-                assert!(before != NONE, "the entry is in the index");
-                let next = entries.entry(before).chain().next;
-                if next == number {
-                    break;
-                }
-                before = next;
-            }
-            entries.entry_mut(before).chain_mut().next = after;
+            Self::unlink(entries, head.0, number, after);
         }
         self.len -= 1;
+    }
+
+    /// Takes a number out of the chain that begins with `before`, where it is not the first.
+    fn unlink<E: Entries>(entries: &mut E, mut before: u32, number: u32, after: u32) {
+        loop {
+            steps::count();
+            assert!(before != NONE, "the entry is in the index");
+            let chain = entries.entry_mut(before).chain_mut();
+            if chain.next == number {
+                chain.next = after;
+                return;
+            }
+            before = chain.next;
+        }
     }
 
     /// The numbers of the entries in one chain after the other. For checks.

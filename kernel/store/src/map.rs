@@ -97,8 +97,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> LinearMap<K, V, S> {
     pub fn insert_reserved(&mut self, key: K, value: V) {
         debug_assert!(self.find(&key).is_none(), "the key is in the map");
         let hash = self.hasher.hash_one(&key) as u32;
-        let number = self.entries.insert_reserved(Entry { key, value, chain: Chain::default() });
-        self.index.insert(&mut self.entries, number, hash);
+        self.index.prepare(&mut self.entries);
+        self.entries.insert_reserved(|number| Entry { key, value, chain: self.index.push(number, hash) });
     }
 
     /// Removes a key and returns its value.

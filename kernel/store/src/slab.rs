@@ -92,11 +92,11 @@ impl<T, const N: usize> Slab<T, N> {
         Ok(())
     }
 
-    /// Adds the object for which room was [promised](Slab::promise).
+    /// Adds the object that `make` returns for its index, for which room was [promised](Slab::promise).
     #[inline]
-    pub fn insert_promised(&mut self, object: T) -> u32 {
+    pub fn insert_promised(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
         self.forget_promise();
-        self.insert_reserved(object)
+        self.insert_reserved(make)
     }
 
     /// Gives up room that was [promised](Slab::promise).
@@ -106,13 +106,13 @@ impl<T, const N: usize> Slab<T, N> {
         self.promised -= 1;
     }
 
-    /// Adds an object. [`reserve`](Slab::reserve) was called after the last addition.
+    /// Adds the object that `make` returns for its index. [`reserve`](Slab::reserve) was called after the last addition.
     #[inline]
-    pub fn insert_reserved(&mut self, object: T) -> u32 {
+    pub fn insert_reserved(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
         let index = self.free.expect("room was reserved");
         let slot = &mut self.slots[index as usize];
         let Slot::Free { next } = *slot else { panic!("slot {index} is on the free list but in use") };
-        *slot = Slot::Used(object);
+        *slot = Slot::Used(make(index));
         self.free = next;
         self.len += 1;
         index
@@ -125,7 +125,7 @@ impl<T, const N: usize> Slab<T, N> {
     #[inline]
     pub fn insert(&mut self, object: T) -> Result<u32, NoMemory> {
         self.reserve()?;
-        Ok(self.insert_reserved(object))
+        Ok(self.insert_reserved(|_| object))
     }
 
     /// Removes an object and returns it; `None` if there is none.
@@ -231,7 +231,7 @@ mod tests {
         slab.insert(2).unwrap();
         assert_eq!((slab.capacity(), slab.promised()), (4, 2));
         failpoints::arm(Some(0));
-        slab.insert_promised(3);
+        slab.insert_promised(|index| index as u8);
         slab.forget_promise();
         assert_eq!((slab.insert(4), failpoints::disarm()), (Err(NoMemory), 1));
         assert_eq!((slab.len(), slab.promised()), (3, 0));

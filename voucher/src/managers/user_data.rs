@@ -124,8 +124,9 @@ impl UserData {
         self.index.reserve()?;
         self.contents.reserve()?;
         let bytes = Bytes::copy(content)?;
-        let id = self.contents.insert_reserved(|_| Content { made: 1, chain: Chain::default(), bytes });
-        self.index.insert(&mut self.contents, id.index(), hash);
+        self.index.prepare(&mut self.contents);
+        let mut chain = |id: Id<Content>| self.index.push(id.index(), hash);
+        let id = self.contents.insert_reserved(|id| Content { made: 1, chain: chain(id), bytes });
         Ok(Value::counted(id.to_bits()))
     }
 

@@ -264,9 +264,11 @@ impl Bank {
             return self.hand_out_account(id);
         }
         self.accounts.reserve()?;
-        let account = Account { roles, made: 1, chain: Chain::default(), bill: Usage::NONE };
-        let id = self.elements.insert(BankElement::Account(account))?;
-        self.accounts.insert(&mut self.elements, id.index(), hash);
+        self.accounts.prepare(&mut self.elements);
+        let id = self.elements.insert_with(|id| {
+            let chain = self.accounts.push(id.index(), hash);
+            BankElement::Account(Account { roles, made: 1, chain, bill: Usage::NONE })
+        })?;
         self.task_mut(roles.holder).to_pay += 1;
         self.task_mut(roles.merchant).to_charge += 1;
         for task in roles.tasks() {
