@@ -53,6 +53,25 @@ pub trait Driver {
 
     /// A voucher died. Its port, if it had one, is without a purpose.
     fn voucher_died(&mut self, _id: VoucherId, _port: Option<PortBinding>) {}
+
+    /// A key's control has gone: its manager is told, and the key is free again.
+    fn unregistered(&mut self, _key: Key) {}
+}
+
+/// Says which controls have gone.
+#[inline]
+fn tell_unregistered<D: Driver + ?Sized>(driver: &mut D) {
+    while let Some(key) = driver.registry().take_unregistered() {
+        driver.unregistered(key);
+    }
+}
+
+/// Gives up a reference to the control of a key that has one, and returns how many are left. With the last one the key is
+/// free again.
+pub fn release_control<D: Driver + ?Sized>(driver: &mut D, key: Key) -> u64 {
+    let left = driver.registry().release_control(key);
+    tell_unregistered(driver);
+    left
 }
 
 /// Where the recipes of a creation come from.
@@ -155,7 +174,10 @@ pub fn run<D: Driver + ?Sized>(
                 Poll::Pending => return Poll::Pending,
             },
             Step::Died(id, port) => driver.voucher_died(id, port),
-            Step::Done(result) => return Poll::Ready(result),
+            Step::Done(result) => {
+                tell_unregistered(driver);
+                return Poll::Ready(result);
+            }
         }
     }
 }
@@ -246,5 +268,6 @@ pub fn finish_release<D: Driver + ?Sized>(driver: &mut D, values: &mut Release) 
             Poll::Pending => return Poll::Pending,
         }
     }
+    tell_unregistered(driver);
     Poll::Ready(())
 }

@@ -88,7 +88,8 @@ pub use activity::ActivityIds;
 pub use control::{Control, Processing, Registration};
 pub use creation::{Creation, Step};
 pub use driver::{
-    Driver, NamedRecipes, Outcome, RecipeSource, Recipes, bury, create, create_through, finish_release, release, run,
+    Driver, NamedRecipes, Outcome, RecipeSource, Recipes, bury, create, create_through, finish_release, release,
+    release_control, run,
 };
 pub use error::Error;
 pub use extract::{

@@ -125,6 +125,55 @@ impl<'a> Output<'a> {
 /// once. The manager gives the value up if and only if the offer is all it has handed out: then nobody is about to store
 /// another one. The default handle and persistent values are not counted.
 ///
+/// **A manager of one's own** is a type that implements this, and one registration:
+///
+/// ```
+/// use std::{collections::HashMap, task::Poll};
+/// use voucher::*;
+///
+/// /// Keeps one letter: the handle is the letter itself, and all there is to know is how often it was handed out.
+/// #[derive(Default)]
+/// struct Letters {
+///     made: HashMap<u64, u64>,
+/// }
+///
+/// const LETTER: u32 = 900;
+///
+/// impl AttributeManager for Letters {
+///     fn get_value(&mut self, _: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+///         let &[letter] = content else { return Poll::Ready(Err(Error::InvalidArgument)) };
+///         if question.command != LETTER {
+///             return Poll::Ready(Err(Error::InvalidArgument));
+///         }
+///         *self.made.entry(letter.into()).or_default() += 1;
+///         Poll::Ready(Ok(Value::counted(letter.into())))
+///     }
+///
+///     fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
+///         if self.made.get(&question.handle) != Some(&question.sync) {
+///             return Poll::Ready(Err(Error::Failure));
+///         }
+///         self.made.remove(&question.handle);
+///         Poll::Ready(Ok(()))
+///     }
+///
+///     fn extract_content(&mut self, _: &Caller, _: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+///         out.put(&[handle as u8])?;
+///         Ok(LETTER)
+///     }
+/// }
+///
+/// let mut vouchers = Vouchers::new(4711, Default::default())?;
+/// vouchers.register(5, 0, Box::new(Letters::default()))?;
+///
+/// let caller = Caller { task: 1, bank: None };
+/// let recipes = [Recipe::new(5, LETTER, b"x")];
+/// let voucher = create(&mut vouchers, &caller, &mut Recipes::new(&recipes)).done()?.expect("it says something");
+/// assert_eq!(vouchers.registry.handle(voucher, Key::new(5).unwrap()), Some(u64::from(b'x')));
+/// assert!(release(&mut vouchers, voucher).is_none());
+/// # Ok::<(), Error>(())
+/// ```
+///
 /// A manager that cannot answer at once returns [`Poll::Pending`] from [`get_value`](AttributeManager::get_value) or
 /// [`release_value`](AttributeManager::release_value), and whoever drives it says the answer later.
 pub trait AttributeManager {

@@ -29,7 +29,7 @@ impl Registry {
     }
 
     /// Registers a manager for a key: `ipc_register_well_known_mach_voucher_attr_manager` (vouchers 4.9). The caller has
-    /// a reference to the control, which it may [give up](Registry::release_control).
+    /// a reference to the control, which it may [give up](crate::release_control).
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the number is no key, or has a manager; [`Error::ResourceShortage`]. Nothing has
@@ -57,9 +57,9 @@ impl Registry {
         Some(control.refs)
     }
 
-    /// One reference less to a control that there is. When the last one goes, the key is free again, and
-    /// [`take_unregistered`](Registry::take_unregistered) says so; returns what is left.
-    pub fn release_control(&mut self, key: Key) -> u64 {
+    /// One reference less to a control that there is; returns how many are left. When the last one goes, the key is free
+    /// again, and [`take_unregistered`](Registry::take_unregistered) says so.
+    pub(crate) fn release_control(&mut self, key: Key) -> u64 {
         self.drop_control_reference(key.slot())
     }
 
@@ -82,7 +82,8 @@ impl Registry {
     }
 
     /// A key whose control has gone since the last call, for its manager to be told.
-    pub fn take_unregistered(&mut self) -> Option<Key> {
+    #[inline]
+    pub(crate) fn take_unregistered(&mut self) -> Option<Key> {
         let slot = self.unregistered.trailing_zeros() as usize;
         self.unregistered &= self.unregistered.wrapping_sub(1);
         (slot < KEYS).then(|| Key::of_slot(slot))

@@ -68,22 +68,6 @@ impl Vouchers {
         Ok(key)
     }
 
-    /// Gives up a reference to the control of a key that has one; returns how many are left. If it was the last, the
-    /// manager is told, and the key is free again.
-    pub fn release_control(&mut self, key: Key) -> u64 {
-        let left = self.registry.release_control(key);
-        self.tell_unregistered();
-        left
-    }
-
-    /// Tells managers whose controls have gone.
-    fn tell_unregistered(&mut self) {
-        while let Some(key) = self.registry.take_unregistered() {
-            self.manager(key).release();
-            self.added[key.slot()] = None;
-        }
-    }
-
     /// The manager of a key that has one.
     #[inline]
     fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
@@ -135,5 +119,9 @@ impl Driver for Vouchers {
         out: &mut Output<'_>,
     ) -> Result<(), Error> {
         self.manager(key).command(caller, key, handle, command, input, out)
+    }
+    fn unregistered(&mut self, key: Key) {
+        self.manager(key).release();
+        self.added[key.slot()] = None;
     }
 }

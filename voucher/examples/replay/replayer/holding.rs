@@ -3,7 +3,7 @@
 use super::text::{code, handle_in, number_in};
 use super::world::World;
 use serde_json::{Value, json};
-use voucher::{Control, Key, VoucherId, bury, release};
+use voucher::{Control, Key, VoucherId, bury, release, release_control};
 
 impl World {
     pub fn retain(&mut self, operation: &Value) -> Value {
@@ -41,20 +41,20 @@ impl World {
         json!(self.send_rights.get(&voucher).copied().unwrap_or(0))
     }
 
-    pub fn to_port(&mut self, operation: &Value) -> Value {
+    pub fn make_port(&mut self, operation: &Value) -> Value {
         let Some(voucher) = self.voucher_in(operation, "voucher") else { return json!({"port": false}) };
         self.make_send_right(voucher);
         json!({"port": true, "refs": self.refs(voucher), "send_rights": self.send_rights(voucher)})
     }
 
-    pub fn from_port(&mut self, operation: &Value) -> Value {
+    pub fn retain_through_port(&mut self, operation: &Value) -> Value {
         let Some(voucher) = self.voucher_in(operation, "voucher") else { return json!({"voucher": "null"}) };
         self.registry.retain(voucher).expect("there are few references");
         let (name, refs) = (self.name(Some(voucher)), self.refs(voucher));
         json!({"voucher": name, "refs": refs, "send_rights": self.send_rights(voucher)})
     }
 
-    pub fn port_release(&mut self, operation: &Value) -> Value {
+    pub fn release_port(&mut self, operation: &Value) -> Value {
         let Some(voucher) = self.voucher_in(operation, "voucher") else { return json!({"refs": null}) };
         self.drop_send_right(voucher);
         json!({"refs": self.refs(voucher), "send_rights": self.send_rights(voucher)})
@@ -70,8 +70,7 @@ impl World {
         if operation["op"] == "control_retain" {
             self.registry.retain_control(key);
         } else {
-            self.registry.release_control(key);
-            self.tell_unregistered();
+            release_control(self, key);
         }
         let control = self.registry.control(key);
         json!({"registered": control.is_some(), "refs": control.map_or(0, Control::refs)})

@@ -221,17 +221,6 @@ impl World {
         }
     }
 
-    /// Tells the managers whose controls have gone.
-    pub fn tell_unregistered(&mut self) {
-        while let Some(key) = self.registry.take_unregistered() {
-            if let Some(artificial) = self.artificial(key) {
-                let call = json!({"manager": artificial.name(), "key": key.number(), "fn": "release"});
-                self.calls.push(call);
-            }
-            self.managers[key.slot()] = None;
-        }
-    }
-
     fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
         match self.managers[key.slot()].as_mut().expect("the registry asks only for registered keys") {
             Manager::Bank(bank) => &mut **bank,
@@ -335,6 +324,11 @@ impl Driver for World {
             self.vouchers.remove(&number);
             self.died.push(json!(format!("v{number}")));
         }
+    }
+
+    fn unregistered(&mut self, key: Key) {
+        self.log(key, "release", json!({}));
+        self.managers[key.slot()] = None;
     }
 }
 
