@@ -12,7 +12,8 @@ use abi::voucher::*;
 
 /// A voucher that is being built, or comes to nothing.
 ///
-/// The driver asks [`step`](Creation::step) what is to be done, does it, and says what came of it:
+/// [`step`](Creation::step) says what is to be done; the driver does it and says what came of it, by a call that returns
+/// the next step:
 ///
 /// | step | the driver |
 /// |---|---|
@@ -22,7 +23,7 @@ use abi::voucher::*;
 /// | [`Died`](Step::Died) | destroys the voucher's port, if it had one |
 /// | [`Done`](Step::Done) | has the result |
 ///
-/// A step is repeated until it is answered, so a creation can be put aside at any time, taken up again by somebody else,
+/// Until it is answered, [`step`](Creation::step) returns the same again, so a creation can be put aside at any time, taken up again by somebody else,
 /// or [cancelled](Creation::cancel). The registry is not borrowed in between, and other calls may run. A creation that is
 /// not carried to its end leaks its references.
 #[derive(Debug)]
@@ -112,20 +113,17 @@ impl Creation {
     }
 
     /// What has to be done next. The same again until it is done.
-    #[inline]
     pub fn step(&mut self, registry: &mut Registry) -> Step {
         loop {
-            if self.died.is_some() || !self.dropping.is_done() {
-                if let Some((id, port)) = self.died.take() {
-                    return Step::Died(id, port);
-                }
-                if let Some(question) = self.dropping.next(registry) {
-                    return Step::ReleaseValue(question);
-                }
+            if let Some((id, port)) = self.died.take() {
+                return Step::Died(id, port);
+            }
+            if let Some(question) = self.dropping.next(registry) {
+                return Step::ReleaseValue(question);
             }
             match self.phase {
                 Phase::Between if self.error.is_none() => return Step::NextRecipe,
-                Phase::Between => self.end(None),
+                Phase::Between => self.end(),
                 Phase::Asking(item) => return Step::GetValue(self.question(registry, item)),
                 Phase::Storing(item, value) => self.store(registry, item, value),
                 Phase::Replaced(item) => self.go_on(registry, item),
@@ -140,10 +138,15 @@ impl Creation {
     /// # Panics
     /// If the last step was not [`Step::NextRecipe`].
     #[inline]
-    pub fn execute(&mut self, registry: &mut Registry, recipe: &Recipe<'_>) {
+    pub fn execute(&mut self, registry: &mut Registry, recipe: &Recipe<'_>) -> Step {
         self.between();
         if let Err(error) = self.dispatch(registry, recipe) {
             self.error = Some(error);
+        }
+        // What `step` would say, on the straight way.
+        match self.phase {
+            Phase::Asking(item) if self.dropping.is_done() => Step::GetValue(self.question(registry, item)),
+            _ => self.step(registry),
         }
     }
 
@@ -151,9 +154,10 @@ impl Creation {
     ///
     /// # Panics
     /// If the last step was not [`Step::NextRecipe`].
-    pub fn fail(&mut self, error: Error) {
+    pub fn fail(&mut self, registry: &mut Registry, error: Error) -> Step {
         self.between();
         self.error = Some(error);
+        self.step(registry)
     }
 
     /// There are no more recipes: the voucher is found or published (vouchers 1.8).
@@ -161,19 +165,25 @@ impl Creation {
     /// # Panics
     /// If the last step was not [`Step::NextRecipe`].
     #[inline]
-    pub fn finish(&mut self, registry: &mut Registry) {
+    pub fn finish(&mut self, registry: &mut Registry) -> Step {
         self.between();
         if self.forming.is_empty() {
-            return self.end(None);
+            self.phase = Phase::Finishing(None);
+            return Step::Done(Ok(None));
         }
         match registry.vouchers.find_or_publish(&self.forming) {
             Ok((id, new)) => {
-                if new {
-                    self.forming = Vector::EMPTY;
+                if !new {
+                    registry.drop_duplicate(&self.forming);
                 }
-                self.end(Some(id));
+                self.forming = Vector::EMPTY;
+                self.phase = Phase::Finishing(Some(id));
+                Step::Done(Ok(Some(id)))
             }
-            Err(error) => self.error = Some(error),
+            Err(error) => {
+                self.error = Some(error);
+                self.step(registry)
+            }
         }
     }
 
@@ -182,16 +192,23 @@ impl Creation {
     /// # Panics
     /// If no manager was asked.
     #[inline]
-    pub fn value(&mut self, registry: &mut Registry, answer: Result<Value, Error>) {
+    pub fn value(&mut self, registry: &mut Registry, answer: Result<Value, Error>) -> Step {
         let Phase::Asking(item) = self.phase else { panic!("no manager was asked for a value") };
         match answer {
-            Ok(value) => match value.voucher.and_then(|voucher| registry.release(voucher)) {
-                Some(dead) => {
-                    self.bury(dead);
-                    self.phase = Phase::Storing(item, value);
+            Ok(value) if value.voucher.is_none() => {
+                self.store(registry, item, value);
+                if self.error.is_none() && self.dropping.is_done() && !item.all && item.previous.is_none() {
+                    // What `step` would say, on the straight way.
+                    self.phase = Phase::Between;
+                    return Step::NextRecipe;
                 }
-                None => self.store(registry, item, value),
-            },
+            }
+            Ok(value) => {
+                self.phase = Phase::Storing(item, value);
+                if let Some(dead) = value.voucher.and_then(|voucher| registry.release(voucher)) {
+                    self.bury(dead);
+                }
+            }
             Err(error) => {
                 registry.table(item.slot as usize).forget_promise();
                 registry.drop_control_reference(item.slot as usize);
@@ -199,15 +216,16 @@ impl Creation {
                 self.end_item(registry, item);
             }
         }
+        self.step(registry)
     }
 
     /// The manager's answer to [`Step::ReleaseValue`]: whether it has given the value up.
     ///
     /// # Panics
     /// If no manager was asked.
-    #[inline]
-    pub fn released(&mut self, registry: &mut Registry, accepted: bool) {
+    pub fn released(&mut self, registry: &mut Registry, accepted: bool) -> Step {
         self.dropping.answer(registry, accepted);
+        self.step(registry)
     }
 
     /// The voucher is not wanted any more: the steps that follow give up everything, and the result is
@@ -225,12 +243,9 @@ impl Creation {
     }
 
     /// All that is left to do is to give up what was formed.
-    #[inline]
-    fn end(&mut self, result: Option<VoucherId>) {
-        if !self.forming.is_empty() {
-            self.dropping = Release::new(core::mem::replace(&mut self.forming, Vector::EMPTY));
-        }
-        self.phase = Phase::Finishing(result);
+    fn end(&mut self) {
+        self.dropping = Release::new(core::mem::replace(&mut self.forming, Vector::EMPTY));
+        self.phase = Phase::Finishing(None);
     }
 
     fn bury(&mut self, dead: DeadVoucher) {
@@ -402,9 +417,6 @@ impl Creation {
             }
         }
         self.phase = Phase::Replaced(item);
-        if self.dropping.is_done() {
-            self.go_on(registry, item);
-        }
     }
 
     #[inline]

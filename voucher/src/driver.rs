@@ -158,11 +158,23 @@ pub fn run<D: Driver + ?Sized>(
     creation: &mut Creation,
     source: &mut impl RecipeSource<D>,
 ) -> Poll<Result<Option<VoucherId>, Error>> {
+    let step = creation.step(driver.registry());
+    go_on(driver, caller, creation, step, source)
+}
+
+#[inline]
+fn go_on<D: Driver + ?Sized>(
+    driver: &mut D,
+    caller: &Caller,
+    creation: &mut Creation,
+    mut step: Step,
+    source: &mut impl RecipeSource<D>,
+) -> Poll<Result<Option<VoucherId>, Error>> {
     loop {
-        match creation.step(driver.registry()) {
+        step = match step {
             Step::NextRecipe => match source.next(driver) {
                 Some(Ok(recipe)) => creation.execute(driver.registry(), &recipe),
-                Some(Err(error)) => creation.fail(error),
+                Some(Err(error)) => creation.fail(driver.registry(), error),
                 None => creation.finish(driver.registry()),
             },
             Step::GetValue(question) => match driver.get_value(caller, &question, source.content()) {
@@ -173,7 +185,10 @@ pub fn run<D: Driver + ?Sized>(
                 Poll::Ready(answer) => creation.released(driver.registry(), answer.is_ok()),
                 Poll::Pending => return Poll::Pending,
             },
-            Step::Died(id, port) => driver.voucher_died(id, port),
+            Step::Died(id, port) => {
+                driver.voucher_died(id, port);
+                creation.step(driver.registry())
+            }
             Step::Done(result) => {
                 tell_unregistered(driver);
                 return Poll::Ready(result);
@@ -232,7 +247,8 @@ fn begin<D: Driver + ?Sized>(
     mut creation: Creation,
     source: &mut impl RecipeSource<D>,
 ) -> Outcome {
-    match run(driver, caller, &mut creation, source) {
+    // A creation begins with its first recipe.
+    match go_on(driver, caller, &mut creation, Step::NextRecipe, source) {
         Poll::Ready(result) => Outcome::Done(result),
         Poll::Pending => Outcome::Waiting(creation),
     }

@@ -4,6 +4,7 @@ use crate::control::{Control, Registration};
 use crate::key::KEYS;
 use crate::release::DeadVoucher;
 use crate::value::{DEFAULT, ValueTable};
+use crate::vector::Vector;
 use crate::voucher::{PortBinding, Voucher, VoucherId, VoucherTable};
 use crate::{Error, Key};
 use foldhash::fast::FixedState;
@@ -93,6 +94,17 @@ impl Registry {
     #[inline]
     pub(crate) fn table(&mut self, slot: usize) -> &mut ValueTable {
         &mut self.controls[slot].as_mut().expect("a slot with a value has a control").table
+    }
+
+    /// Gives up references to values that a voucher holds as well, so that no manager has to be asked.
+    #[inline]
+    pub(crate) fn drop_duplicate(&mut self, vector: &Vector) {
+        let mut left = *vector;
+        while let Some(slot) = left.first() {
+            let offer = self.table(slot).drop_reference(left.get(slot));
+            assert!(offer.is_none(), "another voucher holds the value");
+            left.clear_first();
+        }
     }
 
     /// The handle of a value element; `None` for the default.

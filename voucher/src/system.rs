@@ -13,7 +13,7 @@ use core::task::Poll;
 
 /// The voucher system: the registry, the managers that come with it, and those that somebody adds.
 ///
-/// The calls are in [`driver`](crate::driver), [`extract`](crate::extract) and [`message`](crate::message).
+/// It is a [`Driver`](crate::Driver): the calls, such as [`create`](crate::create), take it as their first argument.
 #[derive(Debug)]
 pub struct Vouchers {
     /// Vouchers and values.
