@@ -1,7 +1,7 @@
 //! [`AttributeManager`]: what gives a key its meaning (vouchers 5).
 
 use crate::managers::bank::BankElementId;
-use crate::{Error, Key, Processing, ReleaseValue, VoucherId};
+use crate::{Error, Key, Registration, ReleaseValue, VoucherId};
 use core::task::Poll;
 
 /// On whose behalf a call is made: the "calling task".
@@ -164,7 +164,7 @@ impl<'a> Output<'a> {
 /// }
 ///
 /// let mut vouchers = Vouchers::new(4711, Default::default())?;
-/// vouchers.register(5, 0, Box::new(Letters::default()))?;
+/// vouchers.register(5, Box::new(Letters::default()))?;
 ///
 /// let caller = Caller { task: 1, bank: None };
 /// let recipes = [Recipe::new(5, LETTER, b"x")];
@@ -177,9 +177,10 @@ impl<'a> Output<'a> {
 /// A manager that cannot answer at once returns [`Poll::Pending`] from [`get_value`](AttributeManager::get_value) or
 /// [`release_value`](AttributeManager::release_value), and whoever drives it says the answer later.
 pub trait AttributeManager {
-    /// The message operations that the manager takes part in.
-    fn processing(&self) -> Processing {
-        Processing::default()
+    /// What is to be registered: the default handle, the message operations that the manager takes part in, and how many
+    /// values there may be.
+    fn registration(&self) -> Registration {
+        Registration::default()
     }
 
     /// Finds or makes the value that a recipe asks for.

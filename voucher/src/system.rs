@@ -1,6 +1,5 @@
 //! [`Vouchers`]: the registry together with its managers.
 
-use crate::control::Registration;
 use crate::driver::Driver;
 use crate::key::KEYS;
 use crate::manager::{AttributeManager, Caller, GetValue, Output, Value};
@@ -50,20 +49,19 @@ impl Vouchers {
             added: [const { None }; KEYS],
         };
         for key in [Key::BANK, Key::PTHPRIORITY, Key::USER_DATA, Key::TEST] {
-            let processing = vouchers.manager(key).processing();
-            let registration = Registration { processing, ..Registration::default() };
+            let registration = vouchers.manager(key).registration();
             vouchers.registry.register(key.number(), registration)?;
         }
         Ok(vouchers)
     }
 
-    /// Registers a manager of one's own for a key that has none.
+    /// Registers a manager of one's own for a key that has none. The caller has a reference to the control, which it may
+    /// [give up](crate::release_control).
     ///
     /// # Errors
     /// Those of [`Registry::register`]; the manager is dropped then.
-    pub fn register(&mut self, number: u32, default: u64, manager: Box<dyn AttributeManager>) -> Result<Key, Error> {
-        let processing = manager.processing();
-        let key = self.registry.register(number, Registration { default, processing, ..Registration::default() })?;
+    pub fn register(&mut self, number: u32, manager: Box<dyn AttributeManager>) -> Result<Key, Error> {
+        let key = self.registry.register(number, manager.registration())?;
         self.added[key.slot()] = Some(manager);
         Ok(key)
     }

@@ -7,6 +7,7 @@ use voucher::*;
 
 const KEY: u32 = 5;
 const STORE: u32 = 1000;
+const VALUES_MAX: usize = 3;
 const CALLER: Caller = Caller { task: 1, bank: None };
 
 /// What the slow manager was asked, and how often each handle was handed out.
@@ -22,6 +23,10 @@ struct Log {
 struct Slow(Rc<RefCell<Log>>);
 
 impl AttributeManager for Slow {
+    fn registration(&self) -> Registration {
+        Registration { values_max: VALUES_MAX, ..Registration::default() }
+    }
+
     fn get_value(&mut self, _caller: &Caller, question: &GetValue, _content: &[u8]) -> Poll<Result<Value, Error>> {
         self.0.borrow_mut().asked.push(*question);
         Poll::Pending
@@ -52,7 +57,7 @@ impl AttributeManager for Slow {
 fn world() -> (Vouchers, Rc<RefCell<Log>>) {
     let mut vouchers = Vouchers::new(1, Default::default()).unwrap();
     let log = Rc::new(RefCell::new(Log::default()));
-    vouchers.register(KEY, 0, Box::new(Slow(log.clone()))).unwrap();
+    vouchers.register(KEY, Box::new(Slow(log.clone()))).unwrap();
     (vouchers, log)
 }
 
@@ -187,6 +192,25 @@ fn a_value_that_comes_back_while_its_release_waits_lives_on() {
 }
 
 #[test]
+fn at_the_ceiling_a_creation_is_refused_before_the_manager_is_asked() {
+    let (mut vouchers, log) = world();
+    let live: Vec<VoucherId> = [1, 2].map(|handle| slow_voucher(&mut vouchers, handle)).to_vec();
+    let recipes = [Recipe::new(7, 211, b"a"), Recipe::new(KEY, STORE, b"")];
+    let mut source = Recipes::new(&recipes);
+    let mut third = waiting(create(&mut vouchers, &CALLER, &mut source));
+    let asked = log.borrow().asked.len();
+    let refused = create(&mut vouchers, &CALLER, &mut Recipes::new(&recipes)).done();
+    assert_eq!((refused, log.borrow().asked.len()), (Err(Error::ResourceShortage), asked));
+    third.value(&mut vouchers.registry, Err(Error::Failure));
+    assert_eq!(ready(run(&mut vouchers, &CALLER, &mut third, &mut source)), Err(Error::Failure));
+    let third = slow_voucher(&mut vouchers, 3);
+    for voucher in live.into_iter().chain([third]) {
+        assert!(release(&mut vouchers, voucher).is_none());
+    }
+    assert_empty(&vouchers);
+}
+
+#[test]
 fn a_voucher_that_comes_with_a_value_is_released_before_the_value_is_stored() {
     let (mut vouchers, _) = world();
     let gift = create(&mut vouchers, &CALLER, &mut Recipes::new(&[Recipe::new(7, 211, b"gift")])).done().unwrap();
@@ -215,7 +239,7 @@ fn a_manager_is_told_when_its_key_is_free_again() {
             assert_eq!(release_control(&mut vouchers, key), 0);
         }
         assert!(log.borrow().unregistered && vouchers.registry.control(key).is_none());
-        vouchers.register(KEY, 0, Box::new(Slow(log))).unwrap();
+        vouchers.register(KEY, Box::new(Slow(log))).unwrap();
         assert_empty(&vouchers);
     }
 }

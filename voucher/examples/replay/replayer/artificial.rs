@@ -4,7 +4,7 @@ use abi::KernReturn;
 use abi::voucher::{MACH_VOUCHER_ATTR_AUTO_REDEEM, MACH_VOUCHER_ATTR_REDEEM, MACH_VOUCHER_ATTR_SEND_PREPROCESS};
 use std::collections::HashMap;
 use std::task::Poll;
-use voucher::{AttributeManager, Caller, Error, GetValue, Key, Output, Processing, ReleaseValue, Value};
+use voucher::{AttributeManager, Caller, Error, GetValue, Key, Output, Processing, Registration, ReleaseValue, Value};
 
 /// The recipe command that stores a number, and those of the probe: persistent, and with a voucher.
 const STORE: u32 = 1000;
@@ -100,9 +100,10 @@ impl Artificial {
 }
 
 impl AttributeManager for Artificial {
-    fn processing(&self) -> Processing {
+    fn registration(&self) -> Registration {
         let takes_part = self.kind == Kind::Probe;
-        Processing { send: takes_part, receive: takes_part }
+        let processing = Processing { send: takes_part, receive: takes_part };
+        Registration { default: self.default, processing, ..Registration::default() }
     }
 
     fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {

@@ -98,12 +98,13 @@ impl World {
             "probe" => Manager::Artificial(Artificial::new(Kind::Probe, default)),
             _ => return Err(Error::InvalidArgument),
         };
-        let processing = match &manager {
-            Manager::Bank(bank) => bank.processing(),
-            Manager::Artificial(artificial) => artificial.processing(),
-            Manager::UserData(_) | Manager::PthPriority(_) => Processing::default(),
+        let registration = match &manager {
+            Manager::Bank(bank) => bank.registration(),
+            Manager::UserData(pool) => self.pools[*pool].registration(),
+            Manager::PthPriority(manager) => manager.registration(),
+            Manager::Artificial(artificial) => artificial.registration(),
         };
-        let registration = Registration { default, processing, ..Registration::default() };
+        let registration = Registration { default, ..registration };
         let key = self.registry.register(number_in(operation, "key"), registration)?;
         self.managers[key.slot()] = Some(manager);
         Ok(key)
