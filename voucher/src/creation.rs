@@ -49,7 +49,7 @@ enum Phase {
     /// The manager of the item's slot has to be asked.
     Asking(Item),
     /// The voucher that came with a value is given up, then the value is stored.
-    Storing(Item, Value),
+    Storing(Item, u64, bool),
     /// The value that was replaced is given up, then the item goes on.
     Replaced(Item),
     /// What is left is given up, then this is the result.
@@ -125,7 +125,7 @@ impl Creation {
                 Phase::Between if self.error.is_none() => return Step::NextRecipe,
                 Phase::Between => self.end(),
                 Phase::Asking(item) => return Step::GetValue(self.question(registry, item)),
-                Phase::Storing(item, value) => self.store(registry, item, value),
+                Phase::Storing(item, handle, persist) => self.store(registry, item, handle, persist),
                 Phase::Replaced(item) => self.go_on(registry, item),
                 Phase::Finishing(voucher) => return Step::Done(self.error.map_or(Ok(voucher), Err)),
             }
@@ -195,8 +195,8 @@ impl Creation {
     pub fn value(&mut self, registry: &mut Registry, answer: Result<Value, Error>) -> Step {
         let Phase::Asking(item) = self.phase else { panic!("no manager was asked for a value") };
         match answer {
-            Ok(value) if value.voucher.is_none() => {
-                self.store(registry, item, value);
+            Ok(Value { handle, persist, voucher: None }) => {
+                self.store(registry, item, handle, persist);
                 if self.error.is_none() && self.dropping.is_done() && !item.all && item.previous.is_none() {
                     // What `step` would say, on the straight way.
                     self.phase = Phase::Between;
@@ -204,7 +204,7 @@ impl Creation {
                 }
             }
             Ok(value) => {
-                self.phase = Phase::Storing(item, value);
+                self.phase = Phase::Storing(item, value.handle, value.persist);
                 if let Some(dead) = value.voucher.and_then(|voucher| registry.release(voucher)) {
                     self.bury(dead);
                 }
@@ -402,9 +402,9 @@ impl Creation {
 
     /// "Replace value", step 5: the old value goes last, so that getting it again asks nobody.
     #[inline]
-    fn store(&mut self, registry: &mut Registry, item: Item, value: Value) {
+    fn store(&mut self, registry: &mut Registry, item: Item, handle: u64, persist: bool) {
         let slot = item.slot as usize;
-        match registry.table(slot).acquire(value.handle, value.persist) {
+        match registry.table(slot).acquire(handle, persist) {
             Ok((index, new)) => {
                 if !new {
                     registry.drop_control_reference(slot);

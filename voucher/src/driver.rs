@@ -162,7 +162,7 @@ pub fn run<D: Driver + ?Sized>(
     go_on(driver, caller, creation, step, source)
 }
 
-#[inline]
+#[inline(always)]
 fn go_on<D: Driver + ?Sized>(
     driver: &mut D,
     caller: &Caller,
@@ -177,11 +177,11 @@ fn go_on<D: Driver + ?Sized>(
                 Some(Err(error)) => creation.fail(driver.registry(), error),
                 None => creation.finish(driver.registry()),
             },
-            Step::GetValue(question) => match driver.get_value(caller, &question, source.content()) {
+            Step::GetValue(ref question) => match driver.get_value(caller, question, source.content()) {
                 Poll::Ready(answer) => creation.value(driver.registry(), answer),
                 Poll::Pending => return Poll::Pending,
             },
-            Step::ReleaseValue(question) => match driver.release_value(&question) {
+            Step::ReleaseValue(ref question) => match driver.release_value(question) {
                 Poll::Ready(answer) => creation.released(driver.registry(), answer.is_ok()),
                 Poll::Pending => return Poll::Pending,
             },
@@ -189,9 +189,13 @@ fn go_on<D: Driver + ?Sized>(
                 driver.voucher_died(id, port);
                 creation.step(driver.registry())
             }
-            Step::Done(result) => {
+            Step::Done(Ok(voucher)) => {
                 tell_unregistered(driver);
-                return Poll::Ready(result);
+                return Poll::Ready(Ok(voucher));
+            }
+            Step::Done(Err(error)) => {
+                tell_unregistered(driver);
+                return Poll::Ready(Err(error));
             }
         }
     }
@@ -249,7 +253,8 @@ fn begin<D: Driver + ?Sized>(
 ) -> Outcome {
     // A creation begins with its first recipe.
     match go_on(driver, caller, &mut creation, Step::NextRecipe, source) {
-        Poll::Ready(result) => Outcome::Done(result),
+        Poll::Ready(Ok(voucher)) => Outcome::Done(Ok(voucher)),
+        Poll::Ready(Err(error)) => Outcome::Done(Err(error)),
         Poll::Pending => Outcome::Waiting(creation),
     }
 }
@@ -264,7 +269,7 @@ pub fn release<D: Driver + ?Sized>(driver: &mut D, id: VoucherId) -> Option<Rele
 }
 
 /// Gives up what a dead voucher held.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn bury<D: Driver + ?Sized>(driver: &mut D, dead: DeadVoucher) -> Option<Release> {
     driver.voucher_died(dead.id, dead.port);

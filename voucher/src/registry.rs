@@ -182,7 +182,7 @@ impl Registry {
 
     /// One reference less to a living voucher. With the last one it dies (vouchers 1.11): from now on nothing finds it,
     /// and the caller gives up what is returned.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn release(&mut self, id: VoucherId) -> Option<DeadVoucher> {
         self.vouchers.release(id)

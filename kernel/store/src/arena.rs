@@ -4,34 +4,46 @@ use crate::{Chunks, NoMemory, failpoints};
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
-use core::num::NonZeroU32;
+use core::num::{NonZeroU32, NonZeroU64};
 use core::ops::{Index, IndexMut};
 
 /// Names an object of an [`Arena<T>`]. Never reused: when the object is gone, its id denotes nothing for ever (after 2³²
 /// objects at the same index it would, and the arena retires the index before that).
 pub struct Id<T> {
-    index: u32,
-    generation: NonZeroU32,
+    /// The generation above the index: one word, so that an id is moved in one piece.
+    bits: NonZeroU64,
     kind: PhantomData<fn() -> T>,
 }
 
 impl<T> Id<T> {
+    #[inline(always)]
+    const fn new(index: u32, generation: NonZeroU32) -> Self {
+        let bits = (generation.get() as u64) << 32 | index as u64;
+        Id { bits: NonZeroU64::new(bits).expect("a generation is not 0"), kind: PhantomData }
+    }
+
     /// The index alone: small, and unique among the living.
+    #[inline(always)]
     pub const fn index(self) -> u32 {
-        self.index
+        self.bits.get() as u32
+    }
+
+    #[inline(always)]
+    const fn generation(self) -> u32 {
+        (self.bits.get() >> 32) as u32
     }
 
     /// The id as one number, never 0: for places that hold any kind of id.
     pub const fn to_bits(self) -> u64 {
-        (self.generation.get() as u64) << 32 | self.index as u64
+        self.bits.get()
     }
 
     /// The id that [`to_bits`](Id::to_bits) made a number of; `None` for numbers that are no id. Any other number gives
     /// an id, which may denote nothing.
     pub const fn from_bits(bits: u64) -> Option<Self> {
-        match NonZeroU32::new((bits >> 32) as u32) {
-            Some(generation) => Some(Id { index: bits as u32, generation, kind: PhantomData }),
-            None => None,
+        match NonZeroU64::new(bits) {
+            Some(word) if bits >> 32 != 0 => Some(Id { bits: word, kind: PhantomData }),
+            _ => None,
         }
     }
 }
@@ -47,7 +59,7 @@ impl<T> Copy for Id<T> {}
 impl<T> PartialEq for Id<T> {
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
-        self.index == other.index && self.generation == other.generation
+        self.bits == other.bits
     }
 }
 
@@ -67,14 +79,14 @@ impl<T> PartialOrd for Id<T> {
 
 impl<T> Ord for Id<T> {
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.index, self.generation).cmp(&(other.index, other.generation))
+        (self.index(), self.generation()).cmp(&(other.index(), other.generation()))
     }
 }
 
 impl<T> fmt::Debug for Id<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = core::any::type_name::<T>();
-        write!(f, "{}#{}.{}", name.rsplit(':').next().unwrap_or(name), self.index, self.generation)
+        write!(f, "{}#{}.{}", name.rsplit(':').next().unwrap_or(name), self.index(), self.generation())
     }
 }
 
@@ -165,7 +177,7 @@ impl<T, const N: usize> Arena<T, N> {
         let index = self.free.expect("room was reserved");
         let slot = &mut self.slots[index as usize];
         let Content::Free { next } = slot.content else { panic!("slot {index} is on the free list but in use") };
-        let id = Id { index, generation: slot.generation, kind: PhantomData };
+        let id = Id::new(index, slot.generation);
         slot.content = Content::Used(make(id));
         self.free = next;
         self.len += 1;
@@ -199,8 +211,8 @@ impl<T, const N: usize> Arena<T, N> {
     /// Frees the slot of an object that is there and returns what was in it.
     #[inline(always)]
     fn replace(&mut self, id: Id<T>) -> Option<Content<T>> {
-        let slot = self.slots.get_mut(id.index as usize)?;
-        if slot.generation != id.generation || matches!(slot.content, Content::Free { .. }) {
+        let slot = self.slots.get_mut(id.index() as usize)?;
+        if slot.generation.get() != id.generation() || matches!(slot.content, Content::Free { .. }) {
             return None;
         }
         // A slot whose generations are used up is never handed out again.
@@ -212,7 +224,7 @@ impl<T, const N: usize> Arena<T, N> {
         let next = if retire { None } else { self.free };
         let content = core::mem::replace(&mut slot.content, Content::Free { next });
         if !retire {
-            self.free = Some(id.index);
+            self.free = Some(id.index());
         }
         self.len -= 1;
         Some(content)
@@ -221,8 +233,10 @@ impl<T, const N: usize> Arena<T, N> {
     /// The object, if it still exists.
     #[inline(always)]
     pub fn get(&self, id: Id<T>) -> Option<&T> {
-        match self.slots.get(id.index as usize) {
-            Some(Slot { generation, content: Content::Used(object) }) if *generation == id.generation => Some(object),
+        match self.slots.get(id.index() as usize) {
+            Some(Slot { generation, content: Content::Used(object) }) if generation.get() == id.generation() => {
+                Some(object)
+            }
             _ => None,
         }
     }
@@ -230,8 +244,10 @@ impl<T, const N: usize> Arena<T, N> {
     /// The object, if it still exists.
     #[inline(always)]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
-        match self.slots.get_mut(id.index as usize) {
-            Some(Slot { generation, content: Content::Used(object) }) if *generation == id.generation => Some(object),
+        match self.slots.get_mut(id.index() as usize) {
+            Some(Slot { generation, content: Content::Used(object) }) if generation.get() == id.generation() => {
+                Some(object)
+            }
             _ => None,
         }
     }
@@ -240,9 +256,7 @@ impl<T, const N: usize> Arena<T, N> {
     #[inline(always)]
     pub fn at(&self, index: u32) -> Option<(Id<T>, &T)> {
         match self.slots.get(index as usize) {
-            Some(Slot { generation, content: Content::Used(object) }) => {
-                Some((Id { index, generation: *generation, kind: PhantomData }, object))
-            }
+            Some(Slot { generation, content: Content::Used(object) }) => Some((Id::new(index, *generation), object)),
             _ => None,
         }
     }
@@ -264,9 +278,7 @@ impl<T, const N: usize> Arena<T, N> {
     /// All objects with their ids, by index. For checks and printouts: it visits every slot there ever was.
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| match &slot.content {
-            Content::Used(object) => {
-                Some((Id { index: index as u32, generation: slot.generation, kind: PhantomData }, object))
-            }
+            Content::Used(object) => Some((Id::new(index as u32, slot.generation), object)),
             Content::Free { .. } => None,
         })
     }
@@ -343,7 +355,7 @@ mod tests {
         let mut arena = Arena::<u8, 2>::new();
         let id = arena.insert(1).unwrap();
         arena.slots[0].generation = NonZeroU32::MAX;
-        let last = Id { generation: NonZeroU32::MAX, ..id };
+        let last = Id::new(id.index(), NonZeroU32::MAX);
         assert_eq!(arena.remove(last), Some(1));
         for _ in 0..4 {
             assert_ne!(arena.insert(2).unwrap().index(), id.index());

@@ -49,16 +49,21 @@ enum Bytes {
 }
 
 impl Bytes {
+    /// Room for this many bytes.
     #[inline]
-    fn copy(content: &[u8]) -> Result<Bytes, NoMemory> {
-        if content.len() > SHORT {
-            let mut copy = store::try_with_capacity(content.len())?;
-            copy.extend_from_slice(content);
-            return Ok(Bytes::Long(copy.into_boxed_slice()));
+    fn room_for(len: usize) -> Result<Bytes, NoMemory> {
+        if len <= SHORT {
+            return Ok(Bytes::Short { len: len as u8, bytes: [0; SHORT] });
         }
-        let mut bytes = [0; SHORT];
-        bytes[..content.len()].copy_from_slice(content);
-        Ok(Bytes::Short { len: content.len() as u8, bytes })
+        Ok(Bytes::Long(store::try_vec(0, len)?.into_boxed_slice()))
+    }
+
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Bytes::Short { len, bytes } => &mut bytes[..usize::from(*len)],
+            Bytes::Long(bytes) => bytes,
+        }
     }
 
     #[inline]
@@ -123,10 +128,11 @@ impl UserData {
         }
         self.index.reserve()?;
         self.contents.reserve()?;
-        let bytes = Bytes::copy(content)?;
+        let bytes = Bytes::room_for(content.len())?;
         self.index.prepare(&mut self.contents);
         let mut chain = |id: Id<Content>| self.index.push(id.index(), hash);
         let id = self.contents.insert_reserved(|id| Content { made: 1, chain: chain(id), bytes });
+        self.contents[id].bytes.as_mut_slice().copy_from_slice(content);
         Ok(Value::counted(id.to_bits()))
     }
 
