@@ -125,7 +125,10 @@ impl Creation {
                 Phase::Between if self.error.is_none() => return Step::NextRecipe,
                 Phase::Between => self.end(),
                 Phase::Asking(item) => return Step::GetValue(self.question(registry, item)),
-                Phase::Storing(item, handle, persist) => self.store(registry, item, handle, persist),
+                Phase::Storing(item, handle, persist) => {
+                    self.phase = Phase::Replaced(item);
+                    self.store(registry, usize::from(item.slot), handle, persist);
+                }
                 Phase::Replaced(item) => self.go_on(registry, item),
                 Phase::Finishing(voucher) => return Step::Done(self.error.map_or(Ok(voucher), Err)),
             }
@@ -193,25 +196,27 @@ impl Creation {
     /// If no manager was asked.
     #[inline]
     pub fn value(&mut self, registry: &mut Registry, answer: Result<Value, Error>) -> Step {
-        let Phase::Asking(item) = self.phase else { panic!("no manager was asked for a value") };
+        let Phase::Asking(ref item) = self.phase else { panic!("no manager was asked for a value") };
+        let slot = usize::from(item.slot);
         match answer {
-            Ok(Value { handle, persist, voucher: None }) => {
-                self.store(registry, item, handle, persist);
-                if self.error.is_none() && self.dropping.is_done() && !item.all && item.previous.is_none() {
+            Ok(Value { handle, persist, voucher: None }) if !item.all && item.previous.is_none() => {
+                self.phase = Phase::Between;
+                self.store(registry, slot, handle, persist);
+                if self.error.is_none() && self.dropping.is_done() {
                     // What `step` would say, on the straight way.
-                    self.phase = Phase::Between;
                     return Step::NextRecipe;
                 }
             }
             Ok(value) => {
-                self.phase = Phase::Storing(item, value.handle, value.persist);
+                self.phase = Phase::Storing(*item, value.handle, value.persist);
                 if let Some(dead) = value.voucher.and_then(|voucher| registry.release(voucher)) {
                     self.bury(dead);
                 }
             }
             Err(error) => {
-                registry.table(item.slot as usize).forget_promise();
-                registry.drop_control_reference(item.slot as usize);
+                let item = *item;
+                registry.table(slot).forget_promise();
+                registry.drop_control_reference(slot);
                 self.error.get_or_insert(error);
                 self.end_item(registry, item);
             }
@@ -402,8 +407,7 @@ impl Creation {
 
     /// "Replace value", step 5: the old value goes last, so that getting it again asks nobody.
     #[inline]
-    fn store(&mut self, registry: &mut Registry, item: Item, handle: u64, persist: bool) {
-        let slot = item.slot as usize;
+    fn store(&mut self, registry: &mut Registry, slot: usize, handle: u64, persist: bool) {
         match registry.table(slot).acquire(handle, persist) {
             Ok((index, new)) => {
                 if !new {
@@ -416,7 +420,6 @@ impl Creation {
                 self.error.get_or_insert(error);
             }
         }
-        self.phase = Phase::Replaced(item);
     }
 
     #[inline]

@@ -264,19 +264,20 @@ fn begin<D: Driver + ?Sized>(
 #[inline]
 #[must_use]
 pub fn release<D: Driver + ?Sized>(driver: &mut D, id: VoucherId) -> Option<Release> {
-    let dead = driver.registry().release(id)?;
-    bury(driver, dead)
+    match driver.registry().release(id) {
+        Some(dead) => bury(driver, dead),
+        None => None,
+    }
 }
 
 /// Gives up what a dead voucher held.
 #[inline(always)]
 #[must_use]
-pub fn bury<D: Driver + ?Sized>(driver: &mut D, dead: DeadVoucher) -> Option<Release> {
+pub fn bury<D: Driver + ?Sized>(driver: &mut D, mut dead: DeadVoucher) -> Option<Release> {
     driver.voucher_died(dead.id, dead.port);
-    let mut values = dead.values;
-    match finish_release(driver, &mut values) {
+    match finish_release(driver, &mut dead.values) {
         Poll::Ready(()) => None,
-        Poll::Pending => Some(values),
+        Poll::Pending => Some(dead.values),
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use core::hash::{BuildHasher, Hasher};
 use core::task::Poll;
 use foldhash::fast::FixedState;
-use store::{Arena, Chain, Chained, Id, LinearIndex, NoMemory};
+use store::{Arena, Chain, Chained, Id, LinearIndex};
 
 /// How many bytes are stored without an allocation of their own.
 const SHORT: usize = 64;
@@ -49,15 +49,6 @@ enum Bytes {
 }
 
 impl Bytes {
-    /// Room for this many bytes.
-    #[inline]
-    fn room_for(len: usize) -> Result<Bytes, NoMemory> {
-        if len <= SHORT {
-            return Ok(Bytes::Short { len: len as u8, bytes: [0; SHORT] });
-        }
-        Ok(Bytes::Long(store::try_vec(0, len)?.into_boxed_slice()))
-    }
-
     #[inline]
     fn as_mut_slice(&mut self) -> &mut [u8] {
         match self {
@@ -128,10 +119,17 @@ impl UserData {
         }
         self.index.reserve()?;
         self.contents.reserve()?;
-        let bytes = Bytes::room_for(content.len())?;
+        let len = content.len();
+        let long = if len > SHORT { Some(store::try_vec(0, len)?.into_boxed_slice()) } else { None };
         self.index.prepare(&mut self.contents);
         let mut chain = |id: Id<Content>| self.index.push(id.index(), hash);
-        let id = self.contents.insert_reserved(|id| Content { made: 1, chain: chain(id), bytes });
+        let id = self.contents.insert_reserved(|id| {
+            let bytes = match long {
+                Some(bytes) => Bytes::Long(bytes),
+                None => Bytes::Short { len: len as u8, bytes: [0; SHORT] },
+            };
+            Content { made: 1, chain: chain(id), bytes }
+        });
         self.contents[id].bytes.as_mut_slice().copy_from_slice(content);
         Ok(Value::counted(id.to_bits()))
     }
