@@ -149,6 +149,9 @@ impl Creation {
         // What `step` would say, on the straight way.
         match self.phase {
             Phase::Asking(item) if self.dropping.is_done() => Step::GetValue(self.question(registry, item)),
+            Phase::Between if self.dropping.is_done() && self.error.is_none() && self.died.is_none() => {
+                Step::NextRecipe
+            }
             _ => self.step(registry),
         }
     }
@@ -311,7 +314,9 @@ impl Creation {
             self.forming.replace(slot, index);
             replaced.replace(slot, old);
         }
-        self.dropping = Release::new(replaced);
+        if !replaced.is_empty() {
+            self.dropping = Release::new(replaced);
+        }
         result
     }
 
