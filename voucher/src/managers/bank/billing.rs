@@ -160,3 +160,70 @@ impl ThreadBill {
         self.bill = bill;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::managers::bank::{Settings, TaskIdentity};
+
+    const fn cpu(cpu: u64) -> Usage {
+        Usage { cpu, energy: 0 }
+    }
+
+    /// A bank with two tasks and an account of the second's work for the first.
+    fn bank() -> (Bank, BankElementId, BankElementId, u64) {
+        let mut bank = Bank::new(1, Settings::default());
+        let (holder, merchant) = (bank.begin_task(TaskIdentity::default()), bank.begin_task(TaskIdentity::default()));
+        let (holder, merchant) = (holder.unwrap(), merchant.unwrap());
+        let roles = Roles { holder, merchant, originator: holder, proximate: holder, persona: 7, group: 0 };
+        let account = bank.account(roles).unwrap();
+        (bank, holder, merchant, account)
+    }
+
+    #[test]
+    fn a_thread_is_charged_for_what_it_does_between_two_switches() {
+        let (mut bank, holder, merchant, account) = bank();
+        let Adoption { bill, group, persona } = bank.adopt(merchant, Some(account));
+        assert_eq!((bill.is_some(), group, persona), (true, None, 7));
+        let mut thread = ThreadBill::default();
+        thread.charge(&mut bank, cpu(10));
+        thread.switch(&mut bank, cpu(30), bill);
+        thread.charge(&mut bank, cpu(70));
+        thread.switch(&mut bank, cpu(100), None);
+        thread.charge(&mut bank, cpu(1000));
+        let held =
+            (Balance { billed: cpu(70), ..Balance::default() }, Balance { serviced: cpu(70), ..Balance::default() });
+        assert_eq!((bank.balance(holder), bank.balance(merchant)), held);
+        bank.give_up(account, 1).unwrap();
+        assert_eq!((bank.balance(holder), bank.balance(merchant)), held, "settled, it is the same");
+    }
+
+    #[test]
+    fn a_bill_that_outlives_its_account_charges_nobody() {
+        let (mut bank, holder, merchant, account) = bank();
+        let bill = bank.adopt(merchant, Some(account)).bill.unwrap();
+        bank.give_up(account, 1).unwrap();
+        bank.charge(bill, cpu(5));
+        assert_eq!((bank.balance(holder), bank.balance(merchant)), Default::default());
+    }
+
+    #[test]
+    fn a_side_that_has_ended_is_skipped_and_goes_with_its_last_account() {
+        let (mut bank, holder, merchant, account) = bank();
+        let bill = bank.adopt(merchant, Some(account)).bill.unwrap();
+        bank.charge(bill, cpu(5));
+        bank.end_task(holder);
+        bank.give_up(account, 1).unwrap();
+        assert!(bank.element(holder).is_none());
+        assert_eq!((bank.balance(merchant).serviced, bank.len()), (cpu(5), (1, 0)));
+    }
+
+    #[test]
+    fn sums_stay_at_the_largest_number() {
+        let (mut bank, holder, merchant, account) = bank();
+        let bill = bank.adopt(merchant, Some(account)).bill.unwrap();
+        bank.charge(bill, cpu(u64::MAX));
+        bank.charge(bill, cpu(1));
+        assert_eq!(bank.balance(holder).billed, cpu(u64::MAX));
+    }
+}
