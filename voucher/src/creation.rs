@@ -23,9 +23,9 @@ use abi::voucher::*;
 /// | [`Died`](Step::Died) | destroys the voucher's port, if it had one |
 /// | [`Done`](Step::Done) | has the result |
 ///
-/// Until it is answered, [`step`](Creation::step) returns the same again, so a creation can be put aside at any time, taken up again by somebody else,
-/// or [cancelled](Creation::cancel). The registry is not borrowed in between, and other calls may run. A creation that is
-/// not carried to its end leaks its references.
+/// Until a question is answered, [`step`](Creation::step) returns it again, so a creation can be put aside while a manager
+/// takes its time, taken up again by somebody else, or [cancelled](Creation::cancel). The registry is not borrowed in
+/// between, and other calls may run. A creation that is not carried to its end leaks its references.
 #[derive(Debug)]
 #[must_use]
 pub struct Creation {
@@ -112,7 +112,7 @@ impl Creation {
         Ok(Creation { privilege: Some(key), ..Creation::new() })
     }
 
-    /// What has to be done next. The same again until it is done.
+    /// What has to be done next: the same question again until it is answered; a death is told once.
     pub fn step(&mut self, registry: &mut Registry) -> Step {
         loop {
             if let Some((id, port)) = self.died.take() {
