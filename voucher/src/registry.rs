@@ -10,8 +10,8 @@ use crate::{Error, Key};
 use foldhash::fast::FixedState;
 
 /// All vouchers, and for each registered key its values. It never calls a manager: what has to be asked is a value that
-/// the [driver](crate::Driver) takes from a [`Creation`](crate::Creation) or a [`Release`](crate::Release), and anything else may happen
-/// before the answer.
+/// the [driver](crate::Driver) takes from a [`Creation`](crate::Creation) or a [`Release`](crate::Release), and anything
+/// else may happen before the answer.
 #[derive(Debug)]
 pub struct Registry {
     pub(crate) vouchers: VoucherTable,

@@ -116,7 +116,10 @@ impl World {
     }
 
     pub fn dump(&mut self) -> Value {
-        let voucher = |(number, &id): (&u32, &VoucherId)| json!({"voucher": format!("v{number}"), "refs": self.refs(id), "attrs": self.attributes(id)});
+        let voucher = |(number, &id): (&u32, &VoucherId)| {
+            let (refs, attributes) = (self.refs(id), self.attributes(id));
+            json!({"voucher": format!("v{number}"), "refs": refs, "attrs": attributes})
+        };
         let vouchers: Vec<Value> = self.vouchers.iter().map(voucher).collect();
         let (mut values, mut controls) = (Vec::new(), Vec::new());
         for key in Key::all() {
