@@ -104,6 +104,8 @@ codes! {
     KERN_RIGHT_EXISTS = 21;
     /// The target is not a host.
     KERN_INVALID_HOST = 22;
+    /// The object is not of the kind that was asked for.
+    KERN_INVALID_OBJECT = 29;
     /// The object has ended.
     KERN_TERMINATED = 37;
     /// This system does not have the operation.

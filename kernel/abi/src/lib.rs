@@ -13,6 +13,7 @@
 //! | [`mig`] | shapes and ids of the messages that kernel objects understand |
 //! | [`qos`] | classes, `pthread_priority_t`, application types and roles |
 //! | [`task`] | spawning, exit status, special ports, memory protection |
+//! | [`voucher`] | keys, commands and layouts of vouchers |
 //! | [`debug`] | what `debug_state` returns |
 
 #![cfg_attr(not(test), no_std)]
@@ -26,6 +27,7 @@ pub mod port;
 pub mod qos;
 pub mod task;
 pub mod trap;
+pub mod voucher;
 
 pub use code::KernReturn;
 pub use port::PortName;

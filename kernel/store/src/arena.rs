@@ -34,6 +34,20 @@ impl<T> Id<T> {
         (self.word.get() >> 32) as u32
     }
 
+    /// The id as one number, never 0: for places that hold any kind of id.
+    pub const fn to_bits(self) -> u64 {
+        self.word.get()
+    }
+
+    /// The id that [`to_bits`](Id::to_bits) made a number of; `None` for numbers that are no id. Any other number gives
+    /// an id, which may denote nothing.
+    pub const fn from_bits(bits: u64) -> Option<Self> {
+        match NonZeroU64::new(bits) {
+            Some(word) if bits >> 32 != 0 => Some(Id { word, kind: PhantomData }),
+            _ => None,
+        }
+    }
+
     /// The id of the next object in the same place, unless the generations are used up.
     fn successor(self) -> Option<Id<T>> {
         Some(Id::new(self.index(), self.generation().checked_add(1)?))
@@ -191,23 +205,35 @@ impl<T, const N: usize> Arena<T, N> {
     /// Removes an object and returns it; `None` if it is gone already.
     #[inline]
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
+        match self.replace(id)? {
+            Content::Used(object) => Some(object),
+            Content::Free { .. } => None,
+        }
+    }
+
+    /// Removes an object and drops it where it is; whether there was one.
+    #[inline]
+    pub fn discard(&mut self, id: Id<T>) -> bool {
+        self.replace(id).is_some()
+    }
+
+    /// Frees the slot of an object that is there and returns what was in it.
+    #[inline(always)]
+    fn replace(&mut self, id: Id<T>) -> Option<Content<T>> {
         let slot = self.slots.get_mut(id.index() as usize)?;
         if slot.id != id || matches!(slot.content, Content::Free { .. }) {
             return None;
         }
-        let content = match id.successor() {
+        let next = match id.successor() {
             Some(next_id) => {
                 slot.id = next_id;
-                core::mem::replace(&mut slot.content, Content::Free { next: self.free.replace(id.index()) })
+                self.free.replace(id.index())
             }
             // A slot whose generations are used up is never handed out again.
-            None => core::mem::replace(&mut slot.content, Content::Free { next: None }),
+            None => None,
         };
         self.len -= 1;
-        match content {
-            Content::Used(object) => Some(object),
-            Content::Free { .. } => None,
-        }
+        Some(core::mem::replace(&mut slot.content, Content::Free { next }))
     }
 
     /// The object, if it still exists.
@@ -224,6 +250,24 @@ impl<T, const N: usize> Arena<T, N> {
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         match self.slots.get_mut(id.index() as usize) {
             Some(Slot { id: here, content: Content::Used(object) }) if *here == id => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The object that is at an index now, with its id.
+    #[inline(always)]
+    pub fn at(&self, index: u32) -> Option<(Id<T>, &T)> {
+        match self.slots.get(index as usize) {
+            Some(Slot { id, content: Content::Used(object) }) => Some((*id, object)),
+            _ => None,
+        }
+    }
+
+    /// The object that is at an index now.
+    #[inline(always)]
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+        match self.slots.get_mut(index as usize) {
+            Some(Slot { content: Content::Used(object), .. }) => Some(object),
             _ => None,
         }
     }
@@ -290,6 +334,7 @@ mod tests {
         assert_eq!((arena[a], arena[b], arena[c], arena.len()), ("a", "b", "c", 3));
         assert_eq!(arena.remove(b), Some("b"));
         assert_eq!(arena.remove(b), None);
+        assert!(!arena.discard(b));
         assert_eq!((arena.get(b), arena.contains(b)), (None, false));
         let d = arena.insert("d").unwrap();
         assert_eq!(d.index(), b.index(), "a freed slot is used again soon");
@@ -342,5 +387,15 @@ mod tests {
     #[test]
     fn an_optional_id_takes_no_more_room_than_an_id() {
         assert_eq!((size_of::<Id<u8>>(), size_of::<Option<Id<u8>>>()), (8, 8));
+    }
+
+    #[test]
+    fn an_id_can_be_kept_as_a_number() {
+        let mut arena = Arena::<u8, 2>::new();
+        let id = arena.insert(1).unwrap();
+        assert_eq!((Id::from_bits(id.to_bits()), arena.at(id.index())), (Some(id), Some((id, &1))));
+        arena.remove(id);
+        assert_eq!((arena.at(id.index()), arena.at(9)), (None, None));
+        assert_eq!((Id::<u8>::from_bits(0), Id::<u8>::from_bits(u64::from(u32::MAX))), (None, None));
     }
 }

@@ -10,12 +10,15 @@
 //! |---|---|
 //! | [`Chunks`] | an array that grows by chunks |
 //! | [`Arena`] | objects by [`Id`] |
+//! | [`Slab`] | objects by index |
 //! | [`List`] | a doubly linked list through objects of an arena |
-//! | [`LinearMap`] | a hash table that grows one bucket at a time |
+//! | [`LinearIndex`] | a hash table that grows one bucket at a time, through objects of a slab or an arena |
+//! | [`LinearMap`] | the same with entries of its own |
 //!
-//! With the feature `failpoints` tests can make the n-th allocation fail: see [`failpoints`].
+//! With the feature `failpoints` tests can make the n-th allocation fail: see [`failpoints`]. With the feature `steps`
+//! they can count the entries that were looked at: see [`steps`].
 
-#![cfg_attr(not(any(test, feature = "failpoints")), no_std)]
+#![cfg_attr(not(any(test, feature = "failpoints", feature = "steps")), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
@@ -23,13 +26,18 @@ extern crate alloc;
 mod arena;
 mod chunks;
 pub mod failpoints;
+mod index;
 mod list;
 mod map;
+mod slab;
+pub mod steps;
 
 pub use arena::{Arena, Id};
 pub use chunks::Chunks;
+pub use index::{Chain, Chained, Entries, LinearIndex};
 pub use list::{Link, Linked, List};
 pub use map::LinearMap;
+pub use slab::Slab;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -1,0 +1,334 @@
+//! [`LinearIndex`]: the chains of a hash table whose entries live elsewhere.
+
+use crate::{Arena, Chunks, NoMemory, Slab, failpoints, steps};
+use core::fmt;
+
+const NONE: u32 = u32::MAX;
+
+/// An entry's place in a [`LinearIndex`]: the hash of its key, and who comes after it.
+#[derive(Clone, Copy)]
+pub struct Chain {
+    hash: u32,
+    next: u32,
+}
+
+impl Chain {
+    /// The hash under which the entry was inserted.
+    pub const fn hash(&self) -> u32 {
+        self.hash
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Chain { hash: 0, next: NONE }
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{:08x}>", self.hash)
+    }
+}
+
+/// An object that can be an entry of a [`LinearIndex`], of one at a time.
+pub trait Chained {
+    /// Its place.
+    fn chain(&self) -> &Chain;
+    /// Its place.
+    fn chain_mut(&mut self) -> &mut Chain;
+}
+
+/// Where the entries of a [`LinearIndex`] are, by number.
+pub trait Entries {
+    /// What they are.
+    type Entry: Chained;
+    /// The entry with this number, which exists.
+    fn entry(&self, number: u32) -> &Self::Entry;
+    /// The entry with this number, which exists.
+    fn entry_mut(&mut self, number: u32) -> &mut Self::Entry;
+}
+
+impl<T: Chained, const N: usize> Entries for Slab<T, N> {
+    type Entry = T;
+
+    #[inline(always)]
+    fn entry(&self, number: u32) -> &T {
+        &self[number]
+    }
+
+    #[inline(always)]
+    fn entry_mut(&mut self, number: u32) -> &mut T {
+        &mut self[number]
+    }
+}
+
+impl<T: Chained, const N: usize> Entries for Arena<T, N> {
+    type Entry = T;
+
+    #[inline(always)]
+    fn entry(&self, number: u32) -> &T {
+        self.at(number).expect("the entry exists").1
+    }
+
+    #[inline(always)]
+    fn entry_mut(&mut self, number: u32) -> &mut T {
+        self.at_mut(number).expect("the entry exists")
+    }
+}
+
+/// A hash table that grows by one bucket at a time (linear hashing) through entries that live in a [`Slab`] or an
+/// [`Arena`]: an insertion looks at the entries of a few buckets, never at the whole table, so it takes no longer because
+/// of what others have inserted. There are about two buckets for each entry.
+///
+/// Nothing is given back to the heap before the index is dropped. `N` is the number of buckets allocated together, a power
+/// of two.
+pub struct LinearIndex<const N: usize = 128> {
+    /// Heads of the chains; the first `buckets` are in use.
+    heads: Chunks<Head, N>,
+    buckets: usize,
+    /// The bits of a hash that choose a bucket: the number of buckets, rounded up to a power of two, minus one.
+    mask: u32,
+    len: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Head(u32);
+
+impl Default for Head {
+    fn default() -> Self {
+        Head(NONE)
+    }
+}
+
+impl<const N: usize> fmt::Debug for LinearIndex<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} entries in {} buckets]", self.len, self.buckets)
+    }
+}
+
+impl<const N: usize> Default for LinearIndex<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How many buckets an insertion adds at most. One entry needs two, so this catches up when memory was short.
+const SPLITS: usize = 4;
+
+impl<const N: usize> LinearIndex<N> {
+    /// An empty index. Allocates nothing.
+    pub const fn new() -> Self {
+        LinearIndex { heads: Chunks::new(), buckets: 0, mask: 0, len: 0 }
+    }
+
+    /// How many entries there are.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many bytes of memory the index itself has.
+    pub fn bytes(&self) -> usize {
+        self.heads.len() * size_of::<Head>()
+    }
+
+    /// Where a hash belongs: by its low bits, with one bit more in those buckets that were split already.
+    #[inline(always)]
+    fn bucket_of(&self, hash: u32) -> usize {
+        let bucket = (hash & self.mask) as usize;
+        if bucket < self.buckets { bucket } else { (hash & self.mask >> 1) as usize }
+    }
+
+    /// The number of the entry with this hash that `is_it` accepts.
+    #[inline]
+    pub fn find<E: Entries>(&self, entries: &E, hash: u32, is_it: impl Fn(&E::Entry) -> bool) -> Option<u32> {
+        if self.buckets == 0 {
+            return None;
+        }
+        let Head(mut next) = self.heads[self.bucket_of(hash)];
+        while next != NONE {
+            steps::count();
+            let entry = entries.entry(next);
+            if entry.chain().hash == hash && is_it(entry) {
+                return Some(next);
+            }
+            next = entry.chain().next;
+        }
+        None
+    }
+
+    /// Makes room for one [`insert`](LinearIndex::insert).
+    ///
+    /// # Errors
+    /// [`NoMemory`] if there is none; the index is unchanged.
+    #[inline]
+    pub fn reserve(&mut self) -> Result<(), NoMemory> {
+        failpoints::check()?;
+        if 2 * (self.len + 1) > self.heads.len() { self.heads.grow() } else { Ok(()) }
+    }
+
+    /// Adds an entry that exists already. [`reserve`](LinearIndex::reserve) has succeeded since the index was made; if it
+    /// was not called for this entry, chains may be a little longer for a while.
+    #[inline]
+    pub fn insert<E: Entries>(&mut self, entries: &mut E, number: u32, hash: u32) {
+        self.prepare(entries);
+        *entries.entry_mut(number).chain_mut() = self.push(number, hash);
+    }
+
+    /// Makes the buckets ready for one [`push`](LinearIndex::push). [`reserve`](LinearIndex::reserve) has succeeded since
+    /// the index was made.
+    #[inline]
+    pub fn prepare<E: Entries>(&mut self, entries: &mut E) {
+        if self.buckets < 2 * (self.len + 1) {
+            self.grow(entries);
+        }
+    }
+
+    /// Adds the entry that is going to have this number and the returned place. [`prepare`](LinearIndex::prepare) was
+    /// called after the last addition.
+    #[inline]
+    pub fn push(&mut self, number: u32, hash: u32) -> Chain {
+        self.len += 1;
+        let bucket = self.bucket_of(hash);
+        let Head(next) = core::mem::replace(&mut self.heads[bucket], Head(number));
+        Chain { hash, next }
+    }
+
+    #[cold]
+    fn grow<E: Entries>(&mut self, entries: &mut E) {
+        for _ in 0..SPLITS {
+            if self.buckets < 2 * (self.len + 1) && self.buckets < self.heads.len() {
+                self.split(entries);
+            }
+        }
+    }
+
+    /// Adds a bucket and moves to it what belongs there, all from one other bucket.
+    fn split<E: Entries>(&mut self, entries: &mut E) {
+        self.buckets += 1;
+        if self.buckets == 1 {
+            return;
+        }
+        let new = self.buckets - 1;
+        if new > self.mask as usize {
+            self.mask = self.mask << 1 | 1;
+        }
+        let old = new & (self.mask >> 1) as usize;
+        let Head(mut next) = core::mem::take(&mut self.heads[old]);
+        while next != NONE {
+            let number = next;
+            let chain = *entries.entry(number).chain();
+            next = chain.next;
+            let bucket = self.bucket_of(chain.hash);
+            let Head(after) = core::mem::replace(&mut self.heads[bucket], Head(number));
+            entries.entry_mut(number).chain_mut().next = after;
+        }
+    }
+
+    /// Takes an entry out that is in this index.
+    #[inline]
+    pub fn remove<E: Entries>(&mut self, entries: &mut E, number: u32) {
+        let Chain { hash, next: after } = *entries.entry(number).chain();
+        let bucket = self.bucket_of(hash);
+        let head = &mut self.heads[bucket];
+        if head.0 == number {
+            *head = Head(after);
+        } else {
+            Self::unlink(entries, head.0, number, after);
+        }
+        self.len -= 1;
+    }
+
+    /// Takes a number out of the chain that begins with `before`, where it is not the first.
+    fn unlink<E: Entries>(entries: &mut E, mut before: u32, number: u32, after: u32) {
+        loop {
+            steps::count();
+            assert!(before != NONE, "the entry is in the index");
+            let chain = entries.entry_mut(before).chain_mut();
+            if chain.next == number {
+                chain.next = after;
+                return;
+            }
+            before = chain.next;
+        }
+    }
+
+    /// The numbers of the entries in one chain after the other. For checks.
+    pub fn iter<'a, E: Entries>(&'a self, entries: &'a E) -> impl Iterator<Item = u32> + 'a {
+        self.chains(entries).flatten()
+    }
+
+    /// The chains. For checks.
+    pub fn chains<'a, E: Entries>(
+        &'a self,
+        entries: &'a E,
+    ) -> impl Iterator<Item = impl Iterator<Item = u32> + 'a> + 'a {
+        let some = |number: u32| (number != NONE).then_some(number);
+        (0..self.buckets).map(move |bucket| {
+            core::iter::successors(some(self.heads[bucket].0), move |&number| some(entries.entry(number).chain().next))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Word {
+        key: u32,
+        chain: Chain,
+    }
+
+    impl Chained for Word {
+        fn chain(&self) -> &Chain {
+            &self.chain
+        }
+        fn chain_mut(&mut self) -> &mut Chain {
+            &mut self.chain
+        }
+    }
+
+    #[test]
+    fn it_goes_on_with_longer_chains_where_no_room_was_reserved() {
+        let mut words = Slab::<Word>::new();
+        let mut index = LinearIndex::<128>::new();
+        index.reserve().unwrap();
+        for key in 0..1000u32 {
+            let number = words.insert(Word { key, ..Word::default() }).unwrap();
+            index.insert(&mut words, number, key.wrapping_mul(0x9E37_79B9));
+        }
+        assert_eq!((index.len(), index.buckets, index.bytes()), (1000, 128, 512));
+        for key in (0..1000).step_by(2) {
+            let hash = u32::wrapping_mul(key, 0x9E37_79B9);
+            let number = index.find(&words, hash, |word| word.key == key).unwrap();
+            index.remove(&mut words, number);
+            words.remove(number);
+            assert_eq!(index.find(&words, hash, |word| word.key == key), None);
+        }
+        let mut left: Vec<u32> = index.iter(&words).map(|number| words[number].key).collect();
+        left.sort_unstable();
+        assert_eq!(left, (0..500).map(|half| 2 * half + 1).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn entries_in_an_arena_are_found_as_well() {
+        let mut words = Arena::<Word>::new();
+        let mut index = LinearIndex::<128>::new();
+        index.reserve().unwrap();
+        let a = words.insert(Word { key: 1, ..Word::default() }).unwrap();
+        let b = words.insert(Word { key: 2, ..Word::default() }).unwrap();
+        // The same hash: only the keys tell them apart.
+        index.insert(&mut words, a.index(), 7);
+        index.insert(&mut words, b.index(), 7);
+        let find = |index: &LinearIndex<128>, words: &Arena<Word>, key| index.find(words, 7, |word| word.key == key);
+        assert_eq!((find(&index, &words, 1), find(&index, &words, 2)), (Some(a.index()), Some(b.index())));
+        index.remove(&mut words, a.index());
+        assert_eq!((find(&index, &words, 1), find(&index, &words, 2)), (None, Some(b.index())));
+    }
+}

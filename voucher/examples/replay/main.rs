@@ -1,0 +1,31 @@
+//! Replays recorded traces of the reference against the crate.
+//!
+//! `cargo run --release -p voucher --example replay -- FILE…` prints each result that differs from what was recorded,
+//! with the trace's name, file, line and both values, and at the end how many traces passed and failed.
+
+mod replayer;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let files: Vec<String> = std::env::args().skip(1).collect();
+    if files.is_empty() {
+        eprintln!("usage: replay FILE…");
+        return ExitCode::from(2);
+    }
+    let mut total = replayer::Report::default();
+    for file in files {
+        match std::fs::read_to_string(&file) {
+            Ok(text) => total.add(replayer::replay(&file, &text)),
+            Err(error) => {
+                eprintln!("{file}: {error}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    for mismatch in &total.mismatches {
+        println!("{mismatch}");
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,233 @@
+//! [`UserData`]: any bytes (vouchers 6.1).
+
+use crate::manager::{AttributeManager, Caller, GetValue, Output, Value};
+use crate::{Error, Key, ReleaseValue};
+use abi::voucher::*;
+use alloc::boxed::Box;
+use core::hash::{BuildHasher, Hasher};
+use core::task::Poll;
+use foldhash::fast::FixedState;
+use store::{Arena, Chain, Chained, Id, LinearIndex};
+
+/// How many bytes are stored without an allocation of their own.
+const SHORT: usize = 64;
+
+/// The manager of contents: equal bytes are one value.
+///
+/// Each key has a manager of its own, so that the same bytes under two keys are counted apart (quirk Q10).
+#[derive(Debug)]
+pub struct UserData {
+    contents: Arena<Content, 128>,
+    index: LinearIndex<512>,
+    hasher: FixedState,
+}
+
+#[derive(Debug)]
+struct Content {
+    made: u64,
+    chain: Chain,
+    bytes: Bytes,
+}
+
+impl Chained for Content {
+    #[inline(always)]
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    #[inline(always)]
+    fn chain_mut(&mut self) -> &mut Chain {
+        &mut self.chain
+    }
+}
+
+/// Bytes, the short ones in place.
+#[derive(Debug)]
+enum Bytes {
+    Short { len: u8, bytes: [u8; SHORT] },
+    Long(Box<[u8]>),
+}
+
+impl Bytes {
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Bytes::Short { len, bytes } => &mut bytes[..usize::from(*len)],
+            Bytes::Long(bytes) => bytes,
+        }
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Bytes::Short { len, bytes } => &bytes[..usize::from(*len)],
+            Bytes::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl UserData {
+    /// A manager without contents. `seed` should be hard to guess: it decides which contents share a hash bucket.
+    pub fn new(seed: u64) -> Self {
+        UserData { contents: Arena::new(), index: LinearIndex::new(), hasher: FixedState::with_seed(seed) }
+    }
+
+    /// How many contents are kept.
+    pub fn len(&self) -> usize {
+        self.contents.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.contents.is_empty()
+    }
+
+    /// The bytes that a handle stands for.
+    pub fn content(&self, handle: u64) -> Option<&[u8]> {
+        Some(self.contents.get(Id::from_bits(handle)?)?.bytes.as_slice())
+    }
+
+    /// How often a handle was handed out.
+    pub fn made(&self, handle: u64) -> Option<u64> {
+        Some(self.contents.get(Id::from_bits(handle)?)?.made)
+    }
+
+    /// Bytes of memory for one content of up to 64 bytes, and for the index of all.
+    pub fn bytes(&self) -> (usize, usize) {
+        (size_of::<Content>(), self.index.bytes())
+    }
+
+    fn hand_out(&mut self, id: Id<Content>) -> Result<Value, Error> {
+        let content = self.contents.get_mut(id).ok_or(Error::InvalidArgument)?;
+        content.made = content.made.checked_add(1).ok_or(Error::ResourceShortage)?;
+        Ok(Value::counted(id.to_bits()))
+    }
+
+    fn store(&mut self, content: &[u8]) -> Result<Value, Error> {
+        if content.len() > USER_DATA_MAX_DATA {
+            return Err(Error::ResourceShortage);
+        }
+        if content.is_empty() {
+            return Ok(Value::counted(0));
+        }
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(content);
+        let hash = hasher.finish() as u32;
+        if let Some(index) = self.index.find(&self.contents, hash, |stored| stored.bytes.as_slice() == content) {
+            let (id, _) = self.contents.at(index).expect("an indexed content is there");
+            return self.hand_out(id);
+        }
+        self.index.reserve()?;
+        self.contents.reserve()?;
+        let len = content.len();
+        let long = if len > SHORT { Some(store::try_vec(0, len)?.into_boxed_slice()) } else { None };
+        self.index.prepare(&mut self.contents);
+        let mut chain = |id: Id<Content>| self.index.push(id.index(), hash);
+        let id = self.contents.insert_reserved(|id| {
+            let bytes = match long {
+                Some(bytes) => Bytes::Long(bytes),
+                None => Bytes::Short { len: len as u8, bytes: [0; SHORT] },
+            };
+            Content { made: 1, chain: chain(id), bytes }
+        });
+        self.contents[id].bytes.as_mut_slice().copy_from_slice(content);
+        Ok(Value::counted(id.to_bits()))
+    }
+
+    fn redeem(&mut self, previous: Option<u64>) -> Result<Value, Error> {
+        match previous {
+            Some(handle) => self.hand_out(Id::from_bits(handle).ok_or(Error::InvalidArgument)?),
+            None => Ok(Value::counted(0)),
+        }
+    }
+
+    fn give_up(&mut self, handle: u64, sync: u64) -> Result<(), Error> {
+        let id = Id::from_bits(handle).ok_or(Error::Failure)?;
+        if self.contents.get(id).ok_or(Error::Failure)?.made != sync {
+            return Err(Error::Failure);
+        }
+        self.index.remove(&mut self.contents, id.index());
+        self.contents.discard(id);
+        Ok(())
+    }
+}
+
+impl AttributeManager for UserData {
+    #[inline]
+    fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+        Poll::Ready(match question.command {
+            MACH_VOUCHER_ATTR_USER_DATA_STORE => self.store(content),
+            MACH_VOUCHER_ATTR_REDEEM => self.redeem(question.previous),
+            _ => Err(Error::InvalidArgument),
+        })
+    }
+
+    #[inline]
+    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
+        Poll::Ready(self.give_up(question.handle, question.sync))
+    }
+
+    fn extract_content(
+        &mut self,
+        _caller: &Caller,
+        _key: Key,
+        handle: u64,
+        out: &mut Output<'_>,
+    ) -> Result<u32, Error> {
+        let content = self.content(handle).ok_or(Error::InvalidArgument)?;
+        // Without any room this succeeds with nothing (quirk Q06).
+        if out.room() > 0 {
+            out.put(content)?;
+        }
+        Ok(MACH_VOUCHER_ATTR_USER_DATA_STORE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(manager: &mut UserData, content: &[u8]) -> Result<u64, Error> {
+        manager.store(content).map(|value| value.handle)
+    }
+
+    #[test]
+    fn equal_bytes_are_one_value_whatever_their_length() {
+        let mut manager = UserData::new(1);
+        let long = [7; 1000];
+        for content in [&b"a"[..], &[1; 64], &[1; 65], &long] {
+            let handle = store(&mut manager, content).unwrap();
+            assert_eq!(store(&mut manager, content), Ok(handle));
+            assert_eq!((manager.content(handle), manager.made(handle)), (Some(content), Some(2)));
+        }
+        assert_eq!(manager.len(), 4);
+    }
+
+    #[test]
+    fn a_value_goes_only_if_all_it_has_handed_out_is_offered() {
+        let mut manager = UserData::new(1);
+        let handle = store(&mut manager, b"a").unwrap();
+        manager.redeem(Some(handle)).unwrap();
+        assert_eq!(manager.give_up(handle, 1), Err(Error::Failure));
+        assert_eq!((manager.give_up(handle, 2), manager.len()), (Ok(()), 0));
+        assert_eq!(manager.give_up(handle, 2), Err(Error::Failure), "the handle is not used again");
+        assert_eq!(manager.redeem(Some(handle)), Err(Error::InvalidArgument));
+    }
+
+    #[test]
+    fn content_is_limited_and_no_content_is_no_value() {
+        let mut manager = UserData::new(1);
+        assert!(store(&mut manager, &vec![1; USER_DATA_MAX_DATA]).is_ok());
+        assert_eq!(store(&mut manager, &vec![1; USER_DATA_MAX_DATA + 1]), Err(Error::ResourceShortage));
+        assert_eq!(store(&mut manager, b""), Ok(0));
+    }
+
+    #[test]
+    fn a_count_at_its_limit_is_an_error() {
+        let mut manager = UserData::new(1);
+        let handle = store(&mut manager, b"a").unwrap();
+        manager.contents[Id::from_bits(handle).unwrap()].made = u64::MAX;
+        assert_eq!(store(&mut manager, b"a"), Err(Error::ResourceShortage));
+        assert_eq!(manager.made(handle), Some(u64::MAX));
+    }
+}

@@ -1,0 +1,254 @@
+//! Creations and releases whose managers take their time: other calls run in between, and nothing is lost.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::Poll;
+use voucher::*;
+
+const KEY: u32 = 5;
+const STORE: u32 = 1000;
+const VALUES_MAX: usize = 3;
+const CALLER: Caller = Caller { task: 1, bank: None };
+
+/// What the slow manager was asked, and how often each handle was handed out.
+#[derive(Default)]
+struct Log {
+    asked: Vec<GetValue>,
+    offered: Vec<ReleaseValue>,
+    releases_wait: bool,
+    unregistered: bool,
+}
+
+/// A manager that never answers at once, as if it were a program that has to be sent a message.
+struct Slow(Rc<RefCell<Log>>);
+
+impl AttributeManager for Slow {
+    fn registration(&self) -> Registration {
+        Registration { values_max: VALUES_MAX, ..Registration::default() }
+    }
+
+    fn get_value(&mut self, _caller: &Caller, question: &GetValue, _content: &[u8]) -> Poll<Result<Value, Error>> {
+        self.0.borrow_mut().asked.push(*question);
+        Poll::Pending
+    }
+
+    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
+        let mut log = self.0.borrow_mut();
+        log.offered.push(*question);
+        if log.releases_wait { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn extract_content(
+        &mut self,
+        _caller: &Caller,
+        _key: Key,
+        handle: u64,
+        out: &mut Output<'_>,
+    ) -> Result<u32, Error> {
+        out.put(&handle.to_le_bytes())?;
+        Ok(STORE)
+    }
+
+    fn release(&mut self) {
+        self.0.borrow_mut().unregistered = true;
+    }
+}
+
+fn world() -> (Vouchers, Rc<RefCell<Log>>) {
+    let mut vouchers = Vouchers::new(1, Default::default()).unwrap();
+    let log = Rc::new(RefCell::new(Log::default()));
+    vouchers.register(KEY, Box::new(Slow(log.clone()))).unwrap();
+    (vouchers, log)
+}
+
+fn waiting(outcome: Outcome) -> Creation {
+    match outcome {
+        Outcome::Waiting(creation) => creation,
+        Outcome::Done(result) => panic!("it should wait, but is over: {result:?}"),
+    }
+}
+
+fn ready<T>(poll: Poll<T>) -> T {
+    match poll {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("nothing should be waited for"),
+    }
+}
+
+/// Creates a voucher of the slow key with this handle.
+fn slow_voucher(vouchers: &mut Vouchers, handle: u64) -> VoucherId {
+    let recipes = [Recipe::new(KEY, STORE, b"")];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = waiting(create(vouchers, &CALLER, &mut source));
+    creation.value(&mut vouchers.registry, Ok(Value::counted(handle)));
+    ready(run(vouchers, &CALLER, &mut creation, &mut source)).unwrap().unwrap()
+}
+
+/// The values of the slow key: handle, references, made references.
+fn values(vouchers: &Vouchers) -> Vec<(u64, u32, u64)> {
+    let control = vouchers.registry.control(Key::new(KEY).unwrap()).unwrap();
+    control.values().map(|(_, value)| (value.handle(), value.refs(), value.made())).collect()
+}
+
+fn assert_empty(vouchers: &Vouchers) {
+    vouchers.registry.check(true);
+    assert!(vouchers.registry.is_empty() && vouchers.user_data.is_empty());
+    assert_eq!(values(vouchers), []);
+    assert_eq!(vouchers.registry.control(Key::new(KEY).unwrap()).unwrap().refs(), 1);
+}
+
+#[test]
+fn a_creation_waits_for_its_manager_while_others_go_on() {
+    let (mut vouchers, log) = world();
+    let recipes = [Recipe::new(7, 211, b"a"), Recipe::new(KEY, STORE, b"b"), Recipe::new(8, 211, b"c")];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut source));
+    assert_eq!(log.borrow().asked, [GetValue { key: Key::new(KEY).unwrap(), command: STORE, previous: None }]);
+
+    let other = create(&mut vouchers, &CALLER, &mut Recipes::new(&recipes[..1])).done().unwrap().unwrap();
+    assert!(release(&mut vouchers, other).is_none());
+    vouchers.registry.check(false);
+
+    creation.value(&mut vouchers.registry, Ok(Value::counted(9)));
+    let voucher = ready(run(&mut vouchers, &CALLER, &mut creation, &mut source)).unwrap().unwrap();
+    let keys: Vec<u32> = vouchers.registry.attributes(voucher).map(|(key, _)| key.number()).collect();
+    assert_eq!((keys, values(&vouchers)), (vec![5, 7, 8], vec![(9, 1, 1)]));
+    vouchers.registry.check(true);
+    assert!(release(&mut vouchers, voucher).is_none());
+    assert_empty(&vouchers);
+}
+
+#[test]
+fn the_answer_to_a_cancelled_creation_is_given_back() {
+    let (mut vouchers, log) = world();
+    let recipes = [Recipe::new(7, 211, b"a"), Recipe::new(KEY, STORE, b"")];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut source));
+    creation.cancel();
+    assert!(matches!(creation.step(&mut vouchers.registry), Step::GetValue(_)), "the manager may have handed one out");
+    creation.value(&mut vouchers.registry, Ok(Value::counted(9)));
+    assert_eq!(ready(run(&mut vouchers, &CALLER, &mut creation, &mut source)), Err(Error::Aborted));
+    assert_eq!(log.borrow().offered, [ReleaseValue { key: Key::new(KEY).unwrap(), handle: 9, sync: 1 }]);
+    assert_empty(&vouchers);
+}
+
+#[test]
+fn a_creation_whose_manager_has_gone_ends_with_the_error_it_is_told() {
+    let (mut vouchers, _) = world();
+    let recipes = [Recipe::new(7, 211, b"a"), Recipe::new(KEY, STORE, b"")];
+    let mut source = Recipes::new(&recipes);
+    for cancelled in [false, true] {
+        let mut source = source.clone();
+        let mut creation = waiting(create(&mut vouchers, &CALLER, &mut source));
+        if cancelled {
+            creation.cancel();
+        }
+        creation.value(&mut vouchers.registry, Err(Error::InvalidTask));
+        let result = ready(run(&mut vouchers, &CALLER, &mut creation, &mut source));
+        assert_eq!(result, Err(if cancelled { Error::Aborted } else { Error::InvalidTask }));
+        assert_empty(&vouchers);
+    }
+    let mut creation = Creation::new();
+    creation.cancel();
+    assert_eq!(ready(run(&mut vouchers, &CALLER, &mut creation, &mut source)), Err(Error::Aborted));
+}
+
+#[test]
+fn the_previous_voucher_lives_as_long_as_a_manager_is_asked_about_it() {
+    let (mut vouchers, log) = world();
+    let previous = slow_voucher(&mut vouchers, 9);
+    let recipes = [Recipe::from(previous, KEY, 10)];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut source));
+    assert_eq!(log.borrow().asked.last().unwrap().previous, Some(9));
+    assert!(release(&mut vouchers, previous).is_none(), "its last reference is the creation's");
+    assert!(vouchers.registry.get(previous).is_some());
+    creation.value(&mut vouchers.registry, Ok(Value::counted(10)));
+    let voucher = ready(run(&mut vouchers, &CALLER, &mut creation, &mut source)).unwrap().unwrap();
+    assert!(vouchers.registry.get(previous).is_none());
+    assert_eq!((values(&vouchers), log.borrow().offered.len()), (vec![(10, 1, 1)], 1));
+    assert!(release(&mut vouchers, voucher).is_none());
+    assert_empty(&vouchers);
+}
+
+#[test]
+fn a_value_that_comes_back_while_its_release_waits_lives_on() {
+    for accepted in [true, false] {
+        let (mut vouchers, log) = world();
+        let first = slow_voucher(&mut vouchers, 9);
+        log.borrow_mut().releases_wait = true;
+        let mut left = release(&mut vouchers, first).expect("the manager has to answer");
+        let second = slow_voucher(&mut vouchers, 9);
+        assert_ne!(first, second, "a dead voucher is not revived");
+        left.answer(&mut vouchers.registry, accepted);
+        assert_eq!(ready(finish_release(&mut vouchers, &mut left)), ());
+        assert_eq!(values(&vouchers), [(9, 1, if accepted { 1 } else { 2 })]);
+        vouchers.registry.check(true);
+        let mut left = release(&mut vouchers, second).expect("the manager has to answer");
+        left.answer(&mut vouchers.registry, true);
+        assert_eq!(ready(finish_release(&mut vouchers, &mut left)), ());
+        assert_empty(&vouchers);
+    }
+}
+
+#[test]
+fn at_the_ceiling_a_creation_is_refused_before_the_manager_is_asked() {
+    let (mut vouchers, log) = world();
+    let live: Vec<VoucherId> = [1, 2].map(|handle| slow_voucher(&mut vouchers, handle)).to_vec();
+    let recipes = [Recipe::new(7, 211, b"a"), Recipe::new(KEY, STORE, b"")];
+    let mut source = Recipes::new(&recipes);
+    let mut third = waiting(create(&mut vouchers, &CALLER, &mut source));
+    let asked = log.borrow().asked.len();
+    let refused = create(&mut vouchers, &CALLER, &mut Recipes::new(&recipes)).done();
+    assert_eq!((refused, log.borrow().asked.len()), (Err(Error::ResourceShortage), asked));
+    third.value(&mut vouchers.registry, Err(Error::Failure));
+    assert_eq!(ready(run(&mut vouchers, &CALLER, &mut third, &mut source)), Err(Error::Failure));
+    let third = slow_voucher(&mut vouchers, 3);
+    for voucher in live.into_iter().chain([third]) {
+        assert!(release(&mut vouchers, voucher).is_none());
+    }
+    assert_empty(&vouchers);
+}
+
+#[test]
+fn a_voucher_that_comes_with_a_value_is_released_before_the_value_is_stored() {
+    let (mut vouchers, _) = world();
+    let gift = create(&mut vouchers, &CALLER, &mut Recipes::new(&[Recipe::new(7, 211, b"gift")])).done().unwrap();
+    let recipes = [Recipe::new(KEY, STORE, b"")];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut source));
+    creation.value(&mut vouchers.registry, Ok(Value { voucher: gift, ..Value::counted(9) }));
+    let voucher = ready(run(&mut vouchers, &CALLER, &mut creation, &mut source)).unwrap().unwrap();
+    assert!(vouchers.user_data.is_empty());
+    assert!(release(&mut vouchers, voucher).is_none());
+    assert_empty(&vouchers);
+}
+
+#[test]
+fn a_manager_is_told_when_its_key_is_free_again() {
+    for value_goes_last in [true, false] {
+        let (mut vouchers, log) = world();
+        let key = Key::new(KEY).unwrap();
+        let voucher = slow_voucher(&mut vouchers, 9);
+        if value_goes_last {
+            assert_eq!(release_control(&mut vouchers, key), 1, "the value holds the control");
+        }
+        assert!(!log.borrow().unregistered);
+        assert!(release(&mut vouchers, voucher).is_none());
+        if !value_goes_last {
+            assert_eq!(release_control(&mut vouchers, key), 0);
+        }
+        assert!(log.borrow().unregistered && vouchers.registry.control(key).is_none());
+        vouchers.register(KEY, Box::new(Slow(log))).unwrap();
+        assert_empty(&vouchers);
+    }
+}
+
+#[test]
+fn the_slow_key_works_in_messages_too() {
+    let (mut vouchers, _) = world();
+    let voucher = slow_voucher(&mut vouchers, 9);
+    assert!(matches!(send_preprocessing(&mut vouchers, &CALLER, voucher), Processed::Unchanged));
+    assert!(release(&mut vouchers, voucher).is_none());
+    assert_empty(&vouchers);
+}
