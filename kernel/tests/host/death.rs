@@ -275,3 +275,18 @@ fn requests_of_a_task_that_dies_tell_others_that_the_name_is_gone() {
     w.nothing(c, notify);
     assert_eq!(w.counts().messages, messages, "nothing was sent for the dead task's own port");
 }
+
+/// What a task's table once held does not make anybody else's trap long (errata 4).
+#[test]
+fn a_table_full_of_holes_is_taken_apart_in_small_pieces() {
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
+    let a = w.task();
+    w.checked = false;
+    let dead = MACH_PORT_RIGHT_DEAD_NAME;
+    (0..20_000).for_each(|_| assert!(w.allocate(a, dead).is_ok()));
+    w.free_names(a);
+    w.start_trap(a, abi::trap::unix::EXIT, &[0]);
+    assert!(w.kernel.anything_to_reap(), "one slice is not enough");
+    w.settle();
+    assert!(!w.kernel.tasks.contains(a.task));
+}
