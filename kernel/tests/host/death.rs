@@ -1,7 +1,7 @@
 //! Receive rights on their way, circles of them, and the death of ports and tasks (mach-ipc 9.11).
 
 use crate::message::Msg;
-use crate::world::{Actor, World};
+use crate::world::{Actor, Ret, World};
 use abi::PortName;
 use abi::message::*;
 use abi::mig::NDR;
@@ -195,6 +195,25 @@ fn the_last_sender_that_dies_leaves_no_senders() {
     let notify = await_no_senders(&mut w, owner, p);
     w.end_task(a);
     assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1);
+}
+
+/// mach-ipc 2.4: no-senders is told when the port is dead already, so that its own receivers do not hear of it.
+#[test]
+fn a_port_that_is_destroyed_with_its_last_send_right_is_dead_before_that_is_told() {
+    let mut w = World::new();
+    let a = w.task();
+    let (p, other) = (w.port_with_send(a), w.port(a));
+    let receiver = w.thread(a);
+    w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, (p, D::MAKE_SEND_ONCE)).unwrap();
+    assert_eq!(w.receive(receiver, p, MsgOption::empty()), Ret::Blocked);
+    w.mig(a, a.self_port, mig::DESTROY, &[p.0]).unwrap();
+    assert_eq!(w.state(receiver).code(), abi::code::MACH_RCV_PORT_CHANGED);
+
+    let q = w.port_with_send(a);
+    w.request(a, q, MACH_NOTIFY_NO_SENDERS, 0, (other, D::MAKE_SEND_ONCE)).unwrap();
+    w.mig(a, a.self_port, mig::DESTROY, &[q.0]).unwrap();
+    assert_eq!(w.notification(a, other, MACH_NOTIFY_NO_SENDERS), 1);
+    w.nothing(a, other);
 }
 
 // covers mach-ipc D10
