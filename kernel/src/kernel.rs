@@ -335,7 +335,7 @@ impl Kernel {
         let thread = entered.and_then(|id| self.threads.get_mut(id));
         match thread {
             _ if rest.is_empty() => {}
-            Some(thread) if thread.resume.is_none() && !matches!(thread.state, State::Waiting(_)) => {
+            Some(thread) if thread.resume.is_none() && matches!(thread.state, State::Running(_) | State::Ready) => {
                 thread.resume = Some(Resume::Reap(rest, None));
             }
             _ => self.add_orphans(rest),
