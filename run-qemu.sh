@@ -72,7 +72,7 @@ while [[ "${1:-}" == -* ]]; do
   case "$1" in
     --debug) profile=debug ;;
     --release) profile=release ;;
-    --mem) 
+    --mem)
       is_number "${2:-}" && (($2 >= memory_least)) || usage_error "--mem wants a number of MiB, $memory_least or more"
       memory=$2; shift ;;
     --timeout) is_number "${2:-}" || usage_error "--timeout wants a number of seconds"; time_limit=$2; shift ;;
