@@ -20,7 +20,7 @@ Tally, a tiny Mach-style kernel, in QEMU.
 
 Options, before the call:
   --debug, --release   how to build; release is the default, but for gdb
-  --mem MIB            memory of the machine, 128 by default
+  --mem MIB            memory of the machine, 128 by default; the tests need 16
   --timeout S          seconds that a boot may take, 120 by default
   --deliberate KIND    let the tests go wrong, to see how that looks: fail, slow, hang or panic
   --help               this
