@@ -25,7 +25,7 @@ pub fn bank_value(world: &World, name: u32) -> String {
     }
 }
 
-pub fn create() -> Item {
+pub fn current_task() -> Item {
     it(3, MACH_VOUCHER_ATTR_BANK_CREATE, 0, "")
 }
 
@@ -39,7 +39,7 @@ pub fn send_preprocess(previous: u32) -> Item {
 
 /// Task A's vouchers V, "current task", and W, which says that it comes from A.
 pub fn v_and_w(world: &mut World) -> (u32, u32) {
-    let v = world.switch(A).make(&[create()]);
+    let v = world.switch(A).make(&[current_task()]);
     (v, world.make(&[send_preprocess(v)]))
 }
 
@@ -72,7 +72,7 @@ pub fn persona(world: &mut World, name: u32) -> u32 {
 #[test]
 fn the_current_task_is_whoever_asks_and_received_from_oneself_it_is_nothing() {
     let mut world = World::new();
-    let v = world.make(&[create()]);
+    let v = world.make(&[current_task()]);
     assert_eq!((bank_value(&world, v), pid(&mut world, v)), ("1".to_owned(), 10));
     assert_eq!(world.mk(&[auto_redeem(v)]), (0, 0));
     world.end();
@@ -81,7 +81,7 @@ fn the_current_task_is_whoever_asks_and_received_from_oneself_it_is_nothing() {
 #[test]
 fn the_current_task_that_was_passed_on_as_it_is_means_the_receiver() {
     let mut world = World::new();
-    let v = world.make(&[create()]);
+    let v = world.make(&[current_task()]);
     let v = world.give(v, B);
     assert_eq!(pid(world.switch(B), v), 20);
     world.end();

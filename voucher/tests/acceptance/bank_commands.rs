@@ -36,7 +36,7 @@ fn who_may_keep_any_persona_is_told_so_whatever_the_voucher() {
     let system = with_persona(20, 101);
     let mut world = World::of([may, system, identity(30)]);
     for (task, answer) in [(A, 1), (B, 1), (C, 0)] {
-        let v = world.switch(task).make(&[create()]);
+        let v = world.switch(task).make(&[current_task()]);
         assert_eq!(world.command(v, 3, BANK_PERSONA_ADOPT_ANY, 4), (0, vec![answer, 0, 0, 0]));
     }
     world.end();
