@@ -421,6 +421,7 @@ impl Creation {
                 self.replace(slot, index);
             }
             Err(error) => {
+                registry.table(slot).count_made(handle);
                 registry.drop_control_reference(slot);
                 self.error.get_or_insert(error);
             }

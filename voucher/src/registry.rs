@@ -251,3 +251,85 @@ impl Registry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::*;
+    use abi::voucher::*;
+
+    const STORE: u32 = MACH_VOUCHER_ATTR_USER_DATA_STORE;
+    const ALL: u32 = MACH_VOUCHER_ATTR_KEY_ALL;
+
+    fn create(vouchers: &mut Vouchers, recipes: &[Recipe<'_>]) -> Result<Option<VoucherId>, Error> {
+        crate::create(vouchers, &Caller::KERNEL, &mut Recipes::new(recipes)).done()
+    }
+
+    /// A system with a voucher that says something under the keys 7 and 8.
+    fn world() -> (Vouchers, VoucherId) {
+        let mut vouchers = Vouchers::new(1, Default::default()).unwrap();
+        let recipes = [Recipe::new(7, STORE, b"a"), Recipe::new(8, STORE, b"b")];
+        let voucher = create(&mut vouchers, &recipes).unwrap().unwrap();
+        (vouchers, voucher)
+    }
+
+    fn counts(vouchers: &Vouchers, key: Key) -> Vec<(u32, u64)> {
+        vouchers.registry.control(key).unwrap().values().map(|(_, value)| (value.refs(), value.made())).collect()
+    }
+
+    /// The voucher goes, and nothing is left: so the counts of registry and managers were the same.
+    fn end(mut vouchers: Vouchers, voucher: VoucherId) {
+        vouchers.registry.check(true);
+        assert!(release(&mut vouchers, voucher).is_none());
+        assert!(vouchers.registry.is_empty() && vouchers.user_data.is_empty() && vouchers.test.is_empty());
+        assert!(Key::all().all(|key| vouchers.registry.control(key).is_none_or(|control| control.refs() == 1)));
+    }
+
+    #[test]
+    fn v12_a_value_that_is_held_too_often_refuses_another_holder_and_nothing_leaks() {
+        let (_, voucher) = world();
+        let refused = [
+            (Key::USER_DATA, [Recipe::new(8, STORE, b"c"), Recipe::from(voucher, 7, MACH_VOUCHER_ATTR_COPY)]),
+            (Key::TEST, [Recipe::new(7, STORE, b"c"), Recipe::from(voucher, ALL, MACH_VOUCHER_ATTR_COPY)]),
+            (Key::USER_DATA, [Recipe::new(8, STORE, b"c"), Recipe::new(7, STORE, b"a")]),
+            (Key::TEST, [Recipe::new(7, STORE, b"c"), Recipe::from(voucher, 8, MACH_VOUCHER_ATTR_REDEEM)]),
+        ];
+        for (key, recipes) in refused {
+            let (mut vouchers, voucher) = world();
+            let index = vouchers.registry.get(voucher).unwrap().value(key);
+            vouchers.registry.table(key.slot()).set_refs(index, u32::MAX);
+            assert_eq!(create(&mut vouchers, &recipes), Err(Error::ResourceShortage), "{recipes:?}");
+            assert_eq!(counts(&vouchers, key)[0].0, u32::MAX, "{recipes:?}");
+            vouchers.registry.table(key.slot()).set_refs(index, 1);
+            end(vouchers, voucher);
+        }
+    }
+
+    #[test]
+    fn v12_a_handle_that_cannot_be_put_in_stays_with_its_owner() {
+        let (mut vouchers, voucher) = world();
+        let index = vouchers.registry.get(voucher).unwrap().value(Key::USER_DATA);
+        let handle = vouchers.registry.handle(voucher, Key::USER_DATA).unwrap().to_le_bytes();
+        let recipes = [Recipe::new(7, MACH_VOUCHER_ATTR_SET_VALUE_HANDLE, &handle)];
+        vouchers.registry.table(Key::USER_DATA.slot()).set_refs(index, u32::MAX);
+        let mut source = Recipes::new(&recipes);
+        let result = create_through(&mut vouchers, &Caller::KERNEL, Some(Key::USER_DATA), &mut source).done();
+        assert_eq!((result, counts(&vouchers, Key::USER_DATA)), (Err(Error::ResourceShortage), vec![(u32::MAX, 1)]));
+        vouchers.registry.table(Key::USER_DATA.slot()).set_refs(index, 1);
+        end(vouchers, voucher);
+    }
+
+    #[test]
+    fn v12_a_voucher_that_is_held_too_often_is_neither_found_nor_taken_as_the_previous_one() {
+        let (mut vouchers, voucher) = world();
+        vouchers.registry.vouchers.set_refs(voucher, u32::MAX);
+        let found = [Recipe::from(voucher, ALL, MACH_VOUCHER_ATTR_COPY)];
+        let previous = [Recipe::new(8, STORE, b"c"), Recipe::from(voucher, 7, MACH_VOUCHER_ATTR_REDEEM)];
+        for recipes in [&found[..], &previous] {
+            assert_eq!(create(&mut vouchers, recipes), Err(Error::ResourceShortage));
+            let both = [Key::USER_DATA, Key::TEST].map(|key| counts(&vouchers, key));
+            assert_eq!(both, [[(1, 1)], [(1, 1)]]);
+        }
+        vouchers.registry.vouchers.set_refs(voucher, 1);
+        end(vouchers, voucher);
+    }
+}

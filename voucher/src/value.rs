@@ -168,8 +168,8 @@ impl ValueTable {
     /// (vouchers 1.6). Returns the element's index and whether the element is new.
     ///
     /// # Errors
-    /// [`Error::ResourceShortage`] if the element is held by too many slots. The made reference counts all the same, so
-    /// that it is given back with the others.
+    /// [`Error::ResourceShortage`] if the element is held by too many slots. Nothing is counted then: whoever has the made
+    /// reference keeps it, or has it [counted](ValueTable::count_made) all the same.
     #[inline]
     pub fn acquire(&mut self, handle: u64, persist: bool) -> Result<(u32, bool), Error> {
         if handle == self.values[DEFAULT].handle {
@@ -181,8 +181,9 @@ impl ValueTable {
             self.forget_promise();
             let value = &mut self.values[index];
             if value.state != State::Persistent {
+                let refs = value.refs.checked_add(1).ok_or(Error::ResourceShortage)?;
                 value.made = value.made.checked_add(1).ok_or(Error::ResourceShortage)?;
-                value.refs = value.refs.checked_add(1).ok_or(Error::ResourceShortage)?;
+                value.refs = refs;
             }
             return Ok((index, false));
         }
@@ -191,6 +192,16 @@ impl ValueTable {
         let mut chain = |number| self.index.push(number, hash);
         let index = self.values.insert_promised(|number| Self::fresh(handle, state, chain(number)));
         Ok((index, true))
+    }
+
+    /// Counts a made reference to an element that could not be [acquired](ValueTable::acquire), so that it is given back
+    /// with the others.
+    #[cold]
+    pub fn count_made(&mut self, handle: u64) {
+        let hash = self.hash(handle);
+        let index = self.index.find(&self.values, hash, |value| value.handle == handle);
+        let value = &mut self.values[index.expect("only an element that is there can be held too often")];
+        value.made = value.made.saturating_add(1);
     }
 
     /// Another slot holds an element that is held already.
@@ -251,6 +262,12 @@ impl ValueTable {
             }
             (false, _) => panic!("references rise from 0 only together with made references"),
         }
+    }
+
+    /// Sets how many slots hold an element, for tests of what happens at the limit.
+    #[cfg(test)]
+    pub fn set_refs(&mut self, index: u32, refs: u32) {
+        self.values[index].refs = refs;
     }
 
     /// Asserts I2 to I4 of vouchers 1.13 for this table.
@@ -376,10 +393,12 @@ mod tests {
         assert_eq!(table.reference(index), Err(Error::ResourceShortage));
         table.promise().unwrap();
         assert_eq!(table.acquire(5, false), Err(Error::ResourceShortage));
-        assert_eq!((counts(&table, index), table.promised()), ((u32::MAX, 2, false), 0));
-        table.values[index].made = u64::MAX;
+        assert_eq!((counts(&table, index), table.promised()), ((u32::MAX, 1, false), 0));
+        table.count_made(5);
+        assert_eq!(counts(&table, index), (u32::MAX, 2, false));
+        (table.values[index].refs, table.values[index].made) = (1, u64::MAX);
         table.promise().unwrap();
         assert_eq!(table.acquire(5, false), Err(Error::ResourceShortage));
-        assert_eq!((counts(&table, index), table.promised()), ((u32::MAX, u64::MAX, false), 0));
+        assert_eq!((counts(&table, index), table.promised()), ((1, u64::MAX, false), 0));
     }
 }

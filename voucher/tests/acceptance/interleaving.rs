@@ -1,0 +1,167 @@
+//! All orders in which two threads can take the steps of creating and dropping one voucher (vouchers 1.7, appendix C).
+
+use std::collections::{HashMap, HashSet};
+use voucher::*;
+
+const KEY: u32 = 5;
+const HANDLE: u64 = 0x40;
+
+/// What the threads share.
+struct World {
+    registry: Registry,
+    /// The manager's count of made references, by handle.
+    made: HashMap<u64, u64>,
+    dead: HashSet<VoucherId>,
+    handed_out: u64,
+    given_back: u64,
+    asking: u32,
+    /// The outcomes of offers: whether the manager accepted, and whether it was asked again.
+    outcomes: HashSet<(bool, bool)>,
+}
+
+/// What a thread does next; each is one step.
+enum Next {
+    Ask,
+    GetValue(Creation),
+    Store(Creation),
+    Drop(VoucherId),
+    Offer(Release),
+    Decide(Release, ReleaseValue),
+    Answer(Release, u64, bool),
+}
+
+impl World {
+    fn new() -> Self {
+        let mut registry = Registry::new(1);
+        registry.register(KEY, Registration::default()).unwrap();
+        let (made, dead, outcomes) = (HashMap::new(), HashSet::new(), HashSet::new());
+        World { registry, made, dead, handed_out: 0, given_back: 0, asking: 0, outcomes }
+    }
+
+    /// Takes a thread's next step; `None` if that was the last of a round.
+    fn step(&mut self, next: Next) -> Option<Next> {
+        let registry = &mut self.registry;
+        match next {
+            Next::Ask => {
+                let mut creation = Creation::new();
+                let step = creation.execute(registry, &Recipe::new(KEY, 1000, &[]));
+                assert!(matches!(step, Step::GetValue(_)));
+                Some(Next::GetValue(creation))
+            }
+            Next::GetValue(creation) => {
+                *self.made.entry(HANDLE).or_default() += 1;
+                self.handed_out += 1;
+                Some(Next::Store(creation))
+            }
+            Next::Store(mut creation) => {
+                assert_eq!(creation.value(registry, Ok(Value::counted(HANDLE))), Step::NextRecipe);
+                let Step::Done(Ok(Some(voucher))) = creation.finish(registry) else { panic!("it is complete") };
+                assert!(!self.dead.contains(&voucher), "a dead voucher is never revived");
+                Some(Next::Drop(voucher))
+            }
+            Next::Drop(voucher) => {
+                let dead = registry.release(voucher)?;
+                assert!(registry.get(voucher).is_none() && self.dead.insert(voucher));
+                Some(Next::Offer(dead.values))
+            }
+            Next::Offer(mut values) => {
+                let question = values.next(registry)?;
+                self.asking += 1;
+                assert_eq!(self.asking, 1, "I6: one offer at a time");
+                Some(Next::Decide(values, question))
+            }
+            Next::Decide(values, ReleaseValue { handle, sync, .. }) => {
+                let accepted = self.made.get(&handle) == Some(&sync);
+                if accepted {
+                    self.made.remove(&handle);
+                }
+                Some(Next::Answer(values, sync, accepted))
+            }
+            Next::Answer(mut values, sync, accepted) => {
+                self.asking -= 1;
+                self.given_back += if accepted { sync } else { 0 };
+                values.answer(registry, accepted);
+                let question = values.next(registry);
+                self.outcomes.insert((accepted, question.is_some()));
+                let question = question?;
+                self.asking += 1;
+                Some(Next::Decide(values, question))
+            }
+        }
+    }
+
+    /// I5: the manager has handed out at least what the registry knows of, unless it has given up an older life.
+    fn check_counts(&self, answers: impl Iterator<Item = u64>) {
+        let accepted: u64 = answers.sum();
+        let made = self.made.get(&HANDLE).copied().unwrap_or(0);
+        for (_, value) in self.registry.control(Key::new(KEY).unwrap()).unwrap().values() {
+            assert!(made + accepted >= value.made(), "I5: {made} and {accepted} for {}", value.made());
+        }
+    }
+
+    fn end(&self) {
+        self.registry.check(true);
+        assert!(self.registry.is_empty() && self.made.is_empty());
+        assert_eq!((self.handed_out, self.asking), (self.given_back, 0));
+        let control = self.registry.control(Key::new(KEY).unwrap()).unwrap();
+        assert_eq!((control.values_in_use(), control.refs()), (0, 1));
+    }
+}
+
+/// One order of steps.
+struct Order {
+    /// At each step which thread ran, and how many could.
+    taken: Vec<(usize, usize)>,
+    outcomes: HashSet<(bool, bool)>,
+}
+
+/// Runs two threads with so many rounds each in the order that `choices` says, then always the first that can.
+fn run(rounds: [usize; 2], choices: &[usize]) -> Order {
+    let mut world = World::new();
+    let mut left = rounds;
+    let mut threads = [Some(Next::Ask), Some(Next::Ask)];
+    let mut taken = Vec::new();
+    loop {
+        let able: Vec<usize> = (0..threads.len()).filter(|&number| threads[number].is_some()).collect();
+        if able.is_empty() {
+            world.end();
+            return Order { taken, outcomes: world.outcomes };
+        }
+        let choice = choices.get(taken.len()).copied().unwrap_or(0);
+        taken.push((choice, able.len()));
+        let number = able[choice];
+        threads[number] = threads[number].take().and_then(|next| world.step(next));
+        if threads[number].is_none() {
+            left[number] -= 1;
+            threads[number] = (left[number] > 0).then_some(Next::Ask);
+        }
+        world.registry.check(false);
+        world.check_counts(threads.iter().map(|next| match next {
+            Some(Next::Answer(_, sync, true)) => *sync,
+            _ => 0,
+        }));
+    }
+}
+
+/// Runs the threads in all orders there are; returns how many, and what came of offers.
+fn explore(rounds: [usize; 2]) -> (usize, HashSet<(bool, bool)>) {
+    let (mut choices, mut outcomes) = (Vec::new(), HashSet::new());
+    for orders in 1.. {
+        let mut order = run(rounds, &choices);
+        outcomes.extend(order.outcomes);
+        while order.taken.pop_if(|(choice, able)| *choice + 1 == *able).is_some() {}
+        let Some((choice, _)) = order.taken.last_mut() else { return (orders, outcomes) };
+        *choice += 1;
+        choices = order.taken.into_iter().map(|(choice, _)| choice).collect();
+    }
+    unreachable!("the orders are finite")
+}
+
+#[test]
+fn v5_in_no_order_of_steps_is_a_dying_voucher_revived_or_a_value_lost() {
+    let (orders, outcomes) = explore([1, 1]);
+    assert!(orders > 500 && outcomes.contains(&(true, false)), "{orders}: {outcomes:?}");
+    let (orders, outcomes) = explore([2, 1]);
+    assert!(orders > 20_000, "{orders}");
+    assert_eq!(outcomes, [(true, false), (true, true), (false, false), (false, true)].into());
+}

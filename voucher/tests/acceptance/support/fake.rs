@@ -1,0 +1,104 @@
+//! A manager that does as it is told: "FM" of vouchers 10.
+
+use abi::KernReturn;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::task::Poll;
+use voucher::*;
+
+/// The key that the manager is registered for.
+pub const FAKE: u32 = 5;
+/// Recipe commands: hand out the handle that the content holds, counted or persistent.
+pub const HAND_OUT: u32 = 1000;
+pub const HAND_OUT_PERSISTENT: u32 = 1001;
+/// Recipe command: fail with [`FAILURE`].
+pub const FAIL: u32 = 1002;
+pub const FAILURE: Error = Error::Other(KernReturn(53));
+
+/// What the manager is to do, and what it was asked.
+#[derive(Debug, Default)]
+pub struct Script {
+    pub asked: Vec<GetValue>,
+    pub offered: Vec<ReleaseValue>,
+    /// How often each handle was handed out.
+    pub made: BTreeMap<u64, u64>,
+    /// A value is counted, and the answer comes later.
+    pub values_wait: bool,
+    /// The answer to an offer comes later, and whether the value is forgotten is the test's affair.
+    pub releases_wait: bool,
+    /// How many bytes extraction and commands claim to have written.
+    pub claim: usize,
+    pub default: u64,
+    pub values_max: Option<usize>,
+    pub processing: Processing,
+}
+
+impl Script {
+    fn hand_out(&mut self, handle: u64) {
+        if handle != self.default {
+            *self.made.entry(handle).or_default() += 1;
+        }
+    }
+
+    /// All made references of a handle are given up.
+    pub fn forget(&mut self, handle: u64) {
+        self.made.remove(&handle);
+    }
+}
+
+/// The manager, and who tells it what to do.
+#[derive(Clone, Debug, Default)]
+pub struct Fake(pub Rc<RefCell<Script>>);
+
+impl AttributeManager for Fake {
+    fn registration(&self) -> Registration {
+        let Script { default, values_max, processing, .. } = *self.0.borrow();
+        Registration { default, processing, values_max: values_max.unwrap_or(usize::MAX) }
+    }
+
+    fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+        let mut script = self.0.borrow_mut();
+        script.asked.push(*question);
+        let Ok(handle) = content.try_into().map(u64::from_le_bytes) else { return Poll::Ready(Err(FAILURE)) };
+        let value = match question.command {
+            HAND_OUT => Value::counted(handle),
+            HAND_OUT_PERSISTENT => Value::persistent(handle),
+            _ => return Poll::Ready(Err(FAILURE)),
+        };
+        script.hand_out(handle);
+        if script.values_wait { Poll::Pending } else { Poll::Ready(Ok(value)) }
+    }
+
+    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
+        let mut script = self.0.borrow_mut();
+        script.offered.push(*question);
+        if script.releases_wait {
+            return Poll::Pending;
+        }
+        if script.made.get(&question.handle) != Some(&question.sync) {
+            return Poll::Ready(Err(Error::Failure));
+        }
+        script.forget(question.handle);
+        Poll::Ready(Ok(()))
+    }
+
+    fn extract_content(&mut self, _: &Caller, _: Key, _: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+        out.bytes_mut().fill(0x77);
+        out.claim(self.0.borrow().claim);
+        Ok(HAND_OUT)
+    }
+
+    fn command(
+        &mut self,
+        _caller: &Caller,
+        _key: Key,
+        _handle: Option<u64>,
+        _command: u32,
+        _input: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<(), Error> {
+        out.claim(self.0.borrow().claim);
+        Ok(())
+    }
+}

@@ -1,0 +1,332 @@
+//! A small world around the crate: three tasks that have names for vouchers, as the kernel would keep them.
+
+mod fake;
+mod item;
+
+pub use fake::*;
+pub use item::*;
+
+use abi::voucher::*;
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::task::Poll;
+use voucher::managers::bank::*;
+use voucher::*;
+
+/// The tasks; their pids are 10, 20 and 30.
+pub const A: usize = 0;
+pub const B: usize = 1;
+pub const C: usize = 2;
+
+pub const ALL: u32 = MACH_VOUCHER_ATTR_KEY_ALL;
+/// A name that denotes no voucher in any task.
+pub const BAD_NAME: u32 = 0x707;
+
+const SYSTEM_PERSONA: u32 = 101;
+const SYSTEM_PROXY_PERSONA: u32 = 102;
+/// Two personas of users.
+pub const PERSONAS: [u32; 2] = [501, 502];
+
+/// Who a task without persona and entitlements is.
+pub fn identity(pid: i32) -> TaskIdentity {
+    let unique_pid = 1000 + pid as u64;
+    let info = ProcPersonaInfo { pid, unique_pid, persona_id: PERSONA_ID_NONE, ..ProcPersonaInfo::default() };
+    TaskIdentity { info, ..TaskIdentity::default() }
+}
+
+pub fn with_persona(pid: i32, persona_id: u32) -> TaskIdentity {
+    let identity = identity(pid);
+    TaskIdentity { info: ProcPersonaInfo { persona_id, ..identity.info }, ..identity }
+}
+
+struct Task {
+    caller: Caller,
+    /// For each name the voucher and the user references.
+    names: BTreeMap<u32, (VoucherId, u32)>,
+}
+
+pub struct World {
+    pub vouchers: Vouchers,
+    /// All that managers were offered.
+    releases: Vec<ReleaseValue>,
+    pub died: Vec<(VoucherId, Option<PortBinding>)>,
+    tasks: Vec<Task>,
+    current: usize,
+    last_number: u64,
+}
+
+impl World {
+    /// Three tasks without persona. The system's personas exist.
+    pub fn new() -> Self {
+        Self::of([10, 20, 30].map(identity))
+    }
+
+    /// Three such tasks. The system's personas exist.
+    pub fn of(tasks: [TaskIdentity; 3]) -> Self {
+        let mut world = Self::without_system_personas(tasks);
+        world.add_system_persona();
+        world.add_system_proxy_persona();
+        world
+    }
+
+    pub fn without_system_personas(tasks: [TaskIdentity; 3]) -> Self {
+        let mut vouchers = Vouchers::new(1, Settings::default()).unwrap();
+        PERSONAS.into_iter().for_each(|persona| vouchers.bank.personas_mut().add(persona).unwrap());
+        let task = |identity: TaskIdentity| {
+            let bank = Some(vouchers.bank.begin_task(identity).unwrap());
+            Task { caller: Caller { task: identity.info.unique_pid, bank }, names: BTreeMap::new() }
+        };
+        let tasks = tasks.map(task).into();
+        World { vouchers, releases: vec![], died: vec![], tasks, current: A, last_number: 0x1000 }
+    }
+
+    pub fn add_system_persona(&mut self) {
+        self.vouchers.bank.personas_mut().set_system(SYSTEM_PERSONA).unwrap();
+    }
+
+    pub fn add_system_proxy_persona(&mut self) {
+        self.vouchers.bank.personas_mut().set_system_proxy(SYSTEM_PROXY_PERSONA).unwrap();
+    }
+
+    /// A world with the fake manager on its key.
+    pub fn with_fake(fake: &Fake) -> Self {
+        let mut world = Self::new();
+        world.vouchers.register(FAKE, Box::new(fake.clone())).unwrap();
+        world
+    }
+
+    /// From now on this task calls.
+    pub fn switch(&mut self, task: usize) -> &mut Self {
+        self.current = task;
+        self
+    }
+
+    pub fn caller(&self) -> Caller {
+        self.tasks[self.current].caller
+    }
+
+    /// The bank's element of a task.
+    pub fn bank_id(&self, task: usize) -> BankElementId {
+        self.tasks[task].caller.bank.unwrap()
+    }
+
+    pub fn bank_task(&self, task: usize) -> &BankTask {
+        match self.vouchers.bank.element(self.bank_id(task)) {
+            Some(BankElement::Task(task)) => task,
+            other => panic!("a task is {other:?}"),
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// What a name of the calling task denotes.
+    pub fn named(&self, name: u32) -> Option<VoucherId> {
+        self.tasks[self.current].names.get(&name).map(|&(voucher, _)| voucher)
+    }
+
+    pub fn id(&self, name: u32) -> VoucherId {
+        self.named(name).unwrap_or_else(|| panic!("{name:#x} denotes no voucher"))
+    }
+
+    /// The user references of a name of the calling task.
+    pub fn refs(&self, name: u32) -> u32 {
+        self.tasks[self.current].names.get(&name).map_or(0, |&(_, refs)| refs)
+    }
+
+    /// How many names the calling task has.
+    pub fn names(&self) -> usize {
+        self.tasks[self.current].names.len()
+    }
+
+    /// The port that stands for the voucher.
+    pub fn port(&self, name: u32) -> PortBinding {
+        self.vouchers.registry.get(self.id(name)).and_then(Voucher::port).expect("a voucher with a name has a port")
+    }
+
+    /// The caller's reference becomes a send right of the calling task.
+    pub fn name(&mut self, voucher: Option<VoucherId>) -> u32 {
+        let Some(voucher) = voucher else { return 0 };
+        if self.vouchers.registry.get(voucher).unwrap().port().is_none() {
+            let port = NonZeroU64::new(self.number()).unwrap();
+            self.vouchers.registry.bind_port(voucher, port);
+        }
+        self.vouchers.registry.reference_to_send_right(voucher);
+        let known = self.tasks[self.current].names.iter_mut().find(|(_, (known, _))| *known == voucher);
+        if let Some((&name, (_, refs))) = known {
+            *refs += 1;
+            return name;
+        }
+        let name = self.number() as u32;
+        self.tasks[self.current].names.insert(name, (voucher, 1));
+        name
+    }
+
+    /// `mach_port_deallocate`. All managers answer at once.
+    pub fn deallocate(&mut self, name: u32) {
+        let names = &mut self.tasks[self.current].names;
+        let (voucher, refs) = names.get_mut(&name).expect("the name is in use");
+        let voucher = *voucher;
+        *refs -= 1;
+        if *refs == 0 {
+            names.remove(&name);
+        }
+        if self.tasks.iter().all(|task| task.names.values().all(|&(other, _)| other != voucher)) {
+            let left = self.vouchers.registry.no_senders(voucher).and_then(|dead| bury(self, dead));
+            assert!(left.is_none(), "all managers answer at once");
+        }
+    }
+
+    /// Another task gets a send right, as in the body of a message; returns its name there.
+    pub fn give(&mut self, name: u32, to: usize) -> u32 {
+        let (voucher, from) = (self.id(name), self.current);
+        self.vouchers.registry.retain(voucher).unwrap();
+        self.current = to;
+        let name = self.name(Some(voucher));
+        self.current = from;
+        name
+    }
+
+    /// `host_create_mach_voucher` with an array of bytes: the code, and the name if it succeeded.
+    pub fn mk_bytes(&mut self, bytes: &[u8]) -> (i32, u32) {
+        let caller = self.caller();
+        let mut source = NamedRecipes::new(bytes, |world: &mut World, name| world.named(name));
+        match create(self, &caller, &mut source).done() {
+            Ok(voucher) => (0, self.name(voucher)),
+            Err(error) => (error.code().0, 0),
+        }
+    }
+
+    /// `mk[...]`: the code and the name.
+    pub fn mk(&mut self, items: &[Item]) -> (i32, u32) {
+        self.mk_bytes(&array(items))
+    }
+
+    /// `mk[...]` that has to give a voucher.
+    #[track_caller]
+    pub fn make(&mut self, items: &[Item]) -> u32 {
+        let (code, name) = self.mk(items);
+        assert!(code == 0 && name != 0, "code {code}, name {name:#x}");
+        name
+    }
+
+    /// Creates a voucher for the kernel itself.
+    pub fn create(&mut self, recipes: &[Recipe<'_>]) -> Result<Option<VoucherId>, Error> {
+        create(self, &Caller::KERNEL, &mut Recipes::new(recipes)).done()
+    }
+
+    /// The kernel's reference goes. All managers answer at once.
+    pub fn release(&mut self, voucher: VoucherId) {
+        assert!(release(self, voucher).is_none(), "all managers answer at once");
+    }
+
+    /// What managers were offered since the last call: key and made references.
+    pub fn take_releases(&mut self) -> Vec<(u32, u64)> {
+        self.releases.drain(..).map(|release| (release.key.number(), release.sync)).collect()
+    }
+
+    /// The handle of a voucher's attribute.
+    pub fn handle(&self, name: u32, key: u32) -> Option<u64> {
+        self.vouchers.registry.handle(self.id(name), Key::new(key).unwrap())
+    }
+
+    /// The values of a key: handle, references, made references.
+    pub fn values(&self, key: u32) -> Vec<(u64, u32, u64)> {
+        let control = self.vouchers.registry.control(Key::new(key).unwrap()).unwrap();
+        control.values().map(|(_, value)| (value.handle(), value.refs(), value.made())).collect()
+    }
+
+    /// The keys that are present, with their user data.
+    pub fn says(&self, name: u32) -> Vec<(u32, Vec<u8>)> {
+        let content = |(key, handle): (Key, u64)| {
+            let manager = if key == Key::TEST { &self.vouchers.test } else { &self.vouchers.user_data };
+            (key.number(), manager.content(handle).unwrap_or_default().to_vec())
+        };
+        self.vouchers.registry.attributes(self.id(name)).map(content).collect()
+    }
+
+    /// `mach_voucher_attr_command` without input: the code and what was reported.
+    pub fn command(&mut self, name: u32, key: u32, command: u32, room: usize) -> (i32, Vec<u8>) {
+        let (caller, voucher) = (self.caller(), self.named(name));
+        let mut bytes = vec![0xAA; room];
+        let mut out = Output::new(&mut bytes);
+        let result = attr_command(self, &caller, voucher, key, command, &[], &mut out);
+        let size = out.size();
+        bytes.truncate(size);
+        (result.map_or_else(|error| error.code().0, |()| 0), bytes)
+    }
+
+    /// All names are given up, and nothing is left but persistent values (I12 of vouchers 1.13).
+    pub fn end(mut self) {
+        for task in [A, B, C] {
+            self.current = task;
+            while let Some((&name, _)) = self.tasks[task].names.first_key_value() {
+                self.deallocate(name);
+            }
+        }
+        self.assert_empty();
+        for task in [A, B, C] {
+            let id = self.bank_id(task);
+            if self.vouchers.bank.element(id).is_some() {
+                assert_eq!((self.bank_task(task).refs(), self.bank_task(task).accounts()), (1, (0, 0)));
+            }
+        }
+    }
+
+    /// Nothing is left but persistent values (I12 of vouchers 1.13).
+    pub fn assert_empty(&self) {
+        let Vouchers { registry, user_data, test, bank, .. } = &self.vouchers;
+        registry.check(true);
+        assert!(registry.is_empty() && user_data.is_empty() && test.is_empty());
+        assert_eq!(bank.len().1, 0, "accounts are left");
+        for control in Key::all().filter_map(|key| registry.control(key)) {
+            assert!(control.values().all(|(_, value)| value.is_persistent()));
+            assert_eq!(control.refs(), 1 + control.values_in_use() as u64);
+        }
+    }
+}
+
+impl Driver for World {
+    fn registry(&mut self) -> &mut Registry {
+        &mut self.vouchers.registry
+    }
+
+    fn registry_ref(&self) -> &Registry {
+        &self.vouchers.registry
+    }
+
+    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+        self.vouchers.get_value(caller, question, content)
+    }
+
+    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
+        self.releases.push(*question);
+        self.vouchers.release_value(question)
+    }
+
+    fn extract_content(&mut self, caller: &Caller, key: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+        self.vouchers.extract_content(caller, key, handle, out)
+    }
+
+    fn command(
+        &mut self,
+        caller: &Caller,
+        key: Key,
+        handle: Option<u64>,
+        command: u32,
+        input: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<(), Error> {
+        Driver::command(&mut self.vouchers, caller, key, handle, command, input, out)
+    }
+
+    fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
+        self.died.push((id, port));
+    }
+
+    fn unregistered(&mut self, key: Key) {
+        self.vouchers.unregistered(key);
+    }
+}
