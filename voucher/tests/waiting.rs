@@ -1,5 +1,6 @@
 //! Creations and releases whose managers take their time: other calls run in between, and nothing is lost.
 
+use abi::voucher::{MACH_VOUCHER_ATTR_COPY, MACH_VOUCHER_ATTR_REMOVE};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::Poll;
@@ -242,6 +243,75 @@ fn a_manager_is_told_when_its_key_is_free_again() {
         vouchers.register(KEY, Box::new(Slow(log))).unwrap();
         assert_empty(&vouchers);
     }
+}
+
+/// A manager of one value that answers at once, and notes that its key is free.
+struct Quick(Rc<RefCell<bool>>);
+
+impl AttributeManager for Quick {
+    fn get_value(&mut self, _caller: &Caller, _question: &GetValue, _content: &[u8]) -> Poll<Result<Value, Error>> {
+        Poll::Ready(Ok(Value::counted(1)))
+    }
+
+    fn release_value(&mut self, _question: &ReleaseValue) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn extract_content(&mut self, _: &Caller, _: Key, _: u64, _: &mut Output<'_>) -> Result<u32, Error> {
+        Ok(STORE)
+    }
+
+    fn release(&mut self) {
+        *self.0.borrow_mut() = true;
+    }
+}
+
+#[test]
+fn a_manager_is_told_that_its_key_is_free_though_the_call_that_freed_it_waits() {
+    let (mut vouchers, log) = world();
+    let told = Rc::new(RefCell::new(false));
+    let quick = vouchers.register(1, Box::new(Quick(told.clone()))).unwrap();
+    let store = Recipe::new(KEY, STORE, b"");
+    let recipes = [Recipe::new(1, STORE, b""), store, Recipe::new(1, MACH_VOUCHER_ATTR_REMOVE, b""), store];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut source));
+    assert_eq!(release_control(&mut vouchers, quick), 1, "the value holds the control");
+    creation.value(&mut vouchers.registry, Ok(Value::counted(9)));
+    assert!(run(&mut vouchers, &CALLER, &mut creation, &mut source).is_pending());
+    assert!(told.take(), "the key is free");
+
+    let quick = vouchers.register(1, Box::new(Quick(told.clone()))).unwrap();
+    creation.value(&mut vouchers.registry, Ok(Value::counted(9)));
+    let slow = ready(run(&mut vouchers, &CALLER, &mut creation, &mut source)).unwrap().unwrap();
+    assert!(!*told.borrow(), "the new manager stays");
+    let both = [Recipe::from(slow, KEY, MACH_VOUCHER_ATTR_COPY), Recipe::new(1, STORE, b"")];
+    let both = create(&mut vouchers, &CALLER, &mut Recipes::new(&both)).done().unwrap().unwrap();
+    assert_eq!(release_control(&mut vouchers, quick), 1);
+    assert!(release(&mut vouchers, slow).is_none());
+    log.borrow_mut().releases_wait = true;
+    let mut left = release(&mut vouchers, both).expect("the manager has to answer");
+    assert!(told.take(), "the key is free");
+
+    vouchers.register(1, Box::new(Quick(told.clone()))).unwrap();
+    left.answer(&mut vouchers.registry, true);
+    assert_eq!((ready(finish_release(&mut vouchers, &mut left)), told.take()), ((), false));
+    assert_empty(&vouchers);
+}
+
+#[test]
+fn a_key_that_an_answer_freed_can_be_registered_before_the_call_goes_on() {
+    let (mut vouchers, log) = world();
+    let voucher = slow_voucher(&mut vouchers, 9);
+    log.borrow_mut().releases_wait = true;
+    let mut left = release(&mut vouchers, voucher).expect("the manager has to answer");
+    release_control(&mut vouchers, Key::new(KEY).unwrap());
+    left.answer(&mut vouchers.registry, true);
+    let second = Rc::new(RefCell::new(Log::default()));
+    vouchers.register(KEY, Box::new(Slow(second.clone()))).unwrap();
+    assert!(log.borrow().unregistered);
+    assert_eq!(ready(finish_release(&mut vouchers, &mut left)), ());
+    assert!(!second.borrow().unregistered);
+    assert_empty(&vouchers);
 }
 
 #[test]
