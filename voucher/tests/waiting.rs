@@ -314,6 +314,102 @@ fn a_key_that_an_answer_freed_can_be_registered_before_the_call_goes_on() {
     assert_empty(&vouchers);
 }
 
+/// A creation with this recipe after one that stored 9, while releases wait too.
+fn after_nine<'a>(vouchers: &mut Vouchers, log: &RefCell<Log>, source: &mut Recipes<'a>) -> Creation {
+    let mut creation = waiting(create(vouchers, &CALLER, source));
+    creation.value(&mut vouchers.registry, Ok(Value::counted(9)));
+    log.borrow_mut().releases_wait = true;
+    assert!(run(vouchers, &CALLER, &mut creation, source).is_pending());
+    creation
+}
+
+/// The creation asks for the release of these handles one after the other, and of no value any more; then this is why it
+/// came to nothing.
+fn assert_gives_up(vouchers: &mut Vouchers, mut creation: Creation, handles: &[u64], error: Error) {
+    for &handle in handles {
+        let question = ReleaseValue { key: Key::new(KEY).unwrap(), handle, sync: 1 };
+        assert_eq!(creation.step(&mut vouchers.registry), Step::ReleaseValue(question));
+        creation.released(&mut vouchers.registry, true);
+    }
+    assert_eq!(creation.step(&mut vouchers.registry), Step::Done(Err(error)));
+    assert_empty(vouchers);
+}
+
+#[test]
+fn a_creation_can_be_cancelled_while_a_replaced_value_is_given_up() {
+    let (mut vouchers, log) = world();
+    let recipes = [Recipe::new(KEY, STORE, b""), Recipe::new(KEY, STORE, b""), Recipe::new(7, 211, b"a")];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = after_nine(&mut vouchers, &log, &mut source);
+    creation.value(&mut vouchers.registry, Ok(Value::counted(10)));
+    creation.cancel();
+    assert_gives_up(&mut vouchers, creation, &[9, 10], Error::Aborted);
+}
+
+#[test]
+fn a_creation_can_be_cancelled_while_the_voucher_that_came_with_a_value_is_given_up() {
+    let (mut vouchers, log) = world();
+    let gift = slow_voucher(&mut vouchers, 8);
+    log.borrow_mut().releases_wait = true;
+    let recipes = [Recipe::new(KEY, STORE, b""), Recipe::new(7, 211, b"a")];
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut Recipes::new(&recipes)));
+    let value = Value { voucher: Some(gift), ..Value::counted(9) };
+    assert_eq!(creation.value(&mut vouchers.registry, Ok(value)), Step::Died(gift, None));
+    creation.cancel();
+    assert_gives_up(&mut vouchers, creation, &[8, 9], Error::Aborted);
+}
+
+#[test]
+fn a_creation_that_has_failed_is_not_changed_by_being_cancelled() {
+    let (mut vouchers, log) = world();
+    let recipes = [Recipe::new(KEY, STORE, b""), Recipe::new(9, STORE, b"")];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = after_nine(&mut vouchers, &log, &mut source);
+    creation.cancel();
+    assert_gives_up(&mut vouchers, creation, &[9], Error::InvalidArgument);
+}
+
+#[test]
+fn a_cancelled_creation_asks_no_other_manager() {
+    let (mut vouchers, _) = world();
+    let log = Rc::new(RefCell::new(Log::default()));
+    let first = vouchers.register(1, Box::new(Slow(log.clone()))).unwrap();
+    let recipes = [Recipe::new(u32::MAX, 10, b"")];
+    let mut source = Recipes::new(&recipes);
+    for (cancelled, error) in [(true, Error::Aborted), (false, Error::InvalidArgument)] {
+        let mut creation = waiting(create(&mut vouchers, &CALLER, &mut source.clone()));
+        assert_eq!(log.borrow().asked.last().unwrap().key, first);
+        if cancelled {
+            creation.cancel();
+        }
+        creation.value(&mut vouchers.registry, Ok(Value::counted(0)));
+        // The manager of priorities, which would be asked later, refuses.
+        assert_eq!(ready(run(&mut vouchers, &CALLER, &mut creation, &mut source)), Err(error));
+        assert_empty(&vouchers);
+    }
+}
+
+#[test]
+fn a_finished_creation_cannot_be_cancelled() {
+    let (mut vouchers, _) = world();
+    let previous = slow_voucher(&mut vouchers, 9);
+    let mut creation = Creation::new();
+    let step = creation.execute(&mut vouchers.registry, &Recipe::from(previous, KEY, MACH_VOUCHER_ATTR_COPY));
+    assert_eq!(step, Step::NextRecipe);
+    creation.finish(&mut vouchers.registry);
+    creation.cancel();
+    assert_eq!(creation.step(&mut vouchers.registry), Step::Done(Ok(Some(previous))));
+    assert!((0..2).all(|_| release(&mut vouchers, previous).is_none()));
+    assert_empty(&vouchers);
+}
+
+#[test]
+#[should_panic(expected = "a manager has not answered")]
+fn whoever_takes_no_waiting_for_granted_is_told() {
+    let (mut vouchers, _) = world();
+    let _ = create(&mut vouchers, &CALLER, &mut Recipes::new(&[Recipe::new(KEY, STORE, b"")])).done();
+}
+
 #[test]
 fn the_slow_key_works_in_messages_too() {
     let (mut vouchers, _) = world();
