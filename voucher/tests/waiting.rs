@@ -367,6 +367,18 @@ fn a_creation_that_has_failed_is_not_changed_by_being_cancelled() {
     let mut creation = after_nine(&mut vouchers, &log, &mut source);
     creation.cancel();
     assert_gives_up(&mut vouchers, creation, &[9], Error::InvalidArgument);
+
+    // The same while the previous voucher is given up of a question that was refused.
+    let (mut vouchers, log) = world();
+    let previous = slow_voucher(&mut vouchers, 9);
+    let recipes = [Recipe::from(previous, KEY, 10)];
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut Recipes::new(&recipes)));
+    assert!(release(&mut vouchers, previous).is_none(), "its last reference is the creation's");
+    log.borrow_mut().releases_wait = true;
+    let step = creation.value(&mut vouchers.registry, Err(Error::InvalidTask));
+    assert_eq!(step, Step::Died(previous, None));
+    creation.cancel();
+    assert_gives_up(&mut vouchers, creation, &[9], Error::InvalidTask);
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod perform;
 mod rules;
 mod world;
 
-use operation::{NUMBER_KEYS, Operation, operation};
+use operation::{Identity, NUMBER_KEYS, Operation, identity, operation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -69,10 +69,10 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-fn run(seed: u64, settings: Settings, operations: Vec<Operation>) {
+fn run(seed: u64, settings: Settings, tasks: Vec<Identity>, operations: Vec<Operation>) {
     let mut world = World::new(seed, settings);
     NUMBER_KEYS.into_iter().for_each(|key| world.register(key));
-    for operation in operations {
+    for operation in tasks.into_iter().map(Operation::BeginTask).chain(operations) {
         world.perform(operation);
         world.compare();
     }
@@ -92,9 +92,9 @@ fn vouchers_do_what_the_rules_say_whatever_is_done_to_them() {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-        let sequences = (settings(), vec(operation(), 1..OPERATIONS));
-        let result = TestRunner::new_with_rng(config, random).run(&sequences, |(settings, operations)| {
-            run(seed, settings, operations);
+        let sequences = (settings(), vec(identity(), 0..4), vec(operation(), 1..OPERATIONS));
+        let result = TestRunner::new_with_rng(config, random).run(&sequences, |(settings, tasks, operations)| {
+            run(seed, settings, tasks, operations);
             Ok(())
         });
         if let Err(error) = result {

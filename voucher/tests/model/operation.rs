@@ -231,7 +231,8 @@ fn put() -> impl Strategy<Value = Operation> {
     })
 }
 
-fn identity() -> impl Strategy<Value = Identity> {
+/// Who a task may be.
+pub fn identity() -> impl Strategy<Value = Identity> {
     let rarely = || prop::bool::weighted(0.3);
     let persona = prop::sample::select(PERSONAS.to_vec());
     (persona, rarely(), rarely(), rarely(), any::<bool>(), rarely(), 0..3u64).prop_map(
@@ -254,13 +255,8 @@ fn reading() -> impl Strategy<Value = Operation> {
         (who(), voucher(), key(), room()).prop_map(|(who, voucher, key, room)| Content { who, voucher, key, room }),
         (who(), voucher(), key(), room()).prop_map(|(who, voucher, key, room)| Recipe { who, voucher, key, room }),
         (who(), voucher(), room()).prop_map(|(who, voucher, room)| AllRecipes { who, voucher, room }),
-        (who(), voucher(), key(), command, room()).prop_map(|(who, voucher, key, command, room)| Command {
-            who,
-            voucher,
-            key,
-            command,
-            room
-        }),
+        (who(), voucher(), prop_oneof![Just(3u32), key()], command, room())
+            .prop_map(|(who, voucher, key, command, room)| Command { who, voucher, key, command, room }),
         (key(), voucher(), 0..2usize).prop_map(|(key, voucher, room)| ControlValues { key, voucher, room }),
     ]
 }
@@ -270,7 +266,7 @@ fn task() -> impl Strategy<Value = Operation> {
     let personas = prop::sample::select(PERSONAS[..4].to_vec());
     prop_oneof![
         2 => identity().prop_map(BeginTask),
-        2 => any::<u8>().prop_map(EndTask),
+        1 => any::<u8>().prop_map(EndTask),
         1 => (personas, 0..3u8).prop_map(|(id, part)| Persona { id, part }),
         4 => (0..4u8, voucher()).prop_map(|(task, voucher)| Adopt { task, voucher }),
         4 => (any::<u8>(), 0..1000u64, 0..1000u64).prop_map(|(bill, cpu, energy)| Charge { bill, cpu, energy }),
@@ -298,12 +294,12 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         6 => any::<u8>().prop_map(Decide),
         1 => any::<u8>().prop_map(Refuse),
         6 => any::<u8>().prop_map(Arrive),
-        1 => any::<u8>().prop_map(Cancel),
+        3 => any::<u8>().prop_map(Cancel),
         8 => reading(),
         2 => voucher().prop_map(SendRight),
         2 => voucher().prop_map(NoSenders),
-        3 => (who(), voucher()).prop_map(|(who, voucher)| Send { who, voucher }),
-        3 => (who(), voucher()).prop_map(|(who, voucher)| Receive { who, voucher }),
+        5 => (who(), voucher()).prop_map(|(who, voucher)| Send { who, voucher }),
+        5 => (who(), voucher()).prop_map(|(who, voucher)| Receive { who, voucher }),
         1 => who().prop_map(Default),
         7 => task(),
         3 => registration(),

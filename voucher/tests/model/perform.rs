@@ -31,6 +31,7 @@ impl World {
                     self.end_task(task);
                 }
             }
+            Operation::Adopt { task, voucher } => self.adopt(task, voucher),
             Operation::Persona { id, part } => self.persona(id, part),
             Operation::Charge { bill, cpu, energy } => self.charge(bill, cpu, energy),
             Operation::Default(who) => self.default_voucher(who),
@@ -46,7 +47,6 @@ impl World {
             | Operation::NoSenders(number)
             | Operation::Send { voucher: number, .. }
             | Operation::Receive { voucher: number, .. }
-            | Operation::Adopt { voucher: number, .. }
             | Operation::Content { voucher: number, .. }
             | Operation::Recipe { voucher: number, .. }
             | Operation::AllRecipes { voucher: number, .. }
@@ -70,7 +70,6 @@ impl World {
             Operation::NoSenders(_) => self.no_senders(voucher),
             Operation::Send { who, .. } => self.message(who, voucher, true),
             Operation::Receive { who, .. } => self.message(who, voucher, false),
-            Operation::Adopt { task, .. } => self.adopt(task, voucher),
             Operation::Content { who, key, room, .. } => self.extract_content(who, voucher, key, room),
             Operation::Recipe { who, key, room, .. } => self.extract_recipe(who, voucher, key, room),
             Operation::AllRecipes { who, room, .. } => self.extract_all(who, voucher, room),
@@ -264,8 +263,16 @@ impl World {
         self.rules.bank.add_persona(id, part);
     }
 
-    fn adopt(&mut self, task: u8, voucher: usize) {
-        let Some(task) = self.pick_task(task) else { return };
+    /// Of all vouchers those with an account are the most interesting.
+    fn adopt(&mut self, task: u8, number: u8) {
+        let mut living = self.rules.living();
+        let has_account =
+            |voucher: &usize| matches!(self.rules.vouchers[*voucher].says.get(&3), Some(Content::Account(_)));
+        if living.iter().any(has_account) && number % 4 > 0 {
+            living.retain(has_account);
+        }
+        let voucher = living.get(usize::from(number) % living.len().max(1)).copied();
+        let Some((task, voucher)) = self.pick_task(task).zip(voucher) else { return };
         let handle = self.real.registry.handle(self.id(voucher), Key::BANK);
         let adoption = self.real.bank.adopt(self.tasks[task], handle);
         let (bill, persona) = self.rules.bank.adopt(task, self.rules.vouchers[voucher].says.get(&3));
@@ -274,7 +281,8 @@ impl World {
     }
 
     fn charge(&mut self, bill: u8, cpu: u64, energy: u64) {
-        if let Some(&(bill, account)) = self.bills.get(usize::from(bill) % self.bills.len().max(1)) {
+        // The latest bills above all: accounts close soon.
+        if let Some(&(bill, account)) = self.bills.iter().rev().nth(usize::from(bill) % self.bills.len().clamp(1, 4)) {
             self.real.bank.charge(bill, Usage { cpu, energy });
             self.rules.bank.charge(account, (cpu, energy));
         }
