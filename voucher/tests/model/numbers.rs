@@ -72,7 +72,7 @@ impl Given {
 impl AttributeManager for Numbers {
     fn registration(&self) -> Registration {
         let processing = Processing { send: self.key == 5, receive: self.key != 6 };
-        Registration { default: 0, processing, values_max: NUMBERS_MAX }
+        Registration { processing, values_max: NUMBERS_MAX, ..Registration::default() }
     }
 
     fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
