@@ -268,7 +268,7 @@ impl World {
         let mut living = self.rules.living();
         let has_account =
             |voucher: &usize| matches!(self.rules.vouchers[*voucher].says.get(&3), Some(Content::Account(_)));
-        if living.iter().any(has_account) && number % 4 > 0 {
+        if living.iter().any(has_account) && !number.is_multiple_of(4) {
             living.retain(has_account);
         }
         let voucher = living.get(usize::from(number) % living.len().max(1)).copied();
