@@ -60,7 +60,7 @@ pub trait Driver {
 
 /// Says which controls have gone.
 #[inline]
-fn tell_unregistered<D: Driver + ?Sized>(driver: &mut D) {
+pub(crate) fn tell_unregistered<D: Driver + ?Sized>(driver: &mut D) {
     while let Some(key) = driver.registry().take_unregistered() {
         driver.unregistered(key);
     }
@@ -170,7 +170,7 @@ fn go_on<D: Driver + ?Sized>(
     mut step: Step,
     source: &mut impl RecipeSource<D>,
 ) -> Poll<Result<Option<VoucherId>, Error>> {
-    loop {
+    let result = loop {
         step = match step {
             Step::NextRecipe => match source.next(driver) {
                 Some(Ok(recipe)) => creation.execute(driver.registry(), &recipe),
@@ -179,26 +179,23 @@ fn go_on<D: Driver + ?Sized>(
             },
             Step::GetValue(ref question) => match driver.get_value(caller, question, source.content()) {
                 Poll::Ready(answer) => creation.value(driver.registry(), answer),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => break Poll::Pending,
             },
             Step::ReleaseValue(ref question) => match driver.release_value(question) {
                 Poll::Ready(answer) => creation.released(driver.registry(), answer.is_ok()),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => break Poll::Pending,
             },
             Step::Died(id, port) => {
                 driver.voucher_died(id, port);
                 creation.step(driver.registry())
             }
-            Step::Done(Ok(voucher)) => {
-                tell_unregistered(driver);
-                return Poll::Ready(Ok(voucher));
-            }
-            Step::Done(Err(error)) => {
-                tell_unregistered(driver);
-                return Poll::Ready(Err(error));
-            }
+            Step::Done(Ok(voucher)) => break Poll::Ready(Ok(voucher)),
+            Step::Done(Err(error)) => break Poll::Ready(Err(error)),
         }
-    }
+    };
+    // Whether it is over or waits: until its manager is told, a key that is free may not be registered again.
+    tell_unregistered(driver);
+    result
 }
 
 /// What came of a creation.
@@ -284,12 +281,16 @@ pub fn bury<D: Driver + ?Sized>(driver: &mut D, mut dead: DeadVoucher) -> Option
 /// Carries a release on: to its end, or until a manager does not answer at once.
 #[inline]
 pub fn finish_release<D: Driver + ?Sized>(driver: &mut D, values: &mut Release) -> Poll<()> {
+    let mut result = Poll::Ready(());
     while let Some(question) = values.next(driver.registry()) {
         match driver.release_value(&question) {
             Poll::Ready(answer) => values.answer(driver.registry(), answer.is_ok()),
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                result = Poll::Pending;
+                break;
+            }
         }
     }
     tell_unregistered(driver);
-    Poll::Ready(())
+    result
 }

@@ -1,6 +1,6 @@
 //! [`Vouchers`]: the registry together with its managers.
 
-use crate::driver::Driver;
+use crate::driver::{Driver, tell_unregistered};
 use crate::key::KEYS;
 use crate::manager::{AttributeManager, Caller, GetValue, Output, Value};
 use crate::managers::bank::{self, Bank};
@@ -61,6 +61,8 @@ impl Vouchers {
     /// # Errors
     /// Those of [`Registry::register`]; the manager is dropped then.
     pub fn register(&mut self, number: u32, manager: Box<dyn AttributeManager>) -> Result<Key, Error> {
+        // An answer that came in may have freed the key, and whoever said it has not gone on yet.
+        tell_unregistered(self);
         let key = self.registry.register(number, manager.registration())?;
         self.added[key.slot()] = Some(manager);
         Ok(key)

@@ -1,5 +1,6 @@
 //! Creations and releases whose managers take their time: other calls run in between, and nothing is lost.
 
+use abi::voucher::{MACH_VOUCHER_ATTR_COPY, MACH_VOUCHER_ATTR_REMOVE};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::Poll;
@@ -242,6 +243,183 @@ fn a_manager_is_told_when_its_key_is_free_again() {
         vouchers.register(KEY, Box::new(Slow(log))).unwrap();
         assert_empty(&vouchers);
     }
+}
+
+/// A manager of one value that answers at once, and notes that its key is free.
+struct Quick(Rc<RefCell<bool>>);
+
+impl AttributeManager for Quick {
+    fn get_value(&mut self, _caller: &Caller, _question: &GetValue, _content: &[u8]) -> Poll<Result<Value, Error>> {
+        Poll::Ready(Ok(Value::counted(1)))
+    }
+
+    fn release_value(&mut self, _question: &ReleaseValue) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn extract_content(&mut self, _: &Caller, _: Key, _: u64, _: &mut Output<'_>) -> Result<u32, Error> {
+        Ok(STORE)
+    }
+
+    fn release(&mut self) {
+        *self.0.borrow_mut() = true;
+    }
+}
+
+#[test]
+fn a_manager_is_told_that_its_key_is_free_though_the_call_that_freed_it_waits() {
+    let (mut vouchers, log) = world();
+    let told = Rc::new(RefCell::new(false));
+    let quick = vouchers.register(1, Box::new(Quick(told.clone()))).unwrap();
+    let store = Recipe::new(KEY, STORE, b"");
+    let recipes = [Recipe::new(1, STORE, b""), store, Recipe::new(1, MACH_VOUCHER_ATTR_REMOVE, b""), store];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut source));
+    assert_eq!(release_control(&mut vouchers, quick), 1, "the value holds the control");
+    creation.value(&mut vouchers.registry, Ok(Value::counted(9)));
+    assert!(run(&mut vouchers, &CALLER, &mut creation, &mut source).is_pending());
+    assert!(told.take(), "the key is free");
+
+    let quick = vouchers.register(1, Box::new(Quick(told.clone()))).unwrap();
+    creation.value(&mut vouchers.registry, Ok(Value::counted(9)));
+    let slow = ready(run(&mut vouchers, &CALLER, &mut creation, &mut source)).unwrap().unwrap();
+    assert!(!*told.borrow(), "the new manager stays");
+    let both = [Recipe::from(slow, KEY, MACH_VOUCHER_ATTR_COPY), Recipe::new(1, STORE, b"")];
+    let both = create(&mut vouchers, &CALLER, &mut Recipes::new(&both)).done().unwrap().unwrap();
+    assert_eq!(release_control(&mut vouchers, quick), 1);
+    assert!(release(&mut vouchers, slow).is_none());
+    log.borrow_mut().releases_wait = true;
+    let mut left = release(&mut vouchers, both).expect("the manager has to answer");
+    assert!(told.take(), "the key is free");
+
+    vouchers.register(1, Box::new(Quick(told.clone()))).unwrap();
+    left.answer(&mut vouchers.registry, true);
+    assert_eq!((ready(finish_release(&mut vouchers, &mut left)), told.take()), ((), false));
+    assert_empty(&vouchers);
+}
+
+#[test]
+fn a_key_that_an_answer_freed_can_be_registered_before_the_call_goes_on() {
+    let (mut vouchers, log) = world();
+    let voucher = slow_voucher(&mut vouchers, 9);
+    log.borrow_mut().releases_wait = true;
+    let mut left = release(&mut vouchers, voucher).expect("the manager has to answer");
+    release_control(&mut vouchers, Key::new(KEY).unwrap());
+    left.answer(&mut vouchers.registry, true);
+    let second = Rc::new(RefCell::new(Log::default()));
+    vouchers.register(KEY, Box::new(Slow(second.clone()))).unwrap();
+    assert!(log.borrow().unregistered);
+    assert_eq!(ready(finish_release(&mut vouchers, &mut left)), ());
+    assert!(!second.borrow().unregistered);
+    assert_empty(&vouchers);
+}
+
+/// A creation with this recipe after one that stored 9, while releases wait too.
+fn after_nine<'a>(vouchers: &mut Vouchers, log: &RefCell<Log>, source: &mut Recipes<'a>) -> Creation {
+    let mut creation = waiting(create(vouchers, &CALLER, source));
+    creation.value(&mut vouchers.registry, Ok(Value::counted(9)));
+    log.borrow_mut().releases_wait = true;
+    assert!(run(vouchers, &CALLER, &mut creation, source).is_pending());
+    creation
+}
+
+/// The creation asks for the release of these handles one after the other, and of no value any more; then this is why it
+/// came to nothing.
+fn assert_gives_up(vouchers: &mut Vouchers, mut creation: Creation, handles: &[u64], error: Error) {
+    for &handle in handles {
+        let question = ReleaseValue { key: Key::new(KEY).unwrap(), handle, sync: 1 };
+        assert_eq!(creation.step(&mut vouchers.registry), Step::ReleaseValue(question));
+        creation.released(&mut vouchers.registry, true);
+    }
+    assert_eq!(creation.step(&mut vouchers.registry), Step::Done(Err(error)));
+    assert_empty(vouchers);
+}
+
+#[test]
+fn a_creation_can_be_cancelled_while_a_replaced_value_is_given_up() {
+    let (mut vouchers, log) = world();
+    let recipes = [Recipe::new(KEY, STORE, b""), Recipe::new(KEY, STORE, b""), Recipe::new(7, 211, b"a")];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = after_nine(&mut vouchers, &log, &mut source);
+    creation.value(&mut vouchers.registry, Ok(Value::counted(10)));
+    creation.cancel();
+    assert_gives_up(&mut vouchers, creation, &[9, 10], Error::Aborted);
+}
+
+#[test]
+fn a_creation_can_be_cancelled_while_the_voucher_that_came_with_a_value_is_given_up() {
+    let (mut vouchers, log) = world();
+    let gift = slow_voucher(&mut vouchers, 8);
+    log.borrow_mut().releases_wait = true;
+    let recipes = [Recipe::new(KEY, STORE, b""), Recipe::new(7, 211, b"a")];
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut Recipes::new(&recipes)));
+    let value = Value { voucher: Some(gift), ..Value::counted(9) };
+    assert_eq!(creation.value(&mut vouchers.registry, Ok(value)), Step::Died(gift, None));
+    creation.cancel();
+    assert_gives_up(&mut vouchers, creation, &[8, 9], Error::Aborted);
+}
+
+#[test]
+fn a_creation_that_has_failed_is_not_changed_by_being_cancelled() {
+    let (mut vouchers, log) = world();
+    let recipes = [Recipe::new(KEY, STORE, b""), Recipe::new(9, STORE, b"")];
+    let mut source = Recipes::new(&recipes);
+    let mut creation = after_nine(&mut vouchers, &log, &mut source);
+    creation.cancel();
+    assert_gives_up(&mut vouchers, creation, &[9], Error::InvalidArgument);
+
+    // The same while the previous voucher is given up of a question that was refused.
+    let (mut vouchers, log) = world();
+    let previous = slow_voucher(&mut vouchers, 9);
+    let recipes = [Recipe::from(previous, KEY, 10)];
+    let mut creation = waiting(create(&mut vouchers, &CALLER, &mut Recipes::new(&recipes)));
+    assert!(release(&mut vouchers, previous).is_none(), "its last reference is the creation's");
+    log.borrow_mut().releases_wait = true;
+    let step = creation.value(&mut vouchers.registry, Err(Error::InvalidTask));
+    assert_eq!(step, Step::Died(previous, None));
+    creation.cancel();
+    assert_gives_up(&mut vouchers, creation, &[9], Error::InvalidTask);
+}
+
+#[test]
+fn a_cancelled_creation_asks_no_other_manager() {
+    let (mut vouchers, _) = world();
+    let log = Rc::new(RefCell::new(Log::default()));
+    let first = vouchers.register(1, Box::new(Slow(log.clone()))).unwrap();
+    let recipes = [Recipe::new(u32::MAX, 10, b"")];
+    let mut source = Recipes::new(&recipes);
+    for (cancelled, error) in [(true, Error::Aborted), (false, Error::InvalidArgument)] {
+        let mut creation = waiting(create(&mut vouchers, &CALLER, &mut source.clone()));
+        assert_eq!(log.borrow().asked.last().unwrap().key, first);
+        if cancelled {
+            creation.cancel();
+        }
+        creation.value(&mut vouchers.registry, Ok(Value::counted(0)));
+        // The manager of priorities, which would be asked later, refuses.
+        assert_eq!(ready(run(&mut vouchers, &CALLER, &mut creation, &mut source)), Err(error));
+        assert_empty(&vouchers);
+    }
+}
+
+#[test]
+fn a_finished_creation_cannot_be_cancelled() {
+    let (mut vouchers, _) = world();
+    let previous = slow_voucher(&mut vouchers, 9);
+    let mut creation = Creation::new();
+    let step = creation.execute(&mut vouchers.registry, &Recipe::from(previous, KEY, MACH_VOUCHER_ATTR_COPY));
+    assert_eq!(step, Step::NextRecipe);
+    creation.finish(&mut vouchers.registry);
+    creation.cancel();
+    assert_eq!(creation.step(&mut vouchers.registry), Step::Done(Ok(Some(previous))));
+    assert!((0..2).all(|_| release(&mut vouchers, previous).is_none()));
+    assert_empty(&vouchers);
+}
+
+#[test]
+#[should_panic(expected = "a manager has not answered")]
+fn whoever_takes_no_waiting_for_granted_is_told() {
+    let (mut vouchers, _) = world();
+    let _ = create(&mut vouchers, &CALLER, &mut Recipes::new(&[Recipe::new(KEY, STORE, b"")])).done();
 }
 
 #[test]

@@ -45,10 +45,9 @@ impl Bank {
         }
         let Some(previous) = self.previous(question)? else { return Ok(ABSENT) };
         match (question.command, previous) {
-            (MACH_VOUCHER_ATTR_REDEEM, Previous::CurrentTask) => Ok(CURRENT),
+            (MACH_VOUCHER_ATTR_REDEEM, _) => self.redeem(me, previous),
             (MACH_VOUCHER_ATTR_SEND_PREPROCESS, _) => self.preprocess(Self::known(me)?, previous),
             (_, Previous::CurrentTask) => Ok(ABSENT),
-            (MACH_VOUCHER_ATTR_REDEEM, _) => self.redeem(Self::known(me)?, previous),
             (MACH_VOUCHER_ATTR_AUTO_REDEEM, _) => self.auto_redeem(Self::known(me)?, previous),
             _ => self.modify_persona(Self::known(me)?, previous, content),
         }
@@ -122,11 +121,13 @@ impl Bank {
     }
 
     /// `REDEEM`: only what is `me`'s own.
-    fn redeem(&mut self, me: BankElementId, previous: Previous) -> Result<Value, Error> {
+    fn redeem(&mut self, me: Option<BankElementId>, previous: Previous) -> Result<Value, Error> {
         match previous {
             Previous::CurrentTask => Ok(CURRENT),
-            Previous::Task(id) if id == me => Ok(CURRENT),
-            Previous::Account(id, roles) if roles.merchant == me => self.hand_out_account(id).map(Value::counted),
+            Previous::Task(id) if id == Self::known(me)? => Ok(CURRENT),
+            Previous::Account(id, roles) if roles.merchant == Self::known(me)? => {
+                self.hand_out_account(id).map(Value::counted)
+            }
             Previous::Task(_) | Previous::Account(..) => Err(Error::InvalidCapability),
         }
     }

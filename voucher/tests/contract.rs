@@ -1,0 +1,275 @@
+//! What managers and drivers owe each other (vouchers 5.2, 6): made references are given up all at once or not at all, and
+//! handles that no manager has handed out are refused and harm nobody.
+
+use abi::voucher::*;
+use std::task::Poll;
+use voucher::managers::bank::{Bank, BankElement, CURRENT_TASK, Settings, TaskIdentity};
+use voucher::managers::pthpriority::PthPriority;
+use voucher::managers::user_data::UserData;
+use voucher::*;
+
+fn ready<T>(poll: Poll<T>) -> T {
+    match poll {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the managers of the crate answer at once"),
+    }
+}
+
+fn ask(
+    manager: &mut dyn AttributeManager,
+    caller: &Caller,
+    command: u32,
+    previous: Option<u64>,
+    content: &[u8],
+) -> Result<u64, Error> {
+    let question = GetValue { key: Key::BANK, command, previous };
+    ready(manager.get_value(caller, &question, content)).map(|value| value.handle)
+}
+
+fn offer(manager: &mut dyn AttributeManager, handle: u64, sync: u64) -> Result<(), Error> {
+    ready(manager.release_value(&ReleaseValue { key: Key::BANK, handle, sync }))
+}
+
+/// A bank with two tasks.
+fn bank() -> (Bank, Caller, Caller) {
+    let mut bank = Bank::new(1, Settings::default());
+    let mut task = |number| Caller { task: number, bank: Some(bank.begin_task(TaskIdentity::default()).unwrap()) };
+    let (first, second) = (task(1), task(2));
+    (bank, first, second)
+}
+
+/// Tasks and accounts, and of the first task the references and made references.
+fn state(bank: &Bank, task: &Caller) -> ((usize, usize), u64, u64) {
+    let Some(BankElement::Task(task)) = bank.element(task.bank.unwrap()) else { panic!("the task lives") };
+    (bank.len(), task.refs(), task.made())
+}
+
+#[test]
+fn a_task_is_given_up_only_with_all_its_made_references() {
+    let (mut bank, first, _) = bank();
+    let current = Some(CURRENT_TASK);
+    let handle = ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, current, b"").unwrap();
+    assert_eq!(ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, current, b""), Ok(handle));
+    let before = state(&bank, &first);
+    assert_eq!(before, ((2, 0), 2, 2));
+    for sync in [0, 1, 3] {
+        assert_eq!((offer(&mut bank, handle, sync), state(&bank, &first)), (Err(Error::Failure), before), "{sync}");
+    }
+    assert_eq!((offer(&mut bank, handle, 2), state(&bank, &first)), (Ok(()), ((2, 0), 1, 0)));
+    assert_eq!(offer(&mut bank, handle, 0), Err(Error::Failure), "nothing was handed out");
+}
+
+#[test]
+fn an_account_is_given_up_only_with_all_its_made_references() {
+    let (mut bank, first, second) = bank();
+    let task = ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, Some(CURRENT_TASK), b"").unwrap();
+    let account = ask(&mut bank, &second, MACH_VOUCHER_ATTR_AUTO_REDEEM, Some(task), b"").unwrap();
+    assert_eq!(ask(&mut bank, &second, MACH_VOUCHER_ATTR_REDEEM, Some(account), b""), Ok(account));
+    let before = state(&bank, &first);
+    for sync in [0, 1, 3] {
+        assert_eq!((offer(&mut bank, account, sync), state(&bank, &first)), (Err(Error::Failure), before), "{sync}");
+    }
+    assert_eq!((offer(&mut bank, account, 2), bank.len()), (Ok(()), (2, 0)));
+    assert_eq!(offer(&mut bank, account, 2), Err(Error::Failure), "it is gone");
+    assert_eq!(offer(&mut bank, task, 1), Ok(()));
+}
+
+#[test]
+fn a_task_outlives_its_end_as_long_as_its_value_or_an_account_refers_to_it() {
+    let (mut bank, first, second) = bank();
+    let task = ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, Some(CURRENT_TASK), b"").unwrap();
+    let account = ask(&mut bank, &second, MACH_VOUCHER_ATTR_AUTO_REDEEM, Some(task), b"").unwrap();
+    bank.end_task(first.bank.unwrap());
+    assert_eq!((offer(&mut bank, task, 1), bank.len()), (Ok(()), (2, 1)));
+    assert_eq!((offer(&mut bank, account, 1), bank.len()), (Ok(()), (1, 0)));
+    bank.end_task(second.bank.unwrap());
+    assert!(bank.is_empty());
+}
+
+#[test]
+fn current_task_and_the_default_are_given_up_without_effect() {
+    let (mut bank, first, _) = bank();
+    let before = state(&bank, &first);
+    for handle in [0, CURRENT_TASK] {
+        assert_eq!((offer(&mut bank, handle, 7), state(&bank, &first)), (Ok(()), before));
+    }
+}
+
+#[test]
+fn handles_that_nobody_handed_out_are_refused() {
+    let (mut bank, first, _) = bank();
+    let mut data = UserData::new(1);
+    let mut room = [0; 600];
+    for handle in [2, 99, 1 << 32 | 99, 7 << 32, u64::MAX] {
+        let managers: [&mut dyn AttributeManager; 2] = [&mut bank, &mut data];
+        for manager in managers {
+            let mut out = Output::new(&mut room);
+            let redeemed = ask(manager, &first, MACH_VOUCHER_ATTR_REDEEM, Some(handle), b"");
+            assert_eq!(redeemed, Err(Error::InvalidArgument), "{handle:#x}");
+            let told = manager.extract_content(&first, Key::BANK, handle, &mut out);
+            assert_eq!(told, Err(Error::InvalidArgument), "{handle:#x}");
+            assert_eq!(offer(manager, handle, 1), Err(Error::Failure), "{handle:#x}");
+        }
+        let mut out = Output::new(&mut room);
+        let told = bank.command(&first, Key::BANK, Some(handle), BANK_ORIGINATOR_PID, &[], &mut out);
+        assert_eq!(told, Err(Error::InvalidArgument), "{handle:#x}");
+    }
+}
+
+#[test]
+fn what_only_a_controls_owner_can_put_in_is_counted_and_given_up_again() {
+    // As the first of its kind neither is persistent: the owner of a control says nothing about that.
+    for (key, handle) in [(Key::BANK, CURRENT_TASK), (Key::PTHPRIORITY, 0x10FF)] {
+        let mut vouchers = Vouchers::new(1, Settings::default()).unwrap();
+        let content = handle.to_le_bytes();
+        let recipes = [Recipe::new(key.number(), MACH_VOUCHER_ATTR_SET_VALUE_HANDLE, &content)];
+        let put = create_through(&mut vouchers, &Caller::KERNEL, Some(key), &mut Recipes::new(&recipes)).done();
+        let voucher = put.unwrap().unwrap();
+        assert_eq!(vouchers.registry.handle(voucher, key), Some(handle));
+        let counts = |vouchers: &Vouchers| {
+            let control = vouchers.registry.control(key).unwrap();
+            (control.refs(), control.values().map(|(_, value)| (value.refs(), value.made())).collect::<Vec<_>>())
+        };
+        assert_eq!(counts(&vouchers), (2, vec![(1, 1)]));
+        assert!(release(&mut vouchers, voucher).is_none());
+        assert_eq!(counts(&vouchers), (1, vec![]));
+        vouchers.registry.check(true);
+    }
+    assert_eq!(offer(&mut PthPriority, 0x10FF, 1), Ok(()));
+}
+
+/// A kernel: it destroys the ports of vouchers that die.
+struct Kernel {
+    vouchers: Vouchers,
+    died: Vec<(VoucherId, Option<PortBinding>)>,
+}
+
+impl Driver for Kernel {
+    fn registry(&mut self) -> &mut Registry {
+        &mut self.vouchers.registry
+    }
+
+    fn registry_ref(&self) -> &Registry {
+        &self.vouchers.registry
+    }
+
+    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+        self.vouchers.get_value(caller, question, content)
+    }
+
+    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
+        self.vouchers.release_value(question)
+    }
+
+    fn extract_content(&mut self, caller: &Caller, key: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+        self.vouchers.extract_content(caller, key, handle, out)
+    }
+
+    fn command(
+        &mut self,
+        caller: &Caller,
+        key: Key,
+        handle: Option<u64>,
+        command: u32,
+        input: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<(), Error> {
+        self.vouchers.command(caller, key, handle, command, input, out)
+    }
+
+    fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
+        self.died.push((id, port));
+    }
+}
+
+/// Answers a question with a value that comes with a voucher.
+struct Generous {
+    kernel: Kernel,
+    gift: Option<VoucherId>,
+}
+
+impl Driver for Generous {
+    fn registry(&mut self) -> &mut Registry {
+        self.kernel.registry()
+    }
+
+    fn registry_ref(&self) -> &Registry {
+        self.kernel.registry_ref()
+    }
+
+    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+        let voucher = self.gift.take();
+        self.kernel.get_value(caller, question, content).map_ok(|value| Value { voucher, ..value })
+    }
+
+    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
+        self.kernel.release_value(question)
+    }
+
+    fn extract_content(&mut self, _: &Caller, _: Key, _: u64, _: &mut Output<'_>) -> Result<u32, Error> {
+        Err(Error::NotSupported)
+    }
+
+    fn command(
+        &mut self,
+        _: &Caller,
+        _: Key,
+        _: Option<u64>,
+        _: u32,
+        _: &[u8],
+        _: &mut Output<'_>,
+    ) -> Result<(), Error> {
+        Err(Error::NotSupported)
+    }
+
+    fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
+        self.kernel.voucher_died(id, port);
+    }
+}
+
+fn data_voucher(kernel: &mut impl Driver, content: &[u8]) -> VoucherId {
+    let recipes = [Recipe::new(7, MACH_VOUCHER_ATTR_USER_DATA_STORE, content)];
+    create(kernel, &Caller::KERNEL, &mut Recipes::new(&recipes)).done().unwrap().unwrap()
+}
+
+#[test]
+fn a_kernel_hears_of_each_death_once_with_the_port_to_destroy() {
+    let vouchers = Vouchers::new(1, Settings::default()).unwrap();
+    let kernel = Kernel { vouchers, died: vec![] };
+    let mut driver = Generous { kernel, gift: None };
+    let port = PortBinding::new(77);
+
+    let plain = data_voucher(&mut driver, b"plain");
+    let named = data_voucher(&mut driver, b"named");
+    driver.registry().bind_port(named, port.unwrap());
+    driver.registry().reference_to_send_right(named);
+    assert!(release(&mut driver, plain).is_none());
+    let dead = driver.registry().no_senders(named).expect("the port had the last reference");
+    assert!(bury(&mut driver, dead).is_none());
+    assert_eq!(std::mem::take(&mut driver.kernel.died), [(plain, None), (named, port)]);
+
+    // A voucher that dies in the course of a creation is told of like any other.
+    let gift = data_voucher(&mut driver, b"gift");
+    driver.registry().bind_port(gift, port.unwrap());
+    driver.gift = Some(gift);
+    let voucher = data_voucher(&mut driver, b"new");
+    assert_eq!(std::mem::take(&mut driver.kernel.died), [(gift, port)]);
+    assert!(release(&mut driver, voucher).is_none());
+    assert!(driver.kernel.vouchers.registry.is_empty() && driver.kernel.vouchers.user_data.is_empty());
+}
+
+#[test]
+fn the_memory_that_tables_have_is_known_and_grows_with_what_lives() {
+    let mut vouchers = Vouchers::new(1, Settings::default()).unwrap();
+    let memory = |vouchers: &Vouchers| {
+        let control = vouchers.registry.control(Key::USER_DATA).unwrap();
+        let values = (control.capacity(), control.bytes());
+        (vouchers.registry.index_bytes(), values, vouchers.user_data.bytes().1)
+    };
+    let before = memory(&vouchers);
+    let made: Vec<VoucherId> = (0..2000u32).map(|n| data_voucher(&mut vouchers, &n.to_le_bytes())).collect();
+    let after = memory(&vouchers);
+    assert!(after.0 > before.0 && after.1.0 >= 2000 && after.1.1 > before.1.1 && after.2 > before.2, "{after:?}");
+    made.into_iter().for_each(|voucher| assert!(release(&mut vouchers, voucher).is_none()));
+    assert_eq!(memory(&vouchers), after, "it is kept for those to come");
+}
