@@ -2,7 +2,7 @@
 
 use super::Bank;
 use super::element::{BankElement, BankElementId, Roles};
-use core::ops::{AddAssign, SubAssign};
+use core::ops::AddAssign;
 
 /// What work costs. Sums stay at the largest number rather than begin anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,20 +34,8 @@ impl AddAssign for Usage {
     }
 }
 
-impl SubAssign for Usage {
-    fn sub_assign(&mut self, other: Usage) {
-        *self = self.since(other);
-    }
-}
-
-/// What was settled for a task.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ledger {
-    billed_to_me: Usage,
-    billed_to_others: Usage,
-}
-
-/// What stands to a task's name, settled or not.
+/// What stands to a task's name. It is added up as it is charged: whether an account is still open makes no difference
+/// to anybody who can ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     /// What others did for it: `ri_billed_…`.
@@ -99,36 +87,15 @@ impl Bank {
 
     /// Charges work to a bill.
     pub fn charge(&mut self, Bill(id): Bill, usage: Usage) {
-        let Some(BankElement::Account(account)) = self.elements.get_mut(id) else { return };
-        account.bill += usage;
+        let Some(BankElement::Account(account)) = self.elements.get(id) else { return };
         let Roles { holder, merchant, .. } = *account.roles();
-        self.task_mut(holder).unsettled_billed += usage;
-        self.task_mut(merchant).unsettled_serviced += usage;
-    }
-
-    /// An account is closed: what stands on its bill goes to the ledgers of those tasks that have not ended. Between a
-    /// task and itself there is no bill.
-    pub(super) fn settle(&mut self, roles: &Roles, bill: Usage) {
-        let holder = self.task_mut(roles.holder);
-        holder.unsettled_billed -= bill;
-        if let Some(ledger) = &mut holder.ledger {
-            ledger.billed_to_me += bill;
-        }
-        let merchant = self.task_mut(roles.merchant);
-        merchant.unsettled_serviced -= bill;
-        if let Some(ledger) = &mut merchant.ledger {
-            ledger.billed_to_others += bill;
-        }
+        self.task_mut(holder).balance.billed += usage;
+        self.task_mut(merchant).balance.serviced += usage;
     }
 
     /// What stands to the name of a living task.
     pub fn balance(&self, id: BankElementId) -> Balance {
-        let task = self.task(id);
-        let Ledger { billed_to_me, billed_to_others } = task.ledger.unwrap_or_default();
-        Balance {
-            billed: billed_to_me.plus(task.unsettled_billed),
-            serviced: billed_to_others.plus(task.unsettled_serviced),
-        }
+        self.task(id).balance
     }
 }
 
@@ -195,7 +162,7 @@ mod tests {
             (Balance { billed: cpu(70), ..Balance::default() }, Balance { serviced: cpu(70), ..Balance::default() });
         assert_eq!((bank.balance(holder), bank.balance(merchant)), held);
         bank.give_up(account, 1).unwrap();
-        assert_eq!((bank.balance(holder), bank.balance(merchant)), held, "settled, it is the same");
+        assert_eq!((bank.balance(holder), bank.balance(merchant)), held, "what was charged stays");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tasks and accounts (vouchers 6.3.2, 6.3.3, 6.3.10).
 
-use super::billing::{Ledger, Usage};
+use super::billing::Balance;
 use super::{Bank, CURRENT_TASK};
 use crate::Error;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
@@ -56,12 +56,8 @@ pub struct BankTask {
     pub(super) to_pay: u64,
     /// In how many accounts the task is merchant.
     pub(super) to_charge: u64,
-    /// What was billed; `None` when the task has ended.
-    pub(super) ledger: Option<Ledger>,
-    /// What stands on the bills of accounts where the task is holder, not settled yet.
-    pub(super) unsettled_billed: Usage,
-    /// What stands on the bills of accounts where the task is merchant, not settled yet.
-    pub(super) unsettled_serviced: Usage,
+    /// What was charged to its accounts.
+    pub(super) balance: Balance,
 }
 
 impl BankTask {
@@ -120,8 +116,6 @@ pub struct Account {
     roles: Roles,
     made: u64,
     chain: Chain,
-    /// What the work has cost so far.
-    pub(super) bill: Usage,
 }
 
 impl Account {
@@ -133,11 +127,6 @@ impl Account {
     /// How often the value was handed out.
     pub const fn made(&self) -> u64 {
         self.made
-    }
-
-    /// What the work has cost so far.
-    pub const fn bill(&self) -> Usage {
-        self.bill
     }
 }
 
@@ -172,15 +161,12 @@ impl Bank {
         if !self.settings.thread_groups {
             identity.group = 0;
         }
-        let (unsettled_billed, unsettled_serviced) = (Usage::NONE, Usage::NONE);
-        let (refs, made, to_pay, to_charge, ledger) = (1, 0, 0, 0, Some(Ledger::default()));
-        let task = BankTask { identity, refs, made, to_pay, to_charge, ledger, unsettled_billed, unsettled_serviced };
+        let task = BankTask { identity, refs: 1, made: 0, to_pay: 0, to_charge: 0, balance: Balance::default() };
         Ok(self.elements.insert(BankElement::Task(task))?)
     }
 
-    /// A living task ends: nothing is recorded for it any more. Vouchers and accounts may still refer to it.
+    /// A living task ends. Vouchers and accounts may still refer to it.
     pub fn end_task(&mut self, id: BankElementId) {
-        self.task_mut(id).ledger = None;
         self.drop_task_references(id, 1);
     }
 
@@ -267,7 +253,7 @@ impl Bank {
         self.accounts.prepare(&mut self.elements);
         let id = self.elements.insert_with(|id| {
             let chain = self.accounts.push(id.index(), hash);
-            BankElement::Account(Account { roles, made: 1, chain, bill: Usage::NONE })
+            BankElement::Account(Account { roles, made: 1, chain })
         })?;
         self.task_mut(roles.holder).to_pay += 1;
         self.task_mut(roles.merchant).to_charge += 1;
@@ -277,7 +263,7 @@ impl Bank {
         Ok(id.to_bits())
     }
 
-    /// Gives a value up, if all that was handed out is offered. An account is settled and closed.
+    /// Gives a value up, if all that was handed out is offered. An account is closed.
     pub(super) fn give_up(&mut self, handle: u64, sync: u64) -> Result<(), Error> {
         if handle == 0 || handle == CURRENT_TASK {
             return Ok(());
@@ -289,8 +275,7 @@ impl Bank {
                 self.drop_task_references(id, 1);
             }
             BankElement::Account(account) if account.made == sync => {
-                let (roles, bill) = (account.roles, account.bill);
-                self.settle(&roles, bill);
+                let roles = account.roles;
                 self.accounts.remove(&mut self.elements, id.index());
                 self.elements.remove(id);
                 self.task_mut(roles.holder).to_pay -= 1;

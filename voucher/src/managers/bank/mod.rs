@@ -3,8 +3,8 @@
 //! A value is a *task*, or an *account*: work that one task, the merchant, does for another, the holder, who pays. The
 //! value "current task" stands for whoever asks. When a program sends a message with a voucher, the kernel replaces
 //! "current task" by the sender's task ("send pre-processing"); when another receives it, the kernel opens an account
-//! between the two ("auto-redeem"). What the receiver's threads do while they have adopted that voucher is billed to the
-//! account, and settled between the two tasks when its last voucher goes.
+//! between the two ("auto-redeem"). What the receiver's threads do while they have adopted that voucher is billed
+//! through the account: it stands to the holder's name as billed, to the merchant's as serviced.
 //!
 //! | file | what |
 //! |---|---|
