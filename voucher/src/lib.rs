@@ -85,7 +85,7 @@ mod vector;
 mod voucher;
 
 pub use activity::ActivityIds;
-pub use control::{Control, Processing, Registration};
+pub use control::{Control, Handles, Processing, Registration};
 pub use creation::{Creation, Step};
 pub use driver::{
     Driver, NamedRecipes, Outcome, RecipeSource, Recipes, bury, create, create_through, finish_release, release,

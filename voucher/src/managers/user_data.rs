@@ -1,7 +1,7 @@
 //! [`UserData`]: any bytes (vouchers 6.1).
 
 use crate::manager::{AttributeManager, Caller, GetValue, Output, Value};
-use crate::{Error, Key, ReleaseValue};
+use crate::{Error, Handles, Key, Registration, ReleaseValue};
 use abi::voucher::*;
 use alloc::boxed::Box;
 use core::hash::{BuildHasher, Hasher};
@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use store::{Arena, Chain, Chained, Id, LinearIndex};
 
 /// How many bytes are stored without an allocation of their own.
-const SHORT: usize = 64;
+const SHORT: usize = 96;
 
 /// The manager of contents: equal bytes are one value.
 ///
@@ -18,7 +18,7 @@ const SHORT: usize = 64;
 #[derive(Debug)]
 pub struct UserData {
     contents: Arena<Content, 128>,
-    index: LinearIndex<512>,
+    index: LinearIndex<1024>,
     hasher: FixedState,
 }
 
@@ -153,6 +153,10 @@ impl UserData {
 }
 
 impl AttributeManager for UserData {
+    fn registration(&self) -> Registration {
+        Registration { handles: Handles::Ids, ..Registration::default() }
+    }
+
     #[inline]
     fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
         Poll::Ready(match question.command {
