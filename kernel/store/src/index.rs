@@ -257,6 +257,7 @@ impl<const N: usize> LinearIndex<N> {
             self.mask = self.mask << 1 | 1;
         }
         let old = new & (self.mask >> 1) as usize;
+        steps::count();
         let head = core::mem::take(&mut self.heads[old]);
         if head.first == NONE {
             return;
@@ -268,6 +269,7 @@ impl<const N: usize> LinearIndex<N> {
         }
         let mut next = head.first;
         while next != NONE {
+            steps::count();
             let number = next;
             let chain = *entries.entry(number).chain();
             next = chain.next;
