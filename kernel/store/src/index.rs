@@ -88,6 +88,8 @@ pub struct LinearIndex<const N: usize = 64> {
     /// Heads of the chains; the first `buckets` are in use.
     heads: Chunks<Head, N>,
     buckets: usize,
+    /// How many entries there are buckets for: half as many as heads.
+    room: usize,
     /// The bits of a hash that choose a bucket: the number of buckets, rounded up to a power of two, minus one.
     mask: u32,
     len: usize,
@@ -148,7 +150,7 @@ const SPLITS: usize = 4;
 impl<const N: usize> LinearIndex<N> {
     /// An empty index. Allocates nothing.
     pub const fn new() -> Self {
-        LinearIndex { heads: Chunks::new(), buckets: 0, mask: 0, len: 0 }
+        LinearIndex { heads: Chunks::new(), buckets: 0, room: 0, mask: 0, len: 0 }
     }
 
     /// How many entries there are.
@@ -199,7 +201,14 @@ impl<const N: usize> LinearIndex<N> {
     #[inline]
     pub fn reserve(&mut self) -> Result<(), NoMemory> {
         failpoints::check()?;
-        if 2 * (self.len + 1) > self.heads.len() { self.heads.grow() } else { Ok(()) }
+        if self.len < self.room { Ok(()) } else { self.add_room() }
+    }
+
+    #[cold]
+    fn add_room(&mut self) -> Result<(), NoMemory> {
+        self.heads.grow()?;
+        self.room = self.heads.len() / 2;
+        Ok(())
     }
 
     /// Adds an entry that exists already. [`reserve`](LinearIndex::reserve) has succeeded since the index was made; if it
