@@ -342,13 +342,14 @@ impl Creation {
         control.table.promise()?;
         let (index, new) = control.table.acquire(handle, false)?;
         control.refs += u64::from(new);
-        self.replace(key.slot(), index);
+        self.replace(registry, key.slot(), index);
         Ok(())
     }
 
-    fn replace(&mut self, slot: usize, index: u32) {
+    #[inline]
+    fn replace(&mut self, registry: &mut Registry, slot: usize, index: u32) {
         let old = self.forming.replace(slot, index);
-        if old != DEFAULT {
+        if old != DEFAULT && !registry.table(slot).drop_shared(old) {
             let mut replaced = Vector::EMPTY;
             replaced.replace(slot, old);
             self.dropping = Release::new(replaced);
@@ -417,7 +418,7 @@ impl Creation {
                 if !new {
                     registry.drop_control_reference(slot);
                 }
-                self.replace(slot, index);
+                self.replace(registry, slot, index);
             }
             Err(error) => {
                 registry.drop_control_reference(slot);

@@ -248,6 +248,20 @@ impl ValueTable {
         Some(value.made)
     }
 
+    /// A slot does not hold an element any more, if others do: then no manager has to be asked. Returns whether it is so.
+    #[inline]
+    pub fn drop_shared(&mut self, index: u32) -> bool {
+        let value = &mut self.values[index];
+        if value.state == State::Persistent {
+            return true;
+        }
+        if value.refs > 1 {
+            value.refs -= 1;
+            return true;
+        }
+        false
+    }
+
     /// The manager has answered the offer of `sync` made references (vouchers 1.7, step 6).
     #[inline]
     pub fn released(&mut self, index: u32, sync: u64, accepted: bool) -> Released {
@@ -322,7 +336,10 @@ mod tests {
         let index = get(&mut table, 5);
         assert_eq!((get(&mut table, 5), counts(&table, index)), (index, (2, 2, false)));
         table.reference(index).unwrap();
-        assert_eq!((table.drop_reference(index), table.drop_reference(index)), (None, None));
+        assert_eq!(
+            (table.drop_reference(index), table.drop_shared(index), table.drop_shared(index)),
+            (None, true, false)
+        );
         assert_eq!(table.drop_reference(index), Some(2));
         assert_eq!((table.released(index, 2, true), table.len()), (Released::Freed, 0));
         table.check();
@@ -381,7 +398,8 @@ mod tests {
         get(&mut table, 5);
         table.reference(index).unwrap();
         assert_eq!(counts(&table, index), (1, 1, false));
-        assert_eq!((table.drop_reference(index), counts(&table, index)), (None, (1, 1, false)));
+        assert_eq!((table.drop_reference(index), table.drop_shared(index)), (None, true));
+        assert_eq!(counts(&table, index), (1, 1, false));
     }
 
     #[test]

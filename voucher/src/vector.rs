@@ -4,10 +4,7 @@ use crate::key::KEYS;
 use crate::value::DEFAULT;
 
 /// For each slot the index of a value element, or [`DEFAULT`].
-// Aligned so that a processor that copies it by 16 bytes reads just what it wrote shortly before: anything else has to
-// wait until that is in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(align(16))]
 pub(crate) struct Vector {
     indexes: [u32; KEYS],
     /// The slots that have a value, one bit each: so that nothing has to be done for the others.
