@@ -1,9 +1,12 @@
 //! What vouchers cost, with few of them and with very many: `cargo bench -p voucher`.
 
+mod latency;
 mod memory;
 mod workload;
 
+use std::env;
 use std::hint::black_box;
+use std::process::{Command, exit};
 use std::time::Instant;
 use store::steps;
 use workload::{Operation, Workload};
@@ -13,7 +16,7 @@ const LIVE: [usize; 5] = [10, 1_000, 10_000, 100_000, 1_000_000];
 
 /// Operations in a row that are timed together, and how often; the least counts, because all that disturbs only adds.
 const BATCH: usize = 10_000;
-const RUNS: usize = 15;
+const RUNS: usize = 40;
 
 /// What the reference takes, in nanoseconds for create and release, with as many live vouchers as in [`LIVE`]: XNU's
 /// voucher code (xnu-8020.140.41), compiled for the host with `-O2` and measured on one core of a machine like the one
@@ -31,6 +34,17 @@ const fn heading(operation: Operation) -> &'static str {
         Operation::Duplicate => "create + release, a duplicate",
         Operation::CopyAndChange => "create + release, COPY ALL + one change",
         Operation::Extract => "extract 64 bytes",
+    }
+}
+
+/// What an operation has to look at far apart in memory, each to know where the next is. All else is either beside one of
+/// these, or was freed last and is still at hand.
+const fn in_a_row(operation: Operation) -> &'static str {
+    match operation {
+        Operation::New => "content's bucket",
+        Operation::Duplicate => "content's bucket, content, voucher's bucket, voucher",
+        Operation::CopyAndChange => "voucher, value; content's bucket",
+        Operation::Extract => "voucher, value, content (operations overlap)",
     }
 }
 
@@ -68,7 +82,23 @@ fn print_row(live: usize, cost: Cost, few: Cost, reference: Option<u64>) {
     println!("{:>12} {nanoseconds:>8} {ratio:>8.1} {:>7.1} {reference:>13}{note}", grouped(live as u64), cost.steps);
 }
 
+/// A kernel's memory is mapped by huge pages. So is the benchmark's, where the system allows it: the C library has to be
+/// told before the program begins. With the variable set to anything else, even to nothing, it is left as it is.
+const HUGE_PAGES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+
+/// Begins again with huge pages, unless the variable says something already.
+fn ask_for_huge_pages() {
+    let (variable, value) = HUGE_PAGES;
+    if env::var_os(variable).is_some() {
+        return;
+    }
+    let program = env::current_exe().expect("a running program has a file");
+    let status = Command::new(program).args(env::args_os().skip(1)).env(variable, value).status();
+    exit(if status.is_ok_and(|status| status.success()) { 0 } else { 1 });
+}
+
 fn main() {
+    ask_for_huge_pages();
     let mut costs = [[Cost::default(); LIVE.len()]; Operation::ALL.len()];
     let mut workload = Workload::new(LIVE[LIVE.len() - 1]);
     for (at, live) in LIVE.into_iter().enumerate() {
@@ -81,12 +111,18 @@ fn main() {
     drop(workload);
 
     println!(
-        "ns: the least of {RUNS} runs of {} operations; to 10: how many times the figure with 10 live vouchers;",
-        BATCH
+        "ns: the least of {RUNS} runs of {} operations. to 10: the ratio to the row with 10.",
+        grouped(BATCH as u64)
     );
-    println!("steps: places in tables that were looked at, for each operation.");
+    println!(
+        "steps: buckets and entries of tables that were looked at. With very many live, what counts is how often an"
+    );
+    println!(
+        "operation waits for memory that is in no cache; one such wait takes {:.0} ns here and now.",
+        latency::measure()
+    );
     for (costs, operation) in costs.iter().zip(Operation::ALL) {
-        println!("\n{}", heading(operation));
+        println!("\n{}: waits for {}", heading(operation), in_a_row(operation));
         println!("{:>12} {:>8} {:>8} {:>7} {:>13}", "live", "ns", "to 10", "steps", "reference ns");
         let reference = REFERENCE.iter().find(|(of, _)| *of == operation).map(|(_, reference)| reference);
         for (at, live) in LIVE.into_iter().enumerate() {
