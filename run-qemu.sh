@@ -20,7 +20,7 @@ Tally, a tiny Mach-style kernel, in QEMU.
 
 Options, before the call:
   --debug, --release   how to build; release is the default, but for gdb
-  --mem MIB            memory of the machine, 128 by default
+  --mem MIB            memory of the machine, 128 by default; the tests need 16
   --timeout S          seconds that a boot may take, 120 by default
   --deliberate KIND    let the tests go wrong, to see how that looks: fail, slow, hang or panic
   --help               this
@@ -72,7 +72,7 @@ while [[ "${1:-}" == -* ]]; do
   case "$1" in
     --debug) profile=debug ;;
     --release) profile=release ;;
-    --mem) 
+    --mem)
       is_number "${2:-}" && (($2 >= memory_least)) || usage_error "--mem wants a number of MiB, $memory_least or more"
       memory=$2; shift ;;
     --timeout) is_number "${2:-}" || usage_error "--timeout wants a number of seconds"; time_limit=$2; shift ;;

@@ -43,7 +43,6 @@ debug_here() {
   : >"$console"
   echo "the console goes to $console" >&2
   setsid "${command[@]}" -serial "file:$console" -serial "file:$log" </dev/null &
-  local machine=$!
+  trap "kill $! 2>/dev/null || true" EXIT
   gdb "$@" || true
-  kill "$machine" 2>/dev/null || true
 }

@@ -27,6 +27,8 @@ use abi::task::{Exception, ExitStatus};
 use core::fmt;
 use foldhash::fast::FixedState;
 use heapless::String;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 use store::{Arena, LinearMap};
 
 /// What happened on a processor. Unless it was idle the current thread's registers are in its frame.
@@ -133,7 +135,8 @@ pub struct Kernel {
     pub(crate) limits: Limits,
     pub(crate) pids: u32,
     pub(crate) thread_numbers: u64,
-    seed: u64,
+    /// What nobody can guess comes from here; nothing in tests, which want the same every time.
+    random: Option<ChaCha8Rng>,
 }
 
 impl Kernel {
@@ -142,6 +145,7 @@ impl Kernel {
     /// # Errors
     /// [`NoMemory`].
     pub fn new(config: Config) -> Result<Kernel, NoMemory> {
+        let mut random = (config.seed != 0).then(|| ChaCha8Rng::seed_from_u64(config.seed));
         let mut ports = Ports::new();
         let host_port = ports.insert_with(|_| Port::kernel(KernelObject::Host))?;
         Ok(Kernel {
@@ -156,7 +160,7 @@ impl Kernel {
             passage: Passage::default(),
             sched: Scheduler::default(),
             timers: Timers::default(),
-            words: LinearMap::new(FixedState::with_seed(config.seed)),
+            words: LinearMap::new(FixedState::with_seed(random.as_mut().map_or(0, ChaCha8Rng::next_u64))),
             reap: ReapList::new(),
             orphans: ReapList::new(),
             totals: Totals::default(),
@@ -167,7 +171,7 @@ impl Kernel {
             limits: config.limits,
             pids: 0,
             thread_numbers: 0,
-            seed: config.seed,
+            random,
         })
     }
 
@@ -231,12 +235,9 @@ impl Kernel {
         !self.orphans.is_empty()
     }
 
-    /// A number nobody can guess, or 0 in tests.
+    /// A number nobody can guess, not even from the others; 0 in tests. Programs are told some of them.
     pub(crate) fn next_seed(&mut self) -> u64 {
-        if self.seed != 0 {
-            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) | 1;
-        }
-        self.seed
+        self.random.as_mut().map_or(0, ChaCha8Rng::next_u64)
     }
 
     fn exception(&mut self, m: &mut dyn Machine, thread: ThreadId, kind: Exception, vector: u8, address: u64) {
@@ -335,7 +336,7 @@ impl Kernel {
         let thread = entered.and_then(|id| self.threads.get_mut(id));
         match thread {
             _ if rest.is_empty() => {}
-            Some(thread) if thread.resume.is_none() && !matches!(thread.state, State::Waiting(_)) => {
+            Some(thread) if thread.resume.is_none() && matches!(thread.state, State::Running(_) | State::Ready) => {
                 thread.resume = Some(Resume::Reap(rest, None));
             }
             _ => self.add_orphans(rest),

@@ -194,7 +194,7 @@ impl Kernel {
     ) -> Result<TaskId, KernReturn> {
         let qos = new.policy.main_thread_qos(self.first_task.is_none());
         let task = self.create_task(m, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-        let random = self.next_seed();
+        let random = [self.next_seed(), self.next_seed()];
         let started = self.load_program(m, task, image).and_then(|loaded| {
             let stack = self.make_stack(m, task, |top| stack_block(top, strings, &loaded, random))?;
             let frame = Frame::starting_at(loaded.entry, stack, 0);
@@ -271,10 +271,10 @@ impl Kernel {
 
 /// The block at the top of a first stack: argc, argv, envp, auxiliary vector, then the strings. It ends at `top` and
 /// begins at a multiple of 16.
-fn stack_block(top: u64, strings: &Strings, loaded: &Loaded, random: u64) -> Result<Vec<u8>, KernReturn> {
+fn stack_block(top: u64, strings: &Strings, loaded: &Loaded, random: [u64; 2]) -> Result<Vec<u8>, KernReturn> {
     let Strings { arguments, environment } = strings;
     let count = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == 0).count();
-    let random = [random.to_le_bytes(), random.rotate_left(32).to_le_bytes()];
+    let random = random.map(u64::to_le_bytes);
     let strings_size = arguments.len() + environment.len() + size_of_val(&random);
     let strings_start = (top - strings_size as u64) & !15;
     let auxiliary = [

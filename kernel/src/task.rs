@@ -11,11 +11,14 @@ use crate::policy::TaskPolicy;
 use crate::reap::{Item, Progress};
 use crate::thread::{Siblings, Thread};
 use crate::vm::Regions;
-use abi::port::MACH_PORT_NULL;
+use abi::port::{MACH_PORT_NULL, PortName};
 use abi::task::{EXIT_MESSAGE_ID, ExitMessage, ExitStatus};
 use heapless::String;
 use store::{Arena, Id, List};
 use zerocopy::IntoBytes;
+
+/// How many free entries of a dead task's table are passed over in one piece.
+const FREE_ENTRIES_PIECE: u32 = 64;
 
 /// Names a task.
 pub type TaskId = Id<Task>;
@@ -201,16 +204,16 @@ impl Kernel {
         let stage = self.tasks[task].ended.expect("only ended tasks are taken apart").stage;
         let next = match stage {
             Stage::ReceiveRights(index) => match self.next_name(task, index) {
-                Some(name) => {
-                    self.end_receive_name(m, task, name);
-                    Stage::ReceiveRights(name.index() + 1)
+                Some((name, next)) => {
+                    name.into_iter().for_each(|name| self.end_receive_name(m, task, name));
+                    Stage::ReceiveRights(next)
                 }
                 None => Stage::Names(0),
             },
             Stage::Names(index) => match self.next_name(task, index) {
-                Some(name) => {
-                    self.destroy_name(m, task, name);
-                    Stage::Names(name.index() + 1)
+                Some((name, next)) => {
+                    name.into_iter().for_each(|name| self.destroy_name(m, task, name));
+                    Stage::Names(next)
                 }
                 None => Stage::Ports,
             },
@@ -230,14 +233,16 @@ impl Kernel {
         Progress::More
     }
 
-    /// The first name from an index on. Free entries in between are few: they count as one piece.
-    fn next_name(&self, task: TaskId, from: u32) -> Option<abi::PortName> {
+    /// The first name from an index on, if it is near, and where to look next; nothing at the end of the table.
+    fn next_name(&self, task: TaskId, from: u32) -> Option<(Option<PortName>, u32)> {
         let space = &self.tasks[task].space;
-        (from..space.capacity()).find_map(|index| space.name_at(index))
+        let end = space.capacity().min(from + FREE_ENTRIES_PIECE);
+        let found = (from..end).find_map(|index| space.name_at(index));
+        (from < end).then_some((found, found.map_or(end, |name| name.index() + 1)))
     }
 
     /// First pass: receive rights go before everything else (mach-ipc 6.6 step 4).
-    fn end_receive_name(&mut self, m: &mut dyn Machine, task: TaskId, name: abi::PortName) {
+    fn end_receive_name(&mut self, m: &mut dyn Machine, task: TaskId, name: PortName) {
         let entry = self.tasks[task].space.get(name).expect("the name is there");
         if matches!(entry.holding, Holding::Receive { .. }) {
             self.destroy_name(m, task, name);
@@ -281,7 +286,7 @@ impl Kernel {
     }
 
     /// Gives a task a name for one of the kernel's own ports, or null if that fails (mach-ipc 5.4).
-    pub(crate) fn name_kernel_port(&mut self, m: &mut dyn Machine, task: TaskId, port: PortId) -> abi::PortName {
+    pub(crate) fn name_kernel_port(&mut self, m: &mut dyn Machine, task: TaskId, port: PortId) -> PortName {
         let right: SendRight = self.make_send(port);
         match self.copy_out_right(task, Right::Send(right)) {
             Ok(name) => name,

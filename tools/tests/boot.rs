@@ -48,6 +48,8 @@ fn with_segment(number: usize, field: usize, value: impl FnOnce(&dyn Fn(usize, u
 }
 
 /// Offsets in a program header.
+const TYPE_AND_RIGHTS: usize = 0;
+const FILE_OFFSET: usize = 8;
 const ADDRESS: usize = 16;
 const MEMORY_SIZE: usize = 40;
 
@@ -79,13 +81,30 @@ fn a_kernel_that_is_no_program() {
 fn a_truncated_kernel() {
     let file = kernel();
     gives_up(Some(&[("kernel", &file[..40])]), &ORDINARY, 0x31, "`kernel` is truncated: it ends after 40 bytes");
-    // The headers are whole, what they refer to is not; whichever is missed first, the line says what to do.
-    let seen = {
-        let place = Place::new();
-        boot(Some(&bundle(&place, &[("kernel", &file[..0x2000])])), &ORDINARY)
-    };
-    assert!([status(0x31), status(0x3A)].contains(&seen.status), "{}", seen.errors);
-    assert!(seen.errors.contains("build the bundle again"), "{}", seen.errors);
+    // The headers are whole, what they refer to is not.
+    let line = "`kernel` is truncated: it ends after 8192 bytes, within its own tables: build the bundle again";
+    gives_up(Some(&[("kernel", &file[..0x2000])]), &ORDINARY, 0x31, line);
+}
+
+#[test]
+fn a_kernel_with_a_segment_beyond_its_end() {
+    let last = loadable(&kernel()).len() - 1;
+    let mut file = with_segment(last, FILE_OFFSET, |_| 1 << 40);
+    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x3A, "the segment at 0xffffffff8");
+    file = with_segment(last, FILE_OFFSET, |_| u64::MAX);
+    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x3A, "the segment at 0xffffffff8");
+}
+
+#[test]
+fn a_kernel_with_a_segment_that_is_writable_and_executable() {
+    // The type, 1, and behind it the rights.
+    let file = with_segment(0, TYPE_AND_RIGHTS, |_| 7 << 32 | 1);
+    gives_up(
+        Some(&[("kernel", &file)]),
+        &ORDINARY,
+        0x3E,
+        "the segment at 0xffffffff80000000 is writable and executable: separate code from data",
+    );
 }
 
 #[test]

@@ -154,11 +154,13 @@ fn output_comes_whole_and_unchanged() {
     assert_eq!((seen.status, &*seen.output), (0, &text[..1024]), "{}", seen.errors);
 }
 
-/// The command line on a terminal, with `keys` typed after three seconds.
+/// The command line on a terminal, with `keys` typed as soon as the test runs.
 fn on_a_terminal(arguments: &str, keys: &str) -> Outcome {
     let place = Place::new();
     let call = format!("'{}' {arguments}", root().join("run-qemu.sh").display());
-    let shell = format!("(sleep 3; printf '{keys}'; sleep 3) | script -qec \"$CALL\" /dev/null");
+    let runs =
+        "for n in $(seq 600); do grep -qs 'test deliberate::' $TALLY_OUTPUT/console.txt && break; sleep 0.1; done";
+    let shell = format!("({runs}; printf '{keys}'; sleep 1) | script -qec \"$CALL\" /dev/null");
     run(Command::new("sh").args(["-c", &shell]).env("CALL", call).env("TALLY_OUTPUT", &place.0))
 }
 

@@ -1,5 +1,6 @@
 //! What the documents say can be checked in part: listings, links, files that are named, and the examples.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -48,6 +49,28 @@ fn files_that_are_named_exist() {
             let later = ["trace.rs", "arena.rs"].contains(&name);
             let exists = files.iter().any(|path| path.ends_with(name));
             assert!(!is_file || later || exists, "{document} names {name}, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn names_of_code_that_the_documents_use_exist() {
+    let code: String = files_with(&[".rs", ".sh", ".toml"])
+        .iter()
+        .filter(|path| !path.ends_with(file!()))
+        .map(|path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        .collect();
+    let words: HashSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        // What is in backticks, but for blocks of code, and is one word or a path of words.
+        let text = text_of(document);
+        let prose: String = text.split("```").step_by(2).collect();
+        for name in prose.split('`').skip(1).step_by(2) {
+            let parts: Vec<&str> = name.split('(').next().unwrap_or_default().split("::").collect();
+            let is_word = |part: &&&str| part.chars().all(|c| c.is_alphanumeric() || c == '_');
+            for part in parts.iter().filter(is_word).filter(|part| parts.len() > 1 || part.contains('_')) {
+                assert!(words.contains(part), "{document}: there is no {part} ({name})");
+            }
         }
     }
 }

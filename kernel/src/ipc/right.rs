@@ -175,14 +175,19 @@ impl Kernel {
 
     /// Ends a send right. With the last one a registered no-senders request fires (mach-ipc 2.8).
     pub fn destroy_send(&mut self, m: &mut dyn Machine, right: SendRight) {
-        let Some(port) = self.live_port_mut(right.0) else { return };
+        if let Some((notify, count)) = self.count_down_send(right) {
+            self.notify_no_senders(m, notify, count);
+        }
+    }
+
+    /// Ends a send right without telling anybody: returns whom to tell that it was the last one, and how many were made.
+    pub(super) fn count_down_send(&mut self, right: SendRight) -> Option<(SendOnceRight, u32)> {
+        let port = self.live_port_mut(right.0)?;
         port.send_rights -= 1;
         let no_senders = if port.send_rights == 0 { port.no_senders.take() } else { None };
         let count = port.make_send_count;
         self.totals.send_rights -= 1;
-        if let Some(notify) = no_senders {
-            self.notify_no_senders(m, notify, count);
-        }
+        no_senders.map(|notify| (notify, count))
     }
 
     /// Ends a send right that is known not to be the last one.

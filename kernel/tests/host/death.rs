@@ -213,6 +213,25 @@ fn a_task_that_dies_with_both_rights_of_a_port_is_its_last_sender_first() {
     w.nothing(c, notify);
 }
 
+/// mach-ipc 2.4: no-senders is told when the port is dead already, so that its own receivers do not hear of it.
+#[test]
+fn a_port_that_is_destroyed_with_its_last_send_right_is_dead_before_that_is_told() {
+    let mut w = World::new();
+    let a = w.task();
+    let (p, other) = (w.port_with_send(a), w.port(a));
+    let receiver = w.thread(a);
+    w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, (p, D::MAKE_SEND_ONCE)).unwrap();
+    assert_eq!(w.receive(receiver, p, MsgOption::empty()), Ret::Blocked);
+    w.mig(a, a.self_port, mig::DESTROY, &[p.0]).unwrap();
+    assert_eq!(w.state(receiver).code(), abi::code::MACH_RCV_PORT_CHANGED);
+
+    let q = w.port_with_send(a);
+    w.request(a, q, MACH_NOTIFY_NO_SENDERS, 0, (other, D::MAKE_SEND_ONCE)).unwrap();
+    w.mig(a, a.self_port, mig::DESTROY, &[q.0]).unwrap();
+    assert_eq!(w.notification(a, other, MACH_NOTIFY_NO_SENDERS), 1);
+    w.nothing(a, other);
+}
+
 // covers mach-ipc D10
 #[test]
 fn the_last_send_right_may_die_in_a_message() {
@@ -290,4 +309,19 @@ fn requests_of_a_task_that_dies_tell_others_that_the_name_is_gone() {
     assert_eq!(told, names);
     w.nothing(c, notify);
     assert_eq!(w.counts().messages, messages, "nothing was sent for the dead task's own port");
+}
+
+/// What a task's table once held does not make anybody else's trap long (errata 4).
+#[test]
+fn a_table_full_of_holes_is_taken_apart_in_small_pieces() {
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
+    let a = w.task();
+    w.checked = false;
+    let dead = MACH_PORT_RIGHT_DEAD_NAME;
+    (0..20_000).for_each(|_| assert!(w.allocate(a, dead).is_ok()));
+    w.free_names(a);
+    w.start_trap(a, abi::trap::unix::EXIT, &[0]);
+    assert!(w.kernel.anything_to_reap(), "one slice is not enough");
+    w.settle();
+    assert!(!w.kernel.tasks.contains(a.task));
 }

@@ -282,3 +282,84 @@ fn a_request_arrives_with_its_reply_right_and_its_id() {
     assert_eq!((header.remote(), header.local(), header.msgh_id), (D(18), D(17), -42));
     assert_eq!(pair.w.port_type(pair.b, header.msgh_remote_port), Ok(0x40000));
 }
+
+/// mach-ipc 3.4: in the reply position these names are not looked up.
+#[test]
+fn a_null_or_dead_reply_port_is_delivered_as_it_is() {
+    let mut pair = Pair::new();
+    for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
+        for (sent, seen) in [(D::MOVE_SEND, 17), (D::COPY_SEND, 17), (D::MAKE_SEND, 17), (D::MAKE_SEND_ONCE, 18)] {
+            assert_eq!(pair.w.send(pair.a, &Msg::copy_send(pair.door).reply_to(name, sent)), Ok(()));
+            let header = pair.w.poll(pair.b, pair.port).unwrap().header;
+            assert_eq!((header.msgh_remote_port, header.remote()), (name, D(seen)));
+        }
+    }
+}
+
+/// mach-ipc 3.7, step H7.
+#[test]
+fn the_reply_port_is_looked_at_between_finding_and_taking_the_destination() {
+    let mut pair = Pair::new();
+    let (unknown, (_, once)) = (PortName(0x4203), pair.once());
+    let before = pair.rights_of_a();
+    for (to, code) in [(unknown, MACH_SEND_INVALID_DEST), (once, MACH_SEND_INVALID_REPLY)] {
+        let message = Msg::copy_send(to).reply_to(PortName(0x4303), D::MAKE_SEND_ONCE);
+        assert_eq!(pair.w.send(pair.a, &message), Err(code));
+    }
+    assert_eq!(pair.rights_of_a(), before);
+}
+
+/// mach-ipc 3.7, "joint copyin": destination and reply from one name.
+#[test]
+fn two_rights_of_one_name_take_as_many_references_as_they_move() {
+    let mut w = World::new();
+    let a = w.task();
+    let rows = [
+        (D::MOVE_SEND, D::MOVE_SEND, 1, None),
+        (D::MOVE_SEND, D::MOVE_SEND, 2, Some(0)),
+        (D::MOVE_SEND, D::COPY_SEND, 1, Some(0)),
+        (D::COPY_SEND, D::MOVE_SEND, 1, Some(0)),
+        (D::COPY_SEND, D::COPY_SEND, 1, Some(1)),
+        (D::MAKE_SEND, D::MOVE_SEND, 1, Some(0)),
+        (D::MOVE_SEND, D::MAKE_SEND_ONCE, 1, Some(0)),
+        (D::MOVE_SEND, D::MAKE_SEND, 3, Some(2)),
+    ];
+    for (remote, local, refs, left) in rows {
+        let p = w.port_with_send(a);
+        w.mod_refs(a, p, SEND, refs - 1).unwrap();
+        let expected = left.map_or(Err(MACH_SEND_INVALID_DEST), |_| Ok(()));
+        assert_eq!(w.send(a, &Msg::to(p, remote).reply_to(p, local)), expected, "{remote:?} {local:?} of {refs}");
+        assert_eq!(w.get_refs(a, p, SEND), Ok(left.unwrap_or(refs as u32)), "{remote:?} {local:?} of {refs}");
+        assert_eq!(w.poll(a, p).is_ok(), left.is_some());
+    }
+}
+
+// covers mach-ipc V02
+#[test]
+fn what_is_no_voucher_cannot_be_sent_as_one() {
+    let mut pair = Pair::new();
+    let (dead, (_, once)) = (pair.dead_name(), pair.once());
+    let own = pair.w.port_with_send(pair.a);
+    let before = pair.rights_of_a();
+    for name in [own, once, dead, PortName(0x4203), MACH_PORT_DEAD] {
+        let message = Msg::to(pair.door, D::MOVE_SEND).voucher(name, D::COPY_SEND);
+        assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_VOUCHER), "{name:?}");
+    }
+    for disposition in [16, 18, 20, 21, 22] {
+        let message = Msg::copy_send(pair.door).voucher(MACH_PORT_NULL, D(disposition));
+        assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_VOUCHER), "{disposition}");
+    }
+    assert_eq!(pair.rights_of_a(), before);
+    pair.w.nothing(pair.b, pair.port);
+}
+
+// covers mach-ipc V10
+#[test]
+fn the_voucher_is_looked_at_before_the_destination_is_looked_up() {
+    let mut pair = Pair::new();
+    let rows = [(PortName(0x4203), MACH_SEND_INVALID_VOUCHER), (MACH_PORT_NULL, MACH_SEND_INVALID_DEST)];
+    for (to, code) in rows {
+        let message = Msg::copy_send(to).voucher(PortName(0x4303), D::COPY_SEND);
+        assert_eq!(pair.w.send(pair.a, &message), Err(code), "{to:?}");
+    }
+}

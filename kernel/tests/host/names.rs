@@ -133,6 +133,40 @@ fn a_count_of_references_that_reaches_the_maximum_sticks_until_all_go() {
     });
 }
 
+/// mach-ipc 1.4, rule 3, for dead names.
+#[test]
+fn references_to_a_dead_name_stick_at_the_maximum_too() {
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let (d, p) = (w.allocate(a, DEAD_NAME).unwrap(), w.port(a));
+        w.mod_refs(a, d, DEAD_NAME, 65534).unwrap();
+        assert_eq!(w.mod_refs(a, d, DEAD_NAME, -1), Ok(()));
+        assert_eq!(w.deallocate(a, d), Ok(()));
+        assert_eq!(w.send(a, &Msg::to(p, D::MAKE_SEND).port(d, D::MOVE_SEND)), Ok(()));
+        assert_eq!({ w.poll(a, p).unwrap().descriptor(0).name }, MACH_PORT_DEAD);
+        assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(65535));
+        assert_eq!(w.mod_refs(a, d, DEAD_NAME, -65535), Ok(()));
+        assert_eq!(w.port_type(a, d), Err(KERN_INVALID_NAME));
+    });
+}
+
+/// mach-ipc 1.4, rule 3: a send right is sent and the count stays.
+#[test]
+fn a_send_right_moved_from_a_count_that_sticks_stays() {
+    with_send(|w, a, name, without| {
+        w.mod_refs(a, name, SEND, 65534).unwrap();
+        let (mailbox, b) = (w.port(a), w.init);
+        w.send(a, &Msg::to(mailbox, D::MAKE_SEND).port(name, D::MOVE_SEND)).unwrap();
+        assert_eq!({ w.poll(a, mailbox).unwrap().descriptor(0).name }, name);
+        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        let elsewhere = w.transfer(a, name, D::MOVE_SEND, b);
+        assert_eq!((w.port_type(b, elsewhere), w.get_refs(a, name, SEND)), (Ok(0x10000), Ok(65535)));
+        w.mod_refs(a, name, SEND, -65535).unwrap();
+        assert_eq!(w.port_type(a, name), without);
+        w.deallocate(b, elsewhere).unwrap();
+    });
+}
+
 // covers mach-ipc N08
 #[test]
 fn references_cannot_change_by_more_than_there_are_or_can_be() {

@@ -1,14 +1,15 @@
 //! Starting programs: what is a program, what it finds, what its parent may ask for and is told in the end.
 
-use crate::program::{program, spawn_args};
+use crate::machine::FakeMachine;
+use crate::program::{archive, program, spawn_args};
 use crate::world::{Actor, World};
 use abi::code::*;
 use abi::port::*;
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
-use kernel::kernel::Event;
-use kernel::limits::ARGUMENTS_SIZE_MAX;
+use kernel::kernel::{Config, Event, Kernel, Next};
+use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits};
 use kernel::machine::{Protection, USER_END, UserAddr};
 use kernel::task::TaskId;
 use zerocopy::IntoBytes;
@@ -222,6 +223,29 @@ fn the_first_stack_holds_arguments_environment_and_what_else_a_c_library_wants()
         assert!(w.machine.read(space, UserAddr(auxiliary[&25]), 16).is_some(), "16 random bytes");
         assert_eq!(w.machine.read(space, UserAddr(USER_END - PAGE_SIZE), 1), None, "running over the top faults");
     }
+}
+
+/// The random bytes that `init` finds by its first stack, as two numbers.
+fn random_bytes_of_init(seed: u64) -> [u64; 2] {
+    let bundle = Vec::leak(archive("init", &program()));
+    let mut machine = FakeMachine::new();
+    let mut kernel = Kernel::new(Config { bundle, seed, limits: Limits::default() }).unwrap();
+    let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
+    let (frame, space) = kernel.context(thread);
+    let word = |at| u64::from_le_bytes(machine.read(space, UserAddr(at), 8).unwrap().try_into().unwrap());
+    // Number of arguments, one argument, the end of both lists; then pairs.
+    let mut pairs = (frame.rsp + 4 * 8..).step_by(16);
+    let at = pairs.find(|&at| word(at) == 25).map(|at| word(at + 8)).unwrap();
+    [word(at), word(at + 8)]
+}
+
+#[test]
+fn the_random_bytes_that_a_program_gets_are_all_random() {
+    let mut numbers: Vec<u64> = [7, 8].map(random_bytes_of_init).concat();
+    numbers.extend(numbers.clone().iter().map(|number| number.rotate_left(32)));
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 8, "no number follows from another: {numbers:x?}");
 }
 
 #[test]

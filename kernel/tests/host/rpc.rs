@@ -330,6 +330,23 @@ fn a_full_name_table_refuses_and_recovers() {
     assert_eq!(w.allocate(a, DEAD_NAME), Err(KERN_NO_SPACE));
 }
 
+/// mach-ipc 8.4.
+#[test]
+fn a_table_that_cannot_grow_is_short_of_memory_unless_it_is_full() {
+    let small = Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() };
+    for (limits, code) in [(small, KERN_RESOURCE_SHORTAGE), (Limits { names_per_task: 64, ..small }, KERN_NO_SPACE)] {
+        let mut w = World::with_limits(limits);
+        let a = w.task();
+        let p = w.port_with_send(a);
+        w.set_qlimit(a, p, MACH_PORT_QLIMIT_MAX).unwrap();
+        while w.allocate(a, DEAD_NAME).is_ok() {}
+        while w.send(a, &Msg::copy_send(p)).is_ok() {}
+        assert_eq!(w.send(a, &Msg::copy_send(p)), Err(MACH_SEND_NO_BUFFER), "the budget is used up");
+        assert_eq!(w.allocate(a, DEAD_NAME), Err(code));
+        assert_eq!(w.trap(a, abi::trap::mach::MACH_REPLY_PORT, &[]).name(), MACH_PORT_NULL);
+    }
+}
+
 /// What a send may return (mach-ipc 3.14), detail bits aside; nothing here filters messages or is strict about replies.
 const SEND_CODES: [abi::KernReturn; 15] = [
     MACH_MSG_SUCCESS,

@@ -2,6 +2,7 @@
 
 use super::tests;
 use crate::sys::{self, machine, unix_trap};
+use crate::thread::Thread;
 use crate::{check, port, task, time};
 use abi::code::*;
 use abi::task::{PAGE_SIZE, VM_PROT_EXECUTE, VM_PROT_READ, VM_PROT_WRITE};
@@ -18,6 +19,7 @@ tests! { "basics":
     the_clock_counts_nanoseconds_and_never_goes_back,
     there_is_a_processor,
     thread_local_memory_is_where_it_was_put,
+    a_thread_that_loads_selectors_moves_nobody_elses_thread_local_memory,
     fresh_memory_is_zero_and_can_be_given_back_in_parts,
     memory_at_a_chosen_address_is_there_or_refused,
     no_memory_is_writable_and_executable,
@@ -82,6 +84,22 @@ fn thread_local_memory_is_where_it_was_put() {
         check::equal("a base that no user has", code, KERN_INVALID_ADDRESS);
     }
     check::equal("which changed nothing", machine::thread_local(8), [0x2222; 2]);
+}
+
+static BLOCK: [u64; 2] = [0x1111, 0x2222];
+
+fn use_block() {
+    check::equal("set_thread_base", sys::trap(SET_THREAD_BASE, [BLOCK.as_ptr() as u64, 0, 0, 0, 0, 0]), 0);
+}
+
+fn a_thread_that_loads_selectors_moves_nobody_elses_thread_local_memory() {
+    use_block();
+    let load_selectors = |_| {
+        use_block();
+        machine::load_null_selectors();
+    };
+    Thread::start(load_selectors, 0).expect("a thread").join();
+    check::equal("through fs and gs", machine::thread_local(8), [0x2222; 2]);
 }
 
 fn fresh_memory_is_zero_and_can_be_given_back_in_parts() {

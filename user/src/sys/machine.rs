@@ -228,6 +228,12 @@ pub fn thread_local(offset: u64) -> [u64; 2] {
     [fs, gs]
 }
 
+/// Loads the null selector into `fs` and `gs`, which makes their bases 0 until the kernel loads them anew.
+pub fn load_null_selectors() {
+    // SAFETY: This program uses thread-local memory only where it says so.
+    unsafe { asm!("mov fs, {0:x}", "mov gs, {0:x}", in(reg) 0, options(nomem, nostack, preserves_flags)) };
+}
+
 /// Jumps to code at `address` that makes a trap and then never returns.
 pub fn jump_to_trap(address: u64, number: u32) -> ! {
     // SAFETY: Nothing of this program goes on.

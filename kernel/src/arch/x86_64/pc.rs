@@ -32,7 +32,7 @@ pub struct Pc {
     log: Option<Serial>,
 }
 
-/// The bases of `fs` and `gs` that user code sees.
+/// The bases of `fs` and `gs` that user code sees, as they were loaded last.
 #[derive(Debug, Default)]
 pub struct Bases {
     fs: u64,
@@ -40,14 +40,15 @@ pub struct Bases {
 }
 
 impl Bases {
-    /// Loads a thread's bases. User code has no instruction to change them, so a frame always holds the right ones.
+    /// Loads a thread's bases. All that user code can do to them is to make them 0, by loading a selector: so what was
+    /// loaded last is certainly there only if it was 0.
     #[inline]
     pub fn load(&mut self, frame: &Frame) {
-        if self.fs != frame.fs_base {
+        if self.fs | frame.fs_base != 0 {
             self.fs = frame.fs_base;
             FsBase::write(VirtAddr::new(self.fs));
         }
-        if self.gs != frame.gs_base {
+        if self.gs | frame.gs_base != 0 {
             self.gs = frame.gs_base;
             // The one that `swapgs` swaps in on the way out.
             KernelGsBase::write(VirtAddr::new(self.gs));

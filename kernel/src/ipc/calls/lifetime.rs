@@ -200,11 +200,16 @@ impl Kernel {
                 self.notify_port_deleted(m, request, name);
             }
             Holding::Receive { port, send_urefs } => {
+                let mut no_senders = None;
                 if send_urefs > 0 {
                     self.tasks[task].space.change(name, Holding::Receive { port, send_urefs: 0 });
-                    self.destroy_send(m, SendRight::taken_from_name(port));
+                    no_senders = self.count_down_send(SendRight::taken_from_name(port));
                 }
                 self.end_receive_right(m, task, name);
+                // Only now, when the port is dead (mach-ipc 2.4).
+                if let Some((notify, count)) = no_senders {
+                    self.notify_no_senders(m, notify, count);
+                }
             }
             Holding::PortSet { set } => {
                 self.tasks[task].space.remove(name);
