@@ -346,6 +346,24 @@ mod tests {
     }
 
     #[test]
+    fn an_id_leads_to_its_element_even_where_others_came_in_between() {
+        let mut table = table_with(Registration { handles: Handles::Ids, ..Registration::default() });
+        let id = |generation: u64, place: u64| generation << 32 | place;
+        let beside = get(&mut table, id(1, 0));
+        let elsewhere = get(&mut table, id(1, 5));
+        assert_eq!((beside, elsewhere), (1, 2));
+        // The manager has given up the first, and uses its place again before its answer is here.
+        assert_eq!(table.drop_reference(beside), Some(1));
+        let next = get(&mut table, id(2, 0));
+        for (handle, index) in [(id(1, 0), beside), (id(1, 5), elsewhere), (id(2, 0), next)] {
+            assert_eq!(table.find(handle, table.hash(handle)), Some(index));
+        }
+        assert_eq!(table.released(beside, 1, true), Released::Freed);
+        assert_eq!((table.find(id(1, 0), 0), table.find(id(2, 0), 0)), (None, Some(next)));
+        table.check();
+    }
+
+    #[test]
     fn the_default_handle_is_the_default_value() {
         let mut table = table_with(Registration { default: 0xd0, ..Registration::default() });
         assert_eq!((get(&mut table, 0xd0), table.len(), table.promised()), (DEFAULT, 0, 0));

@@ -381,6 +381,49 @@ mod tests {
         assert_eq!(left, (0..500).map(|half| 2 * half + 1).collect::<Vec<_>>());
     }
 
+    /// An index over words with these hashes, each its own key and all in one bucket.
+    fn chained(hashes: &[u32]) -> (Slab<Word>, LinearIndex) {
+        let (mut words, mut index) = (Slab::new(), LinearIndex::new());
+        for &key in hashes {
+            index.reserve().unwrap();
+            let number = words.insert(Word { key, ..Word::default() }).unwrap();
+            index.insert(&mut words, number, key);
+        }
+        (words, index)
+    }
+
+    fn find(index: &LinearIndex, words: &Slab<Word>, hash: u32) -> (Option<u32>, u64) {
+        steps::take();
+        (index.find(words, hash, |word| word.key == hash), steps::take())
+    }
+
+    #[test]
+    fn what_is_not_there_costs_a_look_at_the_bucket_unless_several_share_it() {
+        const HASHES: [u32; 3] = [0x100, 0x200, 0x300];
+        for left in 0..3 {
+            for first_gone in (0..3).filter(|&number| number != left) {
+                let (mut words, mut index) = chained(&HASHES);
+                assert_eq!(find(&index, &words, 0x400), (None, 4));
+                for number in [first_gone, 3 - left - first_gone] {
+                    index.remove(&mut words, number);
+                    words.remove(number);
+                }
+                assert_eq!(find(&index, &words, 0x400), (None, 1), "only {left} is left");
+                assert_eq!(find(&index, &words, HASHES[left as usize]), (Some(left), 2));
+                index.remove(&mut words, left);
+                assert_eq!(find(&index, &words, HASHES[left as usize]), (None, 1));
+            }
+        }
+    }
+
+    #[test]
+    fn the_bit_of_a_hash_that_a_bucket_does_not_know_counts_as_well() {
+        let (words, index) = chained(&[0x100]);
+        assert_eq!(find(&index, &words, 0x100 | MORE), (None, 2));
+        let (words, index) = chained(&[0x100, 0x100 | MORE]);
+        assert_eq!((find(&index, &words, 0x100).0, find(&index, &words, 0x100 | MORE).0), (Some(0), Some(1)));
+    }
+
     #[test]
     fn entries_in_an_arena_are_found_as_well() {
         let mut words = Arena::<Word>::new();
