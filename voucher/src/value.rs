@@ -11,9 +11,7 @@ use store::{Chain, Chained, LinearIndex, NoMemory, Slab, steps};
 pub(crate) const DEFAULT: u32 = 0;
 
 /// One value in use: a value element.
-// Aligned so that none lies across two cache lines.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
 pub struct AttributeValue {
     handle: u64,
     made: u64,

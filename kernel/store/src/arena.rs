@@ -98,8 +98,6 @@ impl<T> fmt::Debug for Id<T> {
 
 /// Objects by [`Id`]. Adding, finding and removing cost the same whatever the number of objects; no object ever moves.
 ///
-/// Each begins a cache line together with its id, so a look at a small one fetches one line.
-///
 /// `N` is the number of objects allocated together, a power of two.
 #[derive(Debug)]
 pub struct Arena<T, const N: usize = 64> {
@@ -110,7 +108,6 @@ pub struct Arena<T, const N: usize = 64> {
 }
 
 #[derive(Debug)]
-#[repr(align(64))]
 struct Slot<T> {
     /// The id of the object that is here or will be here next.
     id: Id<T>,

@@ -178,11 +178,9 @@ impl<const N: usize> LinearIndex<N> {
     /// The number of the entry with this hash that `is_it` accepts.
     #[inline]
     pub fn find<E: Entries>(&self, entries: &E, hash: u32, is_it: impl Fn(&E::Entry) -> bool) -> Option<u32> {
-        if self.buckets == 0 {
-            return None;
-        }
         steps::count();
-        let mut next = self.heads[self.bucket_of(hash)].first_for(hash);
+        // Without buckets there is either no head or an empty one.
+        let mut next = self.heads.get(self.bucket_of(hash))?.first_for(hash);
         while next != NONE {
             steps::count();
             let entry = entries.entry(next);

@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use store::{Arena, Chain, Chained, Id, LinearIndex};
 
 /// How many bytes are stored without an allocation of their own.
-const SHORT: usize = 96;
+const SHORT: usize = 64;
 
 /// The handle of no content: the default.
 const NOTHING: u64 = 0;
