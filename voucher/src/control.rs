@@ -11,11 +11,24 @@ pub struct Processing {
     pub receive: bool,
 }
 
+/// What is known about the handles that a manager invents: how their elements are found best.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Handles {
+    /// Nothing: they are hashed.
+    #[default]
+    Any,
+    /// They are [ids](store::Id) of an arena: the low half is a place, used by one object at a time, and the places freed
+    /// last are used first. Elements are then mostly found without a table.
+    Ids,
+}
+
 /// What a registration says about a key.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
     /// The handle that means "no value".
     pub default: u64,
+    /// What the handles are.
+    pub handles: Handles,
     /// The message operations that the manager takes part in.
     pub processing: Processing,
     /// How many values may be in use at a time.
@@ -23,9 +36,9 @@ pub struct Registration {
 }
 
 impl Default for Registration {
-    /// Default handle 0, no part in messages, no limit but memory.
+    /// Default handle 0, any handles, no part in messages, no limit but memory.
     fn default() -> Self {
-        Registration { default: 0, processing: Processing::default(), values_max: usize::MAX }
+        Registration { default: 0, handles: Handles::Any, processing: Processing::default(), values_max: usize::MAX }
     }
 }
 

@@ -1,11 +1,10 @@
 //! [`Creation`]: building a voucher, recipe by recipe, with the managers' answers in between (vouchers 2.4, 3).
 
-use crate::key::KEYS;
 use crate::manager::{GetValue, Value};
 use crate::recipe::Recipe;
 use crate::release::{DeadVoucher, Release, ReleaseValue};
 use crate::value::DEFAULT;
-use crate::vector::Vector;
+use crate::vector::{Vector, slots_in};
 use crate::voucher::{PortBinding, VoucherId};
 use crate::{Error, Key, Registry};
 use abi::voucher::*;
@@ -282,13 +281,13 @@ impl Creation {
         }
     }
 
-    /// The slots that a key stands for.
-    fn slots(key: u32) -> Result<core::ops::Range<usize>, Error> {
+    /// The slots that a key stands for, one bit each.
+    #[inline]
+    fn slots(key: u32) -> Result<u8, Error> {
         if key == MACH_VOUCHER_ATTR_KEY_ALL {
-            return Ok(0..KEYS);
+            return Ok(u8::MAX);
         }
-        let slot = Key::new(key).ok_or(Error::InvalidArgument)?.slot();
-        Ok(slot..slot + 1)
+        Ok(1 << Key::new(key).ok_or(Error::InvalidArgument)?.slot())
     }
 
     /// `COPY`: vouchers 3.3.
@@ -300,7 +299,7 @@ impl Creation {
         let Some(previous) = previous else { return Ok(()) };
         let mut replaced = Vector::EMPTY;
         let mut result = Ok(());
-        for slot in Self::slots(recipe.key)? {
+        for slot in slots_in(Self::slots(recipe.key)? & (previous.slots() | self.forming.slots())) {
             let (index, old) = (previous.get(slot), self.forming.get(slot));
             if index == old {
                 continue;
@@ -326,7 +325,7 @@ impl Creation {
             return Err(Error::InvalidArgument);
         }
         let mut removed = Vector::EMPTY;
-        for slot in Self::slots(recipe.key)? {
+        for slot in slots_in(Self::slots(recipe.key)? & self.forming.slots()) {
             if previous.is_none_or(|previous| previous.get(slot) == self.forming.get(slot)) {
                 removed.replace(slot, self.forming.replace(slot, DEFAULT));
             }
@@ -343,13 +342,14 @@ impl Creation {
         control.table.promise()?;
         let (index, new) = control.table.acquire(handle, false)?;
         control.refs += u64::from(new);
-        self.replace(key.slot(), index);
+        self.replace(registry, key.slot(), index);
         Ok(())
     }
 
-    fn replace(&mut self, slot: usize, index: u32) {
+    #[inline]
+    fn replace(&mut self, registry: &mut Registry, slot: usize, index: u32) {
         let old = self.forming.replace(slot, index);
-        if old != DEFAULT {
+        if old != DEFAULT && !registry.table(slot).drop_shared(old) {
             let mut replaced = Vector::EMPTY;
             replaced.replace(slot, old);
             self.dropping = Release::new(replaced);
@@ -418,7 +418,7 @@ impl Creation {
                 if !new {
                     registry.drop_control_reference(slot);
                 }
-                self.replace(slot, index);
+                self.replace(registry, slot, index);
             }
             Err(error) => {
                 registry.table(slot).count_made(handle);

@@ -1,43 +1,61 @@
 //! Vouchers: what a message says about the work it asks for.
 //!
-//! A **voucher** is an object that says something under each of up to eight **keys**: for whom work is done, how urgent it
-//! is, any bytes. It never changes, and two vouchers that say the same are the same object. Programs build one from
-//! **recipes** ("copy this from that voucher, then store these bytes under key 7"), send it with a message, and the
-//! receiver's threads *adopt* it: so what the message asks for is done in the name of whoever sent it.
+//! A program asks another for work, that one asks a third. Who pays for the processor time? How urgent is it, when nobody
+//! but the first knows? A **voucher** goes with the message and says so: an object that says something under each of up to
+//! eight **keys**. Whoever receives it can *adopt* it, so that the work is done in the sender's name, or send it on.
 //!
-//! What a key means is the affair of its **attribute manager**. It calls each value by a 64-bit number, the *handle*,
-//! and the registry keeps one *element* for each handle in use.
+//! A voucher never changes, and two that say the same are the same object. Programs build one from **recipes** ("copy all
+//! from that voucher; store these bytes under key 7"). What a key means is the affair of its **attribute manager**: it
+//! calls each value by a number, the *handle*, and takes it back when no voucher says it any more.
 //!
 //! ```text
-//!   recipes ──► Creation ──► Voucher ──index──► element: handle, refs, made ──handle──► manager
-//!                 │ ▲          one for each        one for each handle             knows what the
-//!      question   ▼ │ answer   vector of indexes   of a key                        handle means
-//!               Driver
+//!     voucher A           values in use            what their managers know
+//!  ┌──────────────┐     ┌────────────────┐
+//!  │ 3  bank      ├───► │ handle, 1 ref  ├───►  bank: "task 17 pays"
+//!  │ 4  priority  ├──┬► │ handle, 2 refs ├───►  priority: "user-initiated"
+//!  │ 7  user data ├──┼► │ handle, 1 ref  ├───►  user data: "hello"
+//!  └──────────────┘  │  └────────────────┘
+//!     voucher B      │
+//!  ┌──────────────┐  │
+//!  │ 4  priority  ├──┘
+//!  └──────────────┘
 //! ```
 //!
 //! ```
-//! use voucher::{Caller, Output, Recipe, Recipes, Vouchers, create, extract_attr_content, release};
+//! use abi::voucher::{MACH_VOUCHER_ATTR_COPY as COPY, MACH_VOUCHER_ATTR_KEY_ALL as ALL};
 //! use abi::voucher::{MACH_VOUCHER_ATTR_KEY_USER_DATA as USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE as STORE};
+//! use voucher::{Caller, Output, Recipe, Recipes, Vouchers, create, extract_attr_content, release};
 //!
 //! let mut vouchers = Vouchers::new(4711, Default::default())?;
 //! let caller = Caller { task: 1, bank: None };
 //!
-//! let recipes = [Recipe::new(USER_DATA, STORE, b"hello")];
-//! let voucher = create(&mut vouchers, &caller, &mut Recipes::new(&recipes)).done()?.expect("it says something");
-//! let again = create(&mut vouchers, &caller, &mut Recipes::new(&recipes)).done()?;
-//! assert_eq!(again, Some(voucher));
+//! let hello = [Recipe::new(USER_DATA, STORE, b"hello")];
+//! let voucher = create(&mut vouchers, &caller, &mut Recipes::new(&hello)).done()?.expect("it says something");
+//! let copy = [Recipe::from(voucher, ALL, COPY)];
+//! let same = create(&mut vouchers, &caller, &mut Recipes::new(&copy)).done()?;
+//! assert_eq!(same, Some(voucher), "what says the same is the same");
 //!
 //! let mut room = [0; 16];
 //! let mut content = Output::new(&mut room);
 //! extract_attr_content(&mut vouchers, &caller, Some(voucher), USER_DATA, &mut content)?;
-//! assert_eq!(content.size(), 5);
+//! let size = content.size();
+//! assert_eq!(&room[..size], b"hello");
 //!
 //! for _ in 0..2 {
-//!     assert!(release(&mut vouchers, voucher).is_none());
+//!     assert!(release(&mut vouchers, voucher).is_none(), "no manager keeps us waiting");
 //! }
-//! assert!(vouchers.user_data.is_empty());
+//! assert!(vouchers.user_data.is_empty(), "the manager has its value back");
 //! # Ok::<(), voucher::Error>(())
 //! ```
+//!
+//! **Nothing waits.** The registry never calls a manager. A [`Creation`] and a [`Release`] are values that say what has to
+//! be asked, and go on when the answer is there; any other call may run in between. A [`Driver`] asks.
+//!
+//! **Nothing grows with the number of vouchers.** Vouchers and values are found through hash indexes that grow one bucket
+//! at a time (`cargo bench -p voucher`). A failed allocation is an [`Error::ResourceShortage`] and leaves everything as it
+//! was.
+//!
+//! **A manager of one's own** is one file and one registration: see [`AttributeManager`].
 //!
 //! | file | what |
 //! |---|---|
@@ -46,6 +64,7 @@
 //! | `vector.rs` | what a voucher says: an index for each key |
 //! | `value.rs` | value elements, and the protocol by which they are given back |
 //! | `control.rs` | [`Control`]: the registration of a key |
+//! | `key.rs`, `error.rs` | [`Key`], [`Error`] |
 //! | `recipe.rs` | [`Recipe`] and the wire format |
 //! | `creation.rs` | [`Creation`]: building a voucher, with questions to managers in between |
 //! | `release.rs` | [`Release`]: giving values up, with questions to managers in between |
@@ -54,12 +73,6 @@
 //! | `manager.rs` | [`AttributeManager`]: the contract |
 //! | [`managers`] | those that come with the crate, one file each |
 //! | `system.rs` | [`Vouchers`]: the registry together with its managers |
-//!
-//! **Nothing waits.** The registry never calls a manager. A [`Creation`] and a [`Release`] are values that say what has to
-//! be asked, and go on when the answer is there; any other call may run in between.
-//!
-//! **Nothing grows with the number of vouchers.** Vouchers and values are found through hash indexes that grow one bucket
-//! at a time. A failed allocation is an [`Error::ResourceShortage`] and leaves everything as it was.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -85,7 +98,7 @@ mod vector;
 mod voucher;
 
 pub use activity::ActivityIds;
-pub use control::{Control, Processing, Registration};
+pub use control::{Control, Handles, Processing, Registration};
 pub use creation::{Creation, Step};
 pub use driver::{
     Driver, NamedRecipes, Outcome, RecipeSource, Recipes, bury, create, create_through, finish_release, release,

@@ -40,8 +40,8 @@ impl Registry {
         if self.controls[key.slot()].is_some() {
             return Err(Error::InvalidArgument);
         }
-        let Registration { default, processing, values_max } = registration;
-        let table = ValueTable::new(default, values_max, FixedState::with_seed(self.seed))?;
+        let table = ValueTable::new(&registration, FixedState::with_seed(self.seed))?;
+        let processing = registration.processing;
         self.controls[key.slot()] = Some(Control { refs: 1, processing, table });
         Ok(key)
     }

@@ -2,9 +2,10 @@
 //! (vouchers 1.4 to 1.7).
 
 use crate::Error;
+use crate::control::{Handles, Registration};
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
-use store::{Chain, Chained, LinearIndex, NoMemory, Slab};
+use store::{Chain, Chained, LinearIndex, NoMemory, Slab, steps};
 
 /// The index of the default value: the attribute is absent.
 pub(crate) const DEFAULT: u32 = 0;
@@ -84,16 +85,18 @@ pub(crate) enum Released {
 #[derive(Debug)]
 pub(crate) struct ValueTable {
     values: Slab<AttributeValue, 256>,
-    index: LinearIndex<512>,
+    index: LinearIndex<1024>,
     hasher: FixedState,
+    handles: Handles,
     /// How many values there may be beside the default.
     max: usize,
 }
 
 impl ValueTable {
     /// A table with the default value alone.
-    pub fn new(default: u64, max: usize, hasher: FixedState) -> Result<Self, NoMemory> {
-        let mut table = ValueTable { values: Slab::new(), index: LinearIndex::new(), hasher, max };
+    pub fn new(registration: &Registration, hasher: FixedState) -> Result<Self, NoMemory> {
+        let Registration { default, handles, values_max: max, .. } = *registration;
+        let mut table = ValueTable { values: Slab::new(), index: LinearIndex::new(), hasher, handles, max };
         table.index.reserve()?;
         let value = Self::fresh(default, State::Persistent, Chain::default());
         let index = table.values.insert(AttributeValue { refs: u32::MAX, made: u64::MAX, ..value })?;
@@ -110,7 +113,26 @@ impl ValueTable {
 
     #[inline]
     fn hash(&self, handle: u64) -> u32 {
-        self.hasher.hash_one(handle) as u32
+        match self.handles {
+            Handles::Any => self.hasher.hash_one(handle) as u32,
+            Handles::Ids => handle as u32,
+        }
+    }
+
+    /// The element of a handle.
+    ///
+    /// Ids and elements are mostly made and freed together, so that the element's index is the id's plus one, for the
+    /// default. This is where to look first; where others came in between, the index knows better.
+    #[inline]
+    fn find(&self, handle: u64, hash: u32) -> Option<u32> {
+        if self.handles == Handles::Ids {
+            let beside = hash.wrapping_add(1);
+            if self.values.get(beside).is_some_and(|value| value.handle == handle) {
+                steps::count();
+                return Some(beside);
+            }
+        }
+        self.index.find(&self.values, hash, |value| value.handle == handle)
     }
 
     /// How many values there are beside the default.
@@ -177,7 +199,7 @@ impl ValueTable {
             return Ok((DEFAULT, false));
         }
         let hash = self.hash(handle);
-        if let Some(index) = self.index.find(&self.values, hash, |value| value.handle == handle) {
+        if let Some(index) = self.find(handle, hash) {
             self.forget_promise();
             let value = &mut self.values[index];
             if value.state != State::Persistent {
@@ -235,6 +257,20 @@ impl ValueTable {
         Some(value.made)
     }
 
+    /// A slot does not hold an element any more, if others do: then no manager has to be asked. Returns whether it is so.
+    #[inline]
+    pub fn drop_shared(&mut self, index: u32) -> bool {
+        let value = &mut self.values[index];
+        if value.state == State::Persistent {
+            return true;
+        }
+        if value.refs > 1 {
+            value.refs -= 1;
+            return true;
+        }
+        false
+    }
+
     /// The manager has answered the offer of `sync` made references (vouchers 1.7, step 6).
     #[inline]
     pub fn released(&mut self, index: u32, sync: u64, accepted: bool) -> Released {
@@ -275,8 +311,10 @@ impl ValueTable {
         assert_eq!(self.index.len(), self.values.len(), "I3: every element is on a chain");
         for index in self.index.iter(&self.values) {
             let value = &self.values[index];
-            let found = self.index.find(&self.values, value.chain.hash(), |other| other.handle == value.handle);
+            let hash = value.chain.hash();
+            let found = self.index.find(&self.values, hash, |other| other.handle == value.handle);
             assert_eq!(found, Some(index), "I4: no two elements have equal handles");
+            assert_eq!(self.find(value.handle, hash), found, "I2: and it is found");
             assert_eq!(value.chain.hash(), self.hash(value.handle), "I2: it is on the chain of its handle");
             assert!(value.made >= 1, "I2: an element was handed out");
         }
@@ -288,7 +326,11 @@ mod tests {
     use super::*;
 
     fn table() -> ValueTable {
-        ValueTable::new(0, usize::MAX, FixedState::with_seed(1)).unwrap()
+        table_with(Registration::default())
+    }
+
+    fn table_with(registration: Registration) -> ValueTable {
+        ValueTable::new(&registration, FixedState::with_seed(1)).unwrap()
     }
 
     fn get(table: &mut ValueTable, handle: u64) -> u32 {
@@ -309,15 +351,36 @@ mod tests {
         let index = get(&mut table, 5);
         assert_eq!((get(&mut table, 5), counts(&table, index)), (index, (2, 2, false)));
         table.reference(index).unwrap();
-        assert_eq!((table.drop_reference(index), table.drop_reference(index)), (None, None));
+        assert_eq!(
+            (table.drop_reference(index), table.drop_shared(index), table.drop_shared(index)),
+            (None, true, false)
+        );
         assert_eq!(table.drop_reference(index), Some(2));
         assert_eq!((table.released(index, 2, true), table.len()), (Released::Freed, 0));
         table.check();
     }
 
     #[test]
+    fn an_id_leads_to_its_element_even_where_others_came_in_between() {
+        let mut table = table_with(Registration { handles: Handles::Ids, ..Registration::default() });
+        let id = |generation: u64, place: u64| generation << 32 | place;
+        let beside = get(&mut table, id(1, 0));
+        let elsewhere = get(&mut table, id(1, 5));
+        assert_eq!((beside, elsewhere), (1, 2));
+        // The manager has given up the first, and uses its place again before its answer is here.
+        assert_eq!(table.drop_reference(beside), Some(1));
+        let next = get(&mut table, id(2, 0));
+        for (handle, index) in [(id(1, 0), beside), (id(1, 5), elsewhere), (id(2, 0), next)] {
+            assert_eq!(table.find(handle, table.hash(handle)), Some(index));
+        }
+        assert_eq!(table.released(beside, 1, true), Released::Freed);
+        assert_eq!((table.find(id(1, 0), 0), table.find(id(2, 0), 0)), (None, Some(next)));
+        table.check();
+    }
+
+    #[test]
     fn the_default_handle_is_the_default_value() {
-        let mut table = ValueTable::new(0xd0, usize::MAX, FixedState::with_seed(1)).unwrap();
+        let mut table = table_with(Registration { default: 0xd0, ..Registration::default() });
         assert_eq!((get(&mut table, 0xd0), table.len(), table.promised()), (DEFAULT, 0, 0));
         assert_ne!(get(&mut table, 0), DEFAULT);
         assert_eq!(table.drop_reference(DEFAULT), None);
@@ -368,12 +431,13 @@ mod tests {
         get(&mut table, 5);
         table.reference(index).unwrap();
         assert_eq!(counts(&table, index), (1, 1, false));
-        assert_eq!((table.drop_reference(index), counts(&table, index)), (None, (1, 1, false)));
+        assert_eq!((table.drop_reference(index), table.drop_shared(index)), (None, true));
+        assert_eq!(counts(&table, index), (1, 1, false));
     }
 
     #[test]
     fn at_the_ceiling_nothing_is_promised() {
-        let mut table = ValueTable::new(0, 2, FixedState::with_seed(1)).unwrap();
+        let mut table = table_with(Registration { values_max: 2, ..Registration::default() });
         let index = get(&mut table, 5);
         table.promise().unwrap();
         assert_eq!(table.promise(), Err(Error::ResourceShortage));

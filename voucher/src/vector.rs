@@ -69,9 +69,25 @@ impl Vector {
     }
 }
 
+/// The slots in a set with one bit for each, ascending.
+#[inline]
+pub(crate) fn slots_in(mut set: u8) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let slot = set.trailing_zeros() as usize;
+        set &= set.wrapping_sub(1);
+        (slot < KEYS).then_some(slot)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_of_slots_is_gone_through_upwards() {
+        let slots = |set| slots_in(set).collect::<Vec<_>>();
+        assert_eq!((slots(0), slots(0b1000_0101), slots(0xFF).len()), (vec![], vec![0, 2, 7], KEYS));
+    }
 
     #[test]
     fn the_slots_with_values_are_known() {

@@ -73,7 +73,7 @@ impl Chained for Voucher {
 #[derive(Debug)]
 pub(crate) struct VoucherTable {
     vouchers: Arena<Voucher, 128>,
-    index: LinearIndex<512>,
+    index: LinearIndex<1024>,
     hasher: FixedState,
 }
 

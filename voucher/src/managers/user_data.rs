@@ -1,7 +1,7 @@
 //! [`UserData`]: any bytes (vouchers 6.1).
 
 use crate::manager::{AttributeManager, Caller, GetValue, Output, Value};
-use crate::{Error, Key, ReleaseValue};
+use crate::{Error, Handles, Key, Registration, ReleaseValue};
 use abi::voucher::*;
 use alloc::boxed::Box;
 use core::hash::{BuildHasher, Hasher};
@@ -12,13 +12,16 @@ use store::{Arena, Chain, Chained, Id, LinearIndex};
 /// How many bytes are stored without an allocation of their own.
 const SHORT: usize = 64;
 
+/// The handle of no content: the default.
+const NOTHING: u64 = 0;
+
 /// The manager of contents: equal bytes are one value.
 ///
 /// Each key has a manager of its own, so that the same bytes under two keys are counted apart (quirk Q10).
 #[derive(Debug)]
 pub struct UserData {
     contents: Arena<Content, 128>,
-    index: LinearIndex<512>,
+    index: LinearIndex<1024>,
     hasher: FixedState,
 }
 
@@ -97,18 +100,19 @@ impl UserData {
         (size_of::<Content>(), self.index.bytes())
     }
 
-    fn hand_out(&mut self, id: Id<Content>) -> Result<Value, Error> {
+    fn hand_out(&mut self, id: Id<Content>) -> Result<u64, Error> {
         let content = self.contents.get_mut(id).ok_or(Error::InvalidArgument)?;
         content.made = content.made.checked_add(1).ok_or(Error::ResourceShortage)?;
-        Ok(Value::counted(id.to_bits()))
+        Ok(id.to_bits())
     }
 
-    fn store(&mut self, content: &[u8]) -> Result<Value, Error> {
+    /// The handle of a content, handed out.
+    fn store(&mut self, content: &[u8]) -> Result<u64, Error> {
         if content.len() > USER_DATA_MAX_DATA {
             return Err(Error::ResourceShortage);
         }
         if content.is_empty() {
-            return Ok(Value::counted(0));
+            return Ok(NOTHING);
         }
         let mut hasher = self.hasher.build_hasher();
         hasher.write(content);
@@ -131,13 +135,13 @@ impl UserData {
             Content { made: 1, chain: chain(id), bytes }
         });
         self.contents[id].bytes.as_mut_slice().copy_from_slice(content);
-        Ok(Value::counted(id.to_bits()))
+        Ok(id.to_bits())
     }
 
-    fn redeem(&mut self, previous: Option<u64>) -> Result<Value, Error> {
+    fn redeem(&mut self, previous: Option<u64>) -> Result<u64, Error> {
         match previous {
             Some(handle) => self.hand_out(Id::from_bits(handle).ok_or(Error::InvalidArgument)?),
-            None => Ok(Value::counted(0)),
+            None => Ok(NOTHING),
         }
     }
 
@@ -153,13 +157,18 @@ impl UserData {
 }
 
 impl AttributeManager for UserData {
+    fn registration(&self) -> Registration {
+        Registration { handles: Handles::Ids, ..Registration::default() }
+    }
+
     #[inline]
     fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        Poll::Ready(match question.command {
+        let handle = match question.command {
             MACH_VOUCHER_ATTR_USER_DATA_STORE => self.store(content),
             MACH_VOUCHER_ATTR_REDEEM => self.redeem(question.previous),
             _ => Err(Error::InvalidArgument),
-        })
+        };
+        Poll::Ready(handle.map(Value::counted))
     }
 
     #[inline]
@@ -187,17 +196,13 @@ impl AttributeManager for UserData {
 mod tests {
     use super::*;
 
-    fn store(manager: &mut UserData, content: &[u8]) -> Result<u64, Error> {
-        manager.store(content).map(|value| value.handle)
-    }
-
     #[test]
     fn equal_bytes_are_one_value_whatever_their_length() {
         let mut manager = UserData::new(1);
         let long = [7; 1000];
         for content in [&b"a"[..], &[1; 64], &[1; 65], &long] {
-            let handle = store(&mut manager, content).unwrap();
-            assert_eq!(store(&mut manager, content), Ok(handle));
+            let handle = manager.store(content).unwrap();
+            assert_eq!(manager.store(content), Ok(handle));
             assert_eq!((manager.content(handle), manager.made(handle)), (Some(content), Some(2)));
         }
         assert_eq!(manager.len(), 4);
@@ -206,7 +211,7 @@ mod tests {
     #[test]
     fn a_value_goes_only_if_all_it_has_handed_out_is_offered() {
         let mut manager = UserData::new(1);
-        let handle = store(&mut manager, b"a").unwrap();
+        let handle = manager.store(b"a").unwrap();
         manager.redeem(Some(handle)).unwrap();
         assert_eq!(manager.give_up(handle, 1), Err(Error::Failure));
         assert_eq!((manager.give_up(handle, 2), manager.len()), (Ok(()), 0));
@@ -217,17 +222,17 @@ mod tests {
     #[test]
     fn content_is_limited_and_no_content_is_no_value() {
         let mut manager = UserData::new(1);
-        assert!(store(&mut manager, &vec![1; USER_DATA_MAX_DATA]).is_ok());
-        assert_eq!(store(&mut manager, &vec![1; USER_DATA_MAX_DATA + 1]), Err(Error::ResourceShortage));
-        assert_eq!(store(&mut manager, b""), Ok(0));
+        assert!(manager.store(&vec![1; USER_DATA_MAX_DATA]).is_ok());
+        assert_eq!(manager.store(&vec![1; USER_DATA_MAX_DATA + 1]), Err(Error::ResourceShortage));
+        assert_eq!(manager.store(b""), Ok(0));
     }
 
     #[test]
     fn a_count_at_its_limit_is_an_error() {
         let mut manager = UserData::new(1);
-        let handle = store(&mut manager, b"a").unwrap();
+        let handle = manager.store(b"a").unwrap();
         manager.contents[Id::from_bits(handle).unwrap()].made = u64::MAX;
-        assert_eq!(store(&mut manager, b"a"), Err(Error::ResourceShortage));
+        assert_eq!(manager.store(b"a"), Err(Error::ResourceShortage));
         assert_eq!(manager.made(handle), Some(u64::MAX));
     }
 }

@@ -24,7 +24,7 @@ pub use billing::{Adoption, Balance, Bill, ThreadBill, Usage};
 pub use element::{Account, BankElement, BankElementId, BankTask, Roles, TaskIdentity};
 pub use persona::Personas;
 
-use crate::control::{Processing, Registration};
+use crate::control::{Handles, Processing, Registration};
 use crate::manager::{AttributeManager, Caller, GetValue, Output, Value};
 use crate::{Error, Key, ReleaseValue};
 use core::task::Poll;
@@ -88,7 +88,8 @@ impl Bank {
 
 impl AttributeManager for Bank {
     fn registration(&self) -> Registration {
-        Registration { processing: Processing { send: true, receive: true }, ..Registration::default() }
+        let processing = Processing { send: true, receive: true };
+        Registration { handles: Handles::Ids, processing, ..Registration::default() }
     }
 
     fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
