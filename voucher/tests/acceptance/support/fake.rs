@@ -54,7 +54,7 @@ pub struct Fake(pub Rc<RefCell<Script>>);
 impl AttributeManager for Fake {
     fn registration(&self) -> Registration {
         let Script { default, values_max, processing, .. } = *self.0.borrow();
-        Registration { default, processing, values_max: values_max.unwrap_or(usize::MAX) }
+        Registration { default, processing, values_max: values_max.unwrap_or(usize::MAX), ..Registration::default() }
     }
 
     fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
