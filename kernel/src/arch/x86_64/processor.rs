@@ -18,6 +18,8 @@ pub struct Features {
     pub umip: bool,
     /// The kernel's pages stay in the TLB when the address space changes.
     pub global_pages: bool,
+    /// Faults of the hardware are an exception. Without it they reset the machine.
+    pub machine_check: bool,
     /// Random numbers.
     random: bool,
 }
@@ -35,6 +37,7 @@ impl Features {
             smap: extended.as_ref().is_some_and(|info| info.has_smap()),
             umip: extended.as_ref().is_some_and(|info| info.has_umip()),
             global_pages: basic.as_ref().is_some_and(|info| info.has_pge()),
+            machine_check: basic.as_ref().is_some_and(|info| info.has_mce()),
             random: basic.as_ref().is_some_and(|info| info.has_rdrand()),
         }
     }
@@ -79,6 +82,7 @@ pub fn set_up(features: &Features) {
         (features.smap, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
         (features.umip, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
         (features.global_pages, Cr4Flags::PAGE_GLOBAL),
+        (features.machine_check, Cr4Flags::MACHINE_CHECK_EXCEPTION),
     ];
     // FSXR: user code may use SSE. Not OSXSAVE: there is no room for wider registers in a frame.
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
