@@ -144,6 +144,8 @@ impl Paging {
                     Ok(frame) => entry.set_frame(frame, TABLE_FLAGS),
                     Err(error) => {
                         self.free_empty_tables(frames, space, address);
+                        // The processor may have looked at the tables on its own account in the meantime.
+                        self.flush(space, UserAddr(address), 1);
                         return Err(error);
                     }
                 }
