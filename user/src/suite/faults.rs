@@ -30,6 +30,7 @@ tests! { "faults":
     the_kernels_own_way_out .ends(PROTECTION_FAULT),
     swapping_the_kernels_base .ends(PROTECTION_FAULT),
     a_segment_that_does_not_exist .ends(PROTECTION_FAULT),
+    an_exception_with_every_flag_set .ends(UNDEFINED),
     a_breakpoint_behind_an_instruction_that_holds_it_back .ends(BREAKPOINT),
     a_single_step_over_a_trap .ends(SINGLE_STEP),
     a_single_step_over_a_trap_held_back .ends(SINGLE_STEP),
@@ -129,6 +130,11 @@ fn swapping_the_kernels_base() {
 
 fn a_segment_that_does_not_exist() {
     bad_segment();
+}
+
+/// The kernel copies the message about the task's end, and not backwards.
+fn an_exception_with_every_flag_set() {
+    undefined_with_flags();
 }
 
 /// A processor without care would take it in the kernel.

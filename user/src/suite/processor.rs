@@ -2,7 +2,7 @@
 
 use super::tests;
 use crate::check;
-use crate::message::{Call, mach_msg_at, port_with_send};
+use crate::message::{Call, Message, mach_msg_at, port_with_send};
 use crate::port::{self, Port};
 use crate::sys::machine::{self, registers_survive_trap};
 use crate::sys::registers::{self, FreshThread, VectorState};
@@ -14,7 +14,7 @@ use abi::code::*;
 use abi::message::{Header, HeaderFlags, MsgOption, msgh_bits};
 use abi::port::Disposition;
 use abi::task::{ExitStatus, PAGE_SIZE};
-use abi::trap::mach::{MACH_MSG, MACH_TIMEBASE_INFO, SWTCH, TASK_SELF};
+use abi::trap::mach::{MACH_MSG, MACH_TIMEBASE_INFO, MACH_WAIT_UNTIL, SWTCH, TASK_SELF};
 use abi::trap::tally::CPU_COUNT;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use zerocopy::IntoBytes;
@@ -25,6 +25,7 @@ tests! { "processor":
     a_pending_exception_is_its_threads_own,
     all_vector_registers_survive_interrupts,
     flags_survive_interrupts,
+    flags_do_not_reach_the_kernel,
     flags_of_privilege_cannot_be_set,
     interrupts_do_without_a_programs_stack,
     interrupts_leave_what_is_below_the_stack_pointer,
@@ -125,11 +126,29 @@ fn all_vector_registers_survive_interrupts() {
     check::equal("how often a thread lost a value", LOST.load(Ordering::Relaxed), 0);
 }
 
-/// Direction, nested task, alignment check, identification: interrupts give back what they find.
+/// Direction, nested task, alignment check, identification.
+const FLAGS: u64 = 1 << 10 | 1 << 14 | 1 << 18 | 1 << 21;
+
 fn flags_survive_interrupts() {
-    const ALL: u64 = 1 << 10 | 1 << 14 | 1 << 18 | 1 << 21;
-    until_interrupted(|| check::equal("the flags", registers::flags_after_spinning(ALL, WHILE) & ALL, ALL));
+    until_interrupted(|| check::equal("the flags", registers::flags_after_spinning(FLAGS, WHILE) & FLAGS, FLAGS));
     check::that("the task is well", registers_survive_trap(TASK_SELF, 1));
+}
+
+/// They would let copies run backwards, and the return to an interrupted thread fail.
+fn flags_do_not_reach_the_kernel() {
+    let port = port_with_send();
+    let mut message = Message::copy_send(port.name()).words(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    let size = Header::SIZE as u64 + 32;
+    let options = u64::from(MsgOption::SEND_MSG.bits());
+    let arguments = [message.buffer().as_mut_ptr() as u64, options, size, 0, 0, 0];
+    let [code, flags] = registers::trap_with_flags(MACH_MSG, arguments, FLAGS);
+    check::equal("mach_msg", (KernReturn(code as i32), flags & FLAGS), (MACH_MSG_SUCCESS, FLAGS));
+    let received = Message::receive(port.name()).expect("it was sent");
+    check::that("what arrives", (0..8).all(|word| received.word(word) == word as u32 + 1));
+    until_interrupted(|| {
+        let [_, flags] = registers::trap_with_flags(MACH_WAIT_UNTIL, [time::now() + 100_000, 0, 0, 0, 0, 0], FLAGS);
+        check::equal("the flags after a wait", flags & FLAGS, FLAGS);
+    });
 }
 
 /// Access to devices, interrupts off, the mode of old programs, virtual interrupts.

@@ -98,6 +98,8 @@ bad_instructions! {
     bad_segment: "mov eax, 0x1234", "mov fs, ax";
     /// Pushing without a stack.
     push_without_stack: "mov rax, rsp", "mov rsp, 0x1000", "push 0", "mov rsp, rax";
+    /// An instruction that does not exist, with the flags for direction, nested task, alignment check and identification.
+    undefined_with_flags: "pushfq", "or dword ptr [rsp], 0x244400", "popfq", "ud2";
     /// A breakpoint behind an instruction that holds interrupts back.
     breakpoint_in_shadow: "mov eax, ss", "mov ss, eax", "int3";
     /// A single step over a trap, one without effect.

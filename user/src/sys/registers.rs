@@ -187,6 +187,31 @@ pub fn trap_on_stack(number: u32, arguments: [u64; 6], stack: u64) -> u64 {
     result
 }
 
+/// Makes a trap with these flags set besides the usual ones, and returns its result and the flags afterwards. As for
+/// [`super::trap`].
+pub fn trap_with_flags(number: u32, arguments: [u64; 6], flags: u64) -> [u64; 2] {
+    let [a, b, c, d, e, f] = arguments;
+    let (result, after);
+    // SAFETY: As for `trap`; the flags are put back.
+    unsafe {
+        asm!(
+            "pushfq",
+            "pushfq",
+            "or qword ptr [rsp], r12",
+            "popfq",
+            "syscall",
+            "pushfq",
+            "pop r12",
+            "popfq",
+            inlateout("r12") flags => after,
+            inlateout("rax") u64::from(number) => result,
+            in("rdi") a, in("rsi") b, inlateout("rdx") c => _, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    [result, after]
+}
+
 /// What a thread that starts at [`FreshThread::ENTRY`] tells about itself.
 #[derive(Debug)]
 #[repr(C)]
