@@ -5,6 +5,9 @@ use core::fmt;
 use raw_cpuid::CpuId;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 
+/// How often to ask for a random number before doing without.
+const RANDOM_TRIES: u32 = 10;
+
 /// What this processor has of what the kernel uses if it is there.
 #[derive(Clone, Copy, Debug)]
 pub struct Features {
@@ -44,15 +47,15 @@ impl Features {
 
     /// A number that users cannot guess; not 0.
     pub fn random_number(&self) -> u64 {
-        let mut number = 0;
-        if self.random {
+        let hardware = || {
+            let mut number = 0;
             // SAFETY: The processor has the instruction.
-            while unsafe { _rdrand64_step(&mut number) } == 0 {}
-        } else {
-            // SAFETY: Every 64-bit processor has the instruction.
-            number = unsafe { _rdtsc() };
-        }
-        number | 1
+            (unsafe { _rdrand64_step(&mut number) } == 1).then_some(number)
+        };
+        // The source may run dry for a moment, or be broken (Intel SDM vol. 1, 7.3.17).
+        let number = self.random.then(|| (0..RANDOM_TRIES).find_map(|_| hardware())).flatten();
+        // SAFETY: Every 64-bit processor has the instruction.
+        number.unwrap_or_else(|| unsafe { _rdtsc() }) | 1
     }
 }
 
