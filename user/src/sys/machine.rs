@@ -126,7 +126,7 @@ bad_instructions! {
     /// Turning interrupts off after asking for the privilege.
     disable_interrupts_with_privilege: "pushfq", "or qword ptr [rsp], 0x3000", "popfq", "cli";
     /// Asking where the interrupt descriptor table is.
-    interrupt_table: "sub rsp, 16", "sidt [rsp]";
+    interrupt_table: "sidt [rsp - 64]";
     /// Asking for the task register.
     task_register: "str eax";
     /// Loading the task register.
