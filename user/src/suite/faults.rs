@@ -1,7 +1,7 @@
 //! What a program must not do: its task ends, with a status that says why, and the kernel goes on.
 
 use super::tests;
-use crate::sys::{self, machine};
+use crate::sys::{self, machine, registers};
 use crate::task;
 use abi::task::{Exception, ExitStatus, PAGE_SIZE, VM_PROT_EXECUTE, VM_PROT_READ};
 use abi::trap::mach::TASK_SELF;
@@ -11,6 +11,7 @@ const PAGE_FAULT: ExitStatus = ExitStatus::exception(Exception::BadAccess, 14);
 const PROTECTION_FAULT: ExitStatus = ExitStatus::exception(Exception::BadAccess, 13);
 const UNDEFINED: ExitStatus = ExitStatus::exception(Exception::BadInstruction, 6);
 const DIVISION: ExitStatus = ExitStatus::exception(Exception::Arithmetic, 0);
+const FLOATING_POINT: ExitStatus = ExitStatus::exception(Exception::Arithmetic, 16);
 const BREAKPOINT: ExitStatus = ExitStatus::exception(Exception::Breakpoint, 3);
 const SINGLE_STEP: ExitStatus = ExitStatus::exception(Exception::Breakpoint, 1);
 
@@ -29,6 +30,29 @@ tests! { "faults":
     the_kernels_own_way_out .ends(PROTECTION_FAULT),
     swapping_the_kernels_base .ends(PROTECTION_FAULT),
     a_segment_that_does_not_exist .ends(PROTECTION_FAULT),
+    an_exception_with_every_flag_set .ends(UNDEFINED),
+    a_breakpoint_behind_an_instruction_that_holds_it_back .ends(BREAKPOINT),
+    a_single_step_over_a_trap .ends(SINGLE_STEP),
+    a_single_step_over_a_trap_held_back .ends(SINGLE_STEP),
+    no_stack_segment .ends(PROTECTION_FAULT),
+    the_kernels_stack_segment .ends(PROTECTION_FAULT),
+    the_kernels_data_segment .ends(PROTECTION_FAULT),
+    a_segment_of_an_own_table .ends(PROTECTION_FAULT),
+    the_kernels_code_segment .ends(PROTECTION_FAULT),
+    the_data_segment_as_code .ends(PROTECTION_FAULT),
+    a_return_to_a_task_that_does_not_exist .ends(PROTECTION_FAULT),
+    asking_for_privilege_before_turning_interrupts_off .ends(PROTECTION_FAULT),
+    asking_where_the_kernels_tables_are .ends(PROTECTION_FAULT),
+    asking_for_the_task_register .ends(PROTECTION_FAULT),
+    loading_the_task_register .ends(PROTECTION_FAULT),
+    setting_a_watchpoint .ends(PROTECTION_FAULT),
+    reading_a_performance_counter .ends(PROTECTION_FAULT),
+    throwing_away_a_translation .ends(PROTECTION_FAULT),
+    taking_the_vector_registers .ends(PROTECTION_FAULT),
+    setting_a_base_without_the_kernel .ends(UNDEFINED),
+    a_register_wider_than_the_kernel_keeps .ends(UNDEFINED),
+    the_kernels_access_to_user_memory .ends(UNDEFINED),
+    a_pending_floating_point_exception .ends(FLOATING_POINT),
     reading_at_null .ends(PAGE_FAULT),
     writing_at_null .ends(PAGE_FAULT),
     reading_the_kernel .ends(PAGE_FAULT),
@@ -106,6 +130,102 @@ fn swapping_the_kernels_base() {
 
 fn a_segment_that_does_not_exist() {
     bad_segment();
+}
+
+/// The kernel copies the message about the task's end, and not backwards.
+fn an_exception_with_every_flag_set() {
+    undefined_with_flags();
+}
+
+/// A processor without care would take it in the kernel.
+fn a_breakpoint_behind_an_instruction_that_holds_it_back() {
+    breakpoint_in_shadow();
+}
+
+/// The step ends behind the trap, not in the kernel.
+fn a_single_step_over_a_trap() {
+    single_step_over_trap();
+}
+
+fn a_single_step_over_a_trap_held_back() {
+    single_step_over_trap_in_shadow();
+}
+
+fn no_stack_segment() {
+    null_stack_segment();
+}
+
+fn the_kernels_stack_segment() {
+    kernel_stack_segment();
+}
+
+fn the_kernels_data_segment() {
+    kernel_data_segment();
+}
+
+fn a_segment_of_an_own_table() {
+    local_segment();
+}
+
+fn the_kernels_code_segment() {
+    kernel_code_segment();
+}
+
+fn the_data_segment_as_code() {
+    data_as_code_segment();
+}
+
+fn a_return_to_a_task_that_does_not_exist() {
+    return_to_outer_task();
+}
+
+fn asking_for_privilege_before_turning_interrupts_off() {
+    disable_interrupts_with_privilege();
+}
+
+fn asking_where_the_kernels_tables_are() {
+    interrupt_table();
+}
+
+fn asking_for_the_task_register() {
+    task_register();
+}
+
+fn loading_the_task_register() {
+    load_task_register();
+}
+
+fn setting_a_watchpoint() {
+    debug_register();
+}
+
+fn reading_a_performance_counter() {
+    performance_counter();
+}
+
+fn throwing_away_a_translation() {
+    invalidate_page();
+}
+
+fn taking_the_vector_registers() {
+    clear_task_switched();
+}
+
+fn setting_a_base_without_the_kernel() {
+    write_base();
+}
+
+fn a_register_wider_than_the_kernel_keeps() {
+    wide_vector_register();
+}
+
+fn the_kernels_access_to_user_memory() {
+    set_access_flag();
+}
+
+fn a_pending_floating_point_exception() {
+    registers::leave_exception_pending();
+    registers::wait_for_pending_exception();
 }
 
 fn reading_at_null() {

@@ -11,6 +11,7 @@ mod ipc;
 mod limits;
 mod notifications;
 mod ports;
+mod processor;
 mod scheduling;
 mod tasks;
 
@@ -85,6 +86,7 @@ pub const SUITE: &[&[Test]] = &[
     notifications::TESTS,
     tasks::TESTS,
     scheduling::TESTS,
+    processor::TESTS,
     faults::TESTS,
     limits::TESTS,
     hostile::TESTS,

@@ -1,6 +1,6 @@
 //! Tasks: starting, ending, talking to each other, the name service (errata 6).
 
-use super::{scheduling, tests};
+use super::{processor, scheduling, tests};
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -40,6 +40,7 @@ pub const CHILDREN: &[(&str, fn())] = &[
     ("echo", echo),
     ("register", register_and_end),
     ("check-clamp", scheduling::check_clamp),
+    ("check-processor", processor::check_fresh_processor),
 ];
 
 fn child(name: &str) -> Spawn {

@@ -98,6 +98,53 @@ bad_instructions! {
     bad_segment: "mov eax, 0x1234", "mov fs, ax";
     /// Pushing without a stack.
     push_without_stack: "mov rax, rsp", "mov rsp, 0x1000", "push 0", "mov rsp, rax";
+    /// An instruction that does not exist, with the flags for direction, nested task, alignment check and identification.
+    undefined_with_flags: "pushfq", "or dword ptr [rsp], 0x244400", "popfq", "ud2";
+    /// A breakpoint behind an instruction that holds interrupts back.
+    breakpoint_in_shadow: "mov eax, ss", "mov ss, eax", "int3";
+    /// A single step over a trap, one without effect.
+    single_step_over_trap: "mov eax, 0x5000007", "pushfq", "or qword ptr [rsp], 0x100", "popfq", "syscall", "nop";
+    /// The same trap behind an instruction that holds interrupts back.
+    single_step_over_trap_in_shadow:
+        "mov edx, ss", "pushfq", "or qword ptr [rsp], 0x100", "mov eax, 0x5000007", "popfq", "mov ss, edx", "syscall", "nop";
+    /// Loading no stack segment.
+    null_stack_segment: "xor eax, eax", "mov ss, eax";
+    /// Loading the kernel's stack segment.
+    kernel_stack_segment: "mov eax, 0x10", "mov ss, eax";
+    /// Loading the kernel's data segment.
+    kernel_data_segment: "mov eax, 0x10", "mov ds, eax";
+    /// Loading a segment of the task's own table, which there is not.
+    local_segment: "mov eax, 7", "mov es, eax";
+    /// Jumping into the kernel's code segment.
+    kernel_code_segment:
+        "lea rax, [rip + 2f]", "mov rcx, 8 << 32", "or rax, rcx", "push rax", "jmp fword ptr [rsp]", "2:";
+    /// Jumping into the data segment.
+    data_as_code_segment:
+        "lea rax, [rip + 2f]", "mov ecx, ss", "shl rcx, 32", "or rax, rcx", "push rax", "jmp fword ptr [rsp]", "2:";
+    /// Returning from an interrupt to an outer task.
+    return_to_outer_task: "pushfq", "or qword ptr [rsp], 0x4000", "popfq", "iretq";
+    /// Turning interrupts off after asking for the privilege.
+    disable_interrupts_with_privilege: "pushfq", "or qword ptr [rsp], 0x3000", "popfq", "cli";
+    /// Asking where the interrupt descriptor table is.
+    interrupt_table: "sidt [rsp - 64]";
+    /// Asking for the task register.
+    task_register: "str eax";
+    /// Loading the task register.
+    load_task_register: "mov eax, 0x28", "ltr ax";
+    /// Setting a watchpoint.
+    debug_register: "xor eax, eax", "mov dr7, rax";
+    /// Reading a performance counter.
+    performance_counter: "xor ecx, ecx", "rdpmc";
+    /// Throwing a page's translation away.
+    invalidate_page: "invlpg [rsp]";
+    /// Giving oneself the vector registers.
+    clear_task_switched: "clts";
+    /// Setting the thread-local base without the kernel.
+    write_base: "xor eax, eax", "wrfsbase rax";
+    /// Vector registers that are wider than the kernel can keep.
+    wide_vector_register: "vxorps ymm0, ymm0, ymm0";
+    /// Access to user memory from the kernel.
+    set_access_flag: "stac";
     /// Jumping to an address that is not canonical.
     jump_not_canonical: "mov rax, 0x8000000000000000", "jmp rax";
     /// Reading an address that is not canonical.

@@ -4,6 +4,7 @@ mod entry;
 #[cfg(target_os = "none")]
 mod heap;
 pub mod machine;
+pub mod registers;
 mod stack;
 
 pub use entry::Arguments;

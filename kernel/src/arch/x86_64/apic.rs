@@ -6,9 +6,20 @@ use super::interrupts::{APIC_ERROR, SPURIOUS, TIMER};
 use kernel::machine::Nanos;
 use x2apic::lapic::{LocalApic, LocalApicBuilder, TimerDivide, TimerMode, xapic_base};
 use x86_64::instructions::port::Port;
+use x86_64::registers::model_specific::Msr;
 
 /// The data ports of the two old interrupt controllers.
 const PICS: [u16; 2] = [0x21, 0xA1];
+
+/// The controller's two input pins in its registers, as offsets in memory.
+const PINS: [u64; 2] = [0x350, 0x360];
+/// What they are for: nothing, because that is where the old controllers are; and non-maskable interrupts.
+const PINS_ARE_FOR: [u32; 2] = [1 << 16, 0b100 << 8];
+
+/// The register that says whether the controller's registers are model-specific ones instead.
+const APIC_BASE: Msr = Msr::new(0x1B);
+const X2APIC: u64 = 1 << 10;
+const X2APIC_REGISTERS: u64 = 0x800;
 
 /// The timer and its interrupt.
 #[derive(Debug)]
@@ -38,6 +49,7 @@ impl Apic {
         let mut local = builder.build().expect("everything that the builder wants has been set");
         // SAFETY: All three vectors have handlers.
         unsafe { local.enable() };
+        set_pins(registers);
         Apic { local }
     }
 
@@ -59,5 +71,20 @@ impl Apic {
     pub fn end_of_interrupt(&mut self) {
         // SAFETY: Called by the handler of an interrupt from here.
         unsafe { self.local.end_of_interrupt() };
+    }
+}
+
+/// `LocalApic::enable` leaves the pins open, and with a vector that is an error.
+fn set_pins(registers: *mut u8) {
+    for (offset, what) in PINS.into_iter().zip(PINS_ARE_FOR) {
+        // SAFETY: The registers are there in the one way or the other, and that of the pins allow what is written. The
+        // vector of non-maskable interrupts has a handler.
+        unsafe {
+            if APIC_BASE.read() & X2APIC != 0 {
+                Msr::new((X2APIC_REGISTERS + offset / 16) as u32).write(what.into());
+            } else {
+                registers.add(offset as usize).cast::<u32>().write_volatile(what);
+            }
+        }
     }
 }

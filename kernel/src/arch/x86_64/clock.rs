@@ -44,9 +44,11 @@ impl Rate {
         ((u128::from(ticks) * u128::from(self.nanos_per_tick)) >> FRACTION) as u64
     }
 
-    /// How many ticks begin in so much time.
+    /// How many ticks begin in so much time, if that is a number.
     pub fn ticks(self, nanos: Nanos) -> u64 {
-        ((u128::from(nanos) * u128::from(self.ticks_per_nano)) >> FRACTION) as u64
+        let ticks = (u128::from(nanos) * u128::from(self.ticks_per_nano)) >> FRACTION;
+        // The time may be as long as a program likes, and the counter faster than the clock.
+        u64::try_from(ticks).unwrap_or(u64::MAX)
     }
 
     /// The rate in MHz.

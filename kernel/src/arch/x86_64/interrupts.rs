@@ -122,6 +122,7 @@ pub extern "C" fn handle_kernel_interrupt(registers: &mut Registers) {
         }
         2 => panic_with(registers, format_args!("non-maskable interrupt")),
         8 => panic_with(registers, format_args!("double fault: the kernel's stack may have overflowed")),
+        18 => panic_with(registers, format_args!("machine check: the hardware reports a fault of its own")),
         vector => {
             panic_with(registers, format_args!("exception {vector} in the kernel (error {:#x})", registers.error))
         }

@@ -56,11 +56,12 @@ impl Paging {
         }
     }
 
-    /// Makes `space` the one in which user code runs from now on.
+    /// Makes `space` the one in which user code runs from now on. Tells whether it ran in another one before.
     #[inline]
-    pub fn run_in(&mut self, space: AddressSpace) {
-        self.running = space;
+    pub fn run_in(&mut self, space: AddressSpace) -> bool {
+        let before = core::mem::replace(&mut self.running, space);
         self.activate(space);
+        before != space
     }
 
     /// Goes back to the address space in which user code ran last.
@@ -144,6 +145,8 @@ impl Paging {
                     Ok(frame) => entry.set_frame(frame, TABLE_FLAGS),
                     Err(error) => {
                         self.free_empty_tables(frames, space, address);
+                        // The processor may have looked at the tables on its own account in the meantime.
+                        self.flush(space, UserAddr(address), 1);
                         return Err(error);
                     }
                 }

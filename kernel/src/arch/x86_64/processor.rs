@@ -5,6 +5,9 @@ use core::fmt;
 use raw_cpuid::CpuId;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 
+/// How often to ask for a random number before doing without.
+const RANDOM_TRIES: u32 = 10;
+
 /// What this processor has of what the kernel uses if it is there.
 #[derive(Clone, Copy, Debug)]
 pub struct Features {
@@ -18,6 +21,8 @@ pub struct Features {
     pub umip: bool,
     /// The kernel's pages stay in the TLB when the address space changes.
     pub global_pages: bool,
+    /// Faults of the hardware are an exception. Without it they reset the machine.
+    pub machine_check: bool,
     /// Random numbers.
     random: bool,
 }
@@ -35,21 +40,22 @@ impl Features {
             smap: extended.as_ref().is_some_and(|info| info.has_smap()),
             umip: extended.as_ref().is_some_and(|info| info.has_umip()),
             global_pages: basic.as_ref().is_some_and(|info| info.has_pge()),
+            machine_check: basic.as_ref().is_some_and(|info| info.has_mce()),
             random: basic.as_ref().is_some_and(|info| info.has_rdrand()),
         }
     }
 
     /// A number that users cannot guess; not 0.
     pub fn random_number(&self) -> u64 {
-        let mut number = 0;
-        if self.random {
+        let hardware = || {
+            let mut number = 0;
             // SAFETY: The processor has the instruction.
-            while unsafe { _rdrand64_step(&mut number) } == 0 {}
-        } else {
-            // SAFETY: Every 64-bit processor has the instruction.
-            number = unsafe { _rdtsc() };
-        }
-        number | 1
+            (unsafe { _rdrand64_step(&mut number) } == 1).then_some(number)
+        };
+        // The source may run dry for a moment, or be broken (Intel SDM vol. 1, 7.3.17).
+        let number = self.random.then(|| (0..RANDOM_TRIES).find_map(|_| hardware())).flatten();
+        // SAFETY: Every 64-bit processor has the instruction.
+        number.unwrap_or_else(|| unsafe { _rdtsc() }) | 1
     }
 }
 
@@ -79,6 +85,7 @@ pub fn set_up(features: &Features) {
         (features.smap, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
         (features.umip, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
         (features.global_pages, Cr4Flags::PAGE_GLOBAL),
+        (features.machine_check, Cr4Flags::MACHINE_CHECK_EXCEPTION),
     ];
     // FSXR: user code may use SSE. Not OSXSAVE: there is no room for wider registers in a frame.
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;

@@ -70,6 +70,49 @@ pub fn set_up(stack: u64) {
     );
 }
 
+/// Loads the null selector wherever user code has loaded another one, lest the next task sees what the last one left. User
+/// code can load its own code and data segment into four registers: nothing depends on them but the bases of `fs` and
+/// `gs`, which the caller loads afterwards.
+#[inline(always)]
+pub fn forget_user_selectors() {
+    let selectors: u32;
+    // SAFETY: Reads registers.
+    unsafe {
+        asm!(
+            "mov {all:e}, ds",
+            "mov {one:e}, es",
+            "or {all:e}, {one:e}",
+            "mov {one:e}, fs",
+            "or {all:e}, {one:e}",
+            "mov {one:e}, gs",
+            "or {all:e}, {one:e}",
+            all = out(reg) selectors, one = out(reg) _,
+            options(nomem, nostack),
+        );
+    }
+    if selectors != 0 {
+        load_null_selectors();
+    }
+}
+
+#[cold]
+fn load_null_selectors() {
+    // SAFETY: The kernel does without these segments but for the base of `gs`, which a selector resets: so the user's
+    // base is swapped in for that, with interrupts off; what cannot be turned off does not use `gs` (`entry`).
+    unsafe {
+        asm!(
+            "mov ds, {null:x}",
+            "mov es, {null:x}",
+            "mov fs, {null:x}",
+            "swapgs",
+            "mov gs, {null:x}",
+            "swapgs",
+            null = in(reg) 0,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
 /// Hands the page below each special stack to `unmap`.
 pub fn guard_stacks(unmap: impl FnMut(VirtAddr)) {
     let first = VirtAddr::from_ptr(&raw const SPECIAL_STACKS);

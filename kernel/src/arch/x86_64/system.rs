@@ -3,6 +3,7 @@
 use super::entry;
 use super::pc::Pc;
 use super::per_cpu;
+use super::segments;
 use kernel::frame::Frame;
 use kernel::kernel::{Event, Kernel, Next, ThreadId};
 use kernel::machine::{Cpu, Machine};
@@ -112,7 +113,9 @@ fn prepare(system: &mut System, thread: ThreadId) -> *mut Frame {
     let System { kernel, pc, current } = system;
     *current = Some(thread);
     let (frame, space) = kernel.context(thread);
-    pc.paging.run_in(space);
+    if pc.paging.run_in(space) {
+        segments::forget_user_selectors();
+    }
     pc.vectors.prepare_for(thread);
     pc.bases.load(frame);
     frame

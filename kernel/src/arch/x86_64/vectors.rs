@@ -4,6 +4,7 @@
 //! nothing to do: while anybody but the owner runs, the flag "task switched" makes the first use an exception
 //! (`interrupts::DEVICE_NOT_AVAILABLE`), which stores the owner's registers and loads the user's.
 
+use core::arch::asm;
 use core::arch::x86_64::{_fxrstor64, _fxsave64};
 use kernel::frame::VectorState;
 use kernel::kernel::{Kernel, ThreadId};
@@ -54,6 +55,10 @@ fn store(state: &mut VectorState) {
 }
 
 fn load(state: &VectorState) {
+    // Some processors load the addresses of the last floating-point instruction and its operand only while an exception
+    // is pending (AMD64 APM vol. 2, 11.4.4): without the reset they would tell those of another task.
+    // SAFETY: The registers are usable now, and all of them are loaded next.
+    unsafe { asm!("fninit", options(nomem, nostack, preserves_flags)) };
     // SAFETY: As for `store`. The values come from `store` or are those of a fresh thread, so no reserved bit is set.
     unsafe { _fxrstor64(state.0.as_ptr()) }
 }

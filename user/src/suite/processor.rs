@@ -1,0 +1,280 @@
+//! What of the processor's state a program can change: it stays the thread's own, and confuses nobody.
+
+use super::tests;
+use crate::check;
+use crate::message::{Call, Message, mach_msg_at, port_with_send};
+use crate::port::{self, Port};
+use crate::sys::machine::{self, registers_survive_trap};
+use crate::sys::registers::{self, FreshThread, VectorState};
+use crate::task::{self, Spawn};
+use crate::thread::{Thread, create_raw};
+use crate::time;
+use abi::KernReturn;
+use abi::code::*;
+use abi::message::{Header, HeaderFlags, MsgOption, msgh_bits};
+use abi::port::Disposition;
+use abi::task::{ExitStatus, PAGE_SIZE};
+use abi::trap::mach::{MACH_MSG, MACH_TIMEBASE_INFO, MACH_WAIT_UNTIL, SWTCH, TASK_SELF};
+use abi::trap::tally::CPU_COUNT;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use zerocopy::IntoBytes;
+
+tests! { "processor":
+    a_fresh_thread_finds_zeros,
+    registers_of_one_task_are_not_seen_in_another,
+    a_pending_exception_is_its_threads_own,
+    all_vector_registers_survive_interrupts,
+    flags_survive_interrupts,
+    flags_do_not_reach_the_kernel,
+    flags_of_privilege_cannot_be_set,
+    interrupts_do_without_a_programs_stack,
+    interrupts_leave_what_is_below_the_stack_pointer,
+    an_argument_on_an_odd_stack_is_read_or_refused,
+    messages_of_every_size_end_with_their_page,
+    the_last_page_of_the_users_half_ends_where_it_should,
+    rights_change_for_few_pages_and_for_many,
+}
+
+/// Rounds of a loop that take a while, though not as long as a thread may run.
+const WHILE: u64 = 1_000_000;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+/// Calls `spin` until another thread of the task has run in between, which must have begun with an interrupt.
+fn until_interrupted(mut spin: impl FnMut()) {
+    STOP.store(false, Ordering::Relaxed);
+    let count = |_| {
+        while !STOP.load(Ordering::Relaxed) {
+            TURNS.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let other = Thread::start(count, 0).expect("a thread");
+    let mut interrupted = 0;
+    while interrupted < 2 {
+        let before = TURNS.load(Ordering::Relaxed);
+        spin();
+        interrupted += usize::from(TURNS.load(Ordering::Relaxed) != before);
+    }
+    STOP.store(true, Ordering::Relaxed);
+    other.join();
+}
+
+fn a_fresh_thread_finds_zeros() {
+    static SEEN: FreshThread = FreshThread::new();
+    VectorState::filled(0xFF).load();
+    let stack = 0x1235;
+    let entry = FreshThread::ENTRY as *const () as u64;
+    let thread = create_raw(entry, stack, (&raw const SEEN) as u64, 0).expect("a thread");
+    while SEEN.seen().is_none() {
+        time::sleep(1);
+    }
+    check::equal("its registers, stack and flags", SEEN.seen(), Some([0, stack, 0x202]));
+    port::deallocate(thread).expect("its name");
+}
+
+/// Runs a child that looks at what it finds in the processor.
+fn check_in_child() {
+    let exit = Port::new();
+    let child = Spawn::program("tests").argument("child").argument("check-processor").exit_port(exit.name());
+    let child = child.start().expect("a child");
+    check::equal("how the child ended", task::wait_for_exit(exit.name(), 10_000), Ok(ExitStatus::exited(0)));
+    port::deallocate(child).expect("its name");
+}
+
+/// The child's side.
+pub fn check_fresh_processor() {
+    check::equal("a fresh task's selectors", registers::selectors(), [0; 4]);
+    registers::wait_for_pending_exception();
+    check::that("a fresh task's vector registers", VectorState::current() == VectorState::fresh());
+    registers::load_selectors();
+    VectorState::filled(0x77).load();
+}
+
+fn registers_of_one_task_are_not_seen_in_another() {
+    let own = VectorState::filled(0xEE);
+    own.load();
+    let selector = registers::load_selectors();
+    check::equal("the selectors", registers::selectors(), [selector; 4]);
+    check::that("registers survive a trap", registers_survive_trap(CPU_COUNT, 5));
+    check_in_child();
+    check::equal("the selectors after another task has run", registers::selectors(), [0; 4]);
+    check::that("the vector registers are one's own or zero", VectorState::current().is_of_or_zero(&own));
+    check_in_child();
+}
+
+fn a_pending_exception_is_its_threads_own() {
+    registers::leave_exception_pending();
+    check_in_child();
+    Thread::start(|_| registers::wait_for_pending_exception(), 0).expect("a thread").join();
+    check::that("the kernel does not mind", registers_survive_trap(SWTCH, 1));
+    registers::forget_pending_exception();
+    registers::wait_for_pending_exception();
+}
+
+fn all_vector_registers_survive_interrupts() {
+    static LOST: AtomicU64 = AtomicU64::new(0);
+    let threads = [1, 2, 3].map(|n: u8| {
+        let spin = |n| {
+            for _ in 0..12 {
+                LOST.fetch_add(u64::from(!VectorState::filled(n as u8).survives(2 * WHILE)), Ordering::Relaxed);
+            }
+        };
+        Thread::start(spin, u64::from(n)).expect("a thread")
+    });
+    threads.into_iter().for_each(Thread::join);
+    check::equal("how often a thread lost a value", LOST.load(Ordering::Relaxed), 0);
+}
+
+/// Direction, nested task, alignment check, identification.
+const FLAGS: u64 = 1 << 10 | 1 << 14 | 1 << 18 | 1 << 21;
+
+fn flags_survive_interrupts() {
+    until_interrupted(|| check::equal("the flags", registers::flags_after_spinning(FLAGS, WHILE) & FLAGS, FLAGS));
+    check::that("the task is well", registers_survive_trap(TASK_SELF, 1));
+}
+
+/// They would let copies run backwards, and the return to an interrupted thread fail.
+fn flags_do_not_reach_the_kernel() {
+    let port = port_with_send();
+    let mut message = Message::copy_send(port.name()).words(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    let size = Header::SIZE as u64 + 32;
+    let options = u64::from(MsgOption::SEND_MSG.bits());
+    let arguments = [message.buffer().as_mut_ptr() as u64, options, size, 0, 0, 0];
+    let [code, flags] = registers::trap_with_flags(MACH_MSG, arguments, FLAGS);
+    check::equal("mach_msg", (KernReturn(code as i32), flags & FLAGS), (MACH_MSG_SUCCESS, FLAGS));
+    let received = Message::receive(port.name()).expect("it was sent");
+    check::that("what arrives", (0..8).all(|word| received.word(word) == word as u32 + 1));
+    until_interrupted(|| {
+        let [_, flags] = registers::trap_with_flags(MACH_WAIT_UNTIL, [time::now() + 100_000, 0, 0, 0, 0, 0], FLAGS);
+        check::equal("the flags after a wait", flags & FLAGS, FLAGS);
+    });
+}
+
+/// Access to devices, interrupts off, the mode of old programs, virtual interrupts.
+fn flags_of_privilege_cannot_be_set() {
+    const INTERRUPTS: u64 = 1 << 9;
+    const PRIVILEGED: u64 = 3 << 12 | 1 << 17 | 1 << 19 | 1 << 20;
+    for flags in [0x3002, 0x2_0002, 0x18_0002] {
+        check::equal("the flags", registers::flags_after_loading(flags) & (PRIVILEGED | INTERRUPTS), INTERRUPTS);
+    }
+}
+
+/// Null, odd, not canonical, the kernel's: interrupts go elsewhere.
+const ODD_STACKS: [u64; 6] = [0, 1, 0x1007, 0x8000_0000_0000_0001, 0xFFFF_FFFF_8000_0000, u64::MAX];
+
+fn interrupts_do_without_a_programs_stack() {
+    for stack in ODD_STACKS {
+        until_interrupted(|| check::that("the stack pointer", registers::stack_pointer_survives(stack, WHILE)));
+    }
+}
+
+fn interrupts_leave_what_is_below_the_stack_pointer() {
+    let at = task::allocate(PAGE_SIZE).expect("memory");
+    (at..at + PAGE_SIZE).for_each(|address| machine::write(address, address as u8));
+    until_interrupted(|| {
+        check::that("the stack pointer", registers::stack_pointer_survives(at + PAGE_SIZE / 2 + 3, WHILE));
+    });
+    let changed = (at..at + PAGE_SIZE).filter(|&address| machine::read(address) != address as u8).count();
+    check::equal("bytes that have changed", changed, 0);
+    task::deallocate(at, PAGE_SIZE).expect("it is there");
+}
+
+/// A page with nothing behind it; returns where it ends.
+fn page_with_an_edge() -> u64 {
+    let at = task::allocate(2 * PAGE_SIZE).expect("memory");
+    task::deallocate(at + PAGE_SIZE, PAGE_SIZE).expect("the second page");
+    at + PAGE_SIZE
+}
+
+/// `mach_msg` that neither sends nor receives reads its seventh argument all the same.
+fn an_argument_on_an_odd_stack_is_read_or_refused() {
+    let edge = page_with_an_edge();
+    let nothing = |stack| KernReturn(registers::trap_on_stack(MACH_MSG, [0; 6], stack) as i32);
+    for below in 16..40 {
+        check::equal("an argument in the page", nothing(edge - below), MACH_MSG_SUCCESS);
+    }
+    for below in 0..16 {
+        check::equal("one that leaves it", nothing(edge - below), KERN_INVALID_ARGUMENT);
+    }
+    for before in 1..16 {
+        let start = edge - PAGE_SIZE;
+        // The word at the stack pointer is nobody's business.
+        let expected = if before <= 8 { MACH_MSG_SUCCESS } else { KERN_INVALID_ARGUMENT };
+        check::equal("a stack that begins below the page", nothing(start - before), expected);
+    }
+    for stack in ODD_STACKS.into_iter().chain([0x7FFF_FFFF_EFF7, 0x7FFF_FFFF_FFFF, u64::MAX - 7, u64::MAX - 8]) {
+        check::equal("no stack", nothing(stack), KERN_INVALID_ARGUMENT);
+    }
+    task::deallocate(edge - PAGE_SIZE, PAGE_SIZE).expect("the first page");
+}
+
+fn messages_of_every_size_end_with_their_page() {
+    let (port, edge) = (port_with_send(), page_with_an_edge());
+    let bits = msgh_bits(Disposition::COPY_SEND, Disposition::NONE, Disposition::NONE, HeaderFlags::empty());
+    let header = Header { msgh_bits: bits, msgh_remote_port: port.name(), ..Header::default() };
+    let send = |address: u64, send_size| {
+        (address..edge).zip(header.as_bytes()).for_each(|(at, byte)| machine::write(at, *byte));
+        mach_msg_at(address, &Call { options: MsgOption::SEND_MSG, send_size, ..Call::default() })
+    };
+    let receive = |address, receive_size| {
+        let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
+        mach_msg_at(address, &Call { options, receive_size, receive_name: port.name(), ..Call::default() })
+    };
+    const TRAILER: u32 = 8;
+    for size in (24..=64).step_by(4) {
+        let room = size + TRAILER;
+        for missing in (4..=size).step_by(4) {
+            let sent = send(edge - u64::from(size - missing), size);
+            check::equal("a message that leaves the page", sent, MACH_SEND_INVALID_DATA);
+        }
+        check::equal("one that ends with it", send(edge - u64::from(size), size), MACH_MSG_SUCCESS);
+        check::equal("a buffer that ends with it", receive(edge - u64::from(room), room), MACH_MSG_SUCCESS);
+        for missing in (4..=room).step_by(4) {
+            check::equal("a message", send(edge - u64::from(size), size), MACH_MSG_SUCCESS);
+            let received = receive(edge - u64::from(room - missing), room);
+            check::equal("a buffer that leaves the page", received, MACH_RCV_INVALID_DATA);
+        }
+    }
+    task::deallocate(edge - PAGE_SIZE, PAGE_SIZE).expect("the first page");
+}
+
+fn the_last_page_of_the_users_half_ends_where_it_should() {
+    const LAST_PAGE: u64 = 0x7FFF_FFFF_E000;
+    const END: u64 = LAST_PAGE + PAGE_SIZE;
+    task::allocate_at(LAST_PAGE, PAGE_SIZE, 0).expect("the last page of the user's half");
+    let timebase = |at| KernReturn(crate::sys::trap(MACH_TIMEBASE_INFO, [at, 0, 0, 0, 0, 0]) as i32);
+    check::equal("eight bytes at its end", timebase(END - 8), KERN_SUCCESS);
+    for back in 0..8 {
+        check::equal("eight bytes that leave it", timebase(END - back), KERN_MEMORY_ERROR);
+    }
+    let nothing = |stack| KernReturn(registers::trap_on_stack(MACH_MSG, [0; 6], stack) as i32);
+    check::equal("a stack that ends there", nothing(END - 16), MACH_MSG_SUCCESS);
+    check::equal("one that leaves it", nothing(END - 15), KERN_INVALID_ARGUMENT);
+    task::deallocate(LAST_PAGE, PAGE_SIZE).expect("it is there");
+}
+
+/// Some translations are thrown away one by one, many all together.
+fn rights_change_for_few_pages_and_for_many() {
+    use abi::task::{VM_PROT_READ, VM_PROT_WRITE};
+    for pages in [1, 2, 31, 32, 33, 64, 600] {
+        let at = task::allocate(pages * PAGE_SIZE).expect("memory");
+        let all = (0..pages).map(|page| at + page * PAGE_SIZE);
+        all.clone().for_each(|page| machine::write(page, 1));
+        task::protect(at, pages * PAGE_SIZE, VM_PROT_READ).expect("they are there");
+        let timebase = |at| KernReturn(crate::sys::trap(MACH_TIMEBASE_INFO, [at, 0, 0, 0, 0, 0]) as i32);
+        for page in all.clone() {
+            check::equal("the kernel does not write there", timebase(page), KERN_MEMORY_ERROR);
+        }
+        task::protect(at, pages * PAGE_SIZE, VM_PROT_READ | VM_PROT_WRITE).expect("they are there");
+        all.clone().for_each(|page| machine::write(page, machine::read(page) + 1));
+        task::deallocate(at, pages * PAGE_SIZE).expect("they are there");
+        for page in all {
+            check::equal("nothing is there", timebase(page), KERN_MEMORY_ERROR);
+        }
+        check::equal("fresh memory at the place", task::allocate_at(at, pages * PAGE_SIZE, 0), Ok(at));
+        let old = (0..pages).filter(|page| machine::read(at + page * PAGE_SIZE) != 0).count();
+        check::equal("pages with old contents", old, 0);
+        task::deallocate(at, pages * PAGE_SIZE).expect("they are there");
+    }
+}
