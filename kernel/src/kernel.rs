@@ -269,9 +269,10 @@ impl Kernel {
     /// and finishes what that one still has to do in the kernel.
     #[inline(always)]
     fn leave(&mut self, m: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
-        if !self.sched.is_settled() || !self.reap.is_empty() || !self.orphans.is_empty() {
+        if !self.sched.is_settled() {
             return self.settle_and_choose(m, cpu, entered);
         }
+        debug_assert!(self.reap.is_empty() && self.orphans.is_empty(), "what is to be destroyed is not forgotten");
         match self.sched.current(cpu) {
             current if current == entered && entered.is_some() => Next::GoOn,
             Some(thread) => Next::Run(thread),
@@ -290,6 +291,9 @@ impl Kernel {
             let resume = chosen.and_then(|thread| self.threads[thread].resume.take());
             match (chosen, resume) {
                 (Some(thread), None) => {
+                    if !self.orphans.is_empty() {
+                        self.sched.reconsider();
+                    }
                     self.arm_timer(m, cpu);
                     return Next::Run(thread);
                 }

@@ -75,6 +75,7 @@ impl Kernel {
     /// Adds an item, which is on no list, to those of this step.
     pub(crate) fn reap_later(&mut self, item: Item) {
         *self.next_of(item) = None;
+        self.sched.reconsider();
         self.reap.ends = match self.reap.ends {
             Some((head, tail)) => {
                 *self.next_of(tail) = Some(item);

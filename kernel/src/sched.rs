@@ -150,8 +150,8 @@ impl Scheduler {
         self.occupied.highest()
     }
 
-    /// Makes sure that the step which is going on ends with a choice, because a thread's state has changed in a way that
-    /// the scheduler does not see.
+    /// Makes sure that the step which is going on, or the next one, does not end on the short way: something is to be
+    /// destroyed, or a thread's state has changed in a way that the scheduler does not see.
     pub fn reconsider(&mut self) {
         self.changed = true;
     }

@@ -268,7 +268,7 @@ impl Paging {
 }
 
 fn root(space: AddressSpace) -> PhysFrame {
-    PhysFrame::containing_address(PhysAddr::new(space.0))
+    PhysFrame::containing_address(PhysAddr::new_truncate(space.0))
 }
 
 fn index(address: u64, level: usize) -> usize {
