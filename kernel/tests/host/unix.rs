@@ -283,9 +283,9 @@ fn a_task_lives_as_long_as_its_last_thread() {
     assert!(!w.kernel.tasks.contains(a.task));
 }
 
-/// Destroying 200 messages takes several portions; the thread that caused it is ended after the first.
-#[test]
-fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
+/// A thread that has begun to destroy 200 messages, which takes several portions, and another of the same task with its
+/// name; and what there was before the messages.
+fn destruction_begun() -> (World, Actor, Actor, PortName, Counts) {
     let (mut w, a) = world();
     let b = w.thread(a);
     let name = w.trap(b, mach::THREAD_SELF, &[]).name();
@@ -297,6 +297,13 @@ fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
     kernel.sched.set_base(&mut kernel.threads, a.thread, 97, true);
     w.start_trap(b, mach::MACH_PORT_MOD_REFS, &[a.self_port.0.into(), port.0.into(), 1, u64::from(u32::MAX)]);
     assert!(w.kernel.threads[b.thread].resume.is_some() && w.kernel.messages.len() > 100, "it is not done");
+    (w, a, b, name, before)
+}
+
+/// The thread is ended after the first portion.
+#[test]
+fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
+    let (mut w, a, b, name, before) = destruction_begun();
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::TERMINATE)).unwrap();
     assert_eq!(w.state(b), Ret::Ended);
     w.settle();
@@ -310,17 +317,7 @@ fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
 /// A suspended thread does not run, but what it left to be destroyed concerns others.
 #[test]
 fn what_a_suspended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
-    let (mut w, a) = world();
-    let b = w.thread(a);
-    let name = w.trap(b, mach::THREAD_SELF, &[]).name();
-    let port = w.port_with_send(a);
-    w.set_qlimit(a, port, 200).unwrap();
-    let before = w.counts();
-    (0..200).for_each(|_| w.send(a, &Msg::copy_send(port)).unwrap());
-    let kernel = &mut w.kernel;
-    kernel.sched.set_base(&mut kernel.threads, a.thread, 97, true);
-    w.start_trap(b, mach::MACH_PORT_MOD_REFS, &[a.self_port.0.into(), port.0.into(), 1, u64::from(u32::MAX)]);
-    assert!(w.kernel.threads[b.thread].resume.is_some() && w.kernel.messages.len() > 100, "it is not done");
+    let (mut w, a, b, name, before) = destruction_begun();
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::SUSPEND)).unwrap();
     assert_eq!(w.state(b), Ret::Blocked);
     w.settle();
