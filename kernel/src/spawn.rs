@@ -183,8 +183,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `KERN_MEMORY_ERROR`, `KERN_FAILURE`, `KERN_INVALID_ARGUMENT` if the strings are too many for the first stack,
-    /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is
-    /// still being taken apart.
+    /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is still being taken apart.
     pub(crate) fn start_program(
         &mut self,
         m: &mut dyn Machine,

@@ -5,7 +5,7 @@ use crate::ipc::receive::ReceiveArgs;
 use crate::ipc::send::SendArgs;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, UserAddr};
-use crate::thread::Resume;
+use crate::thread::{Resume, ThreadId};
 use abi::code::*;
 use abi::message::MsgOption;
 use abi::port::PortName;
@@ -23,12 +23,12 @@ impl Kernel {
     ) -> Outcome {
         let [message, option, send_size, receive_size, receive_name, timeout] = arguments;
         let Ok(priority) = m.read_u64(by.address_space, by.stack.plus(8)) else {
-            return Outcome::Code(KERN_INVALID_ARGUMENT);
+            return self.refuse_call(by.thread);
         };
         let mut receive_buffer = UserAddr(message);
         if overwrite {
             let Ok(other) = m.read_u64(by.address_space, by.stack.plus(16)) else {
-                return Outcome::Code(KERN_INVALID_ARGUMENT);
+                return self.refuse_call(by.thread);
             };
             if other != 0 {
                 receive_buffer = UserAddr(other);
@@ -55,6 +55,13 @@ impl Kernel {
             return Outcome::Pending;
         }
         self.send_and_receive(m, by, send, receive)
+    }
+
+    /// The arguments on the stack cannot be read: nothing is done (mach-ipc 7.1).
+    #[cold]
+    fn refuse_call(&mut self, thread: ThreadId) -> Outcome {
+        self.threads[thread].frame.rdx = 0;
+        Outcome::Code(KERN_INVALID_ARGUMENT)
     }
 
     #[inline(never)]

@@ -214,7 +214,10 @@ fn mach_msg_needs_its_last_argument() {
     w.put(a, BUFFER, &Msg::copy_send(p).encode());
     let args = [w.buffer(a), u64::from(MsgOption::SEND_MSG.bits()), 24, 0, 0, 0];
     let nowhere = Actor { memory: 0x1000, ..a };
-    assert_eq!(w.trap(nowhere, mach::MACH_MSG, &args), Ret::Done(4));
+    for trap in [mach::MACH_MSG, mach::MACH_MSG_OVERWRITE] {
+        assert_eq!(w.trap(nowhere, trap, &args), Ret::Done(4));
+        assert_eq!(w.kernel.threads[a.thread].frame.rdx, 0, "errata 6: no message, no second result");
+    }
     w.nothing(a, p);
     let args = MachMsg { options: MsgOption::SEND_MSG, send_size: 24, ..MachMsg::default() };
     w.put(a, BUFFER, &Msg::copy_send(p).encode());
