@@ -9,6 +9,7 @@ use abi::mig::NDR;
 use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
 use abi::port::*;
+use kernel::kernel::Event;
 use kernel::limits::Limits;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
@@ -324,4 +325,28 @@ fn a_table_full_of_holes_is_taken_apart_in_small_pieces() {
     assert!(w.kernel.anything_to_reap(), "one slice is not enough");
     w.settle();
     assert!(!w.kernel.tasks.contains(a.task));
+}
+
+/// Errata 4: what a dead task leaves is worked off while others go on, a slice at each exit from the kernel.
+#[test]
+fn each_trap_of_others_takes_a_dead_task_further_apart() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let ports = w.counts().ports;
+    for _ in 0..500 {
+        w.port(a);
+    }
+    w.start_trap(a, abi::trap::unix::EXIT, &[0]);
+    let before = w.run(b.thread);
+    w.let_go(b.thread, before);
+    let mut traps = 0;
+    while w.kernel.anything_to_reap() {
+        let before = w.counts().ports;
+        w.kernel.threads[b.thread].frame.rax = abi::trap::unix::GETPID.into();
+        let _ = w.event(Event::Trap);
+        assert_eq!(w.state(b), Ret::Done(3), "the trap is done");
+        assert!(before - w.counts().ports <= 64, "a slice");
+        traps += 1;
+    }
+    assert!(traps > 5 && w.counts().ports < ports && !w.kernel.tasks.contains(a.task));
 }

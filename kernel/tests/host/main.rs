@@ -9,6 +9,7 @@ mod calls;
 mod failure_scenarios;
 mod machine;
 mod message;
+mod processor;
 mod program;
 mod random_calls;
 mod world;

@@ -12,11 +12,9 @@ use abi::qos::{AppType, Role};
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
-use kernel::invariants::check_all;
 use kernel::kernel::{Config, Event, Kernel, Next, ThreadId};
 use kernel::limits::Limits;
 use kernel::machine::{AddressSpace, Nanos, UserAddr};
-use kernel::sched::Schedule;
 use kernel::task::TaskId;
 use kernel::thread::State;
 use zerocopy::IntoBytes;
@@ -109,6 +107,8 @@ impl World {
         init.inbox = world.port(init);
         init.post_office = init.inbox;
         world.init = init;
+        // It is always ready: the threads that a test is about go first.
+        world.kernel.sched.set_base(&mut world.kernel.threads, thread, 0, true);
         world
     }
 
@@ -254,40 +254,6 @@ impl World {
         actor.memory + RESULT
     }
 
-    /// Makes the processor run a certain thread, whatever the scheduler thinks: it gets the highest priority until
-    /// [`let_go`](World::let_go).
-    pub fn run(&mut self, thread: ThreadId) -> Schedule {
-        let Kernel { sched, threads, .. } = &mut self.kernel;
-        let before = threads[thread].schedule;
-        if before.yielding || before.depressed {
-            threads[thread].schedule.yielding = false;
-            sched.set_depressed(threads, thread, false);
-        }
-        sched.set_base(threads, thread, 127, false);
-        let chosen = sched.choose(threads, 0, kernel::machine::Machine::now(&mut self.machine));
-        assert_eq!(chosen, Some(thread), "a ready thread of the highest priority is chosen");
-        before
-    }
-
-    /// Gives a thread that [`run`](World::run) chose its own priority again.
-    pub fn let_go(&mut self, thread: ThreadId, before: Schedule) {
-        let Kernel { sched, threads, .. } = &mut self.kernel;
-        if threads.contains(thread) {
-            sched.set_base(threads, thread, before.base, before.timeshare);
-            sched.set_depressed(threads, thread, before.depressed);
-            threads[thread].schedule.quantum_left = before.quantum_left;
-        }
-    }
-
-    /// One event on the processor.
-    pub fn event(&mut self, event: Event) -> Next {
-        let next = self.kernel.handle(&mut self.machine, 0, event);
-        if self.checked {
-            check_all(&self.kernel);
-        }
-        next
-    }
-
     /// Lets the kernel finish what it still has to do for any thread, without letting time pass.
     pub fn settle(&mut self) {
         loop {
@@ -332,6 +298,7 @@ impl World {
         }
         let before = self.run(actor.thread);
         self.let_go(actor.thread, before);
+        self.settle_choice(actor.thread);
         let frame = &mut self.kernel.threads[actor.thread].frame;
         frame.rax = u64::from(number) | 0xDEAD_BEEF_0000_0000;
         (frame.rdi, frame.rsi, frame.rdx) = (a, b, c);
