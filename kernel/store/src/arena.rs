@@ -98,19 +98,18 @@ impl<T> fmt::Debug for Id<T> {
 
 /// Objects by [`Id`]. Adding, finding and removing cost the same whatever the number of objects; no object ever moves.
 ///
-/// `N` is the number of objects allocated together, a power of two.
-#[derive(Debug)]
-pub struct Arena<T, const N: usize = 64> {
-    slots: Chunks<Slot<T>, N>,
+/// `N` is the number of objects allocated together, a power of two. `K` is the type that the ids name: the objects' own, or
+/// a tag, so that a module can hold ids of objects whose type it does not see.
+pub struct Arena<T, const N: usize = 64, K = T> {
+    slots: Chunks<Slot<T, K>, N>,
     /// Head of the list through the free slots.
     free: Option<u32>,
     len: usize,
 }
 
-#[derive(Debug)]
-struct Slot<T> {
+struct Slot<T, K> {
     /// The id of the object that is here or will be here next.
-    id: Id<T>,
+    id: Id<K>,
     content: Content<T>,
 }
 
@@ -120,13 +119,19 @@ enum Content<T> {
     Used(T),
 }
 
-impl<T> Default for Slot<T> {
+impl<T, K> Default for Slot<T, K> {
     fn default() -> Self {
-        Slot { id: Id::new(0, Id::<T>::FIRST_GENERATION), content: Content::Free { next: None } }
+        Slot { id: Id::new(0, Id::<K>::FIRST_GENERATION), content: Content::Free { next: None } }
     }
 }
 
-impl<T, const N: usize> Arena<T, N> {
+impl<T: fmt::Debug, const N: usize, K> fmt::Debug for Arena<T, N, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<T, const N: usize, K> Arena<T, N, K> {
     /// An arena without objects. Allocates nothing.
     pub const fn new() -> Self {
         Arena { slots: Chunks::new(), free: None, len: 0 }
@@ -162,7 +167,7 @@ impl<T, const N: usize> Arena<T, N> {
         self.slots.grow()?;
         for index in (first..first + N).rev() {
             let index = index as u32;
-            let id = Id::new(index, Id::<T>::FIRST_GENERATION);
+            let id = Id::new(index, Id::<K>::FIRST_GENERATION);
             self.slots[index as usize] = Slot { id, content: Content::Free { next: self.free } };
             self.free = Some(index);
         }
@@ -174,7 +179,7 @@ impl<T, const N: usize> Arena<T, N> {
     /// # Errors
     /// [`NoMemory`] if there is none; `make` is not called and the arena is unchanged.
     #[inline]
-    pub fn insert_with(&mut self, make: impl FnOnce(Id<T>) -> T) -> Result<Id<T>, NoMemory> {
+    pub fn insert_with(&mut self, make: impl FnOnce(Id<K>) -> T) -> Result<Id<K>, NoMemory> {
         self.reserve()?;
         Ok(self.insert_reserved(make))
     }
@@ -182,7 +187,7 @@ impl<T, const N: usize> Arena<T, N> {
     /// Adds the object that `make` returns for its future id. [`reserve`](Arena::reserve) was called after the last
     /// addition.
     #[inline]
-    pub fn insert_reserved(&mut self, make: impl FnOnce(Id<T>) -> T) -> Id<T> {
+    pub fn insert_reserved(&mut self, make: impl FnOnce(Id<K>) -> T) -> Id<K> {
         let index = self.free.expect("room was reserved");
         let slot = &mut self.slots[index as usize];
         let Content::Free { next } = slot.content else { panic!("slot {index} is on the free list but in use") };
@@ -198,13 +203,13 @@ impl<T, const N: usize> Arena<T, N> {
     /// # Errors
     /// [`NoMemory`] if there is none; the object is dropped and the arena is unchanged.
     #[inline]
-    pub fn insert(&mut self, object: T) -> Result<Id<T>, NoMemory> {
+    pub fn insert(&mut self, object: T) -> Result<Id<K>, NoMemory> {
         self.insert_with(|_| object)
     }
 
     /// Removes an object and returns it; `None` if it is gone already.
     #[inline]
-    pub fn remove(&mut self, id: Id<T>) -> Option<T> {
+    pub fn remove(&mut self, id: Id<K>) -> Option<T> {
         match self.replace(id)? {
             Content::Used(object) => Some(object),
             Content::Free { .. } => None,
@@ -213,13 +218,13 @@ impl<T, const N: usize> Arena<T, N> {
 
     /// Removes an object and drops it where it is; whether there was one.
     #[inline]
-    pub fn discard(&mut self, id: Id<T>) -> bool {
+    pub fn discard(&mut self, id: Id<K>) -> bool {
         self.replace(id).is_some()
     }
 
     /// Frees the slot of an object that is there and returns what was in it.
     #[inline(always)]
-    fn replace(&mut self, id: Id<T>) -> Option<Content<T>> {
+    fn replace(&mut self, id: Id<K>) -> Option<Content<T>> {
         let slot = self.slots.get_mut(id.index() as usize)?;
         if slot.id != id || matches!(slot.content, Content::Free { .. }) {
             return None;
@@ -238,7 +243,7 @@ impl<T, const N: usize> Arena<T, N> {
 
     /// The object, if it still exists.
     #[inline(always)]
-    pub fn get(&self, id: Id<T>) -> Option<&T> {
+    pub fn get(&self, id: Id<K>) -> Option<&T> {
         match self.slots.get(id.index() as usize) {
             Some(Slot { id: here, content: Content::Used(object) }) if *here == id => Some(object),
             _ => None,
@@ -247,7 +252,7 @@ impl<T, const N: usize> Arena<T, N> {
 
     /// The object, if it still exists.
     #[inline(always)]
-    pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
+    pub fn get_mut(&mut self, id: Id<K>) -> Option<&mut T> {
         match self.slots.get_mut(id.index() as usize) {
             Some(Slot { id: here, content: Content::Used(object) }) if *here == id => Some(object),
             _ => None,
@@ -256,7 +261,7 @@ impl<T, const N: usize> Arena<T, N> {
 
     /// The object that is at an index now, with its id.
     #[inline(always)]
-    pub fn at(&self, index: u32) -> Option<(Id<T>, &T)> {
+    pub fn at(&self, index: u32) -> Option<(Id<K>, &T)> {
         match self.slots.get(index as usize) {
             Some(Slot { id, content: Content::Used(object) }) => Some((*id, object)),
             _ => None,
@@ -273,12 +278,12 @@ impl<T, const N: usize> Arena<T, N> {
     }
 
     /// Whether the object still exists.
-    pub fn contains(&self, id: Id<T>) -> bool {
+    pub fn contains(&self, id: Id<K>) -> bool {
         self.get(id).is_some()
     }
 
     /// All objects with their ids, by index. For checks and printouts: it visits every slot there ever was.
-    pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Id<K>, &T)> {
         self.slots.iter().filter_map(|slot| match &slot.content {
             Content::Used(object) => Some((slot.id, object)),
             Content::Free { .. } => None,
@@ -286,18 +291,18 @@ impl<T, const N: usize> Arena<T, N> {
     }
 }
 
-impl<T, const N: usize> Default for Arena<T, N> {
+impl<T, const N: usize, K> Default for Arena<T, N, K> {
     fn default() -> Self {
         Self::new()
     }
 }
 
 /// For ids that are known to be alive: a dead one is a broken invariant and panics.
-impl<T, const N: usize> Index<Id<T>> for Arena<T, N> {
+impl<T, const N: usize, K> Index<Id<K>> for Arena<T, N, K> {
     type Output = T;
 
     #[inline(always)]
-    fn index(&self, id: Id<T>) -> &T {
+    fn index(&self, id: Id<K>) -> &T {
         match self.get(id) {
             Some(object) => object,
             None => stale(id),
@@ -305,9 +310,9 @@ impl<T, const N: usize> Index<Id<T>> for Arena<T, N> {
     }
 }
 
-impl<T, const N: usize> IndexMut<Id<T>> for Arena<T, N> {
+impl<T, const N: usize, K> IndexMut<Id<K>> for Arena<T, N, K> {
     #[inline(always)]
-    fn index_mut(&mut self, id: Id<T>) -> &mut T {
+    fn index_mut(&mut self, id: Id<K>) -> &mut T {
         match self.get_mut(id) {
             Some(object) => object,
             None => stale(id),
@@ -317,7 +322,7 @@ impl<T, const N: usize> IndexMut<Id<T>> for Arena<T, N> {
 
 #[cold]
 #[inline(never)]
-fn stale<T>(id: Id<T>) -> ! {
+fn stale<K>(id: Id<K>) -> ! {
     panic!("{id:?} is used after its object was removed")
 }
 

@@ -22,36 +22,53 @@ impl<T> fmt::Debug for Link<T> {
     }
 }
 
-/// An object that can be in a [`List`] of kind `Kind`, in one at a time.
-pub trait Linked<Kind>: Sized {
-    /// The place in such a list.
-    fn link(&mut self) -> &mut Link<Self>;
-    /// The place in such a list.
-    fn link_ref(&self) -> &Link<Self>;
+/// An object that can be in a [`List`] of kind `Kind`, in one at a time. Its ids name `K`: see [`Arena`].
+pub trait Linked<Kind, K = Self>: Sized {
+    /// Returns the object's place in such a list.
+    fn link(&mut self) -> &mut Link<K>;
+    /// Returns the object's place in such a list.
+    fn link_ref(&self) -> &Link<K>;
+}
+
+/// Implements [`Linked`] for a type that keeps its links in fields of its own: `linked!(Thread as tag::Thread, RunQueue:
+/// run_link, Siblings: sibling_link)`, or without `as` where ids name the type itself.
+#[macro_export]
+macro_rules! linked {
+    ($type:ty, $($kind:ty: $field:ident),+) => { $crate::linked!($type as $type, $($kind: $field),+); };
+    ($type:ty as $tag:ty, $($kind:ty: $field:ident),+) => {$(
+        impl $crate::Linked<$kind, $tag> for $type {
+            fn link(&mut self) -> &mut $crate::Link<$tag> {
+                &mut self.$field
+            }
+            fn link_ref(&self) -> &$crate::Link<$tag> {
+                &self.$field
+            }
+        }
+    )+};
 }
 
 /// A list through objects of an arena. All operations but walking it cost the same whatever its length, and none
 /// allocates. The caller knows which list an object is in; the list does not check it.
-pub struct List<T, Kind> {
-    head: Option<Id<T>>,
-    tail: Option<Id<T>>,
+pub struct List<K, Kind> {
+    head: Option<Id<K>>,
+    tail: Option<Id<K>>,
     len: usize,
     kind: PhantomData<fn() -> Kind>,
 }
 
-impl<T, Kind> fmt::Debug for List<T, Kind> {
+impl<K, Kind> fmt::Debug for List<K, Kind> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} from {:?} to {:?}]", self.len, self.head, self.tail)
     }
 }
 
-impl<T, Kind> Default for List<T, Kind> {
+impl<K, Kind> Default for List<K, Kind> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T, Kind> List<T, Kind> {
+impl<K, Kind> List<K, Kind> {
     /// An empty list.
     pub const fn new() -> Self {
         List { head: None, tail: None, len: 0, kind: PhantomData }
@@ -68,20 +85,20 @@ impl<T, Kind> List<T, Kind> {
     }
 
     /// The first object.
-    pub const fn front(&self) -> Option<Id<T>> {
+    pub const fn front(&self) -> Option<Id<K>> {
         self.head
     }
 
     /// The last object.
-    pub const fn back(&self) -> Option<Id<T>> {
+    pub const fn back(&self) -> Option<Id<K>> {
         self.tail
     }
 }
 
-impl<T: Linked<Kind>, Kind> List<T, Kind> {
+impl<K, Kind> List<K, Kind> {
     /// Adds an object at the end.
     #[inline]
-    pub fn push_back<const N: usize>(&mut self, arena: &mut Arena<T, N>, id: Id<T>) {
+    pub fn push_back<T: Linked<Kind, K>, const N: usize>(&mut self, arena: &mut Arena<T, N, K>, id: Id<K>) {
         *arena[id].link() = Link { previous: self.tail, next: None };
         match self.tail {
             Some(tail) => arena[tail].link().next = Some(id),
@@ -93,7 +110,7 @@ impl<T: Linked<Kind>, Kind> List<T, Kind> {
 
     /// Adds an object at the beginning.
     #[inline]
-    pub fn push_front<const N: usize>(&mut self, arena: &mut Arena<T, N>, id: Id<T>) {
+    pub fn push_front<T: Linked<Kind, K>, const N: usize>(&mut self, arena: &mut Arena<T, N, K>, id: Id<K>) {
         *arena[id].link() = Link { previous: None, next: self.head };
         match self.head {
             Some(head) => arena[head].link().previous = Some(id),
@@ -105,7 +122,7 @@ impl<T: Linked<Kind>, Kind> List<T, Kind> {
 
     /// Takes an object that is in this list out of it.
     #[inline]
-    pub fn remove<const N: usize>(&mut self, arena: &mut Arena<T, N>, id: Id<T>) {
+    pub fn remove<T: Linked<Kind, K>, const N: usize>(&mut self, arena: &mut Arena<T, N, K>, id: Id<K>) {
         let Link { previous, next } = core::mem::take(arena[id].link());
         match previous {
             Some(previous) => arena[previous].link().next = next,
@@ -120,27 +137,27 @@ impl<T: Linked<Kind>, Kind> List<T, Kind> {
 
     /// Takes the first object out.
     #[inline]
-    pub fn pop_front<const N: usize>(&mut self, arena: &mut Arena<T, N>) -> Option<Id<T>> {
+    pub fn pop_front<T: Linked<Kind, K>, const N: usize>(&mut self, arena: &mut Arena<T, N, K>) -> Option<Id<K>> {
         let id = self.head?;
         self.remove(arena, id);
         Some(id)
     }
 
     /// The object before `id`.
-    pub fn before<const N: usize>(&self, arena: &Arena<T, N>, id: Id<T>) -> Option<Id<T>> {
+    pub fn before<T: Linked<Kind, K>, const N: usize>(&self, arena: &Arena<T, N, K>, id: Id<K>) -> Option<Id<K>> {
         arena[id].link_ref().previous
     }
 
     /// The object after `id`.
-    pub fn after<const N: usize>(&self, arena: &Arena<T, N>, id: Id<T>) -> Option<Id<T>> {
+    pub fn after<T: Linked<Kind, K>, const N: usize>(&self, arena: &Arena<T, N, K>, id: Id<K>) -> Option<Id<K>> {
         arena[id].link_ref().next
     }
 
     /// The objects from first to last.
-    pub fn iter<'a, const N: usize>(
+    pub fn iter<'a, T: Linked<Kind, K>, const N: usize>(
         &self,
-        arena: &'a Arena<T, N>,
-    ) -> impl Iterator<Item = Id<T>> + use<'a, T, Kind, N> {
+        arena: &'a Arena<T, N, K>,
+    ) -> impl Iterator<Item = Id<K>> + use<'a, T, Kind, N, K> {
         core::iter::successors(self.head, move |&id| arena[id].link_ref().next)
     }
 }
@@ -157,14 +174,7 @@ mod tests {
 
     struct Queue;
 
-    impl Linked<Queue> for Node {
-        fn link(&mut self) -> &mut Link<Node> {
-            &mut self.link
-        }
-        fn link_ref(&self) -> &Link<Node> {
-            &self.link
-        }
-    }
+    linked!(Node, Queue: link);
 
     fn values(list: &List<Node, Queue>, arena: &Arena<Node>) -> Vec<u32> {
         let forward: Vec<u32> = list.iter(arena).map(|id| arena[id].value).collect();
