@@ -5,6 +5,8 @@
 
 /// Where the class begins in a trap number.
 pub const CLASS_SHIFT: u32 = 24;
+/// The bits of a trap number that are its class.
+pub const CLASS_MASK: u32 = !((1 << CLASS_SHIFT) - 1);
 
 /// Mach traps.
 pub const CLASS_MACH: u32 = 1 << CLASS_SHIFT;

@@ -93,19 +93,52 @@ impl Kernel {
         }
     }
 
+    /// The trap table. The calls that programs make most come first.
     #[inline]
     fn dispatch_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
-        let [a, b, c, d, e, f] = arguments;
-        let name = |argument: u64| PortName(argument as u32);
+        if let number::mach::MACH_MSG | number::mach::MACH_MSG_OVERWRITE = trap {
+            return self.mach_msg_trap(m, by, arguments, trap == number::mach::MACH_MSG_OVERWRITE);
+        }
+        match trap & number::CLASS_MASK {
+            number::CLASS_MACH => self.mach_trap(m, by, trap, arguments),
+            number::CLASS_UNIX => self.unix_trap(m, by, trap, arguments),
+            number::CLASS_MACHINE => self.machine_trap(by, trap, arguments),
+            number::CLASS_TALLY => self.tally_trap(m, by, trap, arguments),
+            _ => self.unknown_trap(by),
+        }
+    }
+
+    /// Class 1: own ports, memory and scheduling; the `mach_port` calls follow in
+    /// [`mach_port_trap`](Kernel::mach_port_trap).
+    #[inline]
+    fn mach_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
+        let [a, b, c, d, e, _] = arguments;
         match trap {
-            number::mach::MACH_MSG | number::mach::MACH_MSG_OVERWRITE => {
-                self.mach_msg_trap(m, by, arguments, trap == number::mach::MACH_MSG_OVERWRITE)
-            }
             number::mach::MACH_REPLY_PORT => self.mach_reply_port(by).into(),
             number::mach::THREAD_SELF => self.thread_self(m, by).into(),
             number::mach::TASK_SELF => self.task_self(m, by).into(),
             number::mach::HOST_SELF => self.host_self(m, by).into(),
 
+            number::mach::MACH_VM_ALLOCATE => self.vm_allocate_trap(m, by, name(a), UserAddr(b), c, d as u32).into(),
+            number::mach::MACH_VM_DEALLOCATE => self.vm_deallocate_trap(m, by, name(a), UserAddr(b), c).into(),
+            number::mach::MACH_VM_PROTECT => {
+                self.vm_protect_trap(m, by, name(a), UserAddr(b), c, d as u32, e as u32).into()
+            }
+
+            number::mach::SWTCH_PRI | number::mach::SWTCH => self.swtch(m, by),
+            number::mach::THREAD_SWITCH => self.thread_switch(m, by, b as u32, c as u32),
+            number::mach::MACH_TIMEBASE_INFO => self.timebase_info(m, by, UserAddr(a)).into(),
+            number::mach::MACH_WAIT_UNTIL => self.wait_until(m, by, a),
+
+            other => self.mach_port_trap(m, by, other, arguments),
+        }
+    }
+
+    /// The `mach_port` calls of class 1.
+    #[inline]
+    fn mach_port_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
+        let [a, b, c, d, e, f] = arguments;
+        match trap {
             number::mach::MACH_PORT_ALLOCATE => self.allocate_trap(m, by, name(a), b as u32, UserAddr(c)).into(),
             number::mach::MACH_PORT_DEALLOCATE => self.deallocate_trap(m, by, name(a), name(b)).into(),
             number::mach::MACH_PORT_MOD_REFS => self.mod_refs_trap(m, by, name(a), name(b), c as u32, d as i32).into(),
@@ -129,30 +162,42 @@ impl Kernel {
                 let request = ports::NotificationRequest { name: name(b), message_id: c as i32, sync: d as u32 };
                 self.request_notification_trap(m, by, name(a), request, name(e), f as u32).into()
             }
+            _ => self.unknown_trap(by),
+        }
+    }
 
-            number::mach::MACH_VM_ALLOCATE => self.vm_allocate_trap(m, by, name(a), UserAddr(b), c, d as u32).into(),
-            number::mach::MACH_VM_DEALLOCATE => self.vm_deallocate_trap(m, by, name(a), UserAddr(b), c).into(),
-            number::mach::MACH_VM_PROTECT => {
-                self.vm_protect_trap(m, by, name(a), UserAddr(b), c, d as u32, e as u32).into()
-            }
-
-            number::mach::SWTCH_PRI | number::mach::SWTCH => self.swtch(m, by),
-            number::mach::THREAD_SWITCH => self.thread_switch(m, by, b as u32, c as u32),
-            number::mach::MACH_TIMEBASE_INFO => self.timebase_info(m, by, UserAddr(a)).into(),
-            number::mach::MACH_WAIT_UNTIL => self.wait_until(m, by, a),
-
+    /// Class 2. A number that Tally does not have is an error (errata 6).
+    #[inline]
+    fn unix_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
+        let [a, b, c, d, ..] = arguments;
+        match trap {
             number::unix::EXIT => self.exit(by, a as u8),
             number::unix::WRITE => self.write(m, by, a as u32, UserAddr(b), c).into(),
             number::unix::GETPID => Outcome::Unix(u64::from(self.tasks[by.task].credentials.pid)),
             number::unix::THREAD_SELFID => Outcome::Unix(self.threads[by.thread].number),
             number::unix::ULOCK_WAIT => self.ulock_wait(m, by, a as u32, UserAddr(b), c as u32, d as u32),
             number::unix::ULOCK_WAKE => self.ulock_wake(by, a as u32, UserAddr(b)).into(),
+            _ => Outcome::UnixError(ENOSYS),
+        }
+    }
 
-            number::machine::SET_THREAD_BASE => self.set_thread_base(by, UserAddr(a)).into(),
+    /// Class 3.
+    #[inline]
+    fn machine_trap(&mut self, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
+        match trap {
+            number::machine::SET_THREAD_BASE => self.set_thread_base(by, UserAddr(arguments[0])).into(),
+            _ => self.unknown_trap(by),
+        }
+    }
 
+    /// Class 5.
+    #[inline]
+    fn tally_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
+        let [a, b, c, d, e, f] = arguments;
+        match trap {
             number::tally::TASK_SPAWN => self.task_spawn_trap(m, by, UserAddr(a), b, UserAddr(c)).into(),
             number::tally::THREAD_CREATE => {
-                let start = self::tally::ThreadStart { entry: UserAddr(b), stack: UserAddr(c), argument: d };
+                let start = tally::ThreadStart { entry: UserAddr(b), stack: UserAddr(c), argument: d };
                 self.thread_create_trap(m, by, name(a), start, e as u32, UserAddr(f)).into()
             }
             number::tally::THREAD_EXIT => self.thread_exit(by),
@@ -160,17 +205,19 @@ impl Kernel {
             number::tally::TIME => Outcome::Value(m.now()),
             number::tally::CPU_COUNT => Outcome::Value(u64::from(m.cpu_count())),
             number::tally::DEBUG_STATE => self.debug_state(m, by, a as u32, name(b), UserAddr(c), d).into(),
-
-            other => self.unknown_trap(by, other),
+            _ => self.unknown_trap(by),
         }
     }
 
-    /// A number in class 2 that Tally does not have is an error; elsewhere it ends the task (mach-ipc 7.1, errata 6).
-    fn unknown_trap(&mut self, by: Caller, trap: u32) -> Outcome {
-        if trap & !((1 << number::CLASS_SHIFT) - 1) == number::CLASS_UNIX {
-            return Outcome::UnixError(ENOSYS);
-        }
+    /// Ends the task: there are no exception ports to which the exception could go (mach-ipc 7.1, errata 6).
+    #[cold]
+    fn unknown_trap(&mut self, by: Caller) -> Outcome {
         self.end_task(by.task, ExitStatus::BAD_TRAP);
         Outcome::Pending
     }
+}
+
+/// Returns the name in the lower half of an argument.
+fn name(argument: u64) -> PortName {
+    PortName(argument as u32)
 }
