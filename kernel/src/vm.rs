@@ -18,6 +18,20 @@ const ANYWHERE_START: u64 = 0x1_0000_0000;
 /// Pages taken from a dead task in one piece.
 const UNMAP_PIECE: u64 = 256;
 
+/// The contents of a fresh page.
+const ZEROES: [u8; PAGE_SIZE as usize] = [0; PAGE_SIZE as usize];
+
+/// Where memory is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At an address of the kernel's choice.
+    Anywhere,
+    /// At an address where there is no memory.
+    At(UserAddr),
+    /// At an address whatever is there.
+    Over(UserAddr),
+}
+
 /// Pages with the same protection, next to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
@@ -66,6 +80,19 @@ impl Regions {
     /// Index of the first region that ends behind `address`.
     fn first_behind(&self, address: u64) -> usize {
         self.list.partition_point(|region| region.end <= address)
+    }
+
+    /// Returns the parts of a range that no region touches.
+    fn gaps(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
+        let regions = self.list[self.first_behind(start)..].iter().take_while(move |region| region.start < end);
+        let starts = core::iter::once(start).chain(regions.clone().map(|region| region.end));
+        let ends = regions.map(|region| region.start).chain(core::iter::once(end));
+        starts.zip(ends).filter(|(start, end)| start < end)
+    }
+
+    /// Returns the number of pages that a task would have more with the whole of a range.
+    fn missing_pages(&self, start: u64, end: u64) -> u64 {
+        self.gaps(start, end).map(|(start, end)| (end - start) / PAGE_SIZE).sum()
     }
 
     /// Whether no region touches the range.
@@ -156,6 +183,14 @@ fn page_range(address: UserAddr, size: u64) -> Result<(u64, u64), KernReturn> {
     }
 }
 
+/// Checks that a range does not end behind the last address that 64 bits can hold.
+///
+/// # Errors
+/// `KERN_INVALID_ARGUMENT`.
+fn check_wrap(address: UserAddr, size: u64) -> Result<(), KernReturn> {
+    address.0.checked_add(size).map(|_| ()).ok_or(KERN_INVALID_ARGUMENT)
+}
+
 /// What a user may ask for: no page is both writable and executable, and what can be written or run can be read.
 fn user_protection(bits: u32) -> Result<Protection, KernReturn> {
     let protection = Protection::from_bits(bits).ok_or(KERN_INVALID_ARGUMENT)?;
@@ -166,30 +201,27 @@ fn user_protection(bits: u32) -> Result<Protection, KernReturn> {
 }
 
 impl Kernel {
-    /// Where memory of a task would go: from the first to behind the last page.
+    /// Returns where memory of a task would go: from the first to behind the last page. The size is more than 0.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for size 0; `KERN_INVALID_ADDRESS` if the range leaves the user part; `KERN_NO_SPACE` if
-    /// it is not free, or nothing of this size is; `KERN_RESOURCE_SHORTAGE` if the task has too much memory already.
-    pub(crate) fn find_room(&self, task: TaskId, fixed: Option<UserAddr>, size: u64) -> Result<(u64, u64), KernReturn> {
-        if size == 0 {
-            return Err(KERN_INVALID_ARGUMENT);
-        }
-        let size_in_pages = size.div_ceil(PAGE_SIZE);
-        let limit = self.limits.pages_per_task;
+    /// `KERN_INVALID_ARGUMENT` for a size that is more than all pages there can be; `KERN_INVALID_ADDRESS` if the range
+    /// leaves the user part; `KERN_NO_SPACE` if it is not free, or nothing of this size is; `KERN_RESOURCE_SHORTAGE` if
+    /// the task has too much memory already.
+    pub(crate) fn find_room(&self, task: TaskId, place: Place, size: u64) -> Result<(u64, u64), KernReturn> {
+        assert!(size > 0, "a region has at least one page");
+        let rounded = size.checked_next_multiple_of(PAGE_SIZE).ok_or(KERN_INVALID_ARGUMENT)?;
         let regions = &self.tasks[task].regions;
-        let (start, end) = match fixed {
-            Some(address) => page_range(address, size)?,
-            None if size_in_pages > limit => return Err(KERN_RESOURCE_SHORTAGE),
-            None => {
-                let start = regions.find_gap(size_in_pages * PAGE_SIZE).ok_or(KERN_NO_SPACE)?;
-                (start, start + size_in_pages * PAGE_SIZE)
+        let (start, end) = match place {
+            Place::At(address) | Place::Over(address) => page_range(address, size)?,
+            Place::Anywhere => {
+                let start = regions.find_gap(rounded).ok_or(KERN_NO_SPACE)?;
+                (start, start + rounded)
             }
         };
-        if !regions.is_free(start, end) {
+        if !matches!(place, Place::Over(_)) && !regions.is_free(start, end) {
             return Err(KERN_NO_SPACE);
         }
-        if (end - start) / PAGE_SIZE > limit.saturating_sub(regions.pages) {
+        if regions.missing_pages(start, end) > self.limits.pages_per_task.saturating_sub(regions.pages) {
             return Err(KERN_RESOURCE_SHORTAGE);
         }
         Ok((start, end))
@@ -208,7 +240,8 @@ impl Kernel {
         size: u64,
         protection: Protection,
     ) -> Result<UserAddr, KernReturn> {
-        let (start, end) = self.find_room(task, fixed, size)?;
+        let place = fixed.map_or(Place::Anywhere, Place::At);
+        let (start, end) = self.find_room(task, place, size)?;
         let Task { regions, address_space, .. } = &mut self.tasks[task];
         let region = Region { start, end, protection };
         regions.reserve(1)?;
@@ -221,11 +254,51 @@ impl Kernel {
         Ok(address)
     }
 
+    /// Gives a task zeroed, writable memory in a range that [`find_room`](Kernel::find_room) returned for
+    /// [`Place::Over`]. Pages that the task has there stay, with new contents, so that only the others can be wanting.
+    ///
+    /// # Errors
+    /// `KERN_RESOURCE_SHORTAGE` if there is no memory. Nothing has changed then.
+    pub(crate) fn vm_replace(
+        &mut self,
+        m: &mut dyn Machine,
+        task: TaskId,
+        start: u64,
+        end: u64,
+    ) -> Result<(), KernReturn> {
+        let Task { regions, address_space: space, .. } = &mut self.tasks[task];
+        let region = Region { start, end, protection: Protection::READ | Protection::WRITE };
+        let pages = |(start, end): (u64, u64)| (end - start) / PAGE_SIZE;
+        regions.reserve(1 + regions.splits_at(start) + regions.splits_at(end))?;
+        for gap in regions.gaps(start, end) {
+            if m.map(*space, UserAddr(gap.0), pages(gap), region.protection).is_err() {
+                regions.gaps(start, gap.0).for_each(|done| m.unmap(*space, UserAddr(done.0), pages(done)));
+                return Err(KERN_RESOURCE_SHORTAGE);
+            }
+        }
+        regions.split_at(start);
+        regions.split_at(end);
+        let replaced = regions.inside(start, end);
+        for old in &regions.list[replaced.clone()] {
+            m.protect(*space, UserAddr(old.start), old.pages(), region.protection);
+            for page in (old.start..old.end).step_by(PAGE_SIZE as usize) {
+                m.load(*space, UserAddr(page), &ZEROES);
+            }
+            regions.pages -= old.pages();
+        }
+        let at = replaced.start;
+        regions.list.drain(replaced);
+        regions.list.insert(at, region);
+        regions.pages += region.pages();
+        regions.merge_around(at..at + 1);
+        Ok(())
+    }
+
     /// Takes memory away from a task. What was not there stays not there.
     ///
     /// # Errors
-    /// `KERN_INVALID_ADDRESS` if the range leaves the user part; `KERN_RESOURCE_SHORTAGE` if there is no memory to
-    /// remember a split region. Nothing has changed then.
+    /// `KERN_INVALID_ARGUMENT` if the range wraps; `KERN_INVALID_ADDRESS` if it leaves the user part;
+    /// `KERN_RESOURCE_SHORTAGE` if there is no memory to remember a split region. Nothing has changed then.
     pub(crate) fn vm_deallocate(
         &mut self,
         m: &mut dyn Machine,
@@ -233,6 +306,7 @@ impl Kernel {
         address: UserAddr,
         size: u64,
     ) -> Result<(), KernReturn> {
+        check_wrap(address, size)?;
         if size == 0 {
             return Ok(());
         }
@@ -253,7 +327,7 @@ impl Kernel {
     /// Changes what a task may do in a range of its memory.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for unknown bits; `KERN_PROTECTION_FAILURE` for memory that is writable and executable;
+    /// `KERN_INVALID_ARGUMENT` for unknown bits or a range that wraps; `KERN_PROTECTION_FAILURE` for memory that is writable and executable;
     /// `KERN_INVALID_ADDRESS` if the range leaves the user part or is not all allocated; `KERN_RESOURCE_SHORTAGE` if
     /// there is no memory to remember split regions. Nothing has changed then.
     pub(crate) fn vm_protect(
@@ -264,6 +338,7 @@ impl Kernel {
         size: u64,
         protection: u32,
     ) -> Result<(), KernReturn> {
+        check_wrap(address, size)?;
         let protection = user_protection(protection)?;
         if size == 0 {
             return Ok(());

@@ -3,8 +3,9 @@
 use super::{Caller, memory_error};
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Protection, UserAddr};
+use crate::vm::Place;
 use abi::code::*;
-use abi::task::VM_FLAGS_ANYWHERE;
+use abi::task::*;
 use abi::{KernReturn, PortName};
 
 impl Kernel {
@@ -20,12 +21,20 @@ impl Kernel {
         self.require_self(by, target)?;
         let space = by.address_space;
         let wanted = UserAddr(m.read_u64(space, address).map_err(memory_error)?);
-        let fixed = if flags & VM_FLAGS_ANYWHERE == 0 { Some(wanted) } else { None };
+        let place = chosen_place(wanted, flags)?;
+        if size == 0 {
+            return self.put_result(m, by, address, &0u64.to_le_bytes());
+        }
         // The caller is told first where its memory will be, so that it cannot have memory that it does not know of.
-        let (start, _) = self.find_room(by.task, fixed, size)?;
+        let (start, end) = self.find_room(by.task, place, size)?;
         self.put_result(m, by, address, &start.to_le_bytes())?;
-        let at = fixed.unwrap_or(UserAddr(start));
-        self.vm_allocate(m, by.task, Some(at), size, Protection::READ | Protection::WRITE).map(|_| ())
+        match place {
+            Place::Over(_) => self.vm_replace(m, by.task, start, end),
+            _ => {
+                let protection = Protection::READ | Protection::WRITE;
+                self.vm_allocate(m, by.task, Some(UserAddr(start)), end - start, protection).map(|_| ())
+            }
+        }
     }
 
     pub(super) fn vm_deallocate_trap(
@@ -58,4 +67,25 @@ impl Kernel {
         }
         self.vm_protect(m, by.task, address, size, protection)
     }
+}
+
+/// Returns where memory is to be, by the flags of `mach_vm_allocate`.
+///
+/// # Errors
+/// `KERN_INVALID_ARGUMENT` for flags that no user may give; `KERN_NOT_SUPPORTED` for those without a meaning in Tally.
+fn chosen_place(wanted: UserAddr, flags: u32) -> Result<Place, KernReturn> {
+    let known = VM_FLAGS_ANYWHERE | VM_FLAGS_OVERWRITE | VM_FLAGS_ALIAS_MASK;
+    if flags & !(known | VM_FLAGS_NOT_SUPPORTED) != 0 {
+        return Err(KERN_INVALID_ARGUMENT);
+    }
+    if flags & VM_FLAGS_NOT_SUPPORTED != 0 {
+        return Err(KERN_NOT_SUPPORTED);
+    }
+    Ok(if flags & VM_FLAGS_ANYWHERE != 0 {
+        Place::Anywhere
+    } else if flags & VM_FLAGS_OVERWRITE != 0 {
+        Place::Over(wanted)
+    } else {
+        Place::At(wanted)
+    })
 }
