@@ -37,14 +37,20 @@ impl Kernel {
             GUARD | UNGUARD | GUARD_WITH_FLAGS | SWAP_GUARD | GET_CONTEXT | SET_CONTEXT => {
                 self.serve_guards(task, id, message)
             }
-            SPECIAL_REPLY_PORT_RESET_LINK => Err(KERN_NOT_SUPPORTED),
+            SPECIAL_REPLY_PORT_RESET_LINK => {
+                let [_name] = self.request_arguments(message, 0)?;
+                Err(KERN_NOT_SUPPORTED)
+            }
             _ => self.serve_attributes(m, task, id, message),
         }
     }
 
     fn serve_names(&mut self, m: &mut dyn Machine, task: TaskId, id: i32, message: MessageId) -> Answer {
         match id {
-            RENAME => return Err(KERN_NOT_SUPPORTED),
+            RENAME => {
+                let [_old, _new] = self.request_arguments(message, 0)?;
+                return Err(KERN_NOT_SUPPORTED);
+            }
             ALLOCATE => {
                 let [right] = self.request_arguments(message, 0)?;
                 return Ok(Reply::word(self.port_allocate(task, right)?.0));
@@ -190,8 +196,8 @@ impl Kernel {
             }
             KOBJECT => {
                 let [name] = self.request_arguments(message, 0)?;
-                // The address behind a port is nobody's business (mach-ipc 8.1 S9).
-                return Ok(Reply::words(&[self.port_kobject(task, PortName(name))?, 0]));
+                // The object's address, of 64 bits, stays secret (mach-ipc 8.1 S9).
+                return Ok(Reply::words(&[self.port_kobject(task, PortName(name))?, 0, 0]));
             }
             _ => return Err(MIG_BAD_ID),
         }

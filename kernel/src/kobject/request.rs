@@ -5,7 +5,7 @@ use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use abi::KernReturn;
 use abi::code::*;
-use abi::message::{DESCRIPTORS_OFFSET, Header, PortDescriptor};
+use abi::message::{DESCRIPTORS_OFFSET, Header, HeaderFlags, PortDescriptor};
 use abi::mig::NDR;
 use abi::port::Disposition;
 use heapless::Vec;
@@ -14,15 +14,24 @@ use heapless::Vec;
 const WORDS_MAX: usize = 24;
 
 impl Kernel {
+    /// Checks that a request is simple, or complex with `ports` port descriptors. A message that says it is complex and
+    /// has no descriptors is neither.
+    ///
+    /// # Errors
+    /// `MIG_BAD_ARGUMENTS`.
+    fn check_shape(&self, message: MessageId, ports: usize) -> Result<(), KernReturn> {
+        let request = &self.messages[message];
+        let complex = request.header().flags().contains(HeaderFlags::COMPLEX);
+        if complex == (ports > 0) && request.descriptors.len() == ports { Ok(()) } else { Err(MIG_BAD_ARGUMENTS) }
+    }
+
     /// The words after the NDR record of a request with `ports` port descriptors.
     ///
     /// # Errors
     /// `MIG_BAD_ARGUMENTS` if the request has another shape.
     pub(super) fn request_words(&self, message: MessageId, ports: usize) -> Result<Vec<u32, WORDS_MAX>, KernReturn> {
+        self.check_shape(message, ports)?;
         let request = &self.messages[message];
-        if request.descriptors.len() != ports {
-            return Err(MIG_BAD_ARGUMENTS);
-        }
         let start = match ports {
             0 => Header::SIZE,
             ports => DESCRIPTORS_OFFSET + ports * PortDescriptor::SIZE,
@@ -53,9 +62,9 @@ impl Kernel {
     /// # Errors
     /// `MIG_BAD_ARGUMENTS` if there is more.
     pub(super) fn request_is_empty(&self, message: MessageId) -> Result<(), KernReturn> {
-        let request = &self.messages[message];
-        let empty = request.size == Header::SIZE || request.size == Header::SIZE + NDR.len();
-        if empty && request.descriptors.is_empty() { Ok(()) } else { Err(MIG_BAD_ARGUMENTS) }
+        self.check_shape(message, 0)?;
+        let size = self.messages[message].size;
+        if size == Header::SIZE || size == Header::SIZE + NDR.len() { Ok(()) } else { Err(MIG_BAD_ARGUMENTS) }
     }
 
     /// As which kind of right the request's only descriptor was sent, be there one in it or not.
