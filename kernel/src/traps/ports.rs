@@ -252,7 +252,7 @@ impl Kernel {
                 if disposition.converted() != Disposition::PORT_SEND_ONCE {
                     return Err(MACH_SEND_INVALID_DEST);
                 }
-                self.copy_in(m, by.task, notify, disposition, Dead::Refused).map_err(|_| MACH_SEND_INVALID_DEST)?
+                self.copy_in(m, by.task, notify, disposition, Dead::Accepted)?
             }
         };
         let NotificationRequest { name, message_id, sync } = request;

@@ -350,3 +350,19 @@ fn each_trap_of_others_takes_a_dead_task_further_apart() {
     }
     assert!(traps > 5 && w.counts().ports < ports && !w.kernel.tasks.contains(a.task));
 }
+
+/// mach-ipc 1.7: only a notification that comes is worth a reference (docs/deviations.md).
+#[test]
+fn a_request_that_has_fired_adds_no_reference_to_the_dead_name() {
+    let mut w = World::new();
+    let a = w.task();
+    let (p, n) = (w.port_with_send(a), w.port(a));
+    w.set_qlimit(a, p, 1).unwrap();
+    w.send(a, &Msg::copy_send(p)).unwrap();
+    w.request(a, p, MACH_NOTIFY_SEND_POSSIBLE, 1, (n, D::MAKE_SEND_ONCE)).unwrap();
+    w.poll(a, p).unwrap();
+    assert_eq!(w.notification(a, n, MACH_NOTIFY_SEND_POSSIBLE), p.0);
+    w.mod_refs(a, p, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+    assert_eq!(w.get_refs(a, p, MACH_PORT_RIGHT_DEAD_NAME), Ok(1));
+    w.nothing(a, n);
+}

@@ -15,7 +15,8 @@ impl Kernel {
     /// `mach_port_insert_right` with a right named in the same task.
     ///
     /// # Errors
-    /// Those of mach-ipc 2.6. If the name was found wanting after the right was taken, the right is destroyed.
+    /// Those of mach-ipc 2.6. If the name was found wanting after the right was taken, the right is destroyed; a dead
+    /// name that was to move has lost a reference.
     pub(crate) fn port_insert_right(
         &mut self,
         m: &mut dyn Machine,
@@ -27,13 +28,7 @@ impl Kernel {
         if name == poly && matches!(disposition, Disposition::MAKE_SEND | Disposition::COPY_SEND) {
             return self.add_own_send(task, name, disposition);
         }
-        let right = if poly.is_valid() {
-            self.copy_in(m, task, poly, disposition, Dead::Refused)?
-        } else if disposition.converted() == Disposition::NONE {
-            return Err(KERN_INVALID_VALUE);
-        } else {
-            Carried::Dead
-        };
+        let right = self.copy_in(m, task, poly, disposition, Dead::Accepted)?;
         self.port_insert_carried(m, task, name, right)
     }
 
