@@ -37,6 +37,8 @@ pub enum Item {
 pub enum Progress {
     /// There may be.
     More,
+    /// There is, and it waits until what is on the list now is gone.
+    Later,
     /// It is gone.
     Done,
 }
@@ -122,8 +124,10 @@ impl Kernel {
                 Item::Set(id) => self.reap_set(id),
                 Item::Task(id) => self.reap_task(m, id),
             };
-            if progress == Progress::More {
-                self.reap_on(item);
+            match progress {
+                Progress::More => self.reap_on(item),
+                Progress::Later => self.reap_later(item),
+                Progress::Done => {}
             }
         }
     }

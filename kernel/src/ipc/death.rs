@@ -3,7 +3,7 @@
 use crate::ipc::message::MessageId;
 use crate::ipc::notify::Notification;
 use crate::ipc::port::{Home, PortId};
-use crate::ipc::right::{Carried, ReceiveRight};
+use crate::ipc::right::{Carried, ReceiveRight, SendOnceRight};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::reap::{Item, Progress};
@@ -51,7 +51,26 @@ impl Kernel {
         self.reap_later(Item::Port(port));
     }
 
-    /// Takes a dead port apart by one piece: blocked senders, messages, requests (mach-ipc 6.4 steps 3 to 6).
+    /// Sends a notification about the end of a name or right that may have ended with its port: at once if the port
+    /// lives, otherwise when the port has been taken apart (errata 4).
+    pub(crate) fn notify_after_death(
+        &mut self,
+        m: &mut dyn Machine,
+        port: PortId,
+        to: SendOnceRight,
+        notification: Notification,
+    ) {
+        match self.ports.get_mut(port) {
+            Some(dead) if !dead.is_alive() => {
+                let free = dead.notices.iter_mut().find(|notice| notice.is_none());
+                *free.expect("a port dies with one name") = Some((to, notification));
+            }
+            _ => self.notify(m, to, notification),
+        }
+    }
+
+    /// Takes a dead port apart by one piece: blocked senders, messages, requests (mach-ipc 6.4 steps 3 to 6). The
+    /// messages are destroyed before the requests are looked at, so that their notifications come first.
     pub(crate) fn reap_port(&mut self, m: &mut dyn Machine, port: PortId) -> Progress {
         let state = &mut self.ports[port];
         if let Some(sender) = state.senders.first() {
@@ -59,14 +78,22 @@ impl Kernel {
             let thread = &mut self.threads[sender];
             thread.frame.set_code(MACH_MSG_SUCCESS);
             thread.resume = wait.then.map(Resume::Receive);
+            self.ports[port].messages_died = true;
             self.destroy_message(wait.message);
         } else if let Some(message) = state.queue.pop_front(&mut self.messages) {
+            state.messages_died = true;
             self.destroy_message(message);
+        } else if core::mem::take(&mut state.messages_died) {
+            return Progress::Later;
         } else if let Some(requester) = state.no_senders.take() {
             self.notify(m, requester, Notification::SendOnce);
         } else if !self.fire_one_dead_name_request(m, port) {
-            self.finish_port(port);
-            return Progress::Done;
+            if let Some((to, notification)) = self.ports[port].notices.iter_mut().find_map(Option::take) {
+                self.notify(m, to, notification);
+            } else {
+                self.finish_port(port);
+                return Progress::Done;
+            }
         }
         Progress::More
     }

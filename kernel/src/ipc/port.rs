@@ -1,6 +1,7 @@
 //! Ports: their state, and how they are made.
 
 use crate::ipc::message::Queue;
+use crate::ipc::notify::Notification;
 use crate::ipc::port_set::{Membership, OfPort};
 use crate::ipc::request::Requests;
 use crate::ipc::right::SendOnceRight;
@@ -87,6 +88,10 @@ pub struct Port {
     pub port_destroyed: Option<SendOnceRight>,
     /// Whom to tell when the port dies or has room.
     pub requests: Requests,
+    /// Notifications about its death that come after those of its messages.
+    pub notices: [Option<(SendOnceRight, Notification)>; 2],
+    /// It died with messages, whose notifications come before those that were registered on it.
+    pub messages_died: bool,
     /// The sets it is in.
     pub memberships: List<Membership, OfPort>,
     /// Whose budget it is on.
@@ -122,6 +127,8 @@ impl Port {
             no_senders: None,
             port_destroyed: None,
             requests: Requests::default(),
+            notices: [None, None],
+            messages_died: false,
             memberships: List::new(),
             payer,
             reap_next: None,

@@ -2,8 +2,9 @@
 
 use super::valid;
 use crate::ipc::names::Holding;
+use crate::ipc::notify::Notification;
 use crate::ipc::port::Home;
-use crate::ipc::right::{ReceiveRight, SendOnceRight, SendRight};
+use crate::ipc::right::{SendOnceRight, SendRight};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::task::TaskId;
@@ -137,7 +138,7 @@ impl Kernel {
         }
         self.tasks[task].space.reserve_send_name().map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         self.change_send_references(m, task, name, send_delta).expect("the delta was checked");
-        self.end_receive_right(m, task, name);
+        self.end_receive_right(m, task, name, None);
         Ok(())
     }
 
@@ -205,11 +206,7 @@ impl Kernel {
                     self.tasks[task].space.change(name, Holding::Receive { port, send_urefs: 0 });
                     no_senders = self.count_down_send(SendRight::taken_from_name(port));
                 }
-                self.end_receive_right(m, task, name);
-                // Only now, when the port is dead (mach-ipc 2.4).
-                if let Some((notify, count)) = no_senders {
-                    self.notify_no_senders(m, notify, count);
-                }
+                self.end_receive_right(m, task, name, no_senders);
             }
             Holding::PortSet { set } => {
                 self.tasks[task].space.remove(name);
@@ -220,10 +217,26 @@ impl Kernel {
     }
 
     /// Ends the receive right of a name. A send right in it stays, and is dead if the port is. There is room to register
-    /// it.
-    pub(super) fn end_receive_right(&mut self, m: &mut dyn Machine, task: TaskId, name: PortName) {
-        let right: ReceiveRight = self.move_receive(m, task, name);
+    /// it. `no_senders` is told only when the port is dead (mach-ipc 2.4), like a request of a name that goes.
+    pub(super) fn end_receive_right(
+        &mut self,
+        m: &mut dyn Machine,
+        task: TaskId,
+        name: PortName,
+        no_senders: Option<(SendOnceRight, u32)>,
+    ) {
+        let holding = self.tasks[task].space.get(name).expect("the name was looked up").holding;
+        let name_ends = matches!(holding, Holding::Receive { send_urefs: 0, .. });
+        let request = if name_ends { self.cancel_request(task, name) } else { None };
+        let right = self.move_receive(m, task, name);
+        let port = right.port();
         self.destroy_receive(m, right);
+        if let Some((notify, count)) = no_senders {
+            self.notify_after_death(m, port, notify, Notification::NoSenders(count));
+        }
+        if let Some(request) = request {
+            self.notify_after_death(m, port, request.notify, Notification::PortDeleted(name));
+        }
     }
 
     /// Tells who had made a request by a name that is gone.
@@ -234,7 +247,7 @@ impl Kernel {
         name: PortName,
     ) {
         if let Some(request) = request {
-            self.notify(m, request.notify, crate::ipc::notify::Notification::PortDeleted(name));
+            self.notify(m, request.notify, Notification::PortDeleted(name));
         }
     }
 

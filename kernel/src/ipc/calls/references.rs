@@ -60,7 +60,7 @@ impl Kernel {
                     return Err(KERN_INVALID_RIGHT);
                 }
                 self.tasks[task].space.reserve_send_name().map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-                self.end_receive_right(m, task, name);
+                self.end_receive_right(m, task, name, None);
                 Ok(())
             }
             (MACH_PORT_RIGHT_SEND_ONCE, Holding::SendOnce { .. })
