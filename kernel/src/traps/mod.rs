@@ -15,8 +15,10 @@ use crate::machine::{AddressSpace, Fault, Machine, UserAddr};
 use crate::task::TaskId;
 use crate::thread::ThreadId;
 use abi::code::*;
+use abi::port::MACH_PORT_NULL;
 use abi::task::ExitStatus;
 use abi::trap as number;
+use abi::trap::mach::MissingAnswer;
 use abi::{KernReturn, PortName};
 
 /// Who makes a trap.
@@ -102,9 +104,9 @@ impl Kernel {
         match trap & number::CLASS_MASK {
             number::CLASS_MACH => self.mach_trap(m, by, trap, arguments),
             number::CLASS_UNIX => self.unix_trap(m, by, trap, arguments),
-            number::CLASS_MACHINE => self.machine_trap(by, trap, arguments),
+            number::CLASS_MACHINE => self.machine_trap(m, by, trap, arguments),
             number::CLASS_TALLY => self.tally_trap(m, by, trap, arguments),
-            _ => self.unknown_trap(by),
+            _ => self.unknown_trap(m, by, trap),
         }
     }
 
@@ -162,7 +164,18 @@ impl Kernel {
                 let request = ports::NotificationRequest { name: name(b), message_id: c as i32, sync: d as u32 };
                 self.request_notification_trap(m, by, name(a), request, name(e), f as u32).into()
             }
-            _ => self.unknown_trap(by),
+            other => self.missing_trap(m, by, other),
+        }
+    }
+
+    /// Answers the traps of class 1 that XNU has and Tally lacks.
+    #[cold]
+    fn missing_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32) -> Outcome {
+        match number::mach::MISSING.iter().find(|missing| missing.number == trap).map(|missing| missing.answer) {
+            Some(MissingAnswer::NotSupported) => Outcome::Code(KERN_NOT_SUPPORTED),
+            Some(MissingAnswer::CallByMessage) => Outcome::Code(MACH_SEND_INVALID_DEST),
+            Some(MissingAnswer::NullName) => MACH_PORT_NULL.into(),
+            None => self.unknown_trap(m, by, trap),
         }
     }
 
@@ -183,10 +196,10 @@ impl Kernel {
 
     /// Class 3.
     #[inline]
-    fn machine_trap(&mut self, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
+    fn machine_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
         match trap {
             number::machine::SET_THREAD_BASE => self.set_thread_base(by, UserAddr(arguments[0])).into(),
-            _ => self.unknown_trap(by),
+            _ => self.unknown_trap(m, by, trap),
         }
     }
 
@@ -205,13 +218,17 @@ impl Kernel {
             number::tally::TIME => Outcome::Value(m.now()),
             number::tally::CPU_COUNT => Outcome::Value(u64::from(m.cpu_count())),
             number::tally::DEBUG_STATE => self.debug_state(m, by, a as u32, name(b), UserAddr(c), d).into(),
-            _ => self.unknown_trap(by),
+            _ => self.unknown_trap(m, by, trap),
         }
     }
 
     /// Ends the task: there are no exception ports to which the exception could go (mach-ipc 7.1, errata 6).
     #[cold]
-    fn unknown_trap(&mut self, by: Caller) -> Outcome {
+    fn unknown_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32) -> Outcome {
+        let rip = self.threads[by.thread].frame.rip;
+        if let Some((name, pid, thread)) = self.describe(by.thread) {
+            m.log(format_args!("task {pid} ({name}) ends: there is no trap {trap:#x} (thread {thread} at {rip:#x})"));
+        }
         self.end_task(by.task, ExitStatus::BAD_TRAP);
         Outcome::Pending
     }
