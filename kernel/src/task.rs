@@ -123,9 +123,9 @@ impl Kernel {
     /// Makes a task without threads, names or memory.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none or there are too many tasks; nothing has changed.
+    /// [`NoMemory`] if there is none, there are too many tasks or the process numbers are used up; nothing has changed.
     pub(crate) fn create_task(&mut self, m: &mut dyn Machine, new: NewTask) -> Result<TaskId, NoMemory> {
-        if self.tasks.len() >= TASKS_MAX {
+        if self.tasks.len() >= TASKS_MAX || self.pids >= self.limits.process_number_max {
             return Err(NoMemory);
         }
         self.tasks.reserve()?;

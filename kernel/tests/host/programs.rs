@@ -405,3 +405,21 @@ fn a_child_or_thread_whose_name_cannot_be_told_is_not_there() {
     assert_eq!(w.call(a, mach::MACH_VM_ALLOCATE, &args), Err(KERN_MEMORY_ERROR), "the address lies in code");
     assert_eq!((w.counts(), w.names(a)), before);
 }
+
+/// The last process number that the kernel of the next test gives: the first task has 1, the second 2.
+const LAST_NUMBER: u32 = 4;
+
+#[test]
+fn the_last_process_number_does_not_end_the_kernel() {
+    let mut w = World::with_limits(Limits { process_number_max: LAST_NUMBER, ..Limits::default() });
+    let a = w.task();
+    for number in 3..=LAST_NUMBER {
+        spawn(&mut w, a, &program()).unwrap();
+        assert_eq!(w.kernel.tasks[w.newest_task()].credentials.pid, number);
+    }
+    let before = (w.counts(), w.names(a));
+    for _ in 0..2 {
+        assert_eq!(spawn(&mut w, a, &program()), Err(KERN_RESOURCE_SHORTAGE));
+    }
+    assert_eq!((w.counts(), w.names(a)), before);
+}

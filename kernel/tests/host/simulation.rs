@@ -58,6 +58,7 @@ impl Simulation {
             kernel_bytes_per_task: 64 * 1024,
             pages_per_task: 200,
             direct_calls: seed.is_multiple_of(4) || seed % 4 == 1,
+            ..Limits::default()
         };
         let world = World::with_limits(limits);
         let mut simulation = Simulation { world, random: Random::new(seed), actors: Vec::new(), in_haste: false };
