@@ -9,7 +9,7 @@ use crate::ipc::port::{Port, PortId, Ports};
 use crate::ipc::port_set::{Membership, PortSet};
 use crate::ipc::request::Request;
 use crate::kobject::KernelObject;
-use crate::limits::{Limits, REAP_SLICE};
+use crate::limits::{ARGUMENTS_SIZE_MAX, Limits, REAP_SLICE};
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory, UserAddr};
 use crate::policy::TaskPolicy;
 use crate::program::Image;
@@ -23,6 +23,7 @@ use crate::timer::{TimerKind, Timers};
 use crate::traps::Outcome;
 use crate::wait::WaitQueue;
 use abi::KernReturn;
+use abi::code::{KERN_INVALID_ARGUMENT, KERN_RESOURCE_SHORTAGE};
 use abi::task::{Exception, ExitStatus};
 use core::fmt;
 use foldhash::fast::FixedState;
@@ -63,6 +64,9 @@ pub enum Next {
     Shutdown(u32),
 }
 
+/// The name by which the first program knows itself.
+const FIRST_ARGUMENT: &[u8] = b"init\0";
+
 /// What a kernel starts with.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -79,6 +83,9 @@ pub struct Config {
 pub enum BootError {
     /// The bundle has no file `init`.
     NoInit,
+    /// Its arguments are longer than [`ARGUMENTS_SIZE_MAX`], or take with their pointers more than half of the first
+    /// stack.
+    TooManyArguments,
     /// It could not be started.
     BadInit(KernReturn),
 }
@@ -87,6 +94,7 @@ impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BootError::NoInit => f.write_str("the bundle has no program `init`"),
+            BootError::TooManyArguments => f.write_str("the program `init` does not start: too many arguments"),
             BootError::BadInit(code) => write!(f, "the program `init` does not start: {code}"),
         }
     }
@@ -182,14 +190,21 @@ impl Kernel {
     pub fn boot(&mut self, m: &mut dyn Machine) -> Result<Next, BootError> {
         let file = self.bundle.file("init").ok_or(BootError::NoInit)?;
         let given = self.bundle.file("cmdline").unwrap_or(b"");
-        let no_memory = |_| BootError::BadInit(abi::code::KERN_RESOURCE_SHORTAGE);
-        let mut arguments = store::try_with_capacity(given.len() + 5).map_err(no_memory)?;
-        arguments.extend_from_slice(b"init\0");
+        let no_memory = |_| BootError::BadInit(KERN_RESOURCE_SHORTAGE);
+        let size = FIRST_ARGUMENT.len() + given.len();
+        if size as u64 > ARGUMENTS_SIZE_MAX {
+            return Err(BootError::TooManyArguments);
+        }
+        let mut arguments = store::try_with_capacity(size).map_err(no_memory)?;
+        arguments.extend_from_slice(FIRST_ARGUMENT);
         arguments.extend_from_slice(given);
         let strings = Strings { arguments, environment: alloc::vec::Vec::new() };
         let name = String::try_from("init").expect("a short name fits");
         let new = NewTask { name, uid: 0, gid: 0, policy: TaskPolicy::default() };
-        let task = self.start_program(m, new, &Image::Bundle(file), &strings).map_err(BootError::BadInit)?;
+        let task = self.start_program(m, new, &Image::Bundle(file), &strings).map_err(|code| match code {
+            KERN_INVALID_ARGUMENT => BootError::TooManyArguments,
+            code => BootError::BadInit(code),
+        })?;
         self.first_task = Some(task);
         Ok(self.leave(m, 0, None))
     }

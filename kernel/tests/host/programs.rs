@@ -8,7 +8,7 @@ use abi::port::*;
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
-use kernel::kernel::{Config, Event, Kernel, Next};
+use kernel::kernel::{BootError, Config, Event, Kernel, Next};
 use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits};
 use kernel::machine::{Protection, USER_END, UserAddr};
 use kernel::task::TaskId;
@@ -422,4 +422,25 @@ fn the_last_process_number_does_not_end_the_kernel() {
         assert_eq!(spawn(&mut w, a, &program()), Err(KERN_RESOURCE_SHORTAGE));
     }
     assert_eq!((w.counts(), w.names(a)), before);
+}
+
+/// Boots a kernel whose first program gets these arguments.
+fn boot_with(arguments: &[u8]) -> Result<(), BootError> {
+    let mut files = archive("init", &program());
+    let end_of_archive = 2 * 512;
+    files.truncate(files.len() - end_of_archive);
+    files.extend(archive("cmdline", arguments));
+    let mut kernel = Kernel::new(Config { bundle: Vec::leak(files), seed: 0, limits: Limits::default() }).unwrap();
+    kernel.boot(&mut FakeMachine::new()).map(|_| ())
+}
+
+#[test]
+fn too_many_arguments_of_the_first_program_are_named_as_the_reason() {
+    let room = ARGUMENTS_SIZE_MAX as usize - b"init\0".len();
+    let long = [vec![b'x'; room - 1], vec![0]].concat();
+    assert_eq!(boot_with(&long), Ok(()), "one argument that just fits");
+    assert_eq!(boot_with(&[b"x", &long[..]].concat()), Err(BootError::TooManyArguments), "one byte more");
+    assert_eq!(boot_with(&vec![0; room]), Err(BootError::TooManyArguments), "pointers for half of the stack");
+    let text = BootError::TooManyArguments.to_string();
+    assert!(text.contains("too many arguments"), "{text}");
 }

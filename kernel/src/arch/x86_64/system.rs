@@ -13,6 +13,9 @@ use x86_64::instructions::interrupts;
 /// The only processor.
 const CPU: Cpu = 0;
 
+/// The status of a machine whose first program did not start.
+const NOT_STARTED: u32 = 127;
+
 /// Everything that the lock protects.
 struct System {
     kernel: Kernel,
@@ -35,7 +38,10 @@ pub fn run(kernel: Kernel, pc: Pc) -> ! {
     let system = guard.insert(System { kernel, pc, current: None });
     let next = match system.kernel.boot(&mut system.pc) {
         Ok(next) => next,
-        Err(error) => panic!("{error}"),
+        Err(error) => {
+            system.pc.log(format_args!("{error}"));
+            shut_down(system, NOT_STARTED)
+        }
     };
     let frame = carry_out(guard, next);
     // SAFETY: `carry_out` has made everything ready for this frame's thread.
