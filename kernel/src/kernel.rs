@@ -2,7 +2,6 @@
 
 use crate::bundle::Bundle;
 use crate::debug::Totals;
-use crate::frame::Frame;
 use crate::ipc::fast_path::Passage;
 use crate::ipc::message::{Message, SpareBuffers};
 use crate::ipc::port::{Port, PortId, Ports};
@@ -20,6 +19,7 @@ use crate::task::{NewTask, TaskId, Tasks};
 pub use crate::thread::ThreadId;
 use crate::thread::{Resume, State, Threads, WaitEnd};
 use crate::timer::{TimerKind, Timers};
+use crate::trap_frame::TrapFrame;
 use crate::traps::Outcome;
 use crate::wait::WaitQueue;
 use abi::KernReturn;
@@ -213,13 +213,13 @@ impl Kernel {
     /// The registers and the address space of a thread that [`Next::Run`] named. The frame stays where it is for the life
     /// of the thread.
     #[inline]
-    pub fn context(&mut self, thread: ThreadId) -> (&mut Frame, AddressSpace) {
+    pub fn context(&mut self, thread: ThreadId) -> (&mut TrapFrame, AddressSpace) {
         let thread = &mut self.threads[thread];
         (&mut thread.frame, thread.address_space)
     }
 
     /// A thread's registers, if the thread has not ended.
-    pub fn frame_if_alive(&mut self, thread: ThreadId) -> Option<&mut Frame> {
+    pub fn frame_if_alive(&mut self, thread: ThreadId) -> Option<&mut TrapFrame> {
         self.threads.get_mut(thread).map(|thread| &mut thread.frame)
     }
 

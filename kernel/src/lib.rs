@@ -8,7 +8,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`kernel`] | all state; the way in and out |
-//! | [`machine`], [`frame`] | what hardware looks like from here |
+//! | [`machine`], [`trap_frame`] | what hardware looks like from here |
 //! | [`traps`] | the trap table and what traps decode |
 //! | [`ipc`] | ports, rights, names, messages |
 //! | [`kobject`] | messages that are calls of the kernel |
@@ -26,7 +26,6 @@ extern crate alloc;
 
 pub mod bundle;
 pub mod debug;
-pub mod frame;
 pub mod invariants;
 pub mod ipc;
 pub mod kernel;
@@ -41,6 +40,7 @@ pub mod spawn;
 pub mod task;
 pub mod thread;
 pub mod timer;
+pub mod trap_frame;
 pub mod traps;
 pub mod vm;
 pub mod wait;

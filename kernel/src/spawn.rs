@@ -1,6 +1,5 @@
 //! Starting programs as tasks (errata 6, importance 2.2).
 
-use crate::frame::Frame;
 use crate::ipc::copyin::Dead;
 use crate::ipc::names::Holding;
 use crate::ipc::right::{Carried, Right};
@@ -10,6 +9,7 @@ use crate::machine::{Machine, UserAddr};
 use crate::policy::{TaskPolicy, ThreadPolicy};
 use crate::program::{Image, Loaded};
 use crate::task::{NewTask, TaskId};
+use crate::trap_frame::TrapFrame;
 use crate::traps::Caller;
 use abi::code::*;
 use abi::port::{Disposition, MACH_PORT_NULL};
@@ -196,7 +196,7 @@ impl Kernel {
         let random = [self.next_seed(), self.next_seed()];
         let started = self.load_program(m, task, image).and_then(|loaded| {
             let stack = self.make_stack(m, task, |top| stack_block(top, strings, &loaded, random))?;
-            let frame = Frame::starting_at(loaded.entry, stack, 0);
+            let frame = TrapFrame::starting_at(loaded.entry, stack, 0);
             let policy = ThreadPolicy::requesting(Priority::of(qos));
             self.create_thread(task, frame, policy).map_err(|_| KERN_RESOURCE_SHORTAGE)
         });

@@ -1,6 +1,5 @@
 //! Threads: what the kernel knows of each, and the only functions that change a thread's state.
 
-use crate::frame::Frame;
 use crate::ipc::message::MessageId;
 use crate::ipc::port::PortId;
 use crate::ipc::receive::{Receivable, ReceiveArgs};
@@ -13,6 +12,7 @@ use crate::reap::ReapList;
 use crate::sched::Schedule;
 use crate::task::TaskId;
 use crate::timer::{TimerKind, TimerSlots};
+use crate::trap_frame::TrapFrame;
 use crate::wait::WaitLink;
 use abi::KernReturn;
 use abi::code::*;
@@ -30,7 +30,7 @@ pub type Threads = Arena<Thread, 1>;
 #[derive(Debug)]
 pub struct Thread {
     /// Its registers, while it does not run.
-    pub frame: Frame,
+    pub frame: TrapFrame,
     /// The task it belongs to.
     pub task: TaskId,
     /// The task's address space, which never changes.
@@ -193,7 +193,7 @@ impl Kernel {
     pub(crate) fn create_thread(
         &mut self,
         task: TaskId,
-        frame: Frame,
+        frame: TrapFrame,
         policy: ThreadPolicy,
     ) -> Result<ThreadId, NoMemory> {
         if self.tasks[task].threads.len() >= THREADS_PER_TASK_MAX {

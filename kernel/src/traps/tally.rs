@@ -1,13 +1,13 @@
 //! Tally's own calls, class 5 (errata 6).
 
 use super::{Caller, Outcome, memory_error};
-use crate::frame::Frame;
 use crate::ipc::right::Right;
 use crate::kernel::Kernel;
 use crate::kobject::KernelObject;
 use crate::machine::{Machine, USER_END, UserAddr};
 use crate::policy::ThreadPolicy;
 use crate::spawn::SpawnRequest;
+use crate::trap_frame::TrapFrame;
 use abi::code::*;
 use abi::debug::{DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
 use abi::task::TaskSpawnArgs;
@@ -74,7 +74,7 @@ impl Kernel {
             return Err(KERN_INVALID_ARGUMENT);
         }
         self.make_room_for_name(by.task)?;
-        let frame = Frame::starting_at(entry.0, stack.0, argument);
+        let frame = TrapFrame::starting_at(entry.0, stack.0, argument);
         let thread = self.create_thread(by.task, frame, ThreadPolicy::default()).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         let Ok(port) = self.thread_control_port(thread) else {
             self.end_thread(thread);

@@ -1,7 +1,7 @@
 //! The local interrupt controller: the timer's one-shot interrupts.
 
 use super::clock::Rate;
-use super::frames::Window;
+use super::frame_allocator::PhysicalMap;
 use super::interrupts::{APIC_ERROR, SPURIOUS, TIMER};
 use kernel::machine::Nanos;
 use x2apic::lapic::{LocalApic, LocalApicBuilder, TimerDivide, TimerMode, xapic_base};
@@ -34,7 +34,7 @@ const _: () = assert!(kernel::limits::CPUS_MAX == 1, "several processors need an
 
 impl Apic {
     /// Silences the old interrupt controllers and starts the new one, with its timer counting down from the top.
-    pub fn start(window: Window) -> Apic {
+    pub fn start(physical_map: PhysicalMap) -> Apic {
         for port in PICS {
             // SAFETY: These are the mask registers; nobody expects interrupts from there.
             unsafe { Port::<u8>::new(port).write(0xFF) };
@@ -43,8 +43,8 @@ impl Apic {
         builder.timer_vector(TIMER.into()).error_vector(APIC_ERROR.into()).spurious_vector(SPURIOUS.into());
         builder.timer_mode(TimerMode::OneShot).timer_divide(TimerDivide::Div16).timer_initial(u32::MAX);
         // SAFETY: The model-specific register with the base is there on every 64-bit processor; devices are in the
-        // window too, uncached.
-        let registers = window.address::<u8>(unsafe { xapic_base() });
+        // physical map too, uncached.
+        let registers = physical_map.address::<u8>(unsafe { xapic_base() });
         builder.set_xapic_base(registers as u64);
         let mut local = builder.build().expect("everything that the builder wants has been set");
         // SAFETY: All three vectors have handlers.

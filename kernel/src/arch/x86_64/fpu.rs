@@ -6,19 +6,19 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{_fxrstor64, _fxsave64};
-use kernel::frame::VectorState;
 use kernel::kernel::{Kernel, ThreadId};
+use kernel::trap_frame::FpuState;
 use x86_64::registers::control::{Cr0, Cr0Flags};
 
 /// Whose values the registers hold.
 #[derive(Debug, Default)]
-pub struct Vectors {
+pub struct Fpu {
     owner: Option<ThreadId>,
     /// Whether the running thread may use them.
     usable: bool,
 }
 
-impl Vectors {
+impl Fpu {
     /// To be called before a thread runs.
     #[inline]
     pub fn prepare_for(&mut self, thread: ThreadId) {
@@ -43,18 +43,18 @@ impl Vectors {
             return;
         }
         if let Some(frame) = owner.and_then(|owner| kernel.frame_if_alive(owner)) {
-            store(&mut frame.vector);
+            store(&mut frame.fpu);
         }
-        load(&kernel.context(thread).0.vector);
+        load(&kernel.context(thread).0.fpu);
     }
 }
 
-fn store(state: &mut VectorState) {
-    // SAFETY: `VectorState` has the size and alignment that the instruction wants; the registers are usable now.
+fn store(state: &mut FpuState) {
+    // SAFETY: `FpuState` has the size and alignment that the instruction wants; the registers are usable now.
     unsafe { _fxsave64(state.0.as_mut_ptr()) }
 }
 
-fn load(state: &VectorState) {
+fn load(state: &FpuState) {
     // Some processors load the addresses of the last floating-point instruction and its operand only while an exception
     // is pending (AMD64 APM vol. 2, 11.4.4): without the reset they would tell those of another task.
     // SAFETY: The registers are usable now, and all of them are loaded next.

@@ -1,12 +1,12 @@
 //! A thread's saved registers.
 //!
-//! The entry code stores registers straight into the current thread's [`Frame`] and the exit code loads them from there:
+//! The entry code stores registers straight into the current thread's [`TrapFrame`] and the exit code loads them from there:
 //! there is no other copy, and completing a thread's wait means writing its result here. The layout is shared with the
 //! assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
 
 use abi::code::{Errno, KernReturn};
 
-/// What [`Frame::cause`] holds when the thread entered the kernel by `syscall`, not by an interrupt or exception.
+/// What [`TrapFrame::cause`] holds when the thread entered the kernel by `syscall`, not by an interrupt or exception.
 pub const CAUSE_TRAP: u64 = 0x100;
 
 /// Flags a thread starts with: interrupts enabled and the bit that is always set.
@@ -20,7 +20,7 @@ const CARRY: u64 = 1;
 /// the stack it pushes to.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(16))]
-pub struct Frame {
+pub struct TrapFrame {
     /// General registers.
     pub r15: u64,
     /// General register.
@@ -70,31 +70,39 @@ pub struct Frame {
     /// Thread-local base in `gs`.
     pub gs_base: u64,
     /// Vector and floating-point registers.
-    pub vector: VectorState,
+    pub fpu: FpuState,
 }
 
-const _: () = assert!(core::mem::offset_of!(Frame, fs_base) % 16 == 0, "the processor aligns the stack it pushes to");
+const _: () =
+    assert!(core::mem::offset_of!(TrapFrame, fs_base) % 16 == 0, "the processor aligns the stack it pushes to");
 
 /// Vector and floating-point registers as `fxsave` stores them. Up to date only while the processor does not hold the
 /// thread's registers: that is the affair of `arch`.
 #[derive(Clone, Debug)]
 #[repr(C, align(16))]
-pub struct VectorState(pub [u8; 512]);
+pub struct FpuState(pub [u8; 512]);
 
-impl Default for VectorState {
+impl Default for FpuState {
     /// The state of a fresh thread: all registers zero, all exceptions masked, as the ABI has it.
     fn default() -> Self {
         let mut bytes = [0; 512];
         bytes[0..2].copy_from_slice(&0x037Fu16.to_le_bytes());
         bytes[24..28].copy_from_slice(&0x1F80u32.to_le_bytes());
-        VectorState(bytes)
+        FpuState(bytes)
     }
 }
 
-impl Frame {
+impl TrapFrame {
     /// The frame of a thread that will start at `entry` with the stack pointer `stack` and one argument.
-    pub fn starting_at(entry: u64, stack: u64, argument: u64) -> Frame {
-        Frame { rip: entry, rsp: stack, rdi: argument, rflags: INITIAL_RFLAGS, cause: CAUSE_TRAP, ..Frame::default() }
+    pub fn starting_at(entry: u64, stack: u64, argument: u64) -> TrapFrame {
+        TrapFrame {
+            rip: entry,
+            rsp: stack,
+            rdi: argument,
+            rflags: INITIAL_RFLAGS,
+            cause: CAUSE_TRAP,
+            ..TrapFrame::default()
+        }
     }
 
     /// The trap number; the upper half of `rax` is ignored (mach-ipc 7.1).

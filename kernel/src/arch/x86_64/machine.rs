@@ -2,28 +2,28 @@
 
 use super::apic::Apic;
 use super::clock::{Clock, Rate};
-use super::frames::Frames;
+use super::fpu::Fpu;
+use super::frame_allocator::FrameAllocator;
 use super::paging::Paging;
 use super::processor::Features;
 use super::serial::{COM1, COM2, Serial};
 use super::user_memory::UserMemory;
-use super::vectors::Vectors;
 use core::fmt::{self, Write};
-use kernel::frame::Frame;
 use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, UserAddr};
+use kernel::trap_frame::TrapFrame;
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase};
 
 /// A PC.
 #[derive(Debug)]
-pub struct Pc {
+pub struct X86Machine {
     /// Address spaces.
     pub paging: Paging,
     /// Vector registers.
-    pub vectors: Vectors,
+    pub fpu: Fpu,
     /// Thread-local bases.
     pub bases: Bases,
-    frames: Frames,
+    frames: FrameAllocator,
     user_memory: UserMemory,
     clock: Clock,
     apic: Apic,
@@ -43,7 +43,7 @@ impl Bases {
     /// Loads a thread's bases. All that user code can do to them is to make them 0, by loading a selector: so what was
     /// loaded last is certainly there only if it was 0.
     #[inline]
-    pub fn load(&mut self, frame: &Frame) {
+    pub fn load(&mut self, frame: &TrapFrame) {
         if self.fs | frame.fs_base != 0 {
             self.fs = frame.fs_base;
             FsBase::write(VirtAddr::new(self.fs));
@@ -56,15 +56,15 @@ impl Bases {
     }
 }
 
-impl Pc {
+impl X86Machine {
     /// Sets the devices up.
-    pub fn new(frames: Frames, features: &Features) -> Pc {
-        let window = frames.window();
-        let apic = Apic::start(window);
+    pub fn new(frames: FrameAllocator, features: &Features) -> X86Machine {
+        let physical_map = frames.physical_map();
+        let apic = Apic::start(physical_map);
         let (clock, apic_rate) = Clock::calibrate(|| apic.count());
-        Pc {
-            paging: Paging::new(window),
-            vectors: Vectors::default(),
+        X86Machine {
+            paging: Paging::new(physical_map),
+            fpu: Fpu::default(),
             bases: Bases::default(),
             frames,
             user_memory: UserMemory::new(features.smap),
@@ -92,7 +92,7 @@ impl Pc {
     }
 }
 
-impl Machine for Pc {
+impl Machine for X86Machine {
     #[inline]
     fn now(&mut self) -> Nanos {
         self.clock.now()

@@ -14,14 +14,14 @@ const REGIONS_MAX: usize = 64;
 
 /// Where the boot loader has mapped physical memory.
 #[derive(Clone, Copy, Debug)]
-pub struct Window {
+pub struct PhysicalMap {
     offset: u64,
 }
 
-impl Window {
-    /// The window that begins at `offset`.
-    pub fn new(offset: u64) -> Window {
-        Window { offset }
+impl PhysicalMap {
+    /// The map that begins at `offset`.
+    pub fn new(offset: u64) -> PhysicalMap {
+        PhysicalMap { offset }
     }
 
     /// The kernel's address of a physical address.
@@ -35,17 +35,17 @@ impl Window {
 /// Two kinds: what has never been used, as ranges, so that nothing has to be done for each frame at the start; and what
 /// was used and given back, linked through the frames themselves.
 #[derive(Debug)]
-pub struct Frames {
-    window: Window,
+pub struct FrameAllocator {
+    physical_map: PhysicalMap,
     unused: Vec<Range<u64>, REGIONS_MAX>,
     /// The first frame of the list; each holds the address of the next. Address 0 ends it: that frame is never usable.
     given_back: u64,
     free: u64,
 }
 
-impl Frames {
+impl FrameAllocator {
     /// All frames that the boot loader found usable.
-    pub fn new(window: Window, regions: &[MemoryRegion]) -> Frames {
+    pub fn new(physical_map: PhysicalMap, regions: &[MemoryRegion]) -> FrameAllocator {
         let mut unused = Vec::new();
         for region in regions.iter().filter(|region| region.kind == MemoryRegionKind::Usable) {
             let start = region.start.max(FRAME_SIZE).next_multiple_of(FRAME_SIZE);
@@ -55,12 +55,12 @@ impl Frames {
             }
         }
         let free = unused.iter().map(|range| (range.end - range.start) / FRAME_SIZE).sum();
-        Frames { window, unused, given_back: 0, free }
+        FrameAllocator { physical_map, unused, given_back: 0, free }
     }
 
     /// Where frames can be looked into.
-    pub fn window(&self) -> Window {
-        self.window
+    pub fn physical_map(&self) -> PhysicalMap {
+        self.physical_map
     }
 
     /// How many frames are free.
@@ -75,8 +75,8 @@ impl Frames {
     pub fn take(&mut self) -> Result<PhysFrame, NoMemory> {
         let address = if self.given_back != 0 {
             let address = self.given_back;
-            // SAFETY: Frames in the list belong to it, and `give_back` wrote the next one's address there.
-            self.given_back = unsafe { self.window.address::<u64>(address).read() };
+            // SAFETY: FrameAllocator in the list belong to it, and `give_back` wrote the next one's address there.
+            self.given_back = unsafe { self.physical_map.address::<u64>(address).read() };
             address
         } else {
             let range = self.unused.iter_mut().find(|range| !range.is_empty()).ok_or(NoMemory)?;
@@ -85,15 +85,15 @@ impl Frames {
         };
         self.free -= 1;
         // SAFETY: The frame is in nobody's use any more and mapped as a whole.
-        unsafe { self.window.address::<u64>(address).write_bytes(0, FRAME_SIZE as usize / 8) };
+        unsafe { self.physical_map.address::<u64>(address).write_bytes(0, FRAME_SIZE as usize / 8) };
         Ok(PhysFrame::containing_address(PhysAddr::new(address)))
     }
 
-    /// Takes back a frame that came from [`take`](Frames::take) and that nothing refers to any more.
+    /// Takes back a frame that came from [`take`](FrameAllocator::take) and that nothing refers to any more.
     pub fn give_back(&mut self, frame: PhysFrame) {
         let address = frame.start_address().as_u64();
         // SAFETY: As the caller says, nobody uses the frame.
-        unsafe { self.window.address::<u64>(address).write(self.given_back) };
+        unsafe { self.physical_map.address::<u64>(address).write(self.given_back) };
         self.given_back = address;
         self.free += 1;
     }
