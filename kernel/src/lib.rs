@@ -8,7 +8,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`kernel`] | all state; the way in and out |
-//! | [`machine`], [`trap_frame`] | what hardware looks like from here |
+//! | [`machine`], [`trap_frame`], [`rate`] | what hardware looks like from here |
 //! | [`traps`] | the trap table and what traps decode |
 //! | [`ipc`] | ports, rights, names, messages |
 //! | [`kobject`] | messages that are calls of the kernel |
@@ -34,6 +34,7 @@ pub mod limits;
 pub mod machine;
 pub mod policy;
 pub mod program;
+pub mod rate;
 pub mod reap;
 pub mod sched;
 pub mod spawn;

@@ -1,7 +1,7 @@
 //! The machine that the core is given: see [`Machine`].
 
 use super::apic::Apic;
-use super::clock::{Clock, Rate};
+use super::clock::Clock;
 use super::fpu::Fpu;
 use super::frame_allocator::FrameAllocator;
 use super::paging::Paging;
@@ -10,6 +10,7 @@ use super::serial::{COM1, COM2, Serial};
 use super::user_memory::UserMemory;
 use core::fmt::{self, Write};
 use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, UserAddr};
+use kernel::rate::Rate;
 use kernel::trap_frame::TrapFrame;
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase};

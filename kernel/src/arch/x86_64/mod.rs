@@ -11,7 +11,7 @@
 //! | `interrupts` | vectors, exceptions, and what they mean |
 //! | `machine` | the [`Machine`](kernel::machine::Machine) that the core is given |
 //! | `frame_allocator`, `paging`, `user_memory`, `heap` | memory |
-//! | `clock`, `apic` | time |
+//! | `clock`, `pit`, `apic` | time |
 //! | `processor`, `segments`, `fpu` | the modes and tables of the processor, FPU state |
 //! | `serial`, `panic`, `symbols` | what people see |
 
@@ -26,6 +26,7 @@ mod machine;
 mod paging;
 mod panic;
 mod per_cpu;
+mod pit;
 mod processor;
 mod segments;
 mod serial;
