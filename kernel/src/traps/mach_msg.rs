@@ -11,8 +11,8 @@ use abi::message::MsgOption;
 use abi::port::PortName;
 
 impl Kernel {
-    /// Sends, then receives, as the options say. The seventh argument, and the eighth of the overwrite trap, are on the
-    /// user's stack, behind the return address of the trap stub.
+    /// Sends, then receives, as the options say. The seventh argument, which only an option needs, and the eighth of the
+    /// overwrite trap are on the user's stack, behind the return address of the trap stub (errata 6).
     #[inline]
     pub(super) fn mach_msg_trap(
         &mut self,
@@ -22,9 +22,14 @@ impl Kernel {
         overwrite: bool,
     ) -> Outcome {
         let [message, option, send_size, receive_size, receive_name, timeout] = arguments;
-        let Ok(priority) = m.read_u64(by.address_space, by.stack.plus(8)) else {
-            return self.refuse_call(by.thread);
-        };
+        let options = MsgOption::from_bits_retain(option as u32 & MsgOption::USER_MASK);
+        let mut priority = 0;
+        if options.contains(MsgOption::SEND_OVERRIDE) {
+            let Ok(given) = m.read_u64(by.address_space, by.stack.plus(8)) else {
+                return self.refuse_call(by.thread);
+            };
+            priority = given;
+        }
         let mut receive_buffer = UserAddr(message);
         if overwrite {
             let Ok(other) = m.read_u64(by.address_space, by.stack.plus(16)) else {
@@ -34,7 +39,6 @@ impl Kernel {
                 receive_buffer = UserAddr(other);
             }
         }
-        let options = MsgOption::from_bits_retain(option as u32 & MsgOption::USER_MASK);
         let send = SendArgs {
             buffer: UserAddr(message),
             size: send_size as u32,

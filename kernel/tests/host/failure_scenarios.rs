@@ -107,14 +107,14 @@ impl Scenario {
     }
 
     const fn message(mut self) -> Scenario {
-        self.copy = &[MACH_SEND_INVALID_DATA, KERN_INVALID_ARGUMENT];
+        self.copy = &[MACH_SEND_INVALID_DATA];
         self.memory = &[MACH_SEND_NO_BUFFER];
         self.memory_changes_nothing = false;
         self
     }
 
     const fn receiving(mut self) -> Scenario {
-        self.copy = &[MACH_SEND_INVALID_DATA, KERN_INVALID_ARGUMENT, MACH_RCV_INVALID_DATA];
+        self.copy = &[MACH_SEND_INVALID_DATA, MACH_RCV_INVALID_DATA];
         self.memory = &[
             MACH_SEND_NO_BUFFER,
             RCV_HEADER_ERROR_SPACE,

@@ -1,6 +1,6 @@
 //! Kernel objects and the traps around them (mach-ipc 9.10).
 
-use crate::message::{MachMsg, Msg, Received};
+use crate::message::{Msg, Received};
 use crate::program::spawn_args;
 use crate::world::{Actor, BUFFER, Ret, World};
 use abi::code::*;
@@ -207,19 +207,27 @@ fn a_trap_that_does_not_exist_ends_the_task() {
 
 // covers mach-ipc K12
 #[test]
-fn mach_msg_needs_its_last_argument() {
+fn mach_msg_needs_those_stack_arguments_that_it_uses() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
-    w.put(a, BUFFER, &Msg::copy_send(p).encode());
-    let args = [w.buffer(a), u64::from(MsgOption::SEND_MSG.bits()), 24, 0, 0, 0];
     let nowhere = Actor { memory: 0x1000, ..a };
-    for trap in [mach::MACH_MSG, mach::MACH_MSG_OVERWRITE] {
-        assert_eq!(w.trap(nowhere, trap, &args), Ret::Done(4));
+    let message = Msg::copy_send(p).encode();
+    let mut send = |trap, options: MsgOption| {
+        w.put(a, BUFFER, &message);
+        w.kernel.threads[a.thread].frame.rdx = 7;
+        let sent = w.trap(nowhere, trap, &[w.buffer(a), options.bits().into(), 24, 0, 0, 0]);
         assert_eq!(w.kernel.threads[a.thread].frame.rdx, 0, "errata 6: no message, no second result");
-    }
-    w.nothing(a, p);
-    let args = MachMsg { options: MsgOption::SEND_MSG, send_size: 24, ..MachMsg::default() };
-    w.put(a, BUFFER, &Msg::copy_send(p).encode());
-    assert_eq!(w.mach_msg(a, &args).code(), MACH_MSG_SUCCESS);
+        (sent.code(), w.poll(a, p).is_ok())
+    };
+    const REFUSED: (KernReturn, bool) = (KERN_INVALID_ARGUMENT, false);
+    const SENT: (KernReturn, bool) = (MACH_MSG_SUCCESS, true);
+    let with_priority = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
+    assert_eq!(send(mach::MACH_MSG, with_priority), REFUSED, "the priority is at an unmapped address");
+    assert_eq!(send(mach::MACH_MSG, MsgOption::SEND_MSG), SENT, "errata 6: the priority is not read");
+    assert_eq!(
+        send(mach::MACH_MSG_OVERWRITE, MsgOption::SEND_MSG),
+        REFUSED,
+        "the receive buffer's address is not there"
+    );
 }
