@@ -7,7 +7,7 @@ use super::system;
 use super::user_memory;
 use abi::task::Exception;
 use kernel::kernel::Event;
-use kernel::machine::USER_END;
+use kernel::machine::GUARD_END;
 use kernel::trap_frame::TrapFrame;
 use spin::Once;
 use x86_64::registers::control::Cr2;
@@ -112,10 +112,10 @@ pub extern "C" fn handle_kernel_interrupt(registers: &mut Registers) {
         TIMER => system::timer_while_idle(),
         SPURIOUS => {}
         PAGE_FAULT
-            if address < USER_END
-                && let Some(landing) = user_memory::landing(registers.rip) =>
+            if address < GUARD_END
+                && let Some(target) = user_memory::fixup(registers.rip) =>
         {
-            registers.rip = landing;
+            registers.rip = target;
         }
         PAGE_FAULT => {
             panic_with(registers, format_args!("the kernel accessed {address:#x} (error {:#x})", registers.error))

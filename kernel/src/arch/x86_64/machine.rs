@@ -104,22 +104,16 @@ impl Machine for X86Machine {
         self.apic.set_timer(self.apic_rate, from_now);
     }
 
-    #[inline]
+    #[inline(always)]
     fn copy_in(&mut self, space: AddressSpace, from: UserAddr, to: &mut [u8]) -> Result<(), Fault> {
         self.paging.activate(space);
         self.user_memory.copy_in(from, to)
     }
 
-    #[inline]
+    #[inline(always)]
     fn copy_out(&mut self, space: AddressSpace, to: UserAddr, from: &[u8]) -> Result<(), Fault> {
         self.paging.activate(space);
         self.user_memory.copy_out(to, from)
-    }
-
-    #[inline]
-    fn read_u64(&mut self, space: AddressSpace, from: UserAddr) -> Result<u64, Fault> {
-        self.paging.activate(space);
-        self.user_memory.read_u64(from)
     }
 
     fn create_address_space(&mut self) -> Result<AddressSpace, NoMemory> {
