@@ -2,11 +2,14 @@
 //!
 //! A token sits in exactly one place, a message, a request or a variable of the kernel, and the counts of its port include
 //! it (mach-ipc 1.1, 1.9). Tokens cannot be copied. They are made by the functions here and by taking a right out of a
-//! name; they end by going back into a name or through [`Kernel::destroy_right`] and its relatives.
+//! name; they end by going back into a name or through [`Ipc::destroy_right`] and its relatives. Ending one counts, and
+//! notes in the [`Step`] what follows; it does no more than that.
 
-use crate::ipc::port::{Home, Port, PortId};
-use crate::kernel::Kernel;
-use crate::machine::Machine;
+use super::Ipc;
+use super::kernel_message::Notification;
+use super::port::{Home, Port};
+use crate::ids::{KernelObject, PortId};
+use crate::step::Step;
 use abi::port::Disposition;
 
 /// A right to send any number of messages.
@@ -118,16 +121,16 @@ impl Right {
     }
 }
 
-impl Kernel {
-    /// The port, unless it is dead.
+impl Ipc {
+    /// Returns the port, unless it is dead.
     #[inline(always)]
     pub fn live_port(&self, port: PortId) -> Option<&Port> {
         self.ports.get(port).filter(|port| port.is_alive())
     }
 
-    /// The port, unless it is dead.
+    /// Returns the port, unless it is dead.
     #[inline(always)]
-    pub fn live_port_mut(&mut self, port: PortId) -> Option<&mut Port> {
+    pub(super) fn live_port_mut(&mut self, port: PortId) -> Option<&mut Port> {
         self.ports.get_mut(port).filter(|port| port.is_alive())
     }
 
@@ -138,7 +141,7 @@ impl Kernel {
         self.copy_send(port)
     }
 
-    /// Another send right of a live port that has one (mach-ipc 1.5).
+    /// Makes another send right of a live port that has one (mach-ipc 1.5).
     pub fn copy_send(&mut self, port: PortId) -> SendRight {
         let copied = &mut self.ports[port];
         assert!(copied.is_alive(), "a send right of dead {port:?} is made");
@@ -156,31 +159,32 @@ impl Kernel {
         SendOnceRight(port)
     }
 
-    /// Ends a right, with all consequences: the last send right makes a no-senders notification, a send-once right one
-    /// of its own, and with a receive right the port dies.
-    pub fn destroy_right(&mut self, m: &mut dyn Machine, right: Right) {
+    /// Ends a right. With the last send right a no-senders request fires, a send-once right that ends unused is told to
+    /// its port, and with a receive right the port dies.
+    pub fn destroy_right(&mut self, step: &mut Step, right: Right) {
         match right {
-            Right::Send(right) => self.destroy_send(m, right),
-            Right::SendOnce(right) => self.destroy_send_once(m, right),
-            Right::Receive(right) => self.destroy_receive(m, right),
+            Right::Send(right) => self.destroy_send(step, right),
+            Right::SendOnce(right) => self.destroy_send_once(step, right),
+            Right::Receive(right) => self.destroy_receive(step, right),
         }
     }
 
     /// Ends what a place of a message carried.
-    pub fn destroy_carried(&mut self, m: &mut dyn Machine, carried: Carried) {
+    pub fn destroy_carried(&mut self, step: &mut Step, carried: Carried) {
         if let Carried::Right(right) = carried {
-            self.destroy_right(m, right);
+            self.destroy_right(step, right);
         }
     }
 
     /// Ends a send right. With the last one a registered no-senders request fires (mach-ipc 2.8).
-    pub fn destroy_send(&mut self, m: &mut dyn Machine, right: SendRight) {
+    pub fn destroy_send(&mut self, step: &mut Step, right: SendRight) {
         if let Some((notify, count)) = self.count_down_send(right) {
-            self.notify_no_senders(m, notify, count);
+            self.notify(step, notify, Notification::NoSenders(count));
         }
     }
 
-    /// Ends a send right without telling anybody: returns whom to tell that it was the last one, and how many were made.
+    /// Ends a send right without noting a notification. If it was the last one, returns the right that the no-senders
+    /// notification goes to and the number of send rights that were made.
     pub(super) fn count_down_send(&mut self, right: SendRight) -> Option<(SendOnceRight, u32)> {
         let port = self.live_port_mut(right.0)?;
         port.send_rights -= 1;
@@ -199,8 +203,8 @@ impl Kernel {
     }
 
     /// Ends a send-once right unused: its port learns of it (mach-ipc 2.8).
-    pub fn destroy_send_once(&mut self, m: &mut dyn Machine, right: SendOnceRight) {
-        self.notify_send_once(m, right);
+    pub fn destroy_send_once(&mut self, step: &mut Step, right: SendOnceRight) {
+        self.notify(step, right, Notification::SendOnce);
     }
 
     /// Ends a send-once right that has done its work.
@@ -212,17 +216,25 @@ impl Kernel {
         }
     }
 
-    /// Ends a right to send that has done its work: a message was delivered by it.
-    pub(super) fn consume_destination(&mut self, m: &mut dyn Machine, right: Right) {
+    /// Ends a right by which a message was sent: it has done its work.
+    pub fn consume_destination(&mut self, step: &mut Step, right: Right) {
         match right {
-            Right::Send(right) => self.destroy_send(m, right),
+            Right::Send(right) => self.destroy_send(step, right),
             Right::SendOnce(right) => self.consume_send_once(right),
             Right::Receive(right) => panic!("a message was sent to {:?} by its receive right", right.0),
         }
     }
 
-    /// Whether a right's port is one of the kernel's own.
+    /// Returns true if a port is one of the kernel's own.
     pub fn is_kernel_port(&self, port: PortId) -> bool {
-        self.ports.get(port).is_some_and(|port| matches!(port.home, Home::Kernel(_)))
+        self.object_behind(port).is_some()
+    }
+
+    /// Returns the kernel object behind a port.
+    pub fn object_behind(&self, port: PortId) -> Option<KernelObject> {
+        match self.ports.get(port)?.home {
+            Home::Kernel(object) => Some(object),
+            _ => None,
+        }
     }
 }

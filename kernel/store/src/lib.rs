@@ -12,6 +12,7 @@
 //! | [`Arena`] | objects by [`Id`] |
 //! | [`Slab`] | objects by index |
 //! | [`List`] | a doubly linked list through objects of an arena |
+//! | [`Nodes`] | lists whose room is set aside before it is needed |
 //! | [`LinearIndex`] | a hash table that grows one bucket at a time, through objects of a slab or an arena |
 //! | [`LinearMap`] | the same with entries of its own |
 //!
@@ -29,6 +30,7 @@ pub mod failpoints;
 mod index;
 mod list;
 mod map;
+mod nodes;
 mod slab;
 pub mod steps;
 
@@ -37,6 +39,7 @@ pub use chunks::Chunks;
 pub use index::{Chain, Chained, Entries, LinearIndex};
 pub use list::{Link, Linked, List};
 pub use map::LinearMap;
+pub use nodes::{NodeList, Nodes};
 pub use slab::Slab;
 
 use alloc::boxed::Box;

@@ -318,8 +318,8 @@ impl World {
 
     /// All names of a task with their types, by index.
     pub fn names(&self, actor: Actor) -> Vec<(PortName, u32)> {
-        let space = &self.kernel.tasks[actor.task].space;
-        space.iter().map(|(name, entry)| (name, entry.holding.port_type().bits())).collect()
+        let space = &self.space_of(actor.task);
+        space.iter().map(|(name, entry)| (name, entry.right.port_type().bits())).collect()
     }
 
     /// Gives `to` a right of `from`'s by a message, and returns `to`'s name for it.

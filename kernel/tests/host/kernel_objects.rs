@@ -1,6 +1,6 @@
 //! Kernel objects and the traps around them (mach-ipc 9.10).
 
-use crate::message::{MachMsg, Msg, Received};
+use crate::message::{Msg, Received};
 use crate::program::spawn_args;
 use crate::world::{Actor, BUFFER, Ret, World};
 use abi::code::*;
@@ -14,6 +14,9 @@ use abi::{KernReturn, PortName};
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
+
+/// The NDR record as words. In a complex message the first of them is the number of descriptors.
+const NDR_WORDS: [u32; 2] = [0, 1];
 
 /// Makes a call with a body of words and returns the whole reply.
 fn reply_to(w: &mut World, a: Actor, to: PortName, id: i32, words: &[u32]) -> Received {
@@ -105,6 +108,62 @@ fn a_call_by_message_of_the_wrong_shape_is_refused() {
     }
     w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
     assert_eq!((w.status(a, p).mps_nsrequest, w.get_srights(a, p)), (0, Ok(1)));
+}
+
+/// More words than any request has.
+const TOO_MANY_WORDS: [u32; 20] = [0; 20];
+
+/// mach-ipc 5.2: the check is the same for all calls, and nothing is done.
+#[test]
+fn a_complex_request_without_descriptors_is_refused_by_every_call() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    let thread = w.thread_self(a);
+    let drop_receive_right = [p.0, RECEIVE, u32::MAX, 0, 0, 0, 0, 0, 0];
+    let before = (w.names(a), w.status(a, p));
+    let mut calls = 0;
+    for (to, ids) in [(a.self_port, 3200..3300), (a.self_port, 3400..3500), (thread, 3600..3700)] {
+        for id in ids {
+            let refusal = reply_to(&mut w, a, to, id, &TOO_MANY_WORDS).words()[2];
+            calls += usize::from(refusal == MIG_BAD_ARGUMENTS.0 as u32);
+            let request = Msg::copy_send(to).id(id).bits(HeaderFlags::COMPLEX.bits());
+            let bare = [request.clone(), request.clone().words(&NDR_WORDS[1..])];
+            let full = (0..=drop_receive_right.len())
+                .map(|count| request.clone().words(&NDR_WORDS[1..]).words(&drop_receive_right[..count]));
+            for request in bare.into_iter().chain(full) {
+                assert_eq!(w.rpc(a, request.clone()).unwrap_err().0 as u32, refusal, "{id}: {request:?}");
+            }
+        }
+    }
+    assert!(calls > 30, "only {calls} calls were found");
+    let old = |(name, _): &(PortName, u32)| before.0.iter().any(|(other, _)| other == name);
+    let after: Vec<_> = w.names(a).into_iter().filter(old).collect();
+    assert_eq!((after, w.status(a, p)), before);
+}
+
+#[test]
+fn calls_that_are_not_supported_look_at_the_shape_first() {
+    let mut w = World::new();
+    let a = w.task();
+    for (id, words) in [(mig::RENAME, 2), (mig::SPECIAL_REPLY_PORT_RESET_LINK, 1)] {
+        for count in 0..5 {
+            let code = if count == words { KERN_NOT_SUPPORTED } else { MIG_BAD_ARGUMENTS };
+            assert_eq!(w.mig(a, a.self_port, id, &vec![0; count]), Err(code), "{id} with {count} words");
+        }
+    }
+}
+
+/// The answer of `mach_port_kobject`: header, NDR, code, kind, and an address of 64 bits.
+const KOBJECT_REPLY_SIZE: u32 = 48;
+
+#[test]
+fn the_kind_of_a_kernel_object_comes_with_an_address_of_64_bits() {
+    let mut w = World::new();
+    let a = w.task();
+    let reply = reply_to(&mut w, a, a.self_port, mig::KOBJECT, &[a.self_port.0]);
+    assert_eq!(reply.header.msgh_size, KOBJECT_REPLY_SIZE);
+    assert_eq!(reply.words()[2..], [KERN_SUCCESS.0 as u32, ikot::TASK_CONTROL, 0, 0]);
 }
 
 // covers mach-ipc K04
@@ -207,19 +266,27 @@ fn a_trap_that_does_not_exist_ends_the_task() {
 
 // covers mach-ipc K12
 #[test]
-fn mach_msg_needs_its_last_argument() {
+fn mach_msg_needs_those_stack_arguments_that_it_uses() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
-    w.put(a, BUFFER, &Msg::copy_send(p).encode());
-    let args = [w.buffer(a), u64::from(MsgOption::SEND_MSG.bits()), 24, 0, 0, 0];
     let nowhere = Actor { memory: 0x1000, ..a };
-    for trap in [mach::MACH_MSG, mach::MACH_MSG_OVERWRITE] {
-        assert_eq!(w.trap(nowhere, trap, &args), Ret::Done(4));
-        assert_eq!(w.kernel.threads[a.thread].frame.rdx, 0, "errata 6: no message, no second result");
-    }
-    w.nothing(a, p);
-    let args = MachMsg { options: MsgOption::SEND_MSG, send_size: 24, ..MachMsg::default() };
-    w.put(a, BUFFER, &Msg::copy_send(p).encode());
-    assert_eq!(w.mach_msg(a, &args).code(), MACH_MSG_SUCCESS);
+    let message = Msg::copy_send(p).encode();
+    let mut send = |trap, options: MsgOption| {
+        w.put(a, BUFFER, &message);
+        w.kernel.sched[a.thread].frame_mut().rdx = 7;
+        let sent = w.trap(nowhere, trap, &[w.buffer(a), options.bits().into(), 24, 0, 0, 0]);
+        assert_eq!(w.kernel.sched[a.thread].frame().rdx, 0, "errata 6: no message, no second result");
+        (sent.code(), w.poll(a, p).is_ok())
+    };
+    const REFUSED: (KernReturn, bool) = (KERN_INVALID_ARGUMENT, false);
+    const SENT: (KernReturn, bool) = (MACH_MSG_SUCCESS, true);
+    let with_priority = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
+    assert_eq!(send(mach::MACH_MSG, with_priority), REFUSED, "the priority is at an unmapped address");
+    assert_eq!(send(mach::MACH_MSG, MsgOption::SEND_MSG), SENT, "errata 6: the priority is not read");
+    assert_eq!(
+        send(mach::MACH_MSG_OVERWRITE, MsgOption::SEND_MSG),
+        REFUSED,
+        "the receive buffer's address is not there"
+    );
 }

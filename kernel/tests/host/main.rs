@@ -31,4 +31,5 @@ mod rpc;
 mod scheduling;
 mod sets;
 mod simulation;
+mod traps;
 mod unix;

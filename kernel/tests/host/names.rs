@@ -1,6 +1,6 @@
 //! Names, types and user references (mach-ipc 9.1).
 
-use crate::calls::in_both_forms;
+use crate::calls::{Form, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -461,20 +461,23 @@ fn a_right_can_be_moved_to_another_name() {
     });
 }
 
-/// mach-ipc 2.6: the first rows of its table.
+/// mach-ipc 2.6: the first rows of its table. A trap looks up a name that is null or dead, and finds nothing.
 #[test]
 fn what_is_no_right_cannot_be_inserted() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, free) = (w.port(a), PortName(0x3203));
+        let by_trap = w.form == Form::Trap;
         for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
             assert_eq!(w.insert_right(a, name, p, D::MAKE_SEND_ONCE), Err(KERN_INVALID_VALUE));
             w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
-            for disposition in [D::MAKE_SEND, D::MOVE_SEND_ONCE, D::MOVE_RECEIVE] {
-                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_CAPABILITY));
+            let no_right = if by_trap { KERN_INVALID_NAME } else { KERN_INVALID_CAPABILITY };
+            for disposition in [D::MAKE_SEND, D::COPY_SEND, D::MOVE_SEND_ONCE, D::MOVE_RECEIVE] {
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(no_right));
             }
+            let no_kind = if by_trap { KERN_INVALID_NAME } else { KERN_INVALID_VALUE };
             for disposition in [D::NONE, D(15), D(22)] {
-                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_VALUE));
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(no_kind));
             }
         }
         assert_eq!(w.port_type(a, free), Err(KERN_INVALID_NAME));

@@ -412,7 +412,7 @@ fn a_name_tells_what_kind_of_object_is_behind_it_but_not_where() {
     let (own, send) = (w.port(a), w.port_with_send(a));
     let kobject = |w: &mut World, name: PortName| w.mig(a, a.self_port, mig::KOBJECT, &[name.0]);
     for (name, kind) in [(a.self_port, 2), (host, 3), (thread, 1), (own, 0), (send, 0)] {
-        assert_eq!(kobject(&mut w, name), Ok(vec![kind, 0]));
+        assert_eq!(kobject(&mut w, name), Ok(vec![kind, 0, 0]));
     }
     let (dead, set) = (w.allocate(a, DEAD_NAME).unwrap(), w.allocate(a, PORT_SET).unwrap());
     assert_eq!(kobject(&mut w, dead), Err(KERN_INVALID_NAME));

@@ -233,8 +233,9 @@ fn a_port_that_joins_a_set_serves_its_waiting_receivers_from_its_blocked_senders
 #[test]
 fn a_full_queue_is_full_for_a_sender_without_a_budget_too() {
     let mut full = Full::new();
-    let limit = full.w.kernel.tasks[full.sender.task].kernel_bytes;
-    full.w.kernel.charge(full.sender.task, kernel::limits::KERNEL_BYTES_PER_TASK_MAX - limit).unwrap();
+    let limit = full.w.used(full.sender.task);
+    let budget = full.w.space_of(full.sender.task).budget();
+    full.w.kernel.ipc.charge(budget, kernel::limits::KERNEL_BYTES_PER_TASK_MAX - limit).unwrap();
     full.w.checked = false;
     assert_eq!(full.w.try_send(full.sender, &full.message(6)), Err(MACH_SEND_TIMED_OUT));
     assert_eq!(full.w.send(full.sender, &full.message(6)), Err(MACH_SEND_NO_BUFFER), "nor can it wait");

@@ -165,8 +165,8 @@ impl Simulation {
         let thread = self.world.kernel.tasks[child].threads.front().expect("it has not run yet");
         let before = self.world.run(thread);
         match self.random.below(3) {
-            0 => self.world.kernel.threads[thread].frame.rax = unix::EXIT.into(),
-            1 => self.world.kernel.threads[thread].frame.rax = tally::THREAD_EXIT.into(),
+            0 => self.world.kernel.sched[thread].frame_mut().rax = unix::EXIT.into(),
+            1 => self.world.kernel.sched[thread].frame_mut().rax = tally::THREAD_EXIT.into(),
             _ => {
                 let event = Event::Exception { kind: Exception::BadAccess, vector: 14, address: 8 };
                 let _ = self.world.event(event);

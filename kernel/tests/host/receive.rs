@@ -238,7 +238,7 @@ fn a_message_that_was_destroyed_has_no_qos() {
     assert_eq!(pair.w.mach_msg(pair.c, &args).code(), MACH_MSG_SUCCESS);
     pair.w.fill_names(pair.a);
     assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600B)));
-    assert_eq!(pair.w.kernel.threads[pair.a.thread].frame.rdx, 0);
+    assert_eq!(pair.w.kernel.sched[pair.a.thread].frame().rdx, 0);
 }
 
 // covers mach-ipc R13

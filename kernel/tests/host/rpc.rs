@@ -8,7 +8,7 @@ use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
-use kernel::invariants::check_all;
+use kernel::inspect::invariants::check_all;
 use kernel::limits::Limits;
 
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
@@ -41,8 +41,7 @@ impl Pair {
     }
 
     fn set_priority(&mut self, actor: Actor, priority: u8) {
-        let kernel = &mut self.w.kernel;
-        kernel.sched.set_base(&mut kernel.threads, actor.thread, priority, false);
+        self.w.set_base(actor.thread, priority, false);
     }
 
     /// A call of the client's with a body.
@@ -113,9 +112,9 @@ fn a_million_calls_leave_nothing_behind() {
 fn picture(pair: &mut Pair) -> String {
     let mut seen = String::new();
     for actor in [pair.client, pair.server] {
-        let thread = &pair.w.kernel.threads[actor.thread];
+        let thread = &pair.w.kernel.sched[actor.thread];
         let buffer = pair.w.get(actor, BUFFER, 512);
-        seen += &format!("{:?} {:?} {:x?}\n{buffer:x?}\n", pair.w.state(actor), thread.state, thread.frame.rdx);
+        seen += &format!("{:?} {:?} {:x?}\n{buffer:x?}\n", pair.w.state(actor), thread.state(), thread.frame().rdx);
     }
     for (watcher, port) in pair.watchers.into_iter().zip([pair.reply, pair.service]) {
         let status = match pair.w.port_type(watcher, port) {

@@ -8,7 +8,7 @@ use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
-use kernel::ipc::names::Holding;
+use kernel::ipc::space::EntryRight;
 
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
@@ -39,8 +39,8 @@ fn post(w: &mut World, a: Actor, port: PortName, id: i32) {
 
 /// What a set has as members, which `mach_port_get_set_status` would tell.
 fn members_of(w: &World, a: Actor, set: PortName) -> usize {
-    match w.kernel.tasks[a.task].space.get(set).unwrap().holding {
-        Holding::PortSet { set } => w.kernel.sets[set].members.len(),
+    match w.space_of(a.task).get(set).unwrap().right {
+        EntryRight::PortSet { set } => w.kernel.ipc.set(set).len(),
         other => panic!("{set:?} is {other:?}, not a set"),
     }
 }
