@@ -3,23 +3,15 @@
 use crate::bundle::Bundle;
 use crate::ids::{TaskId, ThreadId};
 use crate::ipc::Ipc;
-use crate::calls::spawn::Strings;
-use crate::lifetime::NewTask;
-use crate::limits::{ARGUMENTS_SIZE_MAX, Limits, REAP_SLICE};
+use crate::limits::{Limits, REAP_SLICE};
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory};
-use crate::msg::fast_path::TransferBuffer;
-use crate::policy::TaskPolicy;
-use crate::sched::{Expired, Scheduling};
+use crate::msg::transfer::TransferBuffer;
 use crate::sched::thread::WaitEnd;
+use crate::sched::{Expired, Scheduling};
 use crate::step::Step;
 use crate::task::Tasks;
-use crate::task::program::Image;
 use crate::trap_frame::TrapFrame;
-use abi::KernReturn;
-use abi::code::{KERN_INVALID_ARGUMENT, KERN_RESOURCE_SHORTAGE};
 use abi::task::{Exception, ExitStatus};
-use core::fmt;
-use heapless::String;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -55,9 +47,6 @@ pub enum Next {
     Shutdown(u32),
 }
 
-/// The name by which the first program knows itself.
-const FIRST_ARGUMENT: &[u8] = b"init\0";
-
 /// What a kernel starts with.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -67,28 +56,6 @@ pub struct Config {
     pub seed: u64,
     /// What tests may change.
     pub limits: Limits,
-}
-
-/// Why the first program did not start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BootError {
-    /// The bundle has no file `init`.
-    NoInit,
-    /// It could not be started.
-    BadInit(KernReturn),
-    /// Its arguments are longer than [`ARGUMENTS_SIZE_MAX`], or take with their pointers more than half of the first
-    /// stack.
-    TooManyArguments,
-}
-
-impl fmt::Display for BootError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BootError::NoInit => f.write_str("the bundle has no program `init`"),
-            BootError::TooManyArguments => f.write_str("the program `init` does not start: too many arguments"),
-            BootError::BadInit(code) => write!(f, "the program `init` does not start: {code}"),
-        }
-    }
 }
 
 /// The kernel: everything there is, in one place, with one owner for each part. There is no other state.
@@ -139,32 +106,6 @@ impl Kernel {
             limits,
             random,
         })
-    }
-
-    /// Starts `init` from the bundle, as user 0, with the arguments in the bundle's file `cmdline`.
-    ///
-    /// # Errors
-    /// [`BootError`].
-    pub fn boot(&mut self, machine: &mut dyn Machine) -> Result<Next, BootError> {
-        let file = self.bundle.file("init").ok_or(BootError::NoInit)?;
-        let given = self.bundle.file("cmdline").unwrap_or(b"");
-        let no_memory = |_| BootError::BadInit(KERN_RESOURCE_SHORTAGE);
-        let size = FIRST_ARGUMENT.len() + given.len();
-        if size as u64 > ARGUMENTS_SIZE_MAX {
-            return Err(BootError::TooManyArguments);
-        }
-        let mut arguments = store::try_with_capacity(size).map_err(no_memory)?;
-        arguments.extend_from_slice(FIRST_ARGUMENT);
-        arguments.extend_from_slice(given);
-        let strings = Strings { arguments, environment: alloc::vec::Vec::new() };
-        let name = String::try_from("init").expect("a short name fits");
-        let new = NewTask { name, uid: 0, gid: 0, policy: TaskPolicy::default() };
-        let task = self.start_program(machine, new, &Image::Bundle(file), &strings).map_err(|code| match code {
-            KERN_INVALID_ARGUMENT => BootError::TooManyArguments,
-            code => BootError::BadInit(code),
-        })?;
-        self.first_task = Some(task);
-        Ok(self.leave(machine, 0, None))
     }
 
     /// Handles an event on a processor and says what the processor does next. This is one step: it happens as a whole,
@@ -236,7 +177,7 @@ impl Kernel {
 
     /// Ends a step. If the step leaves nothing to do, the thread that has the processor simply goes on: the fast exit.
     #[inline(always)]
-    fn leave(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
+    pub(crate) fn leave(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
         match self.sched.current(cpu) {
             current if self.step.is_quiet() && current == entered && entered.is_some() => Next::GoOn,
             Some(thread) if self.step.is_quiet() => Next::Run(thread),

@@ -11,7 +11,7 @@
 //! | 1 | [`step`], [`trace`] | what a step leaves to do, and what it reports |
 //! | 2 | [`sched`] | threads, what they wait for, who runs |
 //! | 3 | [`ipc`], [`task`] | ports, names, messages at rest; tasks and their memory |
-//! | 5 | [`kernel`], `lifetime`, `work`, `msg`, `calls` | transactions: everything that touches several of these |
+//! | 5 | [`kernel`], [`boot`], [`lifetime`], `work`, `msg`, `calls` | transactions: everything that touches several of these |
 //! | 6 | [`inspect`] | looking at it all |
 //!
 //! A layer uses the layers below it alone. Layer 4, importance, comes between ports and transactions.
@@ -21,6 +21,7 @@
 
 extern crate alloc;
 
+pub mod boot;
 pub mod bundle;
 pub(crate) mod calls;
 pub mod credentials;

@@ -82,7 +82,7 @@ pub trait Machine {
     /// The time. Never goes back.
     fn now(&mut self) -> Nanos;
 
-    /// Sees to it that processor `cpu` raises [`Event::Timer`](crate::kernel::Event::Timer) soon after `deadline`; at
+    /// Sees to it that processor `cpu` raises `Event::Timer` soon after `deadline`; at
     /// once if that is over. Replaces the deadline set before.
     fn set_timer(&mut self, cpu: Cpu, deadline: Nanos);
 

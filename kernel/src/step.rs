@@ -1,6 +1,6 @@
 //! What a step leaves to do.
 //!
-//! A step is one call of [`Kernel::handle`](crate::kernel::Kernel::handle). The code that runs in it does not destroy what
+//! A step is one call of `Kernel::handle`. The code that runs in it does not destroy what
 //! has become superfluous, does not send the kernel's notifications and does not choose who runs: it notes all that here,
 //! and the step's end (`kernel.rs`) settles it once. So counting a right down can never deliver a message, and nothing
 //! recurses, however deep messages are nested in ports and ports in messages.

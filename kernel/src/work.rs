@@ -1,11 +1,11 @@
 //! Doing what steps have left to do.
 
+use crate::ids::{TaskId, ThreadId};
 use crate::kernel::Kernel;
 use crate::limits::REAP_SLICE;
 use crate::machine::Machine;
-use crate::step::{PolicyChange, Progress, Work};
-use crate::ids::{TaskId, ThreadId};
 use crate::policy::TaskPolicy;
+use crate::step::{PolicyChange, Progress, Work};
 
 impl Kernel {
     /// Does one slice of this step's work. Work that this causes is added at the end.

@@ -1,10 +1,11 @@
 //! Tests of the project as a whole.
 //!
-//! [`tidy`] checks the rules of style that can be checked; `tests/` applies it to the repository, boots the images in
+//! [`tidy`] checks the rules of style that can be checked, [`layers`] who imports whom in the kernel; `tests/` applies it to the repository, boots the images in
 //! [`qemu`] with bundles that are right and wrong, and tries the command line.
 
 #![forbid(unsafe_code)]
 
+pub mod layers;
 pub mod qemu;
 pub mod tidy;
 

@@ -1,6 +1,6 @@
 //! Starting programs as tasks (errata 6, importance 2.2).
 
-use crate::calls::traps::put_result;
+use crate::calls::put_result;
 use crate::ids::{Context, TaskId};
 use crate::ipc::copy_in::Dead;
 use crate::ipc::right::{Carried, Right};

@@ -123,7 +123,7 @@ impl Ipc {
             Disposition::MOVE_SEND_ONCE => {
                 self.delete_request(step, space, name);
                 self.spaces[space].remove(name);
-                Right::SendOnce(SendOnceRight::taken_from_name(port))
+                Right::SendOnce(SendOnceRight::counted(port))
             }
             Disposition::MOVE_RECEIVE => Right::Receive(self.move_receive(sched, step, space, name)),
             other => panic!("the check let {other:?} pass"),
@@ -154,11 +154,17 @@ impl Ipc {
                 self.spaces[space].remove(name);
             }
         }
-        SendRight::taken_from_name(port)
+        SendRight::counted(port)
     }
 
     /// Takes a receive right out of its task (mach-ipc 3.4, 6.1). A send right in the same name stays.
-    pub(super) fn move_receive(&mut self, sched: &mut Scheduling, step: &mut Step, space: SpaceId, name: PortName) -> ReceiveRight {
+    pub(super) fn move_receive(
+        &mut self,
+        sched: &mut Scheduling,
+        step: &mut Step,
+        space: SpaceId,
+        name: PortName,
+    ) -> ReceiveRight {
         let entry = self.spaces[space].get(name).expect("the check found the name");
         let EntryRight::Receive { port, send_urefs } = entry.right else { panic!("{name:?} has no receive right") };
         if send_urefs == 0 {
@@ -168,7 +174,7 @@ impl Ipc {
             self.spaces[space].change(name, EntryRight::Send { port, urefs: send_urefs });
         }
         self.detach(sched, step, port);
-        ReceiveRight::taken_from_name(port)
+        ReceiveRight::detached(port)
     }
 
     /// Takes references off a dead name; without any left the name is free.

@@ -153,13 +153,7 @@ impl Ipc {
 
     /// Copies out what a place of a message carries. If that fails the right is destroyed, the name is null and the
     /// detail bits say why.
-    pub fn copy_out_carried(
-        &mut self,
-        step: &mut Step,
-        space: SpaceId,
-        carried: Carried,
-        bits: &mut i32,
-    ) -> PortName {
+    pub fn copy_out_carried(&mut self, step: &mut Step, space: SpaceId, carried: Carried, bits: &mut i32) -> PortName {
         match carried {
             Carried::Null => MACH_PORT_NULL,
             Carried::Dead => MACH_PORT_DEAD,

@@ -130,7 +130,8 @@ impl Ipc {
                 self.ports[reply].send_once_rights += 1;
                 self.totals.send_once_rights += 1;
                 let theirs = &mut self.spaces[plan.receiver_space];
-                let name = theirs.add(EntryRight::SendOnce { port: reply }).expect("a send-once right is not registered");
+                let name =
+                    theirs.add(EntryRight::SendOnce { port: reply }).expect("a send-once right is not registered");
                 (name, bits(Disposition::PORT_SEND_ONCE, Disposition::PORT_SEND))
             }
         };

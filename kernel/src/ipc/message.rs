@@ -122,7 +122,10 @@ impl Message {
 
     /// Returns what the message costs the budget it is on.
     pub fn cost(&self) -> usize {
-        size_of::<Message>() + Work::PER_OBJECT * WORK_COST + self.bytes.len() + self.descriptors.capacity() * size_of::<Descriptor>()
+        size_of::<Message>()
+            + Work::PER_OBJECT * WORK_COST
+            + self.bytes.len()
+            + self.descriptors.capacity() * size_of::<Descriptor>()
     }
 }
 

@@ -9,7 +9,7 @@
 //! | [`space`], [`spaces`] | a task's name table, and those of all tasks |
 //! | [`budget`] | what each task may use |
 //! | [`port`], [`port_set`] | ports and sets of them |
-//! | [`right`] | rights as values, and their counts |
+//! | [`right`], [`counts`] | rights as values, and their counts |
 //! | [`home`] | where a receive right is |
 //! | [`message`], [`queue`] | messages, and the queues they are in |
 //! | [`copy_in`], [`copy_out`] | from names to rights and back |
@@ -21,6 +21,7 @@ pub mod budget;
 pub(crate) mod check;
 pub mod copy_in;
 pub mod copy_out;
+pub mod counts;
 pub mod direct;
 pub mod home;
 pub mod kernel_message;

@@ -76,7 +76,10 @@ impl Requests {
     }
 
     /// All requests.
-    pub fn iter<'a>(&self, requests: &'a Arena<Request, 64, tag::Request>) -> impl Iterator<Item = (RequestId, &'a Request)> {
+    pub fn iter<'a>(
+        &self,
+        requests: &'a Arena<Request, 64, tag::Request>,
+    ) -> impl Iterator<Item = (RequestId, &'a Request)> {
         self.armed.iter(requests).chain(self.unarmed.iter(requests)).map(|id| (id, &requests[id]))
     }
 

@@ -56,7 +56,9 @@ impl EntryRight {
     #[inline(always)]
     pub fn port(&self) -> Option<PortId> {
         match *self {
-            EntryRight::Send { port, .. } | EntryRight::Receive { port, .. } | EntryRight::SendOnce { port } => Some(port),
+            EntryRight::Send { port, .. } | EntryRight::Receive { port, .. } | EntryRight::SendOnce { port } => {
+                Some(port)
+            }
             EntryRight::PortSet { .. } | EntryRight::DeadName { .. } => None,
         }
     }

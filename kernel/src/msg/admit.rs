@@ -95,7 +95,7 @@ impl Kernel {
     /// queued, and more if there is room then.
     ///
     /// # Errors
-    /// See [`Ipc::port_set_attributes`](crate::ipc::Ipc::port_set_attributes).
+    /// See `Ipc::port_set_attributes`.
     pub(crate) fn set_port_attributes(
         &mut self,
         machine: &mut dyn Machine,
@@ -118,7 +118,7 @@ impl Kernel {
     /// `mach_port_insert_member`: the port's messages go to those who wait for the set at once.
     ///
     /// # Errors
-    /// See [`Ipc::port_insert_member`](crate::ipc::Ipc::port_insert_member).
+    /// See `Ipc::port_insert_member`.
     pub(crate) fn insert_member(
         &mut self,
         machine: &mut dyn Machine,
@@ -134,7 +134,7 @@ impl Kernel {
     /// `mach_port_move_member`, with the same effect as [`insert_member`](Kernel::insert_member) if the port joins a set.
     ///
     /// # Errors
-    /// See [`Ipc::port_move_member`](crate::ipc::Ipc::port_move_member).
+    /// See `Ipc::port_move_member`.
     pub(crate) fn move_member(
         &mut self,
         machine: &mut dyn Machine,

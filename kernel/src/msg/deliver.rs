@@ -15,9 +15,6 @@ use abi::qos::Priority;
 use core::mem::offset_of;
 use zerocopy::IntoBytes;
 
-/// The trailer that a receiver gets who asks for no elements: type 0, size 8.
-pub(crate) const SHORT_TRAILER: [u8; 8] = (8u64 << 32).to_le_bytes();
-
 /// The receiver's side of a delivery.
 struct Delivery<'a> {
     receiver: Context,
@@ -100,7 +97,8 @@ impl Kernel {
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
         let taken = ipc.message_mut(message);
-        let qos = u64::from(taken.priority.to_pthread()) << 32 | u64::from(Priority::of(taken.qos_override).to_pthread());
+        let qos =
+            u64::from(taken.priority.to_pthread()) << 32 | u64::from(Priority::of(taken.qos_override).to_pthread());
         let mut header = taken.header();
         // Without a disposition the voucher field is as the sender wrote it, otherwise there is no voucher.
         let with_voucher =
@@ -112,8 +110,7 @@ impl Kernel {
         header.msgh_remote_port = reply;
         header.msgh_local_port = local;
         taken.set_header(&header);
-        let bits =
-            if taken.descriptors.is_empty() { 0 } else { ipc.copy_out_body(step, receiver.space, message) };
+        let bits = if taken.descriptors.is_empty() { 0 } else { ipc.copy_out_body(step, receiver.space, message) };
         let end = self.put_trailer(delivery);
         let bytes = &self.ipc.message(message).bytes[..end];
         let written = machine.copy_out(receiver.address_space, wait.buffer, bytes);

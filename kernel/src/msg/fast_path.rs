@@ -8,16 +8,14 @@
 //! tests compare the two.
 
 use crate::ids::Context;
-use crate::ipc::direct::{DirectMessage, ReceivedHeader};
+use crate::ipc::direct::DirectMessage;
 use crate::kernel::Kernel;
 use crate::limits::SMALL_MESSAGE;
 use crate::machine::{AddressSpace, Machine, UserAddr};
-use crate::msg::deliver::SHORT_TRAILER;
 use crate::outcome::Outcome;
 use crate::sched::thread::{ReceiveArgs, ReceiveWait, SendArgs, State, Wait};
 use abi::code::*;
 use abi::message::*;
-use zerocopy::FromBytes;
 
 /// What may be asked for: no option that concerns the sending, and none that concerns the waiting.
 const PLAIN: MsgOption = MsgOption::SEND_MSG
@@ -25,33 +23,6 @@ const PLAIN: MsgOption = MsgOption::SEND_MSG
     .union(MsgOption::RCV_LARGE)
     .union(MsgOption::RCV_LARGE_IDENTITY)
     .union(MsgOption::trailer_elements(0xF));
-
-/// A message on its way from buffer to buffer. It means nothing between two steps.
-#[derive(Debug)]
-pub(crate) struct TransferBuffer([u8; SMALL_MESSAGE + SHORT_TRAILER.len()]);
-
-impl Default for TransferBuffer {
-    fn default() -> Self {
-        TransferBuffer([0; SMALL_MESSAGE + SHORT_TRAILER.len()])
-    }
-}
-
-impl TransferBuffer {
-    fn header(&self) -> &Header {
-        Header::ref_from_prefix(&self.0).expect("a message begins with a header").0
-    }
-
-    /// Turns a header that was sent into one that is received, in a message of `size` bytes, and adds the trailer.
-    #[inline(always)]
-    fn readdress(&mut self, size: usize, received: ReceivedHeader) {
-        let (header, _) = Header::mut_from_prefix(&mut self.0).expect("a message begins with a header");
-        header.msgh_bits = received.bits;
-        header.msgh_size = size as u32;
-        header.msgh_remote_port = received.remote;
-        header.msgh_local_port = received.local;
-        self.0[size..size + SHORT_TRAILER.len()].copy_from_slice(&SHORT_TRAILER);
-    }
-}
 
 /// A call that has been found plain. Nothing has changed yet.
 struct Plan {
@@ -76,7 +47,7 @@ impl Kernel {
         if !PLAIN.contains(send.options) || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
             return false;
         }
-        let buffer = &mut self.transfer.0[..size];
+        let buffer = self.transfer.sent(size);
         if !self.limits.direct_calls || machine.copy_in(caller.address_space, send.buffer, buffer).is_err() {
             return false;
         }
@@ -109,8 +80,7 @@ impl Kernel {
         let Plan { message, size, buffer, address_space } = plan;
         let received = ipc.commit_direct(message);
         sched.take_receiver(message.receiver, ipc.direct_queue(message));
-        transfer.readdress(*size, received);
-        let written = machine.copy_out(*address_space, *buffer, &transfer.0[..size + SHORT_TRAILER.len()]);
+        let written = machine.copy_out(*address_space, *buffer, transfer.received(*size, received));
         let wait = ReceiveWait {
             object: message.source,
             buffer: receive.buffer,

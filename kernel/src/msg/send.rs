@@ -36,8 +36,8 @@ impl Kernel {
             ipc.remove_message(step, message);
             return Outcome::undelivered(code);
         }
-        let forced = args.options.contains(MsgOption::SEND_NOTIFY)
-            && self.arm_send_possible(caller, &header, message, args);
+        let forced =
+            args.options.contains(MsgOption::SEND_NOTIFY) && self.arm_send_possible(caller, &header, message, args);
         if args.options.intersects(MsgOption::SEND_OVERRIDE | MsgOption::SEND_PROPAGATE_QOS) {
             self.assign_qos(caller, message, args);
         }
@@ -78,12 +78,7 @@ impl Kernel {
     /// # Errors
     /// `MACH_SEND_MSG_TOO_SMALL`, `MACH_SEND_TOO_LARGE`, `MACH_SEND_INVALID_DATA`, `MACH_SEND_NO_BUFFER`.
     #[inline]
-    fn fetch(
-        &mut self,
-        machine: &mut dyn Machine,
-        caller: Context,
-        args: &SendArgs,
-    ) -> Result<MessageId, KernReturn> {
+    fn fetch(&mut self, machine: &mut dyn Machine, caller: Context, args: &SendArgs) -> Result<MessageId, KernReturn> {
         let size = args.size as usize;
         if size < Header::SIZE || !size.is_multiple_of(4) {
             return Err(MACH_SEND_MSG_TOO_SMALL);
@@ -113,13 +108,7 @@ impl Kernel {
 
     /// `MACH_SEND_NOTIFY` (mach-ipc 3.8): with a full queue the name's send-possible request is armed. Returns true if the
     /// name has such a request and the queue has room: the limit does not count for the message any more.
-    fn arm_send_possible(
-        &mut self,
-        caller: Context,
-        header: &Header,
-        message: MessageId,
-        args: &SendArgs,
-    ) -> bool {
+    fn arm_send_possible(&mut self, caller: Context, header: &Header, message: MessageId, args: &SendArgs) -> bool {
         let (space, name) = (caller.space, header.msgh_remote_port);
         let Some(port) = self.ipc.message(message).destination.port() else { return false };
         if header.remote().converted() != Disposition::PORT_SEND || self.ipc.is_kernel_port(port) {

@@ -19,12 +19,12 @@ pub mod timer;
 pub mod wait_queue;
 pub mod waiting;
 
-use crate::trap_frame::TrapFrame;
 use crate::ids::{Context, TaskId, ThreadId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
 use crate::policy::ThreadPolicy;
 use crate::step::Step;
+use crate::trap_frame::TrapFrame;
 use abi::KernReturn;
 use abi::code::KERN_FAILURE;
 use choice::Processor;

@@ -1,6 +1,5 @@
 //! Threads: what the kernel knows of each.
 
-use crate::trap_frame::TrapFrame;
 use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadId, tag};
 use crate::machine::{Cpu, UserAddr};
 use crate::outcome::Outcome;
@@ -8,6 +7,7 @@ use crate::policy::ThreadPolicy;
 use crate::sched::run_queue::Schedule;
 use crate::sched::timer::TimerSlots;
 use crate::sched::wait_queue::WaitLink;
+use crate::trap_frame::TrapFrame;
 use abi::message::MsgOption;
 use abi::port::PortName;
 use store::{Arena, Link, NodeList};

@@ -3,8 +3,8 @@
 //! A thread has at most one deadline of each [`TimerKind`]. Room for both is made when the thread is created, so setting
 //! one never fails.
 
-use crate::machine::{Nanos, NoMemory};
 use crate::ids::ThreadId;
+use crate::machine::{Nanos, NoMemory};
 use crate::sched::thread::{Thread, Threads};
 use store::Chunks;
 

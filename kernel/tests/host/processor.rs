@@ -1,8 +1,8 @@
 //! The processor of a [`World`], which runs whom the test says.
 
 use crate::world::World;
-use kernel::inspect::invariants::check_all;
 use kernel::ids::ThreadId;
+use kernel::inspect::invariants::check_all;
 use kernel::kernel::{Event, Kernel, Next};
 use kernel::machine::Machine;
 use kernel::sched::run_queue::Schedule;

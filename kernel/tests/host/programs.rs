@@ -8,10 +8,11 @@ use abi::port::*;
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
-use kernel::kernel::{BootError, Config, Event, Kernel, Next};
+use kernel::boot::BootError;
+use kernel::ids::TaskId;
+use kernel::kernel::{Config, Event, Kernel, Next};
 use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits};
 use kernel::machine::{Protection, USER_END, UserAddr};
-use kernel::ids::TaskId;
 use zerocopy::IntoBytes;
 
 const PT_LOAD: u32 = 1;

@@ -12,12 +12,12 @@ use abi::qos::{AppType, Role};
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
+use kernel::ids::TaskId;
 use kernel::ids::ThreadId;
+use kernel::ipc::space::Space;
 use kernel::kernel::{Config, Event, Kernel, Next};
 use kernel::limits::Limits;
 use kernel::machine::{AddressSpace, Nanos, UserAddr};
-use kernel::ids::TaskId;
-use kernel::ipc::space::Space;
 use kernel::sched::thread::State;
 use zerocopy::IntoBytes;
 
@@ -274,9 +274,7 @@ impl World {
     /// Lets the kernel finish what it still has to do for any thread, without letting time pass.
     pub fn settle(&mut self) {
         loop {
-            let waiting = self.kernel.sched.iter().find(|(_, thread)| {
-                thread.has_continuation() && thread.can_go_on()
-            });
+            let waiting = self.kernel.sched.iter().find(|(_, thread)| thread.has_continuation() && thread.can_go_on());
             let Some((thread, _)) = waiting else { break };
             let before = self.run(thread);
             let _ = self.event(Event::Timer);

@@ -6,7 +6,8 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{_fxrstor64, _fxsave64};
-use kernel::kernel::{Kernel, ThreadId};
+use kernel::ids::ThreadId;
+use kernel::kernel::Kernel;
 use kernel::trap_frame::FpuState;
 use x86_64::registers::control::{Cr0, Cr0Flags};
 

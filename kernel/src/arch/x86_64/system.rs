@@ -4,7 +4,8 @@ use super::entry;
 use super::machine::X86Machine;
 use super::per_cpu;
 use super::segments;
-use kernel::kernel::{Event, Kernel, Next, ThreadId};
+use kernel::ids::ThreadId;
+use kernel::kernel::{Event, Kernel, Next};
 use kernel::machine::{Cpu, Machine};
 use kernel::trap_frame::TrapFrame;
 use spin::{Mutex, MutexGuard};
@@ -39,7 +40,7 @@ pub fn run(kernel: Kernel, machine: X86Machine) -> ! {
     let next = match system.kernel.boot(&mut system.machine) {
         Ok(next) => next,
         Err(error) => {
-            system.pc.log(format_args!("{error}"));
+            system.machine.log(format_args!("{error}"));
             shut_down(system, NOT_STARTED)
         }
     };

@@ -77,7 +77,9 @@ impl Ipc {
         sched: &mut Scheduling,
         step: &mut Step,
         space: SpaceId,
-        id: i32, message: MessageId) -> Answer {
+        id: i32,
+        message: MessageId,
+    ) -> Answer {
         match id {
             RENAME => {
                 let [_old, _new] = self.request_arguments(message, 0)?;
@@ -120,7 +122,9 @@ impl Ipc {
         sched: &mut Scheduling,
         step: &mut Step,
         space: SpaceId,
-        id: i32, message: MessageId) -> Answer {
+        id: i32,
+        message: MessageId,
+    ) -> Answer {
         match id {
             REQUEST_NOTIFICATION => {
                 let [name, notification, sync] = self.request_arguments(message, 1)?;
@@ -153,7 +157,9 @@ impl Ipc {
         sched: &mut Scheduling,
         step: &mut Step,
         space: SpaceId,
-        id: i32, message: MessageId) -> Answer {
+        id: i32,
+        message: MessageId,
+    ) -> Answer {
         if id == CONSTRUCT {
             let [flags, mpl_qlimit, _, _, _, _, low, high] = self.request_arguments(message, 0)?;
             let options = PortOptions { flags, mpl_qlimit, ..PortOptions::default() };

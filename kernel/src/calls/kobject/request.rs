@@ -1,8 +1,8 @@
 //! Reading the arguments of a call (mach-ipc 7.3).
 
 use crate::ids::MessageId;
-use crate::ipc::right::Carried;
 use crate::ipc::Ipc;
+use crate::ipc::right::Carried;
 use abi::KernReturn;
 use abi::code::*;
 use abi::message::{DESCRIPTORS_OFFSET, Header, HeaderFlags, PortDescriptor};

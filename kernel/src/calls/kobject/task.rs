@@ -3,9 +3,9 @@
 use super::{Answer, KernelObject, Reply};
 use crate::ids::MessageId;
 use crate::ids::PortId;
+use crate::ids::TaskId;
 use crate::ipc::right::Right;
 use crate::kernel::Kernel;
-use crate::ids::TaskId;
 use abi::KernReturn;
 use abi::code::*;
 use abi::mig::task::*;
@@ -13,12 +13,7 @@ use abi::port::Disposition;
 use abi::task::*;
 
 impl Kernel {
-    pub(super) fn serve_task(
-        &mut self,
-        object: KernelObject,
-        id: i32,
-        message: MessageId,
-    ) -> Answer {
+    pub(super) fn serve_task(&mut self, object: KernelObject, id: i32, message: MessageId) -> Answer {
         match id {
             TERMINATE => {
                 self.ipc.request_is_empty(message)?;
@@ -63,7 +58,10 @@ impl Kernel {
         if let Some(port) = self.tasks[task].name_port {
             return Ok(port);
         }
-        let made = self.ipc.new_kernel_port(&mut self.step, KernelObject::TaskName(task)).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        let made = self
+            .ipc
+            .new_kernel_port(&mut self.step, KernelObject::TaskName(task))
+            .map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         self.tasks[task].name_port = Some(made);
         Ok(made)
     }

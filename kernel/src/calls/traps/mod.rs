@@ -13,7 +13,7 @@ mod vm;
 use crate::ids::{Context, KernelObject, ThreadId};
 use crate::ipc::space::EntryRight;
 use crate::kernel::Kernel;
-use crate::machine::{Fault, Machine, UserAddr};
+use crate::machine::{Machine, UserAddr};
 use crate::outcome::Outcome;
 use abi::code::*;
 use abi::port::MACH_PORT_NULL;
@@ -21,24 +21,6 @@ use abi::task::ExitStatus;
 use abi::trap as number;
 use abi::trap::mach::MissingAnswer;
 use abi::{KernReturn, PortName};
-
-/// An argument or result in user memory was not accessible (mach-ipc 2.0).
-pub(crate) fn memory_error(_: Fault) -> KernReturn {
-    KERN_MEMORY_ERROR
-}
-
-/// Writes a result into the caller's memory. What was done stays done if that fails (mach-ipc 2.0).
-///
-/// # Errors
-/// `KERN_MEMORY_ERROR`.
-pub(crate) fn put_result(
-    machine: &mut dyn Machine,
-    caller: Context,
-    to: UserAddr,
-    bytes: &[u8],
-) -> Result<(), KernReturn> {
-    machine.copy_out(caller.address_space, to, bytes).map_err(memory_error)
-}
 
 /// Returns the name in the lower half of an argument.
 fn name(argument: u64) -> PortName {
@@ -86,7 +68,9 @@ impl Kernel {
             number::mach::MACH_VM_ALLOCATE => {
                 self.vm_allocate_trap(machine, caller, name(a), UserAddr(b), c, d as u32).into()
             }
-            number::mach::MACH_VM_DEALLOCATE => self.vm_deallocate_trap(machine, caller, name(a), UserAddr(b), c).into(),
+            number::mach::MACH_VM_DEALLOCATE => {
+                self.vm_deallocate_trap(machine, caller, name(a), UserAddr(b), c).into()
+            }
             number::mach::MACH_VM_PROTECT => {
                 self.vm_protect_trap(machine, caller, name(a), UserAddr(b), c, d as u32, e as u32).into()
             }
@@ -159,8 +143,9 @@ impl Kernel {
     fn unknown_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32) -> Outcome {
         let rip = self.sched[caller.thread].frame().rip;
         if let Some((name, pid, thread)) = self.describe(caller.thread) {
-            machine
-                .log(format_args!("task {pid} ({name}) ends: there is no trap {trap:#x} (thread {thread} at {rip:#x})"));
+            machine.log(format_args!(
+                "task {pid} ({name}) ends: there is no trap {trap:#x} (thread {thread} at {rip:#x})"
+            ));
         }
         self.end_task(caller.task, ExitStatus::BAD_TRAP);
         Outcome::Pending

@@ -1,6 +1,7 @@
 //! The traps of `mach_port`, for the caller's own task (mach-ipc 2, 7.2), and those that return the caller's own ports.
 
-use super::{memory_error, name, put_result};
+use super::name;
+use crate::calls::{memory_error, put_result};
 use crate::ids::{Context, PortId};
 use crate::ipc::copy_in::Dead;
 use crate::ipc::right::{Carried, Right};

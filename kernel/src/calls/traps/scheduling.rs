@@ -1,6 +1,6 @@
 //! Giving the processor away, and time (importance 8.6).
 
-use super::put_result;
+use crate::calls::put_result;
 use crate::ids::{Context, KernelObject};
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos, USER_END, UserAddr};
@@ -51,7 +51,12 @@ impl Kernel {
     }
 
     /// `mach_timebase_info`: the clock counts nanoseconds.
-    pub(super) fn timebase_info(&mut self, machine: &mut dyn Machine, caller: Context, info: UserAddr) -> Result<(), KernReturn> {
+    pub(super) fn timebase_info(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        info: UserAddr,
+    ) -> Result<(), KernReturn> {
         put_result(machine, caller, info, [1u32, 1].as_bytes())
     }
 

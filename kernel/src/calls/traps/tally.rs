@@ -1,7 +1,7 @@
 //! Tally's own calls, class 5 (errata 6).
 
-use super::{memory_error, put_result};
 use crate::calls::spawn::SpawnRequest;
+use crate::calls::{memory_error, put_result};
 use crate::ids::{Context, KernelObject};
 use crate::ipc::right::Right;
 use crate::kernel::Kernel;
@@ -76,7 +76,8 @@ impl Kernel {
         }
         self.ipc.make_room_for_name(caller.space)?;
         let frame = TrapFrame::starting_at(entry.0, stack.0, argument);
-        let thread = self.create_thread(caller.task, frame, ThreadPolicy::default()).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        let thread =
+            self.create_thread(caller.task, frame, ThreadPolicy::default()).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         let Ok(port) = self.thread_control_port(thread) else {
             self.end_thread(thread);
             return Err(KERN_RESOURCE_SHORTAGE);

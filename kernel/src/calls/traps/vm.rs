@@ -1,6 +1,6 @@
 //! The traps of `mach_vm`, for the caller's own task.
 
-use super::{memory_error, put_result};
+use crate::calls::{memory_error, put_result};
 use crate::ids::Context;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Protection, UserAddr};

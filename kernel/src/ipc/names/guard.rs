@@ -54,13 +54,7 @@ impl Ipc {
     ///
     /// # Errors
     /// `KERN_INVALID_NAME`, `KERN_INVALID_RIGHT`; `KERN_INVALID_ARGUMENT` if `old` is not the guard or it is strict.
-    pub fn port_swap_guard(
-        &mut self,
-        space: SpaceId,
-        name: PortName,
-        old: u64,
-        new: u64,
-    ) -> Result<(), KernReturn> {
+    pub fn port_swap_guard(&mut self, space: SpaceId, name: PortName, old: u64, new: u64) -> Result<(), KernReturn> {
         valid(name, KERN_INVALID_NAME)?;
         let port = self.named_receive_right(space, name)?;
         let port = &mut self.ports[port];

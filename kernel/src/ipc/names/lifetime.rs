@@ -32,7 +32,13 @@ impl Ipc {
     /// # Errors
     /// Those of [`port_allocate`](Kernel::port_allocate), and for the name `KERN_INVALID_VALUE`, `KERN_NO_SPACE`,
     /// `KERN_FAILURE`, `KERN_NAME_EXISTS` (mach-ipc 2.2).
-    pub fn port_allocate_name(&mut self, step: &mut Step, space: SpaceId, right: u32, name: PortName) -> Result<(), KernReturn> {
+    pub fn port_allocate_name(
+        &mut self,
+        step: &mut Step,
+        space: SpaceId,
+        right: u32,
+        name: PortName,
+    ) -> Result<(), KernReturn> {
         check_allocatable(right)?;
         valid(name, KERN_INVALID_VALUE)?;
         if self.spaces[space].check_chosen(name)?.is_some() {
@@ -174,7 +180,13 @@ impl Ipc {
     ///
     /// # Errors
     /// `KERN_INVALID_NAME`, or `KERN_INVALID_RIGHT` for a guarded port.
-    pub fn port_destroy(&mut self, sched: &mut Scheduling, step: &mut Step, space: SpaceId, name: PortName) -> Result<(), KernReturn> {
+    pub fn port_destroy(
+        &mut self,
+        sched: &mut Scheduling,
+        step: &mut Step,
+        space: SpaceId,
+        name: PortName,
+    ) -> Result<(), KernReturn> {
         if !name.is_valid() {
             return Ok(());
         }
@@ -195,20 +207,20 @@ impl Ipc {
             EntryRight::Send { port, .. } => {
                 let request = self.cancel_request(space, name);
                 self.spaces[space].remove(name);
-                self.destroy_send(step, SendRight::taken_from_name(port));
+                self.destroy_send(step, SendRight::counted(port));
                 self.notify_port_deleted(step, request, name);
             }
             EntryRight::SendOnce { port } => {
                 let request = self.cancel_request(space, name);
                 self.spaces[space].remove(name);
-                self.destroy_send_once(step, SendOnceRight::taken_from_name(port));
+                self.destroy_send_once(step, SendOnceRight::counted(port));
                 self.notify_port_deleted(step, request, name);
             }
             EntryRight::Receive { port, send_urefs } => {
                 let mut no_senders = None;
                 if send_urefs > 0 {
                     self.spaces[space].change(name, EntryRight::Receive { port, send_urefs: 0 });
-                    no_senders = self.count_down_send(SendRight::taken_from_name(port));
+                    no_senders = self.count_down_send(SendRight::counted(port));
                 }
                 self.end_receive_right(sched, step, space, name);
                 if let Some((notify, count)) = no_senders {

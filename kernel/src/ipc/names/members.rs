@@ -31,12 +31,7 @@ impl Ipc {
     ///
     /// # Errors
     /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`, `KERN_NOT_IN_SET`. Nothing has changed then.
-    pub fn port_extract_member(
-        &mut self,
-        space: SpaceId,
-        name: PortName,
-        set: PortName,
-    ) -> Result<(), KernReturn> {
+    pub fn port_extract_member(&mut self, space: SpaceId, name: PortName, set: PortName) -> Result<(), KernReturn> {
         let (port, set) = self.port_and_set(space, name, set)?;
         self.leave_set(port, set)
     }

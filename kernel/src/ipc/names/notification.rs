@@ -96,7 +96,9 @@ impl Ipc {
         let previous = state.no_senders.take();
         let count = state.make_send_count;
         match notify {
-            Some(notify) if state.send_rights == 0 && sync <= count => self.notify(step, notify, Notification::NoSenders(count)),
+            Some(notify) if state.send_rights == 0 && sync <= count => {
+                self.notify(step, notify, Notification::NoSenders(count))
+            }
             notify => state.no_senders = notify,
         }
         Ok(previous)

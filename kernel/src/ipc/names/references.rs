@@ -108,7 +108,7 @@ impl Ipc {
                 let had_right = *send_urefs > 0;
                 *send_urefs = changed;
                 if changed == 0 && had_right {
-                    self.destroy_send(step, SendRight::taken_from_name(port));
+                    self.destroy_send(step, SendRight::counted(port));
                 }
             }
             other => panic!("{other:?} has no send right"),
