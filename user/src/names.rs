@@ -120,7 +120,7 @@ impl Registry {
         // Before the answer, so that its receiver finds everything given back.
         request.destroy();
         let reply = match answer {
-            Ok(Some(port)) => reply.port(port, Disposition::COPY_SEND).bytes(&NDR),
+            Ok(Some(port)) => reply.port(port, Disposition::COPY_SEND),
             Ok(None) => reply.bytes(&NDR).words(&[0]),
             Err(code) => reply.bytes(&NDR).words(&[code.0 as u32]),
         };
