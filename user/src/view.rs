@@ -172,3 +172,104 @@ impl<'a> View<'a> {
         u32::read_from_prefix(bytes).ok().map(|(word, _)| word)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+    use zerocopy::IntoBytes;
+
+    const NAME: PortName = PortName(0x503);
+    const PORT: PortDescriptor = PortDescriptor::new(NAME, Disposition::PORT_SEND);
+
+    /// The bytes of a received message: a header with these bits, and what follows it.
+    fn message(bits: u32, rest: &[u8]) -> Vec<u8> {
+        let size = (Header::SIZE + rest.len()) as u32;
+        let header = Header { msgh_bits: bits, msgh_size: size, ..Header::default() };
+        [header.as_bytes(), rest].concat()
+    }
+
+    fn complex(count: u32, rest: &[u8]) -> Vec<u8> {
+        message(HeaderFlags::COMPLEX.bits(), &[&count.to_le_bytes(), rest].concat())
+    }
+
+    /// A descriptor of 16 bytes.
+    fn out_of_line(kind: u8, disposition: u8, address: u64, size: u32) -> Vec<u8> {
+        [&address.to_le_bytes()[..], &[0, 0, disposition, kind], &size.to_le_bytes()].concat()
+    }
+
+    fn descriptors(bytes: &[u8]) -> Option<Vec<Descriptor>> {
+        View::of(bytes).map(|view| view.descriptors().collect())
+    }
+
+    #[test]
+    fn simple_message_is_all_body() {
+        let bytes = message(0, PORT.as_bytes());
+        let view = View::of(&bytes).expect("it is well formed");
+        assert_eq!((view.is_complex(), view.body(), view.only_descriptor()), (false, PORT.as_bytes(), None));
+        assert_eq!((view.word(0), view.word(2), view.word(3)), (Some(NAME.0), Some(17 << 16), None));
+    }
+
+    #[test]
+    fn bytes_behind_a_count_of_0_are_body() {
+        let bytes = complex(0, PORT.as_bytes());
+        let view = View::of(&bytes).expect("it is well formed");
+        assert_eq!((view.is_complex(), view.body(), view.only_descriptor()), (true, PORT.as_bytes(), None));
+    }
+
+    #[test]
+    fn descriptors_are_read_by_their_type() {
+        let memory = out_of_line(MACH_MSG_OOL_DESCRIPTOR, 0, 0x1_0000_2000, 100);
+        let volatile = out_of_line(MACH_MSG_OOL_VOLATILE_DESCRIPTOR, 0, 0x3000, 200);
+        let ports = out_of_line(MACH_MSG_OOL_PORTS_DESCRIPTOR, 18, 0x4000, 3);
+        let bytes = complex(4, &[&memory, PORT.as_bytes(), &ports, &volatile, b"body"].concat());
+        let expected = [
+            Descriptor::Memory { address: 0x1_0000_2000, size: 100 },
+            Descriptor::Port(PORT),
+            Descriptor::Ports { address: 0x4000, count: 3, disposition: Disposition::PORT_SEND_ONCE },
+            Descriptor::Memory { address: 0x3000, size: 200 },
+        ];
+        assert_eq!(descriptors(&bytes).as_deref(), Some(&expected[..]));
+        let view = View::of(&bytes).expect("it is well formed");
+        assert_eq!((view.body(), view.only_descriptor()), (&b"body"[..], None));
+        assert_eq!(expected.map(|descriptor| descriptor.size()), [16, 12, 16, 16]);
+    }
+
+    #[test]
+    fn single_descriptor_is_found() {
+        let bytes = complex(1, PORT.as_bytes());
+        assert_eq!(View::of(&bytes).expect("it is well formed").only_descriptor(), Some(Descriptor::Port(PORT)));
+    }
+
+    #[test]
+    fn descriptors_that_leave_the_message_are_refused() {
+        assert!(View::of(&message(HeaderFlags::COMPLEX.bits(), b"")).is_none(), "there is no count");
+        for count in [2, 3, u32::MAX] {
+            assert!(View::of(&complex(count, PORT.as_bytes())).is_none(), "{count} descriptors");
+        }
+        let memory = out_of_line(MACH_MSG_OOL_DESCRIPTOR, 0, 0x2000, 100);
+        for size in 0..memory.len() {
+            assert!(View::of(&complex(1, &memory[..size])).is_none(), "{size} bytes of a descriptor");
+        }
+        let unknown = out_of_line(9, 0, 0x2000, 100);
+        assert!(View::of(&complex(1, &unknown)).is_none(), "an unknown type");
+    }
+
+    #[test]
+    fn sizes_that_leave_the_buffer_are_refused() {
+        let whole = complex(1, PORT.as_bytes());
+        for size in 0..whole.len() {
+            assert!(View::of(&whole[..size]).is_none(), "a buffer of {size} bytes");
+        }
+        for size in (0..Header::SIZE as u32).chain([u32::MAX]) {
+            let header = Header { msgh_size: size, ..Header::default() };
+            assert!(View::of(header.as_bytes()).is_none(), "a message of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_message_are_not_read() {
+        let bytes = [complex(1, PORT.as_bytes()), b"trailer".to_vec()].concat();
+        assert_eq!(View::of(&bytes).expect("it is well formed").body(), b"");
+    }
+}
