@@ -63,7 +63,7 @@ impl<T: Chained, const N: usize> Entries for Slab<T, N> {
     }
 }
 
-impl<T: Chained, const N: usize> Entries for Arena<T, N> {
+impl<T: Chained, const N: usize, Tag> Entries for Arena<T, N, Tag> {
     type Entry = T;
 
     #[inline(always)]

@@ -26,20 +26,22 @@ extern crate alloc;
 mod arena;
 mod chunks;
 pub mod failpoints;
+mod id;
 mod index;
 mod list;
 mod map;
 mod slab;
+mod slots;
 pub mod steps;
 
-pub use arena::{Arena, Id};
+pub use arena::Arena;
 pub use chunks::Chunks;
+pub use id::Id;
 pub use index::{Chain, Chained, Entries, LinearIndex};
 pub use list::{Link, Linked, List};
 pub use map::LinearMap;
 pub use slab::Slab;
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// There was no memory; nothing has changed.
@@ -65,14 +67,4 @@ pub fn try_vec<T: Clone>(value: T, len: usize) -> Result<Vec<T>, NoMemory> {
     let mut vec = try_with_capacity(len)?;
     vec.resize(len, value);
     Ok(vec)
-}
-
-/// An array of default elements on the heap.
-///
-/// # Errors
-/// [`NoMemory`] if there is none.
-pub fn try_boxed_array<T: Default, const N: usize>() -> Result<Box<[T; N]>, NoMemory> {
-    let mut vec = try_with_capacity(N)?;
-    vec.resize_with(N, T::default);
-    vec.into_boxed_slice().try_into().map_err(|_| NoMemory)
 }
