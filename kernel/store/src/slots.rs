@@ -130,9 +130,9 @@ impl<T, M: Mark, const N: usize> Slots<T, M, N> {
     /// Returns the object, or `None` if it is gone.
     #[inline(always)]
     pub(crate) fn get(&self, index: u32, mark: M) -> Option<&T> {
-        match self.at(index) {
-            Some((here, object)) if here == mark => Some(object),
-            _ => None,
+        match self.slots.get(index as usize) {
+            Some(slot) => slot.object(mark),
+            None => None,
         }
     }
 
@@ -186,6 +186,15 @@ impl<T, M: Mark, const N: usize> Slots<T, M, N> {
 }
 
 impl<T, M: Mark> Slot<T, M> {
+    /// Returns the object in this slot if it has the mark.
+    #[inline(always)]
+    fn object(&self, mark: M) -> Option<&T> {
+        match &self.content {
+            Content::Used(object) if self.mark == mark => Some(object),
+            _ => None,
+        }
+    }
+
     /// Returns the object in this slot if it has the mark.
     #[inline(always)]
     fn object_mut(&mut self, mark: M) -> Option<&mut T> {
