@@ -5,7 +5,7 @@ use crate::Error;
 use crate::control::{Handles, Registration};
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
-use store::{Chain, Chained, LinearIndex, NoMemory, Slab, steps};
+use store::{Chain, LinearIndex, NoMemory, Slab, chained, steps};
 
 /// The index of the default value: the attribute is absent.
 pub(crate) const DEFAULT: u32 = 0;
@@ -58,17 +58,7 @@ impl AttributeValue {
     }
 }
 
-impl Chained for AttributeValue {
-    #[inline(always)]
-    fn chain(&self) -> &Chain {
-        &self.chain
-    }
-
-    #[inline(always)]
-    fn chain_mut(&mut self) -> &mut Chain {
-        &mut self.chain
-    }
-}
+chained!(AttributeValue: chain);
 
 /// What came of a manager's answer to a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,7 +52,8 @@ impl<Tag> Id<Tag> {
     }
 }
 
-/// An id marks its own slot. The slot is retired when its generations are used up: reused again, it would revive old ids.
+/// An id marks its own slot. The slot is retired when its generations are used up: reused again, it would revive old
+/// ids.
 impl<Tag> Mark for Id<Tag> {
     #[inline(always)]
     fn first(index: u32) -> Id<Tag> {

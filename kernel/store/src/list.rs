@@ -33,7 +33,8 @@ pub trait Linked<Kind, Tag = Self>: Sized {
     fn link_ref(&self) -> &Link<Tag>;
 }
 
-/// Implements [`Linked`] for a type: names each kind of list that its objects can be in, and the field with the [`Link`].
+/// Implements [`Linked`] for a type: names each kind of list that its objects can be in, and the field with the
+/// [`Link`].
 ///
 /// ```
 /// use store::{Arena, Link, List, linked};

@@ -2,8 +2,8 @@
 
 use crate::{Chunks, NoMemory};
 
-/// Places for objects, by index, with a list through the free ones. Adding, finding and removing an object take constant
-/// time, and no object ever moves.
+/// Places for objects, by index, with a list through the free ones. Adding, finding and removing an object take
+/// constant time, and no object ever moves.
 ///
 /// Each slot has a [`Mark`], and an object is found only by its index and its mark.
 pub(crate) struct Slots<T, M, const N: usize> {
