@@ -4,6 +4,7 @@
 //! [`qemu`] with bundles that are right and wrong, and tries the command line.
 
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 pub mod layers;
 pub mod qemu;

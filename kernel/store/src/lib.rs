@@ -23,6 +23,7 @@
 
 #![cfg_attr(not(any(test, feature = "failpoints", feature = "steps")), no_std)]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 extern crate alloc;
 
