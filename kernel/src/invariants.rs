@@ -66,8 +66,7 @@ fn count_rights(kernel: &Kernel) -> BTreeMap<PortId, Rights> {
     }
     for (_, port) in kernel.ports.iter() {
         let requests = port.requests.iter(&kernel.requests).map(|(_, request)| &request.notify);
-        let notices = port.notices.iter().flatten().map(|(to, _)| to);
-        for right in port.no_senders.iter().chain(&port.port_destroyed).chain(requests).chain(notices) {
+        for right in port.no_senders.iter().chain(&port.port_destroyed).chain(requests) {
             rights.entry(right.port()).or_default().send_once += 1;
         }
     }

@@ -51,21 +51,22 @@ impl Kernel {
         self.reap_later(Item::Port(port));
     }
 
-    /// Sends a notification about the end of a name or right that may have ended with its port: at once if the port
-    /// lives, otherwise when the port has been taken apart (errata 4).
-    pub(crate) fn notify_after_death(
+    /// Tells that the last send right of a port ended just before its receive right: at once if the port lives on,
+    /// otherwise when its messages and names have been told of (errata 2).
+    pub(crate) fn notify_no_senders_after_death(
         &mut self,
         m: &mut dyn Machine,
         port: PortId,
         to: SendOnceRight,
-        notification: Notification,
+        make_send_count: u32,
     ) {
         match self.ports.get_mut(port) {
             Some(dead) if !dead.is_alive() => {
-                let free = dead.notices.iter_mut().find(|notice| notice.is_none());
-                *free.expect("a port dies with one name") = Some((to, notification));
+                dead.no_senders = Some(to);
+                dead.make_send_count = make_send_count;
+                dead.senders_ended_first = true;
             }
-            _ => self.notify(m, to, notification),
+            _ => self.notify_no_senders(m, to, make_send_count),
         }
     }
 
@@ -85,17 +86,33 @@ impl Kernel {
             self.destroy_message(message);
         } else if core::mem::take(&mut state.messages_died) {
             return Progress::Later;
-        } else if let Some(requester) = state.no_senders.take() {
-            self.notify(m, requester, Notification::SendOnce);
-        } else if !self.fire_one_dead_name_request(m, port) {
-            if let Some((to, notification)) = self.ports[port].notices.iter_mut().find_map(Option::take) {
-                self.notify(m, to, notification);
-            } else {
-                self.finish_port(port);
-                return Progress::Done;
-            }
+        } else if state.no_senders.is_some() || state.requests.count() > 0 {
+            self.tell_of_death(m, port);
+        } else {
+            self.finish_port(port);
+            return Progress::Done;
         }
         Progress::More
+    }
+
+    /// Tells one of those who asked to hear of a port's death, or of what ended with the port (mach-ipc 6.4 steps 5 and
+    /// 6). The name that had the receive right is last.
+    fn tell_of_death(&mut self, m: &mut dyn Machine, port: PortId) {
+        let state = &mut self.ports[port];
+        if let Some(requester) = state.no_senders.take_if(|_| !state.senders_ended_first) {
+            return self.notify(m, requester, Notification::SendOnce);
+        }
+        if self.fire_one_dead_name_request(m, port) {
+            return;
+        }
+        let state = &mut self.ports[port];
+        match state.no_senders.take() {
+            Some(requester) => {
+                let count = state.make_send_count;
+                self.notify_no_senders(m, requester, count);
+            }
+            None => self.fire_deleted_name_request(m, port),
+        }
     }
 
     /// Nothing of a dead port is left, but it may still be listed for its armed requests: who comes last removes it.

@@ -1,7 +1,6 @@
 //! Ports: their state, and how they are made.
 
 use crate::ipc::message::Queue;
-use crate::ipc::notify::Notification;
 use crate::ipc::port_set::{Membership, OfPort};
 use crate::ipc::request::Requests;
 use crate::ipc::right::SendOnceRight;
@@ -88,10 +87,6 @@ pub struct Port {
     pub port_destroyed: Option<SendOnceRight>,
     /// Whom to tell when the port dies or has room.
     pub requests: Requests,
-    /// Notifications about its death that come after those of its messages.
-    pub notices: [Option<(SendOnceRight, Notification)>; 2],
-    /// It died with messages, whose notifications come before those that were registered on it.
-    pub messages_died: bool,
     /// The sets it is in.
     pub memberships: List<Membership, OfPort>,
     /// Whose budget it is on.
@@ -100,6 +95,10 @@ pub struct Port {
     pub reap_next: Option<Item>,
     /// Its place there with armed requests to fire.
     pub armed_next: Option<Item>,
+    /// It died with messages, whose notifications come before those that were registered on it.
+    pub messages_died: bool,
+    /// Its last send right ended just before it died: whoever waits for that is told so.
+    pub senders_ended_first: bool,
     /// It is on such a list with armed requests.
     pub armed_listed: bool,
     /// It died and nothing of it is left but its place on that list.
@@ -127,12 +126,12 @@ impl Port {
             no_senders: None,
             port_destroyed: None,
             requests: Requests::default(),
-            notices: [None, None],
-            messages_died: false,
             memberships: List::new(),
             payer,
             reap_next: None,
             armed_next: None,
+            messages_died: false,
+            senders_ended_first: false,
             armed_listed: false,
             taken_apart: false,
         }

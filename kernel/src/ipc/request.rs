@@ -21,6 +21,8 @@ pub enum RequestKind {
         /// The queue was found full.
         armed: bool,
     },
+    /// Nothing: the name went with the port, and who made the request is told last (mach-ipc 2.8).
+    Deleted,
 }
 
 const ARMED: RequestKind = RequestKind::SendPossible { armed: true };
@@ -84,7 +86,8 @@ impl Requests {
     }
 
     fn list_for(&mut self, kind: RequestKind) -> &mut List<Request, OfPort> {
-        if kind == ARMED { &mut self.armed } else { &mut self.unarmed }
+        // Of a dead port the armed requests are the last, and a deleted name's comes behind them.
+        if matches!(kind, ARMED | RequestKind::Deleted) { &mut self.armed } else { &mut self.unarmed }
     }
 }
 
@@ -134,6 +137,19 @@ impl Kernel {
         }
     }
 
+    /// Ends the request of a name that is gone: at once if the port lives on, otherwise when everything else about the
+    /// port's death has been told (errata 2).
+    pub(super) fn end_detached_request(&mut self, m: &mut dyn Machine, port: PortId, id: RequestId) {
+        if self.live_port(port).is_some() {
+            let Request { notify, name, .. } = self.take_request(port, id);
+            return self.notify(m, notify, Notification::PortDeleted(name));
+        }
+        let on_port = &mut self.ports[port].requests;
+        on_port.list_for(self.requests[id].kind).remove(&mut self.requests, id);
+        self.requests[id].kind = RequestKind::Deleted;
+        on_port.armed.push_back(&mut self.requests, id);
+    }
+
     /// The send-possible request that a name of a live port has, and the port.
     fn send_possible_request(&self, task: TaskId, name: PortName) -> Option<(PortId, RequestId)> {
         let entry = self.tasks[task].space.get(name)?;
@@ -174,10 +190,20 @@ impl Kernel {
         true
     }
 
+    /// The port died: tells who made a request by the name that had the receive right.
+    pub(super) fn fire_deleted_name_request(&mut self, m: &mut dyn Machine, port: PortId) {
+        let id = self.ports[port].requests.armed.front().expect("the caller found a request");
+        let Request { notify, name, .. } = self.take_request(port, id);
+        self.notify(m, notify, Notification::PortDeleted(name));
+    }
+
     /// The port died: tells one of those who made a request, whose name becomes a dead name; tells whether there was one.
     pub(crate) fn fire_one_dead_name_request(&mut self, m: &mut dyn Machine, port: PortId) -> bool {
         let Requests { armed, unarmed } = &self.ports[port].requests;
         let Some(id) = unarmed.front().or(armed.front()) else { return false };
+        if self.requests[id].kind == RequestKind::Deleted {
+            return false;
+        }
         let Request { notify, task, name, .. } = self.take_request(port, id);
         // The name may have been found dead, or freed, since the port died.
         if let Some(task) = self.tasks.get_mut(task)

@@ -2,7 +2,6 @@
 
 use super::valid;
 use crate::ipc::names::Holding;
-use crate::ipc::notify::Notification;
 use crate::ipc::port::Home;
 use crate::ipc::right::{SendOnceRight, SendRight};
 use crate::kernel::Kernel;
@@ -225,17 +224,18 @@ impl Kernel {
         name: PortName,
         no_senders: Option<(SendOnceRight, u32)>,
     ) {
-        let holding = self.tasks[task].space.get(name).expect("the name was looked up").holding;
-        let name_ends = matches!(holding, Holding::Receive { send_urefs: 0, .. });
-        let request = if name_ends { self.cancel_request(task, name) } else { None };
+        let entry = self.tasks[task].space.get_mut(name).expect("the name was looked up");
+        let name_ends = matches!(entry.holding, Holding::Receive { send_urefs: 0, .. });
+        // The request stays on the port, where it is ended below.
+        let request = if name_ends { entry.request.take() } else { None };
         let right = self.move_receive(m, task, name);
         let port = right.port();
         self.destroy_receive(m, right);
         if let Some((notify, count)) = no_senders {
-            self.notify_after_death(m, port, notify, Notification::NoSenders(count));
+            self.notify_no_senders_after_death(m, port, notify, count);
         }
         if let Some(request) = request {
-            self.notify_after_death(m, port, request.notify, Notification::PortDeleted(name));
+            self.end_detached_request(m, port, request);
         }
     }
 
@@ -247,7 +247,7 @@ impl Kernel {
         name: PortName,
     ) {
         if let Some(request) = request {
-            self.notify(m, request.notify, Notification::PortDeleted(name));
+            self.notify(m, request.notify, crate::ipc::notify::Notification::PortDeleted(name));
         }
     }
 
