@@ -1,5 +1,6 @@
 //! Receive rights on their way, circles of them, and the death of ports and tasks (mach-ipc 9.11).
 
+use crate::calls::SEND_RECEIVE;
 use crate::message::Msg;
 use crate::world::{Actor, Ret, World};
 use abi::PortName;
@@ -14,7 +15,7 @@ use kernel::limits::Limits;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
-const DEAD: Result<u32, abi::KernReturn> = Ok(0x100000);
+const DEAD: Result<PortType, abi::KernReturn> = Ok(PortType::DEAD_NAME);
 
 fn two_tasks() -> (World, Actor, Actor) {
     let mut w = World::new();
@@ -74,7 +75,7 @@ fn a_receive_right_in_a_reply_is_on_its_way_so_that_no_circle_closes() {
     let (p, q) = (w.port_with_send(a), w.port_with_send(a));
     let extract = Msg::copy_send(a.self_port).id(mig::EXTRACT_RIGHT).body(&NDR).words(&[p.0, 16]);
     w.send(a, &extract.reply_to(q, D::MAKE_SEND_ONCE)).unwrap();
-    assert_eq!(w.port_type(a, p), Ok(0x10000), "its receive right is in the reply that is queued on q");
+    assert_eq!(w.port_type(a, p), Ok(PortType::SEND), "its receive right is in the reply that is queued on q");
     carry(&mut w, a, q, p);
     assert_eq!((w.port_type(a, p), w.port_type(a, q)), (DEAD, DEAD));
 }
@@ -171,13 +172,13 @@ fn a_receive_right_goes_to_who_asked_for_it_when_its_task_dies() {
     let (p, notify) = (w.port_with_send(c), w.port(c));
     w.request(c, p, MACH_NOTIFY_PORT_DESTROYED, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     w.transfer(c, p, D::MOVE_RECEIVE, server);
-    assert_eq!(w.port_type(c, p), Ok(0x10000));
+    assert_eq!(w.port_type(c, p), Ok(PortType::SEND));
     for id in [1, 2] {
         w.send(c, &Msg::copy_send(p).id(id)).unwrap();
     }
     w.end_task(server);
     let moved = PortName(w.notification(c, notify, MACH_NOTIFY_PORT_DESTROYED));
-    assert_eq!((moved, w.port_type(c, moved)), (p, Ok(0x30000)));
+    assert_eq!((moved, w.port_type(c, moved)), (p, Ok(SEND_RECEIVE)));
     for id in [1, 2] {
         assert_eq!(w.poll(c, moved).unwrap().header.msgh_id, id);
     }

@@ -21,7 +21,7 @@ enum Point {
 }
 
 /// Everything about ports, names and memory that users can see.
-fn visible_state(w: &World) -> String {
+pub fn visible_state(w: &World) -> String {
     let mut text = String::new();
     let k = &w.kernel;
     for (id, task) in k.tasks.iter() {

@@ -5,7 +5,7 @@ use crate::program::spawn_args;
 use crate::world::{Actor, BUFFER, Ret, World};
 use abi::code::*;
 use abi::message::*;
-use abi::mig::{NDR, mach_port as mig, task};
+use abi::mig::{NDR, REPLY_ID_OFFSET, mach_port as mig, task};
 use abi::port::Disposition as D;
 use abi::port::*;
 use abi::task::*;
@@ -38,7 +38,7 @@ fn an_unknown_call_is_answered() {
     let a = w.task();
     let reply = reply_to(&mut w, a, a.self_port, 99_999, &[]);
     assert_eq!((reply.header.msgh_id, reply.header.msgh_size), (100_099, 36));
-    assert_eq!(reply.words()[2] as i32, -303);
+    assert_eq!(KernReturn(reply.words()[2] as i32), MIG_BAD_ID);
 }
 
 // covers mach-ipc K02
@@ -50,7 +50,7 @@ fn a_call_without_a_reply_port_is_made_all_the_same() {
     let messages = w.counts().messages;
     assert_eq!(w.send(a, &Msg::copy_send(a.self_port).id(mig::ALLOCATE).body(&NDR).words(&[RECEIVE])), Ok(()));
     let new: Vec<_> = w.names(a).into_iter().filter(|name| !before.contains(name)).collect();
-    assert!(matches!(new[..], [(_, 0x20000)]), "{new:?}");
+    assert!(matches!(new[..], [(_, PortType::RECEIVE)]), "{new:?}");
     assert_eq!(w.counts().messages, messages);
 }
 
@@ -61,7 +61,7 @@ fn a_port_call_to_something_that_is_not_a_task_is_answered_by_the_call() {
     let a = w.task();
     let host = w.trap(a, mach::HOST_SELF, &[]).name();
     let reply = reply_to(&mut w, a, host, mig::ALLOCATE, &[RECEIVE]);
-    assert_eq!((reply.header.msgh_id, reply.words()[2]), (mig::ALLOCATE + 100, 16));
+    assert_eq!((reply.header.msgh_id, reply.words()[2]), (mig::ALLOCATE + REPLY_ID_OFFSET, KERN_INVALID_TASK.0 as u32));
 }
 
 /// mach-ipc 2.0: the calls marked there.
@@ -137,7 +137,7 @@ fn a_complex_request_without_descriptors_is_refused_by_every_call() {
         }
     }
     assert!(calls > 30, "only {calls} calls were found");
-    let old = |(name, _): &(PortName, u32)| before.0.iter().any(|(other, _)| other == name);
+    let old = |(name, _): &(PortName, PortType)| before.0.iter().any(|(other, _)| other == name);
     let after: Vec<_> = w.names(a).into_iter().filter(old).collect();
     assert_eq!((after, w.status(a, p)), before);
 }
@@ -176,7 +176,7 @@ fn a_task_gets_its_own_port_as_often_as_it_asks() {
         assert_eq!(w.trap(a, mach::TASK_SELF, &[]).name(), a.self_port);
     }
     assert_eq!(w.get_refs(a, a.self_port, SEND), Ok(before + 2));
-    assert_eq!(w.port_type(a, a.self_port), Ok(0x10000));
+    assert_eq!(w.port_type(a, a.self_port), Ok(PortType::SEND));
 }
 
 // covers mach-ipc K05
@@ -185,7 +185,7 @@ fn a_reply_port_is_a_plain_port() {
     let mut w = World::new();
     let a = w.task();
     let reply = w.trap(a, mach::MACH_REPLY_PORT, &[]).name();
-    assert_eq!(w.port_type(a, reply), Ok(0x20000));
+    assert_eq!(w.port_type(a, reply), Ok(PortType::RECEIVE));
     assert_eq!(w.status(a, reply).mps_qlimit, 5);
 }
 
@@ -197,10 +197,10 @@ fn a_child_has_its_parents_bootstrap_port_and_nothing_else() {
     let p = w.port_with_send(parent);
     set_special_port(&mut w, parent, TASK_BOOTSTRAP_PORT, p).unwrap();
     let (child, _) = w.spawn(parent, spawn_args()).unwrap();
-    assert_eq!(w.names(child), [(child.self_port, 0x10000)], "the name that task_self made");
+    assert_eq!(w.names(child), [(child.self_port, PortType::SEND)], "the name that task_self made");
     let request = Msg::copy_send(child.self_port).id(task::GET_SPECIAL_PORT).body(&NDR).words(&[TASK_BOOTSTRAP_PORT]);
     let bootstrap = w.rpc(child, request).unwrap().descriptor(0).name;
-    assert_eq!(w.port_type(child, bootstrap), Ok(0x10000));
+    assert_eq!(w.port_type(child, bootstrap), Ok(PortType::SEND));
     assert_eq!(w.names(child).len(), 2);
     w.send(child, &Msg::copy_send(bootstrap).id(31)).unwrap();
     assert_eq!(w.poll(parent, p).unwrap().header.msgh_id, 31);
@@ -212,8 +212,11 @@ fn the_ports_that_say_who_a_task_is_cannot_be_set() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
-    for (which, code) in [(1, 8), (3, 4), (99, 4)] {
-        assert_eq!(set_special_port(&mut w, a, which, p), Err(KernReturn(code)));
+    let no_port = 99;
+    let refused =
+        [(TASK_KERNEL_PORT, KERN_NO_ACCESS), (TASK_NAME_PORT, KERN_INVALID_ARGUMENT), (no_port, KERN_INVALID_ARGUMENT)];
+    for (which, code) in refused {
+        assert_eq!(set_special_port(&mut w, a, which, p), Err(code));
     }
     assert_eq!(w.get_refs(a, p, SEND), Ok(1));
 }
@@ -225,8 +228,8 @@ fn a_right_sent_to_a_call_that_fails_is_destroyed() {
     let a = w.task();
     let p = w.port_with_send(a);
     let insert = Msg::copy_send(a.self_port).id(mig::INSERT_RIGHT).port(p, D::MOVE_SEND).body(&NDR);
-    assert_eq!(w.rpc(a, insert.words(&[0])).unwrap_err().0, 18);
-    assert_eq!(w.port_type(a, p), Ok(0x20000));
+    assert_eq!(w.rpc(a, insert.words(&[0])).unwrap_err(), KERN_INVALID_VALUE);
+    assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
     assert_eq!(w.get_srights(a, p), Ok(0));
 }
 
@@ -260,7 +263,7 @@ fn a_trap_that_does_not_exist_ends_the_task() {
         let (child, _) = w.spawn(parent, args).unwrap();
         assert_eq!(w.trap(child, CLASS_MACH | number, &[]), Ret::Ended);
         let message = w.poll(parent, exit_port).unwrap();
-        assert_eq!((message.header.msgh_id, message.words()[2]), (5001, 0x0B00));
+        assert_eq!((message.header.msgh_id, message.words()[2]), (EXIT_MESSAGE_ID, ExitStatus::BAD_TRAP.0));
     }
 }
 

@@ -6,7 +6,7 @@ use crate::world::{Actor, World};
 use abi::code::*;
 use abi::port::*;
 use abi::task::*;
-use abi::trap::{mach, tally, unix};
+use abi::trap::{CLASS_MACH, CLASS_SHIFT, mach, tally, unix};
 use abi::{KernReturn, PortName};
 use kernel::boot::BootError;
 use kernel::ids::TaskId;
@@ -359,9 +359,9 @@ fn a_child_that_ends_tells_its_parent_how() {
         (trap(unix::EXIT, 3), 3),
         (trap(unix::EXIT, 0x1FF), 0xFF),
         (trap(tally::THREAD_EXIT, 0), 0),
-        (trap(0x0100_0001, 0), 0x0B00),
-        (trap(0x0900_0001, 0), 0x0B00),
-        ((fault, 0, 0), 0x0300),
+        (trap(CLASS_MACH | 1, 0), ExitStatus::BAD_TRAP.0),
+        (trap(9 << CLASS_SHIFT | 1, 0), ExitStatus::BAD_TRAP.0),
+        ((fault, 0, 0), ExitStatus::exception(Exception::Arithmetic, 0).0),
     ] {
         w.start_spawn(a, args).unwrap();
         let child = w.newest_task();

@@ -41,7 +41,7 @@ fn a_notify_right_that_cannot_be_taken_gives_the_reason() {
     }
     let status = w.status(a, p);
     assert_eq!((status.mps_nsrequest, status.mps_pdrequest, status.mps_sorights), (0, 0, 0));
-    assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE.bits()));
+    assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::simulation::Random;
 use crate::world::{Actor, Ret, World};
 use abi::code::*;
 use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::port::PortType;
 use abi::qos::{Priority, Qos};
 use abi::task::PAGE_SIZE;
 use abi::trap::tally::THREAD_CREATE_SUSPENDED;
@@ -233,7 +234,7 @@ fn a_new_thread_starts_where_it_is_told() {
     let frame = &w.kernel.sched[thread].frame();
     assert_eq!((frame.rip, frame.rsp, frame.rdi), (0x40_0040, stack, 99));
     assert!(matches!(w.kernel.sched[thread].state(), State::Ready));
-    assert_eq!(w.port_type(a, name), Ok(0x10000), "a send right to the thread's control port");
+    assert_eq!(w.port_type(a, name), Ok(PortType::SEND), "a send right to the thread's control port");
 
     let args = [me, 0x40_0000, 0, 0, THREAD_CREATE_SUSPENDED.into(), result];
     let name = w.call_for_name(a, tally::THREAD_CREATE, &args).unwrap();

@@ -225,7 +225,7 @@ impl World {
     pub fn bury_children(&mut self) {
         let init = self.init;
         for (name, _) in self.names(init) {
-            if self.port_type(init, name) == Ok(PortType::DEAD_NAME.bits()) {
+            if self.port_type(init, name) == Ok(PortType::DEAD_NAME) {
                 self.destroy(init, name).unwrap();
             }
         }
