@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::{self, Visit};
 use syn::{Item, ItemUse, Path, UseTree};
 
-/// The layers from the lowest to the highest, each with its folders and files below `kernel/src`. A file imports files of
-/// its own layer and of those before it, and the files of its own layer form no circle but the [known ones](CIRCLES).
+/// The layers from the lowest to the highest, each with its folders and files below `kernel/src`. A file imports files
+/// of its own layer and of those before it. The only files that import each other are those in [`CIRCLES`].
 pub const LAYERS: &[(&str, &[&str])] = &[
     ("0 words", &["bundle", "credentials", "ids", "limits", "machine", "outcome", "policy", "rate", "trap_frame"]),
     ("1 the step", &["step", "trace"]),
@@ -106,8 +106,8 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     }
 }
 
-/// Returns what each of the given files imports. The file in which a folder's owner is defined, `mod.rs`, and the files
-/// that carry out the owner's operations beside it belong together: an import of the folder's own `mod.rs` does not count.
+/// Returns what each of the given files imports. A folder's `mod.rs` defines the owner whose operations the files beside
+/// it carry out; they belong together, so an import of the folder's own `mod.rs` does not count.
 ///
 /// # Panics
 /// If a file is no Rust.
