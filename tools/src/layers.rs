@@ -106,8 +106,8 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     }
 }
 
-/// Returns what each of the given files imports. A folder's `mod.rs` defines the owner whose operations the files beside
-/// it carry out; they belong together, so an import of the folder's own `mod.rs` does not count.
+/// Returns what each of the given files imports. A folder's `mod.rs` defines the owner whose operations the files
+/// beside it carry out; they belong together, so an import of the folder's own `mod.rs` does not count.
 ///
 /// # Panics
 /// If a file is no Rust.
