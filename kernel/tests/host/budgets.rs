@@ -15,7 +15,7 @@ fn thrifty() -> World {
 }
 
 #[test]
-fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
+fn receiving_a_message_returns_its_kernel_memory_to_the_budget() {
     let mut w = thrifty();
     let a = w.task();
     let port = w.port_with_send(a);
@@ -33,7 +33,7 @@ fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
 
 /// Each send-once right given up puts a notification into the queue, for which nobody needs room (mach-ipc 8.1 S14).
 #[test]
-fn notifications_are_on_the_budget_of_the_task_that_is_to_receive_them() {
+fn notifications_are_charged_to_the_task_that_receives_them() {
     let mut w = thrifty();
     let a = w.task();
     let port = w.port(a);
@@ -53,7 +53,7 @@ fn notifications_are_on_the_budget_of_the_task_that_is_to_receive_them() {
 }
 
 #[test]
-fn a_chosen_name_beyond_what_the_budget_allows_costs_nothing() {
+fn a_chosen_name_beyond_the_budget_is_refused_without_a_charge() {
     let mut w = thrifty();
     let a = w.task();
     let port = w.port(a);
@@ -85,7 +85,7 @@ fn memory_for_requests(w: &mut World, a: Actor, names: &[PortName], notify: Port
 
 /// What is not on a budget any more must not stay with the port.
 #[test]
-fn memory_that_requests_on_one_port_gave_up_is_there_for_those_on_another() {
+fn a_port_keeps_no_memory_of_cancelled_requests() {
     let mut w = World::new();
     let a = w.task();
     let notify = w.port(a);
@@ -103,7 +103,7 @@ fn memory_that_requests_on_one_port_gave_up_is_there_for_those_on_another() {
 
 /// A client that asks and asks and takes no answer uses up its own budget (mach-ipc 8.1 S10).
 #[test]
-fn replies_are_on_the_budget_of_the_task_that_asked() {
+fn replies_are_charged_to_the_client() {
     let mut w = thrifty();
     let (server, greedy, client) = (w.task(), w.task(), w.task());
     let (service, door) = w.door(greedy, server);
@@ -127,7 +127,7 @@ fn replies_are_on_the_budget_of_the_task_that_asked() {
 }
 
 #[test]
-fn kernel_memory_that_ports_took_is_given_back_when_they_end() {
+fn destroying_a_port_returns_its_kernel_memory_to_the_budget() {
     let mut w = thrifty();
     let a = w.task();
     let before = (w.used(a.task), w.counts());

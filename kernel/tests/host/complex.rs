@@ -32,7 +32,7 @@ fn send_counted(w: &mut World, a: Actor, door: PortName, count: u32, size: usize
 
 // covers mach-ipc X01 X02
 #[test]
-fn a_complex_message_has_room_for_the_count_and_the_descriptors_it_declares() {
+fn a_complex_message_too_short_for_its_descriptors_is_refused() {
     let (mut w, a, b, port, door) = pair();
     assert_eq!(send_counted(&mut w, a, door, 0, 24), Err(MACH_SEND_MSG_TOO_SMALL));
     assert_eq!(send_counted(&mut w, a, door, 2, 40), Err(MACH_SEND_MSG_TOO_SMALL));
@@ -51,7 +51,7 @@ fn a_complex_message_may_have_no_descriptors() {
 
 // covers mach-ipc X04
 #[test]
-fn an_unknown_descriptor_type_costs_the_reply_right() {
+fn an_unknown_descriptor_type_destroys_the_reply_right() {
     let (mut w, a, b, port, door) = pair();
     let reply = w.port(a);
     let mut bytes = Msg::copy_send(door).reply_to(reply, D::MAKE_SEND_ONCE).port(MACH_PORT_NULL, D::COPY_SEND).encode();
@@ -65,7 +65,7 @@ fn an_unknown_descriptor_type_costs_the_reply_right() {
 
 // covers mach-ipc X05
 #[test]
-fn a_descriptor_that_fails_costs_the_rights_before_it() {
+fn an_invalid_descriptor_destroys_the_rights_taken_before_it() {
     let (mut w, a, b, port, door) = pair();
     let (_, x) = w.door(a, b);
     let message = Msg::copy_send(door).port(x, D::MOVE_SEND).port(FREE, D::COPY_SEND);
@@ -76,7 +76,7 @@ fn a_descriptor_that_fails_costs_the_rights_before_it() {
 
 // covers mach-ipc X06
 #[test]
-fn one_reference_is_not_moved_twice() {
+fn one_send_reference_cannot_be_moved_twice() {
     let (mut w, a, b, port, door) = pair();
     let (_, x) = w.door(a, b);
     let message = Msg::copy_send(door).port(x, D::MOVE_SEND).port(x, D::MOVE_SEND);
@@ -87,7 +87,7 @@ fn one_reference_is_not_moved_twice() {
 
 // covers mach-ipc X07
 #[test]
-fn the_null_and_dead_names_are_carried_as_they_are() {
+fn null_and_dead_names_are_carried_unchanged() {
     let (mut w, a, b, port, door) = pair();
     let message = Msg::copy_send(door).port(MACH_PORT_NULL, D::COPY_SEND).port(MACH_PORT_DEAD, D::COPY_SEND);
     assert_eq!(w.send(a, &message), Ok(()));
@@ -100,7 +100,7 @@ fn the_null_and_dead_names_are_carried_as_they_are() {
 
 // covers mach-ipc X08
 #[test]
-fn a_dead_name_is_carried_as_dead_and_given_up() {
+fn a_moved_dead_name_arrives_as_dead_and_loses_a_reference() {
     let (mut w, a, b, port, door) = pair();
     let dead = w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
     assert_eq!(w.send(a, &Msg::copy_send(door).port(dead, D::MOVE_SEND)), Ok(()));
@@ -124,7 +124,7 @@ fn a_sender_keeps_its_send_right_when_it_moves_the_receive_right() {
 
 // covers mach-ipc X23
 #[test]
-fn what_the_sender_changes_after_the_message_was_read_does_not_count() {
+fn changes_by_the_sender_after_the_copy_have_no_effect() {
     let (mut w, a, b, port, door) = pair();
     let (x, y) = (w.port(a), w.port(a));
     let message = Msg::copy_send(door).port(x, D::MAKE_SEND).port(y, D::MAKE_SEND);

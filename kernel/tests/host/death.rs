@@ -40,7 +40,7 @@ fn a_port_sent_to_itself_dies() {
 
 // covers mach-ipc D02
 #[test]
-fn two_ports_sent_to_each_other_die_with_all_that_is_sent_along() {
+fn two_ports_sent_to_each_other_die_with_the_rights_sent_along() {
     let (mut w, a, b) = two_tasks();
     let (p, q, r) = (w.port_with_send(a), w.port_with_send(a), w.port(a));
     let (p_at_b, q_at_b) = (w.give_send(a, p, b), w.give_send(a, q, b));
@@ -69,7 +69,7 @@ fn a_receive_right_extracted_to_its_own_port_dies() {
 }
 
 #[test]
-fn a_receive_right_in_a_reply_is_on_its_way_so_that_no_circle_closes() {
+fn a_receive_right_in_a_queued_reply_counts_as_in_transit() {
     let mut w = World::new();
     let a = w.task();
     let (p, q) = (w.port_with_send(a), w.port_with_send(a));
@@ -104,7 +104,7 @@ fn a_long_chain_dies() {
 
 // covers mach-ipc D03
 #[test]
-fn a_chain_of_ports_in_ports_dies_without_deep_calls() {
+fn a_long_chain_of_ports_in_transit_dies_without_recursion() {
     // Ten bytes of stack for each port would be more than this.
     let small = std::thread::Builder::new().stack_size(768 * 1024);
     small.spawn(a_long_chain_dies).unwrap().join().expect("the whole chain dies within a small stack");
@@ -126,7 +126,7 @@ fn queued_messages_travel_with_the_receive_right() {
 
 // covers mach-ipc D05
 #[test]
-fn the_limit_travels_with_the_receive_right_but_context_and_sets_do_not() {
+fn a_moved_receive_right_keeps_its_limit_but_not_context_or_sets() {
     let (mut w, a, b) = two_tasks();
     let (p, s) = (w.port_with_send(a), w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap());
     w.set_context(a, p, 9).unwrap();
@@ -143,7 +143,7 @@ fn the_limit_travels_with_the_receive_right_but_context_and_sets_do_not() {
 
 // covers mach-ipc D06
 #[test]
-fn a_server_that_dies_with_a_reply_right_tells_its_client() {
+fn the_client_is_notified_when_a_server_dies_with_its_reply_right() {
     let (mut w, client, server) = two_tasks();
     let r = w.port(client);
     w.transfer(client, r, D::MAKE_SEND_ONCE, server);
@@ -155,7 +155,7 @@ fn a_server_that_dies_with_a_reply_right_tells_its_client() {
 
 // covers mach-ipc D07
 #[test]
-fn a_server_that_dies_with_a_request_in_its_queue_tells_its_client() {
+fn the_client_is_notified_when_a_server_dies_with_its_request_queued() {
     let (mut w, client, server) = two_tasks();
     let (_, door) = w.door(client, server);
     let r = w.port(client);
@@ -167,7 +167,7 @@ fn a_server_that_dies_with_a_request_in_its_queue_tells_its_client() {
 
 // covers mach-ipc D08
 #[test]
-fn a_receive_right_goes_to_who_asked_for_it_when_its_task_dies() {
+fn a_receive_right_goes_to_its_requester_when_its_task_dies() {
     let (mut w, server, c) = two_tasks();
     let (p, notify) = (w.port_with_send(c), w.port(c));
     w.request(c, p, MACH_NOTIFY_PORT_DESTROYED, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
@@ -194,7 +194,7 @@ fn await_no_senders(w: &mut World, owner: Actor, port: PortName) -> PortName {
 
 // covers mach-ipc D09
 #[test]
-fn the_last_sender_that_dies_leaves_no_senders() {
+fn the_death_of_the_last_sender_causes_no_senders() {
     let (mut w, owner, a) = two_tasks();
     let p = w.port(owner);
     w.transfer(owner, p, D::MAKE_SEND, a);
@@ -205,7 +205,7 @@ fn the_last_sender_that_dies_leaves_no_senders() {
 
 /// mach-ipc 6.6 step 4.
 #[test]
-fn a_task_that_dies_with_both_rights_of_a_port_is_its_last_sender_first() {
+fn a_dying_task_releases_its_send_right_before_its_receive_right() {
     let (mut w, a, c) = two_tasks();
     let (p, notify) = (w.port_with_send(a), w.port(c));
     let once = w.transfer(c, notify, D::MAKE_SEND_ONCE, a);
@@ -217,7 +217,7 @@ fn a_task_that_dies_with_both_rights_of_a_port_is_its_last_sender_first() {
 
 /// mach-ipc 2.4: no-senders is told when the port is dead already, so that its own receivers do not hear of it.
 #[test]
-fn a_port_that_is_destroyed_with_its_last_send_right_is_dead_before_that_is_told() {
+fn no_senders_is_sent_when_the_destroyed_port_is_already_dead() {
     let mut w = World::new();
     let a = w.task();
     let (p, other) = (w.port_with_send(a), w.port(a));
@@ -236,7 +236,7 @@ fn a_port_that_is_destroyed_with_its_last_send_right_is_dead_before_that_is_told
 
 // covers mach-ipc D10
 #[test]
-fn the_last_send_right_may_die_in_a_message() {
+fn destroying_the_last_send_right_in_a_message_causes_no_senders() {
     let (mut w, owner, b) = two_tasks();
     let p = w.port(owner);
     let (mailbox, door) = w.door(owner, b);
@@ -248,7 +248,7 @@ fn the_last_send_right_may_die_in_a_message() {
 
 // covers mach-ipc D11
 #[test]
-fn the_death_of_a_port_on_its_way_is_told() {
+fn the_death_of_a_port_in_transit_causes_dead_name() {
     let (mut w, a, b) = two_tasks();
     let (p, carrier) = (w.port(a), w.port_with_send(a));
     let (at_b, notify) = (w.give_send(a, p, b), w.port(b));
@@ -261,7 +261,7 @@ fn the_death_of_a_port_on_its_way_is_told() {
 
 // covers mach-ipc D12
 #[test]
-fn a_message_reaches_a_port_on_its_way() {
+fn a_port_in_transit_still_accepts_messages() {
     let (mut w, a, b) = two_tasks();
     let p = w.port_with_send(a);
     let (mailbox, door) = w.door(a, b);
@@ -273,7 +273,7 @@ fn a_message_reaches_a_port_on_its_way() {
 
 // covers mach-ipc D13
 #[test]
-fn a_port_whose_destroyed_notification_would_be_circular_dies_for_real() {
+fn a_port_dies_if_port_destroyed_would_close_a_cycle() {
     let (mut w, a, b) = two_tasks();
     let (p, n) = (w.port_with_send(a), w.port(a));
     let (p_at_b, n_at_b) = (w.give_send(a, p, b), w.give_send(a, n, b));
@@ -287,7 +287,7 @@ fn a_port_whose_destroyed_notification_would_be_circular_dies_for_real() {
 
 // covers mach-ipc D14
 #[test]
-fn requests_of_a_task_that_dies_tell_others_that_the_name_is_gone() {
+fn requests_of_a_dying_task_cause_port_deleted() {
     let (mut w, a, c) = two_tasks();
     let notify = w.port(c);
     let mut names = Vec::new();
@@ -315,7 +315,7 @@ fn requests_of_a_task_that_dies_tell_others_that_the_name_is_gone() {
 
 /// What a task's table once held does not make anybody else's trap long (errata 4).
 #[test]
-fn a_table_full_of_holes_is_taken_apart_in_small_pieces() {
+fn a_name_table_full_of_holes_is_destroyed_in_slices() {
     let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
     let a = w.task();
     w.checked = false;
@@ -330,7 +330,7 @@ fn a_table_full_of_holes_is_taken_apart_in_small_pieces() {
 
 /// Errata 4: what a dead task leaves is worked off while others go on, a slice at each exit from the kernel.
 #[test]
-fn each_trap_of_others_takes_a_dead_task_further_apart() {
+fn each_trap_destroys_another_slice_of_a_dead_task() {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let ports = w.counts().ports;
@@ -375,7 +375,7 @@ fn told(w: &mut World, a: Actor, notify: PortName) -> Vec<i32> {
 
 /// Errata 2: the notifications of messages that die with a port come before those registered on the port or its name.
 #[test]
-fn the_messages_of_a_dying_port_are_told_of_before_its_own_death() {
+fn notifications_of_destroyed_messages_precede_those_of_the_port() {
     for blocked in [false, true] {
         let (mut w, a, b) = two_tasks();
         let (p, n) = (w.port(a), w.port(a));
@@ -396,7 +396,7 @@ fn the_messages_of_a_dying_port_are_told_of_before_its_own_death() {
 
 /// mach-ipc 2.4: as in XNU, the last sender is told of before the name.
 #[test]
-fn a_destroyed_name_is_told_of_last() {
+fn destroying_a_name_sends_port_deleted_last() {
     let (mut w, a, _) = two_tasks();
     let (p, n) = (w.port_with_send(a), w.port(a));
     let once = w.transfer(a, n, D::MAKE_SEND_ONCE, a);
@@ -411,7 +411,7 @@ fn a_destroyed_name_is_told_of_last() {
 
 /// mach-ipc 6.5: the port lives, so that nothing is left to wait for.
 #[test]
-fn a_receive_right_that_goes_home_does_so_before_its_name_is_told_of() {
+fn port_destroyed_is_sent_before_port_deleted() {
     let (mut w, a, _) = two_tasks();
     let (p, n) = (w.port(a), w.port(a));
     for id in [MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_PORT_DESTROYED] {

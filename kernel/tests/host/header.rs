@@ -61,7 +61,7 @@ impl Pair {
 
 // covers mach-ipc H01
 #[test]
-fn a_message_is_at_least_a_header_and_made_of_words() {
+fn a_size_below_a_header_or_not_a_multiple_of_4_is_refused() {
     let mut pair = Pair::new();
     let bytes = Msg::copy_send(pair.door).words(&[1, 2]).encode();
     pair.w.put(pair.a, BUFFER, &bytes);
@@ -74,7 +74,7 @@ fn a_message_is_at_least_a_header_and_made_of_words() {
 
 // covers mach-ipc H02
 #[test]
-fn a_message_that_is_too_large_is_not_even_looked_at() {
+fn an_oversized_message_is_refused_without_being_read() {
     let mut pair = Pair::new();
     let bytes = Msg::copy_send(pair.door).encode();
     pair.w.put(pair.a, BUFFER, &bytes);
@@ -92,7 +92,7 @@ fn a_message_that_is_too_large_is_not_even_looked_at() {
 
 // covers mach-ipc H03
 #[test]
-fn a_message_that_cannot_be_read_moves_no_right() {
+fn an_unreadable_message_moves_no_rights() {
     let mut pair = Pair::new();
     let (w, a) = (&mut pair.w, pair.a);
     let (carried, reply) = (w.port(a), w.port(a));
@@ -111,7 +111,7 @@ fn a_message_that_cannot_be_read_moves_no_right() {
 
 // covers mach-ipc H04
 #[test]
-fn the_size_in_the_header_is_what_was_sent_whatever_the_sender_wrote() {
+fn the_received_size_is_the_send_size_and_not_the_header_field() {
     let mut pair = Pair::new();
     let mut bytes = Msg::copy_send(pair.door).encode();
     bytes[4..8].copy_from_slice(&9999u32.to_le_bytes());
@@ -122,7 +122,7 @@ fn the_size_in_the_header_is_what_was_sent_whatever_the_sender_wrote() {
 
 // covers mach-ipc H05
 #[test]
-fn bits_that_only_the_kernel_may_set_are_cleared_silently() {
+fn header_bits_reserved_for_the_kernel_are_cleared_silently() {
     let mut pair = Pair::new();
     let message = Msg::to(pair.door, D::NONE).bits(0x2000_0013 | 0x1000_0000);
     assert_eq!(pair.w.send(pair.a, &message), Ok(()));
@@ -133,7 +133,7 @@ fn bits_that_only_the_kernel_may_set_are_cleared_silently() {
 
 // covers mach-ipc H06
 #[test]
-fn a_destination_is_reached_by_a_send_or_send_once_right() {
+fn a_destination_with_a_non_sending_disposition_is_refused() {
     let mut pair = Pair::new();
     for disposition in [0, 16, 22] {
         let message = Msg::to(pair.door, D(disposition));
@@ -145,7 +145,7 @@ fn a_destination_is_reached_by_a_send_or_send_once_right() {
 
 // covers mach-ipc H07
 #[test]
-fn a_reply_port_comes_with_a_disposition_that_fits() {
+fn a_reply_port_with_a_non_sending_disposition_is_refused() {
     let mut pair = Pair::new();
     let reply = pair.w.port_with_send(pair.a);
     for disposition in [0, 16] {
@@ -158,7 +158,7 @@ fn a_reply_port_comes_with_a_disposition_that_fits() {
 
 // covers mach-ipc H08
 #[test]
-fn a_message_goes_nowhere_but_to_a_live_port() {
+fn a_destination_without_a_live_send_right_is_refused() {
     let mut pair = Pair::new();
     let (dead, (_, once)) = (pair.dead_name(), pair.once());
     let reply = pair.w.port(pair.a);
@@ -174,7 +174,7 @@ fn a_message_goes_nowhere_but_to_a_live_port() {
 
 // covers mach-ipc H09
 #[test]
-fn an_unknown_reply_port_leaves_the_destination_right_alone() {
+fn an_unknown_reply_port_leaves_the_destination_right_unchanged() {
     let mut pair = Pair::new();
     let message = Msg::to(pair.door, D::MOVE_SEND).reply_to(PortName(0x4203), D::COPY_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_REPLY));
@@ -235,7 +235,7 @@ fn a_send_once_right_is_not_copied_for_the_reply() {
 
 // covers mach-ipc H15
 #[test]
-fn one_receive_right_makes_destination_and_reply_rights() {
+fn one_receive_right_can_make_both_header_rights() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
@@ -250,7 +250,7 @@ fn one_receive_right_makes_destination_and_reply_rights() {
 
 // covers mach-ipc H16
 #[test]
-fn a_reply_to_a_client_that_died_is_a_success() {
+fn a_reply_to_a_port_that_died_succeeds() {
     let mut pair = Pair::new();
     let (port, once) = pair.once();
     pair.w.mod_refs(pair.b, port, RECEIVE, -1).unwrap();
@@ -260,7 +260,7 @@ fn a_reply_to_a_client_that_died_is_a_success() {
 
 // covers mach-ipc H17
 #[test]
-fn a_reply_to_a_client_known_to_be_dead_is_refused() {
+fn a_reply_to_a_dead_name_is_refused() {
     let mut pair = Pair::new();
     let (port, once) = pair.once();
     let notify = pair.w.port(pair.a);
@@ -286,7 +286,7 @@ fn a_request_arrives_with_its_reply_right_and_its_id() {
 
 /// mach-ipc 3.4: in the reply position these names are not looked up.
 #[test]
-fn a_null_or_dead_reply_port_is_delivered_as_it_is() {
+fn a_null_or_dead_reply_port_is_delivered_unchanged() {
     let mut pair = Pair::new();
     for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
         for (sent, seen) in [(D::MOVE_SEND, 17), (D::COPY_SEND, 17), (D::MAKE_SEND, 17), (D::MAKE_SEND_ONCE, 18)] {
@@ -299,7 +299,7 @@ fn a_null_or_dead_reply_port_is_delivered_as_it_is() {
 
 /// mach-ipc 3.7, step H7.
 #[test]
-fn the_reply_port_is_looked_at_between_finding_and_taking_the_destination() {
+fn the_reply_port_is_checked_after_lookup_and_before_copyin() {
     let mut pair = Pair::new();
     let (unknown, (_, once)) = (PortName(0x4203), pair.once());
     let before = pair.rights_of_a();
@@ -312,7 +312,7 @@ fn the_reply_port_is_looked_at_between_finding_and_taking_the_destination() {
 
 /// mach-ipc 3.7, "joint copyin": destination and reply from one name.
 #[test]
-fn two_rights_of_one_name_take_as_many_references_as_they_move() {
+fn two_header_rights_of_one_name_need_as_many_references_as_they_move() {
     let mut w = World::new();
     let a = w.task();
     let rows = [
@@ -337,7 +337,7 @@ fn two_rights_of_one_name_take_as_many_references_as_they_move() {
 
 // covers mach-ipc V02
 #[test]
-fn what_is_no_voucher_cannot_be_sent_as_one() {
+fn only_a_voucher_can_be_sent_as_a_voucher() {
     let mut pair = Pair::new();
     let (dead, (_, once)) = (pair.dead_name(), pair.once());
     let own = pair.w.port_with_send(pair.a);
@@ -356,7 +356,7 @@ fn what_is_no_voucher_cannot_be_sent_as_one() {
 
 // covers mach-ipc V10
 #[test]
-fn the_voucher_is_looked_at_before_the_destination_is_looked_up() {
+fn the_voucher_is_checked_before_the_destination() {
     let mut pair = Pair::new();
     let rows = [(PortName(0x4203), MACH_SEND_INVALID_VOUCHER), (MACH_PORT_NULL, MACH_SEND_INVALID_DEST)];
     for (to, code) in rows {

@@ -289,7 +289,7 @@ fn each_request_is_answered_once(play: &mut Play) {
 }
 
 #[test]
-fn a_request_is_answered_once_in_whatever_order_client_server_and_time_go_on() {
+fn a_request_is_answered_once_in_every_schedule() {
     let configuration = Configuration {
         prepare: client_and_server,
         scripts: &[&[ask, ask, ask], &[receive, answer_and_receive, answer_and_receive, answer_and_receive], &[]],
@@ -299,7 +299,7 @@ fn a_request_is_answered_once_in_whatever_order_client_server_and_time_go_on() {
 }
 
 #[test]
-fn a_request_is_answered_once_even_if_the_servers_port_is_destroyed_at_any_moment() {
+fn a_request_is_answered_once_even_if_the_server_port_dies_at_any_time() {
     let configuration = Configuration {
         prepare: client_and_server,
         scripts: &[
@@ -313,7 +313,7 @@ fn a_request_is_answered_once_even_if_the_servers_port_is_destroyed_at_any_momen
 }
 
 #[test]
-fn a_request_is_answered_once_even_if_the_server_exits_at_any_moment() {
+fn a_request_is_answered_once_even_if_the_server_exits_at_any_time() {
     let configuration = Configuration {
         prepare: client_and_server,
         scripts: &[&[ask, ask, ask], &[receive, answer_and_receive, answer_and_receive, answer_and_receive], &[exit]],
@@ -348,7 +348,7 @@ fn narrow_queue_check(play: &mut Play) {
 }
 
 #[test]
-fn what_was_sent_arrives_once_and_what_was_refused_never_whoever_waits_for_whom() {
+fn accepted_messages_arrive_once_and_refused_messages_never() {
     let configuration = Configuration {
         prepare: narrow_queue,
         scripts: &[
@@ -468,7 +468,7 @@ fn set_and_member_check(play: &mut Play) {
 }
 
 #[test]
-fn a_message_reaches_one_of_those_who_wait_on_a_set_and_its_member() {
+fn a_message_reaches_one_waiter_on_the_set_or_its_member() {
     let configuration = Configuration {
         prepare: set_and_member,
         scripts: &[&[send, send], &[receive], &[receive_for_a_while], &[take_member_out, put_member_in]],

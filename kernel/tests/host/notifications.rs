@@ -94,7 +94,7 @@ fn leads_to(w: &mut World, a: Actor, once: PortName, port: PortName) {
 
 // covers mach-ipc T01
 #[test]
-fn a_port_without_senders_says_so_at_once() {
+fn no_senders_is_sent_at_once_to_a_port_without_senders() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
@@ -106,7 +106,7 @@ fn a_port_without_senders_says_so_at_once() {
 
 // covers mach-ipc T02
 #[test]
-fn a_request_for_a_later_count_waits_for_it() {
+fn a_no_senders_request_waits_for_its_make_send_count() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
@@ -123,7 +123,7 @@ fn a_request_for_a_later_count_waits_for_it() {
 
 // covers mach-ipc T03
 #[test]
-fn a_send_right_in_a_message_counts() {
+fn a_send_right_in_a_message_counts_as_a_sender() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
         let (p, n) = (w.port_with_send(a), w.port(a));
@@ -142,7 +142,7 @@ fn a_send_right_in_a_message_counts() {
 
 // covers mach-ipc T04 T05
 #[test]
-fn a_new_request_for_no_senders_gives_back_the_old_right() {
+fn a_new_no_senders_request_returns_the_previous_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n1, n2) = (w.port_with_send(a), w.port(a), w.port(a));
@@ -162,7 +162,7 @@ fn a_new_request_for_no_senders_gives_back_the_old_right() {
 
 // covers mach-ipc T06
 #[test]
-fn a_port_that_dies_tells_those_who_asked_by_their_own_name() {
+fn dead_name_carries_the_requesters_own_name() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
@@ -175,7 +175,7 @@ fn a_port_that_dies_tells_those_who_asked_by_their_own_name() {
 
 // covers mach-ipc T07
 #[test]
-fn who_asks_too_late_is_told_at_once_or_refused() {
+fn a_request_on_a_dead_name_fires_at_once_or_is_refused() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (d, n) = (w.allocate(a, DEAD_NAME).unwrap(), w.port(a));
@@ -192,7 +192,7 @@ fn who_asks_too_late_is_told_at_once_or_refused() {
 
 // covers mach-ipc T08
 #[test]
-fn a_name_given_up_takes_its_request_with_it() {
+fn deallocating_a_name_with_a_request_causes_port_deleted() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
@@ -205,7 +205,7 @@ fn a_name_given_up_takes_its_request_with_it() {
 
 // covers mach-ipc T09
 #[test]
-fn a_name_moved_away_takes_its_request_with_it() {
+fn moving_a_name_with_a_request_causes_port_deleted() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         let (_, mailbox) = pair.w.door(pair.b, pair.a);
@@ -218,7 +218,7 @@ fn a_name_moved_away_takes_its_request_with_it() {
 
 // covers mach-ipc T10
 #[test]
-fn a_name_has_one_request_of_either_kind() {
+fn a_name_has_one_dead_name_or_send_possible_request() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
@@ -236,7 +236,7 @@ fn a_name_has_one_request_of_either_kind() {
 
 // covers mach-ipc T11
 #[test]
-fn a_receive_right_comes_to_who_asked_with_its_messages() {
+fn port_destroyed_delivers_the_receive_right_with_its_messages() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port_with_send(a), w.port(a));
@@ -263,7 +263,7 @@ fn a_receive_right_comes_to_who_asked_with_its_messages() {
 
 // covers mach-ipc T12
 #[test]
-fn who_gets_the_receive_right_is_settled_once() {
+fn a_second_port_destroyed_request_is_refused() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, fresh, n) = (w.port(a), w.port(a), w.port(a));
@@ -279,7 +279,7 @@ fn who_gets_the_receive_right_is_settled_once() {
 
 // covers mach-ipc T13
 #[test]
-fn a_send_right_stays_alive_beside_a_receive_right_that_goes_home() {
+fn a_send_right_stays_alive_when_port_destroyed_moves_the_receive_right() {
     in_both_forms(|mut w| {
         let (a, c) = (w.task(), w.task());
         let (p, n) = (w.port(c), w.port(c));
@@ -297,7 +297,7 @@ fn a_send_right_stays_alive_beside_a_receive_right_that_goes_home() {
 
 // covers mach-ipc T14
 #[test]
-fn a_request_needs_a_live_right_and_a_known_number() {
+fn a_request_needs_a_live_notify_right_and_a_known_id() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
@@ -314,7 +314,7 @@ fn a_request_needs_a_live_right_and_a_known_number() {
 }
 
 #[test]
-fn a_request_takes_no_other_right_than_one_for_one_message() {
+fn a_request_accepts_only_a_send_once_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
@@ -326,7 +326,7 @@ fn a_request_takes_no_other_right_than_one_for_one_message() {
 
 // covers mach-ipc T15
 #[test]
-fn a_queue_with_room_says_so_at_once() {
+fn send_possible_is_sent_at_once_if_the_queue_has_room() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
@@ -339,7 +339,7 @@ fn a_queue_with_room_says_so_at_once() {
 
 // covers mach-ipc T16
 #[test]
-fn a_full_queue_tells_once_when_it_has_room() {
+fn send_possible_is_sent_once_when_a_full_queue_has_room_again() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
@@ -356,7 +356,7 @@ fn a_full_queue_tells_once_when_it_has_room() {
 
 // covers mach-ipc T17
 #[test]
-fn a_request_that_met_no_full_queue_tells_nothing() {
+fn a_send_possible_request_that_is_not_armed_stays_silent() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
@@ -380,7 +380,7 @@ fn a_refused_send_arms_the_request() {
 
 // covers mach-ipc T19
 #[test]
-fn a_send_that_finds_room_arms_nothing() {
+fn a_send_that_finds_room_does_not_arm_the_request() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
@@ -394,7 +394,7 @@ fn a_send_that_finds_room_arms_nothing() {
 
 // covers mach-ipc T20
 #[test]
-fn an_armed_request_tells_of_the_ports_death_instead() {
+fn an_armed_request_reports_the_death_of_the_port_instead() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
@@ -405,7 +405,7 @@ fn an_armed_request_tells_of_the_ports_death_instead() {
 
 // covers mach-ipc T21
 #[test]
-fn a_names_type_shows_that_there_is_a_request_but_not_which() {
+fn a_names_type_shows_a_pending_request_but_not_its_kind() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         for (id, sync) in [(MACH_NOTIFY_DEAD_NAME, 0), (MACH_NOTIFY_SEND_POSSIBLE, 0), (MACH_NOTIFY_SEND_POSSIBLE, 1)] {
@@ -419,7 +419,7 @@ fn a_names_type_shows_that_there_is_a_request_but_not_which() {
 
 // covers mach-ipc T22
 #[test]
-fn a_notification_that_finds_the_largest_of_queues_full_is_dropped() {
+fn a_notification_beyond_the_hard_queue_limit_is_dropped() {
     let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
     let a = w.task();
     let n = w.port(a);
@@ -437,7 +437,7 @@ fn a_notification_that_finds_the_largest_of_queues_full_is_dropped() {
 
 // covers mach-ipc T23
 #[test]
-fn cancelling_what_was_not_requested_needs_no_more_than_a_name() {
+fn cancelling_an_absent_request_needs_only_a_valid_name() {
     in_both_forms(|mut w| {
         let a = w.task();
         let set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
@@ -449,7 +449,7 @@ fn cancelling_what_was_not_requested_needs_no_more_than_a_name() {
 
 /// mach-ipc 2.8: names of other rights than send rights.
 #[test]
-fn requests_of_receive_and_send_once_names_end_with_the_name() {
+fn requests_on_receive_and_send_once_names_end_with_the_name() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, moved, owner, n) = (w.port(a), w.port(a), w.port(a), w.port(a));
@@ -470,7 +470,7 @@ fn requests_of_receive_and_send_once_names_end_with_the_name() {
 
 /// mach-ipc 2.8, rule 3: what needs no room in a queue, or has no queue, is always possible.
 #[test]
-fn sending_once_or_to_the_kernel_is_always_possible() {
+fn sending_by_send_once_or_to_the_kernel_is_always_possible() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         let (b, n) = (pair.b, pair.notify);

@@ -175,17 +175,17 @@ fn simulate_share(share: u64) {
 }
 
 #[test]
-fn no_invariant_breaks_under_random_calls_of_even_seeds() {
+fn random_calls_keep_all_invariants_for_even_seeds() {
     simulate_share(0);
 }
 
 #[test]
-fn no_invariant_breaks_under_random_calls_of_odd_seeds() {
+fn random_calls_keep_all_invariants_for_odd_seeds() {
     simulate_share(1);
 }
 
 #[test]
-fn a_seed_determines_everything() {
+fn a_seed_determines_the_whole_run() {
     let run = |seed| {
         let mut simulation = Simulation::new(seed);
         (0..300).for_each(|_| simulation.step());
