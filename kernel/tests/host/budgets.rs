@@ -10,13 +10,13 @@ use abi::port::*;
 use kernel::limits::Limits;
 
 /// A world in which no task may cost more than 32 KiB.
-fn thrifty() -> World {
+fn world_with_small_budget() -> World {
     World::with_limits(Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() })
 }
 
 #[test]
 fn receiving_a_message_returns_its_kernel_memory_to_the_budget() {
-    let mut w = thrifty();
+    let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port_with_send(a);
     let before = w.used(a.task);
@@ -34,7 +34,7 @@ fn receiving_a_message_returns_its_kernel_memory_to_the_budget() {
 /// Each send-once right given up puts a notification into the queue, for which nobody needs room (mach-ipc 8.1 S14).
 #[test]
 fn notifications_are_charged_to_the_task_that_receives_them() {
-    let mut w = thrifty();
+    let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port(a);
     let (before, messages) = (w.used(a.task), w.counts().messages);
@@ -54,7 +54,7 @@ fn notifications_are_charged_to_the_task_that_receives_them() {
 
 #[test]
 fn a_chosen_name_beyond_the_budget_is_refused_without_a_charge() {
-    let mut w = thrifty();
+    let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port(a);
     let before = w.used(a.task);
@@ -104,12 +104,12 @@ fn a_port_keeps_no_memory_of_cancelled_requests() {
 /// A client that asks and asks and takes no answer uses up its own budget (mach-ipc 8.1 S10).
 #[test]
 fn replies_are_charged_to_the_client() {
-    let mut w = thrifty();
+    let mut w = world_with_small_budget();
     let (server, greedy, client) = (w.task(), w.task(), w.task());
-    let (service, door) = w.door(greedy, server);
-    let other_door = w.give_send(server, service, client);
-    let serve = |w: &mut World, who: Actor, door: PortName, reply: PortName| {
-        w.send(who, &Msg::copy_send(door).reply_to(reply, D::MAKE_SEND_ONCE))?;
+    let (service, send_right) = w.connect(greedy, server);
+    let other_send_right = w.give_send(server, service, client);
+    let serve = |w: &mut World, who: Actor, send_right: PortName, reply: PortName| {
+        w.send(who, &Msg::copy_send(send_right).reply_to(reply, D::MAKE_SEND_ONCE))?;
         let to = w.poll(server, service)?.header.msgh_remote_port;
         let answered = w.send(server, &Msg::to(to, D::MOVE_SEND_ONCE).body(&[0; 1024]));
         if answered.is_err() {
@@ -119,16 +119,16 @@ fn replies_are_charged_to_the_client() {
     };
     let before = w.used(server.task);
     let reply = w.port(greedy);
-    let refused = (0..100).find_map(|_| serve(&mut w, greedy, door, reply).err());
+    let refused = (0..100).find_map(|_| serve(&mut w, greedy, send_right, reply).err());
     assert_eq!(refused, Some(MACH_SEND_NO_BUFFER));
     assert_eq!(w.used(server.task), before);
     let reply = w.port(client);
-    assert_eq!(serve(&mut w, client, other_door, reply), Ok(()));
+    assert_eq!(serve(&mut w, client, other_send_right, reply), Ok(()));
 }
 
 #[test]
 fn destroying_a_port_returns_its_kernel_memory_to_the_budget() {
-    let mut w = thrifty();
+    let mut w = world_with_small_budget();
     let a = w.task();
     let before = (w.used(a.task), w.counts());
     let options = PortOptions { flags: ConstructFlags::INSERT_SEND_RIGHT.bits(), ..PortOptions::default() };

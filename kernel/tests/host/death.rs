@@ -138,7 +138,7 @@ fn a_moved_receive_right_keeps_its_limit_but_not_context_or_sets() {
     let status = w.status(b, moved);
     assert_eq!((status.mps_qlimit, status.mps_pset), (7, 0));
     w.send(a, &Msg::copy_send(p)).unwrap();
-    w.nothing(a, s);
+    w.expect_empty(a, s);
 }
 
 // covers mach-ipc D06
@@ -157,12 +157,12 @@ fn the_client_is_notified_when_a_server_dies_with_its_reply_right() {
 #[test]
 fn the_client_is_notified_when_a_server_dies_with_its_request_queued() {
     let (mut w, client, server) = two_tasks();
-    let (_, door) = w.door(client, server);
+    let (_, send_right) = w.connect(client, server);
     let r = w.port(client);
-    w.send(client, &Msg::copy_send(door).reply_to(r, D::MAKE_SEND_ONCE)).unwrap();
+    w.send(client, &Msg::copy_send(send_right).reply_to(r, D::MAKE_SEND_ONCE)).unwrap();
     w.end_task(server);
     w.notification(client, r, MACH_NOTIFY_SEND_ONCE);
-    assert_eq!(w.port_type(client, door), DEAD);
+    assert_eq!(w.port_type(client, send_right), DEAD);
 }
 
 // covers mach-ipc D08
@@ -188,7 +188,7 @@ fn a_receive_right_goes_to_its_requester_when_its_task_dies() {
 fn await_no_senders(w: &mut World, owner: Actor, port: PortName) -> PortName {
     let notify = w.port(owner);
     w.request(owner, port, MACH_NOTIFY_NO_SENDERS, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
-    w.nothing(owner, notify);
+    w.expect_empty(owner, notify);
     notify
 }
 
@@ -212,7 +212,7 @@ fn a_dying_task_releases_its_send_right_before_its_receive_right() {
     w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, (once, D::MOVE_SEND_ONCE)).unwrap();
     w.end_task(a);
     assert_eq!(w.notification(c, notify, MACH_NOTIFY_NO_SENDERS), 1);
-    w.nothing(c, notify);
+    w.expect_empty(c, notify);
 }
 
 /// mach-ipc 2.4: no-senders is told when the port is dead already, so that its own receivers do not hear of it.
@@ -231,7 +231,7 @@ fn no_senders_is_sent_when_the_destroyed_port_is_already_dead() {
     w.request(a, q, MACH_NOTIFY_NO_SENDERS, 0, (other, D::MAKE_SEND_ONCE)).unwrap();
     w.mig(a, a.self_port, mig::DESTROY, &[q.0]).unwrap();
     assert_eq!(w.notification(a, other, MACH_NOTIFY_NO_SENDERS), 1);
-    w.nothing(a, other);
+    w.expect_empty(a, other);
 }
 
 // covers mach-ipc D10
@@ -239,8 +239,8 @@ fn no_senders_is_sent_when_the_destroyed_port_is_already_dead() {
 fn destroying_the_last_send_right_in_a_message_causes_no_senders() {
     let (mut w, owner, b) = two_tasks();
     let p = w.port(owner);
-    let (mailbox, door) = w.door(owner, b);
-    w.send(owner, &Msg::copy_send(door).port(p, D::MAKE_SEND)).unwrap();
+    let (mailbox, send_right) = w.connect(owner, b);
+    w.send(owner, &Msg::copy_send(send_right).port(p, D::MAKE_SEND)).unwrap();
     let notify = await_no_senders(&mut w, owner, p);
     w.mod_refs(b, mailbox, RECEIVE, -1).unwrap();
     assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1);
@@ -254,7 +254,7 @@ fn the_death_of_a_port_in_transit_causes_dead_name() {
     let (at_b, notify) = (w.give_send(a, p, b), w.port(b));
     w.request(b, at_b, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     carry(&mut w, a, p, carrier);
-    w.nothing(b, notify);
+    w.expect_empty(b, notify);
     w.mod_refs(a, carrier, RECEIVE, -1).unwrap();
     assert_eq!(w.notification(b, notify, MACH_NOTIFY_DEAD_NAME), at_b.0);
 }
@@ -264,8 +264,8 @@ fn the_death_of_a_port_in_transit_causes_dead_name() {
 fn a_port_in_transit_still_accepts_messages() {
     let (mut w, a, b) = two_tasks();
     let p = w.port_with_send(a);
-    let (mailbox, door) = w.door(a, b);
-    carry(&mut w, a, p, door);
+    let (mailbox, send_right) = w.connect(a, b);
+    carry(&mut w, a, p, send_right);
     w.send(a, &Msg::copy_send(p).id(12)).unwrap();
     let moved = w.poll(b, mailbox).unwrap().descriptor(0).name;
     assert_eq!(w.poll(b, moved).unwrap().header.msgh_id, 12);
@@ -302,14 +302,14 @@ fn requests_of_a_dying_task_cause_port_deleted() {
     let third = w.give_send(c, live, a);
     w.request(a, third, MACH_NOTIFY_DEAD_NAME, 0, (own, D::MAKE_SEND_ONCE)).unwrap();
     assert_eq!(w.get_refs(a, third, SEND), Ok(1));
-    w.nothing(c, notify);
+    w.expect_empty(c, notify);
     let messages = w.counts().messages;
     w.end_task(a);
     let mut told = [(); 2].map(|()| w.notification(c, notify, MACH_NOTIFY_PORT_DELETED)).to_vec();
     told.sort();
     names.sort();
     assert_eq!(told, names);
-    w.nothing(c, notify);
+    w.expect_empty(c, notify);
     assert_eq!(w.counts().messages, messages, "nothing was sent for the dead task's own port");
 }
 
@@ -339,7 +339,7 @@ fn each_trap_destroys_another_slice_of_a_dead_task() {
     }
     w.start_trap(a, abi::trap::unix::EXIT, &[0]);
     let before = w.run(b.thread);
-    w.let_go(b.thread, before);
+    w.restore_schedule(b.thread, before);
     let mut traps = 0;
     while w.kernel.step.has_background_work() {
         let before = w.counts().ports;
@@ -365,7 +365,7 @@ fn a_request_that_has_fired_adds_no_reference_to_the_dead_name() {
     assert_eq!(w.notification(a, n, MACH_NOTIFY_SEND_POSSIBLE), p.0);
     w.mod_refs(a, p, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
     assert_eq!(w.get_refs(a, p, MACH_PORT_RIGHT_DEAD_NAME), Ok(1));
-    w.nothing(a, n);
+    w.expect_empty(a, n);
 }
 
 /// Takes all notifications that wait at a port; returns their ids.

@@ -26,7 +26,7 @@ fn with_send(scenario: impl Fn(&mut World, Actor, PortName, Result<PortType, Ker
     in_both_forms(|mut w| {
         let (a, owner) = (w.task(), w.task());
         let own = w.port_with_send(a);
-        let (_, alone) = w.door(a, owner);
+        let (_, alone) = w.connect(a, owner);
         scenario(&mut w, a, own, Ok(PortType::RECEIVE));
         scenario(&mut w, a, alone, Err(KERN_INVALID_NAME));
     });
@@ -204,9 +204,9 @@ fn rights_of_one_port_arrive_under_one_name(order: [D; 3]) {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let p = w.port_with_send(a);
-    let (mailbox, door) = w.door(a, b);
+    let (mailbox, send_right) = w.connect(a, b);
     for disposition in order {
-        w.send(a, &Msg::copy_send(door).port(p, disposition)).unwrap();
+        w.send(a, &Msg::copy_send(send_right).port(p, disposition)).unwrap();
     }
     let names: Vec<_> = (0..3).map(|_| w.poll(b, mailbox).unwrap().descriptor(0).name).collect();
     assert!(names[0].is_valid() && names.iter().all(|&name| name == names[0]), "{names:?}");
@@ -431,7 +431,7 @@ fn making_a_send_right_from_a_port_set_is_refused() {
 fn copying_a_send_right_to_its_own_name_adds_a_reference() {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (own, bare, (_, alone)) = (w.port_with_send(a), w.port(a), w.door(a, b));
+    let (own, bare, (_, alone)) = (w.port_with_send(a), w.port(a), w.connect(a, b));
     let once = make_once(&mut w, a, bare);
     for name in [own, alone] {
         assert_eq!(w.insert_right(a, name, name, D::COPY_SEND), Ok(()));
@@ -452,7 +452,7 @@ fn copying_a_send_right_to_its_own_name_adds_a_reference() {
 fn insert_right_can_move_a_right_to_another_name() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
-        let (bare, (_, alone)) = (w.port(a), w.door(a, b));
+        let (bare, (_, alone)) = (w.port(a), w.connect(a, b));
         let once = make_once(&mut w, a, bare);
         let moves = [(alone, D::MOVE_SEND), (once, D::MOVE_SEND_ONCE), (bare, D::MOVE_RECEIVE)];
         for (chosen, (old, disposition)) in [0x3203, 0x4_0003, 0x5_000F].map(PortName).into_iter().zip(moves) {

@@ -28,7 +28,7 @@ struct Pair {
     port: PortName,
     b: Actor,
     /// B's send right for it, with one reference.
-    door: PortName,
+    send_right: PortName,
     /// Where B wants to be told.
     notify: PortName,
 }
@@ -36,9 +36,9 @@ struct Pair {
 impl Pair {
     fn new(mut w: World) -> Pair {
         let (a, b) = (w.task(), w.task());
-        let (port, door) = w.door(b, a);
+        let (port, send_right) = w.connect(b, a);
         let notify = w.port(b);
-        Pair { w, a, port, b, door, notify }
+        Pair { w, a, port, b, send_right, notify }
     }
 
     /// The same with five messages queued, which is the port's limit.
@@ -50,7 +50,7 @@ impl Pair {
 
     /// B sends, but does not wait.
     fn send(&mut self, id: i32, options: MsgOption) -> Result<(), KernReturn> {
-        let message = Msg::copy_send(self.door).id(id);
+        let message = Msg::copy_send(self.send_right).id(id);
         self.w.send_with(self.b, &message, options | MsgOption::SEND_TIMEOUT, 0).code().ok()
     }
 
@@ -59,25 +59,25 @@ impl Pair {
         self.w.poll(self.a, self.port).unwrap();
     }
 
-    /// B asks by its door; nothing was registered before.
+    /// B asks by its send_right; nothing was registered before.
     fn request(&mut self, id: i32, sync: u32) {
-        let previous = self.w.request(self.b, self.door, id, sync, at(self.notify));
+        let previous = self.w.request(self.b, self.send_right, id, sync, at(self.notify));
         assert_eq!(previous, Ok(MACH_PORT_NULL));
     }
 
-    /// B is told `id` about its door, and nothing else.
+    /// B is told `id` about its send_right, and nothing else.
     fn told(&mut self, id: i32) {
-        assert_eq!(self.w.notification(self.b, self.notify, id), self.door.0);
+        assert_eq!(self.w.notification(self.b, self.notify, id), self.send_right.0);
         self.not_told();
     }
 
     /// B is told nothing.
     fn not_told(&mut self) {
-        self.w.nothing(self.b, self.notify);
+        self.w.expect_empty(self.b, self.notify);
     }
 
-    fn door_type(&mut self) -> Result<PortType, KernReturn> {
-        self.w.port_type(self.b, self.door)
+    fn type_at_b(&mut self) -> Result<PortType, KernReturn> {
+        self.w.port_type(self.b, self.send_right)
     }
 
     fn destroy_port(&mut self) {
@@ -86,7 +86,7 @@ impl Pair {
 }
 
 /// A send-once right that came back leads to `port`: a message sent by it arrives there.
-fn leads_to(w: &mut World, a: Actor, once: PortName, port: PortName) {
+fn assert_leads_to(w: &mut World, a: Actor, once: PortName, port: PortName) {
     assert_eq!(w.port_type(a, once), Ok(PortType::SEND_ONCE));
     w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE).id(4711)).unwrap();
     assert_eq!(w.poll(a, port).unwrap().header.msgh_id, 4711);
@@ -111,10 +111,10 @@ fn a_no_senders_request_waits_for_its_make_send_count() {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
         assert_eq!(w.request(a, p, MACH_NOTIFY_NO_SENDERS, 1, at(n)), Ok(MACH_PORT_NULL));
-        w.nothing(a, n);
+        w.expect_empty(a, n);
         assert_eq!(w.status(a, p).mps_nsrequest, 1);
         w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
-        w.nothing(a, n);
+        w.expect_empty(a, n);
         w.deallocate(a, p).unwrap();
         assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
         assert_eq!(w.status(a, p).mps_nsrequest, 0);
@@ -128,13 +128,13 @@ fn a_send_right_in_a_message_counts_as_a_sender() {
         let (a, b) = (w.task(), w.task());
         let (p, n) = (w.port_with_send(a), w.port(a));
         w.mod_refs(a, p, SEND, 1).unwrap();
-        let (mailbox, door) = w.door(a, b);
+        let (mailbox, send_right) = w.connect(a, b);
         w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, at(n)).unwrap();
-        w.send(a, &Msg::copy_send(door).port(p, D::COPY_SEND)).unwrap();
+        w.send(a, &Msg::copy_send(send_right).port(p, D::COPY_SEND)).unwrap();
         w.deallocate(a, p).unwrap();
         w.deallocate(a, p).unwrap();
         assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
-        w.nothing(a, n);
+        w.expect_empty(a, n);
         w.mod_refs(b, mailbox, RECEIVE, -1).unwrap();
         assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
     });
@@ -150,13 +150,13 @@ fn a_new_no_senders_request_returns_the_previous_right() {
         let before = w.names(a);
         let first = w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, at(n2)).unwrap();
         assert!(before.iter().all(|&(name, _)| name != first), "{first:?} is a new name");
-        leads_to(&mut w, a, first, n1);
+        assert_leads_to(&mut w, a, first, n1);
         let second = w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, NOBODY).unwrap();
-        leads_to(&mut w, a, second, n2);
+        assert_leads_to(&mut w, a, second, n2);
         w.deallocate(a, p).unwrap();
         assert_eq!(w.status(a, p).mps_srights, 0);
-        w.nothing(a, n1);
-        w.nothing(a, n2);
+        w.expect_empty(a, n1);
+        w.expect_empty(a, n2);
     });
 }
 
@@ -168,8 +168,8 @@ fn dead_name_carries_the_requesters_own_name() {
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
         pair.destroy_port();
         pair.told(MACH_NOTIFY_DEAD_NAME);
-        assert_eq!(pair.door_type(), Ok(PortType::DEAD_NAME));
-        assert_eq!(pair.w.get_refs(pair.b, pair.door, DEAD_NAME), Ok(2));
+        assert_eq!(pair.type_at_b(), Ok(PortType::DEAD_NAME));
+        assert_eq!(pair.w.get_refs(pair.b, pair.send_right, DEAD_NAME), Ok(2));
     });
 }
 
@@ -196,9 +196,9 @@ fn deallocating_a_name_with_a_request_causes_port_deleted() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
-        pair.w.deallocate(pair.b, pair.door).unwrap();
+        pair.w.deallocate(pair.b, pair.send_right).unwrap();
         pair.told(MACH_NOTIFY_PORT_DELETED);
-        assert_eq!(pair.door_type(), Err(KERN_INVALID_NAME));
+        assert_eq!(pair.type_at_b(), Err(KERN_INVALID_NAME));
         assert_eq!(pair.w.port_type(pair.a, pair.port), Ok(PortType::RECEIVE), "the port lives");
     });
 }
@@ -208,11 +208,11 @@ fn deallocating_a_name_with_a_request_causes_port_deleted() {
 fn moving_a_name_with_a_request_causes_port_deleted() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
-        let (_, mailbox) = pair.w.door(pair.b, pair.a);
+        let (_, mailbox) = pair.w.connect(pair.b, pair.a);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
-        pair.w.send(pair.b, &Msg::copy_send(mailbox).port(pair.door, D::MOVE_SEND)).unwrap();
+        pair.w.send(pair.b, &Msg::copy_send(mailbox).port(pair.send_right, D::MOVE_SEND)).unwrap();
         pair.told(MACH_NOTIFY_PORT_DELETED);
-        assert_eq!(pair.door_type(), Err(KERN_INVALID_NAME));
+        assert_eq!(pair.type_at_b(), Err(KERN_INVALID_NAME));
     });
 }
 
@@ -224,12 +224,12 @@ fn a_name_has_one_dead_name_or_send_possible_request() {
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
         let (b, n2) = (pair.b, pair.w.port(pair.b));
         let before = pair.w.names(b);
-        let previous = pair.w.request(b, pair.door, MACH_NOTIFY_SEND_POSSIBLE, 0, at(n2)).unwrap();
+        let previous = pair.w.request(b, pair.send_right, MACH_NOTIFY_SEND_POSSIBLE, 0, at(n2)).unwrap();
         assert!(before.iter().all(|&(name, _)| name != previous), "{previous:?} is a new name");
-        leads_to(&mut pair.w, b, previous, pair.notify);
+        assert_leads_to(&mut pair.w, b, previous, pair.notify);
         pair.destroy_port();
-        assert_eq!(pair.w.notification(b, n2, MACH_NOTIFY_DEAD_NAME), pair.door.0);
-        pair.w.nothing(b, n2);
+        assert_eq!(pair.w.notification(b, n2, MACH_NOTIFY_DEAD_NAME), pair.send_right.0);
+        pair.w.expect_empty(b, n2);
         pair.not_told();
     });
 }
@@ -330,7 +330,7 @@ fn send_possible_is_sent_at_once_if_the_queue_has_room() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
-        assert_eq!(pair.door_type(), Ok(PortType::SEND), "nothing is registered");
+        assert_eq!(pair.type_at_b(), Ok(PortType::SEND), "nothing is registered");
         pair.told(MACH_NOTIFY_SEND_POSSIBLE);
         pair.destroy_port();
         pair.not_told();
@@ -388,7 +388,7 @@ fn a_send_that_finds_room_does_not_arm_the_request() {
         pair.not_told();
         pair.take();
         pair.not_told();
-        assert_eq!(pair.door_type(), Ok(PortType::SEND | PortType::DNREQUEST), "the request waits for a full queue");
+        assert_eq!(pair.type_at_b(), Ok(PortType::SEND | PortType::DNREQUEST), "the request waits for a full queue");
     });
 }
 
@@ -410,9 +410,9 @@ fn a_names_type_shows_a_pending_request_but_not_its_kind() {
         let mut pair = Pair::with_full_queue(w);
         for (id, sync) in [(MACH_NOTIFY_DEAD_NAME, 0), (MACH_NOTIFY_SEND_POSSIBLE, 0), (MACH_NOTIFY_SEND_POSSIBLE, 1)] {
             pair.request(id, sync);
-            assert_eq!(pair.door_type(), Ok(PortType::SEND | PortType::DNREQUEST), "{id} with sync {sync}");
-            pair.w.request(pair.b, pair.door, id, 0, NOBODY).unwrap();
-            assert_eq!(pair.door_type(), Ok(PortType::SEND));
+            assert_eq!(pair.type_at_b(), Ok(PortType::SEND | PortType::DNREQUEST), "{id} with sync {sync}");
+            pair.w.request(pair.b, pair.send_right, id, 0, NOBODY).unwrap();
+            assert_eq!(pair.type_at_b(), Ok(PortType::SEND));
         }
     });
 }
@@ -431,7 +431,7 @@ fn a_notification_beyond_the_hard_queue_limit_is_dropped() {
     assert_eq!((w.status(a, n).mps_msgcount, w.status(a, n).mps_sorights), (65_534, 65_534));
     (0..65_534).for_each(|_| assert_eq!(w.poll(a, n).unwrap().header.msgh_id, 1));
     w.checked = true;
-    w.nothing(a, n);
+    w.expect_empty(a, n);
     assert_eq!(w.status(a, n).mps_sorights, 0);
 }
 
@@ -464,7 +464,7 @@ fn requests_on_receive_and_send_once_names_end_with_the_name() {
         w.deallocate(a, once).unwrap();
         assert_eq!(w.notification(a, n, MACH_NOTIFY_PORT_DELETED), once.0);
         w.notification(a, owner, MACH_NOTIFY_SEND_ONCE);
-        w.nothing(a, n);
+        w.expect_empty(a, n);
     });
 }
 

@@ -33,7 +33,7 @@ fn with_no_senders_request(w: &mut World) -> (Actor, PortName, PortName) {
     let a = w.task();
     let (p, n) = (w.port_with_send(a), w.port(a));
     w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
-    w.nothing(a, n);
+    w.expect_empty(a, n);
     (a, p, n)
 }
 
@@ -153,7 +153,7 @@ fn destruct_drops_the_send_right_before_the_port_dies() {
         assert_eq!(w.destruct(a, p, -1, 0), Ok(()));
         assert_eq!(w.port_type(a, p), FREE);
         assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
-        w.nothing(a, n);
+        w.expect_empty(a, n);
     });
 }
 
@@ -165,7 +165,7 @@ fn the_death_of_a_port_destroys_its_no_senders_request() {
         assert_eq!(w.mod_refs(a, p, RECEIVE, -1), Ok(()));
         assert_eq!((w.port_type(a, p), w.get_refs(a, p, DEAD_NAME)), (DEAD, Ok(1)));
         w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
-        w.nothing(a, n);
+        w.expect_empty(a, n);
     });
 }
 
@@ -177,7 +177,7 @@ fn destroying_a_name_drops_its_send_right_before_the_port_dies() {
         assert_eq!(w.destroy(a, p), Ok(()));
         assert_eq!(w.port_type(a, p), FREE);
         assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
-        w.nothing(a, n);
+        w.expect_empty(a, n);
     });
 }
 
@@ -228,7 +228,7 @@ fn get_attributes_needs_room_and_a_readable_flavor() {
 fn only_the_receiver_may_read_attributes() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
-        let (_, send_only) = w.door(a, b);
+        let (_, send_only) = w.connect(a, b);
         let status = |w: &mut World, name| w.get_attributes(a, name, MACH_PORT_RECEIVE_STATUS, 10);
         assert_eq!(status(&mut w, send_only), Err(KERN_INVALID_RIGHT));
         let allocated = w.allocate(a, DEAD_NAME).unwrap();
@@ -259,7 +259,7 @@ fn only_the_receiver_may_set_make_send_count_and_sequence_number() {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let p = w.port(a);
-    let (_, send_only) = w.door(a, b);
+    let (_, send_only) = w.connect(a, b);
     for id in [mig::SET_MSCOUNT, mig::SET_SEQNO] {
         let wrong = [(MACH_PORT_NULL, KERN_INVALID_RIGHT), (PortName(0x4203), KERN_INVALID_NAME)];
         for (name, code) in wrong.into_iter().chain([(send_only, KERN_INVALID_RIGHT)]) {

@@ -366,7 +366,7 @@ fn the_exit_message_carries_the_exit_status() {
         w.start_spawn(a, args).unwrap();
         let child = w.newest_task();
         let thread = w.kernel.tasks[child].threads.front().unwrap();
-        w.nothing(a, port);
+        w.expect_empty(a, port);
         w.run(thread);
         let (event, number, argument) = ending;
         let frame = w.kernel.sched[thread].frame_mut();
@@ -401,7 +401,7 @@ fn a_child_or_thread_whose_name_cannot_be_written_is_not_made() {
     let before = (w.counts(), w.names(a));
     let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, 8];
     assert_eq!(w.call(a, tally::TASK_SPAWN, &words), Err(KERN_MEMORY_ERROR));
-    w.nothing(a, exit_port);
+    w.expect_empty(a, exit_port);
     assert_eq!(w.call(a, tally::THREAD_CREATE, &[a.self_port.0.into(), BASE, 0, 0, 0, 8]), Err(KERN_MEMORY_ERROR));
     let args = [a.self_port.0.into(), BASE, PAGE_SIZE, 1];
     assert_eq!(w.call(a, mach::MACH_VM_ALLOCATE, &args), Err(KERN_MEMORY_ERROR), "the address lies in code");

@@ -22,7 +22,7 @@ struct Full {
     port: PortName,
     /// Who sends, with one reference to a send right.
     sender: Actor,
-    door: PortName,
+    send_right: PortName,
 }
 
 impl Full {
@@ -32,15 +32,15 @@ impl Full {
 
     fn in_world(mut w: World) -> Full {
         let (owner, sender) = (w.task(), w.task());
-        let (port, door) = w.door(sender, owner);
-        let mut full = Full { w, owner, port, sender, door };
+        let (port, send_right) = w.connect(sender, owner);
+        let mut full = Full { w, owner, port, sender, send_right };
         (1..=5).for_each(|id| full.w.send(sender, &full.message(id)).unwrap());
         assert_eq!(full.count(), 5);
         full
     }
 
     fn message(&self, id: i32) -> Msg {
-        Msg::copy_send(self.door).id(id)
+        Msg::copy_send(self.send_right).id(id)
     }
 
     /// How many messages are queued.
@@ -71,8 +71,8 @@ impl Full {
     /// The header that came back to a sender holds its rights, to be moved by the next try; returns that header.
     fn check_returned_request(&mut self, sender: Actor) -> Header {
         let header = self.w.received(sender).header;
-        assert_eq!(self.w.get_refs(sender, self.door, SEND), Ok(2));
-        assert_eq!((header.msgh_remote_port, header.remote()), (self.door, D::PORT_SEND));
+        assert_eq!(self.w.get_refs(sender, self.send_right, SEND), Ok(2));
+        assert_eq!((header.msgh_remote_port, header.remote()), (self.send_right, D::PORT_SEND));
         assert_eq!(header.local(), D::PORT_SEND_ONCE);
         assert_eq!(self.w.port_type(sender, header.msgh_local_port), Ok(PortType::SEND_ONCE));
         assert_eq!((header.msgh_size, header.msgh_id), (24, 6));
@@ -106,7 +106,7 @@ fn a_refused_message_returns_with_its_rights_and_can_be_resent() {
 
     assert_eq!(full.take(), 1);
     assert_eq!(full.send_again(full.sender, &returned).code(), MACH_MSG_SUCCESS);
-    assert_eq!(full.w.get_refs(full.sender, full.door, SEND), Ok(1));
+    assert_eq!(full.w.get_refs(full.sender, full.send_right, SEND), Ok(1));
     assert_eq!(full.w.port_type(full.sender, returned.msgh_local_port), Err(KERN_INVALID_NAME));
     assert_eq!(full.w.status(full.sender, reply).mps_sorights, 1);
     (2..=5).for_each(|id| assert_eq!(full.take(), id));
@@ -156,11 +156,11 @@ fn a_send_once_right_needs_no_room() {
 fn a_limit_of_zero_refuses_a_send_even_if_a_receiver_waits() {
     let mut w = World::new();
     let (owner, sender) = (w.task(), w.task());
-    let (port, door) = w.door(sender, owner);
+    let (port, send_right) = w.connect(sender, owner);
     let once = w.transfer(owner, port, D::MAKE_SEND_ONCE, sender);
     w.set_qlimit(owner, port, 0).unwrap();
     assert_eq!(w.receive(owner, port, MsgOption::empty()), Ret::Blocked);
-    assert_eq!(w.try_send(sender, &Msg::copy_send(door)), Err(MACH_SEND_TIMED_OUT));
+    assert_eq!(w.try_send(sender, &Msg::copy_send(send_right)), Err(MACH_SEND_TIMED_OUT));
     assert_eq!(w.state(owner), Ret::Blocked);
     assert_eq!(w.try_send(sender, &Msg::to(once, D::MOVE_SEND_ONCE).id(7)), Ok(()));
     assert_eq!(w.state(owner).code(), MACH_MSG_SUCCESS);
@@ -172,11 +172,11 @@ fn a_limit_of_zero_refuses_a_send_even_if_a_receiver_waits() {
 fn a_raised_limit_admits_one_blocked_sender_per_new_place() {
     let mut w = World::new();
     let (owner, sender) = (w.task(), w.task());
-    let (port, door) = w.door(sender, owner);
+    let (port, send_right) = w.connect(sender, owner);
     w.set_qlimit(owner, port, 0).unwrap();
     let blocked = [1, 2].map(|id| {
         let thread = w.thread(sender);
-        assert_eq!(w.send_with(thread, &Msg::copy_send(door).id(id), MsgOption::empty(), 0), Ret::Blocked);
+        assert_eq!(w.send_with(thread, &Msg::copy_send(send_right).id(id), MsgOption::empty(), 0), Ret::Blocked);
         thread
     });
     w.set_qlimit(owner, port, 1).unwrap();
@@ -190,13 +190,13 @@ fn a_raised_limit_admits_one_blocked_sender_per_new_place() {
 fn blocked_sender_is_admitted_when_an_earlier_message_is_delivered_directly() {
     let mut w = World::new();
     let (owner, sender) = (w.task(), w.task());
-    let (port, door) = w.door(sender, owner);
+    let (port, send_right) = w.connect(sender, owner);
     w.set_qlimit(owner, port, 0).unwrap();
     let receiver = w.thread(owner);
     assert_eq!(w.receive(receiver, port, MsgOption::empty()), Ret::Blocked);
     let blocked = [1, 2, 3].map(|id| {
         let thread = w.thread(sender);
-        assert_eq!(w.send_with(thread, &Msg::copy_send(door).id(id), MsgOption::empty(), 0), Ret::Blocked);
+        assert_eq!(w.send_with(thread, &Msg::copy_send(send_right).id(id), MsgOption::empty(), 0), Ret::Blocked);
         thread
     });
     w.set_qlimit(owner, port, 1).unwrap();
@@ -210,13 +210,13 @@ fn blocked_sender_is_admitted_when_an_earlier_message_is_delivered_directly() {
 fn a_port_that_joins_a_set_serves_its_waiters_from_blocked_senders() {
     let mut w = World::new();
     let (owner, sender) = (w.task(), w.task());
-    let (port, door) = w.door(sender, owner);
+    let (port, send_right) = w.connect(sender, owner);
     let set = w.allocate(owner, MACH_PORT_RIGHT_PORT_SET).unwrap();
     w.set_qlimit(owner, port, 1).unwrap();
-    w.send(sender, &Msg::copy_send(door).id(1)).unwrap();
+    w.send(sender, &Msg::copy_send(send_right).id(1)).unwrap();
     let blocked = [2, 3].map(|id| {
         let thread = w.thread(sender);
-        assert_eq!(w.send_with(thread, &Msg::copy_send(door).id(id), MsgOption::empty(), 0), Ret::Blocked);
+        assert_eq!(w.send_with(thread, &Msg::copy_send(send_right).id(id), MsgOption::empty(), 0), Ret::Blocked);
         thread
     });
     let receivers = [(); 4].map(|()| w.thread(owner));
@@ -295,8 +295,8 @@ fn a_send_with_a_send_possible_request_keeps_the_room_it_found() {
         } else {
             assert_eq!(sent, MACH_SEND_TIMED_OUT);
         }
-        w.nothing(a, p);
-        w.nothing(a, notify);
+        w.expect_empty(a, p);
+        w.expect_empty(a, notify);
     }
 }
 
@@ -355,9 +355,9 @@ fn a_returned_reply_right_without_a_free_name_is_destroyed() {
     let code = full.w.send_with(sender, &message, MsgOption::SEND_TIMEOUT, 0).code();
     assert_eq!(code, MACH_SEND_TIMED_OUT.with_bits(MACH_MSG_IPC_SPACE));
     let header = full.w.received(sender).header;
-    assert_eq!((header.msgh_remote_port, header.remote()), (full.door, D::PORT_SEND));
+    assert_eq!((header.msgh_remote_port, header.remote()), (full.send_right, D::PORT_SEND));
     assert_eq!(header.msgh_local_port, MACH_PORT_NULL);
     full.w.notification(sender, reply, MACH_NOTIFY_SEND_ONCE);
     full.w.free_names(sender);
-    assert_eq!(full.w.get_refs(sender, full.door, SEND), Ok(2));
+    assert_eq!(full.w.get_refs(sender, full.send_right, SEND), Ok(2));
 }

@@ -18,7 +18,7 @@ struct Pair {
     a: Actor,
     port: PortName,
     c: Actor,
-    door: PortName,
+    send_right: PortName,
 }
 
 impl Pair {
@@ -29,14 +29,14 @@ impl Pair {
     fn with_limits(limits: Limits) -> Pair {
         let mut w = World::with_limits(limits);
         let (a, c) = (w.task(), w.task());
-        let (port, door) = w.door(c, a);
-        Pair { w, a, port, c, door }
+        let (port, send_right) = w.connect(c, a);
+        Pair { w, a, port, c, send_right }
     }
 
     /// C sends a header with a reply port, which is returned.
     fn request(&mut self) -> PortName {
         let reply = self.w.port(self.c);
-        let message = Msg::copy_send(self.door).id(77).reply_to(reply, D::MAKE_SEND_ONCE);
+        let message = Msg::copy_send(self.send_right).id(77).reply_to(reply, D::MAKE_SEND_ONCE);
         self.w.send(self.c, &message).unwrap();
         reply
     }
@@ -85,7 +85,7 @@ fn only_receive_rights_and_sets_can_be_received_from() {
     let mut pair = Pair::new();
     let (w, c) = (&mut pair.w, pair.c);
     let dead = w.allocate(c, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
-    for name in [pair.door, dead, PortName(0x4203), MACH_PORT_NULL] {
+    for name in [pair.send_right, dead, PortName(0x4203), MACH_PORT_NULL] {
         assert_eq!(w.poll(c, name).unwrap_err(), MACH_RCV_INVALID_NAME, "{name:?}");
     }
 }
@@ -104,7 +104,7 @@ fn a_message_that_does_not_fit_is_replaced_by_an_error_message() {
     assert!(buffer[31..].iter().all(|&byte| byte == 0xEE), "nothing is written beyond the buffer");
     pair.w.notification(pair.c, reply, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(pair.seqno(), 1);
-    pair.w.nothing(pair.a, pair.port);
+    pair.w.expect_empty(pair.a, pair.port);
 }
 
 // covers mach-ipc R04 R05
@@ -112,7 +112,7 @@ fn a_message_that_does_not_fit_is_replaced_by_an_error_message() {
 fn rcv_large_reports_the_size_and_keeps_the_message_queued() {
     let mut pair = Pair::new();
     pair.request();
-    pair.w.send(pair.c, &Msg::copy_send(pair.door).id(78)).unwrap();
+    pair.w.send(pair.c, &Msg::copy_send(pair.send_right).id(78)).unwrap();
     assert_eq!(pair.poll(MsgOption::RCV_LARGE, 31), Err(MACH_RCV_TOO_LARGE));
     let buffer = pair.buffer();
     assert_eq!(buffer[4..8], 24u32.to_le_bytes());
@@ -195,7 +195,7 @@ fn an_unwritable_buffer_loses_the_message_but_keeps_its_rights() {
     let mut pair = Pair::new();
     let (a, port) = (pair.a, pair.port);
     let carried = pair.w.port(pair.c);
-    pair.w.send(pair.c, &Msg::copy_send(pair.door).port(carried, D::MAKE_SEND)).unwrap();
+    pair.w.send(pair.c, &Msg::copy_send(pair.send_right).port(carried, D::MAKE_SEND)).unwrap();
     let before = pair.w.names(a);
     let args = MachMsg {
         buffer: Some(0x10),
@@ -208,7 +208,7 @@ fn an_unwritable_buffer_loses_the_message_but_keeps_its_rights() {
     let after = pair.w.names(a);
     let new: Vec<_> = after.into_iter().filter(|name| !before.contains(name)).collect();
     assert!(matches!(new[..], [(_, PortType::SEND)]), "{new:?}");
-    pair.w.nothing(a, port);
+    pair.w.expect_empty(a, port);
 }
 
 // covers mach-ipc R12
@@ -223,7 +223,7 @@ fn a_reply_right_without_a_free_name_destroys_the_message() {
     assert_eq!((header.msgh_remote_port, header.msgh_local_port), (MACH_PORT_NULL, pair.port));
     pair.w.notification(pair.c, reply, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(pair.w.status(pair.c, reply).mps_sorights, 0);
-    pair.w.nothing(pair.a, pair.port);
+    pair.w.expect_empty(pair.a, pair.port);
 }
 
 /// The second result is about messages that are delivered (errata 6).
@@ -231,7 +231,7 @@ fn a_reply_right_without_a_free_name_destroys_the_message() {
 fn a_destroyed_message_reports_no_qos() {
     let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
     let reply = pair.w.port(pair.c);
-    let bytes = Msg::copy_send(pair.door).reply_to(reply, D::MAKE_SEND_ONCE).encode();
+    let bytes = Msg::copy_send(pair.send_right).reply_to(reply, D::MAKE_SEND_ONCE).encode();
     pair.w.put(pair.c, BUFFER, &bytes);
     let options = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
     let args = MachMsg { options, send_size: 24, priority: 0x0062_fa00, ..MachMsg::default() };
@@ -246,7 +246,7 @@ fn a_destroyed_message_reports_no_qos() {
 fn a_carried_right_without_a_free_name_is_destroyed_alone() {
     let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
     let carried = pair.w.port(pair.c);
-    pair.w.send(pair.c, &Msg::copy_send(pair.door).id(5).port(carried, D::MAKE_SEND).words(&[9])).unwrap();
+    pair.w.send(pair.c, &Msg::copy_send(pair.send_right).id(5).port(carried, D::MAKE_SEND).words(&[9])).unwrap();
     pair.w.fill_names(pair.a);
     assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_IPC_SPACE)));
     let received = pair.w.received(pair.a);
@@ -275,7 +275,7 @@ fn a_failed_send_skips_the_receive() {
         pair.w.send(pair.c, &Msg::copy_send(own)).unwrap();
         let receiver = pair.w.receive(pair.a, pair.port, MsgOption::empty());
         assert_eq!(receiver, Ret::Blocked);
-        let message = Msg::copy_send(pair.door).reply_to(PortName(0x4203), D::MAKE_SEND_ONCE);
+        let message = Msg::copy_send(pair.send_right).reply_to(PortName(0x4203), D::MAKE_SEND_ONCE);
         assert_eq!(pair.send_and_receive(&message, own).code(), MACH_SEND_INVALID_REPLY);
         assert_eq!(pair.w.status(pair.c, own).mps_msgcount, 1);
         assert_eq!(pair.w.state(pair.a), Ret::Blocked);
@@ -287,7 +287,7 @@ fn a_failed_send_skips_the_receive() {
 fn a_message_is_delivered_even_if_the_receive_then_fails() {
     both_ways(|mut pair| {
         assert_eq!(pair.w.receive(pair.a, pair.port, MsgOption::empty()), Ret::Blocked);
-        let message = Msg::copy_send(pair.door).id(6);
+        let message = Msg::copy_send(pair.send_right).id(6);
         assert_eq!(pair.send_and_receive(&message, PortName(0x4203)).code(), MACH_RCV_INVALID_NAME);
         assert_eq!(pair.w.state(pair.a).code(), MACH_MSG_SUCCESS);
         assert_eq!(pair.w.received(pair.a).header.msgh_id, 6);
@@ -339,7 +339,7 @@ fn a_message_too_large_for_one_waiter_goes_to_the_next() {
         assert_eq!(pair.w.mach_msg(first, &small), Ret::Blocked);
         assert_eq!(pair.w.receive(second, pair.port, MsgOption::trailer_elements(1)), Ret::Blocked);
         let own = pair.w.port(pair.c);
-        let message = Msg::copy_send(pair.door).id(8).reply_to(own, D::MAKE_SEND_ONCE);
+        let message = Msg::copy_send(pair.send_right).id(8).reply_to(own, D::MAKE_SEND_ONCE);
         assert_eq!(pair.send_and_receive(&message, own), Ret::Blocked);
         assert_eq!(pair.w.state(first).code(), MACH_RCV_TOO_LARGE);
         assert_eq!(pair.w.received(first).header.msgh_size, 24);
@@ -354,7 +354,7 @@ fn a_message_too_large_for_one_waiter_goes_to_the_next() {
 fn a_null_voucher_shows_its_disposition_only_with_rcv_voucher() {
     let mut pair = Pair::new();
     for (options, disposition) in [(MsgOption::RCV_VOUCHER, 17), (MsgOption::empty(), 0)] {
-        pair.w.send(pair.c, &Msg::copy_send(pair.door).voucher(MACH_PORT_NULL, D::MOVE_SEND)).unwrap();
+        pair.w.send(pair.c, &Msg::copy_send(pair.send_right).voucher(MACH_PORT_NULL, D::MOVE_SEND)).unwrap();
         pair.poll(options, BUFFER_SIZE).unwrap();
         let header = pair.w.received(pair.a).header;
         assert_eq!((header.voucher(), header.msgh_voucher_port), (D(disposition), MACH_PORT_NULL));
@@ -365,7 +365,7 @@ fn a_null_voucher_shows_its_disposition_only_with_rcv_voucher() {
 #[test]
 fn a_voucher_field_without_a_disposition_passes_unchanged() {
     let mut pair = Pair::new();
-    pair.w.send(pair.c, &Msg::copy_send(pair.door).voucher(PortName(0xDEAD), D::NONE)).unwrap();
+    pair.w.send(pair.c, &Msg::copy_send(pair.send_right).voucher(PortName(0xDEAD), D::NONE)).unwrap();
     pair.poll(MsgOption::RCV_VOUCHER, BUFFER_SIZE).unwrap();
     let header = pair.w.received(pair.a).header;
     assert_eq!((header.voucher(), header.msgh_voucher_port), (D::NONE, PortName(0xDEAD)));

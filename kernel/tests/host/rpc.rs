@@ -18,7 +18,7 @@ struct Pair {
     w: World,
     client: Actor,
     /// Its name for the service.
-    door: PortName,
+    send_right: PortName,
     /// Where it waits for replies.
     reply: PortName,
     server: Actor,
@@ -32,10 +32,10 @@ impl Pair {
     fn new(direct_calls: bool) -> Pair {
         let mut w = World::with_limits(Limits { direct_calls, names_per_task: 64, ..Limits::default() });
         let (client, server) = (w.task(), w.task());
-        let (service, door) = w.door(client, server);
+        let (service, send_right) = w.connect(client, server);
         let reply = w.port(client);
         let watchers = [w.thread(client), w.thread(server)];
-        let mut pair = Pair { w, client, door, reply, server, service, watchers };
+        let mut pair = Pair { w, client, send_right, reply, server, service, watchers };
         [client, server].into_iter().for_each(|actor| pair.set_priority(actor, 100));
         pair
     }
@@ -46,7 +46,7 @@ impl Pair {
 
     /// A call of the client's with a body.
     fn request(&self, body: &[u8]) -> Msg {
-        Msg::copy_send(self.door).reply_to(self.reply, D::MAKE_SEND_ONCE).id(1).body(body)
+        Msg::copy_send(self.send_right).reply_to(self.reply, D::MAKE_SEND_ONCE).id(1).body(body)
     }
 
     /// Sends, then waits for a message with a buffer of a size.
@@ -156,7 +156,7 @@ const STORIES: [Story; 18] = [
     }),
     ("no reply port", |pair| {
         pair.serve();
-        let _ = pair.send_and_wait(pair.client, &Msg::copy_send(pair.door).id(4), pair.reply, 4096);
+        let _ = pair.send_and_wait(pair.client, &Msg::copy_send(pair.send_right).id(4), pair.reply, 4096);
     }),
     ("a server that waits for a set", |pair| {
         let set = pair.w.allocate(pair.server, MACH_PORT_RIGHT_PORT_SET).unwrap();
@@ -281,7 +281,7 @@ fn a_reply_right_works_once() {
         assert_eq!(pair.w.send(pair.server, &answer), Err(MACH_SEND_INVALID_DEST));
         assert_eq!(pair.send_and_wait(pair.server, &answer, pair.service, 4096).code(), MACH_SEND_INVALID_DEST);
         assert_eq!(pair.w.state(pair.client).code(), MACH_MSG_SUCCESS);
-        pair.w.nothing(pair.client, pair.reply);
+        pair.w.expect_empty(pair.client, pair.reply);
     }
 }
 

@@ -189,7 +189,7 @@ fn a_member_can_be_received_from_directly() {
     let (mut w, a, set, [p]) = with_members();
     post(&mut w, a, p, 11);
     assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 11);
-    w.nothing(a, set);
+    w.expect_empty(a, set);
 }
 
 // covers mach-ipc S12
