@@ -1,5 +1,6 @@
 //! Messages that carry rights (mach-ipc 9.5).
 
+use crate::calls::UNUSED_NAME;
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, World};
 use abi::code::*;
@@ -10,7 +11,6 @@ use abi::{KernReturn, PortName};
 use kernel::machine::UserAddr;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
-const FREE: PortName = PortName(0x4203);
 
 /// A, B, B's receive right, and A's send right for it.
 fn pair() -> (World, Actor, Actor, PortName, PortName) {
@@ -69,7 +69,7 @@ fn an_unknown_descriptor_type_destroys_the_reply_right() {
 fn an_invalid_descriptor_destroys_the_rights_taken_before_it() {
     let (mut w, a, b, port, send_right) = pair();
     let (_, x) = w.connect(a, b);
-    let message = Msg::copy_send(send_right).port(x, D::MOVE_SEND).port(FREE, D::COPY_SEND);
+    let message = Msg::copy_send(send_right).port(x, D::MOVE_SEND).port(UNUSED_NAME, D::COPY_SEND);
     assert_eq!(w.send(a, &message), Err(MACH_SEND_INVALID_RIGHT));
     assert_eq!(w.port_type(a, x), Err(KERN_INVALID_NAME));
     w.expect_empty(b, port);

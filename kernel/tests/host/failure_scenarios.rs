@@ -1,8 +1,8 @@
 //! The scenarios of `failures.rs`: one trap each, in a world prepared for it.
 
 use crate::message::{MachMsg, Msg};
-use crate::program::{program, spawn_args};
-use crate::world::{Actor, World};
+use crate::program::{PROGRAM_BASE, program, spawn_args};
+use crate::world::{ARGUMENTS, Actor, BUFFER, World};
 use abi::code::*;
 use abi::message::*;
 use abi::mig::{self, NDR};
@@ -198,16 +198,16 @@ fn fill_table(w: &mut World, a: Actor) {
 }
 
 fn construct() -> Stage {
-    let mut stage = port_call(mach::MACH_PORT_CONSTRUCT, |w, a, _| vec![a.memory + 2048, 7, w.result(a)]);
+    let mut stage = port_call(mach::MACH_PORT_CONSTRUCT, |w, a, _| vec![a.memory + ARGUMENTS, 7, w.result(a)]);
     let flags = ConstructFlags::INSERT_SEND_RIGHT | ConstructFlags::QLIMIT | ConstructFlags::CONTEXT_AS_GUARD;
     let options = PortOptions { flags: flags.bits(), mpl_qlimit: 9, reserved: [0; 2] };
-    stage.world.put(stage.actor, 2048, options.as_bytes());
+    stage.world.put(stage.actor, ARGUMENTS, options.as_bytes());
     stage
 }
 
 fn get_attributes() -> Stage {
-    let mut stage = port_call(mach::MACH_PORT_GET_ATTRIBUTES, |w, a, p| vec![p, 2, w.result(a), a.memory + 2048]);
-    stage.world.put(stage.actor, 2048, &10u32.to_le_bytes());
+    let mut stage = port_call(mach::MACH_PORT_GET_ATTRIBUTES, |w, a, p| vec![p, 2, w.result(a), a.memory + ARGUMENTS]);
+    stage.world.put(stage.actor, ARGUMENTS, &10u32.to_le_bytes());
     stage
 }
 
@@ -250,7 +250,7 @@ fn mach_msg(w: World, actors: &[Actor], args: MachMsg) -> Stage {
 
 fn sending(mut w: World, actors: &[Actor], message: &Msg, args: MachMsg) -> Stage {
     let bytes = message.encode();
-    w.put(actors[0], 4096, &bytes);
+    w.put(actors[0], BUFFER, &bytes);
     let options = args.options | MsgOption::SEND_MSG;
     mach_msg(w, actors, MachMsg { options, send_size: bytes.len() as u32, ..args })
 }
@@ -356,7 +356,7 @@ fn spawn() -> Stage {
     let (bootstrap, exit) = (w.port_with_send(a), w.port(a));
     fill_table(&mut w, a);
     let image = program();
-    w.put(a, 4096, &image);
+    w.put(a, BUFFER, &image);
     w.put(a, 3072, b"one\0two\0");
     let args = TaskSpawnArgs {
         image: w.buffer(a),
@@ -371,8 +371,8 @@ fn spawn() -> Stage {
         exit_disposition: EXIT_PORT_MAKE,
         ..spawn_args()
     };
-    w.put(a, 2048, args.as_bytes());
-    let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
+    w.put(a, ARGUMENTS, args.as_bytes());
+    let words = [a.memory + ARGUMENTS, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
     Stage::new(w, &[a], tally::TASK_SPAWN, &words)
 }
 
@@ -380,7 +380,7 @@ fn create_thread() -> Stage {
     let mut w = World::new();
     let a = w.task();
     fill_table(&mut w, a);
-    let words = [a.self_port.0.into(), 0x40_0000, a.memory + 4096, 5, 0, w.result(a)];
+    let words = [a.self_port.0.into(), PROGRAM_BASE, a.memory + 4096, 5, 0, w.result(a)];
     Stage::new(w, &[a], tally::THREAD_CREATE, &words)
 }
 

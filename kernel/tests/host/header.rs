@@ -1,6 +1,6 @@
 //! The header of a message and the rights in it (mach-ipc 9.4).
 
-use crate::calls::SEND_RECEIVE;
+use crate::calls::{SEND_RECEIVE, UNUSED_NAME, UNUSED_NAME_2};
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, MEMORY_PAGES, World};
 use abi::code::*;
@@ -165,7 +165,7 @@ fn a_destination_without_a_live_send_right_is_refused() {
     let (dead, (_, once)) = (pair.dead_name(), pair.once());
     let reply = pair.w.port(pair.a);
     let before = pair.rights_of_a();
-    for to in [MACH_PORT_NULL, MACH_PORT_DEAD, PortName(0x4203), dead, once] {
+    for to in [MACH_PORT_NULL, MACH_PORT_DEAD, UNUSED_NAME, dead, once] {
         let message = Msg::copy_send(to).reply_to(reply, D::MAKE_SEND_ONCE);
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_DEST), "{to:?}");
     }
@@ -178,7 +178,7 @@ fn a_destination_without_a_live_send_right_is_refused() {
 #[test]
 fn an_unknown_reply_port_leaves_the_destination_right_unchanged() {
     let mut pair = Pair::new();
-    let message = Msg::to(pair.send_right, D::MOVE_SEND).reply_to(PortName(0x4203), D::COPY_SEND);
+    let message = Msg::to(pair.send_right, D::MOVE_SEND).reply_to(UNUSED_NAME, D::COPY_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_REPLY));
     assert_eq!(pair.w.get_refs(pair.a, pair.send_right, SEND), Ok(1));
 }
@@ -303,10 +303,10 @@ fn a_null_or_dead_reply_port_is_delivered_unchanged() {
 #[test]
 fn the_reply_port_is_checked_after_lookup_and_before_copyin() {
     let mut pair = Pair::new();
-    let (unknown, (_, once)) = (PortName(0x4203), pair.once());
+    let (unknown, (_, once)) = (UNUSED_NAME, pair.once());
     let before = pair.rights_of_a();
     for (to, code) in [(unknown, MACH_SEND_INVALID_DEST), (once, MACH_SEND_INVALID_REPLY)] {
-        let message = Msg::copy_send(to).reply_to(PortName(0x4303), D::MAKE_SEND_ONCE);
+        let message = Msg::copy_send(to).reply_to(UNUSED_NAME_2, D::MAKE_SEND_ONCE);
         assert_eq!(pair.w.send(pair.a, &message), Err(code));
     }
     assert_eq!(pair.rights_of_a(), before);
@@ -344,7 +344,7 @@ fn only_a_voucher_can_be_sent_as_a_voucher() {
     let (dead, (_, once)) = (pair.dead_name(), pair.once());
     let own = pair.w.port_with_send(pair.a);
     let before = pair.rights_of_a();
-    for name in [own, once, dead, PortName(0x4203), MACH_PORT_DEAD] {
+    for name in [own, once, dead, UNUSED_NAME, MACH_PORT_DEAD] {
         let message = Msg::to(pair.send_right, D::MOVE_SEND).voucher(name, D::COPY_SEND);
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_VOUCHER), "{name:?}");
     }
@@ -360,9 +360,9 @@ fn only_a_voucher_can_be_sent_as_a_voucher() {
 #[test]
 fn the_voucher_is_checked_before_the_destination() {
     let mut pair = Pair::new();
-    let rows = [(PortName(0x4203), MACH_SEND_INVALID_VOUCHER), (MACH_PORT_NULL, MACH_SEND_INVALID_DEST)];
+    let rows = [(UNUSED_NAME, MACH_SEND_INVALID_VOUCHER), (MACH_PORT_NULL, MACH_SEND_INVALID_DEST)];
     for (to, code) in rows {
-        let message = Msg::copy_send(to).voucher(PortName(0x4303), D::COPY_SEND);
+        let message = Msg::copy_send(to).voucher(UNUSED_NAME_2, D::COPY_SEND);
         assert_eq!(pair.w.send(pair.a, &message), Err(code), "{to:?}");
     }
 }

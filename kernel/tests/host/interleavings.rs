@@ -6,7 +6,7 @@
 //! became of every message.
 
 use crate::message::{MachMsg, Msg};
-use crate::world::{Actor, Ret, World};
+use crate::world::{Actor, BUFFER, Ret, World};
 use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
@@ -74,7 +74,7 @@ impl Play {
             self.next_id += 1;
             call.sends = Some(self.next_id);
             let bytes = message.id(self.next_id).encode();
-            self.world.put(actor, 4096, &bytes);
+            self.world.put(actor, BUFFER, &bytes);
             (args.send_size, args.options) = (bytes.len() as u32, MsgOption::SEND_MSG);
         }
         if let Some(name) = receive {
@@ -378,7 +378,7 @@ fn travelling_port() -> Play {
 /// Sends the port away that the player keeps as its second name.
 fn move_port(play: &mut Play, player: usize) {
     let message = Msg::copy_send(play.ports[player]).port(play.second[player], D::MOVE_RECEIVE);
-    play.world.put(play.actors[player], 4096, &message.encode());
+    play.world.put(play.actors[player], BUFFER, &message.encode());
     let size = message.encode().len() as u32;
     let args = MachMsg { options: MsgOption::SEND_MSG, send_size: size, ..MachMsg::default() };
     play.world.start_mach_msg(play.actors[player], &args);

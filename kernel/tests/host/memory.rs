@@ -2,7 +2,7 @@
 
 use crate::machine::Failure;
 use crate::simulation::Random;
-use crate::world::{Actor, World};
+use crate::world::{Actor, RESULT, World};
 use abi::KernReturn;
 use abi::code::*;
 use abi::task::*;
@@ -24,9 +24,9 @@ fn allocate(w: &mut World, a: Actor, at: Option<u64>, size: u64) -> Result<u64, 
 }
 
 fn allocate_as(w: &mut World, a: Actor, at: u64, size: u64, flags: u32) -> Result<u64, KernReturn> {
-    w.put(a, 1024, &at.to_le_bytes());
+    w.put(a, RESULT, &at.to_le_bytes());
     w.call(a, mach::MACH_VM_ALLOCATE, &[a.self_port.0.into(), w.result(a), size, flags.into()])?;
-    Ok(u64::from_le_bytes(w.get(a, 1024, 8).try_into().unwrap()))
+    Ok(u64::from_le_bytes(w.get(a, RESULT, 8).try_into().unwrap()))
 }
 
 fn deallocate(w: &mut World, a: Actor, at: u64, size: u64) -> Result<(), KernReturn> {

@@ -1,6 +1,6 @@
 //! Names, types and user references (mach-ipc 9.1).
 
-use crate::calls::{Form, SEND_RECEIVE, in_both_forms};
+use crate::calls::{Form, SEND_RECEIVE, UNUSED_NAME, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -444,7 +444,7 @@ fn copying_a_send_right_to_its_own_name_adds_a_reference() {
     for name in [alone, once] {
         assert_eq!(w.insert_right(a, name, name, D::MAKE_SEND), Err(KERN_INVALID_RIGHT));
     }
-    assert_eq!(w.insert_right(a, PortName(0x4203), PortName(0x4203), D::MAKE_SEND), Err(KERN_INVALID_NAME));
+    assert_eq!(w.insert_right(a, UNUSED_NAME, UNUSED_NAME, D::MAKE_SEND), Err(KERN_INVALID_NAME));
 }
 
 /// mach-ipc 2.6: the only name of a right can change, even to one that the table has no place for yet.

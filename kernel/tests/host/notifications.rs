@@ -1,6 +1,6 @@
 //! Notifications: what the kernel tells about rights to those who asked (mach-ipc 9.3).
 
-use crate::calls::{Form, in_both_forms};
+use crate::calls::{Form, UNUSED_NAME, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -442,7 +442,7 @@ fn cancelling_an_absent_request_needs_only_a_valid_name() {
         let a = w.task();
         let set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
         let cancel = |w: &mut World, name| w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, NOBODY);
-        assert_eq!(cancel(&mut w, PortName(0x4203)), Err(KERN_INVALID_NAME));
+        assert_eq!(cancel(&mut w, UNUSED_NAME), Err(KERN_INVALID_NAME));
         assert_eq!(cancel(&mut w, set), Ok(MACH_PORT_NULL));
     });
 }

@@ -1,6 +1,6 @@
 //! Calls on ports: making and ending them, attributes, guards, rights put in and taken out (mach-ipc 9.2).
 
-use crate::calls::{SEND_RECEIVE, halves, in_both_forms};
+use crate::calls::{SEND_RECEIVE, UNUSED_NAME, halves, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -261,7 +261,7 @@ fn only_the_receiver_may_set_make_send_count_and_sequence_number() {
     let p = w.port(a);
     let (_, send_only) = w.connect(a, b);
     for id in [mig::SET_MSCOUNT, mig::SET_SEQNO] {
-        let wrong = [(MACH_PORT_NULL, KERN_INVALID_RIGHT), (PortName(0x4203), KERN_INVALID_NAME)];
+        let wrong = [(MACH_PORT_NULL, KERN_INVALID_RIGHT), (UNUSED_NAME, KERN_INVALID_NAME)];
         for (name, code) in wrong.into_iter().chain([(send_only, KERN_INVALID_RIGHT)]) {
             assert_eq!(w.mig(a, a.self_port, id, &[name.0, 41]), Err(code));
         }
