@@ -20,10 +20,14 @@ pub enum Form {
 /// The type of a name with a send right and a receive right.
 pub const SEND_RECEIVE: PortType = PortType::SEND.union(PortType::RECEIVE);
 
-/// A well-formed name that no test uses for a right.
-pub const UNUSED_NAME: PortName = PortName(0x4203);
+/// A well-formed name that denotes no right in any test.
+pub const UNUSED_NAME: PortName = PortName::new(0x42, 3);
 /// Another one.
-pub const UNUSED_NAME_2: PortName = PortName(0x4303);
+pub const UNUSED_NAME_2: PortName = PortName::new(0x43, 3);
+/// A free name that a test may choose. Its index is within a name table of the smallest size.
+pub const CHOSEN_NAME: PortName = PortName::new(0x32, 3);
+/// A name with the same index and another generation.
+pub const CHOSEN_NAME_REUSED: PortName = PortName::new(0x32, 7);
 
 /// Runs a scenario twice: with calls by trap and with calls by message.
 pub fn in_both_forms(scenario: impl Fn(World)) {
