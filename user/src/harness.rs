@@ -10,8 +10,8 @@ use abi::task::ExitStatus;
 use core::fmt::Write;
 use heapless::String;
 
-/// Milliseconds that the kernel has for destroying what a test leaves.
-const PATIENCE: u64 = 2000;
+/// Milliseconds that the kernel has for destroying what a test leaves. It takes a few, but the host may be busy.
+const PATIENCE: u64 = 20_000;
 
 /// What the harness is told to do wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -103,12 +103,12 @@ pub fn exit_status(message: &Message) -> Option<ExitStatus> {
     (view.header().msgh_id == EXIT_MESSAGE_ID && !view.is_complex()).then_some(ExitStatus(status))
 }
 
-/// Waits for the exit message on a port, for so many milliseconds at most.
+/// Waits for the exit message on a port.
 ///
 /// # Errors
-/// Those of the receive.
-pub fn wait_for_exit(exit_port: PortName, milliseconds: u32) -> Result<ExitStatus, KernReturn> {
-    let message = Message::receive_within(exit_port, milliseconds)?;
+/// Those of the receive; `KERN_FAILURE` if another message came.
+pub fn wait_for_exit(exit_port: PortName) -> Result<ExitStatus, KernReturn> {
+    let message = Message::receive(exit_port)?;
     exit_status(&message).ok_or(KERN_FAILURE)
 }
 
