@@ -17,14 +17,17 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use heapless::Vec;
 use zerocopy::{FromZeros, IntoBytes};
 
-/// Bytes of all arguments of a program that [`Spawn`] starts.
+/// Bytes of the arguments that [`Spawn`] collects.
 const ARGUMENTS_SIZE: usize = 512;
 
 /// A task to be started.
 #[derive(Clone, Debug)]
 pub struct Spawn {
     image: [u64; 2],
+    /// Arguments, each ended by a zero byte.
     arguments: Vec<u8, ARGUMENTS_SIZE>,
+    /// Arguments in the same form that take their place.
+    given: Option<&'static [u8]>,
     /// Everything else, ready for the trap.
     pub args: TaskSpawnArgs,
 }
@@ -44,14 +47,23 @@ impl Spawn {
             gid: SPAWN_INHERIT,
             ..TaskSpawnArgs::default()
         };
-        Spawn { image: [bytes.as_ptr() as u64, bytes.len() as u64], arguments: Vec::new(), args }
+        Spawn { image: [bytes.as_ptr() as u64, bytes.len() as u64], arguments: Vec::new(), given: None, args }
     }
 
     /// With another argument.
+    ///
+    /// # Panics
+    /// If the arguments are more than 512 bytes together.
     pub fn argument(mut self, argument: &str) -> Spawn {
         let fits = self.arguments.extend_from_slice(argument.as_bytes()).is_ok() && self.arguments.push(0).is_ok();
         assert!(fits, "the arguments of a program are too long");
         self
+    }
+
+    /// With these arguments and no others, the program's name included; each ends with a zero byte. They may be as long as
+    /// the kernel allows.
+    pub fn arguments(self, strings: &'static [u8]) -> Spawn {
+        Spawn { given: Some(strings), ..self }
     }
 
     /// With a bootstrap port other than one's own.
@@ -78,8 +90,8 @@ impl Spawn {
     /// Those of `task_spawn`.
     pub fn start(mut self) -> Result<PortName, KernReturn> {
         [self.args.image, self.args.image_size] = self.image;
-        self.args.arguments = self.arguments.as_ptr() as u64;
-        self.args.arguments_size = self.arguments.len() as u64;
+        let strings = self.given.unwrap_or(&self.arguments);
+        (self.args.arguments, self.args.arguments_size) = (strings.as_ptr() as u64, strings.len() as u64);
         spawn_raw(&self.args)
     }
 }

@@ -20,12 +20,13 @@ use user::task::Spawn;
 
 user::program!(start);
 
-/// The exit status of a call that is not understood.
+/// The exit status of a call that is not understood, or of one with arguments that are too long for the program.
 const USAGE: i32 = 64;
+/// The exit status if the program does not start for another reason.
+const NOT_STARTED: i32 = 127;
 
-fn start(arguments: Arguments) -> i32 {
-    let mut arguments = arguments.skip(1);
-    match arguments.next() {
+fn start(mut arguments: Arguments) -> i32 {
+    match arguments.nth(1) {
         None | Some("harness") => run_harness(arguments),
         Some("run") => run_program(arguments),
         Some("bench") => run_benchmarks(),
@@ -56,9 +57,11 @@ fn run_harness(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
     harness::run(&order)
 }
 
-fn run_program(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
+/// Runs a program with all arguments that are left; the first is its name.
+fn run_program(mut arguments: Arguments) -> i32 {
+    let strings = arguments.strings();
     match arguments.next() {
-        Some(name) => run_and_wait(arguments.fold(Spawn::program(name), Spawn::argument)),
+        Some(name) => run_and_wait(Spawn::program(name).arguments(strings)),
         None => usage("run"),
     }
 }
@@ -67,7 +70,7 @@ fn run_program(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
 fn advice(code: KernReturn) -> &'static str {
     match code {
         KERN_FAILURE => "; it is no static ELF file such as docs/abi.md describes",
-        KERN_INVALID_ARGUMENT => "; its arguments are too long",
+        KERN_INVALID_ARGUMENT => "; its arguments are too long: see the limits in docs/abi.md",
         KERN_RESOURCE_SHORTAGE => "; it is too large, or the machine too small",
         _ => "",
     }
@@ -93,7 +96,7 @@ fn run_and_wait(spawn: Spawn) -> i32 {
         },
         Err(Failure::NoStart(code)) => {
             println!("init: the program does not start: {code}{}", advice(code));
-            127
+            if code == KERN_INVALID_ARGUMENT { USAGE } else { NOT_STARTED }
         }
         Err(Failure::NoPorts(code)) => panic!("the name service cannot receive: {code}"),
     }

@@ -20,6 +20,19 @@ impl Arguments {
         let count = unsafe { *block };
         Arguments { next: block.wrapping_add(1).cast(), left: count as usize }
     }
+
+    /// Returns the bytes of the arguments that are left, each with its zero byte, whatever they hold: the kernel puts
+    /// them one behind the other.
+    pub fn strings(&self) -> &'static [u8] {
+        let Some(last) = self.left.checked_sub(1) else { return &[] };
+        // SAFETY: There are as many addresses as the block says, each of a string that ends with zero. The strings lie one
+        // behind the other in the order of their addresses (docs/abi.md), and nothing ever changes them.
+        unsafe {
+            let (first, last) = (*self.next, *self.next.add(last));
+            let end = last.add(CStr::from_ptr(last).count_bytes() + 1);
+            core::slice::from_raw_parts(first.cast(), end.offset_from_unsigned(first))
+        }
+    }
 }
 
 impl Iterator for Arguments {
