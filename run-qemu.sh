@@ -48,7 +48,9 @@ usage_error() {
 
 # Options stand before the call, because behind it they are the program's.
 misplaced_option() {
-  case "$1" in --debug | --release | --mem | --timeout | --deliberate | --help) echo "; options stand before the call" ;; esac
+  case "$1" in
+    --debug | --release | --mem | --timeout | --deliberate | --help) echo "; options stand before the call" ;;
+  esac
 }
 
 # expect_program CALL [PROGRAM [ARG...]]: there must be such a file.
@@ -134,8 +136,8 @@ call_test() {
   run_harness || status=$?
   # No test has the filter in its name here: that is no failure if the host had some.
   ((status > 1)) && return "$status"
-  local in_qemu_passed in_qemu_failed
-  read -r in_qemu_passed in_qemu_failed < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed\r?$/\1 \2/p' "$console" | tail -n 1)
+  local summary='s/^([0-9]+) passed, ([0-9]+) failed\r?$/\1 \2/p' in_qemu_passed in_qemu_failed
+  read -r in_qemu_passed in_qemu_failed < <(sed -nE "$summary" "$console" | tail -n 1)
   echo
   echo "on this machine and in QEMU together:"
   echo "$((passed + in_qemu_passed)) passed, $((failed + in_qemu_failed)) failed"

@@ -50,7 +50,13 @@ pub fn mach_msg_at(address: u64, call: &Call) -> KernReturn {
         u64::from(receive_name.0),
         u64::from(timeout),
     ];
-    KernReturn(sys::trap_with_stack(MACH_MSG, arguments, [u64::from(priority), 0]) as i32)
+    let result = if options.contains(MsgOption::SEND_OVERRIDE) {
+        sys::trap_with_stack(MACH_MSG, arguments, [u64::from(priority), 0])
+    } else {
+        // The priority would not be read.
+        sys::trap(MACH_MSG, arguments)
+    };
+    KernReturn(result as i32)
 }
 
 /// `mach_msg` that goes on when `thread_abort` interrupts it, unless an option says that the caller wants to know
