@@ -158,7 +158,7 @@ call_bench() {
 }
 
 call_gdb() {
-  if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness; fi
+  if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness "${deliberate[@]}"; fi
   wait_for_debugger "$@"
 }
 

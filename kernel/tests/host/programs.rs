@@ -421,7 +421,7 @@ fn arguments_with_their_pointers_take_half_of_the_first_stack_at_most() {
         let args = TaskSpawnArgs { arguments: at, arguments_size: count as u64, ..spawn_args() };
         w.spawn_image(a, &program(), args)?;
         let thread = w.kernel.tasks[w.newest_task()].threads.front().unwrap();
-        Ok(USER_END - PAGE_SIZE - w.kernel.threads[thread].frame.rsp)
+        Ok(USER_END - PAGE_SIZE - w.kernel.sched[thread].frame().rsp)
     };
     let nearly = BLOCK_SIZE_MAX as usize / 9 - 32;
     let sizes: Vec<_> = (nearly..nearly + 64).map(block_size).collect();

@@ -4,8 +4,8 @@ use crate::programs::{PT_LOAD, Part, image, spawn};
 use crate::world::World;
 use abi::code::*;
 use abi::task::PAGE_SIZE;
+use kernel::ids::TaskId;
 use kernel::machine::{Protection, USER_END, USER_START, UserAddr};
-use kernel::task::TaskId;
 
 const EXECUTABLE_FILE: u16 = 2;
 const POSITION_INDEPENDENT_FILE: u16 = 3;
@@ -240,7 +240,7 @@ fn headers_found(parts: [Part; 2]) -> (u64, u64) {
     let a = w.task();
     let task = spawn(&mut w, a, &image(EXECUTABLE_FILE, BASE, &parts, FILE_SIZE as usize)).unwrap();
     let thread = w.kernel.tasks[task].threads.front().unwrap();
-    let (stack, space) = (w.kernel.threads[thread].frame.rsp, w.kernel.tasks[task].address_space);
+    let (stack, space) = (w.kernel.sched[thread].frame().rsp, w.kernel.tasks[task].address_space);
     let word = |at| u64::from_le_bytes(w.machine.read(space, UserAddr(at), 8).unwrap().try_into().unwrap());
     // Number of arguments and the ends of two empty lists come before the auxiliary vector.
     let value = |key| (stack + 3 * 8..).step_by(16).find(|&at| word(at) == key).map(|at| word(at + 8)).unwrap();
