@@ -41,7 +41,7 @@ fn with(second: Part) -> (World, Result<TaskId, abi::KernReturn>) {
 
 /// The memory that a task has around an address, from the first byte to behind the last.
 fn region_at(w: &World, task: TaskId, address: u64) -> Option<(u64, u64)> {
-    let regions = &w.kernel.tasks[task].regions;
+    let regions = w.kernel.tasks[task].regions();
     regions.iter().map(|region| (region.start, region.end)).find(|&(start, end)| (start..end).contains(&address))
 }
 
