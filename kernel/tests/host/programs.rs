@@ -11,19 +11,19 @@ use abi::{KernReturn, PortName};
 use kernel::boot::BootError;
 use kernel::ids::TaskId;
 use kernel::kernel::{Config, Event, Kernel, Next};
-use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits};
+use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits, STACK_PAGES};
 use kernel::machine::{Protection, USER_END, UserAddr};
 use zerocopy::IntoBytes;
 
-const PT_LOAD: u32 = 1;
+pub const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const BASE: u64 = PROGRAM_BASE;
 
 /// A program header: type, flags, offset, address, size in the file, size in memory.
-type Part = (u32, u32, u64, u64, u64, u64);
+pub type Part = (u32, u32, u64, u64, u64, u64);
 
 /// A file with these parts, of `size` bytes that count up.
-fn image(kind: u16, entry: u64, parts: &[Part], size: usize) -> Vec<u8> {
+pub fn image(kind: u16, entry: u64, parts: &[Part], size: usize) -> Vec<u8> {
     let mut file: Vec<u8> = (0..size).map(|n| n as u8).collect();
     file[..64].copy_from_slice(&program()[..64]);
     file[16..18].copy_from_slice(&kind.to_le_bytes());
@@ -44,7 +44,7 @@ fn world() -> (World, Actor) {
 }
 
 /// Spawns a file and returns the task, which has not run yet.
-fn spawn(w: &mut World, a: Actor, file: &[u8]) -> Result<TaskId, KernReturn> {
+pub fn spawn(w: &mut World, a: Actor, file: &[u8]) -> Result<TaskId, KernReturn> {
     w.spawn_image(a, file, spawn_args())?;
     Ok(w.newest_task())
 }
@@ -406,6 +406,28 @@ fn a_child_or_thread_whose_name_cannot_be_written_is_not_made() {
     let args = [a.self_port.0.into(), BASE, PAGE_SIZE, 1];
     assert_eq!(w.call(a, mach::MACH_VM_ALLOCATE, &args), Err(KERN_MEMORY_ERROR), "the address lies in code");
     assert_eq!((w.counts(), w.names(a)), before);
+}
+
+/// Bytes that a first stack has for arguments, environment and what comes with them.
+const BLOCK_SIZE_MAX: u64 = STACK_PAGES * PAGE_SIZE / 2;
+
+#[test]
+fn arguments_with_their_pointers_take_half_of_the_first_stack_at_most() {
+    let block_size = |count: usize| {
+        let (mut w, a) = world();
+        w.checked = false;
+        let at = a.memory + 30 * PAGE_SIZE;
+        // Each argument is empty: a zero byte and a pointer.
+        let args = TaskSpawnArgs { arguments: at, arguments_size: count as u64, ..spawn_args() };
+        w.spawn_image(a, &program(), args)?;
+        let thread = w.kernel.tasks[w.newest_task()].threads.front().unwrap();
+        Ok(USER_END - PAGE_SIZE - w.kernel.sched[thread].frame().rsp)
+    };
+    let nearly = BLOCK_SIZE_MAX as usize / 9 - 32;
+    let sizes: Vec<_> = (nearly..nearly + 64).map(block_size).collect();
+    let (fitting, refused) = sizes.split_at(sizes.iter().position(Result::is_err).unwrap());
+    assert_eq!(fitting.last(), Some(&Ok(BLOCK_SIZE_MAX)));
+    assert!(refused.iter().all(|size| *size == Err(KERN_INVALID_ARGUMENT)), "{refused:x?}");
 }
 
 /// The last process number that the kernel of the next test gives: the first task has 1, the second 2.
