@@ -18,6 +18,7 @@ mod world;
 mod complex;
 mod death;
 mod failures;
+mod guards;
 mod header;
 mod interleavings;
 mod kernel_objects;
