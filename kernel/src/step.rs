@@ -6,7 +6,9 @@
 //! recurses, however deep messages are nested in ports and ports in messages.
 //!
 //! Work is done in the order in which it was noted, in slices between which all invariants hold and other threads can run
-//! (errata 4). Adding to a list never fails: each object reserves its place on the lists when it is made.
+//! (errata 4). Messages of the kernel's own are sent before other work goes on. So they are queued in the order of their
+//! causes, long destruction does not keep them from other tasks, and no more of them are in memory at a time than one piece
+//! of work or one trap can cause. Adding to a list never fails: each object reserves its place on the lists when it is made.
 
 use crate::ids::{MessageId, PortId, SetId, TaskId, ThreadId};
 use crate::trace::Trace;
@@ -81,6 +83,8 @@ bitflags! {
 #[derive(Debug, Default)]
 pub struct Step {
     reasons: Reasons,
+    /// [`Work::Post`], which goes before all other work.
+    posts: NodeList,
     work: NodeList,
     /// Work for which no thread waits: each full exit and the idle loop do a slice of it.
     background: NodeList,
@@ -120,10 +124,11 @@ impl Step {
         self.policy_nodes.release(1);
     }
 
-    /// Notes a piece of work. It is done after all that was noted before.
+    /// Notes a piece of work. It is done after all work of its kind that was noted before.
     pub fn later(&mut self, work: Work) {
         self.reasons |= Reasons::WORK;
-        self.work_nodes.push_back(&mut self.work, work);
+        let list = if matches!(work, Work::Post(_)) { &mut self.posts } else { &mut self.work };
+        self.work_nodes.push_back(list, work);
     }
 
     /// Notes that a policy has changed. Changes apply in the order in which they are noted, before the next choice.
@@ -157,7 +162,7 @@ impl Step {
     /// Notes that the choice was made and everything else settled. Only background work may be left.
     #[inline]
     pub fn settled(&mut self) {
-        debug_assert!(self.work.is_empty() && self.policy.is_empty(), "a step is settled with work left to do");
+        debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
         self.reasons = Reasons::empty();
         self.reasons.set(Reasons::BACKGROUND, !self.background.is_empty());
     }
@@ -165,7 +170,7 @@ impl Step {
     /// Returns true if this step has work to do.
     #[inline(always)]
     pub fn has_work(&self) -> bool {
-        !self.work.is_empty()
+        !self.posts.is_empty() || !self.work.is_empty()
     }
 
     /// Returns true if there is work for which no thread waits.
@@ -175,14 +180,15 @@ impl Step {
 
     /// Takes the next piece of work.
     pub fn next_work(&mut self) -> Option<Work> {
-        self.work_nodes.pop_front(&mut self.work)
+        self.work_nodes.pop_front(&mut self.posts).or_else(|| self.work_nodes.pop_front(&mut self.work))
     }
 
-    /// Takes the next piece of work if it is a message to send.
+    /// Takes the next message of the kernel's own that is to be sent.
     pub fn next_post(&mut self) -> Option<MessageId> {
-        let Some(&Work::Post(message)) = self.work_nodes.front(&self.work) else { return None };
-        self.next_work();
-        Some(message)
+        match self.work_nodes.pop_front(&mut self.posts)? {
+            Work::Post(message) => Some(message),
+            other => panic!("{other:?} is among the messages to send"),
+        }
     }
 
     /// Puts a piece of work of which something is left back in front.
@@ -190,14 +196,15 @@ impl Step {
         self.work_nodes.push_front(&mut self.work, work);
     }
 
-    /// Takes all work of this step, to be kept with the thread that waits for it.
+    /// Takes all work of this step, to be kept with the thread that waits for it. The messages have been sent.
     pub fn take_work(&mut self) -> NodeList {
+        debug_assert!(self.posts.is_empty(), "no message waits for other work");
         self.work.take()
     }
 
     /// Makes `list` the work of this step, which has none.
     pub fn resume_work(&mut self, list: NodeList) {
-        debug_assert!(self.work.is_empty(), "a step's own work comes first");
+        debug_assert!(!self.has_work(), "a step's own work comes first");
         self.reasons |= Reasons::WORK;
         self.work = list;
     }
@@ -211,15 +218,22 @@ impl Step {
         self.work_nodes.append(&mut self.background, list);
     }
 
-    /// Makes the background work the work of this step, which has none, or puts what is left of it back.
-    pub fn swap_background(&mut self) {
-        core::mem::swap(&mut self.work, &mut self.background);
+    /// Makes the background work the work of this step, which has none.
+    pub fn resume_background(&mut self) {
+        let list = self.background.take();
+        self.resume_work(list);
+    }
+
+    /// Makes the work of this step background work again: it goes before what was added since.
+    pub fn put_back_background(&mut self) {
+        let added = core::mem::replace(&mut self.background, self.work.take());
+        self.add_background(added);
     }
 
     /// Panics unless the room set aside is that of so many pieces of work and so many policies.
     pub fn check(&self, work: usize, policies: usize) {
         assert_eq!(self.work_nodes.reserved(), work, "every object has its places on the work list");
         assert_eq!(self.policy_nodes.reserved(), policies, "every task and thread has its place for a policy change");
-        assert!(self.work.is_empty() && self.policy.is_empty(), "a step leaves nothing but background work");
+        assert!(!self.has_work() && self.policy.is_empty(), "a step leaves nothing but background work");
     }
 }

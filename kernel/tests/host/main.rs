@@ -16,6 +16,7 @@ mod world;
 
 mod complex;
 mod death;
+mod deferred;
 mod failures;
 mod header;
 mod interleavings;
