@@ -33,6 +33,7 @@ tests! { "name_service":
     request_without_a_send_once_reply_right_is_destroyed,
     request_with_a_dead_reply_port_is_destroyed,
     reply_port_that_is_sent_with_its_request_dies,
+    reply_for_which_its_client_has_no_room_is_destroyed,
     request_that_is_too_large_is_destroyed,
     header_field_without_a_disposition_is_no_right,
     bytes_behind_a_name_do_not_count,
@@ -318,6 +319,41 @@ fn reply_port_that_is_sent_with_its_request_dies() {
         check_service();
         check::equal("the port", port::port_type(name), Ok(PortType::DEAD_NAME));
         port::destroy(name).expect("the name exists");
+    });
+}
+
+/// Queues messages to ports of this task until its budget is used up.
+fn use_up_budget(ports: &[Port]) {
+    for port in ports {
+        port::set_queue_limit(port.name(), MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");
+    }
+    for words in [&[0; 200][..], &[]] {
+        let full = ports.iter().map(|port| {
+            loop {
+                if let Err(code) = Message::copy_send(port.name()).words(words).send_within(0) {
+                    break code;
+                }
+            }
+        });
+        check::that("the budget is used up", full.into_iter().any(|code| code == MACH_SEND_NO_BUFFER));
+    }
+}
+
+/// The reply to the first request would have to wait in a queue. The reply to the second one goes to a waiting thread.
+fn reply_for_which_its_client_has_no_room_is_destroyed() {
+    attack(|| {
+        let ([first, second], ports) = ([0; 2].map(|_| Port::new()), [0; 16].map(|_| port_with_send()));
+        use_up_budget(&ports);
+        let look_up = |reply: &Port| named(request(LOOK_UP), SERVICE).reply_to(reply.name(), D::MAKE_SEND_ONCE);
+        look_up(&first).send_within(0).expect("the name service receives");
+        let mut reply = look_up(&second);
+        let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+        let code = reply.call(&Call { options, receive_name: second.name(), ..Call::default() });
+        check::equal("the result of the call", code, MACH_MSG_SUCCESS);
+        check::equal("the code in the reply", reply.word(2), UNKNOWN_SERVICE as u32);
+        // This drops the receive rights, which frees the budget that calls by message need.
+        let names = ports.map(|port| port.name());
+        names.iter().for_each(|&name| port::destroy(name).expect("the dead name exists"));
     });
 }
 
