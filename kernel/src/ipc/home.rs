@@ -76,8 +76,8 @@ impl Ipc {
         }
     }
 
-    /// Lets a port die. From now on every name for it is a dead name; its messages and requests are taken apart piece by
-    /// piece.
+    /// Lets a port die. From now on every name for it is a dead name. Its messages and requests are taken apart piece by
+    /// piece; a port that has none is forgotten at once.
     pub fn destroy_port(&mut self, step: &mut Step, port: PortId) {
         let state = &mut self.ports[port];
         assert!(state.is_alive(), "{port:?} dies twice");
@@ -85,7 +85,13 @@ impl Ipc {
         self.totals.send_rights -= u64::from(state.send_rights);
         self.totals.send_once_rights -= u64::from(state.send_once_rights);
         self.totals.dead_ports += 1;
-        step.later(Work::Port(port));
         step.trace.record(Event::PortDied(port));
+        if state.has_messages() {
+            step.later(Work::Port(port));
+        } else if state.has_requests() {
+            step.later(Work::Requests(port));
+        } else {
+            self.finish_port(step, port);
+        }
     }
 }

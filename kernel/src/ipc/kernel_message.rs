@@ -15,6 +15,7 @@ use crate::step::{Step, Work};
 use abi::message::*;
 use abi::mig::NDR;
 use abi::port::{Disposition, PortName};
+use alloc::vec::Vec;
 use zerocopy::IntoBytes;
 
 /// What a notification tells.
@@ -86,18 +87,11 @@ impl Ipc {
         id: i32,
         body: Body<'a>,
     ) -> Result<MessageId, Body<'a>> {
-        let size = body.size();
-        let room = if matches!(body, Body::Right(..)) { 1 } else { 0 };
-        let made = (|| {
-            let descriptors = if room > 0 { store::try_with_capacity(room)? } else { alloc::vec::Vec::new() };
-            Ok((self.new_message(step, size, Credentials::KERNEL)?, descriptors))
-        })();
-        let Ok::<_, NoMemory>((message, descriptors)) = made else { return Err(body) };
-        let bits = msgh_bits(kind, Disposition::NONE, Disposition::NONE, body.flags());
-        let header = Header { msgh_bits: bits, msgh_size: size as u32, msgh_id: id, ..Header::default() };
+        let Ok(message) = self.allocate_for(step, &body) else { return Err(body) };
         let made = &mut self.messages[message];
-        made.set_header(&header);
-        made.descriptors = descriptors;
+        let size = made.size;
+        let bits = msgh_bits(kind, Disposition::NONE, Disposition::NONE, body.flags());
+        made.set_header(&Header { msgh_bits: bits, msgh_size: size as u32, msgh_id: id, ..Header::default() });
         match body {
             Body::Empty => {}
             Body::Words(words) => {
@@ -117,6 +111,17 @@ impl Ipc {
                 made.circular = !fits;
             }
         }
+        Ok(message)
+    }
+
+    /// Makes an empty message with room for a body.
+    fn allocate_for(&mut self, step: &mut Step, body: &Body<'_>) -> Result<MessageId, NoMemory> {
+        let descriptors = match body {
+            Body::Right(..) => store::try_with_capacity(1)?,
+            Body::Empty | Body::Words(_) => Vec::new(),
+        };
+        let message = self.new_message(step, body.size(), Credentials::KERNEL)?;
+        self.messages[message].descriptors = descriptors;
         Ok(message)
     }
 

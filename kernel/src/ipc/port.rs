@@ -175,6 +175,16 @@ impl Port {
         self.home != Home::Dead
     }
 
+    /// Returns true if messages are in its queue or with blocked senders.
+    pub(super) fn has_messages(&self) -> bool {
+        !self.queue.is_empty() || !self.senders.is_empty()
+    }
+
+    /// Returns true if a notification has to be sent when it dies.
+    pub(super) fn has_requests(&self) -> bool {
+        self.no_senders.is_some() || self.requests.count() > 0
+    }
+
     /// Returns true if its queue is at its limit.
     #[inline(always)]
     pub fn is_full(&self) -> bool {

@@ -68,7 +68,7 @@ impl Ipc {
 
     /// Forgets a dead port of which nothing is left, unless it is still on the work list for its armed requests: the piece
     /// of work that comes last forgets it.
-    fn finish_port(&mut self, step: &mut Step, port: PortId) {
+    pub(super) fn finish_port(&mut self, step: &mut Step, port: PortId) {
         let state = &mut self.ports[port];
         if state.armed_listed {
             state.taken_apart = true;
