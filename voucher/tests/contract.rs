@@ -3,7 +3,7 @@
 
 use abi::voucher::*;
 use std::task::Poll;
-use voucher::managers::bank::{Bank, BankElement, CURRENT_TASK, Settings, TaskIdentity};
+use voucher::managers::bank::{Bank, BankElement, BankSettings, CURRENT_TASK, TaskIdentity};
 use voucher::managers::pthpriority::PthPriority;
 use voucher::managers::user_data::UserData;
 use voucher::*;
@@ -17,29 +17,29 @@ fn ready<T>(poll: Poll<T>) -> T {
 
 fn ask(
     manager: &mut dyn AttributeManager,
-    caller: &Caller,
+    caller: &CallingTask,
     command: u32,
     previous: Option<u64>,
     content: &[u8],
 ) -> Result<u64, Error> {
-    let question = GetValue { key: Key::BANK, command, previous };
-    ready(manager.get_value(caller, &question, content)).map(|value| value.handle)
+    let request = ValueRequest { key: Key::BANK, command, previous };
+    ready(manager.get_value(caller, &request, content)).map(|value| value.handle)
 }
 
 fn offer(manager: &mut dyn AttributeManager, handle: u64, sync: u64) -> Result<(), Error> {
-    ready(manager.release_value(&ReleaseValue { key: Key::BANK, handle, sync }))
+    ready(manager.release_value(&ReleaseRequest { key: Key::BANK, handle, sync }))
 }
 
 /// A bank with two tasks.
-fn bank() -> (Bank, Caller, Caller) {
-    let mut bank = Bank::new(1, Settings::default());
-    let mut task = |number| Caller { task: number, bank: Some(bank.begin_task(TaskIdentity::default()).unwrap()) };
+fn bank() -> (Bank, CallingTask, CallingTask) {
+    let mut bank = Bank::new(1, BankSettings::default());
+    let mut task = |number| CallingTask { task: number, bank: Some(bank.begin_task(TaskIdentity::default()).unwrap()) };
     let (first, second) = (task(1), task(2));
     (bank, first, second)
 }
 
 /// Tasks and accounts, and of the first task the references and made references.
-fn state(bank: &Bank, task: &Caller) -> ((usize, usize), u64, u64) {
+fn state(bank: &Bank, task: &CallingTask) -> ((usize, usize), u64, u64) {
     let Some(BankElement::Task(task)) = bank.element(task.bank.unwrap()) else { panic!("the task lives") };
     (bank.len(), task.refs(), task.made())
 }
@@ -103,15 +103,16 @@ fn handles_that_nobody_handed_out_are_refused() {
     for handle in [2, 99, 1 << 32 | 99, 7 << 32, u64::MAX] {
         let managers: [&mut dyn AttributeManager; 2] = [&mut bank, &mut data];
         for manager in managers {
-            let mut out = Output::new(&mut room);
+            let mut out = OutBuffer::new(&mut room);
             let redeemed = ask(manager, &first, MACH_VOUCHER_ATTR_REDEEM, Some(handle), b"");
             assert_eq!(redeemed, Err(Error::InvalidArgument), "{handle:#x}");
             let told = manager.extract_content(&first, Key::BANK, handle, &mut out);
             assert_eq!(told, Err(Error::InvalidArgument), "{handle:#x}");
             assert_eq!(offer(manager, handle, 1), Err(Error::Failure), "{handle:#x}");
         }
-        let mut out = Output::new(&mut room);
-        let told = bank.command(&first, Key::BANK, Some(handle), BANK_ORIGINATOR_PID, &[], &mut out);
+        let mut out = OutBuffer::new(&mut room);
+        let request = CommandRequest { key: Key::BANK, handle: Some(handle), command: BANK_ORIGINATOR_PID, input: &[] };
+        let told = bank.command(&first, &request, &mut out);
         assert_eq!(told, Err(Error::InvalidArgument), "{handle:#x}");
     }
 }
@@ -120,10 +121,12 @@ fn handles_that_nobody_handed_out_are_refused() {
 fn what_only_a_controls_owner_can_put_in_is_counted_and_given_up_again() {
     // As the first of its kind neither is persistent: the owner of a control says nothing about that.
     for (key, handle) in [(Key::BANK, CURRENT_TASK), (Key::PTHPRIORITY, 0x10FF)] {
-        let mut vouchers = Vouchers::new(1, Settings::default()).unwrap();
+        let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
         let content = handle.to_le_bytes();
         let recipes = [Recipe::new(key.number(), MACH_VOUCHER_ATTR_SET_VALUE_HANDLE, &content)];
-        let put = create_through(&mut vouchers, &Caller::KERNEL, Some(key), &mut Recipes::new(&recipes)).done();
+        let put =
+            create_voucher_with_control(&mut vouchers, &CallingTask::KERNEL, Some(key), &mut Recipes::new(&recipes))
+                .expect_done();
         let voucher = put.unwrap().unwrap();
         assert_eq!(vouchers.registry.handle(voucher, key), Some(handle));
         let counts = |vouchers: &Vouchers| {
@@ -131,7 +134,7 @@ fn what_only_a_controls_owner_can_put_in_is_counted_and_given_up_again() {
             (control.refs(), control.values().map(|(_, value)| (value.refs(), value.made())).collect::<Vec<_>>())
         };
         assert_eq!(counts(&vouchers), (2, vec![(1, 1)]));
-        assert!(release(&mut vouchers, voucher).is_none());
+        assert!(release_voucher(&mut vouchers, voucher).is_none());
         assert_eq!(counts(&vouchers), (1, vec![]));
         vouchers.registry.check(true);
     }
@@ -153,28 +156,8 @@ impl Driver for Kernel {
         &self.vouchers.registry
     }
 
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        self.vouchers.get_value(caller, question, content)
-    }
-
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        self.vouchers.release_value(question)
-    }
-
-    fn extract_content(&mut self, caller: &Caller, key: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
-        self.vouchers.extract_content(caller, key, handle, out)
-    }
-
-    fn command(
-        &mut self,
-        caller: &Caller,
-        key: Key,
-        handle: Option<u64>,
-        command: u32,
-        input: &[u8],
-        out: &mut Output<'_>,
-    ) -> Result<(), Error> {
-        self.vouchers.command(caller, key, handle, command, input, out)
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
+        self.vouchers.manager(key)
     }
 
     fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
@@ -182,7 +165,7 @@ impl Driver for Kernel {
     }
 }
 
-/// Answers a question with a value that comes with a voucher.
+/// Answers a request with a value that comes with a voucher.
 struct Generous {
     kernel: Kernel,
     gift: Option<VoucherId>,
@@ -197,29 +180,18 @@ impl Driver for Generous {
         self.kernel.registry_ref()
     }
 
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        let voucher = self.gift.take();
-        self.kernel.get_value(caller, question, content).map_ok(|value| Value { voucher, ..value })
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
+        self.kernel.manager(key)
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        self.kernel.release_value(question)
-    }
-
-    fn extract_content(&mut self, _: &Caller, _: Key, _: u64, _: &mut Output<'_>) -> Result<u32, Error> {
-        Err(Error::NotSupported)
-    }
-
-    fn command(
+    fn get_value(
         &mut self,
-        _: &Caller,
-        _: Key,
-        _: Option<u64>,
-        _: u32,
-        _: &[u8],
-        _: &mut Output<'_>,
-    ) -> Result<(), Error> {
-        Err(Error::NotSupported)
+        caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        let voucher = self.gift.take();
+        self.kernel.get_value(caller, request, content).map_ok(|value| ManagerValue { voucher, ..value })
     }
 
     fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
@@ -229,12 +201,12 @@ impl Driver for Generous {
 
 fn data_voucher(kernel: &mut impl Driver, content: &[u8]) -> VoucherId {
     let recipes = [Recipe::new(7, MACH_VOUCHER_ATTR_USER_DATA_STORE, content)];
-    create(kernel, &Caller::KERNEL, &mut Recipes::new(&recipes)).done().unwrap().unwrap()
+    create_voucher(kernel, &CallingTask::KERNEL, &mut Recipes::new(&recipes)).expect_done().unwrap().unwrap()
 }
 
 #[test]
 fn a_kernel_hears_of_each_death_once_with_the_port_to_destroy() {
-    let vouchers = Vouchers::new(1, Settings::default()).unwrap();
+    let vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
     let kernel = Kernel { vouchers, died: vec![] };
     let mut driver = Generous { kernel, gift: None };
     let port = PortBinding::new(77);
@@ -243,9 +215,9 @@ fn a_kernel_hears_of_each_death_once_with_the_port_to_destroy() {
     let named = data_voucher(&mut driver, b"named");
     driver.registry().bind_port(named, port.unwrap());
     driver.registry().reference_to_send_right(named);
-    assert!(release(&mut driver, plain).is_none());
+    assert!(release_voucher(&mut driver, plain).is_none());
     let dead = driver.registry().no_senders(named).expect("the port had the last reference");
-    assert!(bury(&mut driver, dead).is_none());
+    assert!(destroy_voucher(&mut driver, dead).is_none());
     assert_eq!(std::mem::take(&mut driver.kernel.died), [(plain, None), (named, port)]);
 
     // A voucher that dies in the course of a creation is told of like any other.
@@ -254,13 +226,13 @@ fn a_kernel_hears_of_each_death_once_with_the_port_to_destroy() {
     driver.gift = Some(gift);
     let voucher = data_voucher(&mut driver, b"new");
     assert_eq!(std::mem::take(&mut driver.kernel.died), [(gift, port)]);
-    assert!(release(&mut driver, voucher).is_none());
+    assert!(release_voucher(&mut driver, voucher).is_none());
     assert!(driver.kernel.vouchers.registry.is_empty() && driver.kernel.vouchers.user_data.is_empty());
 }
 
 #[test]
 fn the_memory_that_tables_have_is_known_and_grows_with_what_lives() {
-    let mut vouchers = Vouchers::new(1, Settings::default()).unwrap();
+    let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
     let memory = |vouchers: &Vouchers| {
         let control = vouchers.registry.control(Key::USER_DATA).unwrap();
         let values = (control.capacity(), control.bytes());
@@ -270,6 +242,6 @@ fn the_memory_that_tables_have_is_known_and_grows_with_what_lives() {
     let made: Vec<VoucherId> = (0..2000u32).map(|n| data_voucher(&mut vouchers, &n.to_le_bytes())).collect();
     let after = memory(&vouchers);
     assert!(after.0 > before.0 && after.1.0 >= 2000 && after.1.1 > before.1.1 && after.2 > before.2, "{after:?}");
-    made.into_iter().for_each(|voucher| assert!(release(&mut vouchers, voucher).is_none()));
+    made.into_iter().for_each(|voucher| assert!(release_voucher(&mut vouchers, voucher).is_none()));
     assert_eq!(memory(&vouchers), after, "it is kept for those to come");
 }

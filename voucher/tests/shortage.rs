@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
 use store::failpoints;
-use voucher::managers::bank::{BankElement, Settings, TaskIdentity};
+use voucher::managers::bank::{BankElement, BankSettings, TaskIdentity};
 use voucher::*;
 use zerocopy::IntoBytes;
 
@@ -35,28 +35,33 @@ struct Numbers {
     thinks: bool,
 }
 
-fn give(given: &Given, number: u64) -> Value {
+fn give(given: &Given, number: u64) -> ManagerValue {
     *given.borrow_mut().entry(number).or_default() += 1;
-    Value::counted(number)
+    ManagerValue::counted(number)
 }
 
 impl AttributeManager for Numbers {
-    fn get_value(&mut self, _caller: &Caller, _question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+    fn get_value(
+        &mut self,
+        _caller: &CallingTask,
+        _question: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
         if self.thinks {
             return Poll::Pending;
         }
         Poll::Ready(Ok(give(&self.given, u64::from(content[0]))))
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        let all = self.given.borrow().get(&question.handle) == Some(&question.sync);
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        let all = self.given.borrow().get(&request.handle) == Some(&request.sync);
         if all {
-            self.given.borrow_mut().remove(&question.handle);
+            self.given.borrow_mut().remove(&request.handle);
         }
         Poll::Ready(if all { Ok(()) } else { Err(Error::Failure) })
     }
 
-    fn extract_content(&mut self, _: &Caller, _: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+    fn extract_content(&mut self, _: &CallingTask, _: Key, handle: u64, out: &mut OutBuffer<'_>) -> Result<u32, Error> {
         out.put(&handle.to_le_bytes())?;
         Ok(NUMBER)
     }
@@ -65,10 +70,10 @@ impl AttributeManager for Numbers {
 /// Vouchers of every kind.
 struct World {
     vouchers: Vouchers,
-    sender: Caller,
-    receiver: Caller,
+    sender: CallingTask,
+    receiver: CallingTask,
     /// May change personas.
-    editor: Caller,
+    editor: CallingTask,
     given: Given,
     /// The bank's value "current task", the sender's, the editor's, and an account of the receiver's work for the sender.
     current: VoucherId,
@@ -81,13 +86,13 @@ struct World {
 
 type Outcome = Result<(), Error>;
 
-fn make(vouchers: &mut Vouchers, caller: &Caller, recipes: &[Recipe<'_>]) -> Result<Option<VoucherId>, Error> {
-    create(vouchers, caller, &mut Recipes::new(recipes)).done()
+fn make(vouchers: &mut Vouchers, caller: &CallingTask, recipes: &[Recipe<'_>]) -> Result<Option<VoucherId>, Error> {
+    create_voucher(vouchers, caller, &mut Recipes::new(recipes)).expect_done()
 }
 
 impl World {
     fn new() -> World {
-        let settings = Settings { thread_groups: true, ..Settings::default() };
+        let settings = BankSettings { thread_groups: true, ..BankSettings::default() };
         let mut vouchers = Vouchers::new(1, settings).unwrap();
         let personas = vouchers.bank.personas_mut();
         [101, 102, 501, 502].into_iter().for_each(|id| personas.add(id).unwrap());
@@ -95,13 +100,13 @@ impl World {
             let persona_id = if number == 3 { PERSONA_ID_NONE } else { 501 };
             let info = ProcPersonaInfo { unique_pid: number, persona_id, ..ProcPersonaInfo::default() };
             let identity = TaskIdentity { info, modify_persona: true, adopt_any: true, ..TaskIdentity::default() };
-            Caller { task: number, bank: Some(vouchers.bank.begin_task(identity).unwrap()) }
+            CallingTask { task: number, bank: Some(vouchers.bank.begin_task(identity).unwrap()) }
         };
         let (sender, receiver, editor) = (task(1), task(2), task(3));
         let given = Given::default();
         vouchers.register(NUMBERS, Box::new(Numbers { given: given.clone(), thinks: false })).unwrap();
         vouchers.register(THINKING, Box::new(Numbers { given: given.clone(), thinks: true })).unwrap();
-        let mut new = |caller: &Caller, recipe| make(&mut vouchers, caller, &[recipe]).unwrap().unwrap();
+        let mut new = |caller: &CallingTask, recipe| make(&mut vouchers, caller, &[recipe]).unwrap().unwrap();
         let current = new(&sender, Recipe::new(3, BANK_CREATE, &[]));
         let sent = new(&sender, Recipe::from(current, 3, PREPROCESS));
         let edited = new(&editor, Recipe::from(current, 3, PREPROCESS));
@@ -114,15 +119,15 @@ impl World {
     }
 
     /// Creates a voucher, which is kept.
-    fn create(&mut self, caller: Caller, recipes: &[Recipe<'_>]) -> Outcome {
+    fn create(&mut self, caller: CallingTask, recipes: &[Recipe<'_>]) -> Outcome {
         make(&mut self.vouchers, &caller, recipes).map(drop)
     }
 
     /// What a message's processing did. It cannot fail: without memory the message goes on without a voucher.
-    fn processed(processed: Processed) -> Outcome {
+    fn processed(processed: ProcessedVoucher) -> Outcome {
         match processed {
-            Processed::Replaced(Some(_)) => Ok(()),
-            Processed::Replaced(None) => Err(Error::ResourceShortage),
+            ProcessedVoucher::Replaced(Some(_)) => Ok(()),
+            ProcessedVoucher::Replaced(None) => Err(Error::ResourceShortage),
             other => panic!("managers take part: {other:?}"),
         }
     }
@@ -215,7 +220,7 @@ fn fail_everywhere(name: &str, act: impl Fn(&mut World) -> Outcome) -> u64 {
 
 /// As [`fail_everywhere`] for a creation by a caller.
 #[track_caller]
-fn creation_fails(name: &str, caller: fn(&World) -> Caller, recipes: fn(&World) -> Vec<Recipe<'static>>) {
+fn creation_fails(name: &str, caller: fn(&World) -> CallingTask, recipes: fn(&World) -> Vec<Recipe<'static>>) {
     let checks = fail_everywhere(name, |world| world.create(caller(world), &recipes(world)));
     assert!(checks > 0, "{name} allocates nothing");
 }
@@ -291,7 +296,7 @@ fn the_banks_values_fail_anywhere_without_a_trace() {
         world.create(world.sender, &[recipe])
     });
     fail_everywhere("the default voucher", |world| {
-        default_voucher(&mut world.vouchers, &world.sender).done().map(drop)
+        default_voucher(&mut world.vouchers, &world.sender).expect_done().map(drop)
     });
 }
 
@@ -344,9 +349,13 @@ fn a_handle_that_cannot_be_put_in_stays_with_its_owner() {
             let content = value.handle.to_le_bytes();
             let command = MACH_VOUCHER_ATTR_SET_VALUE_HANDLE;
             let recipes = [Recipe::from(world.data, ALL, COPY), Recipe::new(NUMBERS, command, &content)];
-            let result =
-                create_through(&mut world.vouchers, &world.sender, Key::new(NUMBERS), &mut Recipes::new(&recipes));
-            result.done().map(drop).inspect_err(|_| {
+            let result = create_voucher_with_control(
+                &mut world.vouchers,
+                &world.sender,
+                Key::new(NUMBERS),
+                &mut Recipes::new(&recipes),
+            );
+            result.expect_done().map(drop).inspect_err(|_| {
                 let mut given = world.given.borrow_mut();
                 // If the voucher could not be published it was put in, and given back.
                 if let Some(count) = given.get_mut(&number).filter(|count| **count > u64::from(number == 9)) {
@@ -366,13 +375,13 @@ fn a_creation_that_waited_fails_anywhere_without_a_trace() {
             [Recipe::new(7, STORE, b"new"), Recipe::new(THINKING, NUMBER, &[3]), Recipe::new(8, STORE, b"new")];
         let (vouchers, caller) = (&mut world.vouchers, &world.sender);
         let mut source = Recipes::new(&recipes);
-        let mut creation = match create(vouchers, caller, &mut source) {
-            voucher::Outcome::Done(result) => return result.map(drop),
-            voucher::Outcome::Waiting(creation) => creation,
+        let mut creation = match create_voucher(vouchers, caller, &mut source) {
+            CreationOutcome::Done(result) => return result.map(drop),
+            CreationOutcome::Waiting(creation) => creation,
         };
         let value = give(&world.given, 3);
-        creation.value(&mut vouchers.registry, Ok(value));
-        match run(vouchers, caller, &mut creation, &mut source) {
+        creation.answer_value(&mut vouchers.registry, Ok(value));
+        match continue_creation(vouchers, caller, &mut creation, &mut source) {
             Poll::Ready(result) => result.map(drop),
             Poll::Pending => panic!("all has been answered"),
         }
@@ -400,11 +409,11 @@ fn tasks_and_personas_and_registrations_fail_anywhere_without_a_trace() {
 #[test]
 fn without_memory_there_are_no_vouchers_at_all() {
     failpoints::arm(None);
-    assert!(Vouchers::new(1, Settings::default()).is_ok());
+    assert!(Vouchers::new(1, BankSettings::default()).is_ok());
     let checks = failpoints::disarm();
     for at in 0..checks {
         failpoints::arm(Some(at));
-        let vouchers = Vouchers::new(1, Settings::default());
+        let vouchers = Vouchers::new(1, BankSettings::default());
         failpoints::disarm();
         assert_eq!(vouchers.err(), Some(Error::ResourceShortage), "allocation {at}");
     }
@@ -422,16 +431,16 @@ fn what_gives_up_or_reads_needs_no_memory() {
         vouchers.registry.retain(voucher).unwrap();
         assert!(extract_all_attr_recipes(vouchers, &world.sender, Some(voucher), &mut room).is_ok());
         for key in 3..=8 {
-            let mut out = Output::new(&mut room);
+            let mut out = OutBuffer::new(&mut room);
             assert_eq!(extract_attr_content(vouchers, &world.sender, Some(voucher), key, &mut out), Ok(()));
             assert!(extract_attr_recipe(vouchers, &world.sender, Some(voucher), key, &mut room).is_ok());
         }
-        let mut out = Output::new(&mut room);
+        let mut out = OutBuffer::new(&mut room);
         let command = attr_command(vouchers, &world.sender, Some(voucher), 3, BANK_PERSONA_ADOPT_ANY, &[], &mut out);
         assert_eq!(command, Ok(()));
         let handle = vouchers.registry.handle(voucher, Key::BANK);
         vouchers.bank.adopt(world.sender.bank.unwrap(), handle);
-        assert!((0..2).all(|_| release(vouchers, voucher).is_none()));
+        assert!((0..2).all(|_| release_voucher(vouchers, voucher).is_none()));
     }
     world.vouchers.bank.end_task(world.receiver.bank.unwrap());
     assert_eq!(failpoints::disarm(), 0);

@@ -2,9 +2,11 @@
 
 use abi::voucher::{MACH_VOUCHER_ATTR_COPY as COPY, MACH_VOUCHER_ATTR_KEY_ALL as ALL};
 use abi::voucher::{MACH_VOUCHER_ATTR_KEY_USER_DATA as USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE as STORE};
-use voucher::{Caller, Output, Recipe, Recipes, VoucherId, Vouchers, create, extract_attr_content, release};
+use voucher::{
+    CallingTask, OutBuffer, Recipe, Recipes, VoucherId, Vouchers, create_voucher, extract_attr_content, release_voucher,
+};
 
-const CALLER: Caller = Caller { task: 1, bank: None };
+const CALLER: CallingTask = CallingTask { task: 1, bank: None };
 
 /// How long each content is, in bytes.
 pub const CONTENT: usize = 64;
@@ -63,12 +65,12 @@ pub fn content(number: u64) -> [u8; CONTENT] {
 
 /// A voucher, where one must come out.
 pub fn create_one(vouchers: &mut Vouchers, recipes: &[Recipe<'_>]) -> VoucherId {
-    let created = create(vouchers, &CALLER, &mut Recipes::new(recipes)).done();
+    let created = create_voucher(vouchers, &CALLER, &mut Recipes::new(recipes)).expect_done();
     created.expect("nothing is wrong with the recipes").expect("the voucher says something")
 }
 
 fn release_one(vouchers: &mut Vouchers, voucher: VoucherId) {
-    assert!(release(vouchers, voucher).is_none(), "managers answer at once");
+    assert!(release_voucher(vouchers, voucher).is_none(), "managers answer at once");
 }
 
 impl Workload {
@@ -124,7 +126,7 @@ impl Workload {
             Operation::Extract => {
                 for Subject { voucher, content } in subjects {
                     let mut room = [0; CONTENT];
-                    let mut out = Output::new(&mut room);
+                    let mut out = OutBuffer::new(&mut room);
                     let read = extract_attr_content(vouchers, &CALLER, Some(*voucher), USER_DATA, &mut out);
                     assert!(read.is_ok() && room == *content, "the voucher holds its content");
                 }

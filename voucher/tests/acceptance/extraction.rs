@@ -61,7 +61,7 @@ fn extract_all(world: &mut World, name: u32, room: usize) -> Extracted {
 fn extract_content(world: &mut World, name: u32, key: u32, room: usize) -> Extracted {
     let (caller, voucher) = (world.caller(), world.id(name));
     Extracted::new(room, |buffer| {
-        let mut out = Output::new(buffer);
+        let mut out = OutBuffer::new(buffer);
         extract_attr_content(world, &caller, Some(voucher), key, &mut out)?;
         Ok(out.size())
     })
@@ -131,11 +131,17 @@ fn of_an_absent_attribute_and_of_no_key_nothing_is_extracted() {
 fn without_a_voucher_nothing_is_extracted_and_no_command_executed() {
     let mut world = World::new();
     let mut buffer = [POISON; 64];
-    assert_eq!(extract_attr_recipe(&mut world, &Caller::KERNEL, None, 7, &mut buffer), Err(Error::InvalidArgument));
-    assert_eq!(extract_all_attr_recipes(&mut world, &Caller::KERNEL, None, &mut buffer), Err(Error::InvalidArgument));
-    let mut out = Output::new(&mut buffer);
-    assert_eq!(extract_attr_content(&mut world, &Caller::KERNEL, None, 7, &mut out), Err(Error::InvalidArgument));
-    assert_eq!(attr_command(&mut world, &Caller::KERNEL, None, 7, 1, &[], &mut out), Err(Error::InvalidArgument));
+    assert_eq!(
+        extract_attr_recipe(&mut world, &CallingTask::KERNEL, None, 7, &mut buffer),
+        Err(Error::InvalidArgument)
+    );
+    assert_eq!(
+        extract_all_attr_recipes(&mut world, &CallingTask::KERNEL, None, &mut buffer),
+        Err(Error::InvalidArgument)
+    );
+    let mut out = OutBuffer::new(&mut buffer);
+    assert_eq!(extract_attr_content(&mut world, &CallingTask::KERNEL, None, 7, &mut out), Err(Error::InvalidArgument));
+    assert_eq!(attr_command(&mut world, &CallingTask::KERNEL, None, 7, 1, &[], &mut out), Err(Error::InvalidArgument));
     assert_eq!(buffer, [POISON; 64]);
     world.end();
 }

@@ -26,7 +26,7 @@ enum Next {
     Store(Creation),
     Drop(VoucherId),
     Offer(Release),
-    Decide(Release, ReleaseValue),
+    Decide(Release, ReleaseRequest),
     Answer(Release, u64, bool),
 }
 
@@ -45,7 +45,7 @@ impl World {
             Next::Ask => {
                 let mut creation = Creation::new();
                 let step = creation.execute(registry, &Recipe::new(KEY, 1000, &[]));
-                assert!(matches!(step, Step::GetValue(_)));
+                assert!(matches!(step, CreationStep::GetValue(_)));
                 Some(Next::GetValue(creation))
             }
             Next::GetValue(creation) => {
@@ -54,8 +54,11 @@ impl World {
                 Some(Next::Store(creation))
             }
             Next::Store(mut creation) => {
-                assert_eq!(creation.value(registry, Ok(Value::counted(HANDLE))), Step::NextRecipe);
-                let Step::Done(Ok(Some(voucher))) = creation.finish(registry) else { panic!("it is complete") };
+                assert_eq!(
+                    creation.answer_value(registry, Ok(ManagerValue::counted(HANDLE))),
+                    CreationStep::NextRecipe
+                );
+                let CreationStep::Done(Ok(Some(voucher))) = creation.finish(registry) else { panic!("it is complete") };
                 assert!(!self.dead.contains(&voucher), "a dead voucher is never revived");
                 Some(Next::Drop(voucher))
             }
@@ -65,12 +68,12 @@ impl World {
                 Some(Next::Offer(dead.values))
             }
             Next::Offer(mut values) => {
-                let question = values.next(registry)?;
+                let request = values.next(registry)?;
                 self.asking += 1;
                 assert_eq!(self.asking, 1, "I6: one offer at a time");
-                Some(Next::Decide(values, question))
+                Some(Next::Decide(values, request))
             }
-            Next::Decide(values, ReleaseValue { handle, sync, .. }) => {
+            Next::Decide(values, ReleaseRequest { handle, sync, .. }) => {
                 let accepted = self.made.get(&handle) == Some(&sync);
                 if accepted {
                     self.made.remove(&handle);
@@ -81,11 +84,11 @@ impl World {
                 self.asking -= 1;
                 self.given_back += if accepted { sync } else { 0 };
                 values.answer(registry, accepted);
-                let question = values.next(registry);
-                self.outcomes.insert((accepted, question.is_some()));
-                let question = question?;
+                let request = values.next(registry);
+                self.outcomes.insert((accepted, request.is_some()));
+                let request = request?;
                 self.asking += 1;
-                Some(Next::Decide(values, question))
+                Some(Next::Decide(values, request))
             }
         }
     }

@@ -148,7 +148,7 @@ fn a_dying_voucher_is_not_found_and_not_revived() {
     assert_eq!(world.values(7)[0].1, 1, "its value is still held");
     let new = world.create(&recipes).unwrap().unwrap();
     assert_ne!(new, old);
-    assert!(bury(&mut world, dying).is_none());
+    assert!(destroy_voucher(&mut world, dying).is_none());
     assert!(world.vouchers.registry.get(old).is_none() && world.vouchers.registry.get(new).is_some());
     assert_eq!(world.create(&recipes), Ok(Some(new)));
     world.release(new);

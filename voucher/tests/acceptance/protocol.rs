@@ -26,23 +26,23 @@ impl Scene {
         let voucher = world.create(&[Recipe::new(FAKE, HAND_OUT, RECIPE)]).unwrap().unwrap();
         fake.0.borrow_mut().releases_wait = true;
         fake.0.borrow_mut().values_wait = true;
-        let release = release(&mut world, voucher).expect("the manager takes its time");
+        let release = release_voucher(&mut world, voucher).expect("the manager takes its time");
         Scene { fake, world, release }
     }
 
     fn creator(&mut self) -> Creator {
         let recipes = [Recipe::new(FAKE, HAND_OUT, RECIPE)];
-        match create(&mut self.world, &Caller::KERNEL, &mut Recipes::new(&recipes)) {
-            Outcome::Waiting(creation) => Creator(creation),
-            Outcome::Done(result) => panic!("the manager takes its time: {result:?}"),
+        match create_voucher(&mut self.world, &CallingTask::KERNEL, &mut Recipes::new(&recipes)) {
+            CreationOutcome::Waiting(creation) => Creator(creation),
+            CreationOutcome::Done(result) => panic!("the manager takes its time: {result:?}"),
         }
     }
 
     /// The value is stored, and the voucher is complete.
     fn store(&mut self, creator: Creator) -> VoucherId {
         let mut creation = creator.0;
-        creation.value(&mut self.world.vouchers.registry, Ok(Value::counted(HANDLE)));
-        match run(&mut self.world, &Caller::KERNEL, &mut creation, &mut Recipes::new(&[])) {
+        creation.answer_value(&mut self.world.vouchers.registry, Ok(ManagerValue::counted(HANDLE)));
+        match continue_creation(&mut self.world, &CallingTask::KERNEL, &mut creation, &mut Recipes::new(&[])) {
             Poll::Ready(Ok(Some(voucher))) => voucher,
             other => panic!("it should be complete: {other:?}"),
         }
@@ -51,7 +51,7 @@ impl Scene {
     /// The manager's answer: with `free` it gives all up first. Returns whether it was asked again.
     fn answer(&mut self, free: bool) -> bool {
         self.release.answer(&mut self.world.vouchers.registry, free);
-        finish_release(&mut self.world, &mut self.release) == Poll::Pending
+        continue_release(&mut self.world, &mut self.release) == Poll::Pending
     }
 
     fn forget(&self) {
@@ -118,7 +118,7 @@ fn a_new_life_that_ends_before_the_old_one_is_closed_is_offered_by_the_same_thre
     scene.forget();
     let creator = scene.creator();
     let voucher = scene.store(creator);
-    assert!(release(&mut scene.world, voucher).is_none(), "it does not ask: the manager is being asked");
+    assert!(release_voucher(&mut scene.world, voucher).is_none(), "it does not ask: the manager is being asked");
     assert_eq!((scene.offers(), scene.element()), (vec![1], (0, 2, true)));
     assert!(scene.answer(true), "it is asked again");
     assert_eq!((scene.offers(), scene.element()), (vec![1, 1], (0, 1, true)));
@@ -133,7 +133,7 @@ fn a_value_that_came_and_went_while_the_manager_refused_is_offered_with_all_ther
     let mut scene = Scene::new();
     let creator = scene.creator();
     let voucher = scene.store(creator);
-    assert!(release(&mut scene.world, voucher).is_none());
+    assert!(release_voucher(&mut scene.world, voucher).is_none());
     assert!(scene.answer(false), "it is asked again");
     assert_eq!((scene.offers(), scene.element()), (vec![1, 2], (0, 2, true)));
     scene.forget();

@@ -43,7 +43,7 @@ fn q06_without_any_room_user_data_and_bank_succeed_with_nothing() {
     let (voucher, caller) = (world.id(v), world.caller());
     let mut extract = |key: u32, room: usize| {
         let mut buffer = vec![0; room];
-        let mut out = Output::new(&mut buffer);
+        let mut out = OutBuffer::new(&mut buffer);
         extract_attr_content(&mut world, &caller, Some(voucher), key, &mut out).map(|()| out.size())
     };
     for key in [3, 7, 8] {
@@ -89,9 +89,9 @@ fn q23_a_voucher_that_cannot_be_processed_vanishes_from_its_message() {
     let v = world.make(&[it(FAKE, HAND_OUT, 0, [1; 8]), st(7, "a")]);
     let (voucher, caller) = (world.id(v), world.caller());
     let sent = send_preprocessing(&mut world, &caller, voucher);
-    assert!(matches!(sent, Processed::Replaced(None)), "{sent:?}");
+    assert!(matches!(sent, ProcessedVoucher::Replaced(None)), "{sent:?}");
     let received = receive_postprocessing(&mut world, &caller, voucher);
-    assert!(matches!(received, Processed::Replaced(None)), "{received:?}");
+    assert!(matches!(received, ProcessedVoucher::Replaced(None)), "{received:?}");
     assert_eq!(fake.0.borrow().asked[1..].iter().map(|asked| asked.command).collect::<Vec<_>>(), [5, 4]);
     assert_eq!((world.vouchers.registry.len(), world.says(v)[1].1.clone()), (1, b"a".to_vec()));
     world.end();

@@ -13,7 +13,8 @@ fn fake_key() -> Key {
 /// Creates through the control of the fake manager's key.
 fn through_control(world: &mut World, key: u32, content: &[u8]) -> Result<Option<VoucherId>, Error> {
     let recipes = [Recipe::new(key, SET_VALUE_HANDLE, content)];
-    create_through(world, &Caller::KERNEL, Some(fake_key()), &mut Recipes::new(&recipes)).done()
+    create_voucher_with_control(world, &CallingTask::KERNEL, Some(fake_key()), &mut Recipes::new(&recipes))
+        .expect_done()
 }
 
 /// A fake manager that has handed the handle out once, to its own use.
@@ -42,7 +43,7 @@ fn through_the_control_a_handle_is_put_in_and_given_back_like_any_other() {
     let values = world.vouchers.registry.control_get_values(Some(fake_key()), Some(voucher), 4);
     assert_eq!(values, Ok(Some(HANDLE)));
     world.release(voucher);
-    assert_eq!(fake.0.borrow().offered, [ReleaseValue { key: fake_key(), handle: HANDLE, sync: 1 }]);
+    assert_eq!(fake.0.borrow().offered, [ReleaseRequest { key: fake_key(), handle: HANDLE, sync: 1 }]);
     assert!(fake.0.borrow().made.is_empty());
     world.end();
 }

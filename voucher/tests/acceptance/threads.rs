@@ -1,5 +1,5 @@
 //! Threads that work on one value at the same time. Registry and manager have locks of their own, and no thread has the
-//! registry's while it asks the manager, so anything may happen between question and answer.
+//! registry's while it asks the manager, so anything may happen between request and answer.
 
 use std::sync::{Mutex, MutexGuard};
 use std::task::Poll;
@@ -28,17 +28,17 @@ impl Shared {
         self.registry.lock().unwrap()
     }
 
-    fn get_value(&self, question: &GetValue, content: &[u8]) -> Result<Value, Error> {
-        match self.manager.lock().unwrap().get_value(&Caller::KERNEL, question, content) {
+    fn get_value(&self, request: &ValueRequest, content: &[u8]) -> Result<ManagerValue, Error> {
+        match self.manager.lock().unwrap().get_value(&CallingTask::KERNEL, request, content) {
             Poll::Ready(answer) => answer,
             Poll::Pending => panic!("user data are there at once"),
         }
     }
 
-    fn offer(&self, question: &ReleaseValue) -> bool {
-        let answer = self.manager.lock().unwrap().release_value(question);
+    fn offer(&self, request: &ReleaseRequest) -> bool {
+        let answer = self.manager.lock().unwrap().release_value(request);
         let accepted = answer == Poll::Ready(Ok(()));
-        self.offers.lock().unwrap().push((question.sync, accepted));
+        self.offers.lock().unwrap().push((request.sync, accepted));
         accepted
     }
 
@@ -47,17 +47,17 @@ impl Shared {
         let mut step = creation.execute(&mut self.registry(), recipe);
         loop {
             step = match step {
-                Step::NextRecipe => creation.finish(&mut self.registry()),
-                Step::GetValue(question) => {
-                    let answer = self.get_value(&question, recipe.content);
-                    creation.value(&mut self.registry(), answer)
+                CreationStep::NextRecipe => creation.finish(&mut self.registry()),
+                CreationStep::GetValue(request) => {
+                    let answer = self.get_value(&request, recipe.content);
+                    creation.answer_value(&mut self.registry(), answer)
                 }
-                Step::ReleaseValue(question) => {
-                    let accepted = self.offer(&question);
-                    creation.released(&mut self.registry(), accepted)
+                CreationStep::ReleaseValue(request) => {
+                    let accepted = self.offer(&request);
+                    creation.answer_release(&mut self.registry(), accepted)
                 }
-                Step::Died(..) => panic!("nobody but the test drops vouchers"),
-                Step::Done(result) => return result.unwrap().unwrap(),
+                CreationStep::Died(..) => panic!("nobody but the test drops vouchers"),
+                CreationStep::Done(result) => return result.unwrap().unwrap(),
             };
         }
     }
@@ -66,9 +66,9 @@ impl Shared {
         let Some(mut dead) = self.registry().release(voucher) else { return };
         loop {
             // The guard is gone before the manager is asked.
-            let question = dead.values.next(&mut self.registry());
-            let Some(question) = question else { return };
-            let accepted = self.offer(&question);
+            let request = dead.values.next(&mut self.registry());
+            let Some(request) = request else { return };
+            let accepted = self.offer(&request);
             dead.values.answer(&mut self.registry(), accepted);
         }
     }
@@ -83,7 +83,7 @@ impl Shared {
             let made = manager.made(value.handle()).unwrap_or(0);
             assert!(value.is_releasing() || made >= value.made(), "I5: {made} for {}", value.made());
         }
-        assert!(registry.iter().all(|(_, voucher)| voucher.port().is_none() && !voucher.port_holds_one()));
+        assert!(registry.iter().all(|(_, voucher)| voucher.port().is_none() && !voucher.port_holds_reference()));
     }
 
     /// I5 of vouchers 1.13 with nothing under way, I1 to I4 and I6 to I9. The value: references, made references.

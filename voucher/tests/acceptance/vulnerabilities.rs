@@ -21,9 +21,9 @@ fn v2_of_a_key_without_manager_none_is_called() {
     for key in [1, 5, 6] {
         assert_eq!(world.command(v, key, 1, 4).0, 4, "command, key {key}");
         let mut buffer = [POISON; 64];
-        assert_eq!(extract_attr_recipe(&mut world, &Caller::KERNEL, Some(voucher), key, &mut buffer), Ok(0));
-        let mut out = Output::new(&mut buffer);
-        assert_eq!(extract_attr_content(&mut world, &Caller::KERNEL, Some(voucher), key, &mut out), Ok(()));
+        assert_eq!(extract_attr_recipe(&mut world, &CallingTask::KERNEL, Some(voucher), key, &mut buffer), Ok(0));
+        let mut out = OutBuffer::new(&mut buffer);
+        assert_eq!(extract_attr_content(&mut world, &CallingTask::KERNEL, Some(voucher), key, &mut out), Ok(()));
         assert_eq!((out.size(), buffer), (0, [POISON; 64]));
         for command in [0, 4, 5, 10, 211, 999] {
             assert_eq!(world.mk(&[it(key, command, v, "")]), (4, 0), "command {command}, key {key}");
@@ -40,8 +40,8 @@ fn v4_an_extraction_that_fails_returns_its_own_code_and_no_size() {
         let key = item.key;
         let v = world.make(&[item]);
         let (voucher, mut buffer) = (world.id(v), vec![POISON; room]);
-        let one = extract_attr_recipe(&mut world, &Caller::KERNEL, Some(voucher), key, &mut buffer);
-        let all = extract_all_attr_recipes(&mut world, &Caller::KERNEL, Some(voucher), &mut buffer);
+        let one = extract_attr_recipe(&mut world, &CallingTask::KERNEL, Some(voucher), key, &mut buffer);
+        let all = extract_all_attr_recipes(&mut world, &CallingTask::KERNEL, Some(voucher), &mut buffer);
         assert_eq!((code(one), code(all)), (expected, expected), "key {key}");
     }
     world.end();
@@ -56,7 +56,7 @@ fn v10_a_manager_that_overstates_its_size_neither_writes_beyond_the_buffer_nor_m
     for (room, claim, expected) in [(16, 1, 5), (17, 1, 3), (17, 2, 5), (41, 8, 3), (40, 24, 3), (40, usize::MAX, 5)] {
         fake.0.borrow_mut().claim = claim;
         let mut buffer = [POISON; 64];
-        let result = extract_all_attr_recipes(&mut world, &Caller::KERNEL, Some(voucher), &mut buffer[..room]);
+        let result = extract_all_attr_recipes(&mut world, &CallingTask::KERNEL, Some(voucher), &mut buffer[..room]);
         assert_eq!(code(result), expected, "room {room}, claim {claim}");
         assert!(buffer[room..].iter().all(|&byte| byte == POISON), "room {room}, claim {claim}");
     }
@@ -112,8 +112,8 @@ fn v14_only_a_control_that_is_there_is_retained_and_once() {
         for (control, voucher) in [(Some(key), Some(voucher)), (Some(key), None), (Some(empty), None), (None, None)] {
             assert_eq!(registry.control_get_values(control, voucher, 1).is_ok(), voucher.is_some());
         }
-        assert_eq!(Creation::through(registry, Some(empty)).err(), Some(Error::InvalidCapability));
-        assert_eq!(Creation::through(registry, None).err(), Some(Error::InvalidCapability));
+        assert_eq!(Creation::with_control(registry, Some(empty)).err(), Some(Error::InvalidCapability));
+        assert_eq!(Creation::with_control(registry, None).err(), Some(Error::InvalidCapability));
     }
     assert_eq!((refs(registry), registry.retain_control(key), refs(registry)), (2, Some(3), 3));
     assert_eq!(release_control(&mut world, key), 2);

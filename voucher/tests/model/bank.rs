@@ -4,7 +4,7 @@ use crate::operation::Identity;
 use crate::rules::Content;
 use abi::voucher::*;
 use voucher::Error;
-use voucher::managers::bank::Settings;
+use voucher::managers::bank::BankSettings;
 
 /// Who plays which part in an account; tasks by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Bank {
     personas: Vec<u32>,
     system: u32,
     system_proxy: u32,
-    settings: Settings,
+    settings: BankSettings,
 }
 
 fn add(to: &mut (u64, u64), amount: (u64, u64)) {
@@ -45,7 +45,7 @@ fn add(to: &mut (u64, u64), amount: (u64, u64)) {
 }
 
 impl Bank {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: BankSettings) -> Self {
         let (tasks, accounts, personas) = (vec![], vec![], vec![]);
         Bank { tasks, accounts, opened: 0, personas, system: PERSONA_ID_NONE, system_proxy: PERSONA_ID_NONE, settings }
     }

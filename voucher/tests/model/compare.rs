@@ -25,7 +25,7 @@ impl World {
             let real = self.real.registry.get(id);
             assert_eq!(real.is_some(), self.rules.lives(voucher), "voucher {voucher}");
             let Some(real) = real else { continue };
-            let port = (real.port().is_some(), real.port_holds_one());
+            let port = (real.port().is_some(), real.port_holds_reference());
             assert_eq!((real.refs(), port), (expected.refs(), (expected.has_port, expected.port_holds_one)));
             let attributes = self.real.registry.attributes(id);
             let says: BTreeMap<u32, Content> =

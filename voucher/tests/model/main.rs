@@ -17,7 +17,7 @@ use operation::{Identity, NUMBER_KEYS, Operation, identity, operation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use voucher::managers::bank::Settings;
+use voucher::managers::bank::BankSettings;
 use world::World;
 
 const SEEDS: std::ops::Range<u64> = 0..4;
@@ -59,9 +59,9 @@ impl World {
     }
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+fn settings() -> impl Strategy<Value = BankSettings> {
     (prop::bool::weighted(0.8), prop::bool::weighted(0.3), any::<bool>()).prop_map(
-        |(unique_persona, propagate_for_all, thread_groups)| Settings {
+        |(unique_persona, propagate_for_all, thread_groups)| BankSettings {
             unique_persona,
             propagate_for_all,
             thread_groups,
@@ -69,7 +69,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-fn run(seed: u64, settings: Settings, tasks: Vec<Identity>, operations: Vec<Operation>) {
+fn run(seed: u64, settings: BankSettings, tasks: Vec<Identity>, operations: Vec<Operation>) {
     let mut world = World::new(seed, settings);
     NUMBER_KEYS.into_iter().for_each(|key| world.register(key));
     for operation in tasks.into_iter().map(Operation::BeginTask).chain(operations) {

@@ -5,7 +5,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
-use voucher::{AttributeManager, Caller, Error, GetValue, Key, Output, Processing, Registration, ReleaseValue, Value};
+use voucher::{
+    AttributeManager, CallingTask, CommandRequest, Error, Key, ManagerValue, OutBuffer, Processing, Registration,
+    ReleaseRequest, ValueRequest,
+};
 
 /// The recipe command that stores a number.
 pub const STORE: u32 = 1000;
@@ -40,7 +43,7 @@ pub fn thinks_about_giving(key: u32) -> bool {
     key == 2
 }
 
-/// What the manager answers to a question: a number, 0 for none.
+/// What the manager answers to a request: a number, 0 for none.
 pub fn number_for(command: u32, previous: Option<u64>, content: &[u8]) -> Result<u64, Error> {
     match (command, previous) {
         (STORE, _) => Ok(u64::from_le_bytes(content.try_into().map_err(|_| Error::InvalidArgument)?)),
@@ -53,11 +56,11 @@ pub fn number_for(command: u32, previous: Option<u64>, content: &[u8]) -> Result
 }
 
 impl Given {
-    pub fn give(&mut self, number: u64) -> Value {
+    pub fn give(&mut self, number: u64) -> ManagerValue {
         if number != 0 {
             *self.counts.entry(number).or_default() += 1;
         }
-        Value::counted(number)
+        ManagerValue::counted(number)
     }
 
     pub fn take(&mut self, number: u64, sync: u64) -> Result<(), Error> {
@@ -75,31 +78,30 @@ impl AttributeManager for Numbers {
         Registration { processing, values_max: NUMBERS_MAX, ..Registration::default() }
     }
 
-    fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+    fn get_value(
+        &mut self,
+        _caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
         if thinks_about_giving(self.key) {
             return Poll::Pending;
         }
-        let number = number_for(question.command, question.previous, content);
+        let number = number_for(request.command, request.previous, content);
         Poll::Ready(number.map(|number| self.given.borrow_mut().give(number)))
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        if thinks_about_releasing(self.key, question.handle) {
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        if thinks_about_releasing(self.key, request.handle) {
             return Poll::Pending;
         }
-        Poll::Ready(self.given.borrow_mut().take(question.handle, question.sync))
+        Poll::Ready(self.given.borrow_mut().take(request.handle, request.sync))
     }
 
-    fn extract_content(
-        &mut self,
-        _caller: &Caller,
-        _key: Key,
-        handle: u64,
-        out: &mut Output<'_>,
-    ) -> Result<u32, Error> {
+    fn extract_content(&mut self, _: &CallingTask, _: Key, handle: u64, out: &mut OutBuffer<'_>) -> Result<u32, Error> {
         if handle == 7 {
             // It claims more than it was given room for.
-            out.claim(out.room() + 1);
+            out.claim(out.capacity() + 1);
             return Ok(STORE);
         }
         out.put(&handle.to_le_bytes())?;
@@ -108,17 +110,14 @@ impl AttributeManager for Numbers {
 
     fn command(
         &mut self,
-        _caller: &Caller,
-        _key: Key,
-        handle: Option<u64>,
-        command: u32,
-        _input: &[u8],
-        out: &mut Output<'_>,
+        _caller: &CallingTask,
+        request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
-        if command != TELL {
+        if request.command != TELL {
             return Err(Error::InvalidArgument);
         }
-        out.put(&handle.unwrap_or(0).to_le_bytes())
+        out.put(&request.handle.unwrap_or(0).to_le_bytes())
     }
 
     fn release(&mut self) {

@@ -126,7 +126,7 @@ impl World {
         let (bytes, expected) = self.encode(recipes, cut);
         let (caller, me) = self.caller(who);
         let mut source = self.array(&bytes);
-        let outcome = create(&mut self.real, &caller, &mut source);
+        let outcome = create_voucher(&mut self.real, &caller, &mut source);
         self.began(Call::creation(me, None, expected), outcome, caller, source, false);
     }
 
@@ -141,16 +141,16 @@ impl World {
         let put = RecipeOf { key: recipe_key, command, previous: Previous::None, content: content.to_vec() };
         // Last, so that the reference that it takes over need not wait.
         let (bytes, expected) = self.encode(&[copy, put], 0);
-        let caller = Caller::KERNEL;
+        let caller = CallingTask::KERNEL;
         let control = Key::new(key).filter(|_| self.rules.registered(key));
         let number = content.try_into().map_or(0, u64::from_le_bytes);
         if control.is_some() {
             self.numbers[&key].borrow_mut().give(number);
         }
         let mut source = self.array(&bytes);
-        let outcome = create_through(&mut self.real, &caller, control, &mut source);
+        let outcome = create_voucher_with_control(&mut self.real, &caller, control, &mut source);
         let Some(_) = control else {
-            assert_eq!(outcome.done(), Err(Error::InvalidCapability));
+            assert_eq!(outcome.expect_done(), Err(Error::InvalidCapability));
             return;
         };
         let taken = self.began(Call::creation(None, Some(key), expected), outcome, caller, source, false);
@@ -168,7 +168,7 @@ impl World {
         }
         self.rules.vouchers[voucher].owned -= 1;
         let id = self.id(voucher);
-        let left = release(&mut self.real, id);
+        let left = release_voucher(&mut self.real, id);
         self.buried(voucher, left);
     }
 
@@ -205,7 +205,7 @@ impl World {
         assert_eq!(dead.is_none(), self.rules.lives(voucher));
         let left = dead.and_then(|dead| {
             assert_eq!((dead.id, dead.port), (self.id(voucher), port));
-            bury(&mut self.real, dead)
+            destroy_voucher(&mut self.real, dead)
         });
         self.buried(voucher, left);
     }
@@ -220,7 +220,7 @@ impl World {
         };
         let keys = self.rules.taking_part(voucher, sending);
         if caller.is_kernel() || keys.is_empty() {
-            assert!(matches!(processed, Processed::Unchanged), "{processed:?}");
+            assert!(matches!(processed, ProcessedVoucher::Unchanged), "{processed:?}");
             return;
         }
         let command = if sending { MACH_VOUCHER_ATTR_SEND_PREPROCESS } else { MACH_VOUCHER_ATTR_AUTO_REDEEM };
@@ -228,9 +228,11 @@ impl World {
         let copy = recipe(MACH_VOUCHER_ATTR_KEY_ALL, MACH_VOUCHER_ATTR_COPY);
         let recipes = std::iter::once(copy).chain(keys.into_iter().map(|key| recipe(key, command))).collect();
         let (outcome, source) = match processed {
-            Processed::Replaced(result) => (Outcome::Done(Ok(result)), self.array(&[])),
-            Processed::Waiting(creation, recipes) => (Outcome::Waiting(creation), Source::Processing(recipes)),
-            Processed::Unchanged => panic!("managers take part"),
+            ProcessedVoucher::Replaced(result) => (CreationOutcome::Done(Ok(result)), self.array(&[])),
+            ProcessedVoucher::Waiting(creation, recipes) => {
+                (CreationOutcome::Waiting(creation), Source::Processing(recipes))
+            }
+            ProcessedVoucher::Unchanged => panic!("managers take part"),
         };
         self.began(Call::creation(me, None, recipes), outcome, caller, source, true);
     }
@@ -307,7 +309,7 @@ impl World {
     fn extract_content(&mut self, who: Who, voucher: usize, key: u32, room: usize) {
         let (caller, me) = self.caller(who);
         let mut buffer = vec![0xAA; room];
-        let mut out = Output::new(&mut buffer);
+        let mut out = OutBuffer::new(&mut buffer);
         let id = Some(self.id(voucher));
         let result = extract_attr_content(&mut self.real, &caller, id, key, &mut out);
         let size = out.size();
@@ -348,7 +350,7 @@ impl World {
     fn command(&mut self, who: Who, voucher: usize, key: u32, command: u32, room: usize) {
         let (caller, me) = self.caller(who);
         let mut buffer = vec![0xAA; room];
-        let mut out = Output::new(&mut buffer);
+        let mut out = OutBuffer::new(&mut buffer);
         let id = Some(self.id(voucher));
         let result = attr_command(&mut self.real, &caller, id, key, command, b"", &mut out);
         let size = out.size();
@@ -372,7 +374,7 @@ fn expected_recipe(
     content: &Content,
     room: usize,
 ) -> Result<Vec<u8>, Error> {
-    let room = room.checked_sub(HEADER).ok_or(Error::NoSpace)?;
+    let room = room.checked_sub(RECIPE_HEADER_SIZE).ok_or(Error::NoSpace)?;
     let (command, bytes) = rules.extract(me, content, room)?;
     let header = RecipeHeader { key, command, previous_voucher: 0, content_size: bytes.len() as u32 };
     Ok([header.as_bytes(), &bytes].concat())

@@ -6,7 +6,7 @@ use crate::numbers::{NUMBERS_MAX, number_for, thinks_about_giving, thinks_about_
 use abi::voucher::*;
 use std::collections::BTreeMap;
 use voucher::Error;
-use voucher::managers::bank::Settings;
+use voucher::managers::bank::BankSettings;
 use voucher::managers::pthpriority::canonical;
 
 /// What a value says, whatever its handle is.
@@ -101,7 +101,7 @@ pub fn keys(key: u32) -> Result<Vec<u32>, Error> {
 }
 
 impl Rules {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: BankSettings) -> Self {
         let controls = [3, 4, 7, 8].map(|key| (key, Control { owned: 1, asked: 0 })).into();
         Rules { vouchers: vec![], elements: vec![], controls, given: vec![], bank: Bank::new(settings) }
     }

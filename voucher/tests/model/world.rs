@@ -10,7 +10,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
-use voucher::managers::bank::{Account, BankElement, BankElementId, Bill, CURRENT_TASK, Settings, TaskIdentity, Usage};
+use voucher::managers::bank::{
+    Account, BankElement, BankElementId, BankSettings, Bill, CURRENT_TASK, TaskIdentity, Usage,
+};
 use voucher::*;
 
 /// Recipes that are not borrowed: a waiting call keeps them.
@@ -65,13 +67,13 @@ impl RecipeSource<Vouchers> for Source {
 
 /// What waits.
 pub enum Real {
-    Creation(Caller, Creation, Source),
+    Creation(CallingTask, Creation, Source),
     Release(Release),
 }
 
 /// What a manager's answer is, until it arrives.
 pub enum Reply {
-    Value(Result<Value, Error>),
+    Value(Result<ManagerValue, Error>),
     Released(bool),
 }
 
@@ -97,7 +99,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, settings: Settings) -> Self {
+    pub fn new(seed: u64, settings: BankSettings) -> Self {
         let real = Vouchers::new(seed, settings).expect("there is memory");
         let (ids, tasks, numbers, waiting) = (Rc::default(), vec![], BTreeMap::new(), vec![]);
         World { rules: Rules::new(settings), real, ids, tasks, numbers, waiting, bills: vec![], ports: 0 }
@@ -120,13 +122,13 @@ impl World {
     }
 
     /// A caller, and its task in the bank.
-    pub fn caller(&self, who: Who) -> (Caller, Option<usize>) {
+    pub fn caller(&self, who: Who) -> (CallingTask, Option<usize>) {
         match who {
-            Who::Kernel => (Caller::KERNEL, None),
-            Who::Stranger => (Caller { task: 99, bank: None }, None),
+            Who::Kernel => (CallingTask::KERNEL, None),
+            Who::Stranger => (CallingTask { task: 99, bank: None }, None),
             Who::Task(number) => match self.pick_task(number) {
-                Some(task) => (Caller { task: task as u64 + 1, bank: Some(self.tasks[task]) }, Some(task)),
-                None => (Caller { task: 99, bank: None }, None),
+                Some(task) => (CallingTask { task: task as u64 + 1, bank: Some(self.tasks[task]) }, Some(task)),
+                None => (CallingTask { task: 99, bank: None }, None),
             },
         }
     }
@@ -156,16 +158,23 @@ impl World {
     }
 
     /// What the vouchers have done with a call, beside what the rules do with it. Returns whether a put number was taken.
-    pub fn began(&mut self, mut call: Call, outcome: Outcome, caller: Caller, source: Source, message: bool) -> bool {
+    pub fn began(
+        &mut self,
+        mut call: Call,
+        outcome: CreationOutcome,
+        caller: CallingTask,
+        source: Source,
+        message: bool,
+    ) -> bool {
         let done = call.run(&mut self.rules);
         let put = call.put;
         match outcome {
-            Outcome::Done(result) => {
+            CreationOutcome::Done(result) => {
                 assert!(done, "it should wait: {call:?}");
                 let expected = call.result.expect("a creation has a result");
                 self.assert_same(result, if message { Ok(expected.unwrap_or(None)) } else { expected });
             }
-            Outcome::Waiting(creation) => {
+            CreationOutcome::Waiting(creation) => {
                 assert!(!done, "it should be over: {call:?}");
                 let waiting = Waiting { call, real: Real::Creation(caller, creation, source), reply: None, message };
                 self.push_waiting(waiting);
@@ -194,14 +203,14 @@ impl World {
         let registry = &mut self.real.registry;
         let step = match &mut waiting.real {
             Real::Creation(_, creation, _) => creation.step(registry),
-            Real::Release(left) => Step::ReleaseValue(left.next(registry).expect("a manager has to answer")),
+            Real::Release(left) => CreationStep::ReleaseValue(left.next(registry).expect("a manager has to answer")),
         };
         let waits = match step {
-            Step::GetValue(GetValue { key, command, previous }) => {
+            CreationStep::GetValue(ValueRequest { key, command, previous }) => {
                 let previous = previous.map(Content::Number);
                 Waits::ForValue { key: key.number(), command, previous }
             }
-            Step::ReleaseValue(ReleaseValue { key, handle, sync }) => {
+            CreationStep::ReleaseValue(ReleaseRequest { key, handle, sync }) => {
                 Waits::ForRelease { key: key.number(), content: Content::Number(handle), sync }
             }
             other => panic!("{other:?} is nothing to wait for"),
@@ -220,17 +229,17 @@ impl World {
             Real::Creation(_, creation, source) => (creation.step(&mut self.real.registry), source.content().to_vec()),
             Real::Release(left) => {
                 let question = left.next(&mut self.real.registry).expect("a manager has to answer");
-                (Step::ReleaseValue(question), vec![])
+                (CreationStep::ReleaseValue(question), vec![])
             }
         };
         call.decide(&mut self.rules, refuses);
         *reply = Some(match step {
-            Step::GetValue(_) if refuses => Reply::Value(Err(Error::InvalidTask)),
-            Step::GetValue(GetValue { key, command, previous }) => {
+            CreationStep::GetValue(_) if refuses => Reply::Value(Err(Error::InvalidTask)),
+            CreationStep::GetValue(ValueRequest { key, command, previous }) => {
                 let number = number_for(command, previous, &content);
                 Reply::Value(number.map(|number| given(key).borrow_mut().give(number)))
             }
-            Step::ReleaseValue(ReleaseValue { key, handle, sync }) => {
+            CreationStep::ReleaseValue(ReleaseRequest { key, handle, sync }) => {
                 Reply::Released(given(key).borrow_mut().take(handle, sync).is_ok())
             }
             other => panic!("{other:?} is nothing to wait for"),
@@ -246,17 +255,19 @@ impl World {
         let registry = &mut self.real.registry;
         match (&mut waiting.real, waiting.reply.take()) {
             (Real::Creation(_, creation, _), Some(Reply::Value(answer))) => {
-                creation.value(registry, answer);
+                creation.answer_value(registry, answer);
             }
             (Real::Creation(_, creation, _), Some(Reply::Released(accepted))) => {
-                creation.released(registry, accepted);
+                creation.answer_release(registry, accepted);
             }
             (Real::Release(left), Some(Reply::Released(accepted))) => left.answer(registry, accepted),
             _ => panic!("the answer does not fit"),
         }
         let result = match &mut waiting.real {
-            Real::Creation(caller, creation, source) => run(&mut self.real, caller, creation, source).map(Some),
-            Real::Release(left) => finish_release(&mut self.real, left).map(|()| None),
+            Real::Creation(caller, creation, source) => {
+                continue_creation(&mut self.real, caller, creation, source).map(Some)
+            }
+            Real::Release(left) => continue_release(&mut self.real, left).map(|()| None),
         };
         waiting.call.arrive(&mut self.rules);
         let done = waiting.call.run(&mut self.rules);

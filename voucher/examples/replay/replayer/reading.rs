@@ -42,7 +42,7 @@ impl World {
     pub fn extract_content_operation(&mut self, operation: &Value) -> Value {
         let (caller, voucher) = (self.caller(), self.voucher_in(operation, "voucher"));
         let mut room = vec![UNWRITTEN; number_in(operation, "size") as usize];
-        let mut out = Output::new(&mut room);
+        let mut out = OutBuffer::new(&mut room);
         let result = extract_attr_content(self, &caller, voucher, number_in(operation, "key"), &mut out);
         let size = out.size();
         let mut answer = json!({"kr": code(&result), "size_out": size});
@@ -84,7 +84,7 @@ impl World {
         let (caller, voucher) = (self.caller(), self.voucher_in(operation, "voucher"));
         let (key, command) = (number_in(operation, "key"), number_in(operation, "command"));
         let mut room = vec![UNWRITTEN; number_in(operation, "out_size") as usize];
-        let mut out = Output::new(&mut room);
+        let mut out = OutBuffer::new(&mut room);
         let input = bytes(string_in(operation, "in"));
         let result = voucher::attr_command(self, &caller, voucher, key, command, &input, &mut out);
         let size = out.size();

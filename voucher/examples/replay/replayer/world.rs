@@ -6,7 +6,7 @@ use abi::voucher::{MACH_VOUCHER_ATTR_KEY_USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, HashMap};
 use std::task::Poll;
-use voucher::managers::bank::{Bank, BankElementId, Settings};
+use voucher::managers::bank::{Bank, BankElementId, BankSettings};
 use voucher::managers::pthpriority::PthPriority;
 use voucher::managers::user_data::UserData;
 use voucher::*;
@@ -31,7 +31,7 @@ struct Hook {
 /// A vouchers' world as a trace sees it.
 pub struct World {
     pub registry: Registry,
-    pub managers: [Option<Manager>; KEYS],
+    pub managers: [Option<Manager>; KEY_COUNT],
     pub pools: Vec<UserData>,
     pub activity: ActivityIds,
     /// The assertions of the reference's development build are on.
@@ -56,7 +56,7 @@ impl World {
     pub fn begin(operation: &Json) -> (World, Json) {
         let mut world = World {
             registry: Registry::new(1),
-            managers: [const { None }; KEYS],
+            managers: [const { None }; KEY_COUNT],
             pools: Vec::new(),
             activity: ActivityIds::default(),
             development: operation["build"] == "development",
@@ -179,9 +179,9 @@ impl World {
     }
 
     /// On whose behalf operations are done.
-    pub fn caller(&self) -> Caller {
+    pub fn caller(&self) -> CallingTask {
         let bank = self.current.and_then(|pid| self.tasks.get(&pid)).copied();
-        Caller { task: self.current.map_or(1, u64::from), bank }
+        CallingTask { task: self.current.map_or(1, u64::from), bank }
     }
 
     pub fn bank(&self) -> Option<&Bank> {
@@ -222,15 +222,6 @@ impl World {
         }
     }
 
-    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
-        match self.managers[key.slot()].as_mut().expect("the registry asks only for registered keys") {
-            Manager::Bank(bank) => &mut **bank,
-            Manager::UserData(pool) => &mut self.pools[*pool],
-            Manager::PthPriority(manager) => manager,
-            Manager::Artificial(artificial) => artificial,
-        }
-    }
-
     /// Logs a call, if it is one to an artificial manager.
     fn log(&mut self, key: Key, function: &str, fields: Json) {
         let Some(artificial) = self.artificial(key) else { return };
@@ -241,15 +232,15 @@ impl World {
     }
 
     /// What the probe does first when it passes a voucher with a value: it builds one of user data.
-    fn voucher_of_probe(&mut self, question: &GetValue, content: &[u8]) -> Option<VoucherId> {
-        let artificial = self.artificial(question.key)?;
-        if artificial.kind != Kind::Probe || question.command != STORE_WITH_VOUCHER {
+    fn voucher_of_probe(&mut self, request: &ValueRequest, content: &[u8]) -> Option<VoucherId> {
+        let artificial = self.artificial(request.key)?;
+        if artificial.kind != Kind::Probe || request.command != STORE_WITH_VOUCHER {
             return None;
         }
         artificial.number(content).ok()?;
         let recipe = [Recipe::new(MACH_VOUCHER_ATTR_KEY_USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE, content)];
         let caller = self.caller();
-        create(self, &caller, &mut Recipes::new(&recipe)).done().ok()?
+        create_voucher(self, &caller, &mut Recipes::new(&recipe)).expect_done().ok()?
     }
 }
 
@@ -262,29 +253,43 @@ impl Driver for World {
         &self.registry
     }
 
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        self.fire("get_value", "before", question.key);
-        let voucher = self.voucher_of_probe(question, content);
-        let Poll::Ready(answer) = self.manager(question.key).get_value(caller, question, content) else {
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
+        match self.managers[key.slot()].as_mut().expect("the registry asks only for registered keys") {
+            Manager::Bank(bank) => &mut **bank,
+            Manager::UserData(pool) => &mut self.pools[*pool],
+            Manager::PthPriority(manager) => manager,
+            Manager::Artificial(artificial) => artificial,
+        }
+    }
+
+    fn get_value(
+        &mut self,
+        caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        self.fire("get_value", "before", request.key);
+        let voucher = self.voucher_of_probe(request, content);
+        let Poll::Ready(answer) = self.manager(request.key).get_value(caller, request, content) else {
             panic!("the managers of traces answer at once");
         };
-        let previous: Vec<String> = question.previous.into_iter().map(handle).collect();
+        let previous: Vec<String> = request.previous.into_iter().map(handle).collect();
         let ret = super::text::code(&answer);
-        let mut call = json!({"command": question.command, "prev": previous, "content": hex(content), "ret": ret});
+        let mut call = json!({"command": request.command, "prev": previous, "content": hex(content), "ret": ret});
         if let Ok(value) = answer {
             call["value"] = json!(handle(value.handle));
             call["flags"] = json!(u32::from(value.persist));
         }
-        self.log(question.key, "get_value", call);
-        self.fire("get_value", "after", question.key);
-        Poll::Ready(answer.map(|value| Value { voucher, ..value }))
+        self.log(request.key, "get_value", call);
+        self.fire("get_value", "after", request.key);
+        Poll::Ready(answer.map(|value| ManagerValue { voucher, ..value }))
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        let &ReleaseValue { key, handle: value, sync } = question;
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        let &ReleaseRequest { key, handle: value, sync } = request;
         self.fire("release_value", "before", key);
         let made = self.artificial(key).map_or(0, |artificial| artificial.made(value));
-        let Poll::Ready(answer) = self.manager(key).release_value(question) else {
+        let Poll::Ready(answer) = self.manager(key).release_value(request) else {
             panic!("the managers of traces answer at once");
         };
         let ret = super::text::code(&answer);
@@ -293,9 +298,15 @@ impl Driver for World {
         Poll::Ready(answer)
     }
 
-    fn extract_content(&mut self, caller: &Caller, key: Key, value: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+    fn extract_content(
+        &mut self,
+        caller: &CallingTask,
+        key: Key,
+        value: u64,
+        out: &mut OutBuffer<'_>,
+    ) -> Result<u32, Error> {
         let answer = self.manager(key).extract_content(caller, key, value, out);
-        let (size_in, size_out, ret) = (out.room(), out.size(), super::text::code(&answer));
+        let (size_in, size_out, ret) = (out.capacity(), out.size(), super::text::code(&answer));
         let call = json!({"values": [handle(value)], "size_in": size_in, "ret": ret, "size_out": size_out});
         self.log(key, "extract_content", call);
         answer
@@ -303,20 +314,17 @@ impl Driver for World {
 
     fn command(
         &mut self,
-        caller: &Caller,
-        key: Key,
-        value: Option<u64>,
-        command: u32,
-        input: &[u8],
-        out: &mut Output<'_>,
+        caller: &CallingTask,
+        request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
-        let answer = self.manager(key).command(caller, key, value, command, input, out);
-        let values: Vec<String> = value.into_iter().map(handle).collect();
+        let answer = self.manager(request.key).command(caller, request, out);
+        let values: Vec<String> = request.handle.into_iter().map(handle).collect();
         let call = json!({
-            "values": values, "command": command, "in_size": input.len(), "out_cap": out.room(),
+            "values": values, "command": request.command, "in_size": request.input.len(), "out_cap": out.capacity(),
             "ret": super::text::code(&answer), "out_size": out.size(),
         });
-        self.log(key, "command", call);
+        self.log(request.key, "command", call);
         answer
     }
 
@@ -334,4 +342,5 @@ impl Driver for World {
 }
 
 /// The settings of the reference that bank traces were recorded with (errata 8).
-pub const BANK_SETTINGS: Settings = Settings { unique_persona: true, propagate_for_all: false, thread_groups: true };
+pub const BANK_SETTINGS: BankSettings =
+    BankSettings { unique_persona: true, propagate_for_all: false, thread_groups: true };

@@ -19,8 +19,8 @@ pub const FAILURE: Error = Error::Other(KernReturn(53));
 /// What the manager is to do, and what it was asked.
 #[derive(Debug, Default)]
 pub struct Script {
-    pub asked: Vec<GetValue>,
-    pub offered: Vec<ReleaseValue>,
+    pub asked: Vec<ValueRequest>,
+    pub offered: Vec<ReleaseRequest>,
     /// How often each handle was handed out.
     pub made: BTreeMap<u64, u64>,
     /// A value is counted, and the answer comes later.
@@ -57,33 +57,38 @@ impl AttributeManager for Fake {
         Registration { default, processing, values_max: values_max.unwrap_or(usize::MAX), ..Registration::default() }
     }
 
-    fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+    fn get_value(
+        &mut self,
+        _caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
         let mut script = self.0.borrow_mut();
-        script.asked.push(*question);
+        script.asked.push(*request);
         let Ok(handle) = content.try_into().map(u64::from_le_bytes) else { return Poll::Ready(Err(FAILURE)) };
-        let value = match question.command {
-            HAND_OUT => Value::counted(handle),
-            HAND_OUT_PERSISTENT => Value::persistent(handle),
+        let value = match request.command {
+            HAND_OUT => ManagerValue::counted(handle),
+            HAND_OUT_PERSISTENT => ManagerValue::persistent(handle),
             _ => return Poll::Ready(Err(FAILURE)),
         };
         script.hand_out(handle);
         if script.values_wait { Poll::Pending } else { Poll::Ready(Ok(value)) }
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
         let mut script = self.0.borrow_mut();
-        script.offered.push(*question);
+        script.offered.push(*request);
         if script.releases_wait {
             return Poll::Pending;
         }
-        if script.made.get(&question.handle) != Some(&question.sync) {
+        if script.made.get(&request.handle) != Some(&request.sync) {
             return Poll::Ready(Err(Error::Failure));
         }
-        script.forget(question.handle);
+        script.forget(request.handle);
         Poll::Ready(Ok(()))
     }
 
-    fn extract_content(&mut self, _: &Caller, _: Key, _: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+    fn extract_content(&mut self, _: &CallingTask, _: Key, _: u64, out: &mut OutBuffer<'_>) -> Result<u32, Error> {
         out.bytes_mut().fill(0x77);
         out.claim(self.0.borrow().claim);
         Ok(HAND_OUT)
@@ -91,12 +96,9 @@ impl AttributeManager for Fake {
 
     fn command(
         &mut self,
-        _caller: &Caller,
-        _key: Key,
-        _handle: Option<u64>,
-        _command: u32,
-        _input: &[u8],
-        out: &mut Output<'_>,
+        _caller: &CallingTask,
+        _request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
         out.claim(self.0.borrow().claim);
         Ok(())

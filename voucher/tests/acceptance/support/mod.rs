@@ -40,7 +40,7 @@ pub fn with_persona(pid: i32, persona_id: u32) -> TaskIdentity {
 }
 
 struct Task {
-    caller: Caller,
+    caller: CallingTask,
     /// For each name the voucher and the user references.
     names: BTreeMap<u32, (VoucherId, u32)>,
 }
@@ -48,7 +48,7 @@ struct Task {
 pub struct World {
     pub vouchers: Vouchers,
     /// All that managers were offered.
-    releases: Vec<ReleaseValue>,
+    releases: Vec<ReleaseRequest>,
     pub died: Vec<(VoucherId, Option<PortBinding>)>,
     tasks: Vec<Task>,
     current: usize,
@@ -70,11 +70,11 @@ impl World {
     }
 
     pub fn without_system_personas(tasks: [TaskIdentity; 3]) -> Self {
-        let mut vouchers = Vouchers::new(1, Settings::default()).unwrap();
+        let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
         PERSONAS.into_iter().for_each(|persona| vouchers.bank.personas_mut().add(persona).unwrap());
         let task = |identity: TaskIdentity| {
             let bank = Some(vouchers.bank.begin_task(identity).unwrap());
-            Task { caller: Caller { task: identity.info.unique_pid, bank }, names: BTreeMap::new() }
+            Task { caller: CallingTask { task: identity.info.unique_pid, bank }, names: BTreeMap::new() }
         };
         let tasks = tasks.map(task).into();
         World { vouchers, releases: vec![], died: vec![], tasks, current: A, last_number: 0x1000 }
@@ -101,7 +101,7 @@ impl World {
         self
     }
 
-    pub fn caller(&self) -> Caller {
+    pub fn caller(&self) -> CallingTask {
         self.tasks[self.current].caller
     }
 
@@ -174,7 +174,7 @@ impl World {
             names.remove(&name);
         }
         if self.tasks.iter().all(|task| task.names.values().all(|&(other, _)| other != voucher)) {
-            let left = self.vouchers.registry.no_senders(voucher).and_then(|dead| bury(self, dead));
+            let left = self.vouchers.registry.no_senders(voucher).and_then(|dead| destroy_voucher(self, dead));
             assert!(left.is_none(), "all managers answer at once");
         }
     }
@@ -193,7 +193,7 @@ impl World {
     pub fn mk_bytes(&mut self, bytes: &[u8]) -> (i32, u32) {
         let caller = self.caller();
         let mut source = NamedRecipes::new(bytes, |world: &mut World, name| world.named(name));
-        match create(self, &caller, &mut source).done() {
+        match create_voucher(self, &caller, &mut source).expect_done() {
             Ok(voucher) => (0, self.name(voucher)),
             Err(error) => (error.code().0, 0),
         }
@@ -214,12 +214,12 @@ impl World {
 
     /// Creates a voucher for the kernel itself.
     pub fn create(&mut self, recipes: &[Recipe<'_>]) -> Result<Option<VoucherId>, Error> {
-        create(self, &Caller::KERNEL, &mut Recipes::new(recipes)).done()
+        create_voucher(self, &CallingTask::KERNEL, &mut Recipes::new(recipes)).expect_done()
     }
 
     /// The kernel's reference goes. All managers answer at once.
     pub fn release(&mut self, voucher: VoucherId) {
-        assert!(release(self, voucher).is_none(), "all managers answer at once");
+        assert!(release_voucher(self, voucher).is_none(), "all managers answer at once");
     }
 
     /// What managers were offered since the last call: key and made references.
@@ -251,7 +251,7 @@ impl World {
     pub fn command(&mut self, name: u32, key: u32, command: u32, room: usize) -> (i32, Vec<u8>) {
         let (caller, voucher) = (self.caller(), self.named(name));
         let mut bytes = vec![0xAA; room];
-        let mut out = Output::new(&mut bytes);
+        let mut out = OutBuffer::new(&mut bytes);
         let result = attr_command(self, &caller, voucher, key, command, &[], &mut out);
         let size = out.size();
         bytes.truncate(size);
@@ -297,29 +297,13 @@ impl Driver for World {
         &self.vouchers.registry
     }
 
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        self.vouchers.get_value(caller, question, content)
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
+        self.vouchers.manager(key)
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        self.releases.push(*question);
-        self.vouchers.release_value(question)
-    }
-
-    fn extract_content(&mut self, caller: &Caller, key: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
-        self.vouchers.extract_content(caller, key, handle, out)
-    }
-
-    fn command(
-        &mut self,
-        caller: &Caller,
-        key: Key,
-        handle: Option<u64>,
-        command: u32,
-        input: &[u8],
-        out: &mut Output<'_>,
-    ) -> Result<(), Error> {
-        Driver::command(&mut self.vouchers, caller, key, handle, command, input, out)
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        self.releases.push(*request);
+        self.vouchers.release_value(request)
     }
 
     fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
