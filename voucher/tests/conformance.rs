@@ -35,7 +35,7 @@ fn the_selected_traces_replay_as_recorded() {
 }
 
 #[test]
-fn all_recorded_traces_replay_as_recorded_where_they_are_there() {
+fn all_traces_in_the_shared_folder_replay_as_recorded() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance/vouchers");
     if folder.is_dir() {
         assert!(replay_all(&traces(&folder)) >= 109);
@@ -112,7 +112,7 @@ fn a_mismatch_names_trace_line_field_and_both_values() {
 }
 
 #[test]
-fn what_is_no_trace_is_reported() {
+fn a_file_that_is_not_a_trace_is_reported() {
     let cases = [
         (r#"{"op":"end""#, r#"{"op":"dance""#, "file:4: good: activity: expected 1, got nothing"),
         (r#"{"op":"release""#, r#"{"op":release"#, "file:3: good: not a line of a trace: expected value"),
@@ -196,7 +196,7 @@ fn an_error_in_any_field_of_any_operation_is_reported() {
 }
 
 #[test]
-fn where_the_reference_stops_only_the_better_behaviour_passes() {
+fn only_the_excused_behaviour_passes_where_the_reference_panics() {
     for name in ["register-duplicate-panics", "control-release-panics"] {
         let (_, text) = selection().into_iter().find(|(file, _)| file == "scenarios.jsonl").expect("it is selected");
         let trace = split(&text).into_iter().find(|trace| trace[0]["name"] == name).expect("the trace is there");

@@ -45,7 +45,7 @@ fn state(bank: &Bank, task: &CallingTask) -> ((usize, usize), u64, u64) {
 }
 
 #[test]
-fn a_task_is_given_up_only_with_all_its_made_references() {
+fn a_task_is_released_only_with_all_its_made_references() {
     let (mut bank, first, _) = bank();
     let current = Some(CURRENT_TASK);
     let handle = ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, current, b"").unwrap();
@@ -60,7 +60,7 @@ fn a_task_is_given_up_only_with_all_its_made_references() {
 }
 
 #[test]
-fn an_account_is_given_up_only_with_all_its_made_references() {
+fn an_account_is_released_only_with_all_its_made_references() {
     let (mut bank, first, second) = bank();
     let task = ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, Some(CURRENT_TASK), b"").unwrap();
     let account = ask(&mut bank, &second, MACH_VOUCHER_ATTR_AUTO_REDEEM, Some(task), b"").unwrap();
@@ -75,7 +75,7 @@ fn an_account_is_given_up_only_with_all_its_made_references() {
 }
 
 #[test]
-fn a_task_outlives_its_end_as_long_as_its_value_or_an_account_refers_to_it() {
+fn an_ended_task_exists_as_long_as_a_value_or_an_account_refers_to_it() {
     let (mut bank, first, second) = bank();
     let task = ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, Some(CURRENT_TASK), b"").unwrap();
     let account = ask(&mut bank, &second, MACH_VOUCHER_ATTR_AUTO_REDEEM, Some(task), b"").unwrap();
@@ -87,7 +87,7 @@ fn a_task_outlives_its_end_as_long_as_its_value_or_an_account_refers_to_it() {
 }
 
 #[test]
-fn current_task_and_the_default_are_given_up_without_effect() {
+fn releasing_current_task_or_the_default_has_no_effect() {
     let (mut bank, first, _) = bank();
     let before = state(&bank, &first);
     for handle in [0, CURRENT_TASK] {
@@ -96,7 +96,7 @@ fn current_task_and_the_default_are_given_up_without_effect() {
 }
 
 #[test]
-fn handles_that_nobody_handed_out_are_refused() {
+fn unknown_handles_are_refused() {
     let (mut bank, first, _) = bank();
     let mut data = UserData::new(1);
     let mut room = [0; 600];
@@ -118,7 +118,7 @@ fn handles_that_nobody_handed_out_are_refused() {
 }
 
 #[test]
-fn what_only_a_controls_owner_can_put_in_is_counted_and_given_up_again() {
+fn a_persistent_handle_stored_through_the_control_is_counted_and_released() {
     // As the first of its kind neither is persistent: the owner of a control says nothing about that.
     for (key, handle) in [(Key::BANK, CURRENT_TASK), (Key::PTHPRIORITY, 0x10FF)] {
         let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
@@ -205,7 +205,7 @@ fn data_voucher(kernel: &mut impl Driver, content: &[u8]) -> VoucherId {
 }
 
 #[test]
-fn a_kernel_hears_of_each_death_once_with_the_port_to_destroy() {
+fn each_death_is_reported_once_with_the_port_to_destroy() {
     let vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
     let kernel = Kernel { vouchers, died: vec![] };
     let mut driver = Generous { kernel, gift: None };
@@ -231,7 +231,7 @@ fn a_kernel_hears_of_each_death_once_with_the_port_to_destroy() {
 }
 
 #[test]
-fn the_memory_that_tables_have_is_known_and_grows_with_what_lives() {
+fn the_reported_size_of_a_table_grows_with_its_objects() {
     let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
     let memory = |vouchers: &Vouchers| {
         let control = vouchers.registry.control(Key::USER_DATA).unwrap();

@@ -20,7 +20,7 @@ fn steps_of(workload: &mut Workload, operation: Operation) -> (f64, u64) {
 }
 
 #[test]
-fn no_operation_looks_at_more_places_because_there_are_more_vouchers() {
+fn the_steps_of_an_operation_do_not_grow_with_the_number_of_vouchers() {
     let mut workload = Workload::new(100_000);
     for live in [10, 1_000, 100_000] {
         workload.grow_to(live);
@@ -37,7 +37,7 @@ fn no_operation_looks_at_more_places_because_there_are_more_vouchers() {
 }
 
 #[test]
-fn growing_looks_at_a_few_places_for_each_voucher_added_however_many_there_are() {
+fn the_steps_of_an_insertion_do_not_grow_with_the_number_of_vouchers() {
     let mut workload = Workload::new(100_000);
     let mut grow = |from: usize, to: usize| {
         let mut worst = 0;

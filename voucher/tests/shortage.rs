@@ -226,7 +226,7 @@ fn creation_fails(name: &str, caller: fn(&World) -> CallingTask, recipes: fn(&Wo
 }
 
 #[test]
-fn storing_data_fails_anywhere_without_a_trace() {
+fn a_failed_allocation_while_storing_data_changes_nothing() {
     let sender = |world: &World| world.sender;
     creation_fails("new short content", sender, |_| vec![Recipe::new(7, STORE, b"new")]);
     creation_fails("new long content", sender, |_| vec![Recipe::new(7, STORE, &[1; 1000])]);
@@ -248,7 +248,7 @@ fn storing_data_fails_anywhere_without_a_trace() {
 }
 
 #[test]
-fn copying_and_removing_fail_anywhere_without_a_trace() {
+fn a_failed_allocation_while_copying_or_removing_changes_nothing() {
     let sender = |world: &World| world.sender;
     creation_fails("a part of a voucher", sender, |world| vec![Recipe::from(world.data, 7, COPY)]);
     creation_fails("a copy and a change", sender, |world| {
@@ -274,7 +274,7 @@ fn copying_and_removing_fail_anywhere_without_a_trace() {
 }
 
 #[test]
-fn the_banks_values_fail_anywhere_without_a_trace() {
+fn a_failed_allocation_for_a_bank_value_changes_nothing() {
     let (sender, receiver, editor) = (|w: &World| w.sender, |w: &World| w.receiver, |w: &World| w.editor);
     creation_fails("current task", sender, |_| vec![Recipe::new(3, BANK_CREATE, &[]), Recipe::new(7, STORE, b"x")]);
     creation_fails("a task's first value", receiver, |world| vec![Recipe::from(world.current, 3, PREPROCESS)]);
@@ -301,7 +301,7 @@ fn the_banks_values_fail_anywhere_without_a_trace() {
 }
 
 #[test]
-fn vouchers_of_all_keys_fail_anywhere_without_a_trace() {
+fn a_failed_allocation_for_a_voucher_of_all_keys_changes_nothing() {
     creation_fails("a priority", |world| world.sender, |_| vec![Recipe::new(4, PRIORITY, &[0xFF, 0x30, 0, 0])]);
     creation_fails("a number", |world| world.sender, |_| vec![Recipe::new(NUMBERS, NUMBER, &[3])]);
     creation_fails("a number that is there", |world| world.sender, |_| vec![Recipe::new(NUMBERS, NUMBER, &[9])]);
@@ -323,7 +323,7 @@ fn vouchers_of_all_keys_fail_anywhere_without_a_trace() {
 }
 
 #[test]
-fn messages_without_memory_go_on_without_a_voucher() {
+fn a_message_loses_its_voucher_when_an_allocation_fails() {
     let checks = [
         fail_everywhere("sending", |world| {
             World::processed(send_preprocessing(&mut world.vouchers, &world.sender, world.current))
@@ -369,7 +369,7 @@ fn a_handle_that_cannot_be_put_in_stays_with_its_owner() {
 }
 
 #[test]
-fn a_creation_that_waited_fails_anywhere_without_a_trace() {
+fn a_failed_allocation_in_a_creation_that_waited_changes_nothing() {
     let wait = |world: &mut World| {
         let recipes =
             [Recipe::new(7, STORE, b"new"), Recipe::new(THINKING, NUMBER, &[3]), Recipe::new(8, STORE, b"new")];
@@ -390,7 +390,7 @@ fn a_creation_that_waited_fails_anywhere_without_a_trace() {
 }
 
 #[test]
-fn tasks_and_personas_and_registrations_fail_anywhere_without_a_trace() {
+fn a_failed_allocation_for_a_task_persona_or_registration_changes_nothing() {
     let checks = [
         fail_everywhere("a task", |world| world.vouchers.bank.begin_task(TaskIdentity::default()).map(drop)),
         fail_everywhere("a persona", |world| Ok(world.vouchers.bank.personas_mut().add(503)?)),
@@ -407,7 +407,7 @@ fn tasks_and_personas_and_registrations_fail_anywhere_without_a_trace() {
 }
 
 #[test]
-fn without_memory_there_are_no_vouchers_at_all() {
+fn a_failed_allocation_in_new_is_an_error() {
     failpoints::arm(None);
     assert!(Vouchers::new(1, BankSettings::default()).is_ok());
     let checks = failpoints::disarm();
@@ -421,7 +421,7 @@ fn without_memory_there_are_no_vouchers_at_all() {
 }
 
 #[test]
-fn what_gives_up_or_reads_needs_no_memory() {
+fn releasing_and_reading_need_no_memory() {
     let (mut world, other) = (World::new(), World::new());
     assert_eq!(world.dump(), other.dump(), "worlds are equal");
     failpoints::arm(Some(0));

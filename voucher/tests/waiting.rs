@@ -98,7 +98,7 @@ fn assert_empty(vouchers: &Vouchers) {
 }
 
 #[test]
-fn a_creation_waits_for_its_manager_while_others_go_on() {
+fn other_creations_continue_while_one_waits_for_its_manager() {
     let (mut vouchers, log) = world();
     let recipes = [Recipe::new(7, 211, b"a"), Recipe::new(KEY, STORE, b"b"), Recipe::new(8, 211, b"c")];
     let mut source = Recipes::new(&recipes);
@@ -120,7 +120,7 @@ fn a_creation_waits_for_its_manager_while_others_go_on() {
 }
 
 #[test]
-fn the_answer_to_a_cancelled_creation_is_given_back() {
+fn the_value_that_answers_a_cancelled_creation_is_released() {
     let (mut vouchers, log) = world();
     let recipes = [Recipe::new(7, 211, b"a"), Recipe::new(KEY, STORE, b"")];
     let mut source = Recipes::new(&recipes);
@@ -137,7 +137,7 @@ fn the_answer_to_a_cancelled_creation_is_given_back() {
 }
 
 #[test]
-fn a_creation_whose_manager_has_gone_ends_with_the_error_it_is_told() {
+fn a_creation_whose_manager_is_gone_ends_with_the_error_of_the_answer() {
     let (mut vouchers, _) = world();
     let recipes = [Recipe::new(7, 211, b"a"), Recipe::new(KEY, STORE, b"")];
     let mut source = Recipes::new(&recipes);
@@ -158,7 +158,7 @@ fn a_creation_whose_manager_has_gone_ends_with_the_error_it_is_told() {
 }
 
 #[test]
-fn the_previous_voucher_lives_as_long_as_a_manager_is_asked_about_it() {
+fn the_previous_voucher_lives_while_a_manager_is_asked() {
     let (mut vouchers, log) = world();
     let previous = slow_voucher(&mut vouchers, 9);
     let recipes = [Recipe::from(previous, KEY, 10)];
@@ -176,7 +176,7 @@ fn the_previous_voucher_lives_as_long_as_a_manager_is_asked_about_it() {
 }
 
 #[test]
-fn a_value_that_comes_back_while_its_release_waits_lives_on() {
+fn a_value_acquired_while_its_release_waits_is_kept() {
     for accepted in [true, false] {
         let (mut vouchers, log) = world();
         let first = slow_voucher(&mut vouchers, 9);
@@ -196,7 +196,7 @@ fn a_value_that_comes_back_while_its_release_waits_lives_on() {
 }
 
 #[test]
-fn at_the_ceiling_a_creation_is_refused_before_the_manager_is_asked() {
+fn a_full_table_refuses_a_creation_before_the_manager_is_asked() {
     let (mut vouchers, log) = world();
     let live: Vec<VoucherId> = [1, 2].map(|handle| slow_voucher(&mut vouchers, handle)).to_vec();
     let recipes = [Recipe::new(7, 211, b"a"), Recipe::new(KEY, STORE, b"")];
@@ -277,7 +277,7 @@ impl AttributeManager for Quick {
 }
 
 #[test]
-fn a_manager_is_told_that_its_key_is_free_though_the_call_that_freed_it_waits() {
+fn a_manager_is_told_that_its_key_is_free_while_the_call_that_freed_it_waits() {
     let (mut vouchers, log) = world();
     let told = Rc::new(RefCell::new(false));
     let quick = vouchers.register(1, Box::new(Quick(told.clone()))).unwrap();
@@ -309,7 +309,7 @@ fn a_manager_is_told_that_its_key_is_free_though_the_call_that_freed_it_waits() 
 }
 
 #[test]
-fn a_key_that_an_answer_freed_can_be_registered_before_the_call_goes_on() {
+fn a_key_freed_by_an_answer_can_be_registered_before_the_call_continues() {
     let (mut vouchers, log) = world();
     let voucher = slow_voucher(&mut vouchers, 9);
     log.borrow_mut().releases_wait = true;
@@ -346,7 +346,7 @@ fn assert_gives_up(vouchers: &mut Vouchers, mut creation: Creation, handles: &[u
 }
 
 #[test]
-fn a_creation_can_be_cancelled_while_a_replaced_value_is_given_up() {
+fn a_creation_can_be_cancelled_while_a_replaced_value_is_released() {
     let (mut vouchers, log) = world();
     let recipes = [Recipe::new(KEY, STORE, b""), Recipe::new(KEY, STORE, b""), Recipe::new(7, 211, b"a")];
     let mut source = Recipes::new(&recipes);
@@ -357,7 +357,7 @@ fn a_creation_can_be_cancelled_while_a_replaced_value_is_given_up() {
 }
 
 #[test]
-fn a_creation_can_be_cancelled_while_the_voucher_that_came_with_a_value_is_given_up() {
+fn a_creation_can_be_cancelled_while_the_voucher_that_came_with_a_value_is_released() {
     let (mut vouchers, log) = world();
     let gift = slow_voucher(&mut vouchers, 8);
     log.borrow_mut().releases_wait = true;
@@ -370,7 +370,7 @@ fn a_creation_can_be_cancelled_while_the_voucher_that_came_with_a_value_is_given
 }
 
 #[test]
-fn a_creation_that_has_failed_is_not_changed_by_being_cancelled() {
+fn cancelling_a_failed_creation_keeps_its_error() {
     let (mut vouchers, log) = world();
     let recipes = [Recipe::new(KEY, STORE, b""), Recipe::new(9, STORE, b"")];
     let mut source = Recipes::new(&recipes);
@@ -392,7 +392,7 @@ fn a_creation_that_has_failed_is_not_changed_by_being_cancelled() {
 }
 
 #[test]
-fn a_cancelled_creation_asks_no_other_manager() {
+fn a_cancelled_creation_asks_no_further_manager() {
     let (mut vouchers, _) = world();
     let log = Rc::new(RefCell::new(Log::default()));
     let first = vouchers.register(1, Box::new(Slow(log.clone()))).unwrap();
@@ -427,13 +427,13 @@ fn a_finished_creation_cannot_be_cancelled() {
 
 #[test]
 #[should_panic(expected = "a manager has not answered")]
-fn whoever_takes_no_waiting_for_granted_is_told() {
+fn expect_done_panics_while_a_manager_is_awaited() {
     let (mut vouchers, _) = world();
     let _ = create_voucher(&mut vouchers, &CALLER, &mut Recipes::new(&[Recipe::new(KEY, STORE, b"")])).expect_done();
 }
 
 #[test]
-fn the_slow_key_works_in_messages_too() {
+fn a_key_without_part_in_messages_leaves_their_vouchers_unchanged() {
     let (mut vouchers, _) = world();
     let voucher = slow_voucher(&mut vouchers, 9);
     assert!(matches!(send_preprocessing(&mut vouchers, &CALLER, voucher), ProcessedVoucher::Unchanged));

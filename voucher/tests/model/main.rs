@@ -84,7 +84,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn vouchers_do_what_the_rules_say_whatever_is_done_to_them() {
+fn random_operations_have_the_effects_that_the_model_predicts() {
     let cases = number("TALLY_CASES").map_or(CASES, |cases| cases as u32);
     let seeds = number("TALLY_SEED").map_or(SEEDS, |seed| seed..seed + 1);
     for seed in seeds {

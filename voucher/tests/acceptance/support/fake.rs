@@ -1,4 +1,4 @@
-//! A manager that does as it is told: "FM" of vouchers 10.
+//! A manager that follows a script: "FM" of vouchers 10.
 
 use abi::KernReturn;
 use std::cell::RefCell;
@@ -9,25 +9,25 @@ use voucher::*;
 
 /// The key that the manager is registered for.
 pub const FAKE: u32 = 5;
-/// Recipe commands: hand out the handle that the content holds, counted or persistent.
+/// Recipe commands: hand out the handle in the content, counted or persistent.
 pub const HAND_OUT: u32 = 1000;
 pub const HAND_OUT_PERSISTENT: u32 = 1001;
 /// Recipe command: fail with [`FAILURE`].
 pub const FAIL: u32 = 1002;
 pub const FAILURE: Error = Error::Other(KernReturn(53));
 
-/// What the manager is to do, and what it was asked.
+/// The script of the manager, and a log of its requests.
 #[derive(Debug, Default)]
 pub struct Script {
     pub asked: Vec<ValueRequest>,
     pub offered: Vec<ReleaseRequest>,
-    /// How often each handle was handed out.
+    /// The made references of each handle.
     pub made: BTreeMap<u64, u64>,
-    /// A value is counted, and the answer comes later.
+    /// The manager counts a value but does not answer at once.
     pub values_wait: bool,
-    /// The answer to an offer comes later, and whether the value is forgotten is the test's affair.
+    /// The manager does not answer an offer at once. The test decides about the value.
     pub releases_wait: bool,
-    /// How many bytes extraction and commands claim to have written.
+    /// The size that extraction and commands claim.
     pub claim: usize,
     pub default: u64,
     pub values_max: Option<usize>,
@@ -41,13 +41,13 @@ impl Script {
         }
     }
 
-    /// All made references of a handle are given up.
+    /// Drops all made references of a handle.
     pub fn forget(&mut self, handle: u64) {
         self.made.remove(&handle);
     }
 }
 
-/// The manager, and who tells it what to do.
+/// The manager, with the script that it shares with the test.
 #[derive(Clone, Debug, Default)]
 pub struct Fake(pub Rc<RefCell<Script>>);
 
