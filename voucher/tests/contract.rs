@@ -1,5 +1,5 @@
-//! What managers and drivers owe each other (vouchers 5.2, 6): made references are given up all at once or not at all, and
-//! handles that no manager has handed out are refused and harm nobody.
+//! The contract of managers and drivers (vouchers 5.2, 6): made references are released all at once or not at all, and
+//! handles that a manager has not handed out are refused without effect.
 
 use abi::voucher::*;
 use std::task::Poll;
@@ -8,6 +8,7 @@ use voucher::managers::pthpriority::PthPriority;
 use voucher::managers::user_data::UserData;
 use voucher::*;
 
+/// Returns the result of a poll, which must be ready.
 fn ready<T>(poll: Poll<T>) -> T {
     match poll {
         Poll::Ready(value) => value,
@@ -15,6 +16,7 @@ fn ready<T>(poll: Poll<T>) -> T {
     }
 }
 
+/// Asks a manager for a value and returns its handle.
 fn ask(
     manager: &mut dyn AttributeManager,
     caller: &CallingTask,
@@ -26,11 +28,15 @@ fn ask(
     ready(manager.get_value(caller, &request, content)).map(|value| value.handle)
 }
 
+/// Asks a manager to release a value.
 fn offer(manager: &mut dyn AttributeManager, handle: u64, sync: u64) -> Result<(), Error> {
     ready(manager.release_value(&ReleaseRequest { key: Key::BANK, handle, sync }))
 }
 
-/// A bank with two tasks.
+/// The handle of a priority.
+const PRIORITY: u64 = 0x10FF;
+
+/// Returns a bank with two tasks.
 fn bank() -> (Bank, CallingTask, CallingTask) {
     let mut bank = Bank::new(1, BankSettings::default());
     let mut task = |number| CallingTask { task: number, bank: Some(bank.begin_task(TaskIdentity::default()).unwrap()) };
@@ -38,7 +44,7 @@ fn bank() -> (Bank, CallingTask, CallingTask) {
     (bank, first, second)
 }
 
-/// Tasks and accounts, and of the first task the references and made references.
+/// Returns the numbers of tasks and accounts, and references and made references of a task.
 fn state(bank: &Bank, task: &CallingTask) -> ((usize, usize), u64, u64) {
     let Some(BankElement::Task(task)) = bank.element(task.bank.unwrap()) else { panic!("the task lives") };
     (bank.len(), task.refs(), task.made())
@@ -56,7 +62,7 @@ fn a_task_is_released_only_with_all_its_made_references() {
         assert_eq!((offer(&mut bank, handle, sync), state(&bank, &first)), (Err(Error::Failure), before), "{sync}");
     }
     assert_eq!((offer(&mut bank, handle, 2), state(&bank, &first)), (Ok(()), ((2, 0), 1, 0)));
-    assert_eq!(offer(&mut bank, handle, 0), Err(Error::Failure), "nothing was handed out");
+    assert_eq!(offer(&mut bank, handle, 0), Err(Error::Failure), "the task was not handed out");
 }
 
 #[test]
@@ -70,7 +76,7 @@ fn an_account_is_released_only_with_all_its_made_references() {
         assert_eq!((offer(&mut bank, account, sync), state(&bank, &first)), (Err(Error::Failure), before), "{sync}");
     }
     assert_eq!((offer(&mut bank, account, 2), bank.len()), (Ok(()), (2, 0)));
-    assert_eq!(offer(&mut bank, account, 2), Err(Error::Failure), "it is gone");
+    assert_eq!(offer(&mut bank, account, 2), Err(Error::Failure), "the account is gone");
     assert_eq!(offer(&mut bank, task, 1), Ok(()));
 }
 
@@ -119,8 +125,8 @@ fn unknown_handles_are_refused() {
 
 #[test]
 fn a_persistent_handle_stored_through_the_control_is_counted_and_released() {
-    // As the first of its kind neither is persistent: the owner of a control says nothing about that.
-    for (key, handle) in [(Key::BANK, CURRENT_TASK), (Key::PTHPRIORITY, 0x10FF)] {
+    // `SET_VALUE_HANDLE` never makes a value persistent, even if its manager would.
+    for (key, handle) in [(Key::BANK, CURRENT_TASK), (Key::PTHPRIORITY, PRIORITY)] {
         let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
         let content = handle.to_le_bytes();
         let recipes = [Recipe::new(key.number(), MACH_VOUCHER_ATTR_SET_VALUE_HANDLE, &content)];
@@ -138,16 +144,16 @@ fn a_persistent_handle_stored_through_the_control_is_counted_and_released() {
         assert_eq!(counts(&vouchers), (1, vec![]));
         vouchers.registry.check(true);
     }
-    assert_eq!(offer(&mut PthPriority, 0x10FF, 1), Ok(()));
+    assert_eq!(offer(&mut PthPriority, PRIORITY, 1), Ok(()));
 }
 
-/// A kernel: it destroys the ports of vouchers that die.
-struct Kernel {
+/// A driver that records the deaths of vouchers.
+struct Recorder {
     vouchers: Vouchers,
     died: Vec<(VoucherId, Option<PortBinding>)>,
 }
 
-impl Driver for Kernel {
+impl Driver for Recorder {
     fn registry(&mut self) -> &mut Registry {
         &mut self.vouchers.registry
     }
@@ -165,23 +171,23 @@ impl Driver for Kernel {
     }
 }
 
-/// Answers a request with a value that comes with a voucher.
+/// A driver whose next value comes with a voucher.
 struct Generous {
-    kernel: Kernel,
+    recorder: Recorder,
     gift: Option<VoucherId>,
 }
 
 impl Driver for Generous {
     fn registry(&mut self) -> &mut Registry {
-        self.kernel.registry()
+        self.recorder.registry()
     }
 
     fn registry_ref(&self) -> &Registry {
-        self.kernel.registry_ref()
+        self.recorder.registry_ref()
     }
 
     fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
-        self.kernel.manager(key)
+        self.recorder.manager(key)
     }
 
     fn get_value(
@@ -191,24 +197,24 @@ impl Driver for Generous {
         content: &[u8],
     ) -> Poll<Result<ManagerValue, Error>> {
         let voucher = self.gift.take();
-        self.kernel.get_value(caller, request, content).map_ok(|value| ManagerValue { voucher, ..value })
+        self.recorder.get_value(caller, request, content).map_ok(|value| ManagerValue { voucher, ..value })
     }
 
     fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
-        self.kernel.voucher_died(id, port);
+        self.recorder.voucher_died(id, port);
     }
 }
 
-fn data_voucher(kernel: &mut impl Driver, content: &[u8]) -> VoucherId {
-    let recipes = [Recipe::new(7, MACH_VOUCHER_ATTR_USER_DATA_STORE, content)];
-    create_voucher(kernel, &CallingTask::KERNEL, &mut Recipes::new(&recipes)).expect_done().unwrap().unwrap()
+/// Creates a voucher with this user data.
+fn data_voucher(driver: &mut impl Driver, content: &[u8]) -> VoucherId {
+    let recipes = [Recipe::new(MACH_VOUCHER_ATTR_KEY_USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE, content)];
+    create_voucher(driver, &CallingTask::KERNEL, &mut Recipes::new(&recipes)).expect_done().unwrap().unwrap()
 }
 
 #[test]
 fn each_death_is_reported_once_with_the_port_to_destroy() {
     let vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
-    let kernel = Kernel { vouchers, died: vec![] };
-    let mut driver = Generous { kernel, gift: None };
+    let mut driver = Generous { recorder: Recorder { vouchers, died: vec![] }, gift: None };
     let port = PortBinding::new(77);
 
     let plain = data_voucher(&mut driver, b"plain");
@@ -218,16 +224,16 @@ fn each_death_is_reported_once_with_the_port_to_destroy() {
     assert!(release_voucher(&mut driver, plain).is_none());
     let dead = driver.registry().no_senders(named).expect("the port had the last reference");
     assert!(destroy_voucher(&mut driver, dead).is_none());
-    assert_eq!(std::mem::take(&mut driver.kernel.died), [(plain, None), (named, port)]);
+    assert_eq!(std::mem::take(&mut driver.recorder.died), [(plain, None), (named, port)]);
 
-    // A voucher that dies in the course of a creation is told of like any other.
+    // A voucher that dies during a creation is reported as well.
     let gift = data_voucher(&mut driver, b"gift");
     driver.registry().bind_port(gift, port.unwrap());
     driver.gift = Some(gift);
     let voucher = data_voucher(&mut driver, b"new");
-    assert_eq!(std::mem::take(&mut driver.kernel.died), [(gift, port)]);
+    assert_eq!(std::mem::take(&mut driver.recorder.died), [(gift, port)]);
     assert!(release_voucher(&mut driver, voucher).is_none());
-    assert!(driver.kernel.vouchers.registry.is_empty() && driver.kernel.vouchers.user_data.is_empty());
+    assert!(driver.recorder.vouchers.registry.is_empty() && driver.recorder.vouchers.user_data.is_empty());
 }
 
 #[test]
@@ -243,5 +249,5 @@ fn the_reported_size_of_a_table_grows_with_its_objects() {
     let after = memory(&vouchers);
     assert!(after.0 > before.0 && after.1.0 >= 2000 && after.1.1 > before.1.1 && after.2 > before.2, "{after:?}");
     made.into_iter().for_each(|voucher| assert!(release_voucher(&mut vouchers, voucher).is_none()));
-    assert_eq!(memory(&vouchers), after, "it is kept for those to come");
+    assert_eq!(memory(&vouchers), after, "the memory is kept for later objects");
 }
