@@ -1,8 +1,8 @@
-//! Random operations on vouchers, beside a model of the rules that is as naive as can be: after every one all that can be
-//! seen is the same, and in the end nothing is left.
+//! Random operations on vouchers and on a simple model of their rules. After every operation the visible state of both
+//! is the same, and at the end nothing is left.
 //!
-//! A failure prints the fewest operations that lead to it, and its seed; `TALLY_SEED=… cargo test -p voucher --test model`
-//! runs that seed again. `TALLY_CASES` sets how many sequences each seed makes.
+//! A failure prints the shortest sequence of operations that leads to it, and its seed. `TALLY_SEED=… cargo test -p
+//! voucher --test model` runs that seed again. `TALLY_CASES` sets the number of sequences for each seed.
 
 mod bank;
 mod call;
@@ -25,17 +25,17 @@ const CASES: u32 = 1000;
 const OPERATIONS: usize = 120;
 
 impl World {
-    /// Lets go of everything: then nothing is left.
+    /// Releases everything and asserts that nothing is left.
     fn finish(mut self) {
         loop {
             while !self.waiting.is_empty() {
-                self.decide(0, false);
-                self.arrive(0);
+                self.prepare_answer(0, false);
+                self.deliver_answer(0);
             }
-            let Some(voucher) = self.rules.living().first().copied() else { break };
+            let Some(voucher) = self.rules.live_vouchers().first().copied() else { break };
             let nth = Operation::NoSenders(0);
             let release = Operation::Release(0);
-            self.perform(if self.rules.vouchers[voucher].port_holds_one { nth } else { release });
+            self.perform(if self.rules.vouchers[voucher].port_holds_reference { nth } else { release });
             self.compare();
         }
         while self.pick_task(0).is_some() {
@@ -50,7 +50,7 @@ impl World {
         let real = &self.real;
         assert!(real.registry.is_empty() && real.bank.is_empty());
         assert!(real.user_data.is_empty() && real.test.is_empty());
-        assert!(self.rules.given.is_empty(), "every manager is empty");
+        assert!(self.rules.made.is_empty(), "every manager is empty");
         assert!(self.numbers.values().all(|numbers| numbers.borrow().released));
         for key in voucher::Key::all() {
             let values = real.registry.control(key).into_iter().flat_map(|control| control.values());
