@@ -14,7 +14,7 @@ fn a_bank_command_needs_room_for_its_result() {
     let x = x(&mut world);
     for (command, room) in [(BANK_ORIGINATOR_PID, 3), (BANK_PERSONA_TOKEN, 95), (BANK_PERSONA_ID, 3)] {
         assert_eq!(world.command(x, BANK, command, room), Err(Error::NoSpace), "command {command}");
-        assert_eq!(world.command(x, BANK, command, room + 1).is_ok(), true, "command {command}");
+        assert!(world.command(x, BANK, command, room + 1).is_ok(), "command {command}");
     }
     world.end();
 }

@@ -214,7 +214,7 @@ impl Rules {
         Some(element.made)
     }
 
-    /// The manager has finish_release (1.7, step 6): how many it is to be offered next.
+    /// Processes the answer to an offer (1.7, step 6), and returns the number of made references to offer next.
     pub fn finish_release(&mut self, key: u32, content: &Content, sync: u64, accepted: bool) -> Option<u64> {
         let element = self.element(key, content).expect("the manager was asked");
         match (element.made != sync, accepted, element.refs) {

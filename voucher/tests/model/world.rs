@@ -117,9 +117,8 @@ impl World {
 
     /// Returns a live task.
     pub fn pick_task(&self, number: u8) -> Option<usize> {
-        let live_vouchers: Vec<usize> =
-            (0..self.tasks.len()).filter(|&task| self.rules.bank.tasks[task].is_alive).collect();
-        live_vouchers.get(usize::from(number) % live_vouchers.len().max(1)).copied()
+        let live: Vec<usize> = (0..self.tasks.len()).filter(|&task| self.rules.bank.tasks[task].is_alive).collect();
+        live.get(usize::from(number) % live.len().max(1)).copied()
     }
 
     /// Returns a caller and its task in the bank.

@@ -9,15 +9,15 @@ use voucher::{
     ReleaseRequest, ValueRequest,
 };
 
-/// The recipe command that stores a number, and those of the probe: persistent, and with a voucher.
+/// The recipe command that stores a number, and that of the probe which makes it persistent.
 const STORE: u32 = 1000;
 const STORE_PERSISTENT: u32 = 1002;
-/// Stores a number and passes a voucher with it.
+/// The probe's recipe command that stores a number and passes a voucher with it.
 pub const STORE_WITH_VOUCHER: u32 = 1003;
 /// The counter's recipe command that always fails.
 const FAIL: u32 = 1001;
 
-/// Which of the two.
+/// The kind of an artificial manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Counter,
@@ -44,12 +44,12 @@ impl Artificial {
         }
     }
 
-    /// How often a handle was handed out.
+    /// Returns the made references of a handle.
     pub fn made(&self, handle: u64) -> u64 {
         self.made.get(&handle).copied().unwrap_or(0)
     }
 
-    /// Adds one to a handle's count, or takes one back.
+    /// Adds a made reference to a handle, or drops one.
     pub fn change(&mut self, handle: u64, up: bool) {
         let made = if up { self.made(handle) + 1 } else { self.made(handle).saturating_sub(1) };
         self.made.insert(handle, made);
@@ -63,7 +63,7 @@ impl Artificial {
         ManagerValue::counted(handle)
     }
 
-    /// The number that a store command's content holds.
+    /// Returns the number in the content of a store command.
     pub fn number(&self, content: &[u8]) -> Result<u64, Error> {
         let number = u64::from_le_bytes(content.try_into().map_err(|_| Error::InvalidArgument)?);
         match (number, self.kind) {
@@ -73,7 +73,7 @@ impl Artificial {
         }
     }
 
-    /// What the probe does when a message is received or sent.
+    /// Returns the value of the probe for a message that is received or sent.
     fn derive(&mut self, previous: Option<u64>, refused: u64, distance: u64) -> Result<ManagerValue, Error> {
         match previous {
             Some(previous) if previous & 15 == refused => Err(Error::NoAccess),
@@ -82,6 +82,7 @@ impl Artificial {
         }
     }
 
+    /// Returns the value that a recipe requests.
     fn value(&mut self, request: &ValueRequest, content: &[u8]) -> Result<ManagerValue, Error> {
         let ValueRequest { command, previous, .. } = *request;
         match (command, self.kind) {

@@ -8,7 +8,7 @@ use abi::voucher::MACH_VOUCHER_ATTR_MAX_RAW_RECIPE_ARRAY_SIZE;
 use serde_json::{Map, Value, json};
 use voucher::*;
 
-/// `msgh_bits` with a voucher that is moved.
+/// The `msgh_bits` of a message with a moved voucher.
 const VOUCHER_MOVED: u32 = 0x0011_0000;
 
 type Created = Result<Option<VoucherId>, Error>;
@@ -50,7 +50,7 @@ impl World {
         self.created(created)
     }
 
-    /// A trap returns a name; its send right is turned back into a plain reference.
+    /// Returns the answer for a creation by a trap. The send right of its name is turned back into a reference.
     fn through_a_send_right(&mut self, voucher: VoucherId) {
         self.make_send_right(voucher);
         self.registry.retain(voucher).expect("there are few references");
@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    /// A success with this voucher.
+    /// Returns the answer for a success with this voucher.
     fn answer(&mut self, voucher: Option<VoucherId>) -> Value {
         let mut answer = json!({"kr": 0, "voucher": self.name(voucher)});
         if let Some(voucher) = voucher {
@@ -74,7 +74,7 @@ impl World {
         answer
     }
 
-    /// What a voucher says, by key.
+    /// Returns the attributes of a voucher, by key.
     pub fn attributes(&self, voucher: VoucherId) -> Value {
         let attributes = self.registry.attributes(voucher);
         let texts = attributes.map(|(key, handle)| (key.number().to_string(), json!(self.value_text(key, handle))));
@@ -91,7 +91,7 @@ impl World {
         self.answer(voucher)
     }
 
-    /// What sending or receiving does to a message's voucher.
+    /// Processes the voucher of a message that is sent or received.
     pub fn process(&mut self, operation: &Value) -> Value {
         let receives = operation["op"] == "receive_postprocess";
         let wanted = !receives || operation["rcv_voucher"].as_bool().unwrap_or(false);
@@ -110,7 +110,7 @@ impl World {
                 (attached, false)
             }
             ProcessedVoucher::Replaced(voucher) => (voucher, true),
-            ProcessedVoucher::Waiting(..) => panic!("the managers of traces answer at once"),
+            ProcessedVoucher::Waiting(..) => panic!("every manager of a trace answers at once"),
         };
         let mut answer = self.answer(voucher);
         answer["msgh_bits"] = json!(if replaced && receives { VOUCHER_MOVED } else { 0 });
