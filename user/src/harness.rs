@@ -1,11 +1,10 @@
 //! The test harness: it runs each test as a task, checks how it ends and that nothing of it is left, and reports.
 
 use crate::suite::{self, Test};
-use crate::supervisor::{End, Supervisor};
+use crate::supervisor::{End, Failure, Supervisor};
 use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now, sleep};
 use crate::{print, println};
-use abi::KernReturn;
 use abi::debug::Counts;
 use abi::task::ExitStatus;
 use core::fmt::Write;
@@ -47,8 +46,8 @@ pub struct Order {
 /// What came of a test.
 enum Verdict {
     Passed,
-    /// It could not be started.
-    NoStart(KernReturn),
+    /// It was not run.
+    NotRun(Failure),
     /// It took too long.
     Overdue(u32),
     /// It did not end as it should have.
@@ -93,7 +92,7 @@ fn run_one(supervisor: &mut Supervisor, test: &Test) -> Verdict {
     let before = task::counts();
     let End { status, overdue } = match supervisor.run(Spawn::program("tests").argument(&name), test.limit) {
         Ok(end) => end,
-        Err(code) => return Verdict::NoStart(code),
+        Err(failure) => return Verdict::NotRun(failure),
     };
     let after = settled_counts(&before);
     if overdue {
@@ -125,7 +124,8 @@ impl Verdict {
         let (green, red, plain) = if colour { ("\x1b[32m", "\x1b[31m", "\x1b[0m") } else { ("", "", "") };
         match self {
             Verdict::Passed => return println!("{green}ok{plain}"),
-            Verdict::NoStart(code) => println!("\n      the task does not start: {code}"),
+            Verdict::NotRun(Failure::NoStart(code)) => println!("\n      the task does not start: {code}"),
+            Verdict::NotRun(Failure::NoPorts(code)) => println!("\n      the harness cannot receive: {code}"),
             Verdict::Overdue(limit) => println!("\n      it took longer than {limit} ms"),
             Verdict::Ended(expected, seen) => {
                 println!("\n      how the task ended\n      expected: {expected:?}\n          seen: {seen:?}");

@@ -5,6 +5,7 @@
 //! | [`sys`] | the trap instruction, the start of programs and threads: all the `unsafe` code |
 //! | [`print!`], [`println!`] | writing to the console |
 //! | [`message`] | building, sending and receiving Mach messages |
+//! | [`view`] | reading messages of strangers |
 //! | [`port`] | the calls of `mach_port` |
 //! | [`task`] | starting tasks, and what the kernel says about them |
 //! | [`thread`] | threads and waiting on a word of memory |
@@ -31,6 +32,7 @@ pub mod sys;
 pub mod task;
 pub mod thread;
 pub mod time;
+pub mod view;
 
 pub use abi;
 pub use print::{print_to_console, write_console};

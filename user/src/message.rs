@@ -2,9 +2,10 @@
 
 use crate::port::{self, Port};
 use crate::sys;
+use crate::view::{Descriptor, View};
 use abi::code::*;
 use abi::message::*;
-use abi::mig::NDR;
+use abi::mig::{NDR, REPLY_ID_OFFSET};
 use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::trap::mach::MACH_MSG;
 use abi::{KernReturn, PortName};
@@ -49,7 +50,13 @@ pub fn mach_msg_at(address: u64, call: &Call) -> KernReturn {
         u64::from(receive_name.0),
         u64::from(timeout),
     ];
-    KernReturn(sys::trap_with_stack(MACH_MSG, arguments, [u64::from(priority), 0]) as i32)
+    let result = if options.contains(MsgOption::SEND_OVERRIDE) {
+        sys::trap_with_stack(MACH_MSG, arguments, [u64::from(priority), 0])
+    } else {
+        // The priority would not be read.
+        sys::trap(MACH_MSG, arguments)
+    };
+    KernReturn(result as i32)
 }
 
 /// `mach_msg` that goes on when `thread_abort` interrupts it, unless an option says that the caller wants to know
@@ -94,7 +101,19 @@ impl Message {
             Disposition::PORT_SEND => Disposition::MOVE_SEND,
             _ => Disposition::MOVE_SEND_ONCE,
         };
-        Message::to(header.msgh_remote_port, disposition).id(header.msgh_id + abi::mig::REPLY_ID_OFFSET)
+        Message::to(header.msgh_remote_port, disposition).id(reply_id(header.msgh_id))
+    }
+
+    /// Takes the reply right out of a received request and returns a message that answers by it. None if the request
+    /// brought no send-once right for the reply: an answer by a send right would wait in a queue on the server's own
+    /// budget, as long as its client likes.
+    pub fn take_reply(&mut self) -> Option<Message> {
+        let header = self.header();
+        if header.remote() != Disposition::PORT_SEND_ONCE || !header.msgh_remote_port.is_valid() {
+            return None;
+        }
+        self.change(|header| header.msgh_remote_port = MACH_PORT_NULL);
+        Some(Message::to(header.msgh_remote_port, Disposition::MOVE_SEND_ONCE).id(reply_id(header.msgh_id)))
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Header)) {
@@ -129,6 +148,11 @@ impl Message {
         self
     }
 
+    /// The count that [`port`](Message::port) keeps.
+    fn descriptor_count(&self) -> usize {
+        u32::read_from_prefix(&self.bytes[Header::SIZE..]).expect("there is room").0 as usize
+    }
+
     /// With more bytes at the end.
     pub fn bytes(mut self, bytes: &[u8]) -> Message {
         self.bytes[self.size..][..bytes.len()].copy_from_slice(bytes);
@@ -151,34 +175,65 @@ impl Message {
         self.header().msgh_id
     }
 
-    /// Whether it has descriptors.
+    /// Returns true if the header says that there are descriptors.
     pub fn is_complex(&self) -> bool {
         self.header().flags().contains(HeaderFlags::COMPLEX)
     }
 
-    /// How many descriptors a complex message has.
-    pub fn descriptor_count(&self) -> usize {
-        u32::read_from_prefix(&self.bytes[Header::SIZE..]).expect("there is room").0 as usize
+    /// Returns a checked view of a received message. None if the buffer holds none.
+    pub fn view(&self) -> Option<View<'_>> {
+        View::of(&self.bytes)
     }
 
-    /// A descriptor of a complex message.
+    fn checked(&self) -> View<'_> {
+        self.view().expect("a message was received")
+    }
+
+    /// Returns a port descriptor of a received message.
+    ///
+    /// # Panics
+    /// If the message has no such descriptor: servers look at what strangers send through [`view`](Message::view).
     pub fn descriptor(&self, number: usize) -> PortDescriptor {
-        let at = DESCRIPTORS_OFFSET + number * PortDescriptor::SIZE;
-        PortDescriptor::read_from_prefix(&self.bytes[at..]).expect("there is room").0
+        match self.checked().descriptors().nth(number) {
+            Some(Descriptor::Port(port)) => port,
+            other => panic!("descriptor {number} is no port: {other:?}"),
+        }
     }
 
-    /// What comes after header and descriptors, in a received message.
+    /// Takes the right of a port descriptor out of a received message, so that [`destroy`](Message::destroy) leaves it.
+    /// None if there is no such port descriptor.
+    pub fn take_port(&mut self, number: usize) -> Option<PortDescriptor> {
+        let mut descriptors = self.view()?.descriptors();
+        let before: usize = descriptors.by_ref().take(number).map(|descriptor| descriptor.size()).sum();
+        let Descriptor::Port(port) = descriptors.next()? else { return None };
+        let taken = PortDescriptor { name: MACH_PORT_NULL, ..port };
+        self.bytes[DESCRIPTORS_OFFSET + before..][..PortDescriptor::SIZE].copy_from_slice(taken.as_bytes());
+        Some(port)
+    }
+
+    /// Gives back everything that a received message brought and that was not taken out of it: the reply right, the
+    /// voucher, the rights and the memory of its descriptors. What the header's fields hold without a disposition are
+    /// numbers that the sender chose, and no rights.
+    pub fn destroy(self) {
+        let header = self.header();
+        port::destroy_right(header.msgh_remote_port, header.remote());
+        port::destroy_right(header.msgh_voucher_port, header.voucher());
+        if let Some(view) = self.view() {
+            view.descriptors().for_each(|descriptor| descriptor.destroy());
+        }
+    }
+
+    /// Returns what comes after header and descriptors in a received message.
     pub fn body(&self) -> &[u8] {
-        let start = match self.is_complex() {
-            true => DESCRIPTORS_OFFSET + self.descriptor_count() * PortDescriptor::SIZE,
-            false => Header::SIZE,
-        };
-        &self.bytes[start..self.header().msgh_size as usize]
+        self.checked().body()
     }
 
-    /// A word of the body.
+    /// Returns a word of the body of a received message.
+    ///
+    /// # Panics
+    /// If the body ends before it: see [`descriptor`](Message::descriptor).
     pub fn word(&self, number: usize) -> u32 {
-        u32::read_from_prefix(&self.body()[4 * number..]).expect("the body is that long").0
+        self.checked().word(number).expect("the body is that long")
     }
 
     /// The trailer of a received message; what was not asked for is zero.
@@ -219,6 +274,15 @@ impl Message {
         self.call(&Call { options, timeout: milliseconds, ..Call::default() }).ok()
     }
 
+    /// Sends an answer without waiting. If it cannot be sent its rights are given back: the client is gone.
+    pub fn send_or_destroy(mut self) {
+        let Err(code) = self.send_within(0) else { return };
+        // With these codes the rights have stayed, or come back; with the others they are used up.
+        if matches!(without_detail(code), MACH_SEND_INVALID_DEST | MACH_SEND_TIMED_OUT | MACH_SEND_NO_BUFFER) {
+            self.destroy();
+        }
+    }
+
     /// Receives a message, with the longest trailer, and waits as long as it takes.
     ///
     /// # Errors
@@ -240,6 +304,23 @@ impl Message {
         message.call(&call).ok().map(|()| message)
     }
 
+    /// Receives the next message of strangers, as a server does, and waits so many milliseconds at most, or for ever. A
+    /// message some of whose rights found no room is received too: the others must be given back.
+    ///
+    /// # Errors
+    /// Those of `mach_msg`. [`is_lost`] tells whether it makes sense to receive again.
+    pub fn receive_any(name: PortName, milliseconds: Option<u32>) -> Result<Message, KernReturn> {
+        let options = MsgOption::RCV_MSG | MsgOption::trailer_elements(7);
+        let options = if milliseconds.is_some() { options | MsgOption::RCV_TIMEOUT } else { options };
+        let mut message = Message::new();
+        let call = Call { options, receive_name: name, timeout: milliseconds.unwrap_or_default(), ..Call::default() };
+        match message.call(&call) {
+            MACH_MSG_SUCCESS => Ok(message),
+            code if without_detail(code) == MACH_RCV_BODY_ERROR => Ok(message),
+            code => Err(code),
+        }
+    }
+
     /// Sends the message and receives the answer on a port made for it.
     ///
     /// # Errors
@@ -258,16 +339,49 @@ impl Default for Message {
     }
 }
 
+/// The id of the reply to a request. Ids are any numbers, so the sum goes round, as the kernel's does.
+const fn reply_id(request: i32) -> i32 {
+    request.wrapping_add(REPLY_ID_OFFSET)
+}
+
+const fn without_detail(code: KernReturn) -> KernReturn {
+    KernReturn(code.0 & !MACH_MSG_MASK)
+}
+
+/// Returns true if a receive failed because of the message, which the kernel has destroyed: the next receive may succeed.
+/// Every other error is about the name to receive from, or the buffer, and comes again each time.
+pub fn is_lost(code: KernReturn) -> bool {
+    matches!(without_detail(code), MACH_RCV_TOO_LARGE | MACH_RCV_HEADER_ERROR)
+}
+
+/// Makes a call in the form of those to kernel objects, and checks the reply as a MIG stub does.
+///
+/// # Errors
+/// Those of `mach_msg`; the code in the reply; `MIG_SERVER_DIED` if the request was destroyed without an answer;
+/// `MIG_REPLY_MISMATCH` if what came is no answer to it, `MIG_TYPE_ERROR` if it is too short for one.
+pub fn call_server(request: Message) -> Result<Message, KernReturn> {
+    let expected = reply_id(request.message_id());
+    let reply = request.rpc()?;
+    let refused = match (reply.message_id(), reply.view()) {
+        (id, Some(view)) if id == expected && view.is_complex() => return Ok(reply),
+        (id, Some(view)) if id == expected => match view.word(NDR.len() / size_of::<u32>()) {
+            Some(0) => return Ok(reply),
+            Some(code) => KernReturn(code as i32),
+            None => MIG_TYPE_ERROR,
+        },
+        (MACH_NOTIFY_SEND_ONCE, _) => MIG_SERVER_DIED,
+        _ => MIG_REPLY_MISMATCH,
+    };
+    reply.destroy();
+    Err(refused)
+}
+
 /// Calls a kernel object: a request with an NDR record and words, a reply with a code and words, which come after it.
 ///
 /// # Errors
-/// Those of `mach_msg`, and the code in the reply.
+/// As for [`call_server`].
 pub fn call_object(name: PortName, id: i32, words: &[u32]) -> Result<Message, KernReturn> {
-    let reply = Message::copy_send(name).id(id).bytes(&NDR).words(words).rpc()?;
-    if !reply.is_complex() {
-        KernReturn(reply.word(2) as i32).ok()?;
-    }
-    Ok(reply)
+    call_server(Message::copy_send(name).id(id).bytes(&NDR).words(words))
 }
 
 /// A fresh port with a send right under the same name.

@@ -102,6 +102,19 @@ pub fn mod_refs(name: PortName, right: u32, delta: i32) -> Result<(), KernReturn
     code(trap(MACH_PORT_MOD_REFS, [own(), u64::from(name.0), u64::from(right), delta as u64, 0, 0]))
 }
 
+/// Gives back a right that came in a message, under this name and with this disposition: the name loses what the message
+/// added to it. A disposition that no receiver sees, and a name that denotes nothing, bring no right.
+pub fn destroy_right(name: PortName, disposition: Disposition) {
+    // A right whose port has died since is a dead name, which `mach_port_deallocate` takes too. There is no other error
+    // unless this program has given the right up itself.
+    let _ = match disposition {
+        _ if !name.is_valid() => Ok(()),
+        Disposition::PORT_SEND | Disposition::PORT_SEND_ONCE => deallocate(name),
+        Disposition::PORT_RECEIVE => mod_refs(name, MACH_PORT_RIGHT_RECEIVE, -1),
+        _ => Ok(()),
+    };
+}
+
 /// `mach_port_insert_right`
 pub fn insert_right(name: PortName, right: PortName, disposition: Disposition) -> Result<(), KernReturn> {
     let arguments = [own(), u64::from(name.0), u64::from(right.0), u64::from(disposition.0), 0, 0];

@@ -1,14 +1,14 @@
 //! Running a task to its end, with the name service at its bootstrap port meanwhile.
 
-use crate::message::{Message, port_with_send};
+use crate::message::{Message, is_lost, port_with_send};
 use crate::names::Registry;
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now};
-use abi::KernReturn;
 use abi::code::*;
-use abi::port::{MACH_PORT_RIGHT_PORT_SET, MACH_PORT_RIGHT_SEND};
+use abi::port::{Disposition, MACH_PORT_RIGHT_PORT_SET, MACH_PORT_RIGHT_SEND};
 use abi::task::ExitStatus;
+use abi::{KernReturn, PortName};
 
 /// How long a task may take to end after it was terminated, in milliseconds.
 const LAST_CHANCE: u32 = 20_000;
@@ -21,7 +21,7 @@ pub struct Supervisor {
     /// Where tasks' ends are told.
     ends: Port,
     /// Both.
-    all: abi::PortName,
+    all: PortName,
     registry: Registry,
 }
 
@@ -34,8 +34,17 @@ pub struct End {
     pub overdue: bool,
 }
 
+/// Why a task was not run to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// `task_spawn` refused to start it.
+    NoStart(KernReturn),
+    /// The supervisor cannot receive on its own ports any more. The task was terminated.
+    NoPorts(KernReturn),
+}
+
 impl Supervisor {
-    /// One that has run nothing yet.
+    /// Returns one that has run nothing yet.
     pub fn new() -> Supervisor {
         let services = port_with_send();
         let ends = Port::new();
@@ -47,45 +56,55 @@ impl Supervisor {
     }
 
     /// Starts a task and waits for its end, for so many milliseconds at most (0: as long as it takes); then it is
-    /// terminated.
+    /// terminated. The services that were registered meanwhile are forgotten, so that the next task finds all names free.
     ///
     /// # Errors
-    /// Those of `task_spawn`.
-    pub fn run(&mut self, spawn: Spawn, limit: u32) -> Result<End, KernReturn> {
-        let task = spawn.bootstrap(self.services.name()).exit_port(self.ends.name()).start()?;
-        let mut overdue = false;
-        let status = match self.wait(limit) {
-            Some(status) => status,
-            None => {
-                overdue = true;
-                task::terminate(task).expect("a task that has not ended can be terminated");
-                self.wait(LAST_CHANCE).expect("a terminated task ends")
-            }
-        };
-        port::deallocate(task).expect("the name of the task's port is there");
-        self.registry.forget_dead();
-        Ok(End { status, overdue })
+    /// [`Failure`].
+    pub fn run(&mut self, spawn: Spawn, limit: u32) -> Result<End, Failure> {
+        let spawn = spawn.bootstrap(self.services.name()).exit_port(self.ends.name());
+        let task = spawn.start().map_err(Failure::NoStart)?;
+        let end = self.watch(task, limit);
+        if end.is_err() {
+            // There is no way to hear whether it has ended by itself.
+            let _ = task::terminate(task);
+        }
+        port::destroy_right(task, Disposition::PORT_SEND);
+        self.registry.clear();
+        end
+    }
+
+    fn watch(&mut self, task: PortName, limit: u32) -> Result<End, Failure> {
+        if let Some(status) = self.wait(limit)? {
+            return Ok(End { status, overdue: false });
+        }
+        // It may have ended by itself at this very moment.
+        let _ = task::terminate(task);
+        let status = self.wait(LAST_CHANCE)?.expect("a terminated task ends");
+        Ok(End { status, overdue: true })
     }
 
     /// Serves the name service until a task ends. None if that takes too long.
-    fn wait(&mut self, limit: u32) -> Option<ExitStatus> {
+    fn wait(&mut self, limit: u32) -> Result<Option<ExitStatus>, Failure> {
         let deadline = if limit == 0 { u64::MAX } else { now() + u64::from(limit) * MILLISECOND };
         loop {
             let left = deadline.saturating_sub(now()).div_ceil(MILLISECOND).min(u64::from(u32::MAX)) as u32;
-            let received = match deadline {
-                u64::MAX => Message::receive(self.all),
-                _ => Message::receive_within(self.all, left),
-            };
-            let message = match received {
+            // When the time is over only an end counts: requests that follow each other without a pause must not keep a
+            // task alive.
+            let source = if left == 0 { self.ends.name() } else { self.all };
+            let message = match Message::receive_any(source, (limit != 0).then_some(left)) {
                 Ok(message) => message,
-                Err(MACH_RCV_TIMED_OUT) => return None,
-                // A message that is too large for this protocol is gone.
-                Err(_) => continue,
+                Err(MACH_RCV_TIMED_OUT) => return Ok(None),
+                Err(code) if is_lost(code) => continue,
+                Err(code) => return Err(Failure::NoPorts(code)),
             };
             if message.header().msgh_local_port != self.ends.name() {
-                self.registry.serve(&message);
-            } else if let Some(status) = task::exit_status(&message) {
-                return Some(status);
+                self.registry.serve(message);
+                continue;
+            }
+            let status = task::exit_status(&message);
+            message.destroy();
+            if status.is_some() {
+                return Ok(status);
             }
         }
     }
@@ -99,6 +118,7 @@ impl Default for Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        self.registry.clear();
         let _ = port::mod_refs(self.services.name(), MACH_PORT_RIGHT_SEND, -1);
         let _ = port::mod_refs(self.all, MACH_PORT_RIGHT_PORT_SET, -1);
     }

@@ -13,6 +13,7 @@ use abi::trap::mach::{MACH_VM_ALLOCATE, MACH_VM_DEALLOCATE, MACH_VM_PROTECT, THR
 use abi::trap::tally::{DEBUG_STATE, TASK_SPAWN};
 use abi::trap::unix::GETPID;
 use abi::{KernReturn, PortName};
+use core::sync::atomic::{AtomicU32, Ordering};
 use heapless::Vec;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -95,9 +96,11 @@ pub fn spawn_raw(args: &TaskSpawnArgs) -> Result<PortName, KernReturn> {
     Ok(name)
 }
 
-/// What an exit message says.
+/// Returns what an exit message says. None if it is another message.
 pub fn exit_status(message: &Message) -> Option<ExitStatus> {
-    (message.message_id() == EXIT_MESSAGE_ID).then(|| ExitStatus(message.word(2)))
+    let view = message.view()?;
+    let status = view.word(mig::NDR.len() / size_of::<u32>())?;
+    (view.header().msgh_id == EXIT_MESSAGE_ID && !view.is_complex()).then_some(ExitStatus(status))
 }
 
 /// Waits for the exit message on a port, for so many milliseconds at most.
@@ -114,10 +117,18 @@ pub fn terminate(task: PortName) -> Result<(), KernReturn> {
     call_object(task, mig::task::TERMINATE, &[]).map(|_| ())
 }
 
-/// The bootstrap port; null if there is none.
+static BOOTSTRAP: AtomicU32 = AtomicU32::new(0);
+
+/// Returns the bootstrap port; null if there is none. The kernel is asked once: each answer adds a reference to the name.
 pub fn bootstrap_port() -> PortName {
-    call_object(port::task_self(), mig::task::GET_SPECIAL_PORT, &[TASK_BOOTSTRAP_PORT])
-        .map_or(MACH_PORT_NULL, |reply| reply.descriptor(0).name)
+    let known = PortName(BOOTSTRAP.load(Ordering::Relaxed));
+    if known != MACH_PORT_NULL {
+        return known;
+    }
+    let name = call_object(port::task_self(), mig::task::GET_SPECIAL_PORT, &[TASK_BOOTSTRAP_PORT])
+        .map_or(MACH_PORT_NULL, |reply| reply.descriptor(0).name);
+    BOOTSTRAP.store(name.0, Ordering::Relaxed);
+    name
 }
 
 /// The task's number.

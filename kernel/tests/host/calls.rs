@@ -17,6 +17,9 @@ pub enum Form {
     Message,
 }
 
+/// The type of a name with both a send and a receive right.
+pub const SEND_RECEIVE: PortType = PortType::SEND.union(PortType::RECEIVE);
+
 /// Runs a scenario twice: with calls by trap and with calls by message.
 pub fn in_both_forms(scenario: impl Fn(World)) {
     for form in [Form::Trap, Form::Message] {
@@ -140,8 +143,9 @@ impl World {
         Ok((reply.descriptor(0).name, reply.descriptor(0).disposition))
     }
 
-    pub fn port_type(&mut self, actor: Actor, name: PortName) -> Result<u32, KernReturn> {
-        self.port_call_for_word(actor, mach::MACH_PORT_TYPE, mig::TYPE, &[name.0])
+    pub fn port_type(&mut self, actor: Actor, name: PortName) -> Result<PortType, KernReturn> {
+        let kind = self.port_call_for_word(actor, mach::MACH_PORT_TYPE, mig::TYPE, &[name.0])?;
+        Ok(PortType::from_bits(kind).expect("a type has no other bits"))
     }
 
     pub fn get_refs(&mut self, actor: Actor, name: PortName, right: u32) -> Result<u32, KernReturn> {
@@ -310,16 +314,16 @@ impl World {
     /// Gives up all dead names of a task.
     pub fn free_names(&mut self, actor: Actor) {
         for (name, kind) in self.names(actor) {
-            if kind == PortType::DEAD_NAME.bits() {
+            if kind == PortType::DEAD_NAME {
                 self.deallocate(actor, name).unwrap();
             }
         }
     }
 
     /// All names of a task with their types, by index.
-    pub fn names(&self, actor: Actor) -> Vec<(PortName, u32)> {
-        let space = &self.kernel.tasks[actor.task].space;
-        space.iter().map(|(name, entry)| (name, entry.holding.port_type().bits())).collect()
+    pub fn names(&self, actor: Actor) -> Vec<(PortName, PortType)> {
+        let space = &self.space_of(actor.task);
+        space.iter().map(|(name, entry)| (name, entry.right.port_type())).collect()
     }
 
     /// Gives `to` a right of `from`'s by a message, and returns `to`'s name for it.

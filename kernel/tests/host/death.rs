@@ -1,5 +1,6 @@
 //! Receive rights on their way, circles of them, and the death of ports and tasks (mach-ipc 9.11).
 
+use crate::calls::SEND_RECEIVE;
 use crate::message::Msg;
 use crate::world::{Actor, Ret, World};
 use abi::PortName;
@@ -14,7 +15,7 @@ use kernel::limits::Limits;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
-const DEAD: Result<u32, abi::KernReturn> = Ok(0x100000);
+const DEAD: Result<PortType, abi::KernReturn> = Ok(PortType::DEAD_NAME);
 
 fn two_tasks() -> (World, Actor, Actor) {
     let mut w = World::new();
@@ -74,7 +75,7 @@ fn a_receive_right_in_a_reply_is_on_its_way_so_that_no_circle_closes() {
     let (p, q) = (w.port_with_send(a), w.port_with_send(a));
     let extract = Msg::copy_send(a.self_port).id(mig::EXTRACT_RIGHT).body(&NDR).words(&[p.0, 16]);
     w.send(a, &extract.reply_to(q, D::MAKE_SEND_ONCE)).unwrap();
-    assert_eq!(w.port_type(a, p), Ok(0x10000), "its receive right is in the reply that is queued on q");
+    assert_eq!(w.port_type(a, p), Ok(PortType::SEND), "its receive right is in the reply that is queued on q");
     carry(&mut w, a, q, p);
     assert_eq!((w.port_type(a, p), w.port_type(a, q)), (DEAD, DEAD));
 }
@@ -98,7 +99,7 @@ fn a_long_chain_dies() {
     assert_eq!(w.port_type(b, first_at_b), DEAD);
     w.deallocate(b, first_at_b).unwrap();
     assert_eq!(w.counts(), before);
-    kernel::invariants::check_all(&w.kernel);
+    kernel::inspect::invariants::check_all(&w.kernel);
 }
 
 // covers mach-ipc D03
@@ -171,13 +172,13 @@ fn a_receive_right_goes_to_who_asked_for_it_when_its_task_dies() {
     let (p, notify) = (w.port_with_send(c), w.port(c));
     w.request(c, p, MACH_NOTIFY_PORT_DESTROYED, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     w.transfer(c, p, D::MOVE_RECEIVE, server);
-    assert_eq!(w.port_type(c, p), Ok(0x10000));
+    assert_eq!(w.port_type(c, p), Ok(PortType::SEND));
     for id in [1, 2] {
         w.send(c, &Msg::copy_send(p).id(id)).unwrap();
     }
     w.end_task(server);
     let moved = PortName(w.notification(c, notify, MACH_NOTIFY_PORT_DESTROYED));
-    assert_eq!((moved, w.port_type(c, moved)), (p, Ok(0x30000)));
+    assert_eq!((moved, w.port_type(c, moved)), (p, Ok(SEND_RECEIVE)));
     for id in [1, 2] {
         assert_eq!(w.poll(c, moved).unwrap().header.msgh_id, id);
     }
@@ -322,7 +323,7 @@ fn a_table_full_of_holes_is_taken_apart_in_small_pieces() {
     (0..20_000).for_each(|_| assert!(w.allocate(a, dead).is_ok()));
     w.free_names(a);
     w.start_trap(a, abi::trap::unix::EXIT, &[0]);
-    assert!(w.kernel.anything_to_reap(), "one slice is not enough");
+    assert!(w.kernel.step.has_background_work(), "one slice is not enough");
     w.settle();
     assert!(!w.kernel.tasks.contains(a.task));
 }
@@ -340,13 +341,82 @@ fn each_trap_of_others_takes_a_dead_task_further_apart() {
     let before = w.run(b.thread);
     w.let_go(b.thread, before);
     let mut traps = 0;
-    while w.kernel.anything_to_reap() {
+    while w.kernel.step.has_background_work() {
         let before = w.counts().ports;
-        w.kernel.threads[b.thread].frame.rax = abi::trap::unix::GETPID.into();
+        w.kernel.sched[b.thread].frame_mut().rax = abi::trap::unix::GETPID.into();
         let _ = w.event(Event::Trap);
         assert_eq!(w.state(b), Ret::Done(3), "the trap is done");
         assert!(before - w.counts().ports <= 64, "a slice");
         traps += 1;
     }
     assert!(traps > 5 && w.counts().ports < ports && !w.kernel.tasks.contains(a.task));
+}
+
+/// mach-ipc 1.7: only a notification that comes is worth a reference (docs/deviations.md).
+#[test]
+fn a_request_that_has_fired_adds_no_reference_to_the_dead_name() {
+    let mut w = World::new();
+    let a = w.task();
+    let (p, n) = (w.port_with_send(a), w.port(a));
+    w.set_qlimit(a, p, 1).unwrap();
+    w.send(a, &Msg::copy_send(p)).unwrap();
+    w.request(a, p, MACH_NOTIFY_SEND_POSSIBLE, 1, (n, D::MAKE_SEND_ONCE)).unwrap();
+    w.poll(a, p).unwrap();
+    assert_eq!(w.notification(a, n, MACH_NOTIFY_SEND_POSSIBLE), p.0);
+    w.mod_refs(a, p, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+    assert_eq!(w.get_refs(a, p, MACH_PORT_RIGHT_DEAD_NAME), Ok(1));
+    w.nothing(a, n);
+}
+
+/// Takes all notifications that wait at a port; returns their ids.
+fn told(w: &mut World, a: Actor, notify: PortName) -> Vec<i32> {
+    std::iter::from_fn(|| w.poll(a, notify).ok()).map(|message| message.header.msgh_id).collect()
+}
+
+/// Errata 2: the notifications of messages that die with a port come before those registered on the port or its name.
+#[test]
+fn the_messages_of_a_dying_port_are_told_of_before_its_own_death() {
+    for blocked in [false, true] {
+        let (mut w, a, b) = two_tasks();
+        let (p, n) = (w.port(a), w.port(a));
+        let at_b = w.give_send(a, p, b);
+        let [first, second, notify] = [(); 3].map(|()| w.transfer(a, n, D::MAKE_SEND_ONCE, b));
+        w.set_qlimit(a, p, if blocked { 0 } else { 1 }).unwrap();
+        w.request(a, p, MACH_NOTIFY_DEAD_NAME, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+        w.request(b, at_b, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MOVE_SEND_ONCE)).unwrap();
+        let message = Msg::copy_send(at_b).port(first, D::MOVE_SEND_ONCE).port(second, D::MOVE_SEND_ONCE);
+        let sent = w.send_with(b, &message, MsgOption::empty(), 0);
+        assert_eq!(sent == Ret::Blocked, blocked);
+        w.mod_refs(a, p, RECEIVE, -1).unwrap();
+        let messages = [MACH_NOTIFY_SEND_ONCE; 2];
+        let own = [MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_PORT_DELETED];
+        assert_eq!(told(&mut w, a, n), [messages, own].concat(), "blocked: {blocked}");
+    }
+}
+
+/// mach-ipc 2.4: as in XNU, the last sender is told of before the name.
+#[test]
+fn a_destroyed_name_is_told_of_last() {
+    let (mut w, a, _) = two_tasks();
+    let (p, n) = (w.port_with_send(a), w.port(a));
+    let once = w.transfer(a, n, D::MAKE_SEND_ONCE, a);
+    w.send(a, &Msg::to(p, D::MAKE_SEND_ONCE).port(once, D::MOVE_SEND_ONCE)).unwrap();
+    for id in [MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_DEAD_NAME] {
+        w.request(a, p, id, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+    }
+    w.mig(a, a.self_port, mig::DESTROY, &[p.0]).unwrap();
+    let expected = [MACH_NOTIFY_SEND_ONCE, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_PORT_DELETED];
+    assert_eq!(told(&mut w, a, n), expected);
+}
+
+/// mach-ipc 6.5: the port lives, so that nothing is left to wait for.
+#[test]
+fn a_receive_right_that_goes_home_does_so_before_its_name_is_told_of() {
+    let (mut w, a, _) = two_tasks();
+    let (p, n) = (w.port(a), w.port(a));
+    for id in [MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_PORT_DESTROYED] {
+        w.request(a, p, id, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+    }
+    w.mod_refs(a, p, RECEIVE, -1).unwrap();
+    assert_eq!(told(&mut w, a, n), [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_PORT_DELETED]);
 }

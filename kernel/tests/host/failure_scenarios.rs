@@ -11,7 +11,7 @@ use abi::port::*;
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
-use kernel::task::TaskId;
+use kernel::ids::TaskId;
 use zerocopy::IntoBytes;
 
 /// What may fail, and what the trap then returns.
@@ -107,14 +107,14 @@ impl Scenario {
     }
 
     const fn message(mut self) -> Scenario {
-        self.copy = &[MACH_SEND_INVALID_DATA, KERN_INVALID_ARGUMENT];
+        self.copy = &[MACH_SEND_INVALID_DATA];
         self.memory = &[MACH_SEND_NO_BUFFER];
         self.memory_changes_nothing = false;
         self
     }
 
     const fn receiving(mut self) -> Scenario {
-        self.copy = &[MACH_SEND_INVALID_DATA, KERN_INVALID_ARGUMENT, MACH_RCV_INVALID_DATA];
+        self.copy = &[MACH_SEND_INVALID_DATA, MACH_RCV_INVALID_DATA];
         self.memory = &[
             MACH_SEND_NO_BUFFER,
             RCV_HEADER_ERROR_SPACE,
@@ -192,7 +192,7 @@ fn port_call(number: u32, args: fn(&World, Actor, u64) -> Vec<u64>) -> Stage {
 
 /// Uses all entries up, so that the next name makes the table grow.
 fn fill_table(w: &mut World, a: Actor) {
-    while !w.kernel.tasks[a.task].space.must_grow() {
+    while !w.space_of(a.task).must_grow() {
         w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! The header of a message and the rights in it (mach-ipc 9.4).
 
+use crate::calls::SEND_RECEIVE;
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, MEMORY_PAGES, World};
 use abi::code::*;
@@ -45,7 +46,7 @@ impl Pair {
     }
 
     /// What A's names are, and how many references they have.
-    fn rights_of_a(&mut self) -> Vec<(PortName, u32, u32)> {
+    fn rights_of_a(&mut self) -> Vec<(PortName, PortType, u32)> {
         let names = self.w.names(self.a);
         let refs = |(name, kind)| (name, kind, self.w.get_refs(self.a, name, SEND).unwrap());
         names.into_iter().map(refs).collect()
@@ -152,7 +153,7 @@ fn a_reply_port_comes_with_a_disposition_that_fits() {
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_HEADER));
     }
     pair.w.nothing(pair.b, pair.port);
-    assert_eq!(pair.w.port_type(pair.a, reply), Ok(0x30000));
+    assert_eq!(pair.w.port_type(pair.a, reply), Ok(SEND_RECEIVE));
 }
 
 // covers mach-ipc H08
@@ -189,7 +190,7 @@ fn a_dead_name_as_reply_port_arrives_as_dead() {
     let message = Msg::copy_send(pair.door).reply_to(dead, D::MOVE_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Ok(()));
     let header = pair.w.poll(pair.b, pair.port).unwrap().header;
-    assert_eq!((header.msgh_remote_port, header.remote()), (MACH_PORT_DEAD, D(17)));
+    assert_eq!((header.msgh_remote_port, header.remote()), (MACH_PORT_DEAD, D::PORT_SEND));
     assert_eq!(pair.w.get_refs(pair.a, dead, DEAD_NAME), Ok(1));
 }
 
@@ -207,7 +208,7 @@ fn moving_a_send_right_twice_takes_two_references() {
     assert_eq!(pair.w.port_type(pair.a, n), Err(KERN_INVALID_NAME));
     let header = pair.w.poll(pair.b, pair.port).unwrap().header;
     assert_eq!((header.msgh_remote_port, header.msgh_local_port), (pair.port, pair.port));
-    assert_eq!(pair.w.port_type(pair.b, pair.port), Ok(0x30000));
+    assert_eq!(pair.w.port_type(pair.b, pair.port), Ok(SEND_RECEIVE));
 }
 
 // covers mach-ipc H13
@@ -229,7 +230,7 @@ fn a_send_once_right_is_not_copied_for_the_reply() {
     let (_, once) = pair.once();
     let message = Msg::to(once, D::MOVE_SEND_ONCE).reply_to(once, D::COPY_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_REPLY));
-    assert_eq!(pair.w.port_type(pair.a, once), Ok(0x40000));
+    assert_eq!(pair.w.port_type(pair.a, once), Ok(PortType::SEND_ONCE));
 }
 
 // covers mach-ipc H15
@@ -240,10 +241,10 @@ fn one_receive_right_makes_destination_and_reply_rights() {
     let p = w.port(a);
     w.send(a, &Msg::to(p, D::MAKE_SEND).reply_to(p, D::MAKE_SEND_ONCE)).unwrap();
     let header = w.poll(a, p).unwrap().header;
-    assert_eq!((header.msgh_local_port, header.local()), (p, D(17)));
+    assert_eq!((header.msgh_local_port, header.local()), (p, D::PORT_SEND));
     assert_ne!(header.msgh_remote_port, p);
-    assert_eq!(header.remote(), D(18));
-    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!(header.remote(), D::PORT_SEND_ONCE);
+    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
     assert_eq!(w.status(a, p).mps_mscount, 1);
 }
 
@@ -266,7 +267,7 @@ fn a_reply_to_a_client_known_to_be_dead_is_refused() {
     pair.w.request(pair.a, once, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     pair.w.mod_refs(pair.b, port, RECEIVE, -1).unwrap();
     assert_eq!(pair.w.send(pair.a, &Msg::to(once, D::MOVE_SEND_ONCE)), Err(MACH_SEND_INVALID_DEST));
-    assert_eq!(pair.w.port_type(pair.a, once), Ok(0x100000));
+    assert_eq!(pair.w.port_type(pair.a, once), Ok(PortType::DEAD_NAME));
     assert_eq!(pair.w.get_refs(pair.a, once, DEAD_NAME), Ok(2));
     assert_eq!(pair.w.notification(pair.a, notify, MACH_NOTIFY_DEAD_NAME), once.0);
 }
@@ -279,8 +280,8 @@ fn a_request_arrives_with_its_reply_right_and_its_id() {
     let message = Msg::copy_send(pair.door).reply_to(reply, D::MAKE_SEND_ONCE).id(-42);
     pair.w.send(pair.a, &message).unwrap();
     let header = pair.w.poll(pair.b, pair.port).unwrap().header;
-    assert_eq!((header.remote(), header.local(), header.msgh_id), (D(18), D(17), -42));
-    assert_eq!(pair.w.port_type(pair.b, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!((header.remote(), header.local(), header.msgh_id), (D::PORT_SEND_ONCE, D::PORT_SEND, -42));
+    assert_eq!(pair.w.port_type(pair.b, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
 }
 
 /// mach-ipc 3.4: in the reply position these names are not looked up.

@@ -90,8 +90,8 @@ impl Play {
 
     /// Whether a player's last trap is over.
     fn is_free(&self, player: usize) -> bool {
-        let thread = self.world.kernel.threads.get(self.actors[player].thread);
-        thread.is_some_and(|thread| thread.resume.is_none())
+        let thread = self.world.kernel.sched.get(self.actors[player].thread);
+        thread.is_some_and(|thread| !thread.has_continuation())
             && matches!(self.world.state(self.actors[player]), Ret::Done(_))
     }
 
@@ -122,7 +122,7 @@ impl Play {
 
     /// Time passes up to the next deadline.
     fn pass_time(&mut self) {
-        let by = self.world.kernel.timers.earliest() - self.world.machine.now();
+        let by = self.world.kernel.sched.earliest_deadline() - self.world.machine.now();
         self.world.machine.advance(by);
         let _ = self.world.event(Event::Timer);
     }
@@ -151,7 +151,7 @@ struct Configuration {
 /// Who can go on: players, and the clock as the number behind them.
 fn choices(play: &Play, left: &[usize]) -> Vec<usize> {
     let mut all: Vec<usize> = (0..left.len()).filter(|&player| left[player] > 0 && play.is_free(player)).collect();
-    if play.world.kernel.timers.earliest() != Nanos::MAX {
+    if play.world.kernel.sched.earliest_deadline() != Nanos::MAX {
         all.push(left.len());
     }
     all

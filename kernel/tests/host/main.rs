@@ -31,4 +31,6 @@ mod rpc;
 mod scheduling;
 mod sets;
 mod simulation;
+mod targets;
+mod traps;
 mod unix;

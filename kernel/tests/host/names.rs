@@ -1,6 +1,6 @@
 //! Names, types and user references (mach-ipc 9.1).
 
-use crate::calls::in_both_forms;
+use crate::calls::{Form, SEND_RECEIVE, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -10,6 +10,10 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use abi::{KernReturn, PortName};
 
+/// What is no disposition.
+const BEFORE_DISPOSITIONS: D = D(D::MOVE_RECEIVE.0 - 1);
+const BEHIND_DISPOSITIONS: D = D(D::MAKE_SEND_ONCE.0 + 1);
+
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const SEND_ONCE: u32 = MACH_PORT_RIGHT_SEND_ONCE;
@@ -18,12 +22,12 @@ const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 const LABELH: u32 = MACH_PORT_RIGHT_LABELH;
 
 /// A name with one send right, beside the receive right and alone, and the type it has without it.
-fn with_send(scenario: impl Fn(&mut World, Actor, PortName, Result<u32, KernReturn>)) {
+fn with_send(scenario: impl Fn(&mut World, Actor, PortName, Result<PortType, KernReturn>)) {
     in_both_forms(|mut w| {
         let (a, owner) = (w.task(), w.task());
         let own = w.port_with_send(a);
         let (_, alone) = w.door(a, owner);
-        scenario(&mut w, a, own, Ok(0x20000));
+        scenario(&mut w, a, own, Ok(PortType::RECEIVE));
         scenario(&mut w, a, alone, Err(KERN_INVALID_NAME));
     });
 }
@@ -40,7 +44,7 @@ fn a_fresh_receive_right_has_a_well_formed_name_and_nothing_else() {
         let a = w.task();
         let name = w.allocate(a, RECEIVE).unwrap();
         assert!(name.is_well_formed() && name.index() >= 1);
-        assert_eq!(w.port_type(a, name), Ok(0x20000));
+        assert_eq!(w.port_type(a, name), Ok(PortType::RECEIVE));
         assert_eq!(w.status(a, name), PortStatus { mps_qlimit: 5, ..PortStatus::default() });
     });
 }
@@ -66,14 +70,14 @@ fn send_rights_made_under_the_same_name_are_references_to_one() {
         let p = w.port(a);
         w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
         w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
-        assert_eq!(w.port_type(a, p), Ok(0x30000));
+        assert_eq!(w.port_type(a, p), Ok(SEND_RECEIVE));
         assert_eq!(w.get_refs(a, p, SEND), Ok(2));
         assert_eq!(w.get_srights(a, p), Ok(1));
         assert_eq!(w.status(a, p).mps_mscount, 2);
 
         assert_eq!(w.deallocate(a, p), Ok(()));
         assert_eq!(w.deallocate(a, p), Ok(()));
-        assert_eq!(w.port_type(a, p), Ok(0x20000));
+        assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
         assert_eq!(w.status(a, p).mps_mscount, 2);
         assert_eq!(w.deallocate(a, p), Err(KERN_INVALID_RIGHT));
     });
@@ -160,7 +164,7 @@ fn a_send_right_moved_from_a_count_that_sticks_stays() {
         assert_eq!({ w.poll(a, mailbox).unwrap().descriptor(0).name }, name);
         assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
         let elsewhere = w.transfer(a, name, D::MOVE_SEND, b);
-        assert_eq!((w.port_type(b, elsewhere), w.get_refs(a, name, SEND)), (Ok(0x10000), Ok(65535)));
+        assert_eq!((w.port_type(b, elsewhere), w.get_refs(a, name, SEND)), (Ok(PortType::SEND), Ok(65535)));
         w.mod_refs(a, name, SEND, -65535).unwrap();
         assert_eq!(w.port_type(a, name), without);
         w.deallocate(b, elsewhere).unwrap();
@@ -189,7 +193,7 @@ fn send_once_rights_never_share_a_name() {
     let second = w.transfer(a, p, D::MAKE_SEND_ONCE, b);
     assert_ne!(first, second);
     for name in [first, second] {
-        assert_eq!(w.port_type(b, name), Ok(0x40000));
+        assert_eq!(w.port_type(b, name), Ok(PortType::SEND_ONCE));
         assert_eq!(w.get_refs(b, name, SEND_ONCE), Ok(1));
     }
     assert_eq!(w.status(a, p).mps_sorights, 2);
@@ -206,7 +210,7 @@ fn rights_of_one_port_arrive_under_one_name(order: [D; 3]) {
     }
     let names: Vec<_> = (0..3).map(|_| w.poll(b, mailbox).unwrap().descriptor(0).name).collect();
     assert!(names[0].is_valid() && names.iter().all(|&name| name == names[0]), "{names:?}");
-    assert_eq!(w.port_type(b, names[0]), Ok(0x30000));
+    assert_eq!(w.port_type(b, names[0]), Ok(SEND_RECEIVE));
     assert_eq!(w.get_refs(b, names[0], SEND), Ok(2));
     assert_eq!(w.port_type(a, p), Err(KERN_INVALID_NAME));
 }
@@ -238,7 +242,7 @@ fn a_send_right_whose_port_died_is_a_dead_name_with_its_references() {
         let at_b = w.transfer(a, p, D::MAKE_SEND, b);
         w.mod_refs(b, at_b, SEND, 2).unwrap();
         w.mod_refs(a, p, RECEIVE, -1).unwrap();
-        assert_eq!(w.port_type(b, at_b), Ok(0x100000));
+        assert_eq!(w.port_type(b, at_b), Ok(PortType::DEAD_NAME));
         assert_eq!(w.get_refs(b, at_b, DEAD_NAME), Ok(3));
         assert_eq!(w.get_refs(b, at_b, SEND), Ok(0));
         assert_eq!(w.mod_refs(b, at_b, SEND, -1), Err(KERN_INVALID_RIGHT));
@@ -268,7 +272,7 @@ fn the_null_and_dead_names_have_types_of_their_own_and_can_always_be_given_up() 
     in_both_forms(|mut w| {
         let a = w.task();
         assert_eq!(w.port_type(a, MACH_PORT_NULL), Err(KERN_INVALID_NAME));
-        assert_eq!(w.port_type(a, MACH_PORT_DEAD), Ok(0x100000));
+        assert_eq!(w.port_type(a, MACH_PORT_DEAD), Ok(PortType::DEAD_NAME));
         assert_eq!(w.deallocate(a, MACH_PORT_NULL), Ok(()));
         assert_eq!(w.deallocate(a, MACH_PORT_DEAD), Ok(()));
         assert_eq!(w.destroy(a, MACH_PORT_DEAD), Ok(()));
@@ -325,7 +329,7 @@ fn receive_rights_and_sets_have_exactly_one_reference() {
         assert_eq!(w.mod_refs(a, p, RECEIVE, 0), Ok(()));
         assert_eq!(w.mod_refs(a, s, PORT_SET, -2), Err(KERN_INVALID_VALUE));
         assert_eq!(w.mod_refs(a, s, PORT_SET, 0), Ok(()));
-        assert_eq!((w.port_type(a, p), w.port_type(a, s)), (Ok(0x20000), Ok(0x80000)));
+        assert_eq!((w.port_type(a, p), w.port_type(a, s)), (Ok(PortType::RECEIVE), Ok(PortType::PORT_SET)));
     });
 }
 
@@ -396,7 +400,7 @@ fn a_send_once_right_takes_a_chosen_name_or_is_destroyed() {
     let p = w.port(a);
     let chosen = PortName(0x3203);
     assert_eq!(w.insert_right(a, chosen, p, D::MAKE_SEND_ONCE), Ok(()));
-    assert_eq!(w.port_type(a, chosen), Ok(0x40000));
+    assert_eq!(w.port_type(a, chosen), Ok(PortType::SEND_ONCE));
     assert_eq!(w.insert_right(a, chosen, p, D::MAKE_SEND_ONCE), Err(KERN_NAME_EXISTS));
     w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(w.insert_right(a, PortName(0x3207), p, D::MAKE_SEND_ONCE), Err(KERN_FAILURE));
@@ -461,20 +465,23 @@ fn a_right_can_be_moved_to_another_name() {
     });
 }
 
-/// mach-ipc 2.6: the first rows of its table.
+/// mach-ipc 2.6: the first rows of its table. A trap looks up a name that is null or dead, and finds nothing.
 #[test]
 fn what_is_no_right_cannot_be_inserted() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, free) = (w.port(a), PortName(0x3203));
+        let by_trap = w.form == Form::Trap;
         for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
             assert_eq!(w.insert_right(a, name, p, D::MAKE_SEND_ONCE), Err(KERN_INVALID_VALUE));
             w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
-            for disposition in [D::MAKE_SEND, D::MOVE_SEND_ONCE, D::MOVE_RECEIVE] {
-                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_CAPABILITY));
+            let no_right = if by_trap { KERN_INVALID_NAME } else { KERN_INVALID_CAPABILITY };
+            for disposition in [D::MAKE_SEND, D::COPY_SEND, D::MOVE_SEND_ONCE, D::MOVE_RECEIVE] {
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(no_right));
             }
-            for disposition in [D::NONE, D(15), D(22)] {
-                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_VALUE));
+            let no_kind = if by_trap { KERN_INVALID_NAME } else { KERN_INVALID_VALUE };
+            for disposition in [D::NONE, BEFORE_DISPOSITIONS, BEHIND_DISPOSITIONS] {
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(no_kind));
             }
         }
         assert_eq!(w.port_type(a, free), Err(KERN_INVALID_NAME));

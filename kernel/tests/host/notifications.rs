@@ -13,8 +13,6 @@ use kernel::limits::Limits;
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
-const SEND_TYPE: u32 = 0x10000;
-const DNREQUEST: u32 = 0x8000_0000;
 const NOBODY: (PortName, D) = (MACH_PORT_NULL, D::MAKE_SEND_ONCE);
 
 /// A new right to be told at `port`.
@@ -78,7 +76,7 @@ impl Pair {
         self.w.nothing(self.b, self.notify);
     }
 
-    fn door_type(&mut self) -> Result<u32, KernReturn> {
+    fn door_type(&mut self) -> Result<PortType, KernReturn> {
         self.w.port_type(self.b, self.door)
     }
 
@@ -89,7 +87,7 @@ impl Pair {
 
 /// A send-once right that came back leads to `port`: a message sent by it arrives there.
 fn leads_to(w: &mut World, a: Actor, once: PortName, port: PortName) {
-    assert_eq!(w.port_type(a, once), Ok(0x40000));
+    assert_eq!(w.port_type(a, once), Ok(PortType::SEND_ONCE));
     w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE).id(4711)).unwrap();
     assert_eq!(w.poll(a, port).unwrap().header.msgh_id, 4711);
 }
@@ -135,7 +133,7 @@ fn a_send_right_in_a_message_counts() {
         w.send(a, &Msg::copy_send(door).port(p, D::COPY_SEND)).unwrap();
         w.deallocate(a, p).unwrap();
         w.deallocate(a, p).unwrap();
-        assert_eq!(w.port_type(a, p), Ok(0x20000));
+        assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
         w.nothing(a, n);
         w.mod_refs(b, mailbox, RECEIVE, -1).unwrap();
         assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
@@ -170,7 +168,7 @@ fn a_port_that_dies_tells_those_who_asked_by_their_own_name() {
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
         pair.destroy_port();
         pair.told(MACH_NOTIFY_DEAD_NAME);
-        assert_eq!(pair.door_type(), Ok(0x100000));
+        assert_eq!(pair.door_type(), Ok(PortType::DEAD_NAME));
         assert_eq!(pair.w.get_refs(pair.b, pair.door, DEAD_NAME), Ok(2));
     });
 }
@@ -201,7 +199,7 @@ fn a_name_given_up_takes_its_request_with_it() {
         pair.w.deallocate(pair.b, pair.door).unwrap();
         pair.told(MACH_NOTIFY_PORT_DELETED);
         assert_eq!(pair.door_type(), Err(KERN_INVALID_NAME));
-        assert_eq!(pair.w.port_type(pair.a, pair.port), Ok(0x20000), "the port lives");
+        assert_eq!(pair.w.port_type(pair.a, pair.port), Ok(PortType::RECEIVE), "the port lives");
     });
 }
 
@@ -252,7 +250,7 @@ fn a_receive_right_comes_to_who_asked_with_its_messages() {
         assert_eq!((message.header.msgh_id, message.is_complex()), (69, true));
         assert_eq!(message.descriptors().len(), 1);
         let descriptor = message.descriptor(0);
-        assert_eq!(descriptor.disposition, D(16));
+        assert_eq!(descriptor.disposition, D::PORT_RECEIVE);
         let status = w.status(a, descriptor.name);
         assert_eq!((status.mps_msgcount, status.mps_qlimit, status.mps_seqno), (3, 9, 0));
         assert_eq!(status.mps_pdrequest, 0);
@@ -289,9 +287,9 @@ fn a_send_right_stays_alive_beside_a_receive_right_that_goes_home() {
         let at_a = w.transfer(c, p, D::MOVE_RECEIVE, a);
         w.insert_right(a, at_a, at_a, D::MAKE_SEND).unwrap();
         assert_eq!(w.mod_refs(a, at_a, RECEIVE, -1), Ok(()));
-        assert_eq!((w.port_type(a, at_a), w.get_refs(a, at_a, SEND)), (Ok(SEND_TYPE), Ok(1)));
+        assert_eq!((w.port_type(a, at_a), w.get_refs(a, at_a, SEND)), (Ok(PortType::SEND), Ok(1)));
         let home = PortName(w.notification(c, n, MACH_NOTIFY_PORT_DESTROYED));
-        assert_eq!(w.port_type(c, home), Ok(0x20000));
+        assert_eq!(w.port_type(c, home), Ok(PortType::RECEIVE));
         w.send(a, &Msg::copy_send(at_a).id(13)).unwrap();
         assert_eq!(w.poll(c, home).unwrap().header.msgh_id, 13);
     });
@@ -311,7 +309,7 @@ fn a_request_needs_a_live_right_and_a_known_number() {
         assert_eq!(w.request(a, p, 99, 0, at(n)), Err(KERN_INVALID_VALUE));
         w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
         let status = w.status(a, p);
-        assert_eq!((status.mps_nsrequest, status.mps_pdrequest, w.port_type(a, p)), (0, 0, Ok(0x20000)));
+        assert_eq!((status.mps_nsrequest, status.mps_pdrequest, w.port_type(a, p)), (0, 0, Ok(PortType::RECEIVE)));
     });
 }
 
@@ -332,7 +330,7 @@ fn a_queue_with_room_says_so_at_once() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
-        assert_eq!(pair.door_type(), Ok(SEND_TYPE), "nothing is registered");
+        assert_eq!(pair.door_type(), Ok(PortType::SEND), "nothing is registered");
         pair.told(MACH_NOTIFY_SEND_POSSIBLE);
         pair.destroy_port();
         pair.not_told();
@@ -390,7 +388,7 @@ fn a_send_that_finds_room_arms_nothing() {
         pair.not_told();
         pair.take();
         pair.not_told();
-        assert_eq!(pair.door_type(), Ok(SEND_TYPE | DNREQUEST), "the request waits for a full queue");
+        assert_eq!(pair.door_type(), Ok(PortType::SEND | PortType::DNREQUEST), "the request waits for a full queue");
     });
 }
 
@@ -412,9 +410,9 @@ fn a_names_type_shows_that_there_is_a_request_but_not_which() {
         let mut pair = Pair::with_full_queue(w);
         for (id, sync) in [(MACH_NOTIFY_DEAD_NAME, 0), (MACH_NOTIFY_SEND_POSSIBLE, 0), (MACH_NOTIFY_SEND_POSSIBLE, 1)] {
             pair.request(id, sync);
-            assert_eq!(pair.door_type(), Ok(SEND_TYPE | DNREQUEST), "{id} with sync {sync}");
+            assert_eq!(pair.door_type(), Ok(PortType::SEND | PortType::DNREQUEST), "{id} with sync {sync}");
             pair.w.request(pair.b, pair.door, id, 0, NOBODY).unwrap();
-            assert_eq!(pair.door_type(), Ok(SEND_TYPE));
+            assert_eq!(pair.door_type(), Ok(PortType::SEND));
         }
     });
 }
@@ -481,7 +479,7 @@ fn sending_once_or_to_the_kernel_is_always_possible() {
             pair.w.request(b, name, MACH_NOTIFY_SEND_POSSIBLE, 1, at(n)).unwrap();
             assert_eq!(pair.w.notification(b, n, MACH_NOTIFY_SEND_POSSIBLE), name.0);
         }
-        assert_eq!(pair.w.port_type(b, once), Ok(0x40000));
-        assert_eq!(pair.w.port_type(b, b.self_port), Ok(SEND_TYPE));
+        assert_eq!(pair.w.port_type(b, once), Ok(PortType::SEND_ONCE));
+        assert_eq!(pair.w.port_type(b, b.self_port), Ok(PortType::SEND));
     });
 }

@@ -1,6 +1,6 @@
 //! Calls on ports: making and ending them, attributes, guards, rights put in and taken out (mach-ipc 9.2).
 
-use crate::calls::{halves, in_both_forms};
+use crate::calls::{SEND_RECEIVE, halves, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -18,8 +18,11 @@ const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
 /// A guard whose halves differ.
 const LONG: u64 = 0x1122_3344_5566_7788;
-const DEAD: Result<u32, KernReturn> = Ok(0x100000);
-const FREE: Result<u32, KernReturn> = Err(KERN_INVALID_NAME);
+const DEAD: Result<PortType, KernReturn> = Ok(PortType::DEAD_NAME);
+/// A disposition behind the last one.
+const NO_DISPOSITION: D = D(D::MAKE_SEND_ONCE.0 + 1);
+
+const FREE: Result<PortType, KernReturn> = Err(KERN_INVALID_NAME);
 
 fn options(flags: ConstructFlags) -> PortOptions {
     PortOptions { flags: flags.bits(), ..PortOptions::default() }
@@ -58,7 +61,7 @@ fn a_port_can_be_made_with_a_send_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.construct(a, options(ConstructFlags::INSERT_SEND_RIGHT), 0).unwrap();
-        assert_eq!(w.port_type(a, p), Ok(0x30000));
+        assert_eq!(w.port_type(a, p), Ok(SEND_RECEIVE));
         assert_eq!(w.get_refs(a, p, SEND), Ok(1));
         let status = w.status(a, p);
         assert_eq!((status.mps_mscount, status.mps_srights), (1, 1));
@@ -136,7 +139,7 @@ fn a_strict_guard_hides_the_context_and_yields_only_to_itself() {
         assert_eq!(w.set_context(a, p, 5), Err(KERN_INVALID_ARGUMENT));
         assert_eq!(w.mod_refs(a, p, RECEIVE, -1), Err(KERN_INVALID_RIGHT));
         assert_eq!(w.destruct(a, p, 0, 1), Err(KERN_INVALID_ARGUMENT));
-        assert_eq!(w.port_type(a, p), Ok(0x20000));
+        assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
         assert_eq!(w.destruct(a, p, 0, 0x1234), Ok(()));
         assert_eq!(w.port_type(a, p), FREE);
     });
@@ -188,7 +191,7 @@ fn destruct_takes_no_more_references_than_there_are_and_gives_none() {
         for delta in [-2, 1] {
             assert_eq!(w.destruct(a, p, delta, 0), Err(KERN_INVALID_VALUE));
         }
-        assert_eq!((w.port_type(a, p), w.get_refs(a, p, SEND)), (Ok(0x30000), Ok(1)));
+        assert_eq!((w.port_type(a, p), w.get_refs(a, p, SEND)), (Ok(SEND_RECEIVE), Ok(1)));
         assert_eq!(w.status(a, p), before);
     });
 }
@@ -200,7 +203,7 @@ fn destruct_takes_no_reference_from_a_receive_right_alone() {
         let a = w.task();
         let p = w.port(a);
         assert_eq!(w.destruct(a, p, -1, 0), Err(KERN_INVALID_RIGHT));
-        assert_eq!(w.port_type(a, p), Ok(0x20000));
+        assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
     });
 }
 
@@ -278,8 +281,11 @@ fn a_name_can_be_chosen_if_it_is_free_and_well_formed() {
     let allocate_name = |w: &mut World, right, name| {
         w.mig(a, a.self_port, mig::ALLOCATE_NAME, &[right, name]).map(|results| assert_eq!(results, []))
     };
-    for (right, name, kind) in [(RECEIVE, 0x3203, 0x20000), (PORT_SET, 0x3303, 0x80000), (DEAD_NAME, 0x340F, 0x100000)]
-    {
+    for (right, name, kind) in [
+        (RECEIVE, 0x3203, PortType::RECEIVE),
+        (PORT_SET, 0x3303, PortType::PORT_SET),
+        (DEAD_NAME, 0x340F, PortType::DEAD_NAME),
+    ] {
         assert_eq!(allocate_name(&mut w, right, name), Ok(()));
         assert_eq!(w.port_type(a, PortName(name)), Ok(kind));
     }
@@ -348,7 +354,7 @@ fn a_receive_right_made_immovable_stays_so_without_its_guard() {
         assert_eq!(swap_guard(&mut w, a, p, 0x11, 0xDE18), Ok(()));
         assert_eq!(w.unguard(a, p, 0xDE18), Ok(()));
         assert_eq!(send_receive_right(&mut w, a, p), Err(MACH_SEND_INVALID_RIGHT));
-        assert_eq!(w.port_type(a, p), Ok(0x20000));
+        assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
     });
 }
 
@@ -400,7 +406,7 @@ fn calls_that_no_port_supports_say_so() {
     let p = w.port(a);
     assert_eq!(w.mig(a, a.self_port, mig::RENAME, &[p.0, 0x3203]), Err(KERN_NOT_SUPPORTED));
     assert_eq!(w.mig(a, a.self_port, mig::SPECIAL_REPLY_PORT_RESET_LINK, &[p.0]), Err(KERN_NOT_SUPPORTED));
-    assert_eq!((w.port_type(a, p), w.port_type(a, PortName(0x3203))), (Ok(0x20000), FREE));
+    assert_eq!((w.port_type(a, p), w.port_type(a, PortName(0x3203))), (Ok(PortType::RECEIVE), FREE));
 }
 
 /// The parts of mach-ipc P17 that need no voucher.
@@ -412,7 +418,7 @@ fn a_name_tells_what_kind_of_object_is_behind_it_but_not_where() {
     let (own, send) = (w.port(a), w.port_with_send(a));
     let kobject = |w: &mut World, name: PortName| w.mig(a, a.self_port, mig::KOBJECT, &[name.0]);
     for (name, kind) in [(a.self_port, 2), (host, 3), (thread, 1), (own, 0), (send, 0)] {
-        assert_eq!(kobject(&mut w, name), Ok(vec![kind, 0]));
+        assert_eq!(kobject(&mut w, name), Ok(vec![kind, 0, 0]));
     }
     let (dead, set) = (w.allocate(a, DEAD_NAME).unwrap(), w.allocate(a, PORT_SET).unwrap());
     assert_eq!(kobject(&mut w, dead), Err(KERN_INVALID_NAME));
@@ -430,7 +436,7 @@ fn another_tasks_names_are_reached_by_message_only() {
     assert_eq!(w.call(a, mach::MACH_PORT_ALLOCATE, &args), Err(MACH_SEND_INVALID_DEST));
     assert_eq!([a, b].map(|actor| w.names(actor)), before);
     let name = PortName(w.mig(a, b_task, mig::ALLOCATE, &[RECEIVE]).unwrap()[0]);
-    assert_eq!(w.port_type(b, name), Ok(0x20000));
+    assert_eq!(w.port_type(b, name), Ok(PortType::RECEIVE));
     assert_eq!(w.names(a), before[0]);
 }
 
@@ -443,10 +449,10 @@ fn a_right_is_taken_out_of_a_name_by_its_disposition() {
     let before = w.names(a);
     let (once, kind) = w.extract_right(a, p, D::MAKE_SEND_ONCE).unwrap();
     assert!(before.iter().all(|&(name, _)| name != once), "{once:?} is a new name");
-    assert_eq!((w.port_type(a, once), kind), (Ok(0x40000), D::PORT_SEND_ONCE));
+    assert_eq!((w.port_type(a, once), kind), (Ok(PortType::SEND_ONCE), D::PORT_SEND_ONCE));
     w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE).id(19)).unwrap();
     assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 19);
-    assert_eq!(w.extract_right(a, p, D(22)), Err(KERN_INVALID_VALUE));
+    assert_eq!(w.extract_right(a, p, NO_DISPOSITION), Err(KERN_INVALID_VALUE));
     assert_eq!(w.extract_right(a, MACH_PORT_NULL, D::COPY_SEND), Err(KERN_INVALID_RIGHT));
     assert_eq!(w.names(a), before);
 }
@@ -484,5 +490,5 @@ fn a_name_that_cannot_be_told_exists_all_the_same() {
     let args = [u64::from(a.self_port.0), u64::from(RECEIVE), 0x10];
     assert_eq!(w.call(a, mach::MACH_PORT_ALLOCATE, &args), Err(KERN_MEMORY_ERROR));
     let new: Vec<_> = w.names(a).into_iter().filter(|name| !before.contains(name)).collect();
-    assert!(matches!(new[..], [(_, 0x20000)]), "one more port: {new:?}");
+    assert!(matches!(new[..], [(_, PortType::RECEIVE)]), "one more port: {new:?}");
 }

@@ -6,12 +6,13 @@ use crate::world::{Actor, World};
 use abi::code::*;
 use abi::port::*;
 use abi::task::*;
-use abi::trap::{mach, tally, unix};
+use abi::trap::{CLASS_MACH, CLASS_SHIFT, mach, tally, unix};
 use abi::{KernReturn, PortName};
+use kernel::boot::BootError;
+use kernel::ids::TaskId;
 use kernel::kernel::{Config, Event, Kernel, Next};
 use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits};
 use kernel::machine::{Protection, USER_END, UserAddr};
-use kernel::task::TaskId;
 use zerocopy::IntoBytes;
 
 const PT_LOAD: u32 = 1;
@@ -149,7 +150,7 @@ fn a_program_is_laid_out_as_its_headers_say() {
     assert_eq!(allows(BASE + 0x1_0000), Some(Protection::READ));
     assert_eq!((allows(BASE + 0x1000), allows(BASE + 0x5000), allows(0)), (None, None, None));
     let thread = w.kernel.tasks[task].threads.front().unwrap();
-    assert_eq!(w.kernel.threads[thread].frame.rip, BASE + 0x200);
+    assert_eq!(w.kernel.sched[thread].frame().rip, BASE + 0x200);
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn a_position_independent_program_starts_where_it_is_put() {
     let (mut w, a) = world();
     let task = spawn(&mut w, a, &image(3, 0x180, &[(PT_LOAD, 5, 0, 0, 512, 512)], 512)).unwrap();
     let thread = w.kernel.tasks[task].threads.front().unwrap();
-    let entry = w.kernel.threads[thread].frame.rip;
+    let entry = w.kernel.sched[thread].frame().rip;
     let start = entry - 0x180;
     assert!(start.is_multiple_of(PAGE_SIZE) && start > 0);
     let space = w.kernel.tasks[task].address_space;
@@ -179,7 +180,7 @@ fn stack_of(arguments: &[u8], environment: &[u8]) -> (World, TaskId, u64) {
     w.spawn_image(a, &program(), args).unwrap();
     let task = w.newest_task();
     let thread = w.kernel.tasks[task].threads.front().unwrap();
-    let stack = w.kernel.threads[thread].frame.rsp;
+    let stack = w.kernel.sched[thread].frame().rsp;
     (w, task, stack)
 }
 
@@ -358,9 +359,9 @@ fn a_child_that_ends_tells_its_parent_how() {
         (trap(unix::EXIT, 3), 3),
         (trap(unix::EXIT, 0x1FF), 0xFF),
         (trap(tally::THREAD_EXIT, 0), 0),
-        (trap(0x0100_0001, 0), 0x0B00),
-        (trap(0x0900_0001, 0), 0x0B00),
-        ((fault, 0, 0), 0x0300),
+        (trap(CLASS_MACH | 1, 0), ExitStatus::BAD_TRAP.0),
+        (trap(9 << CLASS_SHIFT | 1, 0), ExitStatus::BAD_TRAP.0),
+        ((fault, 0, 0), ExitStatus::exception(Exception::Arithmetic, 0).0),
     ] {
         w.start_spawn(a, args).unwrap();
         let child = w.newest_task();
@@ -368,7 +369,8 @@ fn a_child_that_ends_tells_its_parent_how() {
         w.nothing(a, port);
         w.run(thread);
         let (event, number, argument) = ending;
-        (w.kernel.threads[thread].frame.rax, w.kernel.threads[thread].frame.rdi) = (number, argument);
+        let frame = w.kernel.sched[thread].frame_mut();
+        (frame.rax, frame.rdi) = (number, argument);
         let _ = w.event(event);
         w.settle();
         assert!(!w.kernel.tasks.contains(child));
@@ -404,4 +406,43 @@ fn a_child_or_thread_whose_name_cannot_be_told_is_not_there() {
     let args = [a.self_port.0.into(), BASE, PAGE_SIZE, 1];
     assert_eq!(w.call(a, mach::MACH_VM_ALLOCATE, &args), Err(KERN_MEMORY_ERROR), "the address lies in code");
     assert_eq!((w.counts(), w.names(a)), before);
+}
+
+/// The last process number that the kernel of the next test gives: the first task has 1, the second 2.
+const LAST_NUMBER: u32 = 4;
+
+#[test]
+fn the_last_process_number_does_not_end_the_kernel() {
+    let mut w = World::with_limits(Limits { process_number_max: LAST_NUMBER, ..Limits::default() });
+    let a = w.task();
+    for number in 3..=LAST_NUMBER {
+        spawn(&mut w, a, &program()).unwrap();
+        assert_eq!(w.kernel.tasks[w.newest_task()].credentials.pid, number);
+    }
+    let before = (w.counts(), w.names(a));
+    for _ in 0..2 {
+        assert_eq!(spawn(&mut w, a, &program()), Err(KERN_RESOURCE_SHORTAGE));
+    }
+    assert_eq!((w.counts(), w.names(a)), before);
+}
+
+/// Boots a kernel whose first program gets these arguments.
+fn boot_with(arguments: &[u8]) -> Result<(), BootError> {
+    let mut files = archive("init", &program());
+    let end_of_archive = 2 * 512;
+    files.truncate(files.len() - end_of_archive);
+    files.extend(archive("cmdline", arguments));
+    let mut kernel = Kernel::new(Config { bundle: Vec::leak(files), seed: 0, limits: Limits::default() }).unwrap();
+    kernel.boot(&mut FakeMachine::new()).map(|_| ())
+}
+
+#[test]
+fn too_many_arguments_of_the_first_program_are_named_as_the_reason() {
+    let room = ARGUMENTS_SIZE_MAX as usize - b"init\0".len();
+    let long = [vec![b'x'; room - 1], vec![0]].concat();
+    assert_eq!(boot_with(&long), Ok(()), "one argument that just fits");
+    assert_eq!(boot_with(&[b"x", &long[..]].concat()), Err(BootError::TooManyArguments), "one byte more");
+    assert_eq!(boot_with(&vec![0; room]), Err(BootError::TooManyArguments), "pointers for half of the stack");
+    let text = BootError::TooManyArguments.to_string();
+    assert!(text.contains("too many arguments"), "{text}");
 }

@@ -72,9 +72,9 @@ impl Full {
     fn check_returned_request(&mut self, sender: Actor) -> Header {
         let header = self.w.received(sender).header;
         assert_eq!(self.w.get_refs(sender, self.door, SEND), Ok(2));
-        assert_eq!((header.msgh_remote_port, header.remote()), (self.door, D(17)));
-        assert_eq!(header.local(), D(18));
-        assert_eq!(self.w.port_type(sender, header.msgh_local_port), Ok(0x40000));
+        assert_eq!((header.msgh_remote_port, header.remote()), (self.door, D::PORT_SEND));
+        assert_eq!(header.local(), D::PORT_SEND_ONCE);
+        assert_eq!(self.w.port_type(sender, header.msgh_local_port), Ok(PortType::SEND_ONCE));
         assert_eq!((header.msgh_size, header.msgh_id), (24, 6));
         header
     }
@@ -111,8 +111,8 @@ fn a_refused_message_comes_back_with_its_rights_and_can_be_sent_as_it_is() {
     assert_eq!(full.w.status(full.sender, reply).mps_sorights, 1);
     (2..=5).for_each(|id| assert_eq!(full.take(), id));
     let header = full.w.poll(full.owner, full.port).unwrap().header;
-    assert_eq!((header.msgh_id, header.remote()), (6, D(18)));
-    assert_eq!(full.w.port_type(full.owner, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!((header.msgh_id, header.remote()), (6, D::PORT_SEND_ONCE));
+    assert_eq!(full.w.port_type(full.owner, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
     full.w.send(full.owner, &Msg::to(header.msgh_remote_port, D::MOVE_SEND_ONCE).id(106)).unwrap();
     assert_eq!(full.w.poll(full.sender, reply).unwrap().header.msgh_id, 106);
 }
@@ -233,8 +233,9 @@ fn a_port_that_joins_a_set_serves_its_waiting_receivers_from_its_blocked_senders
 #[test]
 fn a_full_queue_is_full_for_a_sender_without_a_budget_too() {
     let mut full = Full::new();
-    let limit = full.w.kernel.tasks[full.sender.task].kernel_bytes;
-    full.w.kernel.charge(full.sender.task, kernel::limits::KERNEL_BYTES_PER_TASK_MAX - limit).unwrap();
+    let limit = full.w.used(full.sender.task);
+    let budget = full.w.space_of(full.sender.task).budget();
+    full.w.kernel.ipc.charge(budget, kernel::limits::KERNEL_BYTES_PER_TASK_MAX - limit).unwrap();
     full.w.checked = false;
     assert_eq!(full.w.try_send(full.sender, &full.message(6)), Err(MACH_SEND_TIMED_OUT));
     assert_eq!(full.w.send(full.sender, &full.message(6)), Err(MACH_SEND_NO_BUFFER), "nor can it wait");
@@ -253,7 +254,7 @@ fn a_blocked_send_to_a_port_that_dies_is_a_success_and_its_rights_are_gone() {
     assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
     full.w.notification(sender, reply, MACH_NOTIFY_SEND_ONCE);
     full.w.notification(sender, noticed, MACH_NOTIFY_SEND_ONCE);
-    assert_eq!(full.w.port_type(owner, send_right), Ok(0x100000));
+    assert_eq!(full.w.port_type(owner, send_right), Ok(PortType::DEAD_NAME));
     assert_eq!(full.w.port_type(sender, moved), Err(KERN_INVALID_NAME));
 }
 
@@ -352,9 +353,9 @@ fn a_reply_right_that_finds_no_name_on_the_way_back_is_destroyed() {
     full.w.fill_names(sender);
     let message = full.message(6).reply_to(reply, D::MAKE_SEND_ONCE);
     let code = full.w.send_with(sender, &message, MsgOption::SEND_TIMEOUT, 0).code();
-    assert_eq!(code.0, 0x1000_2004);
+    assert_eq!(code, MACH_SEND_TIMED_OUT.with_bits(MACH_MSG_IPC_SPACE));
     let header = full.w.received(sender).header;
-    assert_eq!((header.msgh_remote_port, header.remote()), (full.door, D(17)));
+    assert_eq!((header.msgh_remote_port, header.remote()), (full.door, D::PORT_SEND));
     assert_eq!(header.msgh_local_port, MACH_PORT_NULL);
     full.w.notification(sender, reply, MACH_NOTIFY_SEND_ONCE);
     full.w.free_names(sender);

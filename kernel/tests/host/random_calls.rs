@@ -27,7 +27,7 @@ impl Simulation {
 
     /// A name of the task that denotes one of certain types.
     fn name_of(&mut self, actor: Actor, types: PortType) -> PortName {
-        let fits = |&(name, kind): &(PortName, u32)| name != actor.self_port && kind & types.bits() != 0;
+        let fits = |&(name, kind): &(PortName, PortType)| name != actor.self_port && kind.intersects(types);
         let names: Vec<_> = self.world.names(actor).into_iter().filter(fits).collect();
         if names.is_empty() { PortName(0x3F03) } else { self.random.pick(&names).0 }
     }
@@ -43,7 +43,8 @@ impl Simulation {
         }
         let types = PortType::SEND | PortType::RECEIVE | PortType::SEND_ONCE | PortType::DEAD_NAME;
         let name = self.name_of(actor, types);
-        let kind = self.world.names(actor).iter().find(|entry| entry.0 == name).map_or(0, |entry| entry.1);
+        let kind =
+            self.world.names(actor).iter().find(|entry| entry.0 == name).map_or(PortType::empty(), |entry| entry.1);
         let mut fitting = Vec::new();
         for (right, dispositions) in [
             (PortType::SEND, &[Disposition::COPY_SEND, Disposition::COPY_SEND, Disposition::MOVE_SEND][..]),
@@ -51,11 +52,11 @@ impl Simulation {
             (PortType::SEND_ONCE, &[Disposition::MOVE_SEND_ONCE]),
             (PortType::DEAD_NAME, &[Disposition::MOVE_SEND, Disposition::COPY_SEND]),
         ] {
-            if kind & right.bits() != 0 {
+            if kind.intersects(right) {
                 fitting.extend(dispositions);
             }
         }
-        if may_move_receive && kind & PortType::RECEIVE.bits() != 0 {
+        if may_move_receive && kind.contains(PortType::RECEIVE) {
             fitting.push(Disposition::MOVE_RECEIVE);
         }
         if fitting.is_empty() { (name, self.disposition()) } else { (name, self.random.pick(&fitting)) }
@@ -165,8 +166,8 @@ impl Simulation {
         let thread = self.world.kernel.tasks[child].threads.front().expect("it has not run yet");
         let before = self.world.run(thread);
         match self.random.below(3) {
-            0 => self.world.kernel.threads[thread].frame.rax = unix::EXIT.into(),
-            1 => self.world.kernel.threads[thread].frame.rax = tally::THREAD_EXIT.into(),
+            0 => self.world.kernel.sched[thread].frame_mut().rax = unix::EXIT.into(),
+            1 => self.world.kernel.sched[thread].frame_mut().rax = tally::THREAD_EXIT.into(),
             _ => {
                 let event = Event::Exception { kind: Exception::BadAccess, vector: 14, address: 8 };
                 let _ = self.world.event(event);

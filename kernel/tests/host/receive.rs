@@ -207,7 +207,7 @@ fn a_buffer_that_cannot_be_written_loses_the_message_but_not_its_rights() {
     assert_eq!(pair.w.mach_msg(a, &args).code(), MACH_RCV_INVALID_DATA);
     let after = pair.w.names(a);
     let new: Vec<_> = after.into_iter().filter(|name| !before.contains(name)).collect();
-    assert!(matches!(new[..], [(_, 0x10000)]), "{new:?}");
+    assert!(matches!(new[..], [(_, PortType::SEND)]), "{new:?}");
     pair.w.nothing(a, port);
 }
 
@@ -217,7 +217,7 @@ fn a_reply_right_that_finds_no_name_costs_the_message() {
     let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
     let reply = pair.request();
     pair.w.fill_names(pair.a);
-    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600B)));
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE)));
     let header = pair.w.received(pair.a).header;
     assert_eq!((header.msgh_size, header.msgh_id), (24, 77));
     assert_eq!((header.msgh_remote_port, header.msgh_local_port), (MACH_PORT_NULL, pair.port));
@@ -237,8 +237,8 @@ fn a_message_that_was_destroyed_has_no_qos() {
     let args = MachMsg { options, send_size: 24, priority: 0x0062_fa00, ..MachMsg::default() };
     assert_eq!(pair.w.mach_msg(pair.c, &args).code(), MACH_MSG_SUCCESS);
     pair.w.fill_names(pair.a);
-    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600B)));
-    assert_eq!(pair.w.kernel.threads[pair.a.thread].frame.rdx, 0);
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE)));
+    assert_eq!(pair.w.kernel.sched[pair.a.thread].frame().rdx, 0);
 }
 
 // covers mach-ipc R13
@@ -248,10 +248,10 @@ fn a_carried_right_that_finds_no_name_costs_only_itself() {
     let carried = pair.w.port(pair.c);
     pair.w.send(pair.c, &Msg::copy_send(pair.door).id(5).port(carried, D::MAKE_SEND).words(&[9])).unwrap();
     pair.w.fill_names(pair.a);
-    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600C)));
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_IPC_SPACE)));
     let received = pair.w.received(pair.a);
     assert_eq!((received.header.msgh_size, received.header.msgh_id), (44, 5));
-    assert_eq!((received.header.msgh_local_port, received.header.local()), (pair.port, D(17)));
+    assert_eq!((received.header.msgh_local_port, received.header.local()), (pair.port, D::PORT_SEND));
     assert_eq!({ received.descriptor(0).name }, MACH_PORT_NULL);
     assert_eq!(received.words(), [9]);
     assert_eq!(pair.w.get_srights(pair.c, carried), Ok(0));

@@ -8,7 +8,7 @@ use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
-use kernel::invariants::check_all;
+use kernel::inspect::invariants::check_all;
 use kernel::limits::Limits;
 
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
@@ -41,8 +41,7 @@ impl Pair {
     }
 
     fn set_priority(&mut self, actor: Actor, priority: u8) {
-        let kernel = &mut self.w.kernel;
-        kernel.sched.set_base(&mut kernel.threads, actor.thread, priority, false);
+        self.w.set_base(actor.thread, priority, false);
     }
 
     /// A call of the client's with a body.
@@ -70,7 +69,7 @@ impl Pair {
         assert_eq!(self.send_and_wait(client, &request, reply, 4096), Ret::Blocked);
         assert_eq!(self.w.state(self.server).code(), MACH_MSG_SUCCESS);
         let header = self.w.received(self.server).header;
-        assert_eq!((header.remote(), header.msgh_local_port), (D(18), self.service));
+        assert_eq!((header.remote(), header.msgh_local_port), (D::PORT_SEND_ONCE, self.service));
         header.msgh_remote_port
     }
 
@@ -113,13 +112,13 @@ fn a_million_calls_leave_nothing_behind() {
 fn picture(pair: &mut Pair) -> String {
     let mut seen = String::new();
     for actor in [pair.client, pair.server] {
-        let thread = &pair.w.kernel.threads[actor.thread];
+        let thread = &pair.w.kernel.sched[actor.thread];
         let buffer = pair.w.get(actor, BUFFER, 512);
-        seen += &format!("{:?} {:?} {:x?}\n{buffer:x?}\n", pair.w.state(actor), thread.state, thread.frame.rdx);
+        seen += &format!("{:?} {:?} {:x?}\n{buffer:x?}\n", pair.w.state(actor), thread.state(), thread.frame().rdx);
     }
     for (watcher, port) in pair.watchers.into_iter().zip([pair.reply, pair.service]) {
         let status = match pair.w.port_type(watcher, port) {
-            Ok(0x20000) => Some(pair.w.status(watcher, port)),
+            Ok(PortType::RECEIVE) => Some(pair.w.status(watcher, port)),
             _ => None,
         };
         seen += &format!("{:x?} {status:?}\n", pair.w.names(watcher));
@@ -198,7 +197,7 @@ const STORIES: [Story; 18] = [
         pair.w.fill_names(pair.server);
         pair.serve();
         let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
-        assert_eq!(pair.w.state(pair.server).code().0, 0x1000_600B);
+        assert_eq!(pair.w.state(pair.server).code(), MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE));
         assert_eq!(pair.w.received(pair.client).header.msgh_id, MACH_NOTIFY_SEND_ONCE);
     }),
     ("a limit of zero", |pair| {
@@ -324,7 +323,7 @@ fn a_full_name_table_refuses_and_recovers() {
     assert_eq!(w.allocate(a, MACH_PORT_RIGHT_RECEIVE), Err(KERN_NO_SPACE));
     w.send(a, &Msg::copy_send(p).id(6)).unwrap();
     assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 6);
-    let (one, _) = w.names(a).into_iter().rfind(|&(_, kind)| kind == PortType::DEAD_NAME.bits()).unwrap();
+    let (one, _) = w.names(a).into_iter().rfind(|&(_, kind)| kind == PortType::DEAD_NAME).unwrap();
     assert_eq!(w.deallocate(a, one), Ok(()));
     assert!(w.allocate(a, DEAD_NAME).is_ok());
     assert_eq!(w.allocate(a, DEAD_NAME), Err(KERN_NO_SPACE));
@@ -447,8 +446,8 @@ fn a_reply_that_finds_the_largest_of_queues_full_comes_back() {
     w.checked = true;
     assert_eq!(w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE)), Err(MACH_SEND_NO_BUFFER));
     let header = w.received(a).header;
-    assert_eq!(header.remote(), D(18));
-    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!(header.remote(), D::PORT_SEND_ONCE);
+    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
     assert_eq!(w.status(a, p).mps_msgcount, 65_534);
     w.poll(a, p).unwrap();
     assert_eq!(w.send(a, &Msg::to(header.msgh_remote_port, D::MOVE_SEND_ONCE)), Ok(()));

@@ -32,8 +32,7 @@ fn world_with(bases: &[u8]) -> (World, Vec<Actor>) {
 }
 
 fn set_base(w: &mut World, actor: Actor, base: u8) {
-    let kernel = &mut w.kernel;
-    kernel.sched.set_base(&mut kernel.threads, actor.thread, base, true);
+    w.set_base(actor.thread, base, true);
 }
 
 /// Lets a thread wait until so many nanoseconds from now.
@@ -136,14 +135,15 @@ fn a_thread_whose_priority_drops_gives_way_at_once() {
     let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
     let other = w.task();
     w.kernel.change_task_policy(b.task, |policy| policy.boosted = true);
-    assert_eq!(w.kernel.threads[b.thread].schedule.base, 31);
+    w.kernel.apply_policy_changes();
+    assert_eq!(w.kernel.sched[b.thread].schedule().base, 31);
     set_base(&mut w, other, 20);
     let (init, inbox) = (w.init, w.init.inbox);
     w.receive(init, inbox, MsgOption::empty());
     assert_eq!(w.kernel.sched.current(0), Some(b.thread));
     w.kernel.change_task_policy(b.task, |policy| policy.boosted = false);
     assert_eq!(w.event(Event::Timer), Next::Run(other.thread));
-    assert_eq!(w.kernel.threads[b.thread].schedule.base, 4);
+    assert_eq!(w.kernel.sched[b.thread].schedule().base, 4);
 }
 
 // covers importance E145
@@ -151,10 +151,11 @@ fn a_thread_whose_priority_drops_gives_way_at_once() {
 fn a_fixed_priority_is_suspended_while_its_task_is_in_the_background() {
     let mut w = World::new();
     let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
-    w.kernel.threads[b.thread].policy = ThreadPolicy { timeshare: false, ..ThreadPolicy::default() };
+    *w.kernel.sched.policy_mut(b.thread) = ThreadPolicy { timeshare: false, ..ThreadPolicy::default() };
     let boost = |w: &mut World, boosted| {
         w.kernel.change_task_policy(b.task, |policy| policy.boosted = boosted);
-        let schedule = w.kernel.threads[b.thread].schedule;
+        w.kernel.apply_policy_changes();
+        let schedule = w.kernel.sched[b.thread].schedule();
         (schedule.base, schedule.timeshare)
     };
     assert_eq!(boost(&mut w, true), (31, false));
@@ -171,7 +172,7 @@ fn a_thread_that_yields_runs_again_after_everybody_else_even_those_below() {
     // The yielding thread stands at level 0 until it is chosen again: when the other waits.
     sleep(&mut w, actors[1], 5 * MS);
     assert_eq!(running(&w, &actors), 0);
-    assert_eq!(w.kernel.threads[actors[0].thread].schedule.priority, 31, "chosen again it is what it was");
+    assert_eq!(w.kernel.sched[actors[0].thread].schedule().priority, 31, "chosen again it is what it was");
     assert_eq!(w.state(actors[0]).code().0, 1, "others were ready");
     w.start_trap(actors[0], mach::SWTCH, &[]);
     assert_eq!((running(&w, &actors), w.state(actors[0]).code().0), (0, 0), "nobody else was ready");
@@ -220,7 +221,7 @@ fn post(w: &mut World, a: Actor, name: PortName, options: MsgOption, priority: u
 
 fn receive_qos(w: &mut World, a: Actor, name: PortName) -> (u32, Qos) {
     w.poll(a, name).unwrap();
-    let rdx = w.kernel.threads[a.thread].frame.rdx;
+    let rdx = w.kernel.sched[a.thread].frame().rdx;
     ((rdx >> 32) as u32, Priority::from_pthread(rdx as u32).qos)
 }
 
@@ -228,7 +229,7 @@ const OVERRIDE: MsgOption = MsgOption::SEND_OVERRIDE;
 const PROPAGATE: MsgOption = MsgOption::SEND_PROPAGATE_QOS;
 
 fn request(w: &mut World, a: Actor, requested: Priority) {
-    w.kernel.threads[a.thread].policy = ThreadPolicy::requesting(requested);
+    *w.kernel.sched.policy_mut(a.thread) = ThreadPolicy::requesting(requested);
 }
 
 // covers importance E123 E124 E127 E128
@@ -276,7 +277,7 @@ fn clamps_on_the_sender_do_not_leak_into_its_messages() {
     let mut w = World::new();
     let a = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
     request(&mut w, a, Priority::of(Qos::UserInteractive));
-    assert_eq!(w.kernel.threads[a.thread].schedule.base, 4);
+    assert_eq!(w.kernel.sched[a.thread].schedule().base, 4);
     assert_eq!(send_with_priority(&mut w, a, PROPAGATE, 0), (0x20ff, Qos::UserInteractive));
 }
 
@@ -287,9 +288,8 @@ fn a_message_raises_the_override_of_those_before_it() {
     let a = w.task();
     let name = mailbox(&mut w, a);
     let overrides = |w: &World| {
-        let port = w.kernel.tasks[a.task].space.get(name).unwrap().holding.port().unwrap();
-        let queue = &w.kernel.ports[port].queue;
-        queue.iter(&w.kernel.messages).map(|id| w.kernel.messages[id].over as u32).collect::<Vec<_>>()
+        let port = w.space_of(a.task).get(name).unwrap().right.port().unwrap();
+        w.kernel.ipc.queued(port).map(|message| message.qos_override as u32).collect::<Vec<_>>()
     };
     for over in [2, 5, 3] {
         post(&mut w, a, name, OVERRIDE, MessagePriority::encode(Qos::from_number(over), Qos::Unspecified, 0));
@@ -312,14 +312,14 @@ fn a_send_that_meets_a_full_queue_can_raise_its_head() {
         post(&mut w, a, name, OVERRIDE, MessagePriority::encode(Qos::Background, Qos::Unspecified, 0));
     }
     w.request(a, name, 66, 0, (notify, abi::port::Disposition::MAKE_SEND_ONCE)).unwrap();
-    let port = w.kernel.tasks[a.task].space.get(name).unwrap().holding.port().unwrap();
+    let port = w.space_of(a.task).get(name).unwrap().right.port().unwrap();
     let knock = |w: &mut World, priority| {
         let bytes = Msg::copy_send(name).encode();
         w.put(a, 4096, &bytes);
         let options = OVERRIDE | MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT | MsgOption::SEND_MSG;
         let args = MachMsg { options, send_size: bytes.len() as u32, priority, ..MachMsg::default() };
         assert_eq!(w.mach_msg(a, &args).code(), abi::code::MACH_SEND_TIMED_OUT);
-        w.kernel.queue_override(port)
+        w.kernel.ipc.queued(port).next().unwrap().qos_override
     };
     assert_eq!(knock(&mut w, MessagePriority::encode(Qos::Unspecified, Qos::UserInteractive, 0)), Qos::Background);
     assert_eq!(knock(&mut w, MessagePriority::encode(Qos::UserInteractive, Qos::Unspecified, 0)), Qos::UserInteractive);

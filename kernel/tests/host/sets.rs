@@ -1,6 +1,6 @@
 //! Port sets: who gets which message, and who is a member (mach-ipc 9.8).
 
-use crate::calls::in_both_forms;
+use crate::calls::{SEND_RECEIVE, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, Ret, World};
 use abi::PortName;
@@ -8,7 +8,7 @@ use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
-use kernel::ipc::names::Holding;
+use kernel::ipc::space::EntryRight;
 
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
@@ -39,8 +39,8 @@ fn post(w: &mut World, a: Actor, port: PortName, id: i32) {
 
 /// What a set has as members, which `mach_port_get_set_status` would tell.
 fn members_of(w: &World, a: Actor, set: PortName) -> usize {
-    match w.kernel.tasks[a.task].space.get(set).unwrap().holding {
-        Holding::PortSet { set } => w.kernel.sets[set].members.len(),
+    match w.space_of(a.task).get(set).unwrap().right {
+        EntryRight::PortSet { set } => w.kernel.ipc.set(set).len(),
         other => panic!("{set:?} is {other:?}, not a set"),
     }
 }
@@ -86,9 +86,9 @@ fn a_port_joins_once_and_leaves_only_where_it_is() {
         let a = w.task();
         let set = new_set(&mut w, a);
         let (p, p2) = (new_member(&mut w, a, set), w.port(a));
-        assert_eq!(w.insert_member(a, p, set).unwrap_err().0, 11);
-        assert_eq!(w.extract_member(a, p2, set).unwrap_err().0, 12);
-        assert_eq!(w.move_member(a, p2, MACH_PORT_NULL).unwrap_err().0, 12);
+        assert_eq!(w.insert_member(a, p, set).unwrap_err(), KERN_ALREADY_IN_SET);
+        assert_eq!(w.extract_member(a, p2, set).unwrap_err(), KERN_NOT_IN_SET);
+        assert_eq!(w.move_member(a, p2, MACH_PORT_NULL).unwrap_err(), KERN_NOT_IN_SET);
         assert_eq!(members_of(&w, a, set), 1);
     });
 }
@@ -138,7 +138,7 @@ fn moving_a_member_takes_it_out_of_its_other_sets() {
         let p = new_member(&mut w, a, s1);
         w.insert_member(a, p, s2).unwrap();
         assert_eq!(w.move_member(a, p, s2), Ok(()));
-        assert_eq!(w.extract_member(a, p, s1).unwrap_err().0, 12);
+        assert_eq!(w.extract_member(a, p, s1).unwrap_err(), KERN_NOT_IN_SET);
         assert_eq!(w.status(a, p).mps_pset, 1);
         assert_eq!(w.move_member(a, p, MACH_PORT_NULL), Ok(()));
         assert_eq!((w.status(a, p).mps_pset, members_of(&w, a, s2)), (0, 0));
@@ -201,7 +201,7 @@ fn members_outlive_their_set_with_their_messages() {
     w.mod_refs(a, set, PORT_SET, -1).unwrap();
     assert_eq!(w.counts().port_sets, sets - 1);
     for p in members {
-        assert_eq!((w.port_type(a, p), w.status(a, p).mps_pset), (Ok(0x30000), 0));
+        assert_eq!((w.port_type(a, p), w.status(a, p).mps_pset), (Ok(SEND_RECEIVE), 0));
         assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 12);
     }
 }

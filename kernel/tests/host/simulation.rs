@@ -58,6 +58,7 @@ impl Simulation {
             kernel_bytes_per_task: 64 * 1024,
             pages_per_task: 200,
             direct_calls: seed.is_multiple_of(4) || seed % 4 == 1,
+            ..Limits::default()
         };
         let world = World::with_limits(limits);
         let mut simulation = Simulation { world, random: Random::new(seed), actors: Vec::new(), in_haste: false };
@@ -88,7 +89,7 @@ impl Simulation {
             }
             Ret::Blocked => self.disturb(actor),
             // It has not come back from its last trap.
-            Ret::Done(_) if self.world.kernel.threads[actor.thread].resume.is_some() => {
+            Ret::Done(_) if self.world.kernel.sched[actor.thread].has_continuation() => {
                 let _ = self.world.event(Event::Timer);
             }
             Ret::Done(_) => self.act(actor),
@@ -117,8 +118,8 @@ impl Simulation {
             return self.world.advance(time);
         }
         let can_run = |other: &&Actor| {
-            let thread = self.world.kernel.threads.get(other.thread);
-            matches!(self.world.state(**other), Ret::Done(_)) && thread.is_some_and(|thread| thread.resume.is_none())
+            let thread = self.world.kernel.sched.get(other.thread);
+            matches!(self.world.state(**other), Ret::Done(_)) && thread.is_some_and(|thread| !thread.has_continuation())
         };
         let ready: Vec<Actor> = self.actors.iter().filter(can_run).copied().collect();
         if ready.is_empty() {

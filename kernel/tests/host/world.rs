@@ -12,11 +12,13 @@ use abi::qos::{AppType, Role};
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
-use kernel::kernel::{Config, Event, Kernel, Next, ThreadId};
+use kernel::ids::TaskId;
+use kernel::ids::ThreadId;
+use kernel::ipc::space::Space;
+use kernel::kernel::{Config, Event, Kernel, Next};
 use kernel::limits::Limits;
 use kernel::machine::{AddressSpace, Nanos, UserAddr};
-use kernel::task::TaskId;
-use kernel::thread::State;
+use kernel::sched::thread::State;
 use zerocopy::IntoBytes;
 
 /// A thread of a task, and where the test puts things in its memory.
@@ -100,7 +102,7 @@ impl World {
         let mut machine = FakeMachine::new();
         let mut kernel = Kernel::new(Config { bundle, seed: 0, limits }).unwrap();
         let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
-        let task = kernel.threads[thread].task;
+        let task = kernel.sched[thread].task();
         let nobody = Actor::new(task, thread, AddressSpace(0), 0);
         let mut world = World { kernel, machine, init: nobody, checked: true, form: Form::Trap };
         let mut init = world.furnish(task, thread);
@@ -108,14 +110,14 @@ impl World {
         init.post_office = init.inbox;
         world.init = init;
         // It is always ready: the threads that a test is about go first.
-        world.kernel.sched.set_base(&mut world.kernel.threads, thread, 0, true);
+        world.set_base(thread, 0, true);
         world
     }
 
     /// Gives a task's thread memory to work with and a name for its task.
     fn furnish(&mut self, task: TaskId, thread: ThreadId) -> Actor {
         let space = self.kernel.tasks[task].address_space;
-        let stack = self.kernel.threads[thread].frame.rsp - 4096;
+        let stack = self.kernel.sched[thread].frame().rsp - 4096;
         let mut actor = Actor::new(task, thread, space, stack);
         actor.self_port = self.trap(actor, mach::TASK_SELF, &[]).name();
         let size = MEMORY_PAGES * PAGE_SIZE;
@@ -214,7 +216,7 @@ impl World {
     pub fn exit(&mut self, task: TaskId) {
         let Some(thread) = self.kernel.tasks[task].threads.front() else { return };
         self.run(thread);
-        self.kernel.threads[thread].frame.rax = unix::EXIT.into();
+        self.kernel.sched[thread].frame_mut().rax = unix::EXIT.into();
         let _ = self.event(Event::Trap);
         self.settle();
     }
@@ -223,10 +225,25 @@ impl World {
     pub fn bury_children(&mut self) {
         let init = self.init;
         for (name, _) in self.names(init) {
-            if self.port_type(init, name) == Ok(PortType::DEAD_NAME.bits()) {
+            if self.port_type(init, name) == Ok(PortType::DEAD_NAME) {
                 self.destroy(init, name).unwrap();
             }
         }
+    }
+
+    /// Returns a task's names.
+    pub fn space_of(&self, task: TaskId) -> &Space {
+        self.kernel.ipc.space(self.kernel.tasks[task].space)
+    }
+
+    /// Returns how much of a task's budget is used.
+    pub fn used(&self, task: TaskId) -> usize {
+        self.kernel.ipc.used(self.space_of(task).budget()).expect("a live task has a budget")
+    }
+
+    /// Gives a thread a base priority, whatever its policy.
+    pub fn set_base(&mut self, thread: ThreadId, base: u8, timeshare: bool) {
+        self.kernel.sched.set_base(&mut self.kernel.step, thread, base, timeshare);
     }
 
     /// How many objects of each kind there are.
@@ -257,16 +274,14 @@ impl World {
     /// Lets the kernel finish what it still has to do for any thread, without letting time pass.
     pub fn settle(&mut self) {
         loop {
-            let waiting = self.kernel.threads.iter().find(|(_, thread)| {
-                thread.resume.is_some() && matches!(thread.state, State::Ready | State::Running(_))
-            });
+            let waiting = self.kernel.sched.iter().find(|(_, thread)| thread.has_continuation() && thread.can_go_on());
             let Some((thread, _)) = waiting else { break };
             let before = self.run(thread);
             let _ = self.event(Event::Timer);
             self.let_go(thread, before);
         }
         for _ in 0..10_000 {
-            if !self.kernel.anything_to_reap() {
+            if !self.kernel.step.has_background_work() {
                 return;
             }
             let _ = self.event(Event::Timer);
@@ -299,7 +314,7 @@ impl World {
         let before = self.run(actor.thread);
         self.let_go(actor.thread, before);
         self.settle_choice(actor.thread);
-        let frame = &mut self.kernel.threads[actor.thread].frame;
+        let frame = self.kernel.sched[actor.thread].frame_mut();
         frame.rax = u64::from(number) | 0xDEAD_BEEF_0000_0000;
         (frame.rdi, frame.rsi, frame.rdx) = (a, b, c);
         (frame.r10, frame.r8, frame.r9) = (d, e, f);
@@ -311,10 +326,10 @@ impl World {
 
     /// What became of the last trap of a thread.
     pub fn state(&self, actor: Actor) -> Ret {
-        match self.kernel.threads.get(actor.thread) {
+        match self.kernel.sched.get(actor.thread) {
             None => Ret::Ended,
-            Some(thread) if matches!(thread.state, State::Waiting(_) | State::Suspended) => Ret::Blocked,
-            Some(thread) => Ret::Done(thread.frame.rax),
+            Some(thread) if matches!(thread.state(), State::Waiting(_) | State::Suspended) => Ret::Blocked,
+            Some(thread) => Ret::Done(thread.frame().rax),
         }
     }
 

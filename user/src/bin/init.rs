@@ -13,7 +13,7 @@ use user::abi::KernReturn;
 use user::abi::code::*;
 use user::harness::{self, Deliberate, Order};
 use user::println;
-use user::supervisor::Supervisor;
+use user::supervisor::{Failure, Supervisor};
 use user::sys::Arguments;
 use user::sys::machine::started as started_at;
 use user::task::Spawn;
@@ -91,9 +91,10 @@ fn run_and_wait(spawn: Spawn) -> i32 {
                 128 + (end.status.0 >> 8) as i32
             }
         },
-        Err(code) => {
+        Err(Failure::NoStart(code)) => {
             println!("init: the program does not start: {code}{}", advice(code));
             127
         }
+        Err(Failure::NoPorts(code)) => panic!("the name service cannot receive: {code}"),
     }
 }

@@ -9,10 +9,12 @@ mod faults;
 mod hostile;
 mod ipc;
 mod limits;
+mod name_service;
 mod notifications;
 mod ports;
 mod processor;
 mod scheduling;
+mod supervision;
 mod tasks;
 
 use abi::task::ExitStatus;
@@ -90,6 +92,8 @@ pub const SUITE: &[&[Test]] = &[
     faults::TESTS,
     limits::TESTS,
     hostile::TESTS,
+    name_service::TESTS,
+    supervision::TESTS,
 ];
 
 /// What the harness does wrong when it is asked to, to show that it reports it: run only by name.

@@ -55,8 +55,8 @@ fn started(function: fn(u64), argument: u64, qos: Qos) -> Thread {
     thread
 }
 
-/// The running thread gets a QoS. It must be set by another one while this one waits.
-fn set_own_qos(qos: Qos) {
+/// Gives the running thread a QoS. Another thread does it while this one waits.
+pub fn set_own_qos(qos: Qos) {
     static WORD: AtomicU32 = AtomicU32::new(0);
     static NAME: AtomicU32 = AtomicU32::new(0);
     static CLASS: AtomicU32 = AtomicU32::new(0);

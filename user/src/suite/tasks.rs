@@ -1,6 +1,6 @@
 //! Tasks: starting, ending, talking to each other, the name service (errata 6).
 
-use super::{processor, scheduling, tests};
+use super::{processor, scheduling, supervision, tests};
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -39,11 +39,15 @@ pub const CHILDREN: &[(&str, fn())] = &[
     ("arguments", check_arguments),
     ("echo", echo),
     ("register", register_and_end),
+    ("flood", supervision::flood),
+    ("forge-exit", supervision::forge_exit),
+    ("register-host", supervision::register_host),
     ("check-clamp", scheduling::check_clamp),
     ("check-processor", processor::check_fresh_processor),
 ];
 
-fn child(name: &str) -> Spawn {
+/// A task that does what [`CHILDREN`] has under a name.
+pub fn child(name: &str) -> Spawn {
     Spawn::program("tests").argument("child").argument(name)
 }
 
