@@ -129,7 +129,7 @@ impl FakeMachine {
     fn check_copy(&mut self, space: AddressSpace, at: UserAddr, size: usize, need: Protection) -> Result<(), Fault> {
         let number = self.copies;
         self.copies += 1;
-        if self.failure == Some(Failure::Copy(number)) || !at.holds(size as u64) {
+        if self.failure == Some(Failure::Copy(number)) || !at.contains_range(size as u64) {
             return Err(Fault);
         }
         let pages = self.spaces.get(&space.0).expect("the kernel copies in address spaces that exist");
@@ -183,7 +183,7 @@ impl Machine for FakeMachine {
     }
 
     fn map(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) -> Result<(), NoMemory> {
-        assert!(at.is_page_aligned() && at.holds(pages * PAGE_SIZE), "the core checks ranges");
+        assert!(at.is_page_aligned() && at.contains_range(pages * PAGE_SIZE), "the core checks ranges");
         assert!(!protection.contains(Protection::WRITE | Protection::EXECUTE), "no page is writable and executable");
         self.request(pages)?;
         let memory = self.spaces.get_mut(&space.0).expect("the address space exists");

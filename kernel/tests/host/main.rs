@@ -17,6 +17,7 @@ mod world;
 
 mod complex;
 mod death;
+mod deferred;
 mod failures;
 mod guards;
 mod header;
