@@ -2,11 +2,11 @@
 //!
 //! The code that runs in a step does not take objects apart, send the kernel's notifications or choose the thread that
 //! runs. It notes all that in the [`Step`], and the step's end (`kernel.rs`) settles it. So an operation that counts a
-//! right down does not deliver a message in the middle of another operation, and taking apart messages that are nested in
-//! ports needs no recursion.
+//! right down does not deliver a message in the middle of another operation, and taking apart messages that are nested
+//! in ports needs no recursion.
 //!
-//! Work is done in the order in which it was noted, in slices, between which all invariants hold and other threads can run
-//! (errata 4). Adding to a list cannot fail, because each object reserves its places on the lists when it is made.
+//! Work is done in the order in which it was noted, in slices, between which all invariants hold and other threads can
+//! run (errata 4). Adding to a list cannot fail, because each object reserves its places on the lists when it is made.
 
 use crate::ids::{MessageId, PortId, SetId, TaskId, ThreadId};
 use crate::trace::Trace;
@@ -145,13 +145,14 @@ impl Step {
         self.reasons |= Reasons::CHOOSE;
     }
 
-    /// Notes that the thread that entered the kernel is to end, was suspended, or has registers that must be loaded anew.
+    /// Notes that the thread that entered the kernel is to end, was suspended, or has registers that must be loaded
+    /// anew.
     pub fn look_at_caller(&mut self) {
         self.reasons |= Reasons::CALLER;
     }
 
-    /// Returns true if the step leaves no work and no other reason for a full exit: the thread that has the processor goes
-    /// on.
+    /// Returns true if the step leaves no work and no other reason for a full exit: the thread that has the processor
+    /// goes on.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {
         self.reasons.is_empty()
@@ -214,8 +215,8 @@ impl Step {
         self.work_nodes.append(&mut self.background, list);
     }
 
-    /// Exchanges the work of this step with the background work: once before a slice of background work, when the step has
-    /// none of its own, and once after it.
+    /// Exchanges the work of this step with the background work: once before a slice of background work, when the step
+    /// has none of its own, and once after it.
     pub fn swap_background(&mut self) {
         core::mem::swap(&mut self.work, &mut self.background);
     }

@@ -1,7 +1,7 @@
 //! Tasks: their records and their memory.
 //!
-//! [`Tasks`] owns the records and keeps the rules of memory. A task's names are in its space (`ipc`), its threads belong to
-//! the scheduler (`sched`), and tasks begin and end in `lifetime.rs`.
+//! [`Tasks`] owns the records and keeps the rules of memory. A task's names are in its space (`ipc`), its threads
+//! belong to the scheduler (`sched`), and tasks begin and end in `lifetime.rs`.
 //!
 //! | module | what it is |
 //! |---|---|
