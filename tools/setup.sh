@@ -5,6 +5,8 @@
 # needs an unstable feature: that the compiler builds its own library is what takes one.
 
 target=x86_64-unknown-none
+# The images are looked for here, wherever else a user's builds go.
+export CARGO_TARGET_DIR=$here/target
 debian_packages=(rustc-web cargo-web rust-web-src lld)
 debian_rustc=/usr/bin/rustc
 debian_cargo=/usr/bin/cargo

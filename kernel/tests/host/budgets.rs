@@ -10,13 +10,13 @@ use abi::port::*;
 use kernel::limits::Limits;
 
 /// A world in which no task may cost more than 32 KiB.
-fn thrifty() -> World {
+fn world_with_small_budget() -> World {
     World::with_limits(Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() })
 }
 
 #[test]
-fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
-    let mut w = thrifty();
+fn receiving_a_message_returns_its_kernel_memory_to_the_budget() {
+    let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port_with_send(a);
     let before = w.used(a.task);
@@ -33,8 +33,8 @@ fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
 
 /// Each send-once right given up puts a notification into the queue, for which nobody needs room (mach-ipc 8.1 S14).
 #[test]
-fn notifications_are_on_the_budget_of_the_task_that_is_to_receive_them() {
-    let mut w = thrifty();
+fn notifications_are_charged_to_the_task_that_receives_them() {
+    let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port(a);
     let (before, messages) = (w.used(a.task), w.counts().messages);
@@ -53,8 +53,8 @@ fn notifications_are_on_the_budget_of_the_task_that_is_to_receive_them() {
 }
 
 #[test]
-fn a_chosen_name_beyond_what_the_budget_allows_costs_nothing() {
-    let mut w = thrifty();
+fn a_chosen_name_beyond_the_budget_is_refused_without_a_charge() {
+    let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port(a);
     let before = w.used(a.task);
@@ -85,7 +85,7 @@ fn memory_for_requests(w: &mut World, a: Actor, names: &[PortName], notify: Port
 
 /// What is not on a budget any more must not stay with the port.
 #[test]
-fn memory_that_requests_on_one_port_gave_up_is_there_for_those_on_another() {
+fn a_port_keeps_no_memory_of_cancelled_requests() {
     let mut w = World::new();
     let a = w.task();
     let notify = w.port(a);
@@ -103,13 +103,13 @@ fn memory_that_requests_on_one_port_gave_up_is_there_for_those_on_another() {
 
 /// A client that asks and asks and takes no answer uses up its own budget (mach-ipc 8.1 S10).
 #[test]
-fn replies_are_on_the_budget_of_the_task_that_asked() {
-    let mut w = thrifty();
+fn replies_are_charged_to_the_client() {
+    let mut w = world_with_small_budget();
     let (server, greedy, client) = (w.task(), w.task(), w.task());
-    let (service, door) = w.door(greedy, server);
-    let other_door = w.give_send(server, service, client);
-    let serve = |w: &mut World, who: Actor, door: PortName, reply: PortName| {
-        w.send(who, &Msg::copy_send(door).reply_to(reply, D::MAKE_SEND_ONCE))?;
+    let (service, send_right) = w.connect(greedy, server);
+    let other_send_right = w.give_send(server, service, client);
+    let serve = |w: &mut World, who: Actor, send_right: PortName, reply: PortName| {
+        w.send(who, &Msg::copy_send(send_right).reply_to(reply, D::MAKE_SEND_ONCE))?;
         let to = w.poll(server, service)?.header.msgh_remote_port;
         let answered = w.send(server, &Msg::to(to, D::MOVE_SEND_ONCE).body(&[0; 1024]));
         if answered.is_err() {
@@ -119,16 +119,16 @@ fn replies_are_on_the_budget_of_the_task_that_asked() {
     };
     let before = w.used(server.task);
     let reply = w.port(greedy);
-    let refused = (0..100).find_map(|_| serve(&mut w, greedy, door, reply).err());
+    let refused = (0..100).find_map(|_| serve(&mut w, greedy, send_right, reply).err());
     assert_eq!(refused, Some(MACH_SEND_NO_BUFFER));
     assert_eq!(w.used(server.task), before);
     let reply = w.port(client);
-    assert_eq!(serve(&mut w, client, other_door, reply), Ok(()));
+    assert_eq!(serve(&mut w, client, other_send_right, reply), Ok(()));
 }
 
 #[test]
-fn kernel_memory_that_ports_took_is_given_back_when_they_end() {
-    let mut w = thrifty();
+fn destroying_a_port_returns_its_kernel_memory_to_the_budget() {
+    let mut w = world_with_small_budget();
     let a = w.task();
     let before = (w.used(a.task), w.counts());
     let options = PortOptions { flags: ConstructFlags::INSERT_SEND_RIGHT.bits(), ..PortOptions::default() };

@@ -114,13 +114,13 @@ fn check_scenario(scenario: &Scenario) {
 }
 
 #[test]
-fn a_failure_at_any_point_of_any_call_is_told_and_harms_nobody() {
+fn a_failure_at_any_point_is_reported_and_keeps_all_invariants() {
     SCENARIOS.iter().for_each(check_scenario);
 }
 
 /// The failure that a thread meets when its message is delivered is its own: the sender does not notice.
 #[test]
-fn a_receiver_that_cannot_take_its_message_does_not_disturb_the_sender() {
+fn a_failed_delivery_is_reported_to_the_receiver_alone() {
     let scenario = SCENARIOS.iter().find(|scenario| scenario.name == "send to a waiting receiver").unwrap();
     let (_, [copies, _, allocations]) = run(&mut (scenario.prepare)(), None);
     let mut told = Vec::new();

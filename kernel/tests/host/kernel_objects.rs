@@ -33,7 +33,7 @@ fn set_special_port(w: &mut World, a: Actor, which: u32, port: PortName) -> Resu
 
 // covers mach-ipc K01
 #[test]
-fn an_unknown_call_is_answered() {
+fn an_unknown_id_is_answered_with_bad_id() {
     let mut w = World::new();
     let a = w.task();
     let reply = reply_to(&mut w, a, a.self_port, 99_999, &[]);
@@ -43,7 +43,7 @@ fn an_unknown_call_is_answered() {
 
 // covers mach-ipc K02
 #[test]
-fn a_call_without_a_reply_port_is_made_all_the_same() {
+fn a_request_without_a_reply_port_is_still_carried_out() {
     let mut w = World::new();
     let a = w.task();
     let before = w.names(a);
@@ -56,7 +56,7 @@ fn a_call_without_a_reply_port_is_made_all_the_same() {
 
 // covers mach-ipc K03
 #[test]
-fn a_port_call_to_something_that_is_not_a_task_is_answered_by_the_call() {
+fn a_port_call_on_a_non_task_returns_invalid_task() {
     let mut w = World::new();
     let a = w.task();
     let host = w.trap(a, mach::HOST_SELF, &[]).name();
@@ -66,7 +66,7 @@ fn a_port_call_to_something_that_is_not_a_task_is_answered_by_the_call() {
 
 /// mach-ipc 2.0: the calls marked there.
 #[test]
-fn some_port_calls_take_something_that_is_not_a_task_for_a_wrong_argument() {
+fn some_port_calls_on_a_non_task_return_invalid_argument() {
     let mut w = World::new();
     let a = w.task();
     let host = w.trap(a, mach::HOST_SELF, &[]).name();
@@ -76,7 +76,7 @@ fn some_port_calls_take_something_that_is_not_a_task_for_a_wrong_argument() {
 }
 
 #[test]
-fn the_number_of_a_call_decides_before_the_port_does() {
+fn the_id_is_checked_before_the_kind_of_object() {
     let mut w = World::new();
     let a = w.task();
     let host = w.trap(a, mach::HOST_SELF, &[]).name();
@@ -89,7 +89,7 @@ fn the_number_of_a_call_decides_before_the_port_does() {
 
 /// mach-ipc 5.2: what a stub checks before the call is made.
 #[test]
-fn a_call_by_message_of_the_wrong_shape_is_refused() {
+fn a_request_of_the_wrong_shape_is_refused() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
@@ -143,7 +143,7 @@ fn a_complex_request_without_descriptors_is_refused_by_every_call() {
 }
 
 #[test]
-fn calls_that_are_not_supported_look_at_the_shape_first() {
+fn unsupported_calls_check_the_shape_first() {
     let mut w = World::new();
     let a = w.task();
     for (id, words) in [(mig::RENAME, 2), (mig::SPECIAL_REPLY_PORT_RESET_LINK, 1)] {
@@ -158,7 +158,7 @@ fn calls_that_are_not_supported_look_at_the_shape_first() {
 const KOBJECT_REPLY_SIZE: u32 = 48;
 
 #[test]
-fn the_kind_of_a_kernel_object_comes_with_an_address_of_64_bits() {
+fn mach_port_kobject_returns_the_kind_and_a_64_bit_address() {
     let mut w = World::new();
     let a = w.task();
     let reply = reply_to(&mut w, a, a.self_port, mig::KOBJECT, &[a.self_port.0]);
@@ -168,7 +168,7 @@ fn the_kind_of_a_kernel_object_comes_with_an_address_of_64_bits() {
 
 // covers mach-ipc K04
 #[test]
-fn a_task_gets_its_own_port_as_often_as_it_asks() {
+fn each_task_self_adds_a_reference_to_the_same_name() {
     let mut w = World::new();
     let a = w.task();
     let before = w.get_refs(a, a.self_port, SEND).unwrap();
@@ -181,7 +181,7 @@ fn a_task_gets_its_own_port_as_often_as_it_asks() {
 
 // covers mach-ipc K05
 #[test]
-fn a_reply_port_is_a_plain_port() {
+fn a_reply_port_is_an_ordinary_port() {
     let mut w = World::new();
     let a = w.task();
     let reply = w.trap(a, mach::MACH_REPLY_PORT, &[]).name();
@@ -191,7 +191,7 @@ fn a_reply_port_is_a_plain_port() {
 
 // covers mach-ipc K07
 #[test]
-fn a_child_has_its_parents_bootstrap_port_and_nothing_else() {
+fn a_child_inherits_the_bootstrap_port_and_no_names() {
     let mut w = World::new();
     let parent = w.task();
     let p = w.port_with_send(parent);
@@ -208,7 +208,7 @@ fn a_child_has_its_parents_bootstrap_port_and_nothing_else() {
 
 // covers mach-ipc K08
 #[test]
-fn the_ports_that_say_who_a_task_is_cannot_be_set() {
+fn the_task_and_name_ports_cannot_be_replaced() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
@@ -223,7 +223,7 @@ fn the_ports_that_say_who_a_task_is_cannot_be_set() {
 
 // covers mach-ipc K09
 #[test]
-fn a_right_sent_to_a_call_that_fails_is_destroyed() {
+fn a_failed_call_destroys_the_right_it_was_sent() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
@@ -235,7 +235,7 @@ fn a_right_sent_to_a_call_that_fails_is_destroyed() {
 
 // covers mach-ipc K10
 #[test]
-fn a_reply_that_finds_no_room_is_not_the_callers_failure() {
+fn a_call_succeeds_even_if_its_reply_finds_no_room() {
     let mut w = World::new();
     let a = w.task();
     let reply = w.port(a);
@@ -249,12 +249,12 @@ fn a_reply_that_finds_no_room_is_not_the_callers_failure() {
     for id in 0..5 {
         assert_eq!(w.poll(a, reply).unwrap().header.msgh_id, id);
     }
-    w.nothing(a, reply);
+    w.expect_empty(a, reply);
 }
 
 // covers mach-ipc K11
 #[test]
-fn a_trap_that_does_not_exist_ends_the_task() {
+fn an_unknown_trap_ends_the_task() {
     let mut w = World::new();
     let parent = w.task();
     for number in [17, 128] {
@@ -269,7 +269,7 @@ fn a_trap_that_does_not_exist_ends_the_task() {
 
 // covers mach-ipc K12
 #[test]
-fn mach_msg_needs_those_stack_arguments_that_it_uses() {
+fn mach_msg_reads_only_the_stack_arguments_it_uses() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);

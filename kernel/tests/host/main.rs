@@ -29,6 +29,7 @@ mod queues;
 mod receive;
 mod rpc;
 mod scheduling;
+mod segments;
 mod sets;
 mod simulation;
 mod targets;

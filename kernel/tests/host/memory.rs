@@ -53,7 +53,7 @@ fn pages(w: &World, a: Actor) -> BTreeMap<u64, Protection> {
 }
 
 #[test]
-fn fresh_memory_is_zero_writable_and_at_a_place_of_the_kernels_choice() {
+fn allocated_memory_is_zeroed_writable_and_separate() {
     let (mut w, a) = world();
     let before = w.counts();
     let first = allocate(&mut w, a, None, 1).unwrap();
@@ -70,7 +70,7 @@ fn fresh_memory_is_zero_writable_and_at_a_place_of_the_kernels_choice() {
 }
 
 #[test]
-fn memory_given_back_and_taken_again_is_zero_again() {
+fn reallocated_memory_is_zeroed() {
     let (mut w, a) = world();
     allocate(&mut w, a, Some(HERE), PAGE).unwrap();
     w.machine.write(a.space, UserAddr(HERE), b"secret");
@@ -80,7 +80,7 @@ fn memory_given_back_and_taken_again_is_zero_again() {
 }
 
 #[test]
-fn memory_of_another_task_is_not_reached_by_these_traps() {
+fn memory_traps_refuse_another_task() {
     let (mut w, a) = world();
     let b = w.task();
     let other = w.task_port(a, b);
@@ -92,7 +92,7 @@ fn memory_of_another_task_is_not_reached_by_these_traps() {
 }
 
 #[test]
-fn ranges_that_are_no_users_are_refused() {
+fn ranges_outside_user_memory_are_refused() {
     let (mut w, a) = world();
     let before = (pages(&w, a), w.counts());
     let outside = [
@@ -120,7 +120,7 @@ fn ranges_that_are_no_users_are_refused() {
 }
 
 #[test]
-fn ranges_that_wrap_are_wrong_arguments() {
+fn ranges_that_wrap_are_invalid_arguments() {
     let (mut w, a) = world();
     allocate(&mut w, a, Some(HERE), PAGE).unwrap();
     let before = (pages(&w, a), w.counts());
@@ -136,7 +136,7 @@ fn ranges_that_wrap_are_wrong_arguments() {
 }
 
 #[test]
-fn memory_of_size_zero_is_nowhere() {
+fn allocating_zero_bytes_succeeds_at_address_zero() {
     let (mut w, a) = world();
     let before = (pages(&w, a), w.counts());
     for flags in [VM_FLAGS_ANYWHERE, 0, VM_FLAGS_OVERWRITE] {
@@ -146,7 +146,7 @@ fn memory_of_size_zero_is_nowhere() {
 }
 
 #[test]
-fn sizes_that_no_memory_has_are_refused() {
+fn impossible_sizes_are_refused() {
     let (mut w, a) = world();
     let before = w.counts();
     for size in [u64::MAX, u64::MAX - PAGE + 2] {
@@ -161,7 +161,7 @@ fn sizes_that_no_memory_has_are_refused() {
 }
 
 #[test]
-fn flags_of_an_allocation_without_effect_are_refused() {
+fn unknown_and_unsupported_allocation_flags_are_refused() {
     let (mut w, a) = world();
     let before = w.counts();
     let known = VM_FLAGS_ANYWHERE | VM_FLAGS_OVERWRITE | VM_FLAGS_ALIAS_MASK;
@@ -177,7 +177,7 @@ fn flags_of_an_allocation_without_effect_are_refused() {
 }
 
 #[test]
-fn memory_that_replaces_other_memory_is_zeroed_and_writable() {
+fn overwritten_memory_is_zeroed_and_writable() {
     let (mut w, a) = world();
     for (at, pages) in [(HERE, 3), (HERE + 4 * PAGE, 1), (HERE + 6 * PAGE, 2)] {
         allocate(&mut w, a, Some(at), pages * PAGE).unwrap();
@@ -201,7 +201,7 @@ fn memory_that_replaces_other_memory_is_zeroed_and_writable() {
 }
 
 #[test]
-fn memory_is_replaced_within_the_limit_of_pages_or_not_at_all() {
+fn an_overwrite_beyond_the_page_limit_changes_nothing() {
     let mut w = World::with_limits(Limits { pages_per_task: 200, ..Limits::default() });
     let a = w.task();
     let left = 200 - w.kernel.tasks[a.task].regions().pages();
@@ -222,7 +222,7 @@ fn memory_is_replaced_within_the_limit_of_pages_or_not_at_all() {
 }
 
 #[test]
-fn a_range_that_is_taken_or_missing_in_part_is_refused_as_a_whole() {
+fn a_partly_taken_or_partly_missing_range_is_refused_as_a_whole() {
     let (mut w, a) = world();
     allocate(&mut w, a, Some(HERE + 2 * PAGE), PAGE).unwrap();
     assert_eq!(allocate(&mut w, a, Some(HERE), 3 * PAGE), Err(KERN_NO_SPACE));
@@ -256,7 +256,7 @@ fn no_page_is_ever_writable_and_executable() {
 }
 
 #[test]
-fn the_kernel_respects_what_a_page_allows() {
+fn the_kernel_respects_page_protection() {
     let (mut w, a) = world();
     allocate(&mut w, a, Some(HERE), PAGE).unwrap();
     let ask = |w: &mut World| w.call(a, mach::MACH_PORT_ALLOCATE, &[a.self_port.0.into(), 1, HERE]);
@@ -269,7 +269,7 @@ fn the_kernel_respects_what_a_page_allows() {
 }
 
 #[test]
-fn a_task_has_so_many_pages_and_regions_and_no_more() {
+fn pages_and_regions_of_a_task_are_limited() {
     let mut w = World::with_limits(Limits { pages_per_task: 200, ..Limits::default() });
     let a = w.task();
     let used = w.kernel.tasks[a.task].regions().pages();
@@ -312,7 +312,7 @@ fn expected(table: &mut BTreeMap<u64, Protection>, call: u64, at: u64, size: u64
 }
 
 #[test]
-fn regions_do_what_single_pages_would_do() {
+fn regions_behave_like_a_table_of_single_pages() {
     for seed in 0..20 {
         let (mut w, a) = world();
         let (mut table, mut random) = (BTreeMap::new(), Random::new(seed));

@@ -10,7 +10,7 @@ use kernel::sched::thread::{State, Thread};
 
 impl World {
     /// Makes the processor run a certain thread, whatever the scheduler thinks: it gets the highest priority until
-    /// [`let_go`](World::let_go).
+    /// [`restore_schedule`](World::restore_schedule).
     pub fn run(&mut self, thread: ThreadId) -> Schedule {
         let Kernel { sched, step, .. } = &mut self.kernel;
         let before = *sched[thread].schedule();
@@ -21,7 +21,7 @@ impl World {
     }
 
     /// Gives a thread that [`run`](World::run) chose its own priority again.
-    pub fn let_go(&mut self, thread: ThreadId, before: Schedule) {
+    pub fn restore_schedule(&mut self, thread: ThreadId, before: Schedule) {
         let Kernel { sched, step, .. } = &mut self.kernel;
         if sched.contains(thread) {
             sched.force_schedule(step, thread, Schedule { yielding: false, ..before });

@@ -156,7 +156,7 @@ impl Simulation {
         };
         let before = self.world.kernel.tasks.len();
         let spawned = self.world.start_spawn(actor, args);
-        self.calm();
+        self.clear_failures();
         if spawned.is_err() {
             self.world.settle();
             assert_eq!(self.world.kernel.tasks.len(), before, "a failed spawn leaves no task");
@@ -174,7 +174,7 @@ impl Simulation {
                 return;
             }
         }
-        self.world.let_go(thread, before);
+        self.world.restore_schedule(thread, before);
         let _ = self.world.event(Event::Trap);
     }
 
@@ -229,7 +229,7 @@ impl Simulation {
     }
 
     /// Nothing fails any more.
-    fn calm(&mut self) {
+    fn clear_failures(&mut self) {
         store::failpoints::disarm();
         self.world.machine.fail(None);
     }
@@ -241,12 +241,12 @@ impl Simulation {
 
     fn trap(&mut self, actor: Actor, number: u32, args: &[u64]) {
         self.world.start_trap(actor, number, args);
-        if !self.in_haste {
+        if !self.skips_settling {
             self.world.settle();
         }
-        self.calm();
+        self.clear_failures();
         let is_code = number >> CLASS_SHIFT == 1 && !matches!(number, mach::SWTCH | mach::SWTCH_PRI);
-        if let (Ret::Done(value), true, false) = (self.world.state(actor), is_code, self.in_haste) {
+        if let (Ret::Done(value), true, false) = (self.world.state(actor), is_code, self.skips_settling) {
             let code = KernReturn(value as u32 as i32);
             let is_name = (26..=29).contains(&(number & 0xFF));
             assert!(is_name || code.name().is_some(), "trap {number:#x} returns {code:?}");
@@ -297,10 +297,10 @@ impl Simulation {
             priority: self.random.next() as u32,
         };
         self.world.start_mach_msg(actor, &args);
-        if !self.in_haste {
+        if !self.skips_settling {
             self.world.settle();
         }
-        self.calm();
+        self.clear_failures();
     }
 
     fn memory(&mut self, actor: Actor) {
@@ -322,7 +322,7 @@ impl Simulation {
         let word = self.world.result(actor);
         match self.random.below(12) {
             0 | 1 if self.actors.len() < 2 * TASKS => {
-                self.calm();
+                self.clear_failures();
                 if let Ok(thread) = self.world.try_thread(actor) {
                     self.actors.push(thread);
                 }
@@ -376,6 +376,6 @@ impl Simulation {
             message = message.body(&mig::NDR).words(&words[..count]);
         }
         let _ = self.world.send_with(actor, &message, MsgOption::SEND_TIMEOUT, 0);
-        self.calm();
+        self.clear_failures();
     }
 }

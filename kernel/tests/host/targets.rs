@@ -160,7 +160,7 @@ fn a_trap_works_for_the_callers_own_task() {
 }
 
 #[test]
-fn a_trap_with_a_target_that_is_not_the_callers_task_does_nothing() {
+fn a_trap_on_any_other_target_is_refused_and_changes_nothing() {
     for (trap, args) in Stage::new().targeted() {
         let mut stage = Stage::new();
         let refusal = if trap == tally::THREAD_CREATE { KERN_INVALID_ARGUMENT } else { MACH_SEND_INVALID_DEST };

@@ -57,7 +57,7 @@ fn wait(w: &mut World, owner: Actor, a: Actor, microseconds: u64) {
 }
 
 #[test]
-fn write_takes_what_fits_from_memory_that_is_there() {
+fn write_takes_at_most_1024_bytes_of_readable_memory() {
     let (mut w, a) = world();
     w.put(a, 4096, &[b'x'; 3000]);
     w.put(a, 4096, b"hello");
@@ -79,7 +79,7 @@ fn write_takes_what_fits_from_memory_that_is_there() {
 }
 
 #[test]
-fn a_unix_call_that_tally_does_not_have_is_an_error_and_clears_nothing_else() {
+fn an_unknown_unix_call_returns_enosys_and_later_calls_clear_carry() {
     let (mut w, a) = world();
     assert_eq!(call(&mut w, a, 2 << 24 | 5, &[]), Err(ENOSYS));
     let pid = w.kernel.tasks[a.task].credentials.pid;
@@ -89,7 +89,7 @@ fn a_unix_call_that_tally_does_not_have_is_an_error_and_clears_nothing_else() {
 }
 
 #[test]
-fn nobody_waits_on_a_word_that_has_changed_or_is_none() {
+fn ulock_wait_does_not_block_on_a_changed_or_invalid_word() {
     let (mut w, a) = world();
     let word = a.memory + WORD;
     w.put(a, WORD, &7u32.to_le_bytes());
@@ -107,7 +107,7 @@ fn nobody_waits_on_a_word_that_has_changed_or_is_none() {
 
 /// Priorities of waiting threads and the order in which they are woken.
 #[test]
-fn those_who_wait_are_woken_by_priority_and_then_in_the_order_in_which_they_came() {
+fn ulock_wake_prefers_priority_and_then_order_of_arrival() {
     let (mut w, a) = world();
     let bases = [31u8, 47, 31, 4, 47, 20, 4];
     let threads: Vec<Actor> = bases.iter().map(|_| w.thread(a)).collect();
@@ -129,7 +129,7 @@ fn those_who_wait_are_woken_by_priority_and_then_in_the_order_in_which_they_came
 }
 
 #[test]
-fn wake_all_wakes_all_of_the_same_task_and_word_and_nobody_else() {
+fn wake_all_wakes_only_waiters_of_the_same_task_and_word() {
     let (mut w, a) = world();
     let b = w.task();
     let threads: Vec<Actor> = (0..4).map(|_| w.thread(a)).collect();
@@ -143,7 +143,7 @@ fn wake_all_wakes_all_of_the_same_task_and_word_and_nobody_else() {
 }
 
 #[test]
-fn a_wait_ends_when_its_time_is_over_and_not_before() {
+fn ulock_wait_times_out_exactly_at_its_deadline() {
     let (mut w, a) = world();
     let b = w.thread(a);
     wait(&mut w, a, b, 1500);
@@ -174,7 +174,7 @@ fn an_aborted_wait_is_interrupted() {
 
 /// Waiters come and go at random, with priorities that change while they wait; a sorted list says who is next.
 #[test]
-fn a_queue_of_waiters_is_always_in_order() {
+fn waiters_stay_sorted_when_they_come_go_and_change_priority() {
     for seed in 0..20 {
         let (mut w, a) = world();
         let mut random = Random::new(seed);
@@ -224,7 +224,7 @@ fn a_queue_of_waiters_is_always_in_order() {
 }
 
 #[test]
-fn a_new_thread_starts_where_it_is_told() {
+fn a_new_thread_starts_with_the_registers_it_is_given() {
     let (mut w, a) = world();
     let me = u64::from(a.self_port.0);
     let stack = a.memory + 8 * PAGE_SIZE;
@@ -245,7 +245,7 @@ fn a_new_thread_starts_where_it_is_told() {
 }
 
 #[test]
-fn a_thread_that_could_not_run_or_is_one_too_many_is_refused() {
+fn thread_create_refuses_bad_arguments_and_too_many_threads() {
     let (mut w, a) = world();
     let b = w.task();
     let (me, other) = (u64::from(a.self_port.0), u64::from(w.task_port(a, b).0));
@@ -301,7 +301,7 @@ fn destruction_begun() -> (World, Actor, Actor, PortName, Counts) {
 
 /// The thread is ended after the first portion.
 #[test]
-fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
+fn destruction_continues_after_its_thread_is_terminated() {
     let (mut w, a, b, name, before) = destruction_begun();
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::TERMINATE)).unwrap();
     assert_eq!(w.state(b), Ret::Ended);
@@ -315,7 +315,7 @@ fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
 
 /// A suspended thread does not run, but what it left to be destroyed concerns others.
 #[test]
-fn what_a_suspended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
+fn destruction_continues_while_its_thread_is_suspended() {
     let (mut w, a, b, name, before) = destruction_begun();
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::SUSPEND)).unwrap();
     assert_eq!(w.state(b), Ret::Blocked);
@@ -326,7 +326,7 @@ fn what_a_suspended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
 }
 
 #[test]
-fn debug_state_tells_the_numbers_that_the_kernel_has() {
+fn debug_state_returns_counts_and_thread_schedules() {
     let (mut w, a) = world();
     let name = w.trap(a, mach::THREAD_SELF, &[]).name();
     let at = a.memory + 2048;

@@ -30,12 +30,12 @@ pub struct Actor {
     /// Its name for its own task.
     pub self_port: PortName,
     /// Its send right to init, which passes rights on to those who have no other way yet.
-    pub post_office: PortName,
+    pub to_init: PortName,
     /// The receive right of the port where init delivers.
     pub inbox: PortName,
     /// Init's names for the task and for the inbox.
     pub task_port: PortName,
-    pub(super) delivery: PortName,
+    pub(super) at_init: PortName,
     /// Its memory: [`MEMORY_PAGES`] pages that are its own.
     pub(super) memory: u64,
 }
@@ -105,9 +105,9 @@ impl World {
         let task = kernel.sched[thread].task();
         let nobody = Actor::new(task, thread, AddressSpace(0), 0);
         let mut world = World { kernel, machine, init: nobody, checked: true, form: Form::Trap };
-        let mut init = world.furnish(task, thread);
+        let mut init = world.set_up_actor(task, thread);
         init.inbox = world.port(init);
-        init.post_office = init.inbox;
+        init.to_init = init.inbox;
         world.init = init;
         // It is always ready: the threads that a test is about go first.
         world.set_base(thread, 0, true);
@@ -115,7 +115,7 @@ impl World {
     }
 
     /// Gives a task's thread memory to work with and a name for its task.
-    fn furnish(&mut self, task: TaskId, thread: ThreadId) -> Actor {
+    fn set_up_actor(&mut self, task: TaskId, thread: ThreadId) -> Actor {
         let space = self.kernel.tasks[task].address_space;
         let stack = self.kernel.sched[thread].frame().rsp - 4096;
         let mut actor = Actor::new(task, thread, space, stack);
@@ -145,8 +145,8 @@ impl World {
         actor.inbox = self.port(actor);
         let bootstrap = abi::mig::task::GET_SPECIAL_PORT;
         let request = Msg::copy_send(actor.self_port).id(bootstrap).body(&NDR).words(&[TASK_BOOTSTRAP_PORT]);
-        actor.post_office = self.rpc(actor, request).unwrap().descriptor(0).name;
-        actor.delivery = self.give_send(actor, actor.inbox, init);
+        actor.to_init = self.rpc(actor, request).unwrap().descriptor(0).name;
+        actor.at_init = self.give_send(actor, actor.inbox, init);
         actor
     }
 
@@ -155,7 +155,7 @@ impl World {
         let name = self.start_spawn(parent, args)?;
         let task = self.newest_task();
         let thread = self.kernel.tasks[task].threads.front().unwrap();
-        Ok((self.furnish(task, thread), name))
+        Ok((self.set_up_actor(task, thread), name))
     }
 
     /// Spawns the smallest program, which has not run yet; returns the parent's name for the task.
@@ -222,7 +222,7 @@ impl World {
     }
 
     /// Init gives up the names of what died.
-    pub fn bury_children(&mut self) {
+    pub fn release_dead_names(&mut self) {
         let init = self.init;
         for (name, _) in self.names(init) {
             if self.port_type(init, name) == Ok(PortType::DEAD_NAME) {
@@ -278,7 +278,7 @@ impl World {
             let Some((thread, _)) = waiting else { break };
             let before = self.run(thread);
             let _ = self.event(Event::Timer);
-            self.let_go(thread, before);
+            self.restore_schedule(thread, before);
         }
         for _ in 0..10_000 {
             if !self.kernel.step.has_background_work() {
@@ -312,7 +312,7 @@ impl World {
             self.put(actor, STACK + 8, stack.as_bytes());
         }
         let before = self.run(actor.thread);
-        self.let_go(actor.thread, before);
+        self.restore_schedule(actor.thread, before);
         self.settle_choice(actor.thread);
         let frame = self.kernel.sched[actor.thread].frame_mut();
         frame.rax = u64::from(number) | 0xDEAD_BEEF_0000_0000;
@@ -455,7 +455,7 @@ impl World {
 
     /// Expects that nothing is queued on a port.
     #[track_caller]
-    pub fn nothing(&mut self, actor: Actor, name: PortName) {
+    pub fn expect_empty(&mut self, actor: Actor, name: PortName) {
         if let Ok(message) = self.poll(actor, name) {
             panic!("nothing was expected on {name:?}, seen: {message:x?}", message = message.header);
         }
@@ -465,7 +465,7 @@ impl World {
 impl Actor {
     fn new(task: TaskId, thread: ThreadId, space: AddressSpace, memory: u64) -> Actor {
         let none = MACH_PORT_NULL;
-        let (self_port, post_office, inbox, task_port, delivery) = (none, none, none, none, none);
-        Actor { task, thread, space, self_port, post_office, inbox, task_port, delivery, memory }
+        let (self_port, to_init, inbox, task_port, at_init) = (none, none, none, none, none);
+        Actor { task, thread, space, self_port, to_init, inbox, task_port, at_init, memory }
     }
 }

@@ -91,9 +91,9 @@ pub const SUITE: &[&[Test]] = &[
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,
-    hostile::TESTS,
     name_service::TESTS,
     supervision::TESTS,
+    hostile::TESTS,
 ];
 
 /// What the harness does wrong when it is asked to, to show that it reports it: run only by name.

@@ -32,6 +32,7 @@ tests! { "name_service":
     service_is_forgotten_if_its_receive_right_is_sent_to_init,
     request_without_a_send_once_reply_right_is_destroyed,
     request_with_a_dead_reply_port_is_destroyed,
+    reply_port_that_is_sent_with_its_request_dies,
     request_that_is_too_large_is_destroyed,
     header_field_without_a_disposition_is_no_right,
     bytes_behind_a_name_do_not_count,
@@ -305,6 +306,17 @@ fn request_with_a_dead_reply_port_is_destroyed() {
         }
         check_service();
         expect_destroyed(&carried, 3);
+    });
+}
+
+fn reply_port_that_is_sent_with_its_request_dies() {
+    attack(|| {
+        let name = port_with_send().into_name();
+        let request = request(UNKNOWN_ID).port(name, D::MOVE_RECEIVE);
+        request.reply_to(name, D::MAKE_SEND_ONCE).send().expect("there is room");
+        check_service();
+        check::equal("the port", port::port_type(name), Ok(PortType::DEAD_NAME));
+        port::destroy(name).expect("it is there");
     });
 }
 

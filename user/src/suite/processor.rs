@@ -78,7 +78,7 @@ fn check_in_child() {
     let exit = Port::new();
     let child = Spawn::program("tests").argument("child").argument("check-processor").exit_port(exit.name());
     let child = child.start().expect("a child");
-    check::equal("how the child ended", task::wait_for_exit(exit.name(), 10_000), Ok(ExitStatus::exited(0)));
+    check::equal("how the child ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
     port::deallocate(child).expect("its name");
 }
 

@@ -1,4 +1,4 @@
-//! The supervisor of tasks, which is a server too: its tasks can neither stop it nor get around it.
+//! The supervisor: its tasks cannot stop it or deceive it.
 
 use super::scheduling::set_own_qos;
 use super::tasks::child;
@@ -28,7 +28,7 @@ tests! { "supervision":
 const SHORT: u32 = 30;
 
 fn ended(status: ExitStatus) -> Result<End, Failure> {
-    Ok(End { status, overdue: false })
+    Ok(End { status, timed_out: false })
 }
 
 /// Keeps the queue of the bootstrap port full: at a priority above the supervisor's it sends the next message as soon as one
@@ -42,7 +42,7 @@ pub fn flood() {
 
 fn task_that_sends_without_a_pause_is_terminated_in_the_end() {
     let end = Supervisor::new().run(child("flood"), SHORT);
-    check::equal("how it ended", end, Ok(End { status: ExitStatus::TERMINATED, overdue: true }));
+    check::equal("how it ended", end, Ok(End { status: ExitStatus::TERMINATED, timed_out: true }));
 }
 
 /// Says that a task has ended with another status than it does.
