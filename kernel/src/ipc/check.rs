@@ -46,7 +46,7 @@ fn add_carried(rights: &mut RightsByPort, carried: &Carried) {
 }
 
 impl Ipc {
-    /// Panics unless every invariant holds; the message is the first one that does not.
+    /// Panics unless every invariant holds.
     pub(crate) fn check(&self, sched: &Scheduling, outside: &Outside<'_>) {
         let rights = self.count_rights(outside);
         for (id, port) in self.ports.iter() {

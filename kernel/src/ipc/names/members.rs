@@ -14,9 +14,8 @@ impl Ipc {
     /// its messages to threads that wait on the set.
     ///
     /// # Errors
-    /// Those of `port_and_set`; `KERN_ALREADY_IN_SET` if the port is a member;
-    /// `KERN_RESOURCE_SHORTAGE` if it is in too many sets, or memory or the budget is used up. Nothing has changed
-    /// then.
+    /// Those of `port_and_set`; `KERN_ALREADY_IN_SET` if the port is a member; `KERN_RESOURCE_SHORTAGE` if it is in too
+    /// many sets, or memory or the budget is used up. Nothing has changed then.
     pub(crate) fn port_insert_member(
         &mut self,
         space: SpaceId,
@@ -31,8 +30,7 @@ impl Ipc {
     /// `mach_port_extract_member`: removes a port from a set.
     ///
     /// # Errors
-    /// Those of `port_and_set`; `KERN_NOT_IN_SET` if the port is not a member. Nothing has changed
-    /// then.
+    /// Those of `port_and_set`; `KERN_NOT_IN_SET` if the port is not a member. Nothing has changed then.
     pub fn port_extract_member(&mut self, space: SpaceId, name: PortName, set: PortName) -> Result<(), KernReturn> {
         let (port, set) = self.port_and_set(space, name, set)?;
         self.leave_set(port, set)
