@@ -6,7 +6,10 @@
 //! in ports needs no recursion.
 //!
 //! Work is done in the order in which it was noted, in slices, between which all invariants hold and other threads can
-//! run (errata 4). Adding to a list cannot fail, because each object reserves its places on the lists when it is made.
+//! run (errata 4). Messages that the kernel has made are sent before other work goes on. They are therefore queued in
+//! the order of their causes, and not held up by long destruction, and the memory for them is bounded by the number
+//! that one piece of work or one trap makes. Adding to a list cannot fail, because each object reserves its places on
+//! the lists when it is made.
 
 use crate::ids::{MessageId, PortId, SetId, TaskId, ThreadId};
 use crate::trace::Trace;
@@ -81,6 +84,8 @@ bitflags! {
 #[derive(Debug, Default)]
 pub struct Step {
     reasons: Reasons,
+    /// Work of the kind [`Work::Post`], which is done before other work.
+    posts: NodeList,
     /// The work of this step. The thread that caused it does not go on before it is done.
     work: NodeList,
     /// Background work, for which no thread waits: each full exit and the idle loop do a slice of it.
@@ -121,10 +126,11 @@ impl Step {
         self.policy_nodes.release(1);
     }
 
-    /// Notes a piece of work, for which a place is reserved. It is done after the work noted before it.
+    /// Notes a piece of work, for which a place is reserved. It is done after the work of its kind noted before it.
     pub fn later(&mut self, work: Work) {
         self.reasons |= Reasons::WORK;
-        self.work_nodes.push_back(&mut self.work, work);
+        let list = if matches!(work, Work::Post(_)) { &mut self.posts } else { &mut self.work };
+        self.work_nodes.push_back(list, work);
     }
 
     /// Notes that a requested policy has changed. Changes apply in the order in which they are noted, before the next
@@ -161,7 +167,7 @@ impl Step {
     /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left.
     #[inline]
     pub fn settled(&mut self) {
-        debug_assert!(self.work.is_empty() && self.policy.is_empty(), "a step is settled with work left to do");
+        debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
         self.reasons = Reasons::empty();
         self.reasons.set(Reasons::BACKGROUND, !self.background.is_empty());
     }
@@ -169,7 +175,7 @@ impl Step {
     /// Returns true if this step has work to do.
     #[inline(always)]
     pub fn has_work(&self) -> bool {
-        !self.work.is_empty()
+        !self.posts.is_empty() || !self.work.is_empty()
     }
 
     /// Returns true if there is background work.
@@ -179,14 +185,15 @@ impl Step {
 
     /// Removes and returns the next piece of work.
     pub fn next_work(&mut self) -> Option<Work> {
-        self.work_nodes.pop_front(&mut self.work)
+        self.work_nodes.pop_front(&mut self.posts).or_else(|| self.work_nodes.pop_front(&mut self.work))
     }
 
-    /// Removes and returns the next piece of work if it is a message to send.
+    /// Removes and returns the next message that the kernel has made.
     pub fn next_post(&mut self) -> Option<MessageId> {
-        let Some(&Work::Post(message)) = self.work_nodes.front(&self.work) else { return None };
-        self.next_work();
-        Some(message)
+        match self.work_nodes.pop_front(&mut self.posts)? {
+            Work::Post(message) => Some(message),
+            other => panic!("{other:?} is among the messages to send"),
+        }
     }
 
     /// Puts back a piece of work that is not done, before all other work.
@@ -194,14 +201,16 @@ impl Step {
         self.work_nodes.push_front(&mut self.work, work);
     }
 
-    /// Removes and returns all work of this step, to be kept in the continuation of the thread that waits for it.
+    /// Removes and returns all work of this step, to be kept in the continuation of the thread that waits for it. The
+    /// messages have been sent.
     pub fn take_work(&mut self) -> NodeList {
+        debug_assert!(self.posts.is_empty(), "a message is left to be sent later");
         self.work.take()
     }
 
     /// Makes `list` the work of this step, which must have none.
     pub fn resume_work(&mut self, list: NodeList) {
-        debug_assert!(self.work.is_empty(), "a step resumes other work while it has work of its own");
+        debug_assert!(!self.has_work(), "a step resumes other work while it has work of its own");
         self.reasons |= Reasons::WORK;
         self.work = list;
     }
@@ -215,10 +224,16 @@ impl Step {
         self.work_nodes.append(&mut self.background, list);
     }
 
-    /// Exchanges the work of this step with the background work: once before a slice of background work, when the step
-    /// has none of its own, and once after it.
-    pub fn swap_background(&mut self) {
-        core::mem::swap(&mut self.work, &mut self.background);
+    /// Makes the background work the work of this step, which must have none.
+    pub fn resume_background(&mut self) {
+        let list = self.background.take();
+        self.resume_work(list);
+    }
+
+    /// Makes the work of this step background work again, before the background work that was added since.
+    pub fn put_back_background(&mut self) {
+        let added = core::mem::replace(&mut self.background, self.work.take());
+        self.add_background(added);
     }
 
     /// Panics unless places for `work` pieces of work and `policies` policy changes are reserved, and all lists but the
@@ -226,6 +241,6 @@ impl Step {
     pub fn check(&self, work: usize, policies: usize) {
         assert_eq!(self.work_nodes.reserved(), work, "every object has its places on the work list");
         assert_eq!(self.policy_nodes.reserved(), policies, "every task and thread has its place for a policy change");
-        assert!(self.work.is_empty() && self.policy.is_empty(), "only background work is left between steps");
+        assert!(!self.has_work() && self.policy.is_empty(), "only background work is left between steps");
     }
 }

@@ -8,7 +8,8 @@ use crate::policy::TaskPolicy;
 use crate::step::{PolicyChange, Progress, Work};
 
 impl Kernel {
-    /// Does one slice of this step's work: at most [`REAP_SLICE`] pieces. Work that they cause is added at the end.
+    /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes.
+    /// Other work that it causes is added at the end.
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
         for _ in 0..REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
@@ -16,6 +17,7 @@ impl Kernel {
                 self.step.put_back(work);
             }
         }
+        self.post_notifications(machine);
     }
 
     fn do_work(&mut self, machine: &mut dyn Machine, work: Work) -> Progress {
@@ -36,9 +38,9 @@ impl Kernel {
 
     /// Does one slice of the background work. The step must have no work of its own.
     pub(crate) fn background_slice(&mut self, machine: &mut dyn Machine) {
-        self.step.swap_background();
+        self.step.resume_background();
         self.work_slice(machine);
-        self.step.swap_background();
+        self.step.put_back_background();
     }
 
     /// Applies the policy changes of this step in the order in which they were noted.

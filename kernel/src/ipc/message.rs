@@ -122,6 +122,11 @@ impl Message {
         &self.bytes[Header::SIZE..self.size]
     }
 
+    /// Returns true if the message has no rights: its places for rights are empty.
+    pub(super) fn is_bare(&self) -> bool {
+        self.destination == Carried::Null && self.reply == Carried::Null && self.descriptors.is_empty()
+    }
+
     /// Returns the cost of the message on a budget, in bytes.
     pub fn cost(&self) -> usize {
         size_of::<Message>()

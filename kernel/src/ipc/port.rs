@@ -90,7 +90,7 @@ pub struct Port {
     pub(super) requests: Requests,
     /// The sets it is in.
     pub(super) memberships: List<tag::Membership, OfPort>,
-    /// The budget it is on; none for the kernel's own.
+    /// The budget that it is on; none if it is the port of a kernel object.
     pub(super) budget: Option<BudgetId>,
     /// The work list has the piece of work that fires its armed requests.
     pub(super) armed_listed: bool,

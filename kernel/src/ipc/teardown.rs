@@ -11,10 +11,15 @@ use crate::trace::Event;
 use abi::code::MACH_RCV_PORT_CHANGED;
 
 impl Ipc {
-    /// Lets a message be taken apart, with all rights in it.
+    /// Destroys a message: lets it be taken apart with all rights in it, or removes it at once if it has none. A
+    /// message that cannot be sent therefore does not take memory until the work before it is done.
     pub fn destroy_message(&mut self, step: &mut Step, message: MessageId) {
         step.trace.record(Event::Destroyed(message));
-        step.later(Work::Message(message));
+        if self.messages[message].is_bare() {
+            self.remove_message(step, message);
+        } else {
+            step.later(Work::Message(message));
+        }
     }
 
     /// Takes a message apart by one right: destination, reply, descriptors from first to last (mach-ipc 6.3).

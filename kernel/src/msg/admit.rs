@@ -33,9 +33,9 @@ impl Kernel {
         false
     }
 
-    /// Sends the messages that the kernel has made in this step so far, up to the first work of another kind. A send
-    /// calls this after its copy-in, so that notifications that the copy-in caused are queued before the message
-    /// (errata 4).
+    /// Sends the messages that the kernel has made in this step so far. A send calls this after its copy-in, so that
+    /// notifications that the copy-in caused are queued before the message (errata 4). Sending one does not make
+    /// another: the only right that it can carry is a receive right, whose end is work of another kind.
     #[inline]
     pub(crate) fn post_notifications(&mut self, machine: &mut dyn Machine) {
         while let Some(message) = self.step.next_post() {

@@ -232,9 +232,12 @@ impl Ipc {
                     self.spaces[space].change(name, EntryRight::Receive { port, send_urefs: 0 });
                     no_senders = self.count_down_send(SendRight::counted(port));
                 }
+                if self.ports[port].port_destroyed.is_none() {
+                    self.leave_no_senders_to_port(port, no_senders.take());
+                }
                 self.end_receive_right(sched, step, space, name);
                 if let Some((notify, count)) = no_senders {
-                    self.notify_no_senders_after_death(step, port, notify, count);
+                    self.notify(step, notify, Notification::NoSenders(count));
                 }
             }
             EntryRight::PortSet { set } => {
@@ -245,16 +248,13 @@ impl Ipc {
         }
     }
 
-    /// Notes the no-senders notification of a port whose last send right ended together with its receive right. It
-    /// comes after the notifications about rights in the port's messages (errata 4). If the port lives on, by a
-    /// port-destroyed request, it is noted now.
-    fn notify_no_senders_after_death(&mut self, step: &mut Step, port: PortId, notify: SendOnceRight, count: u32) {
-        match self.ports.get_mut(port) {
-            Some(dying) if !dying.is_alive() => {
-                dying.no_senders = Some(notify);
-                dying.no_senders_count = Some(count);
-            }
-            _ => self.notify(step, notify, Notification::NoSenders(count)),
+    /// Puts the no-senders request back into a port that is about to die together with its last send right. The
+    /// notification then follows those about rights in the port's messages (errata 4).
+    fn leave_no_senders_to_port(&mut self, port: PortId, request: Option<(SendOnceRight, u32)>) {
+        if let Some((notify, count)) = request {
+            let dying = &mut self.ports[port];
+            dying.no_senders = Some(notify);
+            dying.no_senders_count = Some(count);
         }
     }
 
