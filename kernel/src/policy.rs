@@ -1,8 +1,8 @@
-//! Policies: pure functions from the requested policy of tasks and threads to the effective policy and the base priority
-//! (importance 2.3, 8.1 to 8.4).
+//! Policies: pure functions from the requested policy of tasks and threads to the effective policy and the base
+//! priority (importance 2.3, 8.1 to 8.4).
 //!
-//! The effective policy is computed from scratch on every change. It therefore depends on the present requests alone and
-//! not on the order in which they were made.
+//! The effective policy is computed from scratch on every change. It therefore depends on the present requests alone
+//! and not on the order in which they were made.
 
 use abi::qos::{AppType, MIN_RELATIVE_PRIORITY, Priority, Qos, Role};
 
@@ -47,7 +47,8 @@ pub const fn base_priority(priority: Priority) -> u8 {
     (high - (((high - low) * relative.unsigned_abs() as u32) >> 4)) as u8
 }
 
-/// Returns the highest class whose base priority is at most `priority`, or maintenance if there is none (importance 7.2).
+/// Returns the highest class whose base priority is at most `priority`, or maintenance if there is none (importance
+/// 7.2).
 pub fn class_for_priority(priority: u8) -> Qos {
     let fits = |qos: &&Qos| base_priority_of(**qos) <= priority;
     // Background and maintenance have the same base priority: below it, the lower class of the two is meant.
@@ -171,8 +172,8 @@ impl TaskPolicy {
         }
     }
 
-    /// Returns the class that the first thread of the task requests (importance 2.1). The first task of the system gets at
-    /// least user-initiated, because all others depend on it.
+    /// Returns the class that the first thread of the task requests (importance 2.1). The first task of the system gets
+    /// at least user-initiated, because all others depend on it.
     pub fn main_thread_qos(&self, is_first: bool) -> Qos {
         let by_type = match self.app_type {
             AppType::None => Qos::Unspecified,
@@ -237,16 +238,16 @@ impl ThreadPolicy {
         }
     }
 
-    /// Returns the effective policy in a task. The numbers are the steps of importance 8.4. Tally has no I/O tiers (6), and
-    /// a terminated thread does not run (7).
+    /// Returns the effective policy in a task. The numbers are the steps of importance 8.4. Tally has no I/O tiers (6),
+    /// and a terminated thread does not run (7).
     pub fn effective(&self, task: &TaskEffective) -> ThreadEffective {
         let raised = self.raised_class();
-        // (2) A thread that a more important one waits for leaves the background of its adaptive daemon, alone: the daemon
-        // has no boost that would lift all its threads.
+        // (2) A thread that a more important one waits for leaves the background of its adaptive daemon, alone: the
+        // daemon has no boost that would lift all its threads.
         let escapes = task.background && task.adaptive_background && self.promote > Qos::Background;
         let limited = limited_class(if escapes { self.promote } else { raised }, task);
-        // (4) A relative priority is a place within the requested class. In another class, or beside an override, it has no
-        // meaning.
+        // (4) A relative priority is a place within the requested class. In another class, or beside an override, it
+        // has no meaning.
         let keeps_place = self.requested.qos == limited && limited != Qos::Unspecified && !self.is_overridden();
         let relative = if keeps_place { self.requested.relative.max(MIN_RELATIVE_PRIORITY) } else { 0 };
         // (5) A thread is in the background with its task, or alone by its class. The class then shows it.
@@ -265,8 +266,8 @@ impl ThreadPolicy {
         }
     }
 
-    /// Returns the requested class, raised to the highest class that others request for the thread (1). A thread without a
-    /// class stays without one: its priority comes from its task.
+    /// Returns the requested class, raised to the highest class that others request for the thread (1). A thread
+    /// without a class stays without one: its priority comes from its task.
     fn raised_class(&self) -> Qos {
         match self.requested.qos {
             Qos::Unspecified => Qos::Unspecified,
