@@ -59,6 +59,21 @@ expect_program() {
   [[ ! -d "$2" ]] || usage_error "$2 is a directory, not a program"
   [[ -f "$2" ]] || usage_error "there is no file $2$(misplaced_option "$2")"
   [[ -r "$2" ]] || usage_error "the file $2 cannot be read"
+  expect_arguments run "program-${2##*/}" "${@:3}"
+}
+
+# What a program's arguments may take (docs/abi.md, "Limits"): so many bytes, with a zero byte each; and with their
+# pointers and what else the kernel puts there half of the first stack.
+arguments_most=32768
+arguments_and_pointers_most=$((64 * 4096 / 2 - 256))
+
+# expect_arguments ARG...: they must not be too long for `init`.
+expect_arguments() {
+  local size most=$arguments_most
+  size=$(printf '%s\0' init "$@" | wc -c)
+  ((size <= most)) || usage_error "the arguments take $size bytes, $most is the most"
+  ((size += 8 * ($# + 1), most = arguments_and_pointers_most))
+  ((size <= most)) || usage_error "the arguments and their pointers take $size bytes, $most is the most"
 }
 
 is_number() { [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]]; }
@@ -151,7 +166,9 @@ call=${1-harness}
 (($# > 0)) && shift
 case "$call" in
   harness | bench | build) (($# == 0)) || usage_error "$call takes no $1$(misplaced_option "$1")" ;;
-  test) (($# <= 1)) || usage_error "test takes one filter$(misplaced_option "$2")" ;;
+  test)
+    (($# <= 1)) || usage_error "test takes one filter$(misplaced_option "$2")"
+    expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
   run) expect_program run "$@" ;;
   gdb) (($# == 0)) || expect_program gdb "$@" ;;
   *) usage_error "there is no call '$call'" ;;

@@ -1,8 +1,8 @@
-//! The name service behind the bootstrap port: programs register ports under names, others look them up.
+//! The name service behind the bootstrap port: programs register ports under names and look them up.
 //!
-//! Both messages are in the form of calls to kernel objects: see [`abi::mig::bootstrap`] and `docs/abi.md`. Every program
-//! can send any message to the service, so it reads requests through a [`View`] alone, takes out of them what it keeps,
-//! and destroys the rest.
+//! Both requests have the form of calls to kernel objects: see [`abi::mig::bootstrap`] and `docs/abi.md`. Every program
+//! can send any message to the service, so the service reads requests through a [`View`], takes the right that it keeps
+//! out of them, and destroys the rest.
 
 use crate::message::{Message, call_server};
 use crate::port;
@@ -15,10 +15,10 @@ use abi::port::{Disposition, PortType};
 use abi::{KernReturn, PortName};
 use heapless::Vec;
 
-/// A service's name, filled up with zeros.
+/// The name of a service, padded with zeros.
 type Name = [u8; NAME_SIZE];
 
-/// Returns the name in the form that goes into a request.
+/// Returns the name as a request contains it.
 ///
 /// # Errors
 /// `KERN_INVALID_ARGUMENT` if it is too long.
@@ -38,7 +38,7 @@ pub fn register(name: &str, port: PortName) -> Result<(), KernReturn> {
     call_server(request.bytes(&NDR).bytes(&name)).map(Message::destroy)
 }
 
-/// Returns a send right to what is registered under a name.
+/// Returns the name of a send right to the port of a service.
 ///
 /// # Errors
 /// [`UNKNOWN_SERVICE`] as a code; `KERN_INVALID_ARGUMENT` if the name is too long; `MIG_TYPE_ERROR` if the reply brings
@@ -54,21 +54,21 @@ pub fn look_up(name: &str) -> Result<PortName, KernReturn> {
     found.map(|right| right.name).ok_or(MIG_TYPE_ERROR)
 }
 
-/// How many services there can be.
+/// The capacity of the table of services.
 pub const SERVICES_MAX: usize = 64;
 
-/// A request that has the shape it should have.
+/// A request of the right shape.
 enum Request {
     Register(Name, PortName),
     LookUp(Name),
 }
 
 impl Request {
-    /// Reads a request: first its id, then its shape, then the right that it carries, as a MIG stub does.
+    /// Decodes a request as a MIG stub does: first its id, then its shape, then the kind of its right.
     ///
     /// # Errors
-    /// `MIG_BAD_ID`; `MIG_BAD_ARGUMENTS` for a message of another shape; `MIG_TYPE_ERROR` for another kind of right;
-    /// `KERN_INVALID_CAPABILITY` for a right whose port has died, or none.
+    /// `MIG_BAD_ID`; `MIG_BAD_ARGUMENTS` for another size or number of descriptors; `MIG_TYPE_ERROR` for another kind
+    /// of right; `KERN_INVALID_CAPABILITY` for a null or dead name.
     fn decode(request: &View<'_>) -> Result<Request, KernReturn> {
         match request.header().msgh_id {
             REGISTER => {
@@ -91,7 +91,7 @@ impl Request {
     }
 }
 
-/// Returns the name in a request, which ends at the first zero: what a C program has behind it does not count.
+/// Returns the name in a request. It ends before the first zero byte: a C program may have any bytes behind that.
 fn name_in(request: &View<'_>) -> Result<Name, KernReturn> {
     let name = request.body().get(NDR.len()..).ok_or(MIG_BAD_ARGUMENTS)?;
     let mut name = Name::try_from(name).map_err(|_| MIG_BAD_ARGUMENTS)?;
@@ -100,7 +100,7 @@ fn name_in(request: &View<'_>) -> Result<Name, KernReturn> {
     Ok(name)
 }
 
-/// The serving side.
+/// The services of a name server.
 #[derive(Debug, Default)]
 pub struct Registry {
     services: Vec<(Name, PortName), SERVICES_MAX>,
@@ -112,12 +112,12 @@ impl Registry {
         Registry { services: Vec::new() }
     }
 
-    /// Answers a request and gives back every right in it that is not registered. A request that cannot be answered, for
-    /// want of a send-once right, has no effect but this: otherwise its sender could not know of it.
+    /// Replies to a request, and gives back every right in it that is not registered. A request without a send-once
+    /// reply right is only destroyed, because its sender could not learn the result.
     pub fn serve(&mut self, mut request: Message) {
         let Some(reply) = request.take_reply() else { return request.destroy() };
         let answer = self.answer(&mut request);
-        // Before the answer, so that its receiver finds everything given back.
+        // Before the reply is sent, so that the client finds all rights given back.
         request.destroy();
         let reply = match answer {
             Ok(Some(port)) => reply.port(port, Disposition::COPY_SEND),

@@ -1,4 +1,4 @@
-//! Running a task to its end, with the name service at its bootstrap port meanwhile.
+//! The supervisor: it runs a task to its end and serves the name service at the task's bootstrap port meanwhile.
 
 use crate::message::{Message, is_lost, port_with_send};
 use crate::names::Registry;
@@ -10,31 +10,31 @@ use abi::port::{Disposition, MACH_PORT_RIGHT_PORT_SET, MACH_PORT_RIGHT_SEND};
 use abi::task::ExitStatus;
 use abi::{KernReturn, PortName};
 
-/// How long a task may take to end after it was terminated, in milliseconds.
-const LAST_CHANCE: u32 = 20_000;
+/// Milliseconds that a terminated task may take to end.
+const TERMINATION_LIMIT: u32 = 20_000;
 
-/// Runs tasks, one after the other.
+/// A runner of tasks, one after the other.
 #[derive(Debug)]
 pub struct Supervisor {
-    /// Where tasks' requests to the name service arrive.
+    /// The tasks' bootstrap port, to which they send requests.
     services: Port,
-    /// Where tasks' ends are told.
-    ends: Port,
-    /// Both.
+    /// The port for exit messages.
+    exits: Port,
+    /// A set of both ports.
     all: PortName,
     registry: Registry,
 }
 
-/// How a task ended.
+/// The end of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// The kernel's word for it.
+    /// The status in the exit message.
     pub status: ExitStatus,
-    /// It was terminated because its time was over.
-    pub overdue: bool,
+    /// True if the supervisor terminated the task because its time was over.
+    pub timed_out: bool,
 }
 
-/// Why a task was not run to its end.
+/// The reason why a task was not run to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// `task_spawn` refused to start it.
@@ -44,28 +44,28 @@ pub enum Failure {
 }
 
 impl Supervisor {
-    /// Returns one that has run nothing yet.
+    /// Returns a supervisor with an empty name service.
     pub fn new() -> Supervisor {
         let services = port_with_send();
-        let ends = Port::new();
+        let exits = Port::new();
         let all = port::allocate(MACH_PORT_RIGHT_PORT_SET).expect("there is room for a set");
-        for member in [&services, &ends] {
+        for member in [&services, &exits] {
             port::insert_member(member.name(), all).expect("a fresh port joins a set");
         }
-        Supervisor { services, ends, all, registry: Registry::new() }
+        Supervisor { services, exits, all, registry: Registry::new() }
     }
 
-    /// Starts a task and waits for its end, for so many milliseconds at most (0: as long as it takes); then it is
-    /// terminated. The services that were registered meanwhile are forgotten, so that the next task finds all names free.
+    /// Starts a task and waits for its end. Terminates it after `limit` milliseconds, unless the limit is 0. Forgets
+    /// the services that were registered meanwhile, so that the next task finds all names free.
     ///
     /// # Errors
     /// [`Failure`].
     pub fn run(&mut self, spawn: Spawn, limit: u32) -> Result<End, Failure> {
-        let spawn = spawn.bootstrap(self.services.name()).exit_port(self.ends.name());
+        let spawn = spawn.bootstrap(self.services.name()).exit_port(self.exits.name());
         let task = spawn.start().map_err(Failure::NoStart)?;
         let end = self.watch(task, limit);
         if end.is_err() {
-            // There is no way to hear whether it has ended by itself.
+            // Without ports the supervisor cannot learn whether the task has ended by itself.
             let _ = task::terminate(task);
         }
         port::destroy_right(task, Disposition::PORT_SEND);
@@ -75,29 +75,30 @@ impl Supervisor {
 
     fn watch(&mut self, task: PortName, limit: u32) -> Result<End, Failure> {
         if let Some(status) = self.wait(limit)? {
-            return Ok(End { status, overdue: false });
+            return Ok(End { status, timed_out: false });
         }
-        // It may have ended by itself at this very moment.
+        // The task may have ended by itself since the limit was over: then this fails, and the exit message is there.
         let _ = task::terminate(task);
-        let status = self.wait(LAST_CHANCE)?.expect("a terminated task ends");
-        Ok(End { status, overdue: true })
+        let status = self.wait(TERMINATION_LIMIT)?.expect("a terminated task ends");
+        Ok(End { status, timed_out: true })
     }
 
-    /// Serves the name service until a task ends. None if that takes too long.
+    /// Serves the name service until the task ends, and returns its exit status. None if the limit, in milliseconds, is
+    /// over first; 0 is no limit.
     fn wait(&mut self, limit: u32) -> Result<Option<ExitStatus>, Failure> {
         let deadline = if limit == 0 { u64::MAX } else { now() + u64::from(limit) * MILLISECOND };
         loop {
             let left = deadline.saturating_sub(now()).div_ceil(MILLISECOND).min(u64::from(u32::MAX)) as u32;
-            // When the time is over only an end counts: requests that follow each other without a pause must not keep a
-            // task alive.
-            let source = if left == 0 { self.ends.name() } else { self.all };
+            // When the time is over only an exit message counts: requests that follow each other without a pause must
+            // not keep a task alive.
+            let source = if left == 0 { self.exits.name() } else { self.all };
             let message = match Message::receive_any(source, (limit != 0).then_some(left)) {
                 Ok(message) => message,
                 Err(MACH_RCV_TIMED_OUT) => return Ok(None),
                 Err(code) if is_lost(code) => continue,
                 Err(code) => return Err(Failure::NoPorts(code)),
             };
-            if message.header().msgh_local_port != self.ends.name() {
+            if message.header().msgh_local_port != self.exits.name() {
                 self.registry.serve(message);
                 continue;
             }

@@ -1,8 +1,7 @@
-//! A checked view of a received message: how a server reads what others have sent.
+//! A checked view of a received message: a server reads messages from untrusted senders through it.
 //!
-//! A server need not trust the tasks that send to it. [`View::of`] checks the message once: its size lies in the buffer,
-//! and its descriptors, whose sizes differ by type, lie in the message. After that every read stays inside the part that
-//! it is meant for, so no byte of a body is taken for a descriptor, whatever the header says.
+//! [`View::of`] checks the message once: its size lies in the buffer, and its descriptors, whose sizes differ by type,
+//! lie in the message. Every later read stays inside its part, so the bytes of a body cannot pass for a descriptor.
 
 use crate::sys::machine;
 use crate::{port, task};
@@ -20,32 +19,32 @@ const OOL_SIZE_OFFSET: usize = 12;
 /// Size of a name in an array of ports.
 const NAME_SIZE: u64 = 4;
 
-/// What a descriptor brought.
+/// A descriptor of a received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Descriptor {
     /// A right.
     Port(PortDescriptor),
     /// Memory out of line.
     Memory {
-        /// Where it is.
+        /// The address.
         address: u64,
-        /// Its size in bytes.
+        /// The size in bytes.
         size: u32,
     },
     /// An array of rights out of line.
     Ports {
-        /// Where the array of names is.
+        /// The address of the array of names.
         address: u64,
-        /// How many names it has.
+        /// The number of names.
         count: u32,
-        /// The kind of all the rights.
+        /// The kind of all rights in the array.
         disposition: Disposition,
     },
 }
 
 impl Descriptor {
-    /// Splits the first descriptor off. None if it is not there completely, or is of a type that is not delivered: a
-    /// guarded port only arrives as such with an option that this crate does not use.
+    /// Splits the first descriptor off. None if the bytes end inside it, or if it has another type. A guarded port
+    /// arrives as a plain port descriptor unless the receiver asks for it, and this crate does not.
     fn split_first(bytes: &[u8]) -> Option<(Descriptor, &[u8])> {
         let kind = *bytes.get(DESCRIPTOR_TYPE_OFFSET)?;
         if kind == MACH_MSG_PORT_DESCRIPTOR {
@@ -65,7 +64,7 @@ impl Descriptor {
         Some((descriptor, rest))
     }
 
-    /// Returns how many bytes the descriptor takes in its message.
+    /// Returns the size of the descriptor in its message.
     pub const fn size(&self) -> usize {
         match self {
             Descriptor::Port(_) => PortDescriptor::SIZE,
@@ -73,7 +72,7 @@ impl Descriptor {
         }
     }
 
-    /// Gives back the rights and the memory that the descriptor brought.
+    /// Gives the rights and the memory of the descriptor back.
     pub fn destroy(&self) {
         match *self {
             Descriptor::Port(right) => port::destroy_right(right.name, right.disposition),
@@ -93,7 +92,7 @@ fn read_name(address: u64) -> PortName {
 }
 
 fn give_back_memory(address: u64, size: u64) {
-    // The kernel mapped it when the message arrived, so only a program that has given it back itself sees an error.
+    // The kernel mapped the memory when the message arrived. An error means that this program has given it back before.
     let _ = task::deallocate(address, size);
 }
 
@@ -113,7 +112,7 @@ impl Iterator for Descriptors<'_> {
     }
 }
 
-/// A received message whose parts have been found to lie where they should.
+/// The parts of a received message, which lie inside it.
 #[derive(Clone, Debug)]
 pub struct View<'a> {
     header: Header,
@@ -122,8 +121,8 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Checks the message at the beginning of a receive buffer. None if it does not lie in the buffer or its descriptors
-    /// do not lie in it, as in a buffer into which no message was received.
+    /// Checks the message at the beginning of a receive buffer. None if it leaves the buffer, or if its descriptors
+    /// leave it, for example in a buffer that has received no message.
     pub fn of(buffer: &'a [u8]) -> Option<View<'a>> {
         let header = Header::read_from_prefix(buffer).ok()?.0;
         let rest = buffer.get(Header::SIZE..header.msgh_size as usize)?;

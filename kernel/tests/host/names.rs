@@ -1,6 +1,6 @@
 //! Names, types and user references (mach-ipc 9.1).
 
-use crate::calls::{Form, SEND_RECEIVE, in_both_forms};
+use crate::calls::{CHOSEN_NAME, CHOSEN_NAME_REUSED, Form, SEND_RECEIVE, UNUSED_NAME, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -10,7 +10,7 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use abi::{KernReturn, PortName};
 
-/// What is no disposition.
+/// Values right before and right behind the known dispositions.
 const BEFORE_DISPOSITIONS: D = D(D::MOVE_RECEIVE.0 - 1);
 const BEHIND_DISPOSITIONS: D = D(D::MAKE_SEND_ONCE.0 + 1);
 
@@ -20,42 +20,50 @@ const SEND_ONCE: u32 = MACH_PORT_RIGHT_SEND_ONCE;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 const LABELH: u32 = MACH_PORT_RIGHT_LABELH;
+const UNKNOWN_RIGHT: u32 = LABELH + 1;
+const UREFS_MAX: i32 = MACH_PORT_UREFS_MAX as i32;
 
-/// A name with one send right, beside the receive right and alone, and the type it has without it.
+/// Free names behind the end of a small name table.
+const FAR_NAME: PortName = PortName::new(0x400, 3);
+const FARTHER_NAME: PortName = PortName::new(0x500, 15);
+
+/// Runs a scenario with two kinds of name that have one send reference: one that also has the receive right, and one
+/// without it. The last argument is the type of the name when the send right is gone.
 fn with_send(scenario: impl Fn(&mut World, Actor, PortName, Result<PortType, KernReturn>)) {
     in_both_forms(|mut w| {
         let (a, owner) = (w.task(), w.task());
         let own = w.port_with_send(a);
-        let (_, alone) = w.door(a, owner);
+        let (_, alone) = w.connect(a, owner);
         scenario(&mut w, a, own, Ok(PortType::RECEIVE));
         scenario(&mut w, a, alone, Err(KERN_INVALID_NAME));
     });
 }
 
-/// A name for a send-once right of `port`, by a message to oneself.
+/// Makes a send-once right of `port`, by a message from a task to itself.
 fn make_once(w: &mut World, a: Actor, port: PortName) -> PortName {
     w.transfer(a, port, D::MAKE_SEND_ONCE, a)
 }
 
 // covers mach-ipc N01
 #[test]
-fn a_fresh_receive_right_has_a_well_formed_name_and_nothing_else() {
+fn a_new_receive_right_has_a_well_formed_name_and_an_empty_status() {
     in_both_forms(|mut w| {
         let a = w.task();
         let name = w.allocate(a, RECEIVE).unwrap();
         assert!(name.is_well_formed() && name.index() >= 1);
         assert_eq!(w.port_type(a, name), Ok(PortType::RECEIVE));
-        assert_eq!(w.status(a, name), PortStatus { mps_qlimit: 5, ..PortStatus::default() });
+        let empty = PortStatus { mps_qlimit: MACH_PORT_QLIMIT_DEFAULT, ..PortStatus::default() };
+        assert_eq!(w.status(a, name), empty);
     });
 }
 
 // covers mach-ipc N02
 #[test]
-fn rights_that_come_from_ports_cannot_be_allocated() {
+fn only_receive_rights_sets_and_dead_names_can_be_allocated() {
     in_both_forms(|mut w| {
         let a = w.task();
         let before = w.names(a);
-        for right in [SEND, SEND_ONCE, LABELH, 6, u32::MAX] {
+        for right in [SEND, SEND_ONCE, LABELH, UNKNOWN_RIGHT, u32::MAX] {
             assert_eq!(w.allocate(a, right), Err(KERN_INVALID_VALUE));
         }
         assert_eq!(w.names(a), before);
@@ -64,7 +72,7 @@ fn rights_that_come_from_ports_cannot_be_allocated() {
 
 // covers mach-ipc N03 N04
 #[test]
-fn send_rights_made_under_the_same_name_are_references_to_one() {
+fn send_rights_made_under_one_name_are_counted_as_references() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
@@ -85,7 +93,7 @@ fn send_rights_made_under_the_same_name_are_references_to_one() {
 
 // covers mach-ipc N05
 #[test]
-fn a_freed_index_comes_back_under_another_generation() {
+fn a_freed_index_is_reused_with_another_generation() {
     let mut w = World::new();
     let a = w.task();
     let mut seen = vec![w.port(a)];
@@ -99,9 +107,9 @@ fn a_freed_index_comes_back_under_another_generation() {
     }
 }
 
-/// mach-ipc 1.3: an index is not handed out again under any of its last 15 generations, a chosen one included.
+/// mach-ipc 1.3: an index is not reused with any of its last 15 generations. A chosen generation counts too.
 #[test]
-fn a_chosen_name_that_was_freed_is_not_the_next_one_of_its_index() {
+fn a_freed_chosen_name_is_not_reused_for_15_generations() {
     let mut w = World::new();
     let a = w.task();
     for chosen in [PortName::new(40, 3), PortName::new(41, 0xF3)] {
@@ -110,7 +118,7 @@ fn a_chosen_name_that_was_freed_is_not_the_next_one_of_its_index() {
         let mut seen = vec![chosen];
         for _ in 0..40 {
             let next = w.allocate(a, DEAD_NAME).unwrap();
-            assert_eq!(next.index(), chosen.index(), "a freed index comes first");
+            assert_eq!(next.index(), chosen.index(), "a freed index is reused first");
             assert!(!seen.iter().rev().take(15).any(|&name| name == next), "{next:?} after {seen:?}");
             seen.push(next);
             w.deallocate(a, next).unwrap();
@@ -120,18 +128,18 @@ fn a_chosen_name_that_was_freed_is_not_the_next_one_of_its_index() {
 
 // covers mach-ipc N06 N07
 #[test]
-fn a_count_of_references_that_reaches_the_maximum_sticks_until_all_go() {
+fn a_reference_count_at_the_maximum_sticks_until_all_are_dropped() {
     with_send(|w, a, name, without| {
-        w.mod_refs(a, name, SEND, 65534).unwrap();
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        w.mod_refs(a, name, SEND, UREFS_MAX - 1).unwrap();
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         assert_eq!(w.mod_refs(a, name, SEND, 1), Ok(()));
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         assert_eq!(w.deallocate(a, name), Ok(()));
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         assert_eq!(w.mod_refs(a, name, SEND, -1), Ok(()));
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         let rights = w.counts().send_rights;
-        assert_eq!(w.mod_refs(a, name, SEND, -65535), Ok(()));
+        assert_eq!(w.mod_refs(a, name, SEND, -UREFS_MAX), Ok(()));
         assert_eq!(w.port_type(a, name), without);
         assert_eq!(w.counts().send_rights, rights - 1);
     });
@@ -143,29 +151,29 @@ fn references_to_a_dead_name_stick_at_the_maximum_too() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (d, p) = (w.allocate(a, DEAD_NAME).unwrap(), w.port(a));
-        w.mod_refs(a, d, DEAD_NAME, 65534).unwrap();
+        w.mod_refs(a, d, DEAD_NAME, UREFS_MAX - 1).unwrap();
         assert_eq!(w.mod_refs(a, d, DEAD_NAME, -1), Ok(()));
         assert_eq!(w.deallocate(a, d), Ok(()));
         assert_eq!(w.send(a, &Msg::to(p, D::MAKE_SEND).port(d, D::MOVE_SEND)), Ok(()));
         assert_eq!({ w.poll(a, p).unwrap().descriptor(0).name }, MACH_PORT_DEAD);
-        assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(65535));
-        assert_eq!(w.mod_refs(a, d, DEAD_NAME, -65535), Ok(()));
+        assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(UREFS_MAX as u32));
+        assert_eq!(w.mod_refs(a, d, DEAD_NAME, -UREFS_MAX), Ok(()));
         assert_eq!(w.port_type(a, d), Err(KERN_INVALID_NAME));
     });
 }
 
-/// mach-ipc 1.4, rule 3: a send right is sent and the count stays.
+/// mach-ipc 1.4, rule 3: the right is sent although the sender's count does not change.
 #[test]
-fn a_send_right_moved_from_a_count_that_sticks_stays() {
+fn moving_a_send_right_leaves_a_count_at_the_maximum_unchanged() {
     with_send(|w, a, name, without| {
-        w.mod_refs(a, name, SEND, 65534).unwrap();
+        w.mod_refs(a, name, SEND, UREFS_MAX - 1).unwrap();
         let (mailbox, b) = (w.port(a), w.init);
         w.send(a, &Msg::to(mailbox, D::MAKE_SEND).port(name, D::MOVE_SEND)).unwrap();
         assert_eq!({ w.poll(a, mailbox).unwrap().descriptor(0).name }, name);
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         let elsewhere = w.transfer(a, name, D::MOVE_SEND, b);
-        assert_eq!((w.port_type(b, elsewhere), w.get_refs(a, name, SEND)), (Ok(PortType::SEND), Ok(65535)));
-        w.mod_refs(a, name, SEND, -65535).unwrap();
+        assert_eq!((w.port_type(b, elsewhere), w.get_refs(a, name, SEND)), (Ok(PortType::SEND), Ok(UREFS_MAX as u32)));
+        w.mod_refs(a, name, SEND, -UREFS_MAX).unwrap();
         assert_eq!(w.port_type(a, name), without);
         w.deallocate(b, elsewhere).unwrap();
     });
@@ -173,10 +181,10 @@ fn a_send_right_moved_from_a_count_that_sticks_stays() {
 
 // covers mach-ipc N08
 #[test]
-fn references_cannot_change_by_more_than_there_are_or_can_be() {
+fn a_reference_delta_out_of_range_is_refused() {
     with_send(|w, a, name, _| {
         w.mod_refs(a, name, SEND, 1).unwrap();
-        for delta in [-3, 65536, -65536] {
+        for delta in [-3, UREFS_MAX + 1, -UREFS_MAX - 1] {
             assert_eq!(w.mod_refs(a, name, SEND, delta), Err(KERN_INVALID_VALUE));
         }
         assert_eq!(w.get_refs(a, name, SEND), Ok(2));
@@ -199,14 +207,14 @@ fn send_once_rights_never_share_a_name() {
     assert_eq!(w.status(a, p).mps_sorights, 2);
 }
 
-/// Sends B the rights of a port one by one in the order given; they all come under one name.
+/// Sends the rights of a port to another task in this order; checks that all arrive under one name.
 fn rights_of_one_port_arrive_under_one_name(order: [D; 3]) {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let p = w.port_with_send(a);
-    let (mailbox, door) = w.door(a, b);
+    let (mailbox, send_right) = w.connect(a, b);
     for disposition in order {
-        w.send(a, &Msg::copy_send(door).port(p, disposition)).unwrap();
+        w.send(a, &Msg::copy_send(send_right).port(p, disposition)).unwrap();
     }
     let names: Vec<_> = (0..3).map(|_| w.poll(b, mailbox).unwrap().descriptor(0).name).collect();
     assert!(names[0].is_valid() && names.iter().all(|&name| name == names[0]), "{names:?}");
@@ -217,25 +225,25 @@ fn rights_of_one_port_arrive_under_one_name(order: [D; 3]) {
 
 // covers mach-ipc N10
 #[test]
-fn a_receive_right_is_joined_by_send_rights_that_follow() {
+fn send_rights_join_a_receive_right_that_arrived_before() {
     rights_of_one_port_arrive_under_one_name([D::MOVE_RECEIVE, D::COPY_SEND, D::MOVE_SEND]);
 }
 
 // covers mach-ipc N11
 #[test]
-fn a_receive_right_joins_a_send_right_and_is_joined_by_another() {
+fn a_receive_right_shares_the_name_of_earlier_and_later_send_rights() {
     rights_of_one_port_arrive_under_one_name([D::COPY_SEND, D::MOVE_RECEIVE, D::MOVE_SEND]);
 }
 
 // covers mach-ipc N12
 #[test]
-fn a_receive_right_joins_send_rights_that_went_before() {
+fn a_receive_right_joins_send_rights_that_arrived_before() {
     rights_of_one_port_arrive_under_one_name([D::COPY_SEND, D::MOVE_SEND, D::MOVE_RECEIVE]);
 }
 
 // covers mach-ipc N13
 #[test]
-fn a_send_right_whose_port_died_is_a_dead_name_with_its_references() {
+fn a_send_right_of_a_dead_port_is_a_dead_name_with_its_references() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
         let p = w.port(a);
@@ -253,7 +261,7 @@ fn a_send_right_whose_port_died_is_a_dead_name_with_its_references() {
 
 // covers mach-ipc N14
 #[test]
-fn a_send_once_right_whose_port_died_is_a_dead_name_with_one_reference() {
+fn a_send_once_right_of_a_dead_port_is_a_dead_name_with_one_reference() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
         let p = w.port(a);
@@ -268,7 +276,7 @@ fn a_send_once_right_whose_port_died_is_a_dead_name_with_one_reference() {
 
 // covers mach-ipc N15
 #[test]
-fn the_null_and_dead_names_have_types_of_their_own_and_can_always_be_given_up() {
+fn null_and_dead_names_can_always_be_deallocated() {
     in_both_forms(|mut w| {
         let a = w.task();
         assert_eq!(w.port_type(a, MACH_PORT_NULL), Err(KERN_INVALID_NAME));
@@ -281,7 +289,7 @@ fn the_null_and_dead_names_have_types_of_their_own_and_can_always_be_given_up() 
 
 // covers mach-ipc N16
 #[test]
-fn the_null_and_dead_names_count_as_one_send_right() {
+fn null_and_dead_names_count_as_one_send_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         assert_eq!(w.mod_refs(a, MACH_PORT_NULL, SEND, -1), Ok(()));
@@ -293,14 +301,14 @@ fn the_null_and_dead_names_count_as_one_send_right() {
 
 // covers mach-ipc N17
 #[test]
-fn a_receive_right_has_references_of_no_other_kind() {
+fn mod_refs_on_a_receive_right_refuses_other_kinds_of_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
         for right in [SEND, SEND_ONCE, PORT_SET, DEAD_NAME, LABELH] {
             assert_eq!(w.mod_refs(a, p, right, -1), Err(KERN_INVALID_RIGHT));
         }
-        for right in [6, 7] {
+        for right in [UNKNOWN_RIGHT, UNKNOWN_RIGHT + 1] {
             assert_eq!(w.mod_refs(a, p, right, -1), Err(KERN_INVALID_VALUE));
         }
     });
@@ -308,14 +316,14 @@ fn a_receive_right_has_references_of_no_other_kind() {
 
 // covers mach-ipc N18
 #[test]
-fn a_port_set_has_references_of_no_other_kind() {
+fn mod_refs_on_a_port_set_refuses_other_kinds_of_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let s = w.allocate(a, PORT_SET).unwrap();
         for right in [SEND, SEND_ONCE, RECEIVE, DEAD_NAME, LABELH] {
             assert_eq!(w.mod_refs(a, s, right, -1), Err(KERN_INVALID_RIGHT));
         }
-        assert_eq!(w.mod_refs(a, s, 6, -1), Err(KERN_INVALID_VALUE));
+        assert_eq!(w.mod_refs(a, s, UNKNOWN_RIGHT, -1), Err(KERN_INVALID_VALUE));
     });
 }
 
@@ -335,7 +343,7 @@ fn receive_rights_and_sets_have_exactly_one_reference() {
 
 // covers mach-ipc N20
 #[test]
-fn a_set_whose_members_died_can_be_given_up() {
+fn a_set_whose_members_died_can_be_deallocated() {
     in_both_forms(|mut w| {
         let a = w.task();
         let s = w.allocate(a, PORT_SET).unwrap();
@@ -353,7 +361,7 @@ fn a_set_whose_members_died_can_be_given_up() {
 
 // covers mach-ipc N21
 #[test]
-fn a_send_once_right_given_up_tells_its_port() {
+fn dropping_a_send_once_right_notifies_its_port() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
@@ -381,12 +389,12 @@ fn a_dead_name_can_be_allocated_counted_and_destroyed() {
 
 // covers mach-ipc N23
 #[test]
-fn a_send_right_can_only_be_inserted_where_its_port_has_no_other_name() {
+fn a_send_right_cannot_be_inserted_under_a_second_or_malformed_name() {
     let mut w = World::new();
     let a = w.task();
     let (p, p2) = (w.port_with_send(a), w.port(a));
-    assert_eq!(w.insert_right(a, PortName(123), p, D::MAKE_SEND), Err(KERN_FAILURE));
-    assert_eq!(w.insert_right(a, PortName(122), p, D::MAKE_SEND), Err(KERN_INVALID_VALUE));
+    assert_eq!(w.insert_right(a, PortName::new(0, 123), p, D::MAKE_SEND), Err(KERN_FAILURE));
+    assert_eq!(w.insert_right(a, PortName::new(0, 122), p, D::MAKE_SEND), Err(KERN_INVALID_VALUE));
     assert_eq!(w.insert_right(a, p, p2, D::MAKE_SEND), Err(KERN_RIGHT_EXISTS));
     assert_eq!((w.get_refs(a, p, SEND), w.get_srights(a, p)), (Ok(1), Ok(1)));
     assert_eq!(w.get_srights(a, p2), Ok(0));
@@ -394,23 +402,23 @@ fn a_send_right_can_only_be_inserted_where_its_port_has_no_other_name() {
 
 // covers mach-ipc N24
 #[test]
-fn a_send_once_right_takes_a_chosen_name_or_is_destroyed() {
+fn a_send_once_right_takes_a_free_chosen_name_or_is_destroyed() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
-    let chosen = PortName(0x3203);
+    let chosen = CHOSEN_NAME;
     assert_eq!(w.insert_right(a, chosen, p, D::MAKE_SEND_ONCE), Ok(()));
     assert_eq!(w.port_type(a, chosen), Ok(PortType::SEND_ONCE));
     assert_eq!(w.insert_right(a, chosen, p, D::MAKE_SEND_ONCE), Err(KERN_NAME_EXISTS));
     w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
-    assert_eq!(w.insert_right(a, PortName(0x3207), p, D::MAKE_SEND_ONCE), Err(KERN_FAILURE));
+    assert_eq!(w.insert_right(a, CHOSEN_NAME_REUSED, p, D::MAKE_SEND_ONCE), Err(KERN_FAILURE));
     w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(w.status(a, p).mps_sorights, 1);
 }
 
 // covers mach-ipc N25
 #[test]
-fn a_dead_name_has_no_send_right_to_copy() {
+fn copying_a_send_right_from_a_dead_name_is_refused() {
     let mut w = World::new();
     let a = w.task();
     let d = w.allocate(a, DEAD_NAME).unwrap();
@@ -419,19 +427,19 @@ fn a_dead_name_has_no_send_right_to_copy() {
 
 // covers mach-ipc N26
 #[test]
-fn a_port_set_has_no_send_right_to_make() {
+fn making_a_send_right_from_a_port_set_is_refused() {
     let mut w = World::new();
     let a = w.task();
     let s = w.allocate(a, PORT_SET).unwrap();
     assert_eq!(w.insert_right(a, s, s, D::MAKE_SEND), Err(KERN_INVALID_RIGHT));
 }
 
-/// mach-ipc 2.6: "give me a send right", under the same name.
+/// mach-ipc 2.6: `insert_right` with the same name twice.
 #[test]
-fn a_copy_of_a_send_right_is_one_reference_more() {
+fn copying_a_send_right_to_its_own_name_adds_a_reference() {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (own, bare, (_, alone)) = (w.port_with_send(a), w.port(a), w.door(a, b));
+    let (own, bare, (_, alone)) = (w.port_with_send(a), w.port(a), w.connect(a, b));
     let once = make_once(&mut w, a, bare);
     for name in [own, alone] {
         assert_eq!(w.insert_right(a, name, name, D::COPY_SEND), Ok(()));
@@ -444,33 +452,33 @@ fn a_copy_of_a_send_right_is_one_reference_more() {
     for name in [alone, once] {
         assert_eq!(w.insert_right(a, name, name, D::MAKE_SEND), Err(KERN_INVALID_RIGHT));
     }
-    assert_eq!(w.insert_right(a, PortName(0x4203), PortName(0x4203), D::MAKE_SEND), Err(KERN_INVALID_NAME));
+    assert_eq!(w.insert_right(a, UNUSED_NAME, UNUSED_NAME, D::MAKE_SEND), Err(KERN_INVALID_NAME));
 }
 
-/// mach-ipc 2.6: the only name of a right can change, even to one that the table has no place for yet.
+/// mach-ipc 2.6: a right can move to another name, even to one beyond the end of the name table.
 #[test]
-fn a_right_can_be_moved_to_another_name() {
+fn insert_right_can_move_a_right_to_another_name() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
-        let (bare, (_, alone)) = (w.port(a), w.door(a, b));
+        let (bare, (_, alone)) = (w.port(a), w.connect(a, b));
         let once = make_once(&mut w, a, bare);
         let moves = [(alone, D::MOVE_SEND), (once, D::MOVE_SEND_ONCE), (bare, D::MOVE_RECEIVE)];
-        for (chosen, (old, disposition)) in [0x3203, 0x4_0003, 0x5_000F].map(PortName).into_iter().zip(moves) {
+        for (chosen, (old, disposition)) in [CHOSEN_NAME, FAR_NAME, FARTHER_NAME].into_iter().zip(moves) {
             let kind = w.port_type(a, old);
             assert_eq!(w.insert_right(a, chosen, old, disposition), Ok(()), "{disposition:?}");
             assert_eq!((w.port_type(a, chosen), w.port_type(a, old)), (kind, Err(KERN_INVALID_NAME)));
         }
-        w.send(a, &Msg::to(PortName(0x4_0003), D::MOVE_SEND_ONCE).id(26)).unwrap();
-        assert_eq!(w.poll(a, PortName(0x5_000F)).unwrap().header.msgh_id, 26);
+        w.send(a, &Msg::to(FAR_NAME, D::MOVE_SEND_ONCE).id(26)).unwrap();
+        assert_eq!(w.poll(a, FARTHER_NAME).unwrap().header.msgh_id, 26);
     });
 }
 
-/// mach-ipc 2.6: the first rows of its table. A trap looks up a name that is null or dead, and finds nothing.
+/// mach-ipc 2.6: the first rows of its table. A trap looks up the null and dead names, and finds no right.
 #[test]
-fn what_is_no_right_cannot_be_inserted() {
+fn inserting_a_null_or_dead_right_is_refused() {
     in_both_forms(|mut w| {
         let a = w.task();
-        let (p, free) = (w.port(a), PortName(0x3203));
+        let (p, free) = (w.port(a), CHOSEN_NAME);
         let by_trap = w.form == Form::Trap;
         for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
             assert_eq!(w.insert_right(a, name, p, D::MAKE_SEND_ONCE), Err(KERN_INVALID_VALUE));

@@ -1,6 +1,6 @@
 //! Calls on ports: making and ending them, attributes, guards, rights put in and taken out (mach-ipc 9.2).
 
-use crate::calls::{SEND_RECEIVE, halves, in_both_forms};
+use crate::calls::{CHOSEN_NAME, SEND_RECEIVE, UNUSED_NAME, halves, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -33,7 +33,7 @@ fn with_no_senders_request(w: &mut World) -> (Actor, PortName, PortName) {
     let a = w.task();
     let (p, n) = (w.port_with_send(a), w.port(a));
     w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
-    w.nothing(a, n);
+    w.expect_empty(a, n);
     (a, p, n)
 }
 
@@ -57,7 +57,7 @@ fn swap_guard(w: &mut World, a: Actor, p: PortName, old: u64, new: u64) -> Resul
 
 // covers mach-ipc P01
 #[test]
-fn a_port_can_be_made_with_a_send_right() {
+fn construct_can_insert_a_send_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.construct(a, options(ConstructFlags::INSERT_SEND_RIGHT), 0).unwrap();
@@ -70,7 +70,7 @@ fn a_port_can_be_made_with_a_send_right() {
 
 // covers mach-ipc P02
 #[test]
-fn a_port_is_not_made_with_too_high_a_limit() {
+fn construct_refuses_a_queue_limit_above_the_maximum() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (names, ports) = (w.names(a), w.counts().ports);
@@ -84,7 +84,7 @@ fn a_port_is_not_made_with_too_high_a_limit() {
 
 /// mach-ipc 2.3.
 #[test]
-fn a_port_is_made_as_the_flags_say() {
+fn construct_applies_its_flags() {
     in_both_forms(|mut w| {
         let a = w.task();
         let rows = [
@@ -109,7 +109,7 @@ fn a_port_is_made_as_the_flags_say() {
 
 /// mach-ipc 2.3: services that Tally does not have.
 #[test]
-fn flags_of_other_systems_services_are_refused() {
+fn construct_refuses_flags_of_services_that_tally_lacks() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (names, ports) = (w.names(a), w.counts().ports);
@@ -130,7 +130,7 @@ fn flags_of_other_systems_services_are_refused() {
 
 // covers mach-ipc P03
 #[test]
-fn a_strict_guard_hides_the_context_and_yields_only_to_itself() {
+fn a_strict_guard_hides_the_context_and_must_be_presented() {
     in_both_forms(|mut w| {
         let a = w.task();
         let flags = ConstructFlags::CONTEXT_AS_GUARD | ConstructFlags::STRICT;
@@ -147,43 +147,43 @@ fn a_strict_guard_hides_the_context_and_yields_only_to_itself() {
 
 // covers mach-ipc P04
 #[test]
-fn destruct_ends_the_send_right_before_the_port() {
+fn destruct_drops_the_send_right_before_the_port_dies() {
     in_both_forms(|mut w| {
         let (a, p, n) = with_no_senders_request(&mut w);
         assert_eq!(w.destruct(a, p, -1, 0), Ok(()));
         assert_eq!(w.port_type(a, p), FREE);
         assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
-        w.nothing(a, n);
+        w.expect_empty(a, n);
     });
 }
 
 // covers mach-ipc P05
 #[test]
-fn a_port_that_ends_before_its_senders_has_no_last_one() {
+fn the_death_of_a_port_destroys_its_no_senders_request() {
     in_both_forms(|mut w| {
         let (a, p, n) = with_no_senders_request(&mut w);
         assert_eq!(w.mod_refs(a, p, RECEIVE, -1), Ok(()));
         assert_eq!((w.port_type(a, p), w.get_refs(a, p, DEAD_NAME)), (DEAD, Ok(1)));
         w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
-        w.nothing(a, n);
+        w.expect_empty(a, n);
     });
 }
 
 /// mach-ipc 2.4.
 #[test]
-fn destroying_a_name_ends_its_send_right_before_the_port() {
+fn destroying_a_name_drops_its_send_right_before_the_port_dies() {
     in_both_forms(|mut w| {
         let (a, p, n) = with_no_senders_request(&mut w);
         assert_eq!(w.destroy(a, p), Ok(()));
         assert_eq!(w.port_type(a, p), FREE);
         assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
-        w.nothing(a, n);
+        w.expect_empty(a, n);
     });
 }
 
 // covers mach-ipc P06
 #[test]
-fn destruct_takes_no_more_references_than_there_are_and_gives_none() {
+fn destruct_refuses_a_delta_out_of_range() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port_with_send(a);
@@ -198,7 +198,7 @@ fn destruct_takes_no_more_references_than_there_are_and_gives_none() {
 
 // covers mach-ipc P07
 #[test]
-fn destruct_takes_no_reference_from_a_receive_right_alone() {
+fn destruct_refuses_a_delta_without_a_send_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
@@ -209,7 +209,7 @@ fn destruct_takes_no_reference_from_a_receive_right_alone() {
 
 // covers mach-ipc P08
 #[test]
-fn attributes_need_room_and_a_flavor_that_can_be_read() {
+fn get_attributes_needs_room_and_a_readable_flavor() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port_with_send(a);
@@ -225,10 +225,10 @@ fn attributes_need_room_and_a_flavor_that_can_be_read() {
 
 // covers mach-ipc P09
 #[test]
-fn only_who_receives_may_read_attributes() {
+fn only_the_receiver_may_read_attributes() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
-        let (_, send_only) = w.door(a, b);
+        let (_, send_only) = w.connect(a, b);
         let status = |w: &mut World, name| w.get_attributes(a, name, MACH_PORT_RECEIVE_STATUS, 10);
         assert_eq!(status(&mut w, send_only), Err(KERN_INVALID_RIGHT));
         let allocated = w.allocate(a, DEAD_NAME).unwrap();
@@ -242,7 +242,7 @@ fn only_who_receives_may_read_attributes() {
 
 // covers mach-ipc P10
 #[test]
-fn a_queue_limit_is_at_most_the_maximum() {
+fn a_queue_limit_above_the_maximum_is_refused() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
@@ -255,13 +255,13 @@ fn a_queue_limit_is_at_most_the_maximum() {
 
 /// mach-ipc 2.7, 2.11.
 #[test]
-fn numbers_of_a_port_can_be_set_by_who_receives() {
+fn only_the_receiver_may_set_make_send_count_and_sequence_number() {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let p = w.port(a);
-    let (_, send_only) = w.door(a, b);
+    let (_, send_only) = w.connect(a, b);
     for id in [mig::SET_MSCOUNT, mig::SET_SEQNO] {
-        let wrong = [(MACH_PORT_NULL, KERN_INVALID_RIGHT), (PortName(0x4203), KERN_INVALID_NAME)];
+        let wrong = [(MACH_PORT_NULL, KERN_INVALID_RIGHT), (UNUSED_NAME, KERN_INVALID_NAME)];
         for (name, code) in wrong.into_iter().chain([(send_only, KERN_INVALID_RIGHT)]) {
             assert_eq!(w.mig(a, a.self_port, id, &[name.0, 41]), Err(code));
         }
@@ -309,7 +309,7 @@ fn a_name_can_be_chosen_if_it_is_free_and_well_formed() {
 
 // covers mach-ipc P11
 #[test]
-fn a_port_may_be_made_an_importance_receiver_again_and_again() {
+fn a_port_may_be_made_an_importance_receiver_repeatedly() {
     let mut w = World::new();
     let a = w.task();
     let (p, denap) = (w.port(a), w.port(a));
@@ -333,7 +333,7 @@ fn a_port_with_a_temporary_owner_is_an_importance_receiver() {
 
 // covers mach-ipc P14
 #[test]
-fn a_context_in_use_is_no_guard() {
+fn a_port_with_a_context_cannot_be_guarded() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
@@ -345,7 +345,7 @@ fn a_context_in_use_is_no_guard() {
 
 // covers mach-ipc P15
 #[test]
-fn a_receive_right_made_immovable_stays_so_without_its_guard() {
+fn an_immovable_receive_right_stays_immovable_after_unguard() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
@@ -359,7 +359,7 @@ fn a_receive_right_made_immovable_stays_so_without_its_guard() {
 }
 
 #[test]
-fn a_guard_changes_only_for_who_knows_it() {
+fn a_guard_must_be_presented_to_swap_or_remove_it() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
@@ -400,18 +400,18 @@ fn a_context_protects_from_destruction_only_as_a_guard() {
 
 // covers mach-ipc P16
 #[test]
-fn calls_that_no_port_supports_say_so() {
+fn rename_and_reset_link_are_not_supported() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
-    assert_eq!(w.mig(a, a.self_port, mig::RENAME, &[p.0, 0x3203]), Err(KERN_NOT_SUPPORTED));
+    assert_eq!(w.mig(a, a.self_port, mig::RENAME, &[p.0, CHOSEN_NAME.0]), Err(KERN_NOT_SUPPORTED));
     assert_eq!(w.mig(a, a.self_port, mig::SPECIAL_REPLY_PORT_RESET_LINK, &[p.0]), Err(KERN_NOT_SUPPORTED));
-    assert_eq!((w.port_type(a, p), w.port_type(a, PortName(0x3203))), (Ok(PortType::RECEIVE), FREE));
+    assert_eq!((w.port_type(a, p), w.port_type(a, CHOSEN_NAME)), (Ok(PortType::RECEIVE), FREE));
 }
 
 /// The parts of mach-ipc P17 that need no voucher.
 #[test]
-fn a_name_tells_what_kind_of_object_is_behind_it_but_not_where() {
+fn mach_port_kobject_reveals_the_kind_but_not_the_address() {
     let mut w = World::new();
     let a = w.task();
     let (host, thread) = (w.trap(a, mach::HOST_SELF, &[]).name(), w.thread_self(a));
@@ -427,7 +427,7 @@ fn a_name_tells_what_kind_of_object_is_behind_it_but_not_where() {
 
 // covers mach-ipc P18
 #[test]
-fn another_tasks_names_are_reached_by_message_only() {
+fn the_names_of_another_task_are_reached_only_by_message() {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let b_task = w.task_port(a, b);
@@ -442,7 +442,7 @@ fn another_tasks_names_are_reached_by_message_only() {
 
 // covers mach-ipc P19
 #[test]
-fn a_right_is_taken_out_of_a_name_by_its_disposition() {
+fn extract_right_returns_the_right_that_its_disposition_names() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
@@ -459,7 +459,7 @@ fn a_right_is_taken_out_of_a_name_by_its_disposition() {
 
 // covers mach-ipc P20
 #[test]
-fn a_right_taken_out_of_a_dead_name_is_dead() {
+fn extract_right_from_a_dead_name_returns_dead() {
     let mut w = World::new();
     let a = w.task();
     let d = w.allocate(a, DEAD_NAME).unwrap();
@@ -470,10 +470,10 @@ fn a_right_taken_out_of_a_dead_name_is_dead() {
 
 // covers mach-ipc P21
 #[test]
-fn a_receive_right_put_beside_its_send_right_is_lost() {
+fn a_receive_right_inserted_under_a_second_name_is_destroyed() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
-        let (n, m) = (w.port_with_send(a), PortName(0x3203));
+        let (n, m) = (w.port_with_send(a), CHOSEN_NAME);
         let at_b = w.give_send(a, n, b);
         assert_eq!(w.insert_right(a, m, n, D::MOVE_RECEIVE), Err(KERN_RIGHT_EXISTS));
         assert_eq!(w.port_type(b, at_b), DEAD, "the port is destroyed");
@@ -483,7 +483,7 @@ fn a_receive_right_put_beside_its_send_right_is_lost() {
 
 // covers mach-ipc P22
 #[test]
-fn a_name_that_cannot_be_told_exists_all_the_same() {
+fn allocate_keeps_a_port_whose_name_cannot_be_written() {
     let mut w = World::new();
     let a = w.task();
     let before = w.names(a);

@@ -1,7 +1,7 @@
 //! Who runs, for how long, at what priority (importance 8.6, 10.8), and message QoS (importance 7).
 
 use crate::message::{MachMsg, Msg};
-use crate::world::{Actor, World};
+use crate::world::{Actor, BUFFER, World};
 use abi::message::MsgOption;
 use abi::port::PortName;
 use abi::qos::{AppType, MessagePriority, Priority, Qos, Role};
@@ -69,7 +69,7 @@ fn run_for(w: &mut World, actors: &[Actor], time: Nanos) -> Vec<(usize, Nanos)> 
 
 // covers importance E141
 #[test]
-fn equals_take_turns_of_a_quantum() {
+fn equal_priorities_take_turns_of_a_quantum() {
     let (mut w, actors) = world_with(&[31, 31]);
     assert_eq!(run_for(&mut w, &actors, 40 * MS), [(0, 10 * MS), (1, 10 * MS), (0, 10 * MS), (1, 10 * MS)]);
     let (mut w, actors) = world_with(&[4, 4]);
@@ -78,7 +78,7 @@ fn equals_take_turns_of_a_quantum() {
 }
 
 #[test]
-fn a_lower_priority_runs_only_when_nobody_else_can() {
+fn a_lower_priority_runs_only_while_higher_ones_wait() {
     let (mut w, actors) = world_with(&[20, 31]);
     assert_eq!(run_for(&mut w, &actors, 50 * MS), [(1, 50 * MS)]);
     sleep(&mut w, actors[1], 5 * MS);
@@ -86,7 +86,7 @@ fn a_lower_priority_runs_only_when_nobody_else_can() {
 }
 
 #[test]
-fn three_equals_are_served_in_order_and_nobody_starves() {
+fn three_equal_priorities_run_in_order_without_starvation() {
     let (mut w, actors) = world_with(&[31, 31, 31]);
     let order: Vec<usize> = run_for(&mut w, &actors, 90 * MS).iter().map(|slice| slice.0).collect();
     assert_eq!(order, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
@@ -94,7 +94,7 @@ fn three_equals_are_served_in_order_and_nobody_starves() {
 
 // covers importance E142
 #[test]
-fn a_preempted_thread_goes_on_first_with_the_rest_of_its_quantum() {
+fn a_preempted_thread_runs_next_with_the_rest_of_its_quantum() {
     let (mut w, actors) = world_with(&[31, 31, 47]);
     sleep(&mut w, actors[2], 4 * MS);
     assert_eq!(run_for(&mut w, &actors, 4 * MS), [(0, 4 * MS)]);
@@ -105,7 +105,7 @@ fn a_preempted_thread_goes_on_first_with_the_rest_of_its_quantum() {
 
 // covers importance E143
 #[test]
-fn a_preempted_thread_with_hardly_any_quantum_left_goes_to_the_tail_and_keeps_the_rest() {
+fn a_preempted_thread_near_the_end_of_its_quantum_goes_to_the_tail() {
     let (mut w, actors) = world_with(&[31, 31, 47]);
     sleep(&mut w, actors[2], 98 * MS / 10);
     assert_eq!(run_for(&mut w, &actors, 98 * MS / 10), [(0, 98 * MS / 10)]);
@@ -115,14 +115,14 @@ fn a_preempted_thread_with_hardly_any_quantum_left_goes_to_the_tail_and_keeps_th
 
 /// Importance 8.6, "first slice" and "preempted".
 #[test]
-fn after_its_first_slice_a_thread_gives_way_to_an_equal_that_wakes_and_then_has_its_rest() {
+fn after_its_first_slice_a_thread_yields_to_a_woken_equal() {
     let (mut w, actors) = world_with(&[31, 31]);
     sleep(&mut w, actors[1], 15 * MS);
     assert_eq!(run_for(&mut w, &actors, 40 * MS), [(0, 15 * MS), (1, 10 * MS), (0, 5 * MS), (1, 10 * MS)]);
 }
 
 #[test]
-fn in_its_first_slice_a_thread_does_not_give_way_to_an_equal() {
+fn in_its_first_slice_a_thread_does_not_yield_to_a_woken_equal() {
     let (mut w, actors) = world_with(&[31, 31]);
     sleep(&mut w, actors[1], 5 * MS);
     assert_eq!(run_for(&mut w, &actors, 20 * MS), [(0, 10 * MS), (1, 10 * MS)]);
@@ -130,7 +130,7 @@ fn in_its_first_slice_a_thread_does_not_give_way_to_an_equal() {
 
 // covers importance E144
 #[test]
-fn a_thread_whose_priority_drops_gives_way_at_once() {
+fn a_thread_whose_priority_drops_is_preempted_at_once() {
     let mut w = World::new();
     let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
     let other = w.task();
@@ -164,7 +164,7 @@ fn a_fixed_priority_is_suspended_while_its_task_is_in_the_background() {
 }
 
 #[test]
-fn a_thread_that_yields_runs_again_after_everybody_else_even_those_below() {
+fn a_yielding_thread_runs_after_all_others_even_lower_priorities() {
     let (mut w, actors) = world_with(&[31, 20]);
     assert_eq!(running(&w, &actors), 0);
     w.start_trap(actors[0], mach::SWTCH, &[]);
@@ -179,7 +179,7 @@ fn a_thread_that_yields_runs_again_after_everybody_else_even_those_below() {
 }
 
 #[test]
-fn a_depressed_thread_runs_below_everybody_for_the_time_given() {
+fn a_depressed_thread_runs_below_all_others_for_the_given_time() {
     let (mut w, actors) = world_with(&[31, 20]);
     w.start_trap(actors[0], mach::THREAD_SWITCH, &[0, u64::from(abi::trap::SWITCH_OPTION_DEPRESS), 30]);
     assert_eq!(run_for(&mut w, &actors, 50 * MS), [(1, 30 * MS), (0, 20 * MS)]);
@@ -188,7 +188,7 @@ fn a_depressed_thread_runs_below_everybody_for_the_time_given() {
 }
 
 #[test]
-fn a_spinning_thread_is_preempted_by_one_of_a_higher_class_that_is_woken() {
+fn a_woken_thread_of_a_higher_class_preempts_a_spinning_one() {
     let (mut w, actors) = world_with(&[31, 47]);
     w.put(actors[1], 3000, &7u32.to_le_bytes());
     let word = w.result(actors[1]) - 1024 + 3000;
@@ -213,7 +213,7 @@ fn send_with_priority(w: &mut World, a: Actor, options: MsgOption, priority: u32
 
 fn post(w: &mut World, a: Actor, name: PortName, options: MsgOption, priority: u32) {
     let bytes = Msg::copy_send(name).encode();
-    w.put(a, 4096, &bytes);
+    w.put(a, BUFFER, &bytes);
     let send_size = bytes.len() as u32;
     let options = options | MsgOption::SEND_MSG;
     w.mach_msg(a, &MachMsg { options, send_size, priority, ..MachMsg::default() }).code().ok().unwrap();
@@ -234,7 +234,7 @@ fn request(w: &mut World, a: Actor, requested: Priority) {
 
 // covers importance E123 E124 E127 E128
 #[test]
-fn the_priority_argument_counts_as_the_option_and_its_form_say() {
+fn the_priority_argument_needs_its_option_and_a_known_form() {
     let mut w = World::new();
     let a = w.task();
     assert_eq!(send_with_priority(&mut w, a, OVERRIDE, 0x0062_fa00), (0x2fa, Qos::UserInteractive));
@@ -245,7 +245,7 @@ fn the_priority_argument_counts_as_the_option_and_its_form_say() {
 
 // covers importance E125
 #[test]
-fn a_pthread_override_raises_what_the_thread_asked_for() {
+fn a_pthread_override_raises_the_requested_class() {
     let mut w = World::new();
     let a = w.task();
     request(&mut w, a, Priority::of(Qos::Utility));
@@ -255,7 +255,7 @@ fn a_pthread_override_raises_what_the_thread_asked_for() {
 
 // covers importance E126
 #[test]
-fn a_thread_without_a_class_propagates_the_one_its_priority_stands_for() {
+fn a_thread_without_a_class_propagates_the_class_of_its_priority() {
     let mut w = World::new();
     let a = w.task();
     request(&mut w, a, Priority::UNSPECIFIED);
@@ -283,7 +283,7 @@ fn clamps_on_the_sender_do_not_leak_into_its_messages() {
 
 // covers importance E130
 #[test]
-fn a_message_raises_the_override_of_those_before_it() {
+fn a_message_raises_the_override_of_the_messages_before_it() {
     let mut w = World::new();
     let a = w.task();
     let name = mailbox(&mut w, a);
@@ -304,7 +304,7 @@ fn a_message_raises_the_override_of_those_before_it() {
 
 // covers importance E131
 #[test]
-fn a_send_that_meets_a_full_queue_can_raise_its_head() {
+fn a_refused_send_can_raise_the_override_of_the_queue_head() {
     let mut w = World::new();
     let a = w.task();
     let (name, notify) = (w.port_with_send(a), w.port(a));
@@ -315,7 +315,7 @@ fn a_send_that_meets_a_full_queue_can_raise_its_head() {
     let port = w.space_of(a.task).get(name).unwrap().right.port().unwrap();
     let knock = |w: &mut World, priority| {
         let bytes = Msg::copy_send(name).encode();
-        w.put(a, 4096, &bytes);
+        w.put(a, BUFFER, &bytes);
         let options = OVERRIDE | MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT | MsgOption::SEND_MSG;
         let args = MachMsg { options, send_size: bytes.len() as u32, priority, ..MachMsg::default() };
         assert_eq!(w.mach_msg(a, &args).code(), abi::code::MACH_SEND_TIMED_OUT);

@@ -5,6 +5,7 @@
 
 use crate::failures::visible_state;
 use crate::message::Msg;
+use crate::program::PROGRAM_BASE;
 use crate::world::{Actor, World};
 use abi::code::*;
 use abi::message::MACH_NOTIFY_DEAD_NAME;
@@ -111,7 +112,7 @@ impl Stage {
             (mach::MACH_PORT_UNGUARD, vec![guarded, GUARD]),
             (mach::MACH_PORT_TYPE, vec![port, result]),
             (mach::MACH_PORT_REQUEST_NOTIFICATION, vec![port, dead_name, 0, member, once, result]),
-            (tally::THREAD_CREATE, vec![0x40_0000, HERE, 0, 0, result]),
+            (tally::THREAD_CREATE, vec![PROGRAM_BASE, HERE, 0, 0, result]),
         ]
     }
 
@@ -160,7 +161,7 @@ fn a_trap_works_for_the_callers_own_task() {
 }
 
 #[test]
-fn a_trap_with_a_target_that_is_not_the_callers_task_does_nothing() {
+fn a_trap_on_any_other_target_is_refused_and_changes_nothing() {
     for (trap, args) in Stage::new().targeted() {
         let mut stage = Stage::new();
         let refusal = if trap == tally::THREAD_CREATE { KERN_INVALID_ARGUMENT } else { MACH_SEND_INVALID_DEST };

@@ -23,7 +23,7 @@ fn dead_name(w: &mut World, a: Actor) -> PortName {
 }
 
 #[test]
-fn a_notify_right_that_cannot_be_taken_gives_the_reason() {
+fn an_invalid_notify_right_is_refused_with_its_own_code() {
     let mut w = World::new();
     let a = w.task();
     let (p, q) = (w.port(a), w.port(a));
@@ -45,7 +45,7 @@ fn a_notify_right_that_cannot_be_taken_gives_the_reason() {
 }
 
 #[test]
-fn a_dead_name_that_is_to_be_notified_is_refused_and_loses_a_reference() {
+fn a_dead_notify_right_is_refused_and_loses_a_reference() {
     let mut w = World::new();
     let a = w.task();
     let (p, dead) = (w.port(a), dead_name(&mut w, a));
@@ -57,7 +57,7 @@ fn a_dead_name_that_is_to_be_notified_is_refused_and_loses_a_reference() {
 }
 
 #[test]
-fn a_dead_name_that_is_to_be_inserted_is_refused_and_loses_a_reference_if_it_moves() {
+fn a_dead_name_cannot_be_inserted_and_a_move_takes_a_reference() {
     in_both_forms(|mut w| {
         let a = w.task();
         let dead = dead_name(&mut w, a);
@@ -69,7 +69,7 @@ fn a_dead_name_that_is_to_be_inserted_is_refused_and_loses_a_reference_if_it_mov
 }
 
 #[test]
-fn a_previous_right_whose_port_died_comes_back_as_dead() {
+fn a_previous_right_whose_port_died_is_returned_as_dead() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, first, second) = (w.port(a), w.port(a), w.port(a));
@@ -93,7 +93,7 @@ fn is_empty_slot(number: u32) -> bool {
 }
 
 #[test]
-fn a_trap_that_xnu_has_and_tally_lacks_says_so() {
+fn an_xnu_trap_that_tally_lacks_returns_an_error() {
     let mut w = World::new();
     let a = w.task();
     let before = (w.names(a), w.counts());
@@ -109,7 +109,7 @@ fn a_trap_that_xnu_has_and_tally_lacks_says_so() {
 }
 
 #[test]
-fn a_number_without_a_trap_ends_the_task_and_the_log_tells_which() {
+fn an_unknown_trap_number_ends_the_task_and_is_logged() {
     let classes = [0, CLASS_MACHINE, 4 << CLASS_SHIFT, CLASS_TALLY, 6 << CLASS_SHIFT, 0xFF << CLASS_SHIFT];
     let mach = (0..MACH_TRAPS_END).filter(|&number| is_empty_slot(number)).map(|number| CLASS_MACH | number);
     let beyond = [CLASS_MACH | MACH_TRAPS_END, CLASS_MACH | 0xFF_FFFF];
@@ -126,7 +126,7 @@ fn a_number_without_a_trap_ends_the_task_and_the_log_tells_which() {
 }
 
 #[test]
-fn every_number_of_xnus_table_is_there_or_missing_or_empty() {
+fn every_number_of_the_xnu_table_is_a_trap_missing_or_empty() {
     for number in 0..MACH_TRAPS_END {
         let mut w = World::new();
         let a = w.task();

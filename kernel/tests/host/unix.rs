@@ -1,8 +1,9 @@
 //! The Unix subset, threads, and what `debug_state` tells.
 
 use crate::message::Msg;
+use crate::program::PROGRAM_BASE;
 use crate::simulation::Random;
-use crate::world::{Actor, Ret, World};
+use crate::world::{ARGUMENTS, Actor, BUFFER, Ret, World};
 use abi::code::*;
 use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
 use abi::port::PortType;
@@ -57,10 +58,10 @@ fn wait(w: &mut World, owner: Actor, a: Actor, microseconds: u64) {
 }
 
 #[test]
-fn write_takes_what_fits_from_memory_that_is_there() {
+fn write_takes_at_most_1024_bytes_of_readable_memory() {
     let (mut w, a) = world();
-    w.put(a, 4096, &[b'x'; 3000]);
-    w.put(a, 4096, b"hello");
+    w.put(a, BUFFER, &[b'x'; 3000]);
+    w.put(a, BUFFER, b"hello");
     let from = w.buffer(a);
     assert_eq!(call(&mut w, a, unix::WRITE, &[1, from, 5]), Ok(5));
     assert_eq!(call(&mut w, a, unix::WRITE, &[2, from, 1]), Ok(1));
@@ -79,7 +80,7 @@ fn write_takes_what_fits_from_memory_that_is_there() {
 }
 
 #[test]
-fn a_unix_call_that_tally_does_not_have_is_an_error_and_clears_nothing_else() {
+fn an_unknown_unix_call_returns_enosys_and_later_calls_clear_carry() {
     let (mut w, a) = world();
     assert_eq!(call(&mut w, a, 2 << 24 | 5, &[]), Err(ENOSYS));
     let pid = w.kernel.tasks[a.task].credentials.pid;
@@ -89,7 +90,7 @@ fn a_unix_call_that_tally_does_not_have_is_an_error_and_clears_nothing_else() {
 }
 
 #[test]
-fn nobody_waits_on_a_word_that_has_changed_or_is_none() {
+fn ulock_wait_does_not_block_on_a_changed_or_invalid_word() {
     let (mut w, a) = world();
     let word = a.memory + WORD;
     w.put(a, WORD, &7u32.to_le_bytes());
@@ -107,7 +108,7 @@ fn nobody_waits_on_a_word_that_has_changed_or_is_none() {
 
 /// Priorities of waiting threads and the order in which they are woken.
 #[test]
-fn those_who_wait_are_woken_by_priority_and_then_in_the_order_in_which_they_came() {
+fn ulock_wake_prefers_priority_and_then_order_of_arrival() {
     let (mut w, a) = world();
     let bases = [31u8, 47, 31, 4, 47, 20, 4];
     let threads: Vec<Actor> = bases.iter().map(|_| w.thread(a)).collect();
@@ -129,7 +130,7 @@ fn those_who_wait_are_woken_by_priority_and_then_in_the_order_in_which_they_came
 }
 
 #[test]
-fn wake_all_wakes_all_of_the_same_task_and_word_and_nobody_else() {
+fn wake_all_wakes_only_waiters_of_the_same_task_and_word() {
     let (mut w, a) = world();
     let b = w.task();
     let threads: Vec<Actor> = (0..4).map(|_| w.thread(a)).collect();
@@ -143,7 +144,7 @@ fn wake_all_wakes_all_of_the_same_task_and_word_and_nobody_else() {
 }
 
 #[test]
-fn a_wait_ends_when_its_time_is_over_and_not_before() {
+fn ulock_wait_times_out_exactly_at_its_deadline() {
     let (mut w, a) = world();
     let b = w.thread(a);
     wait(&mut w, a, b, 1500);
@@ -174,7 +175,7 @@ fn an_aborted_wait_is_interrupted() {
 
 /// Waiters come and go at random, with priorities that change while they wait; a sorted list says who is next.
 #[test]
-fn a_queue_of_waiters_is_always_in_order() {
+fn waiters_stay_sorted_when_they_come_go_and_change_priority() {
     for seed in 0..20 {
         let (mut w, a) = world();
         let mut random = Random::new(seed);
@@ -224,7 +225,7 @@ fn a_queue_of_waiters_is_always_in_order() {
 }
 
 #[test]
-fn a_new_thread_starts_where_it_is_told() {
+fn a_new_thread_starts_with_the_registers_it_is_given() {
     let (mut w, a) = world();
     let me = u64::from(a.self_port.0);
     let stack = a.memory + 8 * PAGE_SIZE;
@@ -236,7 +237,7 @@ fn a_new_thread_starts_where_it_is_told() {
     assert!(matches!(w.kernel.sched[thread].state(), State::Ready));
     assert_eq!(w.port_type(a, name), Ok(PortType::SEND), "a send right to the thread's control port");
 
-    let args = [me, 0x40_0000, 0, 0, THREAD_CREATE_SUSPENDED.into(), result];
+    let args = [me, PROGRAM_BASE, 0, 0, THREAD_CREATE_SUSPENDED.into(), result];
     let name = w.call_for_name(a, tally::THREAD_CREATE, &args).unwrap();
     let thread = w.kernel.tasks[a.task].threads.back().unwrap();
     assert!(matches!(w.kernel.sched[thread].state(), State::Suspended));
@@ -245,31 +246,31 @@ fn a_new_thread_starts_where_it_is_told() {
 }
 
 #[test]
-fn a_thread_that_could_not_run_or_is_one_too_many_is_refused() {
+fn thread_create_refuses_bad_arguments_and_too_many_threads() {
     let (mut w, a) = world();
     let b = w.task();
     let (me, other) = (u64::from(a.self_port.0), u64::from(w.task_port(a, b).0));
     let result = w.result(a);
     let before = (w.counts(), w.names(a));
     for args in [
-        [other, 0x40_0000, 0, 0, 0, result],
-        [0, 0x40_0000, 0, 0, 0, result],
-        [me, 0x40_0000, 0, 0, 2, result],
+        [other, PROGRAM_BASE, 0, 0, 0, result],
+        [0, PROGRAM_BASE, 0, 0, 0, result],
+        [me, PROGRAM_BASE, 0, 0, 2, result],
         [me, USER_END, 0, 0, 0, result],
         [me, u64::MAX, 0, 0, 0, result],
         [me, 0x8000_0000_0000, 0, 0, 0, result],
-        [me, 0x40_0000, USER_END + 1, 0, 0, result],
-        [me, 0x40_0000, 0xFFFF_8000_0000_0000, 0, 0, result],
+        [me, PROGRAM_BASE, USER_END + 1, 0, 0, result],
+        [me, PROGRAM_BASE, 0xFFFF_8000_0000_0000, 0, 0, result],
     ] {
         assert_eq!(w.call(a, tally::THREAD_CREATE, &args), Err(KERN_INVALID_ARGUMENT), "{args:x?}");
     }
     assert_eq!((w.counts(), w.names(a)), before);
     w.checked = false;
-    let args = [me, 0x40_0000, 0, 0, 1, result];
+    let args = [me, PROGRAM_BASE, 0, 0, 1, result];
     let made = (0..).take_while(|_| w.call(a, tally::THREAD_CREATE, &args).is_ok()).count();
     assert_eq!(made, THREADS_PER_TASK_MAX - 1);
     assert_eq!(w.call(a, tally::THREAD_CREATE, &args), Err(KERN_RESOURCE_SHORTAGE));
-    assert!(w.call(b, tally::THREAD_CREATE, &[b.self_port.0.into(), 0x40_0000, 0, 0, 1, w.result(b)]).is_ok());
+    assert!(w.call(b, tally::THREAD_CREATE, &[b.self_port.0.into(), PROGRAM_BASE, 0, 0, 1, w.result(b)]).is_ok());
     kernel::inspect::invariants::check_all(&w.kernel);
 }
 
@@ -301,7 +302,7 @@ fn destruction_begun() -> (World, Actor, Actor, PortName, Counts) {
 
 /// The thread is ended after the first portion.
 #[test]
-fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
+fn destruction_continues_after_its_thread_is_terminated() {
     let (mut w, a, b, name, before) = destruction_begun();
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::TERMINATE)).unwrap();
     assert_eq!(w.state(b), Ret::Ended);
@@ -315,7 +316,7 @@ fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
 
 /// A suspended thread does not run, but what it left to be destroyed concerns others.
 #[test]
-fn what_a_suspended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
+fn destruction_continues_while_its_thread_is_suspended() {
     let (mut w, a, b, name, before) = destruction_begun();
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::SUSPEND)).unwrap();
     assert_eq!(w.state(b), Ret::Blocked);
@@ -326,21 +327,21 @@ fn what_a_suspended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
 }
 
 #[test]
-fn debug_state_tells_the_numbers_that_the_kernel_has() {
+fn debug_state_returns_counts_and_thread_schedules() {
     let (mut w, a) = world();
     let name = w.trap(a, mach::THREAD_SELF, &[]).name();
-    let at = a.memory + 2048;
+    let at = a.memory + ARGUMENTS;
     let ask = |w: &mut World, kind: u32, name: PortName, at: u64, size: usize| {
         w.call(a, tally::DEBUG_STATE, &[kind.into(), name.0.into(), at, size as u64])
     };
     let size = size_of::<Counts>();
     ask(&mut w, DEBUG_COUNTS, PortName(0), at, size).unwrap();
-    assert_eq!(w.get(a, 2048, size), w.counts().as_bytes());
+    assert_eq!(w.get(a, ARGUMENTS, size), w.counts().as_bytes());
     assert_eq!(ask(&mut w, DEBUG_COUNTS, PortName(0), at, size - 1), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(ask(&mut w, DEBUG_COUNTS, PortName(0), 8, size), Err(KERN_MEMORY_ERROR));
     let size = size_of::<ThreadInfo>();
     ask(&mut w, DEBUG_THREAD, name, at, size).unwrap();
-    let info = ThreadInfo::read_from_bytes(&w.get(a, 2048, size)).unwrap();
+    let info = ThreadInfo::read_from_bytes(&w.get(a, ARGUMENTS, size)).unwrap();
     let schedule = w.kernel.sched[a.thread].schedule();
     assert_eq!((info.base_priority, info.scheduled_priority), (schedule.base.into(), schedule.priority.into()));
     assert_eq!(info.requested, w.kernel.sched[a.thread].policy().requested.to_pthread());
