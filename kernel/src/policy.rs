@@ -423,6 +423,57 @@ mod tests {
     }
 
     #[test]
+    fn a_priority_belongs_to_the_highest_class_that_is_not_above_it() {
+        let edges = [
+            (Maintenance, 0, 3),
+            (Background, 4, 19),
+            (Utility, 20, 30),
+            (Legacy, 31, 36),
+            (UserInitiated, 37, 45),
+            (UserInteractive, 46, MAXPRI_USER),
+        ];
+        for (qos, lowest, highest) in edges {
+            assert_eq!([lowest, highest].map(class_for_priority), [qos; 2], "{lowest} to {highest}");
+        }
+    }
+
+    #[test]
+    fn whoever_puts_a_task_into_the_background_suffices() {
+        let plain = task(AppType::AppDefault, Role::Foreground);
+        assert!(!plain.effective().background);
+        for (internal_background, external_background) in [(true, false), (false, true), (true, true)] {
+            let effective = TaskPolicy { internal_background, external_background, ..plain }.effective();
+            assert!(effective.background && effective.lowpri_cpu && !effective.adaptive_background);
+        }
+    }
+
+    #[test]
+    fn only_an_adaptive_daemon_without_a_boost_is_in_the_background_for_that_reason_alone() {
+        let adaptive = task(AppType::DaemonAdaptive, Role::Unspecified);
+        assert!(adaptive.effective().adaptive_background);
+        let others = [
+            TaskPolicy { boosted: true, ..adaptive },
+            TaskPolicy { external_background: true, ..adaptive },
+            TaskPolicy { qos_clamp: Background, ..adaptive },
+            task(AppType::DaemonStandard, Role::Unspecified),
+            task(AppType::DaemonBackground, Role::Unspecified),
+        ];
+        for other in others {
+            assert!(!other.effective().adaptive_background, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_push_of_the_background_class_does_not_lift_an_adaptive_daemons_thread() {
+        let adaptive = task(AppType::DaemonAdaptive, Role::Unspecified).effective();
+        let requesting = ThreadPolicy::requesting(Priority::of(Legacy));
+        let promotion_priority = 10;
+        let pushed = |promote| ThreadPolicy { promote, promotion_priority, ..requesting }.effective(&adaptive);
+        assert_eq!(pushed(Background).base_priority, MAXPRI_THROTTLE);
+        assert_eq!(pushed(Utility).base_priority, promotion_priority);
+    }
+
+    #[test]
     fn the_first_thread_requests_the_class_of_its_kind_of_program() {
         let main = |app_type, qos_clamp, first| {
             TaskPolicy { app_type, qos_clamp, ..TaskPolicy::default() }.main_thread_qos(first)
