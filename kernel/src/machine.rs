@@ -18,6 +18,9 @@ pub type Cpu = usize;
 /// any instruction a user can execute is canonical.
 pub const USER_END: u64 = 0x0000_7FFF_FFFF_F000;
 
+/// The end of the page behind [`USER_END`], where the addresses that are not canonical begin. The page is never mapped.
+pub const GUARD_END: u64 = USER_END + PAGE_SIZE;
+
 /// The first address that may be mapped: null pointers, and what is near them, always fault.
 pub const USER_START: u64 = 0x1_0000;
 
@@ -35,6 +38,13 @@ impl UserAddr {
     /// mapped. No bytes lie anywhere.
     pub const fn holds(self, size: u64) -> bool {
         size == 0 || self.0 < USER_END && size <= USER_END - self.0
+    }
+
+    /// Returns true if `size` bytes from here on end before [`GUARD_END`]: an access to them succeeds or is a page fault of
+    /// the user's half. For up to a page that takes one comparison.
+    #[inline(always)]
+    pub const fn ends_before_guard(self, size: u64) -> bool {
+        self.0 < USER_END && size <= PAGE_SIZE || self.holds(size)
     }
 
     /// Whether this is the first address of a page.
@@ -72,7 +82,7 @@ pub trait Machine {
     /// The time. Never goes back.
     fn now(&mut self) -> Nanos;
 
-    /// Sees to it that processor `cpu` raises [`Event::Timer`](crate::kernel::Event::Timer) soon after `deadline`; at
+    /// Sees to it that processor `cpu` raises `Event::Timer` soon after `deadline`; at
     /// once if that is over. Replaces the deadline set before.
     fn set_timer(&mut self, cpu: Cpu, deadline: Nanos);
 
@@ -149,5 +159,20 @@ mod tests {
         assert!(!UserAddr(u64::MAX).holds(u64::MAX), "wraps far");
         assert!(UserAddr(0).holds(0) && UserAddr(u64::MAX).holds(0), "no bytes lie anywhere");
         assert_eq!(UserAddr(u64::MAX - 1).plus(16), UserAddr(u64::MAX));
+    }
+
+    #[test]
+    fn accesses_end_before_the_addresses_that_are_not_canonical() {
+        let starts = [0, 1, USER_END / 2, USER_END, GUARD_END, 1 << 63, u64::MAX];
+        let near =
+            starts.into_iter().flat_map(|start| (0..5).map(move |n| u64::wrapping_add(start, n).wrapping_sub(2)));
+        let sizes = [0, 1, 2, 8, PAGE_SIZE - 1, PAGE_SIZE, PAGE_SIZE + 1, USER_END, GUARD_END, u64::MAX];
+        for (start, size) in near.flat_map(|start| sizes.map(|size| (start, size))) {
+            let allowed = UserAddr(start).ends_before_guard(size);
+            let end = u128::from(start) + u128::from(size);
+            assert!(!allowed || size == 0 || end <= u128::from(GUARD_END), "{size} bytes from {start:#x}");
+            assert!(allowed || !UserAddr(start).holds(size), "{size} bytes from {start:#x} are a user's");
+        }
+        assert!(!UserAddr(USER_END).ends_before_guard(1), "a range of the guard alone is refused");
     }
 }

@@ -115,6 +115,8 @@ codes! {
 
     /// A message to a kernel object has descriptors of the wrong type or disposition.
     MIG_TYPE_ERROR = -300;
+    /// The reply does not belong to the request (found by stubs).
+    MIG_REPLY_MISMATCH = -301;
     /// The kernel object has no operation with this message id.
     MIG_BAD_ID = -303;
     /// A message to a kernel object has the wrong size or number of descriptors.
@@ -123,6 +125,8 @@ codes! {
     MIG_NO_REPLY = -305;
     /// An array in a message is longer than its bound.
     MIG_ARRAY_TOO_LARGE = -307;
+    /// The server destroyed the request without an answer (made by stubs).
+    MIG_SERVER_DIED = -308;
 
     /// The send buffer cannot be read.
     MACH_SEND_INVALID_DATA = 0x1000_0002;

@@ -197,6 +197,9 @@ pub struct Trailer {
     pub msgh_labels: u32,
 }
 
+/// The trailer that a receiver gets who asks for no elements: type 0, size 8.
+pub const SHORT_TRAILER: [u8; 8] = (8u64 << 32).to_le_bytes();
+
 /// The size of the longest trailer.
 pub const MAX_TRAILER_SIZE: usize = 68;
 

@@ -159,6 +159,13 @@ pub const TASK_BOOTSTRAP_PORT: u32 = 4;
 
 /// `VM_FLAGS_ANYWHERE`: the kernel chooses the address. Without the flag the kernel uses the address given.
 pub const VM_FLAGS_ANYWHERE: u32 = 1;
+/// `VM_FLAGS_OVERWRITE`: replaces what is at the address given.
+pub const VM_FLAGS_OVERWRITE: u32 = 0x4000;
+/// `VM_FLAGS_ALIAS_MASK`: a tag for statistics, which has no effect.
+pub const VM_FLAGS_ALIAS_MASK: u32 = 0xFF00_0000;
+/// Flags that XNU has and Tally refuses: `VM_FLAGS_PURGABLE`, `4GB_CHUNK`, `RANDOM_ADDR`, `NO_CACHE`, `PERMANENT` and
+/// `SUPERPAGE_MASK`.
+pub const VM_FLAGS_NOT_SUPPORTED: u32 = 0x2 | 0x4 | 0x8 | 0x10 | 0x80 | 0x7_0000;
 
 /// `VM_PROT_READ`
 pub const VM_PROT_READ: u32 = 1;

@@ -6,6 +6,8 @@
 
 /// The position of the class in a trap number.
 pub const CLASS_SHIFT: u32 = 24;
+/// The bits of a trap number that are its class.
+pub const CLASS_MASK: u32 = !((1 << CLASS_SHIFT) - 1);
 
 /// Mach traps.
 pub const CLASS_MACH: u32 = 1 << CLASS_SHIFT;
@@ -76,6 +78,72 @@ pub mod mach {
     pub const MACH_TIMEBASE_INFO: u32 = CLASS_MACH | 89;
     /// `(deadline)`: sleeps until the deadline, in clock units since boot.
     pub const MACH_WAIT_UNTIL: u32 = CLASS_MACH | 90;
+
+    /// A trap that XNU has and Tally lacks.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct MissingTrap {
+        /// Its number, with the class.
+        pub number: u32,
+        /// Its name in XNU's trap table.
+        pub name: &'static str,
+        /// What it answers.
+        pub answer: MissingAnswer,
+    }
+
+    /// How a missing trap says that it did nothing.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum MissingAnswer {
+        /// With `KERN_NOT_SUPPORTED`.
+        NotSupported,
+        /// With `MACH_SEND_INVALID_DEST`, upon which libraries make the call by message.
+        CallByMessage,
+        /// With `MACH_PORT_NULL`: the trap returns a name, so that a code would be mistaken for one.
+        NullName,
+    }
+
+    const fn missing(number: u32, name: &'static str, answer: MissingAnswer) -> MissingTrap {
+        MissingTrap { number: CLASS_MACH | number, name, answer }
+    }
+
+    /// The traps that XNU has and Tally lacks, by number.
+    pub const MISSING: [MissingTrap; 33] = {
+        use MissingAnswer::{CallByMessage, NotSupported, NullName};
+        [
+            missing(11, "_kernelrpc_mach_vm_purgable_control_trap", CallByMessage),
+            missing(13, "task_dyld_process_info_notify_get_trap", NotSupported),
+            missing(15, "_kernelrpc_mach_vm_map_trap", CallByMessage),
+            missing(33, "semaphore_signal_trap", NotSupported),
+            missing(34, "semaphore_signal_all_trap", NotSupported),
+            missing(35, "semaphore_signal_thread_trap", NotSupported),
+            missing(36, "semaphore_wait_trap", NotSupported),
+            missing(37, "semaphore_wait_signal_trap", NotSupported),
+            missing(38, "semaphore_timedwait_trap", NotSupported),
+            missing(39, "semaphore_timedwait_signal_trap", NotSupported),
+            missing(43, "mach_generate_activity_id", NotSupported),
+            missing(44, "task_name_for_pid", NotSupported),
+            missing(45, "task_for_pid", NotSupported),
+            missing(46, "pid_for_task", NotSupported),
+            missing(47, "mach_msg2_trap", NotSupported),
+            missing(48, "macx_swapon", NotSupported),
+            missing(49, "macx_swapoff", NotSupported),
+            missing(50, "thread_get_special_reply_port", NullName),
+            missing(51, "macx_triggers", NotSupported),
+            missing(52, "macx_backing_store_suspend", NotSupported),
+            missing(53, "macx_backing_store_recovery", NotSupported),
+            missing(58, "pfz_exit", NotSupported),
+            missing(62, "clock_sleep_trap", NotSupported),
+            missing(70, "host_create_mach_voucher_trap", NotSupported),
+            missing(72, "mach_voucher_extract_attr_recipe_trap", NotSupported),
+            missing(88, "_exclaves_ctl_trap", NotSupported),
+            missing(91, "mk_timer_create_trap", NullName),
+            missing(92, "mk_timer_destroy_trap", NotSupported),
+            missing(93, "mk_timer_arm_trap", NotSupported),
+            missing(94, "mk_timer_cancel_trap", NotSupported),
+            missing(95, "mk_timer_arm_leeway_trap", NotSupported),
+            missing(96, "debug_control_port_for_pid", NotSupported),
+            missing(100, "iokit_user_client_trap", NotSupported),
+        ]
+    };
 }
 
 /// The Unix subset, class 2. An error is returned as an error number with the carry flag set.

@@ -12,6 +12,7 @@
 //! | [`Arena`] | objects by [`Id`] |
 //! | [`Slab`] | objects by index |
 //! | [`List`] | a doubly linked list through objects of an arena |
+//! | [`Nodes`] | lists whose room is set aside before it is needed |
 //! | [`LinearIndex`] | a hash table that grows one bucket at a time, through objects of a slab or an arena |
 //! | [`LinearMap`] | a hash table from keys to values |
 //!
@@ -22,6 +23,7 @@
 
 #![cfg_attr(not(any(test, feature = "failpoints", feature = "steps")), no_std)]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 extern crate alloc;
 
@@ -32,6 +34,7 @@ mod id;
 mod index;
 mod list;
 mod map;
+mod nodes;
 mod slab;
 mod slots;
 pub mod steps;
@@ -42,6 +45,7 @@ pub use id::Id;
 pub use index::{Chain, Chained, Entries, LinearIndex};
 pub use list::{Link, Linked, List};
 pub use map::LinearMap;
+pub use nodes::{NodeList, Nodes};
 pub use slab::Slab;
 
 use alloc::vec::Vec;

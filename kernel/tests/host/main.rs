@@ -16,6 +16,7 @@ mod world;
 
 mod complex;
 mod death;
+mod deferred;
 mod failures;
 mod header;
 mod interleavings;
@@ -29,6 +30,9 @@ mod queues;
 mod receive;
 mod rpc;
 mod scheduling;
+mod segments;
 mod sets;
 mod simulation;
+mod targets;
+mod traps;
 mod unix;

@@ -184,7 +184,7 @@ fn two_tasks() {
     let others = "seL4 2,959, GNU Mach 4,856, Linux SCM_RIGHTS 24,984";
     report("rpc_64 that carries a send right", rpc_with_right(service), others);
     task::terminate(child).expect("it has not ended");
-    task::wait_for_exit(exit.name(), 10_000).expect("it ends");
+    task::wait_for_exit(exit.name()).expect("it ends");
 }
 
 fn one_task() {
@@ -266,7 +266,7 @@ fn spawn_and_reap() -> u64 {
     let exit = Port::new();
     measure(|| {
         let task = Spawn::image(&EXIT_PROGRAM).exit_port(exit.name()).start().expect("a child");
-        task::wait_for_exit(exit.name(), 10_000).expect("it ends");
+        task::wait_for_exit(exit.name()).expect("it ends");
         port::deallocate(task).expect("its name is there");
     })
 }

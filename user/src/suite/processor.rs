@@ -78,7 +78,7 @@ fn check_in_child() {
     let exit = Port::new();
     let child = Spawn::program("tests").argument("child").argument("check-processor").exit_port(exit.name());
     let child = child.start().expect("a child");
-    check::equal("how the child ended", task::wait_for_exit(exit.name(), 10_000), Ok(ExitStatus::exited(0)));
+    check::equal("how the child ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
     port::deallocate(child).expect("its name");
 }
 
@@ -187,24 +187,30 @@ fn page_with_an_edge() -> u64 {
     at + PAGE_SIZE
 }
 
-/// `mach_msg` that neither sends nor receives reads its seventh argument all the same.
+/// `mach_msg` that neither sends nor receives, but with the option that has it read its seventh argument.
+fn call_with_priority(stack: u64) -> KernReturn {
+    let arguments = [0, u64::from(MsgOption::SEND_OVERRIDE.bits()), 0, 0, 0, 0];
+    KernReturn(registers::trap_on_stack(MACH_MSG, arguments, stack) as i32)
+}
+
 fn an_argument_on_an_odd_stack_is_read_or_refused() {
     let edge = page_with_an_edge();
-    let nothing = |stack| KernReturn(registers::trap_on_stack(MACH_MSG, [0; 6], stack) as i32);
     for below in 16..40 {
-        check::equal("an argument in the page", nothing(edge - below), MACH_MSG_SUCCESS);
+        check::equal("an argument in the page", call_with_priority(edge - below), MACH_MSG_SUCCESS);
     }
     for below in 0..16 {
-        check::equal("one that leaves it", nothing(edge - below), KERN_INVALID_ARGUMENT);
+        check::equal("one that leaves it", call_with_priority(edge - below), KERN_INVALID_ARGUMENT);
     }
     for before in 1..16 {
         let start = edge - PAGE_SIZE;
         // The word at the stack pointer is nobody's business.
         let expected = if before <= 8 { MACH_MSG_SUCCESS } else { KERN_INVALID_ARGUMENT };
-        check::equal("a stack that begins below the page", nothing(start - before), expected);
+        check::equal("a stack that begins below the page", call_with_priority(start - before), expected);
     }
     for stack in ODD_STACKS.into_iter().chain([0x7FFF_FFFF_EFF7, 0x7FFF_FFFF_FFFF, u64::MAX - 7, u64::MAX - 8]) {
-        check::equal("no stack", nothing(stack), KERN_INVALID_ARGUMENT);
+        check::equal("no stack", call_with_priority(stack), KERN_INVALID_ARGUMENT);
+        let code = KernReturn(registers::trap_on_stack(MACH_MSG, [0; 6], stack) as i32);
+        check::equal("no stack, but no argument on it either", code, MACH_MSG_SUCCESS);
     }
     task::deallocate(edge - PAGE_SIZE, PAGE_SIZE).expect("the first page");
 }
@@ -248,9 +254,8 @@ fn the_last_page_of_the_users_half_ends_where_it_should() {
     for back in 0..8 {
         check::equal("eight bytes that leave it", timebase(END - back), KERN_MEMORY_ERROR);
     }
-    let nothing = |stack| KernReturn(registers::trap_on_stack(MACH_MSG, [0; 6], stack) as i32);
-    check::equal("a stack that ends there", nothing(END - 16), MACH_MSG_SUCCESS);
-    check::equal("one that leaves it", nothing(END - 15), KERN_INVALID_ARGUMENT);
+    check::equal("a stack that ends there", call_with_priority(END - 16), MACH_MSG_SUCCESS);
+    check::equal("one that leaves it", call_with_priority(END - 15), KERN_INVALID_ARGUMENT);
     task::deallocate(LAST_PAGE, PAGE_SIZE).expect("it is there");
 }
 

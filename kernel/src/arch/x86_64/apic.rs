@@ -1,90 +1,128 @@
-//! The local interrupt controller: the timer's one-shot interrupts.
+//! The local APIC (advanced programmable interrupt controller): the timer's one-shot interrupts.
+//!
+//! The controller stays in the mode in which the firmware left it. With registers in memory (xAPIC) it does all that one
+//! processor needs, and everywhere: QEMU ends a machine whose instructions it counts (`-icount`) when the timer is used
+//! through model-specific registers.
 
-use super::clock::Rate;
-use super::frames::Window;
+use super::frame_allocator::PhysicalMap;
 use super::interrupts::{APIC_ERROR, SPURIOUS, TIMER};
 use kernel::machine::Nanos;
-use x2apic::lapic::{LocalApic, LocalApicBuilder, TimerDivide, TimerMode, xapic_base};
+use kernel::rate::Rate;
 use x86_64::instructions::port::Port;
-use x86_64::registers::model_specific::Msr;
+use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
 
 /// The data ports of the two old interrupt controllers.
 const PICS: [u16; 2] = [0x21, 0xA1];
 
-/// The controller's two input pins in its registers, as offsets in memory.
-const PINS: [u64; 2] = [0x350, 0x360];
-/// What they are for: nothing, because that is where the old controllers are; and non-maskable interrupts.
-const PINS_ARE_FOR: [u32; 2] = [1 << 16, 0b100 << 8];
+/// Registers, as offsets in memory (Intel SDM vol. 3, table 11-1).
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+enum Register {
+    TaskPriority = 0x80,
+    EndOfInterrupt = 0xB0,
+    SpuriousVector = 0xF0,
+    ErrorStatus = 0x280,
+    Timer = 0x320,
+    Pin0 = 0x350,
+    Pin1 = 0x360,
+    Error = 0x370,
+    TimerInitialCount = 0x380,
+    TimerCount = 0x390,
+    TimerDivide = 0x3E0,
+}
 
-/// The register that says whether the controller's registers are model-specific ones instead.
-const APIC_BASE: Msr = Msr::new(0x1B);
-const X2APIC: u64 = 1 << 10;
-const X2APIC_REGISTERS: u64 = 0x800;
+/// In [`Register::SpuriousVector`], beside the vector: the controller works.
+const ENABLED: u32 = 1 << 8;
+/// In the registers of interrupt sources: the source is silent.
+const MASKED: u32 = 1 << 16;
+/// In the registers of interrupt sources: it raises a non-maskable interrupt, without a vector.
+const NON_MASKABLE: u32 = 0b100 << 8;
+/// In [`Register::TimerDivide`]: one tick in 16 of the controller's clock.
+const DIVIDE_BY_16: u32 = 0b0011;
+
+/// The first model-specific register of the controller; each 16 bytes in memory are one.
+const MODEL_SPECIFIC: u32 = 0x800;
+
+/// How the controller's registers are reached.
+#[derive(Clone, Copy, Debug)]
+enum Access {
+    /// In memory, from this physical address on (xAPIC).
+    Memory(PhysicalMap, u64),
+    /// As model-specific registers (x2APIC).
+    ModelSpecific,
+}
 
 /// The timer and its interrupt.
 #[derive(Debug)]
 pub struct Apic {
-    local: LocalApic,
+    access: Access,
 }
-
-// SAFETY: Each processor has its own controller at the same address. There is only one processor, so it is always the
-// same controller.
-unsafe impl Send for Apic {}
-const _: () = assert!(kernel::limits::CPUS_MAX == 1, "several processors need an `Apic` each");
 
 impl Apic {
     /// Silences the old interrupt controllers and starts the new one, with its timer counting down from the top.
-    pub fn start(window: Window) -> Apic {
+    pub fn start(physical_map: PhysicalMap) -> Apic {
         for port in PICS {
-            // SAFETY: These are the mask registers; nobody expects interrupts from there.
+            // SAFETY: These are the mask registers; no driver expects interrupts from there.
             unsafe { Port::<u8>::new(port).write(0xFF) };
         }
-        let mut builder = LocalApicBuilder::new();
-        builder.timer_vector(TIMER.into()).error_vector(APIC_ERROR.into()).spurious_vector(SPURIOUS.into());
-        builder.timer_mode(TimerMode::OneShot).timer_divide(TimerDivide::Div16).timer_initial(u32::MAX);
-        // SAFETY: The model-specific register with the base is there on every 64-bit processor; devices are in the
-        // window too, uncached.
-        let registers = window.address::<u8>(unsafe { xapic_base() });
-        builder.set_xapic_base(registers as u64);
-        let mut local = builder.build().expect("everything that the builder wants has been set");
-        // SAFETY: All three vectors have handlers.
-        unsafe { local.enable() };
-        set_pins(registers);
-        Apic { local }
+        let (base, flags) = ApicBase::read();
+        assert!(flags.contains(ApicBaseFlags::LAPIC_ENABLE), "the firmware has turned the local APIC off");
+        let access = if flags.contains(ApicBaseFlags::X2APIC_ENABLE) {
+            Access::ModelSpecific
+        } else {
+            Access::Memory(physical_map, base.start_address().as_u64())
+        };
+        let mut apic = Apic { access };
+        // The old controllers are at the first pin, non-maskable interrupts at the second.
+        for (register, value) in [
+            (Register::TaskPriority, 0),
+            (Register::Pin0, MASKED),
+            (Register::Pin1, NON_MASKABLE),
+            (Register::ErrorStatus, 0),
+            (Register::Error, APIC_ERROR.into()),
+            (Register::SpuriousVector, ENABLED | u32::from(SPURIOUS)),
+            // Without further bits the timer raises its interrupt once for each initial count.
+            (Register::Timer, TIMER.into()),
+            (Register::TimerDivide, DIVIDE_BY_16),
+            (Register::TimerInitialCount, u32::MAX),
+        ] {
+            apic.write(register, value);
+        }
+        apic
     }
 
-    /// The timer's count, which goes down.
+    /// Returns the timer's count, which goes down.
     pub fn count(&self) -> u32 {
-        // SAFETY: Reading has no effect.
-        unsafe { self.local.timer_current() }
+        let register = Register::TimerCount;
+        match self.access {
+            // SAFETY: The register is there, mapped uncached like all devices, and reading it has no effect.
+            Access::Memory(map, base) => unsafe { map.address::<u32>(base + register as u64).read_volatile() },
+            // SAFETY: The register is there in this mode, and reading it has no effect.
+            Access::ModelSpecific => unsafe { Msr::new(model_specific(register)).read() as u32 },
+        }
     }
 
-    /// Raises the interrupt in so much time; if that is too long for the counter, earlier.
+    /// Raises the interrupt after `from_now`; if that is too long for the counter, earlier.
     pub fn set_timer(&mut self, rate: Rate, from_now: Nanos) {
-        // One tick more, so that the time is really over.
-        let ticks = rate.ticks(from_now).saturating_add(1).min(u64::from(u32::MAX));
-        // SAFETY: The interrupt has a handler.
-        unsafe { self.local.set_timer_initial(ticks as u32) };
+        self.write(Register::TimerInitialCount, rate.timer_count(from_now));
     }
 
-    /// Lets the next interrupt come.
+    /// Lets the next interrupt come. Called by the handler of an interrupt of this controller.
     pub fn end_of_interrupt(&mut self) {
-        // SAFETY: Called by the handler of an interrupt from here.
-        unsafe { self.local.end_of_interrupt() };
+        self.write(Register::EndOfInterrupt, 0);
+    }
+
+    fn write(&mut self, register: Register, value: u32) {
+        match self.access {
+            // SAFETY: The register is there, mapped uncached like all devices, and belongs to `self`. No value lets the
+            // controller write to memory, and each interrupt that it may raise has a handler.
+            Access::Memory(map, base) => unsafe { map.address::<u32>(base + register as u64).write_volatile(value) },
+            // SAFETY: The same, in this mode.
+            Access::ModelSpecific => unsafe { Msr::new(model_specific(register)).write(value.into()) },
+        }
     }
 }
 
-/// `LocalApic::enable` leaves the pins open, and with a vector that is an error.
-fn set_pins(registers: *mut u8) {
-    for (offset, what) in PINS.into_iter().zip(PINS_ARE_FOR) {
-        // SAFETY: The registers are there in the one way or the other, and that of the pins allow what is written. The
-        // vector of non-maskable interrupts has a handler.
-        unsafe {
-            if APIC_BASE.read() & X2APIC != 0 {
-                Msr::new((X2APIC_REGISTERS + offset / 16) as u32).write(what.into());
-            } else {
-                registers.add(offset as usize).cast::<u32>().write_volatile(what);
-            }
-        }
-    }
+fn model_specific(register: Register) -> u32 {
+    MODEL_SPECIFIC + register as u32 / 16
 }

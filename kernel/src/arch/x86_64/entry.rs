@@ -1,6 +1,6 @@
 //! The border between user code and the kernel.
 //!
-//! Registers go straight into the running thread's [`Frame`], and come from the frame of whichever thread runs next.
+//! Registers go straight into the running thread's [`TrapFrame`], and come from the frame of whichever thread runs next.
 //! The kernel's stack is empty while user code runs: nothing ever resumes inside the kernel.
 //!
 //! The only things that interrupt the kernel itself are faults at user memory ([`super::user_memory`]), interrupts while
@@ -11,13 +11,13 @@ use super::per_cpu::PerCpu;
 use super::system::handle_trap;
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
-use kernel::frame::{CAUSE_TRAP, Frame};
+use kernel::trap_frame::{CAUSE_TRAP, TrapFrame};
 
-/// What is pushed when the kernel itself is interrupted: the same as the first part of a [`Frame`].
+/// What is pushed when the kernel itself is interrupted: the same as the first part of a [`TrapFrame`].
 #[derive(Debug)]
 #[repr(C)]
 pub struct Registers {
-    /// From r15 to rax, in the order of [`Frame`].
+    /// From r15 to rax, in the order of [`TrapFrame`].
     pub general: [u64; 15],
     /// The vector.
     pub cause: u64,
@@ -47,13 +47,13 @@ impl Registers {
 }
 
 const _: () = {
-    assert!(offset_of!(Frame, r15) == 0 && offset_of!(Frame, rbp) == 8 * 8);
-    assert!(offset_of!(Frame, cause) == offset_of!(Registers, cause));
-    assert!(offset_of!(Frame, ss) == offset_of!(Registers, ss));
-    assert!(offset_of!(Frame, fs_base) == size_of::<Registers>());
+    assert!(offset_of!(TrapFrame, r15) == 0 && offset_of!(TrapFrame, rbp) == 8 * 8);
+    assert!(offset_of!(TrapFrame, cause) == offset_of!(Registers, cause));
+    assert!(offset_of!(TrapFrame, ss) == offset_of!(Registers, ss));
+    assert!(offset_of!(TrapFrame, fs_base) == size_of::<Registers>());
 };
 
-/// Pushes the general registers, so that they come to lie as in a [`Frame`].
+/// Pushes the general registers, so that they come to lie as in a [`TrapFrame`].
 macro_rules! push_general {
     () => {
         "push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp; push r8
@@ -76,29 +76,29 @@ macro_rules! clear_flags {
     };
 }
 
-/// Assembly that names the fields of a [`Frame`]; `rsp` is the name of a register, so that field is `user_stack`.
+/// Assembly that names the fields of a [`TrapFrame`]; `rsp` is the name of a register, so that field is `user_stack`.
 macro_rules! frame_asm {
     ($($line:expr),+; $($operand:tt)+) => {
         naked_asm!(
             $($line,)+
             trap = const CAUSE_TRAP,
-            cause = const offset_of!(Frame, cause),
-            rip = const offset_of!(Frame, rip),
-            rflags = const offset_of!(Frame, rflags),
-            user_stack = const offset_of!(Frame, rsp),
-            rax = const offset_of!(Frame, rax),
-            rbx = const offset_of!(Frame, rbx),
-            rdx = const offset_of!(Frame, rdx),
-            rdi = const offset_of!(Frame, rdi),
-            rsi = const offset_of!(Frame, rsi),
-            rbp = const offset_of!(Frame, rbp),
-            r8 = const offset_of!(Frame, r8),
-            r9 = const offset_of!(Frame, r9),
-            r10 = const offset_of!(Frame, r10),
-            r12 = const offset_of!(Frame, r12),
-            r13 = const offset_of!(Frame, r13),
-            r14 = const offset_of!(Frame, r14),
-            r15 = const offset_of!(Frame, r15),
+            cause = const offset_of!(TrapFrame, cause),
+            rip = const offset_of!(TrapFrame, rip),
+            rflags = const offset_of!(TrapFrame, rflags),
+            user_stack = const offset_of!(TrapFrame, rsp),
+            rax = const offset_of!(TrapFrame, rax),
+            rbx = const offset_of!(TrapFrame, rbx),
+            rdx = const offset_of!(TrapFrame, rdx),
+            rdi = const offset_of!(TrapFrame, rdi),
+            rsi = const offset_of!(TrapFrame, rsi),
+            rbp = const offset_of!(TrapFrame, rbp),
+            r8 = const offset_of!(TrapFrame, r8),
+            r9 = const offset_of!(TrapFrame, r9),
+            r10 = const offset_of!(TrapFrame, r10),
+            r12 = const offset_of!(TrapFrame, r12),
+            r13 = const offset_of!(TrapFrame, r13),
+            r14 = const offset_of!(TrapFrame, r14),
+            r15 = const offset_of!(TrapFrame, r15),
             $($operand)+
         )
     };
@@ -252,7 +252,7 @@ pub extern "C" fn fatal_vector<const VECTOR: u8, const ERROR_CODES: u8>() -> ! {
 /// # Safety
 /// `frame` is the frame of a thread whose address space is active, and stays where it is until the thread enters the
 /// kernel.
-pub unsafe fn run(frame: *mut Frame) -> ! {
+pub unsafe fn run(frame: *mut TrapFrame) -> ! {
     // SAFETY: As the caller says; the per-processor block is set up.
     unsafe { asm!("jmp {resume}", resume = sym resume, in("rax") frame, options(noreturn)) }
 }

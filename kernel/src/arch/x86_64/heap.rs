@@ -3,7 +3,7 @@
 //! The core asks it fallibly, and most of its tables grow by doubling, so that the time of this simple allocator does
 //! not matter; small messages do not come here at all (`ipc/message.rs`).
 
-use super::frames::Frames;
+use super::frame_allocator::FrameAllocator;
 use linked_list_allocator::LockedHeap;
 
 #[global_allocator]
@@ -15,10 +15,10 @@ const LEAST: u64 = 4 << 20;
 const MOST: u64 = 256 << 20;
 
 /// Gives the heap its memory.
-pub fn set_up(frames: &mut Frames) {
+pub fn set_up(frames: &mut FrameAllocator) {
     let size = (frames.free() * 4096 / SHARE).clamp(LEAST, MOST);
     let piece = frames.take_piece(size);
-    let start = frames.window().address::<u8>(piece.start);
+    let start = frames.physical_map().address::<u8>(piece.start);
     // SAFETY: The piece has just been taken for good, it is mapped, and this is the only call.
     unsafe { HEAP.lock().init(start, (piece.end - piece.start) as usize) };
 }

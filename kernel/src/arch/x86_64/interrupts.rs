@@ -1,4 +1,4 @@
-//! Vectors: exceptions of user code and of the kernel, and the timer.
+//! Fpu: exceptions of user code and of the kernel, and the timer.
 
 use super::entry::{Registers, fatal_vector, vector, vector_with_error};
 use super::panic::panic_with;
@@ -6,9 +6,9 @@ use super::segments::{DOUBLE_FAULT_STACK, MACHINE_CHECK_STACK, NMI_STACK};
 use super::system;
 use super::user_memory;
 use abi::task::Exception;
-use kernel::frame::Frame;
 use kernel::kernel::Event;
-use kernel::machine::USER_END;
+use kernel::machine::GUARD_END;
+use kernel::trap_frame::TrapFrame;
 use spin::Once;
 use x86_64::registers::control::Cr2;
 use x86_64::structures::idt::InterruptDescriptorTable;
@@ -89,14 +89,14 @@ fn exception_kind(vector: u8) -> Exception {
 /// Something interrupted user code. Returns the frame of the thread that runs next.
 ///
 /// `frame` is the running thread's. Interrupts are off and the kernel's stack was empty.
-pub extern "C" fn handle_interrupt(frame: *const Frame) -> *mut Frame {
+pub extern "C" fn handle_interrupt(frame: *const TrapFrame) -> *mut TrapFrame {
     // SAFETY: The entry code has just filled these fields, and nothing else refers to the frame now.
     let vector = unsafe { (*frame).cause } as u8;
     match vector {
         TIMER => system::handle_timer(),
         APIC_ERROR => panic!("the interrupt controller reports an error"),
         SPURIOUS => system::go_on(),
-        DEVICE_NOT_AVAILABLE => system::hand_over_vectors(),
+        DEVICE_NOT_AVAILABLE => system::hand_over_fpu(),
         _ => {
             let address = if vector == PAGE_FAULT { Cr2::read_raw() } else { 0 };
             system::handle(Event::Exception { kind: exception_kind(vector), vector, address })
@@ -112,10 +112,10 @@ pub extern "C" fn handle_kernel_interrupt(registers: &mut Registers) {
         TIMER => system::timer_while_idle(),
         SPURIOUS => {}
         PAGE_FAULT
-            if address < USER_END
-                && let Some(landing) = user_memory::landing(registers.rip) =>
+            if address < GUARD_END
+                && let Some(target) = user_memory::fixup(registers.rip) =>
         {
-            registers.rip = landing;
+            registers.rip = target;
         }
         PAGE_FAULT => {
             panic_with(registers, format_args!("the kernel accessed {address:#x} (error {:#x})", registers.error))

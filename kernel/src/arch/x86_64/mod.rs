@@ -9,29 +9,30 @@
 //! | `entry` | between user code and the kernel: the assembly |
 //! | `system` | what happens in between: the lock, the kernel, the choice of what runs |
 //! | `interrupts` | vectors, exceptions, and what they mean |
-//! | `pc` | the [`Machine`](kernel::machine::Machine) that the core is given |
-//! | `frames`, `paging`, `user_memory`, `heap` | memory |
-//! | `clock`, `apic` | time |
-//! | `processor`, `segments`, `vectors` | the processor's modes, tables and vector registers |
+//! | `machine` | the [`Machine`](kernel::machine::Machine) that the core is given |
+//! | `frame_allocator`, `paging`, `user_memory`, `heap` | memory |
+//! | `clock`, `pit`, `apic` | time |
+//! | `processor`, `segments`, `fpu` | the modes and tables of the processor, FPU state |
 //! | `serial`, `panic`, `symbols` | what people see |
 
 mod apic;
 mod clock;
 mod entry;
-mod frames;
+mod fpu;
+mod frame_allocator;
 mod heap;
 mod interrupts;
+mod machine;
 mod paging;
 mod panic;
-mod pc;
 mod per_cpu;
+mod pit;
 mod processor;
 mod segments;
 mod serial;
 mod symbols;
 mod system;
 mod user_memory;
-mod vectors;
 
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};
@@ -40,8 +41,8 @@ use kernel::kernel::{Config, Kernel};
 use kernel::limits::Limits;
 use kernel::machine::Machine;
 
-use frames::{Frames, Window};
-use pc::Pc;
+use frame_allocator::{FrameAllocator, PhysicalMap};
+use machine::X86Machine;
 use processor::Features;
 
 /// Bytes of the kernel's only stack. No call in the kernel is recursive on anything a user chooses.
@@ -59,28 +60,31 @@ entry_point!(start, config = &BOOT);
 /// Takes the machine over from the boot loader and runs the first program.
 fn start(info: &'static mut BootInfo) -> ! {
     let offset = info.physical_memory_offset.into_option().expect("the boot loader maps physical memory as asked");
-    let window = Window::new(offset);
+    let physical_map = PhysicalMap::new(offset);
     // SAFETY: The boot loader put the kernel's file and the bundle there and marked the memory as in use.
     unsafe {
-        symbols::set_kernel_file(slice::from_raw_parts(window.address(info.kernel_addr), info.kernel_len as usize));
+        symbols::set_kernel_file(slice::from_raw_parts(
+            physical_map.address(info.kernel_addr),
+            info.kernel_len as usize,
+        ));
     }
     let features = Features::detect();
     processor::set_up(&features);
     segments::set_up(info.kernel_stack_bottom + info.kernel_stack_len);
     interrupts::set_up();
 
-    let mut frames = Frames::new(window, &info.memory_regions);
+    let mut frames = FrameAllocator::new(physical_map, &info.memory_regions);
     heap::set_up(&mut frames);
-    let mut pc = Pc::new(frames, &features);
-    segments::guard_stacks(|page| pc.unmap_kernel_page(page));
+    let mut machine = X86Machine::new(frames, &features);
+    segments::guard_stacks(|page| machine.unmap_kernel_page(page));
     let bundle = match info.ramdisk_addr.into_option() {
         // SAFETY: The boot loader mapped the bundle there, and nothing ever writes to it.
         Some(address) => unsafe { slice::from_raw_parts(address as *const u8, info.ramdisk_len as usize) },
         None => &[],
     };
-    pc.log(format_args!("{} MiB free, {} MHz, {features}", pc.free_frames() >> 8, pc.megahertz()));
+    machine.log(format_args!("{} MiB free, {} MHz, {features}", machine.free_frames() >> 8, machine.megahertz()));
 
     let config = Config { bundle, seed: features.random_number(), limits: Limits::default() };
     let kernel = Kernel::new(config).expect("an empty kernel fits into memory");
-    system::run(kernel, pc)
+    system::run(kernel, machine)
 }

@@ -3,7 +3,7 @@
 //! The lower half belongs to users and differs; the higher half is the boot loader's and the same for all, in global
 //! pages. An entry that is not zero holds a frame: one that is not present has memory that nobody may access.
 
-use super::frames::{Frames, Window};
+use super::frame_allocator::{FrameAllocator, PhysicalMap};
 use kernel::machine::{AddressSpace, NoMemory, Protection, UserAddr};
 use x86_64::instructions::tlb;
 use x86_64::registers::control::{Cr3, Cr3Flags};
@@ -29,7 +29,7 @@ const TABLE_FLAGS: PageTableFlags =
 /// All address spaces. It owns every page table, and the processor's CR3.
 #[derive(Debug)]
 pub struct Paging {
-    window: Window,
+    physical_map: PhysicalMap,
     /// The tables that the boot loader made: the kernel alone.
     kernel: PhysFrame,
     /// What CR3 holds.
@@ -40,10 +40,10 @@ pub struct Paging {
 
 impl Paging {
     /// Takes the tables over that are in use.
-    pub fn new(window: Window) -> Paging {
+    pub fn new(physical_map: PhysicalMap) -> Paging {
         let kernel = Cr3::read().0;
         let active = AddressSpace(kernel.start_address().as_u64());
-        Paging { window, kernel, active, running: active }
+        Paging { physical_map, kernel, active, running: active }
     }
 
     /// Makes the user memory of `space` the one that can be accessed.
@@ -74,7 +74,7 @@ impl Paging {
     ///
     /// # Errors
     /// [`NoMemory`].
-    pub fn create(&mut self, frames: &mut Frames) -> Result<AddressSpace, NoMemory> {
+    pub fn create(&mut self, frames: &mut FrameAllocator) -> Result<AddressSpace, NoMemory> {
         let frame = frames.take()?;
         for index in USER_ENTRIES..ENTRIES {
             let entry = self.table(self.kernel)[index].clone();
@@ -84,7 +84,7 @@ impl Paging {
     }
 
     /// Ends an address space, whose user memory has been unmapped.
-    pub fn destroy(&mut self, frames: &mut Frames, space: AddressSpace) {
+    pub fn destroy(&mut self, frames: &mut FrameAllocator, space: AddressSpace) {
         if self.active == space {
             self.activate(AddressSpace(self.kernel.start_address().as_u64()));
         }
@@ -102,7 +102,7 @@ impl Paging {
     /// [`NoMemory`]; nothing is mapped then.
     pub fn map(
         &mut self,
-        frames: &mut Frames,
+        frames: &mut FrameAllocator,
         space: AddressSpace,
         at: UserAddr,
         pages: u64,
@@ -119,7 +119,7 @@ impl Paging {
 
     fn map_page(
         &mut self,
-        frames: &mut Frames,
+        frames: &mut FrameAllocator,
         space: AddressSpace,
         address: u64,
         protection: Protection,
@@ -136,7 +136,7 @@ impl Paging {
     }
 
     /// Makes the tables that are missing on the way to `address`.
-    fn make_tables(&mut self, frames: &mut Frames, space: AddressSpace, address: u64) -> Result<(), NoMemory> {
+    fn make_tables(&mut self, frames: &mut FrameAllocator, space: AddressSpace, address: u64) -> Result<(), NoMemory> {
         let mut table = root(space);
         for level in 0..LEAF {
             let entry = &mut self.table(table)[index(address, level)];
@@ -157,7 +157,7 @@ impl Paging {
     }
 
     /// Takes away the memory of a range that is mapped completely, and the tables that are empty then.
-    pub fn unmap(&mut self, frames: &mut Frames, space: AddressSpace, at: UserAddr, pages: u64) {
+    pub fn unmap(&mut self, frames: &mut FrameAllocator, space: AddressSpace, at: UserAddr, pages: u64) {
         let end = at.0 + pages * PAGE_SIZE;
         let mut address = at.0;
         while address < end {
@@ -177,7 +177,7 @@ impl Paging {
     }
 
     /// Frees the tables on the way to `address` that map nothing.
-    fn free_empty_tables(&mut self, frames: &mut Frames, space: AddressSpace, address: u64) {
+    fn free_empty_tables(&mut self, frames: &mut FrameAllocator, space: AddressSpace, address: u64) {
         let mut path = [root(space); LEVELS.len()];
         let mut depth = 0;
         while depth < LEAF {
@@ -216,7 +216,7 @@ impl Paging {
             let frame = frame_of(entry.expect("memory that is loaded is mapped"));
             let offset = address % PAGE_SIZE;
             let (piece, later) = rest.split_at(rest.len().min((PAGE_SIZE - offset) as usize));
-            let target = self.window.address::<u8>(frame.start_address().as_u64() + offset);
+            let target = self.physical_map.address::<u8>(frame.start_address().as_u64() + offset);
             // SAFETY: The frame belongs to a user, no reference of the kernel points into it, and the piece ends
             // within it.
             unsafe { core::ptr::copy_nonoverlapping(piece.as_ptr(), target, piece.len()) };
@@ -253,7 +253,7 @@ impl Paging {
         // SAFETY: Only frames that hold tables come here: roots, and what entries of tables refer to. They belong to
         // `self`, which is borrowed as long as the reference lives. The processor changes only the bits "accessed" and
         // "dirty", which nobody reads.
-        unsafe { &mut *self.window.address::<PageTable>(frame.start_address().as_u64()) }
+        unsafe { &mut *self.physical_map.address::<PageTable>(frame.start_address().as_u64()) }
     }
 
     fn flush(&self, space: AddressSpace, at: UserAddr, pages: u64) {

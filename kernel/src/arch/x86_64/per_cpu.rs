@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
-use kernel::frame::Frame;
+use kernel::trap_frame::TrapFrame;
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::GsBase;
 use x86_64::structures::tss::TaskStateSegment;
@@ -15,7 +15,7 @@ pub struct PerCpu {
     /// The user's stack pointer, for the few instructions before it is in the frame.
     user_rsp: u64,
     /// The running thread's frame.
-    frame: *mut Frame,
+    frame: *mut TrapFrame,
     /// The top of the kernel's stack. Nothing is on it while user code runs.
     stack: u64,
     /// Where the processor finds the stacks to push on: for what interrupts user code the running thread's frame.
@@ -61,7 +61,7 @@ pub fn set_up(stack: u64, special_stacks: &[VirtAddr]) -> *const TaskStateSegmen
 
 /// The frame of the thread that runs or ran last on this processor.
 #[inline]
-pub fn running_frame() -> *mut Frame {
+pub fn running_frame() -> *mut TrapFrame {
     let frame;
     // SAFETY: Reads a field of the block, to which `gs` points while the kernel runs.
     unsafe {

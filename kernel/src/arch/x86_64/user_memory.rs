@@ -1,63 +1,97 @@
 //! Copies between the kernel and the user memory of the active address space.
 //!
-//! An address that is not mapped as needed makes the copying instruction fault; the page fault handler then goes on at
-//! the routine's `…_fault` label ([`landing`]), and the copy reports it.
+//! The user's side of a copy need not be mapped as the copy needs it. Then an instruction faults that is in the fixup
+//! table: a range of instructions, and where the page-fault handler makes the kernel go on ([`fixup`]). There the copy
+//! reports the fault.
 
-use core::arch::{asm, global_asm};
+use core::arch::asm;
 use kernel::machine::{Fault, UserAddr};
 
-// copy_user: rdi = to, rsi = from, rdx = bytes; returns 0, or 1 after a fault. Eight bytes at a time, then the rest.
-// load_user: rdi = from; returns the word in rax and 0 in rdx, or 1 in rdx after a fault.
-global_asm!(
-    ".global copy_user, copy_user_end, copy_user_fault, load_user, load_user_end, load_user_fault",
-    "copy_user:",
-    "    mov rcx, rdx",
-    "    shr rcx, 3",
-    "    rep movsq",
-    "    mov ecx, edx",
-    "    and ecx, 7",
-    "    rep movsb",
-    "copy_user_end:",
-    "    xor eax, eax",
-    "    ret",
-    "copy_user_fault:",
-    "    mov eax, 1",
-    "    ret",
-    "load_user:",
-    "    mov rax, [rdi]",
-    "load_user_end:",
-    "    xor edx, edx",
-    "    ret",
-    "load_user_fault:",
-    "    xor eax, eax",
-    "    mov edx, 1",
-    "    ret",
-);
+/// An entry of the fixup table.
+#[derive(Debug)]
+#[repr(C)]
+struct Fixup {
+    /// The first instruction that may fault.
+    start: u64,
+    /// Behind the last one.
+    end: u64,
+    /// Where the kernel goes on.
+    target: u64,
+}
 
 unsafe extern "C" {
-    fn copy_user(to: u64, from: u64, size: u64) -> u64;
-    fn load_user(from: u64) -> LoadResult;
-    static copy_user_end: u8;
-    static copy_user_fault: u8;
-    static load_user_end: u8;
-    static load_user_fault: u8;
+    /// The beginning and the end of the section `fixups`, set by the linker because the name is that of a symbol.
+    static __start_fixups: Fixup;
+    static __stop_fixups: Fixup;
 }
 
-/// Two words come back in registers.
-#[repr(C)]
-struct LoadResult {
-    value: u64,
-    fault: u64,
+/// Returns where the kernel goes on after the instruction at `rip` could not access user memory; `None` if no instruction
+/// there may fault.
+pub fn fixup(rip: u64) -> Option<u64> {
+    let start = &raw const __start_fixups;
+    // SAFETY: Both symbols belong to one section, which consists of entries that `copy_user` puts there.
+    let table = unsafe {
+        let entries = (&raw const __stop_fixups).offset_from_unsigned(start);
+        core::slice::from_raw_parts(start, entries)
+    };
+    table.iter().find(|entry| (entry.start..entry.end).contains(&rip)).map(|entry| entry.target)
 }
 
-/// Where the kernel goes on after the instruction at `rip` could not access user memory; `None` if no instruction there
-/// has any business with user memory.
-pub fn landing(rip: u64) -> Option<u64> {
-    let routines = [
-        (copy_user as *const () as u64, (&raw const copy_user_end) as u64, (&raw const copy_user_fault) as u64),
-        (load_user as *const () as u64, (&raw const load_user_end) as u64, (&raw const load_user_fault) as u64),
-    ];
-    routines.iter().find(|(start, end, _)| (*start..*end).contains(&rip)).map(|(_, _, fault)| *fault)
+/// Copies with a routine that has an entry in the fixup table: eight bytes at a time, then the rest. `$before` and
+/// `$after` are what the processor wants before and after the kernel touches user memory.
+macro_rules! copy_user {
+    ($to:expr, $from:expr, $size:expr, $before:literal, $after:literal) => {
+        asm!(
+            $before,
+            "2:",
+            "rep movsq",
+            "test {size:l}, 7",
+            "jz 3f",
+            "mov ecx, {size:e}",
+            "and ecx, 7",
+            "rep movsb",
+            "3:",
+            $after,
+            ".pushsection fixups, \"aR\"",
+            ".quad 2b, 3b, {fault}",
+            ".popsection",
+            size = in(reg) $size,
+            inout("rcx") $size / 8 => _,
+            inout("rdi") $to => _,
+            inout("rsi") $from => _,
+            fault = label {
+                // SAFETY: The processor has the instruction if it has the one of `$before`.
+                unsafe { asm!($after, options(nomem, nostack)) };
+                return Err(Fault);
+            },
+            options(nostack),
+        )
+    };
+}
+
+/// Copies `size` bytes on a processor with SMAP: the kernel has access to user memory only in between.
+///
+/// # Safety
+/// One of the two ranges is user memory or unmapped and ends before the page behind the user's half does; the other is
+/// the kernel's, and may be read or written as the copy does. The processor has SMAP.
+#[inline(always)]
+unsafe fn copy_with_smap(to: u64, from: u64, size: usize) -> Result<(), Fault> {
+    // SAFETY: As the caller says; a fault of the user's side ends in the block `fault`. The direction flag is clear in
+    // the kernel.
+    unsafe { copy_user!(to, from, size, "stac", "clac") };
+    Ok(())
+}
+
+/// Copies `size` bytes on a processor without SMAP.
+///
+/// # Safety
+/// As for [`copy_with_smap`], but the processor has no SMAP.
+#[cold]
+#[inline(never)]
+unsafe fn copy_without_smap(to: u64, from: u64, size: usize) -> Result<(), Fault> {
+    // SAFETY: As for `copy_with_smap`.
+    unsafe { copy_user!(to, from, size, "", "") };
+    Ok(())
 }
 
 /// The way into user memory.
@@ -67,7 +101,7 @@ pub struct UserMemory {
 }
 
 impl UserMemory {
-    /// `smap`: whether the processor keeps the kernel from user memory unless told otherwise.
+    /// Returns the way into user memory of a processor that has SMAP, or has not.
     pub fn new(smap: bool) -> UserMemory {
         UserMemory { smap }
     }
@@ -76,52 +110,39 @@ impl UserMemory {
     ///
     /// # Errors
     /// [`Fault`]; `to` then holds anything that was there or in user memory.
-    #[inline]
+    #[inline(always)]
     pub fn copy_in(self, from: UserAddr, to: &mut [u8]) -> Result<(), Fault> {
         check(from, to.len())?;
-        // SAFETY: The source is in the user's half, the target is borrowed.
-        let fault = self.with_access(|| unsafe { copy_user(to.as_mut_ptr() as u64, from.0, to.len() as u64) });
-        if fault == 0 { Ok(()) } else { Err(Fault) }
+        // SAFETY: `check` has seen the source, and the target is borrowed.
+        unsafe { self.copy(to.as_mut_ptr() as u64, from.0, to.len()) }
     }
 
     /// Copies to user memory.
     ///
     /// # Errors
     /// [`Fault`]; bytes before the one that faulted may have been written.
-    #[inline]
+    #[inline(always)]
     pub fn copy_out(self, to: UserAddr, from: &[u8]) -> Result<(), Fault> {
         check(to, from.len())?;
-        // SAFETY: The target is in the user's half, where no memory of the kernel is, and the source is borrowed.
-        let fault = self.with_access(|| unsafe { copy_user(to.0, from.as_ptr() as u64, from.len() as u64) });
-        if fault == 0 { Ok(()) } else { Err(Fault) }
+        // SAFETY: `check` has seen the target, where no memory of the kernel is, and the source is borrowed.
+        unsafe { self.copy(to.0, from.as_ptr() as u64, from.len()) }
     }
 
-    /// Reads a word.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    #[inline]
-    pub fn read_u64(self, from: UserAddr) -> Result<u64, Fault> {
-        check(from, 8)?;
-        // SAFETY: The source is in the user's half.
-        let LoadResult { value, fault } = self.with_access(|| unsafe { load_user(from.0) });
-        if fault == 0 { Ok(value) } else { Err(Fault) }
-    }
-
-    #[inline]
-    fn with_access<R>(self, access: impl FnOnce() -> R) -> R {
-        if !self.smap {
-            return access();
+    /// # Safety
+    /// As for [`copy_with_smap`].
+    #[inline(always)]
+    unsafe fn copy(self, to: u64, from: u64, size: usize) -> Result<(), Fault> {
+        if self.smap {
+            // SAFETY: As the caller says.
+            unsafe { copy_with_smap(to, from, size) }
+        } else {
+            // SAFETY: As the caller says.
+            unsafe { copy_without_smap(to, from, size) }
         }
-        // SAFETY: The processor has the instructions if it has SMAP. Between them only the two routines run.
-        unsafe { asm!("stac", options(nostack)) };
-        let result = access();
-        // SAFETY: As above.
-        unsafe { asm!("clac", options(nostack)) };
-        result
     }
 }
 
+#[inline(always)]
 fn check(at: UserAddr, size: usize) -> Result<(), Fault> {
-    if at.holds(size as u64) { Ok(()) } else { Err(Fault) }
+    if at.ends_before_guard(size as u64) { Ok(()) } else { Err(Fault) }
 }

@@ -1,0 +1,163 @@
+//! The machine that the core is given: see [`Machine`].
+
+use super::apic::Apic;
+use super::clock::Clock;
+use super::fpu::Fpu;
+use super::frame_allocator::FrameAllocator;
+use super::paging::Paging;
+use super::processor::Features;
+use super::serial::{COM1, COM2, Serial};
+use super::user_memory::UserMemory;
+use core::fmt::{self, Write};
+use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, UserAddr};
+use kernel::rate::Rate;
+use kernel::trap_frame::TrapFrame;
+use x86_64::VirtAddr;
+use x86_64::registers::model_specific::{FsBase, KernelGsBase};
+
+/// A PC.
+#[derive(Debug)]
+pub struct X86Machine {
+    /// Address spaces.
+    pub paging: Paging,
+    /// Vector registers.
+    pub fpu: Fpu,
+    /// Thread-local bases.
+    pub bases: Bases,
+    frames: FrameAllocator,
+    user_memory: UserMemory,
+    clock: Clock,
+    apic: Apic,
+    apic_rate: Rate,
+    console: Option<Serial>,
+    log: Option<Serial>,
+}
+
+/// The bases of `fs` and `gs` that user code sees, as they were loaded last.
+#[derive(Debug, Default)]
+pub struct Bases {
+    fs: u64,
+    gs: u64,
+}
+
+impl Bases {
+    /// Loads a thread's bases. All that user code can do to them is to make them 0, by loading a selector: so what was
+    /// loaded last is certainly there only if it was 0.
+    #[inline]
+    pub fn load(&mut self, frame: &TrapFrame) {
+        if self.fs | frame.fs_base != 0 {
+            self.fs = frame.fs_base;
+            FsBase::write(VirtAddr::new(self.fs));
+        }
+        if self.gs | frame.gs_base != 0 {
+            self.gs = frame.gs_base;
+            // The one that `swapgs` swaps in on the way out.
+            KernelGsBase::write(VirtAddr::new(self.gs));
+        }
+    }
+}
+
+impl X86Machine {
+    /// Sets the devices up.
+    pub fn new(frames: FrameAllocator, features: &Features) -> X86Machine {
+        let physical_map = frames.physical_map();
+        let apic = Apic::start(physical_map);
+        let (clock, apic_rate) = Clock::calibrate(|| apic.count());
+        X86Machine {
+            paging: Paging::new(physical_map),
+            fpu: Fpu::default(),
+            bases: Bases::default(),
+            frames,
+            user_memory: UserMemory::new(features.smap),
+            clock,
+            apic,
+            apic_rate,
+            console: Serial::open(COM1),
+            log: Serial::open(COM2),
+        }
+    }
+
+    /// The rate of the clock's counter in MHz.
+    pub fn megahertz(&self) -> u64 {
+        self.clock.rate().megahertz()
+    }
+
+    /// Takes a page of the kernel's image out of its mapping.
+    pub fn unmap_kernel_page(&mut self, address: VirtAddr) {
+        self.paging.unmap_kernel_page(address);
+    }
+
+    /// Lets the next interrupt come.
+    pub fn end_of_interrupt(&mut self) {
+        self.apic.end_of_interrupt();
+    }
+}
+
+impl Machine for X86Machine {
+    #[inline]
+    fn now(&mut self) -> Nanos {
+        self.clock.now()
+    }
+
+    fn set_timer(&mut self, _: Cpu, deadline: Nanos) {
+        let from_now = deadline.saturating_sub(self.clock.now());
+        self.apic.set_timer(self.apic_rate, from_now);
+    }
+
+    #[inline(always)]
+    fn copy_in(&mut self, space: AddressSpace, from: UserAddr, to: &mut [u8]) -> Result<(), Fault> {
+        self.paging.activate(space);
+        self.user_memory.copy_in(from, to)
+    }
+
+    #[inline(always)]
+    fn copy_out(&mut self, space: AddressSpace, to: UserAddr, from: &[u8]) -> Result<(), Fault> {
+        self.paging.activate(space);
+        self.user_memory.copy_out(to, from)
+    }
+
+    fn create_address_space(&mut self) -> Result<AddressSpace, NoMemory> {
+        self.paging.create(&mut self.frames)
+    }
+
+    fn destroy_address_space(&mut self, space: AddressSpace) {
+        self.paging.destroy(&mut self.frames, space);
+    }
+
+    fn map(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) -> Result<(), NoMemory> {
+        self.paging.map(&mut self.frames, space, at, pages, protection)
+    }
+
+    fn unmap(&mut self, space: AddressSpace, at: UserAddr, pages: u64) {
+        self.paging.unmap(&mut self.frames, space, at, pages);
+    }
+
+    fn protect(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) {
+        self.paging.protect(space, at, pages, protection);
+    }
+
+    fn load(&mut self, space: AddressSpace, to: UserAddr, from: &[u8]) {
+        self.paging.load(space, to, from);
+    }
+
+    fn free_frames(&self) -> u64 {
+        self.frames.free()
+    }
+
+    fn cpu_count(&self) -> u32 {
+        1
+    }
+
+    fn console_write(&mut self, bytes: &[u8]) {
+        if let Some(console) = &mut self.console {
+            console.send(bytes);
+        }
+    }
+
+    fn log(&mut self, line: fmt::Arguments<'_>) {
+        if let Some(log) = self.log.as_mut().or(self.console.as_mut()) {
+            // A serial line never fails.
+            let _ = writeln!(log, "tally: {line}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Rates of counters: the arithmetic between what a counter counts and nanoseconds, and how a rate is measured.
+//!
+//! A measurement must survive interruptions: a processor that is a thread of a busy host stands still while the host runs
+//! something else. So [`calibrate`] does not take a wait for as long as it was meant to be. All counters go on during an
+//! interruption and are read again after it. Two things can still go wrong. An interruption between the readings of two
+//! counters puts the readings apart: the closest of several counts. One that is longer than a period of the reference
+//! makes the reference seem slow: two measurements in a row have to agree.
+
+use crate::machine::Nanos;
+
+/// Fixed-point factors have this many bits behind the point.
+const FRACTION: u32 = 32;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// Two measurements of the same counter agree if they differ by less than one part in so many.
+const AGREEMENT: u64 = 64;
+
+/// The rate of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    nanos_per_tick: u64,
+    ticks_per_nano: u64,
+}
+
+impl Rate {
+    /// Returns the rate of a counter that made `ticks` in `elapsed`. At least one tick and one nanosecond are assumed.
+    pub fn measured(ticks: u64, elapsed: Nanos) -> Rate {
+        Rate { nanos_per_tick: quotient(elapsed, ticks), ticks_per_nano: quotient(ticks, elapsed) }
+    }
+
+    /// Returns how long `ticks` take, which a counter has really made: nanoseconds of centuries fit.
+    #[inline]
+    pub fn nanos(self, ticks: u64) -> Nanos {
+        ((u128::from(ticks) * u128::from(self.nanos_per_tick)) >> FRACTION) as u64
+    }
+
+    /// Returns how many ticks are complete after `nanos`; if that is no number, the largest one. A program may ask for any
+    /// time, and the counter may be faster than the clock.
+    #[inline]
+    pub fn ticks(self, nanos: Nanos) -> u64 {
+        u64::try_from((u128::from(nanos) * u128::from(self.ticks_per_nano)) >> FRACTION).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the initial count of a 32-bit timer that ends after `nanos` and not before; if that is too long for the
+    /// timer, its longest count.
+    pub fn timer_count(self, nanos: Nanos) -> u32 {
+        // The tick that is going on when the timer starts does not count.
+        u32::try_from(self.ticks(nanos).saturating_add(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Returns true if both rates can be measurements of the same counter.
+    pub fn agrees_with(self, other: Rate) -> bool {
+        let (less, more) =
+            (self.ticks_per_nano.min(other.ticks_per_nano), self.ticks_per_nano.max(other.ticks_per_nano));
+        more - less <= more / AGREEMENT
+    }
+
+    /// Returns the rate in MHz.
+    pub fn megahertz(self) -> u64 {
+        self.ticks(1000)
+    }
+}
+
+/// Returns the fixed-point quotient of two numbers, of which neither counts as 0.
+fn quotient(dividend: u64, divisor: u64) -> u64 {
+    let quotient = (u128::from(dividend.max(1)) << FRACTION) / u128::from(divisor.max(1));
+    u64::try_from(quotient).unwrap_or(u64::MAX)
+}
+
+/// Measurements in a second, if nothing interrupts them.
+const MEASUREMENTS_PER_SECOND: u64 = 1000;
+
+/// Readings of which the closest counts.
+const READINGS: usize = 4;
+
+/// Measurements after which the slowest counts, because no two agree: all interruptions make a counter seem fast.
+const MEASUREMENTS_MAX: usize = 32;
+
+/// Counters, read at about the same moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// The time stamp counter.
+    pub stamp: u64,
+    /// The reference, which starts again from 0 after 2^16 ticks.
+    pub reference: u16,
+    /// A counter that counts down.
+    pub other: u32,
+    /// Time stamps that passed during the reading.
+    pub duration: u64,
+}
+
+/// How far the counters of a [`Reading`] went on.
+#[derive(Clone, Copy, Debug)]
+struct Elapsed {
+    stamp: u64,
+    reference: u64,
+    other: u64,
+}
+
+/// What [`calibrate`] finds out.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// The rate of the time stamp counter.
+    pub stamp: Rate,
+    /// The rate of the other counter.
+    pub other: Rate,
+}
+
+impl Elapsed {
+    fn plus(self, next: Elapsed) -> Elapsed {
+        let (stamp, reference, other) =
+            (self.stamp + next.stamp, self.reference + next.reference, self.other + next.other);
+        Elapsed { stamp, reference, other }
+    }
+
+    fn rates(self, reference_rate: u64) -> Rates {
+        let nanos = self.reference * NANOS_PER_SECOND / reference_rate;
+        Rates { stamp: Rate::measured(self.stamp, nanos), other: Rate::measured(self.other, nanos) }
+    }
+}
+
+/// Measures two counters against a reference that makes `reference_rate` ticks a second, by what `read` reads.
+pub fn calibrate(reference_rate: u64, mut read: impl FnMut() -> Reading) -> Rates {
+    let mut closest = || {
+        let readings = (0..READINGS).map(|_| read());
+        readings.min_by_key(|reading| reading.duration).expect("there are readings")
+    };
+    let mut last = closest();
+    let mut measure = || loop {
+        let reading = closest();
+        let reference = u64::from(reading.reference.wrapping_sub(last.reference));
+        if reference >= reference_rate / MEASUREMENTS_PER_SECOND {
+            let other = last.other.wrapping_sub(reading.other).into();
+            let elapsed = Elapsed { stamp: reading.stamp - last.stamp, reference, other };
+            last = reading;
+            return elapsed;
+        }
+    };
+    let mut before = measure();
+    let mut slowest = before.rates(reference_rate);
+    for _ in 1..MEASUREMENTS_MAX {
+        let elapsed = measure();
+        let rates = elapsed.rates(reference_rate);
+        if rates.stamp.agrees_with(before.rates(reference_rate).stamp) {
+            return before.plus(elapsed).rates(reference_rate);
+        }
+        if rates.stamp.ticks_per_nano < slowest.stamp.ticks_per_nano {
+            slowest = rates;
+        }
+        before = elapsed;
+    }
+    slowest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Nanos = 1_000_000;
+    const SECOND: Nanos = 1_000_000_000;
+
+    #[test]
+    fn ticks_and_time_convert_into_each_other() {
+        let three_gigahertz = Rate::measured(3 * MILLISECOND, MILLISECOND);
+        assert_eq!(three_gigahertz.megahertz(), 3000);
+        assert_eq!(three_gigahertz.ticks(SECOND), 3 * SECOND);
+        // One part in 2^30 is lost behind the point.
+        assert!((SECOND - 2..=SECOND).contains(&three_gigahertz.nanos(3 * SECOND)));
+        let slow = Rate::measured(1, SECOND);
+        assert_eq!((slow.nanos(7), slow.ticks(7 * SECOND)), (7 * SECOND, 6), "fractions are cut off");
+    }
+
+    #[test]
+    fn time_never_goes_back_while_the_counter_goes_on() {
+        for ticks in [1_193_182, 62_500_000, 999_999_937, 2_112_345_678, 5_000_000_001] {
+            let rate = Rate::measured(ticks, SECOND);
+            let mut last = 0;
+            for count in (0..100_000).chain((1 << 52)..(1 << 52) + 1000) {
+                let now = rate.nanos(count);
+                assert!(now >= last, "{ticks} ticks a second, at {count}");
+                last = now;
+            }
+        }
+    }
+
+    #[test]
+    fn a_counter_that_stands_still_is_no_division_by_zero() {
+        let still = Rate::measured(0, MILLISECOND);
+        assert_eq!(still.nanos(1), MILLISECOND);
+        let unknown = Rate::measured(5, 0);
+        assert_eq!(unknown.ticks(1), 5);
+    }
+
+    #[test]
+    fn ticks_of_a_time_that_is_too_long_saturate() {
+        let fast = Rate::measured(4, 1);
+        assert_eq!((fast.ticks(u64::MAX / 4), fast.ticks(u64::MAX)), (u64::MAX - 3, u64::MAX));
+    }
+
+    #[test]
+    fn a_timer_never_ends_early_and_never_counts_nothing() {
+        let rate = Rate::measured(62_500, MILLISECOND);
+        assert_eq!(rate.timer_count(0), 1, "a count of 0 would stop the timer");
+        for nanos in [1, 15, 16, 17, 999, MILLISECOND, SECOND] {
+            // The first tick may come at once.
+            let shortest = rate.nanos(u64::from(rate.timer_count(nanos)) - 1);
+            assert!(shortest + 16 > nanos, "{nanos} ns end after {shortest} ns at the earliest");
+        }
+        assert_eq!(rate.timer_count(u64::MAX), u32::MAX);
+        assert_eq!(rate.timer_count(rate.nanos(u64::from(u32::MAX) + 5)), u32::MAX);
+    }
+
+    #[test]
+    fn measurements_agree_within_one_part_in_64() {
+        let rate = |ticks| Rate::measured(ticks, MILLISECOND);
+        assert!(rate(1_000_000).agrees_with(rate(1_000_000)));
+        assert!(rate(1_000_000).agrees_with(rate(1_015_000)) && rate(1_015_000).agrees_with(rate(1_000_000)));
+        assert!(!rate(1_000_000).agrees_with(rate(1_017_000)) && !rate(1_017_000).agrees_with(rate(1_000_000)));
+        assert!(!rate(1_000_000).agrees_with(rate(4_000_000)));
+    }
+    const REFERENCE_RATE: u64 = 1_193_182;
+    const STAMP_RATE: u64 = 2_600_000_000;
+    const OTHER_RATE: u64 = 62_500_000;
+    /// How long reading one counter takes.
+    const READ_TIME: Nanos = 1000;
+
+    /// Counters of a processor that now and then stands still.
+    struct Counters<F> {
+        now: Nanos,
+        reads: u64,
+        /// How long the processor stands still before the counter is read whose number it is given.
+        interruption: F,
+    }
+
+    impl<F: Fn(u64) -> Nanos> Counters<F> {
+        fn ticks(&mut self, rate: u64) -> u64 {
+            self.now += READ_TIME + (self.interruption)(self.reads);
+            self.reads += 1;
+            (u128::from(self.now) * u128::from(rate) / u128::from(SECOND)) as u64
+        }
+
+        fn reading(&mut self) -> Reading {
+            let stamp = self.ticks(STAMP_RATE);
+            let reference = self.ticks(REFERENCE_RATE) as u16;
+            let other = u32::MAX.wrapping_sub(self.ticks(OTHER_RATE) as u32);
+            Reading { stamp, reference, other, duration: self.ticks(STAMP_RATE) - stamp }
+        }
+    }
+
+    /// Returns true if the rates are found where `interruption` says how long the processor stands still.
+    fn is_calibrated(interruption: impl Fn(u64) -> Nanos) -> bool {
+        let mut counters = Counters { now: 0, reads: 0, interruption };
+        let rates = calibrate(REFERENCE_RATE, || counters.reading());
+        let near = |rate: Rate, hertz: u64| rate.ticks(SECOND).abs_diff(hertz) < hertz / 500;
+        near(rates.stamp, STAMP_RATE) && near(rates.other, OTHER_RATE)
+    }
+
+    #[test]
+    fn both_rates_are_found_where_nothing_interrupts() {
+        assert!(is_calibrated(|_| 0));
+    }
+
+    #[test]
+    fn interruptions_of_any_length_at_any_place_do_not_matter() {
+        for length in [2, 30, 54, 56, 200, 3000].map(|milliseconds| milliseconds * MILLISECOND) {
+            for at in 0..700 {
+                assert!(is_calibrated(|read| if read == at { length } else { 0 }), "{length} ns before read {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_processor_that_stands_still_most_of_the_time_finds_the_rates() {
+        for period in [37, 101, 500] {
+            assert!(
+                is_calibrated(|read| if read % period == 0 { 20 * MILLISECOND } else { 0 }),
+                "every {period} reads"
+            );
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A thread's saved registers.
+//!
+//! The entry code stores registers straight into the current thread's [`TrapFrame`] and the exit code loads them from there:
+//! there is no other copy, and completing a thread's wait means writing its result here. The layout is shared with the
+//! assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
+
+use abi::code::{Errno, KernReturn};
+
+/// What [`TrapFrame::cause`] holds when the thread entered the kernel by `syscall`, not by an interrupt or exception.
+pub const CAUSE_TRAP: u64 = 0x100;
+
+/// Flags a thread starts with: interrupts enabled and the bit that is always set.
+const INITIAL_RFLAGS: u64 = 0x202;
+const CARRY: u64 = 1;
+
+/// The registers of a thread that is not running.
+///
+/// The fields from `rax` to `ss` are in the order in which pushes fill them from the end: the processor pushes `ss` to
+/// `rip` on an interrupt, the entry code the rest. The end of `ss` is aligned to 16 bytes, as the processor demands of
+/// the stack it pushes to.
+#[derive(Clone, Debug, Default)]
+#[repr(C, align(16))]
+pub struct TrapFrame {
+    /// General registers.
+    pub r15: u64,
+    /// General register.
+    pub r14: u64,
+    /// General register.
+    pub r13: u64,
+    /// General register.
+    pub r12: u64,
+    /// General register.
+    pub r11: u64,
+    /// Fourth argument of a trap.
+    pub r10: u64,
+    /// Sixth argument of a trap.
+    pub r9: u64,
+    /// Fifth argument of a trap.
+    pub r8: u64,
+    /// Frame pointer.
+    pub rbp: u64,
+    /// First argument of a trap.
+    pub rdi: u64,
+    /// Second argument of a trap.
+    pub rsi: u64,
+    /// Third argument of a trap; second result.
+    pub rdx: u64,
+    /// General register; a trap destroys it.
+    pub rcx: u64,
+    /// General register.
+    pub rbx: u64,
+    /// Trap number; result.
+    pub rax: u64,
+    /// The vector of the interrupt or exception, or [`CAUSE_TRAP`].
+    pub cause: u64,
+    /// The error code of an exception, or 0.
+    pub error: u64,
+    /// Where the thread goes on.
+    pub rip: u64,
+    /// Code segment. Not stored on a trap: user code has one.
+    pub cs: u64,
+    /// Flags.
+    pub rflags: u64,
+    /// User stack.
+    pub rsp: u64,
+    /// Stack segment. Not stored on a trap.
+    pub ss: u64,
+    /// Thread-local base in `fs`.
+    pub fs_base: u64,
+    /// Thread-local base in `gs`.
+    pub gs_base: u64,
+    /// Vector and floating-point registers.
+    pub fpu: FpuState,
+}
+
+const _: () =
+    assert!(core::mem::offset_of!(TrapFrame, fs_base) % 16 == 0, "the processor aligns the stack it pushes to");
+
+/// Vector and floating-point registers as `fxsave` stores them. Up to date only while the processor does not hold the
+/// thread's registers: that is the affair of `arch`.
+#[derive(Clone, Debug)]
+#[repr(C, align(16))]
+pub struct FpuState(pub [u8; 512]);
+
+impl Default for FpuState {
+    /// The state of a fresh thread: all registers zero, all exceptions masked, as the ABI has it.
+    fn default() -> Self {
+        let mut bytes = [0; 512];
+        bytes[0..2].copy_from_slice(&0x037Fu16.to_le_bytes());
+        bytes[24..28].copy_from_slice(&0x1F80u32.to_le_bytes());
+        FpuState(bytes)
+    }
+}
+
+impl TrapFrame {
+    /// The frame of a thread that will start at `entry` with the stack pointer `stack` and one argument.
+    pub fn starting_at(entry: u64, stack: u64, argument: u64) -> TrapFrame {
+        TrapFrame {
+            rip: entry,
+            rsp: stack,
+            rdi: argument,
+            rflags: INITIAL_RFLAGS,
+            cause: CAUSE_TRAP,
+            ..TrapFrame::default()
+        }
+    }
+
+    /// The trap number; the upper half of `rax` is ignored (mach-ipc 7.1).
+    pub fn trap_number(&self) -> u32 {
+        self.rax as u32
+    }
+
+    /// The arguments that came in registers.
+    pub fn arguments(&self) -> [u64; 6] {
+        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
+    }
+
+    /// Sets a Mach trap's result, sign-extended.
+    pub fn set_code(&mut self, code: KernReturn) {
+        self.rax = i64::from(code.0) as u64;
+    }
+
+    /// Sets a result that is not a code.
+    pub fn set_value(&mut self, value: u64) {
+        self.rax = value;
+    }
+
+    /// Sets a Unix trap's result: errors have the carry flag set.
+    pub fn set_unix(&mut self, result: Result<u64, Errno>) {
+        match result {
+            Ok(value) => {
+                self.rax = value;
+                self.rflags &= !CARRY;
+            }
+            Err(errno) => {
+                self.rax = u64::from(errno.0);
+                self.rflags |= CARRY;
+            }
+        }
+    }
+}
