@@ -1,4 +1,5 @@
-//! Spawning programs: the files that are accepted, the first stack, the arguments of `task_spawn`, and the exit message.
+//! Spawning programs: the files that are accepted, the first stack, the arguments of `task_spawn`, and the exit
+//! message.
 
 use crate::calls::UNUSED_NAME;
 use crate::machine::FakeMachine;

@@ -283,7 +283,8 @@ impl World {
         actor.memory + RESULT
     }
 
-    /// Runs the kernel until no thread has a continuation that can go on and no background work is left. No time passes.
+    /// Runs the kernel until no thread has a continuation that can go on and no background work is left. No time
+    /// passes.
     pub fn settle(&mut self) {
         loop {
             let waiting = self.kernel.sched.iter().find(|(_, thread)| thread.has_continuation() && thread.can_go_on());
