@@ -1,4 +1,4 @@
-//! The files of the kernel's core import only what is below them.
+//! The files of the kernel core import only files of their own layer and of lower layers.
 
 use std::fs;
 use tools::layers::{CIRCLE_MAX, CIRCLES, circles, imports, module_of, wrong_imports};
