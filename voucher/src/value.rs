@@ -273,16 +273,12 @@ impl ValueTable {
         }
         match (revived, value.refs) {
             (true, 0) => Released::Again(value.made),
-            (true, _) => {
-                value.state = State::Counted;
-                Released::Stays
-            }
             (false, 0) if accepted => {
                 self.index.remove(&mut self.values, index);
                 self.values.remove(index);
                 Released::Freed
             }
-            (false, 0) => {
+            (true, _) | (false, 0) => {
                 value.state = State::Counted;
                 Released::Stays
             }

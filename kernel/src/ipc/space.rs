@@ -63,6 +63,15 @@ impl EntryRight {
         }
     }
 
+    /// Returns the number of references to a send right, which is 0 without one.
+    #[inline(always)]
+    pub(crate) fn send_urefs(&self) -> u16 {
+        match *self {
+            EntryRight::Send { urefs, .. } | EntryRight::Receive { send_urefs: urefs, .. } => urefs,
+            EntryRight::SendOnce { .. } | EntryRight::PortSet { .. } | EntryRight::DeadName { .. } => 0,
+        }
+    }
+
     /// The type as users see it.
     pub fn port_type(&self) -> PortType {
         match self {
@@ -139,6 +148,12 @@ pub enum NoName {
     Full,
     /// No memory to grow it.
     Memory,
+}
+
+impl From<NoMemory> for NoName {
+    fn from(_: NoMemory) -> NoName {
+        NoName::Memory
+    }
 }
 
 impl From<NoName> for KernReturn {
@@ -253,16 +268,18 @@ impl Space {
         self.free.is_none()
     }
 
-    /// Adds entries to the table.
+    /// Returns true if the table cannot grow any more.
+    pub(super) fn is_full(&self) -> bool {
+        self.capacity() >= self.limit
+    }
+
+    /// Adds entries to the table, which is not full.
     ///
     /// # Errors
-    /// [`NoName`]; nothing has changed.
-    pub fn grow(&mut self) -> Result<(), NoName> {
-        let first = self.slots.len() as u32;
-        if first >= self.limit {
-            return Err(NoName::Full);
-        }
-        self.slots.grow().map_err(|NoMemory| NoName::Memory)?;
+    /// [`NoMemory`]; nothing has changed.
+    pub fn grow(&mut self) -> Result<(), NoMemory> {
+        let first = self.capacity();
+        self.slots.grow()?;
         let last = (self.slots.len() as u32).min(self.limit);
         let mut indexes = [0; GROWTH];
         let count = (last - first) as usize;

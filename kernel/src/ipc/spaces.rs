@@ -38,17 +38,12 @@ impl Ipc {
     /// [`NoName`]; nothing has changed.
     #[cold]
     pub(super) fn grow_space(&mut self, space: SpaceId) -> Result<(), NoName> {
-        let budget = self.spaces[space].budget();
+        let growing = &self.spaces[space];
         // A full table is full whatever the budget.
-        if self.charge(budget, Space::GROWTH_COST).is_err() {
-            let full = self.spaces[space].capacity() >= self.limits.names_per_task;
-            return Err(if full { NoName::Full } else { NoName::Memory });
+        if growing.is_full() {
+            return Err(NoName::Full);
         }
-        let grown = self.spaces[space].grow();
-        if grown.is_err() {
-            self.refund(budget, Space::GROWTH_COST);
-        }
-        grown
+        self.charged(growing.budget(), Space::GROWTH_COST, |ipc| ipc.spaces[space].grow().map_err(NoName::from))
     }
 
     /// Grows a table until a chosen name has a place in it, unless that is more than the budget allows.
@@ -58,8 +53,7 @@ impl Ipc {
     pub(super) fn grow_space_to(&mut self, space: SpaceId, name: PortName) -> Result<(), KernReturn> {
         let budget = self.spaces[space].budget();
         let cost = self.spaces[space].cost_of_reaching(name.index());
-        self.charge(budget, cost).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-        self.refund(budget, cost);
+        self.check_budget(budget, cost).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         while name.index() >= self.spaces[space].capacity() {
             self.grow_space(space)?;
         }
