@@ -63,7 +63,7 @@ pub struct Limits {
     pub pages_per_task: u64,
     /// See [`PROCESS_NUMBER_MAX`].
     pub process_number_max: u32,
-    /// Whether plain calls take the short way (`ipc/fast_path.rs`). The results are the same.
+    /// Whether plain calls take the fast path (`msg/fast_path.rs`). The results are the same.
     pub direct_calls: bool,
 }
 

@@ -82,10 +82,9 @@ impl Ipc {
         let state = &mut self.ports[port];
         assert!(state.is_alive(), "{port:?} dies twice");
         state.home = Home::Dead;
-        self.totals.send_rights -= u64::from(state.send_rights);
-        self.totals.send_once_rights -= u64::from(state.send_once_rights);
-        self.totals.dead_ports += 1;
+        self.stop_counting(port);
         step.trace.record(Event::PortDied(port));
+        let state = &self.ports[port];
         if state.has_messages() {
             step.later(Work::Port(port));
         } else if state.has_requests() {

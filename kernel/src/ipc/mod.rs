@@ -147,11 +147,6 @@ impl Ipc {
         &self.spaces[space]
     }
 
-    /// Returns a task's names, if the task has not been forgotten.
-    pub fn get_space(&self, space: SpaceId) -> Option<&Space> {
-        self.spaces.get(space)
-    }
-
     /// Returns the totals.
     pub fn totals(&self) -> Totals {
         self.totals

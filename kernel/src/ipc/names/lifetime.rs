@@ -30,7 +30,7 @@ impl Ipc {
     /// `mach_port_allocate_name`: the same under a chosen name.
     ///
     /// # Errors
-    /// Those of [`port_allocate`](Kernel::port_allocate), and for the name `KERN_INVALID_VALUE`, `KERN_NO_SPACE`,
+    /// Those of [`port_allocate`](Ipc::port_allocate), and for the name `KERN_INVALID_VALUE`, `KERN_NO_SPACE`,
     /// `KERN_FAILURE`, `KERN_NAME_EXISTS` (mach-ipc 2.2).
     pub fn port_allocate_name(
         &mut self,
