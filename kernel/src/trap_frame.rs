@@ -1,23 +1,23 @@
-//! A thread's saved registers.
+//! The trap frame: a thread's saved registers.
 //!
-//! The entry code stores registers straight into the current thread's [`TrapFrame`] and the exit code loads them from there:
-//! there is no other copy, and completing a thread's wait means writing its result here. The layout is shared with the
+//! The entry code stores registers straight into the current thread's [`TrapFrame`], and the exit code loads them from
+//! there. There is no other copy: a thread's trap is completed by writing its outcome here. The layout is shared with the
 //! assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
 
 use abi::code::{Errno, KernReturn};
 
-/// What [`TrapFrame::cause`] holds when the thread entered the kernel by `syscall`, not by an interrupt or exception.
+/// The value of [`TrapFrame::cause`] when the thread entered the kernel by `syscall`, not by an interrupt or exception.
 pub const CAUSE_TRAP: u64 = 0x100;
 
-/// Flags a thread starts with: interrupts enabled and the bit that is always set.
+/// The flags that a thread starts with: interrupts enabled, and the bit that is always set.
 const INITIAL_RFLAGS: u64 = 0x202;
 const CARRY: u64 = 1;
 
 /// The registers of a thread that is not running.
 ///
-/// The fields from `rax` to `ss` are in the order in which pushes fill them from the end: the processor pushes `ss` to
-/// `rip` on an interrupt, the entry code the rest. The end of `ss` is aligned to 16 bytes, as the processor demands of
-/// the stack it pushes to.
+/// The fields from `r15` to `ss` are in the order in which pushes fill them from the end: on an interrupt the processor
+/// pushes `ss` to `rip`, the entry code the rest. The end of `ss` is aligned to 16 bytes, because the processor aligns the
+/// stack before it pushes.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(16))]
 pub struct TrapFrame {
@@ -55,7 +55,7 @@ pub struct TrapFrame {
     pub cause: u64,
     /// The error code of an exception, or 0.
     pub error: u64,
-    /// Where the thread goes on.
+    /// The address of the instruction at which the thread continues.
     pub rip: u64,
     /// Code segment. Not stored on a trap: user code has one.
     pub cs: u64,
@@ -69,21 +69,21 @@ pub struct TrapFrame {
     pub fs_base: u64,
     /// Thread-local base in `gs`.
     pub gs_base: u64,
-    /// Vector and floating-point registers.
+    /// The saved FPU state.
     pub fpu: FpuState,
 }
 
 const _: () =
     assert!(core::mem::offset_of!(TrapFrame, fs_base) % 16 == 0, "the processor aligns the stack it pushes to");
 
-/// Vector and floating-point registers as `fxsave` stores them. Up to date only while the processor does not hold the
-/// thread's registers: that is the affair of `arch`.
+/// FPU state: floating-point and vector registers as `fxsave` stores them. The registers stay in the processor as long as
+/// no other thread needs it, and this copy is stale meanwhile: `arch` keeps track of that.
 #[derive(Clone, Debug)]
 #[repr(C, align(16))]
 pub struct FpuState(pub [u8; 512]);
 
 impl Default for FpuState {
-    /// The state of a fresh thread: all registers zero, all exceptions masked, as the ABI has it.
+    /// Returns the state of a new thread: all registers zero, all exceptions masked, as the System V ABI demands.
     fn default() -> Self {
         let mut bytes = [0; 512];
         bytes[0..2].copy_from_slice(&0x037Fu16.to_le_bytes());
@@ -93,7 +93,7 @@ impl Default for FpuState {
 }
 
 impl TrapFrame {
-    /// The frame of a thread that will start at `entry` with the stack pointer `stack` and one argument.
+    /// Returns the frame of a thread that will start at `entry` with the stack pointer `stack` and one argument.
     pub fn starting_at(entry: u64, stack: u64, argument: u64) -> TrapFrame {
         TrapFrame {
             rip: entry,
@@ -105,27 +105,27 @@ impl TrapFrame {
         }
     }
 
-    /// The trap number; the upper half of `rax` is ignored (mach-ipc 7.1).
+    /// Returns the trap number. The upper half of `rax` is ignored (mach-ipc 7.1).
     pub fn trap_number(&self) -> u32 {
         self.rax as u32
     }
 
-    /// The arguments that came in registers.
+    /// Returns the arguments that were passed in registers.
     pub fn arguments(&self) -> [u64; 6] {
         [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
     }
 
-    /// Sets a Mach trap's result, sign-extended.
+    /// Sets the return code of a Mach trap, sign-extended.
     pub fn set_code(&mut self, code: KernReturn) {
         self.rax = i64::from(code.0) as u64;
     }
 
-    /// Sets a result that is not a code.
+    /// Sets a result that is not a return code.
     pub fn set_value(&mut self, value: u64) {
         self.rax = value;
     }
 
-    /// Sets a Unix trap's result: errors have the carry flag set.
+    /// Sets the result of a Unix trap: a value with the carry flag clear, or an error number with the flag set.
     pub fn set_unix(&mut self, result: Result<u64, Errno>) {
         match result {
             Ok(value) => {
