@@ -9,7 +9,6 @@
 //! ```
 
 use super::Ipc;
-use super::kernel_message::Notification;
 use super::port::Home;
 use super::right::ReceiveRight;
 use crate::ids::{PortId, SpaceId};
@@ -70,9 +69,12 @@ impl Ipc {
         state.forget_owner();
         state.home = Home::Limbo;
         state.temp_owner = true;
-        match state.port_destroyed.take() {
-            Some(requester) => self.notify(step, requester, Notification::PortDestroyed(right)),
-            None => self.destroy_port(step, port),
+        let given = match state.port_destroyed.take() {
+            Some(requester) => self.notify_port_destroyed(step, requester, right),
+            None => Err(right),
+        };
+        if let Err(right) = given {
+            self.destroy_port(step, right.port());
         }
     }
 
