@@ -70,10 +70,10 @@ fn a_dying_task_sends_each_notification_at_once() {
     let mut w = World::with_limits(Limits { kernel_bytes_per_task: SMALL_BUDGET, ..Limits::default() });
     let (a, b) = (w.task(), w.task());
     let n = w.port(b);
-    let (mailbox, door) = w.door(b, a);
+    let (mailbox, to_mailbox) = w.connect(b, a);
     for _ in 0..MANY_RIGHTS / RIGHTS_TOGETHER {
         let once = |message: Msg, _| message.port(n, D::MAKE_SEND_ONCE);
-        w.send(b, &(0..RIGHTS_TOGETHER).fold(Msg::copy_send(door), once)).unwrap();
+        w.send(b, &(0..RIGHTS_TOGETHER).fold(Msg::copy_send(to_mailbox), once)).unwrap();
         w.poll(a, mailbox).unwrap();
     }
     assert_eq!(w.status(b, n).mps_sorights as usize, MANY_RIGHTS);
