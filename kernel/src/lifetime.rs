@@ -234,7 +234,8 @@ impl Kernel {
         step.release_work(Work::PER_OBJECT);
         let status = gone.ended.expect("a task that is removed has ended").status;
         if let Some(to) = gone.exit_port {
-            ipc.send_from_kernel(step, to, EXIT_MESSAGE_ID, Body::Words(&[status.0]));
+            // Without memory for it there is none.
+            let _ = ipc.send_from_kernel(step, to, EXIT_MESSAGE_ID, Body::Words(&[status.0]));
         }
         if Some(task) == self.first_task {
             self.exit_status = Some(status);

@@ -13,6 +13,14 @@ pub struct Budget {
     pub(super) used: usize,
 }
 
+impl Budget {
+    /// Returns success if `bytes` more stay within the limit.
+    #[inline]
+    fn check(&self, bytes: usize, limit: usize) -> Result<(), NoMemory> {
+        if bytes > limit.saturating_sub(self.used) { Err(NoMemory) } else { Ok(()) }
+    }
+}
+
 impl Ipc {
     /// Charges a budget for kernel memory.
     ///
@@ -21,12 +29,19 @@ impl Ipc {
     #[inline]
     pub fn charge(&mut self, budget: BudgetId, bytes: usize) -> Result<(), NoMemory> {
         store::failpoints::check()?;
+        let limit = self.limits.kernel_bytes_per_task;
         let budget = self.budgets.get_mut(budget).ok_or(NoMemory)?;
-        if bytes > self.limits.kernel_bytes_per_task.saturating_sub(budget.used) {
-            return Err(NoMemory);
-        }
+        budget.check(bytes, limit)?;
         budget.used += bytes;
         Ok(())
+    }
+
+    /// Returns success if a budget can be charged with `bytes`.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if the budget would be used up, or is gone.
+    pub(super) fn check_budget(&self, budget: BudgetId, bytes: usize) -> Result<(), NoMemory> {
+        self.budgets.get(budget).ok_or(NoMemory)?.check(bytes, self.limits.kernel_bytes_per_task)
     }
 
     /// Refunds kernel memory to a budget, if the budget still exists.
@@ -42,12 +57,12 @@ impl Ipc {
     /// # Errors
     /// [`NoMemory`] if the budget would be exceeded or has been removed, or if `make` fails. Nothing has changed then.
     #[inline]
-    pub(crate) fn charged<T>(
+    pub(crate) fn charged<T, E: From<NoMemory>>(
         &mut self,
         budget: BudgetId,
         bytes: usize,
-        make: impl FnOnce(&mut Ipc) -> Result<T, NoMemory>,
-    ) -> Result<T, NoMemory> {
+        make: impl FnOnce(&mut Ipc) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.charge(budget, bytes)?;
         let made = make(self);
         if made.is_err() {

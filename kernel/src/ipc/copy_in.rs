@@ -54,17 +54,18 @@ impl Ipc {
     ) -> Result<(), KernReturn> {
         let entry = self.lookup(space, name).ok_or(KERN_INVALID_NAME)?;
         match (disposition, entry.right) {
-            (Disposition::MAKE_SEND | Disposition::MAKE_SEND_ONCE, EntryRight::Receive { .. }) => Ok(()),
-            (Disposition::COPY_SEND | Disposition::MOVE_SEND, EntryRight::Send { .. }) => Ok(()),
-            (Disposition::COPY_SEND | Disposition::MOVE_SEND, EntryRight::Receive { send_urefs: 1.., .. }) => Ok(()),
-            (Disposition::MOVE_SEND_ONCE, EntryRight::SendOnce { .. }) => Ok(()),
             (Disposition::MOVE_RECEIVE, EntryRight::Receive { port, .. }) if self.ports[port].guard.immovable => {
                 Err(KERN_INVALID_CAPABILITY)
             }
             (Disposition::MOVE_RECEIVE, EntryRight::Receive { send_urefs: 1.., .. }) => {
                 self.spaces[space].reserve_send_name().map_err(|_| KERN_RESOURCE_SHORTAGE)
             }
-            (Disposition::MOVE_RECEIVE, EntryRight::Receive { .. }) => Ok(()),
+            (
+                Disposition::MAKE_SEND | Disposition::MAKE_SEND_ONCE | Disposition::MOVE_RECEIVE,
+                EntryRight::Receive { .. },
+            )
+            | (Disposition::MOVE_SEND_ONCE, EntryRight::SendOnce { .. }) => Ok(()),
+            (Disposition::COPY_SEND | Disposition::MOVE_SEND, right) if right.send_urefs() > 0 => Ok(()),
             (
                 Disposition::COPY_SEND | Disposition::MOVE_SEND | Disposition::MOVE_SEND_ONCE,
                 EntryRight::DeadName { .. },
@@ -359,14 +360,9 @@ enum Place {
 /// Returns true if destination and reply can both be taken from one name: a send-once right can be taken once, and the
 /// last reference of a send right moves once.
 fn gives_both(entry: Entry, remote: Disposition, local: Disposition) -> bool {
-    let send_urefs = match entry.right {
-        EntryRight::Send { urefs, .. } => urefs,
-        EntryRight::Receive { send_urefs, .. } => send_urefs,
-        _ => 0,
-    };
     let moves = |disposition| disposition == Disposition::MOVE_SEND;
     let once = [remote, local].contains(&Disposition::MOVE_SEND_ONCE);
-    !(once || (moves(remote) && moves(local) && send_urefs < 2))
+    !(once || (moves(remote) && moves(local) && entry.right.send_urefs() < 2))
 }
 
 /// Checks the voucher of a header (step H4). There are no vouchers yet, so it must be null.

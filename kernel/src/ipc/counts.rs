@@ -113,6 +113,14 @@ impl Ipc {
         }
     }
 
+    /// Takes a port that dies, with its rights, out of the totals of live ones.
+    pub(super) fn stop_counting(&mut self, port: PortId) {
+        let dying = &self.ports[port];
+        self.totals.send_rights -= u64::from(dying.send_rights);
+        self.totals.send_once_rights -= u64::from(dying.send_once_rights);
+        self.totals.dead_ports += 1;
+    }
+
     /// Returns true if messages to a port are calls of a kernel object.
     pub fn is_kernel_port(&self, port: PortId) -> bool {
         self.object_behind(port).is_some()

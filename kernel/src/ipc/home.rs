@@ -9,7 +9,6 @@
 //! ```
 
 use super::Ipc;
-use super::kernel_message::Notification;
 use super::port::Home;
 use super::right::ReceiveRight;
 use crate::ids::{PortId, SpaceId};
@@ -71,9 +70,12 @@ impl Ipc {
         state.forget_owner();
         state.home = Home::Limbo;
         state.temp_owner = true;
-        match state.port_destroyed.take() {
-            Some(requester) => self.notify(step, requester, Notification::PortDestroyed(right)),
-            None => self.destroy_port(step, port),
+        let given = match state.port_destroyed.take() {
+            Some(requester) => self.notify_port_destroyed(step, requester, right),
+            None => Err(right),
+        };
+        if let Err(right) = given {
+            self.destroy_port(step, right.port());
         }
     }
 
@@ -83,10 +85,9 @@ impl Ipc {
         let state = &mut self.ports[port];
         assert!(state.is_alive(), "{port:?} dies twice");
         state.home = Home::Dead;
-        self.totals.send_rights -= u64::from(state.send_rights);
-        self.totals.send_once_rights -= u64::from(state.send_once_rights);
-        self.totals.dead_ports += 1;
+        self.stop_counting(port);
         step.trace.record(Event::PortDied(port));
+        let state = &self.ports[port];
         if state.has_messages() {
             step.later(Work::Port(port));
         } else if state.has_requests() {

@@ -20,14 +20,12 @@ use alloc::vec::Vec;
 use zerocopy::IntoBytes;
 
 /// The contents of a notification.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Notification {
     /// The name of a pending request is gone, but its port lives.
     PortDeleted(PortName),
     /// The queue has room again.
     SendPossible(PortName),
-    /// The receive right, instead of its end.
-    PortDestroyed(ReceiveRight),
     /// The last send right has ended; with the make-send count.
     NoSenders(u32),
     /// The send-once right itself has ended unused.
@@ -37,12 +35,11 @@ pub enum Notification {
 }
 
 impl Notification {
-    /// Returns the message id, and the number in the body, if there is one.
-    fn contents(&self) -> (i32, Option<u32>) {
-        match *self {
+    /// Returns the message id, and the number in the body if there is one.
+    fn contents(self) -> (i32, Option<u32>) {
+        match self {
             Notification::PortDeleted(name) => (MACH_NOTIFY_PORT_DELETED, Some(name.0)),
             Notification::SendPossible(name) => (MACH_NOTIFY_SEND_POSSIBLE, Some(name.0)),
-            Notification::PortDestroyed(_) => (MACH_NOTIFY_PORT_DESTROYED, None),
             Notification::NoSenders(count) => (MACH_NOTIFY_NO_SENDERS, Some(count)),
             Notification::SendOnce => (MACH_NOTIFY_SEND_ONCE, None),
             Notification::DeadName(name) => (MACH_NOTIFY_DEAD_NAME, Some(name.0)),
@@ -131,31 +128,47 @@ impl Ipc {
     pub(crate) fn notify(&mut self, step: &mut Step, to: SendOnceRight, notification: Notification) {
         let (id, number) = notification.contents();
         let number = number.map(|number| [number]);
-        let body = match (notification, &number) {
-            (Notification::PortDestroyed(right), _) => {
-                Body::Right(Carried::Right(Right::Receive(right)), Disposition::PORT_RECEIVE)
-            }
-            (_, Some(number)) => Body::Words(number),
-            (_, None) => Body::Empty,
-        };
-        self.send_from_kernel(step, to, id, body);
+        let body = number.as_ref().map_or(Body::Empty, |number| Body::Words(number));
+        // A notification that cannot be made vanishes.
+        let _ = self.send_from_kernel(step, to, id, body);
     }
 
-    /// Makes a message for a send-once right and notes that it has to be sent. If its port is dead, memory runs out or
-    /// the message would be circular, consumes `to` and destroys the right in the body.
-    pub(crate) fn send_from_kernel(&mut self, step: &mut Step, to: SendOnceRight, id: i32, body: Body<'_>) {
+    /// Makes a port-destroyed notification, with the receive right that would have ended, and notes that it is to be sent.
+    /// The right to send is used up in any case.
+    ///
+    /// # Errors
+    /// Gives the receive right back if that cannot be.
+    pub(super) fn notify_port_destroyed(
+        &mut self,
+        step: &mut Step,
+        to: SendOnceRight,
+        right: ReceiveRight,
+    ) -> Result<(), ReceiveRight> {
+        let body = Body::Right(Carried::Right(Right::Receive(right)), Disposition::PORT_RECEIVE);
+        self.send_from_kernel(step, to, MACH_NOTIFY_PORT_DESTROYED, body).map_err(|body| match body {
+            Body::Right(Carried::Right(Right::Receive(right)), _) => right,
+            other => panic!("{other:?} comes back in place of a receive right"),
+        })
+    }
+
+    /// Makes a message of the kernel's own for a send-once right, which is used up in any case, and notes that it is to be
+    /// sent. A message that would travel inside itself is destroyed with its body instead.
+    ///
+    /// # Errors
+    /// Gives the body back if the destination is dead or there is no memory.
+    pub(crate) fn send_from_kernel<'a>(
+        &mut self,
+        step: &mut Step,
+        to: SendOnceRight,
+        id: i32,
+        body: Body<'a>,
+    ) -> Result<(), Body<'a>> {
         let port = to.port();
         let made = match self.live_port(port) {
             Some(_) => self.new_kernel_message(step, (Disposition::PORT_SEND_ONCE, port), id, body),
             None => Err(body),
         };
         match made {
-            Err(body) => {
-                self.consume_send_once(to);
-                if let Body::Right(carried, _) = body {
-                    self.destroy_carried(step, carried);
-                }
-            }
             Ok(message) if self.messages[message].circular => {
                 self.consume_send_once(to);
                 self.destroy_message(step, message);
@@ -164,6 +177,11 @@ impl Ipc {
                 self.messages[message].destination = Carried::Right(Right::SendOnce(to));
                 step.later(Work::Post(message));
             }
+            Err(body) => {
+                self.consume_send_once(to);
+                return Err(body);
+            }
         }
+        Ok(())
     }
 }

@@ -149,11 +149,6 @@ impl Ipc {
         &self.spaces[space]
     }
 
-    /// Returns a space, unless it has been removed with its task.
-    pub fn get_space(&self, space: SpaceId) -> Option<&Space> {
-        self.spaces.get(space)
-    }
-
     /// Returns the totals.
     pub fn totals(&self) -> Totals {
         self.totals

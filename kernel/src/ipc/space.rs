@@ -82,6 +82,15 @@ impl EntryRight {
         }
     }
 
+    /// Returns the number of references to a send right, which is 0 without one.
+    #[inline(always)]
+    pub(crate) fn send_urefs(&self) -> u16 {
+        match *self {
+            EntryRight::Send { urefs, .. } | EntryRight::Receive { send_urefs: urefs, .. } => urefs,
+            EntryRight::SendOnce { .. } | EntryRight::PortSet { .. } | EntryRight::DeadName { .. } => 0,
+        }
+    }
+
     /// Returns the type as `mach_port_type` reports it.
     pub fn port_type(&self) -> PortType {
         match self {
@@ -160,6 +169,12 @@ pub enum NoName {
     Full,
     /// There is no memory to grow it, or its budget is used up.
     Memory,
+}
+
+impl From<NoMemory> for NoName {
+    fn from(_: NoMemory) -> NoName {
+        NoName::Memory
+    }
 }
 
 impl From<NoName> for KernReturn {
@@ -276,16 +291,18 @@ impl Space {
         self.free.is_none()
     }
 
-    /// Adds a fixed number of slots, or as many as the limit allows.
+    /// Returns true if the table cannot grow any more.
+    pub(super) fn is_full(&self) -> bool {
+        self.capacity() >= self.limit
+    }
+
+    /// Adds a fixed number of slots, or as many as the limit allows. The space is not full.
     ///
     /// # Errors
-    /// [`NoName`]; nothing has changed.
-    pub fn grow(&mut self) -> Result<(), NoName> {
-        let first = self.slots.len() as u32;
-        if first >= self.limit {
-            return Err(NoName::Full);
-        }
-        self.slots.grow().map_err(|NoMemory| NoName::Memory)?;
+    /// [`NoMemory`]; nothing has changed.
+    pub fn grow(&mut self) -> Result<(), NoMemory> {
+        let first = self.capacity();
+        self.slots.grow()?;
         let last = (self.slots.len() as u32).min(self.limit);
         let mut indexes: [u32; GROWTH] = core::array::from_fn(|at| first + at as u32);
         let count = (last - first) as usize;

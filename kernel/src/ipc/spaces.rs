@@ -38,17 +38,12 @@ impl Ipc {
     /// [`NoName`]; nothing has changed.
     #[cold]
     pub(super) fn grow_space(&mut self, space: SpaceId) -> Result<(), NoName> {
-        let budget = self.spaces[space].budget();
+        let growing = &self.spaces[space];
         // The answer for a space of maximal size does not depend on its budget.
-        if self.charge(budget, Space::GROWTH_COST).is_err() {
-            let full = self.spaces[space].capacity() >= self.limits.names_per_task;
-            return Err(if full { NoName::Full } else { NoName::Memory });
+        if growing.is_full() {
+            return Err(NoName::Full);
         }
-        let grown = self.spaces[space].grow();
-        if grown.is_err() {
-            self.refund(budget, Space::GROWTH_COST);
-        }
-        grown
+        self.charged(growing.budget(), Space::GROWTH_COST, |ipc| ipc.spaces[space].grow().map_err(NoName::from))
     }
 
     /// Grows a space until it has the index of a name. It does not begin unless the budget allows all of it, because
@@ -59,8 +54,7 @@ impl Ipc {
     pub(super) fn grow_space_to(&mut self, space: SpaceId, name: PortName) -> Result<(), KernReturn> {
         let budget = self.spaces[space].budget();
         let cost = self.spaces[space].cost_of_reaching(name.index());
-        self.charge(budget, cost).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-        self.refund(budget, cost);
+        self.check_budget(budget, cost).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         while name.index() >= self.spaces[space].capacity() {
             self.grow_space(space)?;
         }

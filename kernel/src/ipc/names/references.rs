@@ -22,8 +22,7 @@ impl Ipc {
             return if is_send_kind(right) { Ok(1) } else { Err(KERN_INVALID_NAME) };
         }
         Ok(match (right, self.named(space, name)?.right) {
-            (MACH_PORT_RIGHT_SEND, EntryRight::Send { urefs, .. }) => u32::from(urefs),
-            (MACH_PORT_RIGHT_SEND, EntryRight::Receive { send_urefs, .. }) => u32::from(send_urefs),
+            (MACH_PORT_RIGHT_SEND, right) => u32::from(right.send_urefs()),
             (MACH_PORT_RIGHT_DEAD_NAME, EntryRight::DeadName { urefs }) => u32::from(urefs),
             (MACH_PORT_RIGHT_RECEIVE, EntryRight::Receive { .. })
             | (MACH_PORT_RIGHT_SEND_ONCE, EntryRight::SendOnce { .. })
