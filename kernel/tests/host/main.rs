@@ -33,5 +33,6 @@ mod segments;
 mod sets;
 mod simulation;
 mod targets;
+mod timers;
 mod traps;
 mod unix;
