@@ -17,6 +17,7 @@ mod world;
 mod complex;
 mod death;
 mod failures;
+mod generations;
 mod header;
 mod interleavings;
 mod kernel_objects;
