@@ -1,13 +1,13 @@
-//! Budgets: how much kernel memory a task's ports, names, threads and messages may take.
+//! Budgets: limits of the kernel memory for a task's ports, names, threads and messages.
 //!
-//! An object remembers the budget that it is on and gives back what it cost when it goes. A budget that is gone takes
-//! nothing and is given nothing back: what a task paid for may outlive it.
+//! An object records the budget that it is on and refunds its cost when it is removed. Objects can outlive the task
+//! that made them and its budget, so a refund to a removed budget has no effect.
 
 use super::Ipc;
 use crate::ids::BudgetId;
 use crate::machine::NoMemory;
 
-/// The kernel memory that one task uses.
+/// The kernel memory that one task uses, in bytes.
 #[derive(Debug, Default)]
 pub struct Budget {
     pub(super) used: usize,
@@ -22,10 +22,10 @@ impl Budget {
 }
 
 impl Ipc {
-    /// Puts kernel memory on a budget.
+    /// Charges a budget for kernel memory.
     ///
     /// # Errors
-    /// [`NoMemory`] if the budget is used up or gone; nothing has changed.
+    /// [`NoMemory`] if the budget would be exceeded or has been removed; nothing has changed.
     #[inline]
     pub fn charge(&mut self, budget: BudgetId, bytes: usize) -> Result<(), NoMemory> {
         store::failpoints::check()?;
@@ -36,15 +36,15 @@ impl Ipc {
         Ok(())
     }
 
-    /// Returns success if so much kernel memory could be put on a budget.
+    /// Returns success if a budget allows so much more kernel memory.
     ///
     /// # Errors
-    /// [`NoMemory`] if the budget would be used up, or is gone.
+    /// [`NoMemory`] if the budget would be exceeded or has been removed.
     pub(super) fn check_budget(&self, budget: BudgetId, bytes: usize) -> Result<(), NoMemory> {
         self.budgets.get(budget).ok_or(NoMemory)?.check(bytes, self.limits.kernel_bytes_per_task)
     }
 
-    /// Takes kernel memory off a budget, if the budget still exists.
+    /// Refunds kernel memory to a budget, if the budget still exists.
     #[inline]
     pub fn refund(&mut self, budget: BudgetId, bytes: usize) {
         if let Some(budget) = self.budgets.get_mut(budget) {
@@ -52,10 +52,10 @@ impl Ipc {
         }
     }
 
-    /// Makes something on a budget: takes the cost back if it cannot be made.
+    /// Charges a budget for an object and makes the object. If `make` fails, the cost is refunded.
     ///
     /// # Errors
-    /// [`NoMemory`] if the budget is used up or gone; those of `make`. Nothing has changed then.
+    /// [`NoMemory`] if the budget would be exceeded or has been removed, or if `make` fails. Nothing has changed then.
     #[inline]
     pub(crate) fn charged<T, E: From<NoMemory>>(
         &mut self,
@@ -71,7 +71,7 @@ impl Ipc {
         made
     }
 
-    /// Returns how much of a budget is used, if it exists.
+    /// Returns the bytes that a budget is charged with, if it exists.
     pub fn used(&self, budget: BudgetId) -> Option<usize> {
         Some(self.budgets.get(budget)?.used)
     }

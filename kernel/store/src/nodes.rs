@@ -62,6 +62,9 @@ impl<T> Default for Nodes<T> {
 }
 
 impl<T> Nodes<T> {
+    /// Bytes that the room for one item takes.
+    pub const ITEM_SIZE: usize = size_of::<Node<T>>();
+
     /// Sets aside room for `count` items.
     ///
     /// # Errors
