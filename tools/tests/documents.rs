@@ -42,6 +42,9 @@ fn the_listings_in_the_documents_are_the_files_they_show() {
         let listing = format!("```{language}\n{}```\n", text_of(file));
         assert!(abi.contains(&listing), "docs/abi.md does not show {file} as it is");
     }
+    let (contributing, ports) = (text_of("CONTRIBUTING.md"), text_of("kernel/tests/host/ports.rs"));
+    let test = contributing.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
+    assert!(ports.contains(test.expect("CONTRIBUTING.md shows a test")), "ports.rs has no such test");
 }
 
 #[test]

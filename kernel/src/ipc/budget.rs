@@ -14,7 +14,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Returns success if so much more stays within the limit.
+    /// Returns success if `bytes` more stay within the limit.
     #[inline]
     fn check(&self, bytes: usize, limit: usize) -> Result<(), NoMemory> {
         if bytes > limit.saturating_sub(self.used) { Err(NoMemory) } else { Ok(()) }
@@ -36,7 +36,7 @@ impl Ipc {
         Ok(())
     }
 
-    /// Returns success if a budget allows so much more kernel memory.
+    /// Returns success if a budget can be charged with `bytes`.
     ///
     /// # Errors
     /// [`NoMemory`] if the budget would be exceeded or has been removed.

@@ -113,7 +113,7 @@ impl Ipc {
         }
     }
 
-    /// Takes a port that dies, with its rights, out of the totals of live ports.
+    /// Takes a port that dies, with its rights, out of the totals of live ones.
     pub(super) fn stop_counting(&mut self, port: PortId) {
         let dying = &self.ports[port];
         self.totals.send_rights -= u64::from(dying.send_rights);

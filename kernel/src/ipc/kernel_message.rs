@@ -35,7 +35,7 @@ pub enum Notification {
 }
 
 impl Notification {
-    /// Returns the message id, and the number in the body, if there is one.
+    /// Returns the message id, and the number in the body if there is one.
     fn contents(self) -> (i32, Option<u32>) {
         match self {
             Notification::PortDeleted(name) => (MACH_NOTIFY_PORT_DELETED, Some(name.0)),
@@ -129,12 +129,12 @@ impl Ipc {
         let (id, number) = notification.contents();
         let number = number.map(|number| [number]);
         let body = number.as_ref().map_or(Body::Empty, |number| Body::Words(number));
-        // One that cannot be made vanishes.
+        // A notification that cannot be made vanishes.
         let _ = self.send_from_kernel(step, to, id, body);
     }
 
-    /// Makes a port-destroyed notification, with the receive right that would have ended, and notes that it has to be sent.
-    /// Consumes `to` in any case.
+    /// Makes a port-destroyed notification, with the receive right that would have ended, and notes that it is to be sent.
+    /// The right to send is used up in any case.
     ///
     /// # Errors
     /// Gives the receive right back if the port of `to` is dead or memory runs out.

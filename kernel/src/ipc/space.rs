@@ -296,7 +296,7 @@ impl Space {
         self.capacity() >= self.limit
     }
 
-    /// Adds a fixed number of slots, or as many as the limit allows. The table is not full.
+    /// Adds a fixed number of slots, or as many as the limit allows. The space is not full.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
