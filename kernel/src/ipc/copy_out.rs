@@ -3,7 +3,8 @@
 use super::Ipc;
 use super::port::Home;
 use super::right::{Carried, ReceiveRight, Right, SendRight};
-use super::space::{EntryRight, NoName, add_urefs};
+use super::space::{EntryRight, add_urefs};
+use super::spaces::NoName;
 use crate::ids::{MessageId, PortId, SpaceId};
 use crate::step::Step;
 use abi::code::{MACH_MSG_IPC_KERNEL, MACH_MSG_IPC_SPACE};
