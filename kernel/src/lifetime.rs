@@ -71,6 +71,7 @@ impl Kernel {
             address_space,
             threads: ThreadList::default(),
             policy: new.policy,
+            policy_noted: false,
             control_port: ipc.insert_task_port(KernelObject::Task(task)),
             name_port: None,
             bootstrap: Carried::Null,

@@ -4,7 +4,7 @@ use super::Ipc;
 use super::entry::{EntryRight, add_urefs};
 use super::port::Home;
 use super::right::{Carried, ReceiveRight, Right, SendRight};
-use super::space::NoName;
+use super::spaces::NoName;
 use crate::ids::{MessageId, PortId, SpaceId};
 use crate::step::Step;
 use abi::code::{MACH_MSG_IPC_KERNEL, MACH_MSG_IPC_SPACE};

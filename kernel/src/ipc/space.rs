@@ -22,7 +22,7 @@
 use super::entry::{Entry, EntryRight, add_urefs};
 use crate::ids::{BudgetId, PortId};
 use abi::KernReturn;
-use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE};
+use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE};
 use abi::port::PortName;
 use foldhash::fast::FixedState;
 use store::{Chunks, LinearMap, NoMemory};
@@ -78,30 +78,6 @@ impl Slot {
 impl Default for Slot {
     fn default() -> Self {
         Slot { generation: 0, uses_left: 0, content: Content::Free { previous: None, next: None } }
-    }
-}
-
-/// The reason why a space has no room for another name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoName {
-    /// The space has its maximal size.
-    Full,
-    /// There is no memory to grow it, or its budget is used up.
-    Memory,
-}
-
-impl From<NoMemory> for NoName {
-    fn from(_: NoMemory) -> NoName {
-        NoName::Memory
-    }
-}
-
-impl From<NoName> for KernReturn {
-    fn from(error: NoName) -> KernReturn {
-        match error {
-            NoName::Full => KERN_NO_SPACE,
-            NoName::Memory => KERN_RESOURCE_SHORTAGE,
-        }
     }
 }
 
