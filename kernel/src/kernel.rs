@@ -2,7 +2,7 @@
 
 use crate::bundle::Bundle;
 use crate::debug::Totals;
-use crate::ipc::fast_path::Passage;
+use crate::ipc::fast_path::{Passage, PlainCall};
 use crate::ipc::message::{Message, SpareBuffers};
 use crate::ipc::port::{Port, PortId, Ports};
 use crate::ipc::port_set::{Membership, PortSet};
@@ -24,6 +24,7 @@ use crate::traps::Outcome;
 use crate::wait::WaitQueue;
 use abi::KernReturn;
 use abi::task::{Exception, ExitStatus};
+use abi::trap::mach::MACH_MSG;
 use core::fmt;
 use foldhash::fast::FixedState;
 use heapless::String;
@@ -196,8 +197,31 @@ impl Kernel {
 
     /// Handles an event on a processor and says what the processor does next. This is one step: it happens as a whole,
     /// and between two steps all invariants hold (`invariants.rs`).
-    #[inline(always)]
+    ///
+    /// The entry code of a machine goes the same ways with arguments in registers: it tries
+    /// [`trivial_trap`](Kernel::trivial_trap) or [`call_directly`](Kernel::call_directly) by the trap's number, then
+    /// [`handle_off_fast_path`](Kernel::handle_off_fast_path).
     pub fn handle(&mut self, m: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
+        if let (Event::Trap, Some(thread)) = (event, self.sched.current(cpu)) {
+            let frame = &self.threads[thread].frame;
+            let (number, arguments) = (frame.trap_number(), frame.arguments());
+            if let Some(value) = self.trivial_trap(m, number) {
+                self.threads[thread].frame.set_value(value);
+                return Next::GoOn;
+            }
+            if number == MACH_MSG
+                && self.limits.direct_calls
+                && let Some(next) = self.call_directly(m, cpu, &PlainCall::from_arguments(arguments))
+            {
+                return Next::Run(next.thread);
+            }
+        }
+        self.handle_off_fast_path(m, cpu, event)
+    }
+
+    /// Handles an event on a processor for which there is no shorter way.
+    #[inline(always)]
+    pub fn handle_off_fast_path(&mut self, m: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         let entered = self.sched.current(cpu);
         match event {
             Event::Trap => self.trap(m, entered.expect("only a running thread makes a trap")),

@@ -17,13 +17,14 @@
 //! | [`sched`], [`policy`] | who runs, and at what priority |
 //! | [`reap`] | long destruction in small pieces |
 //! | [`limits`] | every capacity |
-//! | [`debug`], [`invariants`] | looking at it all |
+//! | [`debug`], [`invariants`], [`backtrace`] | looking at it all |
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod backtrace;
 pub mod bundle;
 pub mod debug;
 pub mod invariants;

@@ -292,6 +292,13 @@ impl Scheduler {
         self.highest_ready().is_none_or(|level| level < usize::from(schedule.priority))
     }
 
+    /// Returns true if the timer of `cpu` is set to the end of a quantum that begins now, or before: an interrupt that comes
+    /// too early does no harm.
+    #[inline(always)]
+    pub fn timer_comes_within(&self, cpu: Cpu, now: Nanos, schedule: &Schedule) -> bool {
+        self.processors[cpu].timer.is_some_and(|set| set <= now + schedule.quantum())
+    }
+
     /// A running thread starts to wait. Another one [takes over](Scheduler::take_over) its processor at once.
     #[inline(always)]
     pub fn hand_over(&mut self, from: &mut Thread, waiting: State) -> Cpu {
@@ -300,8 +307,8 @@ impl Scheduler {
         cpu
     }
 
-    /// The second half of a direct switch: `next`, whose wait has just ended and who would be chosen, runs. The two halves
-    /// are what `withdraw`, `make_ready` and `choose` come to.
+    /// The second half of a direct switch: `next` runs, whose wait has just ended, who would be chosen, and whose quantum
+    /// the timer ends. The two halves are what `withdraw`, `make_ready` and `choose` come to.
     #[inline(always)]
     pub fn take_over(&mut self, cpu: Cpu, id: ThreadId, next: &mut Thread, now: Nanos) {
         next.state = State::Running(cpu);
@@ -309,8 +316,6 @@ impl Scheduler {
         next.schedule.quantum_left = quantum;
         let processor = &mut self.processors[cpu];
         (processor.current, processor.since, processor.first_slice) = (Some(id), now, true);
-        // A timer that comes too early does no harm: the new quantum almost never ends before the old one.
-        self.changed |= processor.timer.is_none_or(|set| set > now + quantum);
     }
 
     /// The current thread of `cpu` gives the processor away: it is ready at level 0 until it is chosen again.

@@ -8,25 +8,65 @@
 
 use crate::ipc::names::{Holding, Space};
 use crate::ipc::port::{Home, PortId};
-use crate::ipc::receive::{Receivable, ReceiveArgs};
-use crate::ipc::send::SendArgs;
-use crate::kernel::Kernel;
+use crate::ipc::receive::Receivable;
+use crate::kernel::{Kernel, ThreadId};
 use crate::limits::SMALL_MESSAGE;
-use crate::machine::Machine;
-use crate::thread::{ReceiveWait, State, Wait};
+use crate::machine::{AddressSpace, Cpu, Machine, UserAddr};
+use crate::task::TaskId;
+use crate::thread::{ReceiveWait, State, Thread, Wait};
 use crate::timer::TimerKind;
-use crate::traps::Caller;
+use crate::trap_frame::TrapFrame;
 use abi::code::*;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_NULL, PortName};
 use zerocopy::FromBytes;
 
-/// What may be asked for: nothing that concerns the sending, and nothing that concerns the waiting.
-const PLAIN: MsgOption = MsgOption::SEND_MSG
-    .union(MsgOption::RCV_MSG)
-    .union(MsgOption::RCV_LARGE)
-    .union(MsgOption::RCV_LARGE_IDENTITY)
-    .union(MsgOption::trailer_elements(0xF));
+/// What must be asked for.
+const CALL: MsgOption = MsgOption::SEND_MSG.union(MsgOption::RCV_MSG);
+
+/// What else may be asked for: nothing that concerns the sending, and nothing that concerns the waiting.
+const OPTIONAL: MsgOption =
+    MsgOption::RCV_LARGE.union(MsgOption::RCV_LARGE_IDENTITY).union(MsgOption::trailer_elements(0xF));
+
+/// The arguments of `mach_msg` that a plain call uses.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainCall {
+    /// The message, and where the answer goes.
+    pub buffer: UserAddr,
+    /// The options, as the program gave them.
+    pub options: u32,
+    /// Size of the message.
+    pub send_size: u32,
+    /// Room for the answer.
+    pub receive_size: u32,
+    /// The name of the port or set that the answer comes to.
+    pub receive_name: u32,
+}
+
+impl PlainCall {
+    /// Returns the arguments that are in a trap's registers.
+    pub fn from_arguments(arguments: [u64; 6]) -> PlainCall {
+        let [buffer, options, send_size, receive_size, receive_name, _] = arguments;
+        let [options, send_size, receive_size, receive_name] =
+            [options, send_size, receive_size, receive_name].map(|argument| argument as u32);
+        PlainCall { buffer: UserAddr(buffer), options, send_size, receive_size, receive_name }
+    }
+
+    fn options(&self) -> MsgOption {
+        MsgOption::from_bits_retain(self.options & MsgOption::USER_MASK)
+    }
+}
+
+/// The thread that a direct switch leads to.
+#[derive(Debug)]
+pub struct Switch<'k> {
+    /// The thread, which runs now.
+    pub thread: ThreadId,
+    /// Its registers, in which the result is.
+    pub frame: &'k mut TrapFrame,
+    /// Its memory.
+    pub address_space: AddressSpace,
+}
 
 /// The trailer of a receiver that asks for none: type 0 and size 8 in one word.
 const SHORT_TRAILER: [u8; 8] = (8u64 << 32).to_le_bytes();
@@ -67,6 +107,14 @@ impl Passage {
     }
 }
 
+/// The thread that makes a call.
+#[derive(Clone, Copy)]
+struct Sender {
+    cpu: Cpu,
+    thread: ThreadId,
+    task: TaskId,
+}
+
 /// What becomes of rights when a plain message is sent.
 enum Rights {
     /// A send-once right is made for the reply, if there is to be one.
@@ -99,34 +147,44 @@ fn addressed(names: &Space, header: &Header) -> Option<(PortId, Rights)> {
     }
 }
 
+/// Returns the buffer and the options of a thread that waits for a message and would go on with one of `size` bytes and the
+/// shortest trailer.
+#[inline(always)]
+fn plain_wait(thread: &Thread, size: usize) -> Option<(UserAddr, MsgOption)> {
+    let State::Waiting(Wait::Receive(ReceiveWait { buffer, size: room, options, .. })) = thread.state else {
+        return None;
+    };
+    let fits = options.elements() == 0 && room as usize >= size + SHORT_TRAILER.len();
+    (fits && thread.suspend_count == 0).then_some((buffer, options))
+}
+
 impl Kernel {
-    /// Makes a combined call if it is a plain one. Returns whether it did; otherwise nothing has changed.
+    /// Makes a combined call if it is a plain one, and returns the thread that it leads to; otherwise nothing has changed.
     #[inline(always)]
-    pub(crate) fn call_directly(
-        &mut self,
-        m: &mut dyn Machine,
-        by: &Caller,
-        send: &SendArgs,
-        receive: &ReceiveArgs,
-    ) -> bool {
-        let size = send.size as usize;
-        if !PLAIN.contains(send.options) || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
-            return false;
+    pub fn call_directly(&mut self, m: &mut dyn Machine, cpu: Cpu, call: &PlainCall) -> Option<Switch<'_>> {
+        let size = call.send_size as usize;
+        let plain = call.options().difference(OPTIONAL) == CALL;
+        if !plain || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
+            return None;
         }
-        if !self.limits.direct_calls || m.copy_in(by.address_space, send.buffer, &mut self.passage.0[..size]).is_err() {
-            return false;
+        if !self.sched.is_settled() {
+            return None;
         }
-        self.exchange(m, by, size, receive).is_some()
+        let thread = self.sched.current(cpu)?;
+        let caller = &self.threads[thread];
+        let by = Sender { cpu, thread, task: caller.task };
+        m.copy_in(caller.address_space, call.buffer, &mut self.passage.0[..size]).ok()?;
+        self.exchange(m, by, size, call)
     }
 
     /// Finds out whether the message that has been copied in makes a plain call, and makes it. Only writing to the
     /// receiver's buffer can fail then, which is the receiver's affair.
     #[inline(always)]
-    fn exchange(&mut self, m: &mut dyn Machine, by: &Caller, size: usize, receive: &ReceiveArgs) -> Option<()> {
+    fn exchange(&mut self, m: &mut dyn Machine, by: Sender, size: usize, call: &PlainCall) -> Option<Switch<'_>> {
         let Kernel { tasks, threads, ports, sets, memberships, sched, timers, totals, passage, .. } = self;
         let names = &mut tasks[by.task].space;
         let (destination, rights) = addressed(names, passage.header())?;
-        let source = match names.get(receive.name)?.holding {
+        let source = match names.get(PortName(call.receive_name))?.holding {
             Holding::Receive { port, .. } if ports[port].queue.is_empty() => Receivable::Port(port),
             Holding::PortSet { set } if sets[set].ready.is_empty() => Receivable::Set(set),
             _ => return None,
@@ -145,11 +203,9 @@ impl Kernel {
             None => return None,
         };
         let waiting = &threads[receiver];
-        let State::Waiting(Wait::Receive(ReceiveWait { buffer, size: room, options, .. })) = waiting.state else {
-            return None;
-        };
-        let fits = options.elements() == 0 && room as usize >= size + SHORT_TRAILER.len();
-        if !fits || waiting.suspend_count != 0 || !sched.would_run_next(&waiting.schedule) {
+        let (buffer, options) = plain_wait(waiting, size)?;
+        let now = m.now();
+        if !sched.would_run_next(&waiting.schedule) || !sched.timer_comes_within(by.cpu, now, &waiting.schedule) {
             return None;
         }
         let space = waiting.address_space;
@@ -183,9 +239,10 @@ impl Kernel {
         }
         passage.readdress(size, bits, remote, local);
         let written = m.copy_out(space, buffer, &passage.0[..size + SHORT_TRAILER.len()]);
-        let wait = ReceiveWait { object: source, buffer: receive.buffer, size: receive.size, options: receive.options };
-        let receiver = self.wait_and_run(by.thread, wait, receiver, m.now());
-        receiver.frame.set_code(if written.is_ok() { MACH_MSG_SUCCESS } else { MACH_RCV_INVALID_DATA });
-        Some(())
+        let wait =
+            ReceiveWait { object: source, buffer: call.buffer, size: call.receive_size, options: call.options() };
+        let next = self.wait_and_run(by.thread, wait, receiver, now);
+        next.frame.set_code(if written.is_ok() { MACH_MSG_SUCCESS } else { MACH_RCV_INVALID_DATA });
+        Some(Switch { thread: receiver, frame: &mut next.frame, address_space: space })
     }
 }

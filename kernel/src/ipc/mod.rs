@@ -16,7 +16,7 @@ pub mod calls;
 pub mod copyin;
 pub mod copyout;
 pub mod death;
-pub(crate) mod fast_path;
+pub mod fast_path;
 pub mod message;
 pub mod names;
 pub mod notify;

@@ -53,11 +53,6 @@ impl Kernel {
             options,
             timeout: timeout as u32,
         };
-        if options.contains(MsgOption::SEND_MSG.union(MsgOption::RCV_MSG))
-            && self.call_directly(m, &by, &send, &receive)
-        {
-            return Outcome::Pending;
-        }
         self.send_and_receive(m, by, send, receive)
     }
 
@@ -68,7 +63,6 @@ impl Kernel {
         Outcome::Code(KERN_INVALID_ARGUMENT)
     }
 
-    #[inline(never)]
     fn send_and_receive(&mut self, m: &mut dyn Machine, by: Caller, send: SendArgs, receive: ReceiveArgs) -> Outcome {
         // Unless a message is delivered the second result is 0 (errata 6).
         self.threads[by.thread].frame.rdx = 0;

@@ -93,6 +93,18 @@ impl Kernel {
         }
     }
 
+    /// Makes a trap that takes no arguments and changes nothing, and returns its value; `None` if the number is that of
+    /// another trap, or the step has something else to do than to go back.
+    #[inline(always)]
+    pub fn trivial_trap(&self, m: &mut dyn Machine, trap: u32) -> Option<u64> {
+        match trap {
+            _ if !self.sched.is_settled() => None,
+            number::tally::CPU_COUNT => Some(u64::from(m.cpu_count())),
+            number::tally::TIME => Some(m.now()),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch_trap(&mut self, m: &mut dyn Machine, by: Caller, trap: u32, arguments: [u64; 6]) -> Outcome {
         let [a, b, c, d, e, f] = arguments;

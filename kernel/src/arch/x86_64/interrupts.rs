@@ -6,7 +6,6 @@ use super::segments::{DOUBLE_FAULT_STACK, MACHINE_CHECK_STACK, NMI_STACK};
 use super::system;
 use super::user_memory;
 use abi::task::Exception;
-use kernel::kernel::Event;
 use kernel::machine::GUARD_END;
 use kernel::trap_frame::TrapFrame;
 use spin::Once;
@@ -99,7 +98,7 @@ pub extern "C" fn handle_interrupt(frame: *const TrapFrame) -> *mut TrapFrame {
         DEVICE_NOT_AVAILABLE => system::hand_over_fpu(),
         _ => {
             let address = if vector == PAGE_FAULT { Cr2::read_raw() } else { 0 };
-            system::handle(Event::Exception { kind: exception_kind(vector), vector, address })
+            system::handle_exception(exception_kind(vector), vector, address)
         }
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | this one | from the boot loader to the first program |
 //! | `entry` | between user code and the kernel: the assembly |
-//! | `system` | what happens in between: the lock, the kernel, the choice of what runs |
+//! | `system`, `big_lock` | what happens in between: the lock, the kernel, the switch to what runs next |
 //! | `interrupts` | vectors, exceptions, and what they mean |
 //! | `machine` | the [`Machine`](kernel::machine::Machine) that the core is given |
 //! | `frame_allocator`, `paging`, `user_memory`, `heap` | memory |
@@ -16,6 +16,7 @@
 //! | `serial`, `panic`, `symbols` | what people see |
 
 mod apic;
+mod big_lock;
 mod clock;
 mod entry;
 mod fpu;

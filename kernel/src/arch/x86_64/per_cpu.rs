@@ -59,6 +59,12 @@ pub fn set_up(stack: u64, special_stacks: &[VirtAddr]) -> *const TaskStateSegmen
     &raw const block.tss
 }
 
+/// Returns the top of the kernel's stack; 0 before there is a block.
+pub fn stack() -> u64 {
+    // SAFETY: The field is written once, by `set_up`, and no reference to the block exists after that.
+    unsafe { (*BLOCK.0.get()).stack }
+}
+
 /// The frame of the thread that runs or ran last on this processor.
 #[inline]
 pub fn running_frame() -> *mut TrapFrame {
