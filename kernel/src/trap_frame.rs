@@ -5,6 +5,7 @@
 //! assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
 
 use abi::code::{Errno, KernReturn};
+use bitflags::bitflags;
 
 /// What [`TrapFrame::cause`] holds when the thread entered the kernel by `syscall`, not by an interrupt or exception.
 pub const CAUSE_TRAP: u64 = 0x100;
@@ -14,6 +15,9 @@ const INITIAL_RFLAGS: u64 = 0x202;
 const CARRY: u64 = 1;
 
 /// The registers of a thread that is not running.
+///
+/// In a trap those registers are still in the processor that it neither reads nor writes (rbx, r12 to r15 and what is
+/// [`Extended`]); they follow when another thread runs. While a thread runs, its frame says `CAUSE_TRAP`.
 ///
 /// The fields from `rax` to `ss` are in the order in which pushes fill them from the end: the processor pushes `ss` to
 /// `rip` on an interrupt, the entry code the rest. The end of `ss` is aligned to 16 bytes, as the processor demands of
@@ -69,26 +73,50 @@ pub struct TrapFrame {
     pub fs_base: u64,
     /// Thread-local base in `gs`.
     pub gs_base: u64,
-    /// Vector and floating-point registers.
+    /// FPU state.
     pub fpu: FpuState,
+    /// What the thread needs besides general registers.
+    pub extended: Extended,
 }
 
 const _: () =
     assert!(core::mem::offset_of!(TrapFrame, fs_base) % 16 == 0, "the processor aligns the stack it pushes to");
 
-/// Vector and floating-point registers as `fxsave` stores them. Up to date only while the processor does not hold the
-/// thread's registers: that is the affair of `arch`.
+bitflags! {
+    /// State that most threads do not have: a switch between two threads without any is shorter.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Extended: u8 {
+        /// FPU state other than the initial one.
+        const FPU = 1;
+        /// Thread-local bases other than 0.
+        const BASES = 2;
+    }
+}
+
+/// Vector and floating-point registers as `fxsave` stores them. If the thread is in a trap only the control words count.
+/// Up to date only while the thread does not run: that is the affair of `arch`.
 #[derive(Clone, Debug)]
 #[repr(C, align(16))]
 pub struct FpuState(pub [u8; 512]);
 
-impl Default for FpuState {
+impl FpuState {
+    /// Where the control word of the floating-point unit is.
+    pub const CONTROL_WORD: usize = 0;
+    /// Where the control and status register of the vector unit is.
+    pub const MXCSR: usize = 24;
+
     /// The state of a fresh thread: all registers zero, all exceptions masked, as the ABI has it.
-    fn default() -> Self {
+    pub const INITIAL: FpuState = {
         let mut bytes = [0; 512];
-        bytes[0..2].copy_from_slice(&0x037Fu16.to_le_bytes());
-        bytes[24..28].copy_from_slice(&0x1F80u32.to_le_bytes());
+        [bytes[FpuState::CONTROL_WORD], bytes[FpuState::CONTROL_WORD + 1]] = 0x037Fu16.to_le_bytes();
+        [bytes[FpuState::MXCSR], bytes[FpuState::MXCSR + 1]] = 0x1F80u16.to_le_bytes();
         FpuState(bytes)
+    };
+}
+
+impl Default for FpuState {
+    fn default() -> Self {
+        FpuState::INITIAL
     }
 }
 
@@ -103,6 +131,18 @@ impl TrapFrame {
             cause: CAUSE_TRAP,
             ..TrapFrame::default()
         }
+    }
+
+    /// Returns true if the thread entered the kernel by a trap, not by an interrupt or exception.
+    #[inline(always)]
+    pub fn is_in_trap(&self) -> bool {
+        self.cause == CAUSE_TRAP
+    }
+
+    /// Sets the base of thread-local memory.
+    pub fn set_thread_base(&mut self, base: u64) {
+        (self.fs_base, self.gs_base) = (base, base);
+        self.extended.set(Extended::BASES, base != 0);
     }
 
     /// The trap number; the upper half of `rax` is ignored (mach-ipc 7.1).

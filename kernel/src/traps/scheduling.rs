@@ -88,8 +88,7 @@ impl Kernel {
         if base.0 >= USER_END {
             return Err(KERN_INVALID_ADDRESS);
         }
-        let frame = &mut self.threads[by.thread].frame;
-        (frame.fs_base, frame.gs_base) = (base.0, base.0);
+        self.threads[by.thread].frame.set_thread_base(base.0);
         // So that the frame is loaded anew.
         self.sched.reconsider();
         Ok(())

@@ -29,6 +29,9 @@ tests! { "processor":
     general_registers_survive_traps_between_two_threads,
     general_registers_survive_messages,
     all_vector_registers_survive_interrupts,
+    vector_registers_after_a_trap_are_ones_own_or_zero,
+    vector_registers_do_not_travel_with_messages,
+    a_thread_that_ends_leaves_no_vector_registers,
     flags_survive_interrupts,
     flags_do_not_reach_the_kernel,
     flags_of_privilege_cannot_be_set,
@@ -226,6 +229,99 @@ fn all_vector_registers_survive_interrupts() {
     });
     threads.into_iter().for_each(Thread::join);
     check::equal("how often a thread lost a value", LOST.load(Ordering::Relaxed), 0);
+}
+
+/// Checks that a trap leaves the control words and does not show the values of another thread.
+#[track_caller]
+fn keeps_control_words(own: &VectorState, trap: impl FnOnce()) {
+    own.load();
+    trap();
+    check::that("the vector registers are one's own or zero", VectorState::current().is_of_or_zero(own));
+}
+
+/// Some threads leave the processor in traps, some by interrupts: those keep everything.
+fn vector_registers_after_a_trap_are_ones_own_or_zero() {
+    static RUNNING: AtomicU64 = AtomicU64::new(2);
+    let spin = |byte| {
+        for _ in 0..12 {
+            check::that("interrupts", VectorState::filled(byte as u8).survives(WHILE));
+        }
+        RUNNING.fetch_sub(1, Ordering::Relaxed);
+    };
+    let give_way = |byte| {
+        while RUNNING.load(Ordering::Relaxed) != 0 {
+            let own = VectorState::filled(byte as u8);
+            keeps_control_words(&own, || _ = crate::sys::trap(SWTCH, [0; 6]));
+            keeps_control_words(&own, || time::sleep(1));
+            keeps_control_words(&own, || _ = crate::sys::trap(CPU_COUNT, [0; 6]));
+        }
+    };
+    let wait = |_| {
+        while RUNNING.load(Ordering::Relaxed) != 0 {
+            // This one has control words of a fresh thread and does not use the registers in between.
+            time::sleep(1);
+        }
+        check::that("a fresh thread's registers", VectorState::current() == VectorState::fresh());
+    };
+    let spinners = [1, 2].map(|byte| Thread::start(spin, byte).expect("a thread"));
+    let others = [3, 4].map(|byte| Thread::start(give_way, byte).expect("a thread"));
+    let waiting = Thread::start(wait, 0).expect("a thread");
+    spinners.into_iter().chain(others).for_each(Thread::join);
+    waiting.join();
+}
+
+/// Direct switches between tasks: with both using the registers, and with one.
+fn vector_registers_do_not_travel_with_messages() {
+    const SIZE: u64 = Header::SIZE as u64;
+    let (meeting, exit) = (port_with_send(), Port::new());
+    let child = Spawn::program("tests").argument("child").argument("answer-with-vectors");
+    let child = child.bootstrap(meeting.name()).exit_port(exit.name()).start().expect("a child");
+    let service = Message::receive(meeting.name()).expect("the child's port").descriptor(0).name;
+    let reply = Port::new();
+    let mut call = |seed| {
+        let mut message = Message::copy_send(service).reply_to(reply.name(), Disposition::MAKE_SEND_ONCE);
+        let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+        let code = call_with_registers(&mut message, options, SIZE, reply.name(), seed);
+        check::equal("the call", code, MACH_MSG_SUCCESS);
+    };
+    (1..20).for_each(&mut call);
+    check::that("this task's registers are fresh", VectorState::current() == VectorState::fresh());
+    for byte in 1..100 {
+        keeps_control_words(&VectorState::filled(byte), || call(byte.into()));
+    }
+    task::terminate(child).expect("it has not ended");
+    task::wait_for_exit(exit.name(), 10_000).expect("it ends");
+    [child, service].into_iter().for_each(|name| port::deallocate(name).expect("its name"));
+}
+
+/// The child's side.
+pub fn answer_with_vectors() {
+    let service = Port::new();
+    let mut hello = Message::copy_send(task::bootstrap_port()).port(service.name(), Disposition::MAKE_SEND);
+    hello.send().expect("the parent waits");
+    let own = VectorState::filled(0xDD);
+    let mut request = Message::receive(service.name()).expect("a request");
+    loop {
+        keeps_control_words(&own, || {
+            let mut answer = Message::reply(&request);
+            let call = Call {
+                options: MsgOption::SEND_MSG | MsgOption::RCV_MSG,
+                receive_name: service.name(),
+                ..Call::default()
+            };
+            check::equal("the answer", answer.call(&call), MACH_MSG_SUCCESS);
+            request = answer;
+        });
+    }
+}
+
+fn a_thread_that_ends_leaves_no_vector_registers() {
+    for byte in 1..20 {
+        Thread::start(|byte| VectorState::filled(byte as u8).load(), byte).expect("a thread").join();
+        let look = |_| check::that("registers", VectorState::current() == VectorState::fresh());
+        Thread::start(look, 0).expect("a thread").join();
+        check_in_child();
+    }
 }
 
 /// Direction, nested task, alignment check, identification.

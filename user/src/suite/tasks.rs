@@ -41,6 +41,7 @@ pub const CHILDREN: &[(&str, fn())] = &[
     ("register", register_and_end),
     ("check-clamp", scheduling::check_clamp),
     ("check-processor", processor::check_fresh_processor),
+    ("answer-with-vectors", processor::answer_with_vectors),
 ];
 
 fn child(name: &str) -> Spawn {

@@ -98,6 +98,13 @@ impl VectorState {
     }
 }
 
+/// Uses a vector register.
+#[inline(always)]
+pub fn use_vector_register() {
+    // SAFETY: This target's compiler keeps no values in these registers.
+    unsafe { asm!("pxor xmm0, xmm0", options(nomem, nostack, preserves_flags)) };
+}
+
 /// Divides by zero in the floating-point unit, with that exception unmasked: the next instruction there that waits raises
 /// it.
 pub fn leave_exception_pending() {

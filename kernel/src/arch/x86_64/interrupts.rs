@@ -95,7 +95,7 @@ pub extern "C" fn handle_interrupt(frame: *const TrapFrame) -> *mut TrapFrame {
         TIMER => system::handle_timer(),
         APIC_ERROR => panic!("the interrupt controller reports an error"),
         SPURIOUS => system::go_on(),
-        DEVICE_NOT_AVAILABLE => system::hand_over_fpu(),
+        DEVICE_NOT_AVAILABLE => system::give_fpu(),
         _ => {
             let address = if vector == PAGE_FAULT { Cr2::read_raw() } else { 0 };
             system::handle_exception(exception_kind(vector), vector, address)

@@ -91,13 +91,12 @@ pub fn set_up(features: &Features) {
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
     optional.iter().filter(|(present, _)| *present).for_each(|(_, flag)| cr4 |= *flag);
     // SAFETY: The processor has each feature that is turned on, and no code or data of the kernel is in user pages.
-    // Task switched: the vector registers belong to nobody (`fpu`).
     unsafe {
         Efer::update(|efer| *efer |= EferFlags::NO_EXECUTE_ENABLE | EferFlags::SYSTEM_CALL_EXTENSIONS);
         Cr0::update(|cr0| {
             cr0.remove(Cr0Flags::EMULATE_COPROCESSOR | Cr0Flags::ALIGNMENT_MASK);
             cr0.insert(Cr0Flags::WRITE_PROTECT | Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::NUMERIC_ERROR);
-            cr0.insert(Cr0Flags::TASK_SWITCHED);
+            cr0.remove(Cr0Flags::TASK_SWITCHED);
         });
         Cr4::write(cr4);
     }

@@ -58,7 +58,12 @@ pub extern "C" fn handle_plain_call(
 ) -> *mut TrapFrame {
     let call = PlainCall { buffer: UserAddr(message), options, send_size, receive_size, receive_name };
     SYSTEM.with(|System { kernel, machine }| match kernel.call_directly(machine, CPU, &call) {
-        Some(next) => prepare(machine, next.thread, next.frame, next.address_space),
+        Some(next) => {
+            run_in(machine, next.address_space);
+            // SAFETY: The thread that made the call waits now: its frame is there, is another one, and is not in use.
+            unsafe { machine.exchange_extended_in_traps(per_cpu::running_frame(), next.frame) };
+            next.frame
+        }
         None => ptr::null_mut(),
     })
 }
@@ -99,12 +104,13 @@ pub fn go_on() -> *mut TrapFrame {
     SYSTEM.with(go_back)
 }
 
-/// Gives the running thread the use of vector registers. Returns its frame.
-pub fn hand_over_fpu() -> *mut TrapFrame {
-    SYSTEM.with(|system| {
-        let thread = system.kernel.sched.current(CPU).expect("only a running thread uses registers");
-        system.machine.fpu.claim(&mut system.kernel, thread);
-        run_next(system, thread)
+/// Gives the running thread, which has tried to use it, the FPU. Returns its frame.
+pub fn give_fpu() -> *mut TrapFrame {
+    SYSTEM.with(|System { kernel, machine }| {
+        let thread = kernel.sched.current(CPU).expect("only a running thread uses registers");
+        let (frame, _) = kernel.context(thread);
+        machine.give_fpu(frame);
+        ptr::from_mut(frame)
     })
 }
 
@@ -126,10 +132,14 @@ fn proceed(system: &mut System, entered: Option<ThreadId>, next: Next) -> Option
             Some(Exit { left: frame, next: frame })
         }
         Next::Run(thread) => {
-            let next = run_next(system, thread);
+            let System { kernel, machine } = system;
             // The frame of a thread that has ended is gone.
-            let left = entered.and_then(|thread| system.kernel.frame_if_alive(thread));
-            Some(Exit { left: left.map_or(ptr::null_mut(), ptr::from_mut), next })
+            let left = entered.and_then(|thread| kernel.frame_if_alive(thread)).map_or(ptr::null_mut(), ptr::from_mut);
+            let (next, address_space) = kernel.context(thread);
+            run_in(machine, address_space);
+            // SAFETY: If `left` is not null its thread is alive, and no reference to its frame is in use but `next`.
+            unsafe { machine.exchange_extended(left, next) };
+            Some(Exit { left, next })
         }
         Next::Idle => None,
         Next::Shutdown(status) => shut_down(system, status),
@@ -153,28 +163,12 @@ fn idle(entered: Option<ThreadId>) -> Exit {
     }
 }
 
-/// Makes the processor ready for a thread that the kernel chose, and returns the thread's frame.
+/// Makes user code run in an address space.
 #[inline(always)]
-fn run_next(system: &mut System, thread: ThreadId) -> *mut TrapFrame {
-    let System { kernel, machine } = system;
-    let (frame, address_space) = kernel.context(thread);
-    prepare(machine, thread, frame, address_space)
-}
-
-/// Makes the processor ready for a thread, and returns the thread's frame.
-#[inline(always)]
-fn prepare(
-    machine: &mut X86Machine,
-    thread: ThreadId,
-    frame: &mut TrapFrame,
-    address_space: AddressSpace,
-) -> *mut TrapFrame {
+fn run_in(machine: &mut X86Machine, address_space: AddressSpace) {
     if machine.paging.run_in(address_space) {
         segments::forget_user_selectors();
     }
-    machine.fpu.prepare_for(thread);
-    machine.bases.load(frame);
-    frame
 }
 
 /// Goes back to the thread that entered. Copies may have made the memory of another task accessible.
