@@ -12,6 +12,7 @@ use crate::limits::{Limits, REAP_SLICE};
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory, UserAddr};
 use crate::policy::TaskPolicy;
 use crate::program::Image;
+use crate::rate::Clock;
 use crate::reap::ReapList;
 use crate::sched::Scheduler;
 use crate::spawn::Strings;
@@ -71,6 +72,8 @@ pub struct Config {
     pub bundle: &'static [u8],
     /// A number nobody can guess. With 0 names are handed out in a fixed order, for tests.
     pub seed: u64,
+    /// What makes times of the machine's stamps.
+    pub clock: Clock,
     /// What tests may change.
     pub limits: Limits,
 }
@@ -159,7 +162,7 @@ impl Kernel {
             messages: Arena::new(),
             spare_buffers: SpareBuffers::default(),
             passage: Passage::default(),
-            sched: Scheduler::default(),
+            sched: Scheduler::new(config.clock),
             timers: Timers::default(),
             words: LinearMap::new(FixedState::with_seed(random.as_mut().map_or(0, ChaCha8Rng::next_u64))),
             reap: ReapList::new(),

@@ -3,6 +3,7 @@
 //! The image implements it in `arch/x86_64`, the host tests by a fake one with memory in a map and a clock they turn by
 //! hand. Nothing else in the core touches hardware or a user's memory.
 
+use crate::rate::Stamp;
 use abi::task::PAGE_SIZE;
 use bitflags::bitflags;
 use core::fmt;
@@ -81,6 +82,9 @@ bitflags! {
 pub trait Machine {
     /// The time. Never goes back.
     fn now(&mut self) -> Nanos;
+
+    /// Returns this moment's stamp, of which the clock in [`Config`](crate::kernel::Config) makes the time.
+    fn stamp(&mut self) -> Stamp;
 
     /// Sees to it that processor `cpu` raises [`Event::Timer`](crate::kernel::Event::Timer) soon after `deadline`; at
     /// once if that is over. Replaces the deadline set before.

@@ -62,6 +62,35 @@ impl Rate {
     }
 }
 
+/// A moment by a counter that never stops. It costs little to take, and becomes a time when somebody asks: see [`Clock`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(pub u64);
+
+/// What makes times of a counter's stamps.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Stamp,
+    rate: Rate,
+}
+
+impl Clock {
+    /// Returns the clock whose time was 0 at `start`, by a counter of that rate.
+    pub fn new(start: Stamp, rate: Rate) -> Clock {
+        Clock { start, rate }
+    }
+
+    /// Returns the time of a stamp; 0 if that is from before the start.
+    #[inline]
+    pub fn time_of(self, stamp: Stamp) -> Nanos {
+        self.rate.nanos(stamp.0.saturating_sub(self.start.0))
+    }
+
+    /// Returns the counter's rate.
+    pub fn rate(self) -> Rate {
+        self.rate
+    }
+}
+
 /// Returns the fixed-point quotient of two numbers, of which neither counts as 0.
 fn quotient(dividend: u64, divisor: u64) -> u64 {
     let quotient = (u128::from(dividend.max(1)) << FRACTION) / u128::from(divisor.max(1));
@@ -182,6 +211,12 @@ mod tests {
                 last = now;
             }
         }
+    }
+
+    #[test]
+    fn a_clock_counts_from_its_start() {
+        let clock = Clock::new(Stamp(1000), Rate::measured(4, 1));
+        assert_eq!([0, 999, 1000, 1003, 1004, 5000].map(|stamp| clock.time_of(Stamp(stamp))), [0, 0, 0, 0, 1, 1000]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use crate::limits::CPUS_MAX;
 use crate::machine::{Cpu, Nanos};
+use crate::rate::{Clock, Stamp};
 use crate::thread::{RunQueue, State, Thread, ThreadId, Threads};
 use store::List;
 
@@ -103,17 +104,34 @@ impl LevelSet {
     }
 }
 
+/// When a thread's time began to count.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    Time(Nanos),
+    /// On a direct switch: most threads that it leads to are gone before somebody asks.
+    Stamp(Stamp),
+}
+
 /// One processor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Processor {
     /// The thread whose registers the processor holds, or held when it entered the kernel.
     current: Option<ThreadId>,
     /// When the current thread's time began to count.
-    since: Nanos,
+    since: Since,
     /// The current thread has not used a whole quantum since it was chosen: equals do not preempt it.
     first_slice: bool,
     /// The deadline the processor's timer is set to.
     timer: Option<Nanos>,
+    /// The timer comes within that time from any moment since it was set; the longest time if it is not set.
+    timer_within: Nanos,
+}
+
+impl Processor {
+    const fn new() -> Processor {
+        let (current, since, first_slice) = (None, Since::Time(0), false);
+        Processor { current, since, first_slice, timer: None, timer_within: Nanos::MAX }
+    }
 }
 
 /// The run queue and the processors.
@@ -122,22 +140,32 @@ pub struct Scheduler {
     levels: [List<Thread, RunQueue>; LEVELS],
     occupied: LevelSet,
     processors: [Processor; CPUS_MAX],
+    clock: Clock,
     /// Something has happened since the last choice that may make it come out differently.
     changed: bool,
 }
 
-impl Default for Scheduler {
-    fn default() -> Self {
+impl Scheduler {
+    /// Returns a scheduler without threads. `clock` makes times of the machine's stamps.
+    pub fn new(clock: Clock) -> Scheduler {
         Scheduler {
             levels: [const { List::new() }; LEVELS],
             occupied: LevelSet::default(),
-            processors: core::array::from_fn(|_| Processor::default()),
+            processors: [const { Processor::new() }; CPUS_MAX],
+            clock,
             changed: true,
         }
     }
-}
 
-impl Scheduler {
+    /// When the current thread's time began to count.
+    #[inline]
+    fn since(&self, cpu: Cpu) -> Nanos {
+        match self.processors[cpu].since {
+            Since::Time(time) => time,
+            Since::Stamp(stamp) => self.clock.time_of(stamp),
+        }
+    }
+
     /// The thread that runs on `cpu`, or that entered the kernel there.
     #[inline(always)]
     pub fn current(&self, cpu: Cpu) -> Option<ThreadId> {
@@ -214,11 +242,10 @@ impl Scheduler {
     /// Takes what the current thread of `cpu` has run off its quantum, and returns the thread.
     #[inline]
     fn charge<'t>(&mut self, threads: &'t mut Threads, cpu: Cpu, now: Nanos) -> Option<(ThreadId, &'t mut Schedule)> {
-        let processor = &mut self.processors[cpu];
-        let id = processor.current?;
+        let id = self.processors[cpu].current?;
         let schedule = &mut threads[id].schedule;
-        schedule.quantum_left = schedule.quantum_left.saturating_sub(now - processor.since);
-        processor.since = now;
+        schedule.quantum_left = schedule.quantum_left.saturating_sub(now - self.since(cpu));
+        self.processors[cpu].since = Since::Time(now);
         Some((id, schedule))
     }
 
@@ -237,7 +264,7 @@ impl Scheduler {
     /// The quantum of the current thread of `cpu` may be over: then it starts another one behind the threads of its own
     /// or a higher level, if there are any.
     pub fn tick(&mut self, threads: &mut Threads, cpu: Cpu, now: Nanos) {
-        self.processors[cpu].timer = None;
+        (self.processors[cpu].timer, self.processors[cpu].timer_within) = (None, Nanos::MAX);
         self.changed = true;
         let Some((thread, schedule)) = self.charge(threads, cpu, now) else { return };
         if schedule.quantum_left > 0 {
@@ -282,7 +309,7 @@ impl Scheduler {
             chosen.schedule.priority = chosen.schedule.level();
         }
         let processor = &mut self.processors[cpu];
-        (processor.current, processor.since, processor.first_slice) = (Some(thread), now, true);
+        (processor.current, processor.since, processor.first_slice) = (Some(thread), Since::Time(now), true);
         Some(thread)
     }
 
@@ -292,11 +319,11 @@ impl Scheduler {
         self.highest_ready().is_none_or(|level| level < usize::from(schedule.priority))
     }
 
-    /// Returns true if the timer of `cpu` is set to the end of a quantum that begins now, or before: an interrupt that comes
-    /// too early does no harm.
+    /// Returns true if the timer of `cpu` comes no later than the end of a quantum that begins now. If it comes earlier
+    /// that does no harm.
     #[inline(always)]
-    pub fn timer_comes_within(&self, cpu: Cpu, now: Nanos, schedule: &Schedule) -> bool {
-        self.processors[cpu].timer.is_some_and(|set| set <= now + schedule.quantum())
+    pub fn timer_ends_quantum(&self, cpu: Cpu, schedule: &Schedule) -> bool {
+        self.processors[cpu].timer_within <= schedule.quantum()
     }
 
     /// A running thread starts to wait. Another one [takes over](Scheduler::take_over) its processor at once.
@@ -310,12 +337,12 @@ impl Scheduler {
     /// The second half of a direct switch: `next` runs, whose wait has just ended, who would be chosen, and whose quantum
     /// the timer ends. The two halves are what `withdraw`, `make_ready` and `choose` come to.
     #[inline(always)]
-    pub fn take_over(&mut self, cpu: Cpu, id: ThreadId, next: &mut Thread, now: Nanos) {
+    pub fn take_over(&mut self, cpu: Cpu, id: ThreadId, next: &mut Thread, now: Stamp) {
         next.state = State::Running(cpu);
         let quantum = next.schedule.quantum();
         next.schedule.quantum_left = quantum;
         let processor = &mut self.processors[cpu];
-        (processor.current, processor.since, processor.first_slice) = (Some(id), now, true);
+        (processor.current, processor.since, processor.first_slice) = (Some(id), Since::Stamp(now), true);
     }
 
     /// The current thread of `cpu` gives the processor away: it is ready at level 0 until it is chosen again.
@@ -364,14 +391,17 @@ impl Scheduler {
     /// unless its timer is set early enough already.
     #[inline]
     pub fn timer_to_set(&mut self, threads: &Threads, cpu: Cpu, earliest: Nanos) -> Option<Nanos> {
+        let since = self.since(cpu);
         let processor = &mut self.processors[cpu];
         let wanted = match processor.current {
-            Some(thread) => earliest.min(processor.since + threads[thread].schedule.quantum_left),
+            Some(thread) => earliest.min(since + threads[thread].schedule.quantum_left),
             None => earliest,
         };
         if wanted == Nanos::MAX || processor.timer.is_some_and(|set| set <= wanted) {
             return None;
         }
+        // The current thread's time began before now, so that is no less than what is left.
+        processor.timer_within = wanted.saturating_sub(since);
         processor.timer = Some(wanted);
         Some(wanted)
     }

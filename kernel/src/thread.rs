@@ -8,6 +8,7 @@ use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{AddressSpace, Cpu, Machine, Nanos, NoMemory, UserAddr};
 use crate::policy::ThreadPolicy;
+use crate::rate::Stamp;
 use crate::reap::ReapList;
 use crate::sched::Schedule;
 use crate::task::TaskId;
@@ -257,7 +258,7 @@ impl Kernel {
         thread: ThreadId,
         wait: ReceiveWait,
         next: ThreadId,
-        now: Nanos,
+        now: Stamp,
     ) -> &mut Thread {
         let threads = &mut self.threads;
         let waiting = match wait.object {

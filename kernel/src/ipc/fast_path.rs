@@ -204,8 +204,7 @@ impl Kernel {
         };
         let waiting = &threads[receiver];
         let (buffer, options) = plain_wait(waiting, size)?;
-        let now = m.now();
-        if !sched.would_run_next(&waiting.schedule) || !sched.timer_comes_within(by.cpu, now, &waiting.schedule) {
+        if !sched.would_run_next(&waiting.schedule) || !sched.timer_ends_quantum(by.cpu, &waiting.schedule) {
             return None;
         }
         let space = waiting.address_space;
@@ -241,7 +240,7 @@ impl Kernel {
         let written = m.copy_out(space, buffer, &passage.0[..size + SHORT_TRAILER.len()]);
         let wait =
             ReceiveWait { object: source, buffer: call.buffer, size: call.receive_size, options: call.options() };
-        let next = self.wait_and_run(by.thread, wait, receiver, now);
+        let next = self.wait_and_run(by.thread, wait, receiver, m.stamp());
         next.frame.set_code(if written.is_ok() { MACH_MSG_SUCCESS } else { MACH_RCV_INVALID_DATA });
         Some(Switch { thread: receiver, frame: &mut next.frame, address_space: space })
     }

@@ -229,7 +229,8 @@ fn the_first_stack_holds_arguments_environment_and_what_else_a_c_library_wants()
 fn random_bytes_of_init(seed: u64) -> [u64; 2] {
     let bundle = Vec::leak(archive("init", &program()));
     let mut machine = FakeMachine::new();
-    let mut kernel = Kernel::new(Config { bundle, seed, limits: Limits::default() }).unwrap();
+    let mut kernel =
+        Kernel::new(Config { bundle, seed, clock: FakeMachine::clock(), limits: Limits::default() }).unwrap();
     let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
     let (frame, space) = kernel.context(thread);
     let word = |at| u64::from_le_bytes(machine.read(space, UserAddr(at), 8).unwrap().try_into().unwrap());

@@ -10,6 +10,8 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::invariants::check_all;
 use kernel::limits::Limits;
+use kernel::machine::Machine;
+use kernel::sched::{BACKGROUND_QUANTUM, QUANTUM};
 
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 
@@ -27,6 +29,9 @@ struct Pair {
     /// Threads of client and server that look after what their others wait for.
     watchers: [Actor; 2],
 }
+
+/// A base priority at which threads have a short quantum.
+const BACKGROUND_PRIORITY: u8 = 4;
 
 impl Pair {
     fn new(direct_calls: bool) -> Pair {
@@ -431,6 +436,26 @@ fn no_option_gets_around_the_limit() {
     let options = MsgOption::from_bits_retain(0x0001_0000) | MsgOption::SEND_TIMEOUT;
     assert_eq!(w.send_with(a, &Msg::copy_send(p), options, 0).code(), MACH_SEND_TIMED_OUT);
     assert_eq!(w.status(a, p).mps_msgcount, 5);
+}
+
+#[test]
+fn a_call_to_a_server_with_a_short_quantum_ends_that_quantum() {
+    for direct_calls in [true, false] {
+        let mut pair = Pair::new(direct_calls);
+        let kernel = &mut pair.w.kernel;
+        kernel.sched.set_base(&mut kernel.threads, pair.server.thread, BACKGROUND_PRIORITY, true);
+        for watcher in pair.watchers {
+            kernel.sched.set_base(&mut kernel.threads, watcher.thread, 0, true);
+        }
+        pair.serve();
+        // The timer is set to the end of the client's quantum, which is longer.
+        pair.w.advance(0);
+        let start = pair.w.machine.now();
+        assert_eq!(pair.w.machine.timer, Some(start + QUANTUM));
+        pair.w.machine.advance(QUANTUM / 10);
+        pair.call();
+        assert_eq!(pair.w.machine.timer, Some(start + QUANTUM / 10 + BACKGROUND_QUANTUM), "direct: {direct_calls}");
+    }
 }
 
 // covers mach-ipc G10

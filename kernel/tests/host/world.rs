@@ -98,7 +98,7 @@ impl World {
     pub fn with_limits(limits: Limits) -> World {
         let bundle = Vec::leak(archive("init", &program()));
         let mut machine = FakeMachine::new();
-        let mut kernel = Kernel::new(Config { bundle, seed: 0, limits }).unwrap();
+        let mut kernel = Kernel::new(Config { bundle, seed: 0, clock: FakeMachine::clock(), limits }).unwrap();
         let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
         let task = kernel.threads[thread].task;
         let nobody = Actor::new(task, thread, AddressSpace(0), 0);

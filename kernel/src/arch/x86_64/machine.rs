@@ -1,7 +1,7 @@
 //! The machine that the core is given: see [`Machine`].
 
 use super::apic::Apic;
-use super::clock::Clock;
+use super::clock;
 use super::fpu;
 use super::frame_allocator::FrameAllocator;
 use super::paging::Paging;
@@ -11,7 +11,7 @@ use super::user_memory::UserMemory;
 use core::fmt::{self, Write};
 use core::ptr;
 use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, UserAddr};
-use kernel::rate::Rate;
+use kernel::rate::{Clock, Rate, Stamp};
 use kernel::trap_frame::{Extended, TrapFrame};
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase};
@@ -63,7 +63,7 @@ impl X86Machine {
         let physical_map = frames.physical_map();
         let apic = Apic::start(physical_map);
         fpu::start();
-        let (clock, apic_rate) = Clock::calibrate(|| apic.count());
+        let (clock, apic_rate) = clock::start(|| apic.count());
         X86Machine {
             paging: Paging::new(physical_map),
             bases: Bases::default(),
@@ -78,9 +78,9 @@ impl X86Machine {
         }
     }
 
-    /// The rate of the clock's counter in MHz.
-    pub fn megahertz(&self) -> u64 {
-        self.clock.rate().megahertz()
+    /// Returns what makes times of stamps.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Takes a page of the kernel's image out of its mapping.
@@ -147,11 +147,16 @@ impl X86Machine {
 impl Machine for X86Machine {
     #[inline]
     fn now(&mut self) -> Nanos {
-        self.clock.now()
+        self.clock.time_of(clock::stamp())
+    }
+
+    #[inline(always)]
+    fn stamp(&mut self) -> Stamp {
+        clock::stamp()
     }
 
     fn set_timer(&mut self, _: Cpu, deadline: Nanos) {
-        let from_now = deadline.saturating_sub(self.clock.now());
+        let from_now = deadline.saturating_sub(self.now());
         self.apic.set_timer(self.apic_rate, from_now);
     }
 

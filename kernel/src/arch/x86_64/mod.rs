@@ -83,9 +83,14 @@ fn start(info: &'static mut BootInfo) -> ! {
         Some(address) => unsafe { slice::from_raw_parts(address as *const u8, info.ramdisk_len as usize) },
         None => &[],
     };
-    machine.log(format_args!("{} MiB free, {} MHz, {features}", machine.free_frames() >> 8, machine.megahertz()));
+    machine.log(format_args!(
+        "{} MiB free, {} MHz, {features}",
+        machine.free_frames() >> 8,
+        machine.clock().rate().megahertz()
+    ));
 
-    let config = Config { bundle, seed: features.random_number(), limits: Limits::default() };
+    let clock = machine.clock();
+    let config = Config { bundle, seed: features.random_number(), clock, limits: Limits::default() };
     let kernel = Kernel::new(config).expect("an empty kernel fits into memory");
     system::run(kernel, machine)
 }
