@@ -339,8 +339,7 @@ impl Scheduler {
     #[inline(always)]
     pub fn take_over(&mut self, cpu: Cpu, id: ThreadId, next: &mut Thread, now: Stamp) {
         next.state = State::Running(cpu);
-        let quantum = next.schedule.quantum();
-        next.schedule.quantum_left = quantum;
+        next.schedule.quantum_left = next.schedule.quantum();
         let processor = &mut self.processors[cpu];
         (processor.current, processor.since, processor.first_slice) = (Some(id), Since::Stamp(now), true);
     }

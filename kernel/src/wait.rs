@@ -27,6 +27,12 @@ impl WaitLink {
         WaitLink { band_tail: Some(thread), priority, ..WaitLink::default() }
     }
 
+    /// Returns true if no other thread is in the queue of the thread whose place this is.
+    #[inline(always)]
+    pub fn is_alone(&self) -> bool {
+        self.previous.is_none() && self.next.is_none()
+    }
+
     /// The priority at which the thread queues.
     pub fn priority(&self) -> u8 {
         self.priority
@@ -65,7 +71,12 @@ impl WaitQueue {
             return &mut threads[id];
         }
         let thread = &mut threads[id];
-        thread.wait_link = WaitLink::alone(id, priority);
+        // A thread that leads a band, and is in no queue, waited alone last time: its link is as it should be.
+        if thread.wait_link.band_tail == Some(id) {
+            thread.wait_link.priority = priority;
+        } else {
+            thread.wait_link = WaitLink::alone(id, priority);
+        }
         self.head = Some(id);
         thread
     }
@@ -112,8 +123,14 @@ impl WaitQueue {
     /// Takes out a thread that is in this queue.
     #[inline]
     pub fn remove(&mut self, threads: &mut Threads, thread: ThreadId) {
-        let link = &threads[thread].wait_link;
-        if link.previous.is_none() && link.next.is_none() {
+        let alone = threads[thread].wait_link.is_alone();
+        self.remove_knowing(threads, thread, alone);
+    }
+
+    /// The same, if it is known already whether the thread's place [is alone](WaitLink::is_alone).
+    #[inline(always)]
+    pub fn remove_knowing(&mut self, threads: &mut Threads, thread: ThreadId, alone: bool) {
+        if alone {
             self.head = None;
         } else {
             self.remove_from_others(threads, thread);

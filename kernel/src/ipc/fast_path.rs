@@ -207,7 +207,7 @@ impl Kernel {
         if !sched.would_run_next(&waiting.schedule) || !sched.timer_ends_quantum(by.cpu, &waiting.schedule) {
             return None;
         }
-        let space = waiting.address_space;
+        let (space, alone) = (waiting.address_space, waiting.wait_link.is_alone());
         // The last thing that is checked is room for the reply right in the receiver's table. Then it happens.
         let (remote, bits) = match rights {
             Rights::UsedUp(name) => {
@@ -229,7 +229,7 @@ impl Kernel {
             }
         };
         port.seqno = port.seqno.wrapping_add(1);
-        queue.remove(threads, receiver);
+        queue.remove_knowing(threads, receiver, alone);
         if let Rights::Made(Some(reply)) = rights {
             ports[reply].send_once_rights += 1;
         }

@@ -60,6 +60,7 @@ const _: () = {
     // The entry code takes an `Exit` from the two registers of a function's result.
     assert!(offset_of!(Exit, left) == 0 && offset_of!(Exit, next) == 8 && size_of::<Exit>() == 16);
     assert!(offset_of!(TrapFrame, r15) == 0 && offset_of!(TrapFrame, rbp) == 8 * 8);
+    assert!(offset_of!(TrapFrame, r12) == 3 * 8 && offset_of!(TrapFrame, rbx) == 13 * 8);
     assert!(offset_of!(TrapFrame, cause) == offset_of!(Registers, cause));
     assert!(offset_of!(TrapFrame, ss) == offset_of!(Registers, ss));
     assert!(offset_of!(TrapFrame, fs_base) == size_of::<Registers>());
@@ -78,6 +79,53 @@ macro_rules! pop_general {
     () => {
         "pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
          pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax"
+    };
+}
+
+/// Stores the registers that stay in the processor during a trap, in the frame at rax.
+macro_rules! store_kept {
+    () => {
+        "mov [rax + {kept} + 0 * 8], r15; mov [rax + {kept} + 1 * 8], r14
+         mov [rax + {kept} + 2 * 8], r13; mov [rax + {kept} + 3 * 8], r12; mov [rax + {kept} + 13 * 8], rbx"
+    };
+}
+
+/// The reverse, from the frame at rsp.
+macro_rules! load_kept {
+    () => {
+        "mov r15, [rsp + {kept} + 0 * 8]; mov r14, [rsp + {kept} + 1 * 8]
+         mov r13, [rsp + {kept} + 2 * 8]; mov r12, [rsp + {kept} + 3 * 8]; mov rbx, [rsp + {kept} + 13 * 8]"
+    };
+}
+
+/// The first register of a frame, from which [`store_kept`] and [`load_kept`] count.
+const KEPT: usize = offset_of!(TrapFrame, r15);
+
+/// Makes the thread whose frame is at rdx the running one, and rsp the address of its frame.
+macro_rules! take_frame {
+    () => {
+        "mov gs:[{frame}], rdx
+         mov rsp, rdx
+         add rdx, {end}
+         mov gs:[{interrupt_stack}], rdx"
+    };
+}
+
+/// Returns to a thread that is in a trap, whose frame is at rsp. rax, rbx and r12 to r15 are its own already.
+macro_rules! return_from_trap {
+    () => {
+        "mov rbp, [rsp + {rbp}]
+         mov r9, [rsp + {r9}]
+         mov r8, [rsp + {r8}]
+         mov r10, [rsp + {r10}]
+         mov rdx, [rsp + {rdx}]
+         mov rsi, [rsp + {rsi}]
+         mov rdi, [rsp + {rdi}]
+         mov r11, [rsp + {rflags}]
+         mov rcx, [rsp + {rip}]
+         mov rsp, [rsp + {user_stack}]
+         swapgs
+         sysretq"
     };
 }
 
@@ -141,7 +189,7 @@ pub extern "C" fn trap_entry() -> ! {
         "mov rdx, rax",
         "mov rax, gs:[{frame}]",
         "test rdx, rdx",
-        "jnz {switch}",
+        "jnz {switch_in_traps}",
         "call {handle_trap}",
         "jmp {leave_trap}";
         mach_msg = const MACH_MSG,
@@ -152,7 +200,7 @@ pub extern "C" fn trap_entry() -> ! {
         handle_plain_call = sym handle_plain_call,
         handle_trap = sym handle_trap,
         leave_trap = sym leave_trap,
-        switch = sym switch,
+        switch_in_traps = sym switch_in_traps,
     )
 }
 
@@ -184,18 +232,7 @@ extern "C" fn leave_trap() -> ! {
         "mov rax, [rdx + {rax}]",
         "3:",
         "mov rsp, gs:[{frame}]",
-        "mov rbp, [rsp + {rbp}]",
-        "mov r9, [rsp + {r9}]",
-        "mov r8, [rsp + {r8}]",
-        "mov r10, [rsp + {r10}]",
-        "mov rdx, [rsp + {rdx}]",
-        "mov rsi, [rsp + {rsi}]",
-        "mov rdi, [rsp + {rdi}]",
-        "mov r11, [rsp + {rflags}]",
-        "mov rcx, [rsp + {rip}]",
-        "mov rsp, [rsp + {user_stack}]",
-        "swapgs",
-        "sysretq";
+        return_from_trap!();
         frame = const PerCpu::FRAME,
         switch = sym switch,
         resume = sym resume,
@@ -206,18 +243,26 @@ extern "C" fn leave_trap() -> ! {
 #[unsafe(naked)]
 extern "C" fn switch() -> ! {
     naked_asm!(
-        "mov [rax + {rbx}], rbx",
-        "mov [rax + {r12}], r12",
-        "mov [rax + {r13}], r13",
-        "mov [rax + {r14}], r14",
-        "mov [rax + {r15}], r15",
+        store_kept!(),
         "jmp {resume}",
-        rbx = const offset_of!(TrapFrame, rbx),
-        r12 = const offset_of!(TrapFrame, r12),
-        r13 = const offset_of!(TrapFrame, r13),
-        r14 = const offset_of!(TrapFrame, r14),
-        r15 = const offset_of!(TrapFrame, r15),
+        kept = const KEPT,
         resume = sym resume,
+    )
+}
+
+/// The same for a thread that is in a trap.
+#[unsafe(naked)]
+extern "C" fn switch_in_traps() -> ! {
+    frame_asm!(
+        store_kept!(),
+        take_frame!(),
+        load_kept!(),
+        "mov rax, [rsp + {rax}]",
+        return_from_trap!();
+        kept = const KEPT,
+        frame = const PerCpu::FRAME,
+        interrupt_stack = const PerCpu::INTERRUPT_STACK,
+        end = const size_of::<Registers>(),
     )
 }
 
@@ -231,30 +276,12 @@ extern "C" fn switch() -> ! {
 #[unsafe(naked)]
 extern "C" fn resume() -> ! {
     frame_asm!(
-        "mov gs:[{frame}], rdx",
-        "mov rsp, rdx",
-        "add rdx, {end}",
-        "mov gs:[{interrupt_stack}], rdx",
+        take_frame!(),
         "cmp qword ptr [rsp + {cause}], {trap}",
         "jne 2f",
-        "mov r15, [rsp + {r15}]",
-        "mov r14, [rsp + {r14}]",
-        "mov r13, [rsp + {r13}]",
-        "mov r12, [rsp + {r12}]",
-        "mov rbp, [rsp + {rbp}]",
-        "mov rbx, [rsp + {rbx}]",
-        "mov r9, [rsp + {r9}]",
-        "mov r8, [rsp + {r8}]",
-        "mov r10, [rsp + {r10}]",
-        "mov rdx, [rsp + {rdx}]",
-        "mov rsi, [rsp + {rsi}]",
-        "mov rdi, [rsp + {rdi}]",
+        load_kept!(),
         "mov rax, [rsp + {rax}]",
-        "mov r11, [rsp + {rflags}]",
-        "mov rcx, [rsp + {rip}]",
-        "mov rsp, [rsp + {user_stack}]",
-        "swapgs",
-        "sysretq",
+        return_from_trap!(),
         "2:",
         "mov qword ptr [rsp + {cause}], {trap}",
         pop_general!(),
@@ -262,11 +289,7 @@ extern "C" fn resume() -> ! {
         "add rsp, 16",
         "swapgs",
         "iretq";
-        rbx = const offset_of!(TrapFrame, rbx),
-        r12 = const offset_of!(TrapFrame, r12),
-        r13 = const offset_of!(TrapFrame, r13),
-        r14 = const offset_of!(TrapFrame, r14),
-        r15 = const offset_of!(TrapFrame, r15),
+        kept = const KEPT,
         cause = const offset_of!(TrapFrame, cause),
         trap = const CAUSE_TRAP,
         frame = const PerCpu::FRAME,

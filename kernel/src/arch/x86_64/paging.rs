@@ -4,9 +4,10 @@
 //! pages. An entry that is not zero holds a frame: one that is not present has memory that nobody may access.
 
 use super::frame_allocator::{FrameAllocator, PhysicalMap};
+use core::arch::asm;
 use kernel::machine::{AddressSpace, NoMemory, Protection, UserAddr};
 use x86_64::instructions::tlb;
-use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::registers::control::Cr3;
 use x86_64::structures::paging::page_table::PageTableEntry;
 use x86_64::structures::paging::{PageTable, PageTableFlags, PhysFrame};
 use x86_64::{PhysAddr, VirtAddr};
@@ -51,8 +52,9 @@ impl Paging {
     pub fn activate(&mut self, space: AddressSpace) {
         if self.active != space {
             self.active = space;
+            // The number of a space is the address of its top table: no flags of CR3 are set in it.
             // SAFETY: All address spaces have the kernel's higher half, and the kernel is nowhere else.
-            unsafe { Cr3::write(root(space), Cr3Flags::empty()) };
+            unsafe { asm!("mov cr3, {}", in(reg) space.0, options(nostack, preserves_flags)) };
         }
     }
 
