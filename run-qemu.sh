@@ -48,7 +48,9 @@ usage_error() {
 
 # Options stand before the call, because behind it they are the program's.
 misplaced_option() {
-  case "$1" in --debug | --release | --mem | --timeout | --deliberate | --help) echo "; options stand before the call" ;; esac
+  case "$1" in
+    --debug | --release | --mem | --timeout | --deliberate | --help) echo "; options stand before the call" ;;
+  esac
 }
 
 # expect_program CALL [PROGRAM [ARG...]]: there must be such a file.
@@ -57,6 +59,21 @@ expect_program() {
   [[ ! -d "$2" ]] || usage_error "$2 is a directory, not a program"
   [[ -f "$2" ]] || usage_error "there is no file $2$(misplaced_option "$2")"
   [[ -r "$2" ]] || usage_error "the file $2 cannot be read"
+  expect_arguments run "program-${2##*/}" "${@:3}"
+}
+
+# What a program's arguments may take (docs/abi.md, "Limits"): so many bytes, with a zero byte each; and with their
+# pointers and what else the kernel puts there half of the first stack.
+arguments_most=32768
+arguments_and_pointers_most=$((64 * 4096 / 2 - 256))
+
+# expect_arguments ARG...: they must not be too long for `init`.
+expect_arguments() {
+  local size most=$arguments_most
+  size=$(printf '%s\0' init "$@" | wc -c)
+  ((size <= most)) || usage_error "the arguments take $size bytes, $most is the most"
+  ((size += 8 * ($# + 1), most = arguments_and_pointers_most))
+  ((size <= most)) || usage_error "the arguments and their pointers take $size bytes, $most is the most"
 }
 
 is_number() { [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]]; }
@@ -119,8 +136,8 @@ call_test() {
   run_harness || status=$?
   # No test has the filter in its name here: that is no failure if the host had some.
   ((status > 1)) && return "$status"
-  local in_qemu_passed in_qemu_failed
-  read -r in_qemu_passed in_qemu_failed < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed\r?$/\1 \2/p' "$console" | tail -n 1)
+  local summary='s/^([0-9]+) passed, ([0-9]+) failed\r?$/\1 \2/p' in_qemu_passed in_qemu_failed
+  read -r in_qemu_passed in_qemu_failed < <(sed -nE "$summary" "$console" | tail -n 1)
   echo
   echo "on this machine and in QEMU together:"
   echo "$((passed + in_qemu_passed)) passed, $((failed + in_qemu_failed)) failed"
@@ -141,7 +158,7 @@ call_bench() {
 }
 
 call_gdb() {
-  if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness; fi
+  if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness "${deliberate[@]}"; fi
   wait_for_debugger "$@"
 }
 
@@ -149,7 +166,9 @@ call=${1-harness}
 (($# > 0)) && shift
 case "$call" in
   harness | bench | build) (($# == 0)) || usage_error "$call takes no $1$(misplaced_option "$1")" ;;
-  test) (($# <= 1)) || usage_error "test takes one filter$(misplaced_option "$2")" ;;
+  test)
+    (($# <= 1)) || usage_error "test takes one filter$(misplaced_option "$2")"
+    expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
   run) expect_program run "$@" ;;
   gdb) (($# == 0)) || expect_program gdb "$@" ;;
   *) usage_error "there is no call '$call'" ;;

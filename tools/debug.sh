@@ -11,7 +11,8 @@ wait_for_debugger() {
   for program in "${programs[@]}"; do attach+=(-ex "add-symbol-file '$images/$program'"); done
   if (($# > 0)); then attach+=(-ex "$(symbols_of "$1")"); fi
   attach+=(-ex "target remote localhost:$debugger_port")
-  local command=("${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" -gdb "tcp:localhost:$debugger_port" -S)
+  local command=("${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle")
+  command+=(-gdb "tcp:localhost:$debugger_port" -S)
   : >"$log"
   if [[ -t 0 && -t 1 ]] && command -v gdb >/dev/null; then
     debug_here "${attach[@]}"

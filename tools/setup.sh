@@ -1,10 +1,12 @@
 # Finds a Rust toolchain that builds for the bare machine, and QEMU; installs them if need be. Sourced by run-qemu.sh.
 #
 # There are two ways to a toolchain. With rustup the target comes ready made. Where it cannot be had, Debian's packages
-# have a compiler with the source of its library, of which cargo then builds what is needed. Nothing of the project needs
-# an unstable feature: that the compiler builds its own library is what takes one.
+# have a compiler with the source of its library, of which cargo then builds what is needed. Nothing of the project
+# needs an unstable feature: that the compiler builds its own library is what takes one.
 
 target=x86_64-unknown-none
+# The images are looked for here, wherever else a user's builds go.
+export CARGO_TARGET_DIR=$here/target
 debian_packages=(rustc-web cargo-web rust-web-src lld)
 debian_rustc=/usr/bin/rustc
 debian_cargo=/usr/bin/cargo
@@ -80,8 +82,8 @@ choose_toolchain() {
     debian_has_all || give_up "the packages ${debian_packages[*]} do not hold what they should"
     bare_cargo() {
       # With this directory first cargo also finds its own subcommands.
-      PATH=${debian_cargo%/*}:$PATH RUSTC=$debian_rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER=ld.lld \
-        "$debian_cargo" "$1" --target "$target" \
+      PATH=${debian_cargo%/*}:$PATH RUSTC=$debian_rustc RUSTC_BOOTSTRAP=1 \
+        CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER=ld.lld "$debian_cargo" "$1" --target "$target" \
         -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem "${@:2}"
     }
   fi

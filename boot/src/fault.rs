@@ -39,25 +39,32 @@ macro_rules! faults {
 faults! {
     // The machine.
     /// Started by something else than a PVH loader.
-    0x20 NoStartInfo => "no PVH start information: start this file with `qemu-system-x86_64 -kernel boot -initrd bundle.tar`";
+    0x20 NoStartInfo =>
+        "no PVH start information: start this file with `qemu-system-x86_64 -kernel boot -initrd bundle.tar`";
     /// Found out by the 32-bit entry code.
     0x21 NoLongMode => "the processor has no 64-bit mode: choose another one, for example `-cpu max`";
     /// Without it nothing can be kept from being executed.
-    0x22 NoExecuteDisable => "the processor cannot protect pages from execution (NX): choose another one, for example `-cpu max`";
+    0x22 NoExecuteDisable =>
+        "the processor cannot protect pages from execution (NX): choose another one, for example `-cpu max`";
     /// The start information has no memory map.
     0x23 NoMemoryMap => "the start information has no memory map: use a loader with PVH version 1 or later";
     /// More regions than there is room for.
-    0x24 MemoryMapTooLong { limit: usize } => "the memory map has more than {limit} regions: boot cannot keep track of them";
+    0x24 MemoryMapTooLong { limit: usize } =>
+        "the memory map has more than {limit} regions: boot cannot keep track of them";
     /// No free range is large enough for the kernel and what it needs at its start.
-    0x25 TooLittleMemory { needed_kib: u64, largest_kib: u64 } => "too little memory: the kernel needs {needed_kib} KiB in one piece, the largest free piece has {largest_kib} KiB: give the machine more (`-m`)";
+    0x25 TooLittleMemory { needed_kib: u64, largest_kib: u64 } =>
+        "too little memory: the kernel needs {needed_kib} KiB in one piece, the largest free piece has {largest_kib} \
+         KiB: give the machine more (`-m`)";
 
     // The bundle.
     /// QEMU was started without `-initrd`.
     0x28 NoBundle => "no bundle: add `-initrd bundle.tar`";
     /// Boot reaches the first 4 GiB of memory only.
-    0x29 BundleOutOfReach { end: u64 } => "the bundle ends at physical address {end:#x}, above 4 GiB: give the machine less memory";
+    0x29 BundleOutOfReach { end: u64 } =>
+        "the bundle ends at physical address {end:#x}, above 4 GiB: give the machine less memory";
     /// The module is something else than a tar archive.
-    0x2A NotATar { why: tar_no_std::CorruptDataError } => "the bundle is not a tar archive ({why}): make it with `tar --format=ustar`";
+    0x2A NotATar { why: tar_no_std::CorruptDataError } =>
+        "the bundle is not a tar archive ({why}): make it with `tar --format=ustar`";
     /// The archive is good, but the kernel is missing.
     0x2B NoKernelFile => "the bundle has no file `kernel`: add the kernel under this name";
 
@@ -65,7 +72,8 @@ faults! {
     /// The magic number is wrong.
     0x30 NotElf => "`kernel` is not an ELF file: put the linked kernel into the bundle";
     /// A header table ends behind the end of the file.
-    0x31 Truncated { length: usize } => "`kernel` is truncated: it ends after {length} bytes, within its own tables: build the bundle again";
+    0x31 Truncated { length: usize } =>
+        "`kernel` is truncated: it ends after {length} bytes, within its own tables: build the bundle again";
     /// A header makes no sense.
     0x32 Malformed => "`kernel` has a malformed ELF header: build it again";
     /// An ELF32 file.
@@ -73,33 +81,46 @@ faults! {
     /// A big-endian file.
     0x34 WrongByteOrder => "`kernel` is not little-endian: build it for x86_64-unknown-none";
     /// For another processor.
-    0x35 WrongMachine { machine: u16 } => "`kernel` is for ELF machine type {machine}, not x86_64 (62): build it for x86_64-unknown-none";
+    0x35 WrongMachine { machine: u16 } =>
+        "`kernel` is for ELF machine type {machine}, not x86_64 (62): build it for x86_64-unknown-none";
     /// Relocatable, shared or position independent.
-    0x36 WrongType { kind: u16 } => "`kernel` has ELF type {kind}, not executable (2): link it statically at a fixed address";
+    0x36 WrongType { kind: u16 } =>
+        "`kernel` has ELF type {kind}, not executable (2): link it statically at a fixed address";
     /// Nothing to load.
     0x37 NoSegment => "`kernel` has no loadable segment: check how it is linked";
     /// More loadable segments than there is room for.
     0x38 TooManySegments { limit: usize } => "`kernel` has more than {limit} loadable segments: check how it is linked";
     /// A user-half, non-canonical or wrapping address.
-    0x39 SegmentOutsideHigherHalf { address: u64 } => "the segment at {address:#x} is not in the higher half: link the kernel above 0xffff800000000000";
+    0x39 SegmentOutsideHigherHalf { address: u64 } =>
+        "the segment at {address:#x} is not in the higher half: link the kernel above 0xffff800000000000";
     /// The file is cut short or the header wrong.
-    0x3A SegmentOutsideFile { address: u64 } => "the segment at {address:#x} has bytes beyond the end of the file: build the bundle again";
+    0x3A SegmentOutsideFile { address: u64 } =>
+        "the segment at {address:#x} has bytes beyond the end of the file: build the bundle again";
     /// More bytes in the file than in memory.
-    0x3B SegmentTooShort { address: u64 } => "the segment at {address:#x} is larger in the file than in memory: build the kernel again";
+    0x3B SegmentTooShort { address: u64 } =>
+        "the segment at {address:#x} is larger in the file than in memory: build the kernel again";
     /// The same addresses twice.
-    0x3C SegmentsOverlap { first: u64, second: u64 } => "the segments at {first:#x} and {second:#x} overlap: check how the kernel is linked";
+    0x3C SegmentsOverlap { first: u64, second: u64 } =>
+        "the segments at {first:#x} and {second:#x} overlap: check how the kernel is linked";
     /// Rights are per page.
-    0x3D SegmentsSharePage { first: u64, second: u64 } => "the segments at {first:#x} and {second:#x} share a page but have different rights: align segments to 4096";
+    0x3D SegmentsSharePage { first: u64, second: u64 } =>
+        "the segments at {first:#x} and {second:#x} share a page but have different rights: align segments to 4096";
     /// Never allowed.
-    0x3E SegmentWritableAndExecutable { address: u64 } => "the segment at {address:#x} is writable and executable: separate code from data";
+    0x3E SegmentWritableAndExecutable { address: u64 } =>
+        "the segment at {address:#x} is writable and executable: separate code from data";
     /// Execution would fault at once.
-    0x3F BadEntryPoint { entry: u64 } => "the entry point {entry:#x} is not in an executable segment: check how the kernel is linked";
+    0x3F BadEntryPoint { entry: u64 } =>
+        "the entry point {entry:#x} is not in an executable segment: check how the kernel is linked";
     /// Not built with `bootloader_api`.
-    0x40 NoConfig => "`kernel` has no section `.bootloader-config`: use `bootloader_api::entry_point!` and do not strip section headers";
+    0x40 NoConfig =>
+        "`kernel` has no section `.bootloader-config`: use `bootloader_api::entry_point!` and do not strip section \
+         headers";
     /// Built with another version of `bootloader_api`, or damaged.
-    0x41 BadConfig { why: &'static str } => "the kernel's `.bootloader-config` cannot be read ({why}): build it with bootloader_api 0.11";
+    0x41 BadConfig { why: &'static str } =>
+        "the kernel's `.bootloader-config` cannot be read ({why}): build it with bootloader_api 0.11";
     /// The configuration is readable, but asks for something impossible.
-    0x42 CannotServe { what: &'static str, why: &'static str } => "the kernel's BootloaderConfig asks for {what}: {why}";
+    0x42 CannotServe { what: &'static str, why: &'static str } =>
+        "the kernel's BootloaderConfig asks for {what}: {why}";
 
     // Boot itself.
     /// A panic; the location is printed in addition.

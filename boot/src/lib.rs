@@ -27,6 +27,7 @@
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 pub mod arena;
 pub mod bundle;

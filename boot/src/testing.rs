@@ -10,20 +10,20 @@ use crate::paging::Access;
 use crate::span::PAGE;
 
 /// Where the test kernel is linked.
-pub const BASE: u64 = 0xFFFF_FFFF_8000_0000;
+pub(crate) const BASE: u64 = 0xFFFF_FFFF_8000_0000;
 /// Segment flags: read only.
-pub const FLAGS_R: u32 = 4;
+pub(crate) const FLAGS_R: u32 = 4;
 /// Segment flags: read and execute.
-pub const FLAGS_RX: u32 = 5;
+pub(crate) const FLAGS_RX: u32 = 5;
 /// Segment flags: read and write.
-pub const FLAGS_RW: u32 = 6;
+pub(crate) const FLAGS_RW: u32 = 6;
 
 const HEADER_SIZE: usize = 64;
 const PROGRAM_HEADER_SIZE: usize = 56;
 
 /// A loadable segment.
 #[derive(Clone)]
-pub struct Load {
+pub(crate) struct Load {
     pub address: u64,
     pub flags: u32,
     pub bytes: Vec<u8>,
@@ -33,13 +33,13 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn new(address: u64, flags: u32, bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(address: u64, flags: u32, bytes: Vec<u8>) -> Self {
         Self { address, flags, memory_size: bytes.len() as u64, bytes, offset: None }
     }
 }
 
 /// An ELF file.
-pub struct Elf {
+pub(crate) struct Elf {
     pub entry: u64,
     pub loads: Vec<Load>,
     /// The contents of `.bootloader-config`.
@@ -48,7 +48,7 @@ pub struct Elf {
 
 impl Elf {
     /// A kernel without any fault: constants, code and data with 0x4000 bytes of zeroes.
-    pub fn good() -> Self {
+    pub(crate) fn good() -> Self {
         let mut data = Load::new(BASE + 0x3000, FLAGS_RW, vec![0xDA; 0x1000]);
         data.memory_size = 0x5000;
         Self {
@@ -63,14 +63,14 @@ impl Elf {
     }
 
     /// A good kernel that asks for what `change` sets.
-    pub fn asking(change: impl FnOnce(&mut BootloaderConfig)) -> Self {
+    pub(crate) fn asking(change: impl FnOnce(&mut BootloaderConfig)) -> Self {
         let mut config = BootloaderConfig::new_default();
         change(&mut config);
         Self { config: Some(config.serialize().to_vec()), ..Self::good() }
     }
 
     /// The bytes of the file: headers, segments, section names, configuration, section headers.
-    pub fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let names = b"\0.shstrtab\0.bootloader-config\0";
         let mut offset = HEADER_SIZE + PROGRAM_HEADER_SIZE * self.loads.len();
         let mut programs = Vec::new();
@@ -134,7 +134,7 @@ fn section_header(name: u32, kind: u32, offset: usize, size: usize) -> Vec<u8> {
 }
 
 /// A ustar archive of `files`, with the two zero blocks at its end and no other padding.
-pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = Vec::new();
     for (name, contents) in files {
         let mut header = [0; 512];
@@ -156,7 +156,7 @@ pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// A mapping that a walk through page tables found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Walk {
+pub(crate) struct Walk {
     pub start: u64,
     pub size: u64,
     pub frame: u64,
@@ -166,7 +166,7 @@ pub struct Walk {
 }
 
 /// All mappings in `tables`, which lie at the physical address `base`; as the processor reads them.
-pub fn walk(base: u64, tables: &[PageTable]) -> Vec<Walk> {
+pub(crate) fn walk(base: u64, tables: &[PageTable]) -> Vec<Walk> {
     let mut found = Vec::new();
     walk_table(base, tables, 0, 1 << 39, 0, &mut found);
     found

@@ -1,37 +1,23 @@
 //! All kernel state, and the only way in: [`Kernel::handle`].
 
 use crate::bundle::Bundle;
-use crate::debug::Totals;
-use crate::ipc::fast_path::{Passage, PlainCall};
-use crate::ipc::message::{Message, SpareBuffers};
-use crate::ipc::port::{Port, PortId, Ports};
-use crate::ipc::port_set::{Membership, PortSet};
-use crate::ipc::request::Request;
-use crate::kobject::KernelObject;
+use crate::ids::{TaskId, ThreadId};
+use crate::ipc::Ipc;
 use crate::limits::{Limits, REAP_SLICE};
-use crate::machine::{AddressSpace, Cpu, Machine, NoMemory, UserAddr};
-use crate::policy::TaskPolicy;
-use crate::program::Image;
+use crate::machine::{AddressSpace, Cpu, Machine, NoMemory};
+pub use crate::msg::plain_call::{PlainCall, Switch};
+use crate::msg::transfer::TransferBuffer;
+use crate::outcome::Outcome;
 use crate::rate::Clock;
-use crate::reap::ReapList;
-use crate::sched::Scheduler;
-use crate::spawn::Strings;
-use crate::task::{NewTask, TaskId, Tasks};
-pub use crate::thread::ThreadId;
-use crate::thread::{Resume, State, Threads, WaitEnd};
-use crate::timer::{TimerKind, Timers};
+use crate::sched::thread::WaitEnd;
+use crate::sched::{Expired, Scheduling};
+use crate::step::Step;
+use crate::task::Tasks;
 use crate::trap_frame::TrapFrame;
-use crate::traps::Outcome;
-use crate::wait::WaitQueue;
-use abi::KernReturn;
 use abi::task::{Exception, ExitStatus};
 use abi::trap::mach::MACH_MSG;
-use core::fmt;
-use foldhash::fast::FixedState;
-use heapless::String;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use store::{Arena, LinearMap};
 
 /// What happened on a processor. Unless it was idle the current thread's registers are in its frame.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +28,7 @@ pub enum Event {
     Timer,
     /// The current thread caused an exception in user mode: its task ends.
     Exception {
-        /// What kind.
+        /// Its kind.
         kind: Exception,
         /// The processor's vector.
         vector: u8,
@@ -70,7 +56,7 @@ pub enum Next {
 pub struct Config {
     /// The archive with the programs, `init` among them.
     pub bundle: &'static [u8],
-    /// A number nobody can guess. With 0 names are handed out in a fixed order, for tests.
+    /// An unpredictable number. With 0 names are handed out in a fixed order, for tests.
     pub seed: u64,
     /// What makes times of the machine's stamps.
     pub clock: Clock,
@@ -78,357 +64,225 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Why the first program did not start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BootError {
-    /// The bundle has no file `init`.
-    NoInit,
-    /// It could not be started.
-    BadInit(KernReturn),
-}
-
-impl fmt::Display for BootError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BootError::NoInit => f.write_str("the bundle has no program `init`"),
-            BootError::BadInit(code) => write!(f, "the program `init` does not start: {code}"),
-        }
-    }
-}
-
-/// The kernel: everything there is, in one place, with one owner. There is no other state.
+/// The kernel: everything there is, in one place, with one owner for each part. There is no other state.
+///
+/// What needs one part alone is a method of that part. The methods of `Kernel` are the transactions, which by nature touch
+/// several: traps, messages on their way, calls of kernel objects, and the beginning and end of tasks.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Tasks, each with its names and its memory.
+    /// What the current step leaves to do.
+    pub step: Step,
+    /// Threads, deadlines, processors.
+    pub sched: Scheduling,
+    /// Ports, names, messages at rest.
+    pub ipc: Ipc,
+    /// Tasks and their memory.
     pub tasks: Tasks,
-    /// Threads, with their registers.
-    pub threads: Threads,
-    /// Ports, live ones and those being taken apart.
-    pub ports: Ports,
-    /// Port sets.
-    pub sets: Arena<PortSet>,
-    /// Which port is in which set.
-    pub memberships: Arena<Membership>,
-    /// Requests for notifications about names.
-    pub requests: Arena<Request>,
-    /// Messages: queued, with blocked senders, or being taken apart.
-    pub messages: Arena<Message>,
-    /// Buffers of small messages that are not in use.
-    pub(crate) spare_buffers: SpareBuffers,
-    /// Where a message is while it is handed over directly. It means nothing between two steps.
-    pub(crate) passage: Passage,
-    /// The run queue and the processors.
-    pub sched: Scheduler,
-    /// Deadlines.
-    pub timers: Timers,
-    /// Who waits for which word of memory.
-    pub(crate) words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
-    /// What the current step destroys.
-    pub(crate) reap: ReapList,
-    /// What remains to be destroyed and nobody waits for.
-    pub(crate) orphans: ReapList,
-    /// Totals of rights.
-    pub totals: Totals,
-    /// The host's port.
-    pub(crate) host_port: PortId,
+    /// Where a message is while it is handed over directly.
+    pub(crate) transfer: TransferBuffer,
     /// The task whose end stops the machine.
     pub(crate) first_task: Option<TaskId>,
     /// How it ended.
     pub(crate) exit_status: Option<ExitStatus>,
     pub(crate) bundle: Bundle,
     pub(crate) limits: Limits,
-    pub(crate) pids: u32,
-    pub(crate) thread_numbers: u64,
-    /// What nobody can guess comes from here; nothing in tests, which want the same every time.
+    /// The source of unpredictable numbers; nothing in tests, which want the same every time.
     random: Option<ChaCha8Rng>,
 }
 
 impl Kernel {
-    /// A kernel without tasks.
+    /// Returns a kernel without tasks.
     ///
     /// # Errors
     /// [`NoMemory`].
     pub fn new(config: Config) -> Result<Kernel, NoMemory> {
         let mut random = (config.seed != 0).then(|| ChaCha8Rng::seed_from_u64(config.seed));
-        let mut ports = Ports::new();
-        let host_port = ports.insert_with(|_| Port::kernel(KernelObject::Host))?;
+        let mut step = Step::default();
+        step.choose_again();
+        let limits = config.limits;
         Ok(Kernel {
-            tasks: Tasks::new(),
-            threads: Threads::new(),
-            ports,
-            sets: Arena::new(),
-            memberships: Arena::new(),
-            requests: Arena::new(),
-            messages: Arena::new(),
-            spare_buffers: SpareBuffers::default(),
-            passage: Passage::default(),
-            sched: Scheduler::new(config.clock),
-            timers: Timers::default(),
-            words: LinearMap::new(FixedState::with_seed(random.as_mut().map_or(0, ChaCha8Rng::next_u64))),
-            reap: ReapList::new(),
-            orphans: ReapList::new(),
-            totals: Totals::default(),
-            host_port,
+            ipc: Ipc::new(&mut step, limits)?,
+            step,
+            sched: Scheduling::new(config.clock, random.as_mut().map_or(0, ChaCha8Rng::next_u64)),
+            tasks: Tasks::new(limits),
+            transfer: TransferBuffer::default(),
             first_task: None,
             exit_status: None,
             bundle: Bundle::new(config.bundle),
-            limits: config.limits,
-            pids: 0,
-            thread_numbers: 0,
+            limits,
             random,
         })
     }
 
-    /// Starts `init` from the bundle, as user 0, with the arguments in the bundle's file `cmdline`.
-    ///
-    /// # Errors
-    /// [`BootError`].
-    pub fn boot(&mut self, m: &mut dyn Machine) -> Result<Next, BootError> {
-        let file = self.bundle.file("init").ok_or(BootError::NoInit)?;
-        let given = self.bundle.file("cmdline").unwrap_or(b"");
-        let no_memory = |_| BootError::BadInit(abi::code::KERN_RESOURCE_SHORTAGE);
-        let mut arguments = store::try_with_capacity(given.len() + 5).map_err(no_memory)?;
-        arguments.extend_from_slice(b"init\0");
-        arguments.extend_from_slice(given);
-        let strings = Strings { arguments, environment: alloc::vec::Vec::new() };
-        let name = String::try_from("init").expect("a short name fits");
-        let new = NewTask { name, uid: 0, gid: 0, policy: TaskPolicy::default() };
-        let task = self.start_program(m, new, &Image::Bundle(file), &strings).map_err(BootError::BadInit)?;
-        self.first_task = Some(task);
-        Ok(self.leave(m, 0, None))
-    }
-
     /// Handles an event on a processor and says what the processor does next. This is one step: it happens as a whole,
-    /// and between two steps all invariants hold (`invariants.rs`).
+    /// and between two steps all invariants hold (`inspect/invariants.rs`).
     ///
-    /// The entry code of a machine goes the same ways with arguments in registers: it tries
-    /// [`trivial_trap`](Kernel::trivial_trap) or [`call_directly`](Kernel::call_directly) by the trap's number, then
+    /// The entry code of a machine goes the same ways with arguments in registers: by the trap's number it tries
+    /// [`trivial_trap`](Kernel::trivial_trap) or [`call_directly`](Kernel::call_directly), then
     /// [`handle_off_fast_path`](Kernel::handle_off_fast_path).
-    pub fn handle(&mut self, m: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
+    pub fn handle(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         if let (Event::Trap, Some(thread)) = (event, self.sched.current(cpu)) {
-            let frame = &self.threads[thread].frame;
+            let frame = self.sched[thread].frame();
             let (number, arguments) = (frame.trap_number(), frame.arguments());
-            if let Some(value) = self.trivial_trap(m, number) {
-                self.threads[thread].frame.set_value(value);
+            if let Some(value) = self.trivial_trap(machine, number) {
+                self.sched.finish(thread, Outcome::Value(value));
                 return Next::GoOn;
             }
             if number == MACH_MSG
                 && self.limits.direct_calls
-                && let Some(next) = self.call_directly(m, cpu, &PlainCall::from_arguments(arguments))
+                && let Some(next) = self.call_directly(machine, cpu, &PlainCall::from_arguments(arguments))
             {
                 return Next::Run(next.thread);
             }
         }
-        self.handle_off_fast_path(m, cpu, event)
+        self.handle_off_fast_path(machine, cpu, event)
     }
 
     /// Handles an event on a processor for which there is no shorter way.
     #[inline(always)]
-    pub fn handle_off_fast_path(&mut self, m: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
+    pub fn handle_off_fast_path(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         let entered = self.sched.current(cpu);
         match event {
-            Event::Trap => self.trap(m, entered.expect("only a running thread makes a trap")),
-            Event::Timer => self.tick(m, cpu),
+            Event::Trap => self.trap(machine, entered.expect("only a running thread makes a trap")),
+            Event::Timer => self.tick(machine, cpu),
             Event::Exception { kind, vector, address } => {
                 let thread = entered.expect("only a running thread causes an exception");
-                self.exception(m, thread, kind, vector, address);
+                self.exception(machine, thread, kind, vector, address);
             }
         }
-        self.leave(m, cpu, entered)
+        self.leave(machine, cpu, entered)
     }
 
-    /// The registers and the address space of a thread that [`Next::Run`] named. The frame stays where it is for the life
-    /// of the thread.
+    /// Returns the registers and the address space of a thread that [`Next::Run`] named. The frame stays where it is for
+    /// the life of the thread.
     #[inline]
     pub fn context(&mut self, thread: ThreadId) -> (&mut TrapFrame, AddressSpace) {
-        let thread = &mut self.threads[thread];
-        (&mut thread.frame, thread.address_space)
+        let thread = &mut self.sched[thread];
+        let address_space = thread.context().address_space;
+        (thread.frame_mut(), address_space)
     }
 
-    /// A thread's registers, if the thread has not ended.
+    /// Returns a thread's registers, if the thread has not ended.
     pub fn frame_if_alive(&mut self, thread: ThreadId) -> Option<&mut TrapFrame> {
-        self.threads.get_mut(thread).map(|thread| &mut thread.frame)
+        Some(self.sched.get_mut(thread)?.frame_mut())
     }
 
-    /// Who a thread is, for people: its task's name and number and its own number.
+    /// Returns the name and number of a thread's task and the thread's own number, for people.
     pub fn describe(&self, thread: ThreadId) -> Option<(&str, u32, u64)> {
-        let thread = self.threads.get(thread)?;
-        let task = self.tasks.get(thread.task)?;
-        Some((task.name.as_str(), task.credentials.pid, thread.number))
+        let thread = self.sched.get(thread)?;
+        let task = self.tasks.get(thread.task())?;
+        Some((task.name.as_str(), task.credentials.pid, thread.number()))
     }
 
-    /// Whether anything waits to be destroyed for nobody's sake.
-    pub fn anything_to_reap(&self) -> bool {
-        !self.orphans.is_empty()
-    }
-
-    /// A number nobody can guess, not even from the others; 0 in tests. Programs are told some of them.
+    /// Returns an unpredictable number from which no other can be told; 0 in tests. Programs are told some of them.
     pub(crate) fn next_seed(&mut self) -> u64 {
         self.random.as_mut().map_or(0, ChaCha8Rng::next_u64)
     }
 
-    fn exception(&mut self, m: &mut dyn Machine, thread: ThreadId, kind: Exception, vector: u8, address: u64) {
-        let rip = self.threads[thread].frame.rip;
+    fn exception(&mut self, machine: &mut dyn Machine, thread: ThreadId, kind: Exception, vector: u8, address: u64) {
+        let rip = self.sched[thread].frame().rip;
         if let Some((name, pid, number)) = self.describe(thread) {
             let kind = kind.name();
-            m.log(format_args!(
+            machine.log(format_args!(
                 "task {pid} ({name}) ends: {kind} (vector {vector}) in thread {number} at {rip:#x}, address {address:#x}"
             ));
         }
-        let task = self.threads[thread].task;
+        let task = self.sched[thread].task();
         self.end_task(task, ExitStatus::exception(kind, vector));
     }
 
-    /// Time passes: what is due happens, in small portions.
-    fn tick(&mut self, m: &mut dyn Machine, cpu: Cpu) {
-        let now = m.now();
+    /// Lets time pass: deadlines that are due have their effects, a bounded number at a time.
+    fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
+        let now = machine.now();
         for _ in 0..REAP_SLICE {
-            match self.timers.pop_due(&mut self.threads, now) {
-                Some((thread, TimerKind::Wait)) => self.give_up_wait(m, thread, WaitEnd::TimedOut),
-                Some((thread, TimerKind::Depress)) => self.sched.set_depressed(&mut self.threads, thread, false),
+            match self.sched.expire(&mut self.step, now) {
+                Some(Expired::Wait(thread)) => self.give_up_wait(machine, thread, WaitEnd::TimedOut),
+                Some(Expired::Depression) => {}
                 None => break,
             }
         }
-        self.sched.tick(&mut self.threads, cpu, now);
+        self.sched.tick(&mut self.step, cpu, now);
     }
 
-    /// Ends a step: settles what became of the thread that entered, works off what is to be destroyed, chooses who runs
-    /// and finishes what that one still has to do in the kernel.
+    /// Ends a step. If the step leaves nothing to do, the thread that has the processor simply goes on: the fast exit.
     #[inline(always)]
-    fn leave(&mut self, m: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
-        if !self.sched.is_settled() {
-            return self.settle_and_choose(m, cpu, entered);
-        }
-        debug_assert!(self.reap.is_empty() && self.orphans.is_empty(), "what is to be destroyed is not forgotten");
+    pub(crate) fn leave(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
         match self.sched.current(cpu) {
-            current if current == entered && entered.is_some() => Next::GoOn,
-            Some(thread) => Next::Run(thread),
-            None => self.settle_and_choose(m, cpu, entered),
+            current if self.step.is_quiet() && current == entered && entered.is_some() => Next::GoOn,
+            Some(thread) if self.step.is_quiet() => Next::Run(thread),
+            _ => self.full_exit(machine, cpu, entered),
         }
     }
 
+    /// Settles what the step leaves, chooses who runs, and finishes what the chosen thread still has to do in the kernel;
+    /// then again, until a thread can run in user mode or there is nothing to do.
     #[inline(never)]
-    fn settle_and_choose(&mut self, m: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
+    fn full_exit(&mut self, machine: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
         loop {
-            self.settle_step(m, entered);
+            self.settle(machine, entered);
             if let Some(status) = self.exit_status {
                 return Next::Shutdown(shutdown_status(status));
             }
-            let chosen = self.sched.choose(&mut self.threads, cpu, m.now());
-            let resume = chosen.and_then(|thread| self.threads[thread].resume.take());
-            match (chosen, resume) {
+            let chosen = self.sched.choose(&mut self.step, cpu, machine.now());
+            self.step.settled();
+            let continuation = chosen.and_then(|thread| self.sched.take_continuation(thread));
+            match (chosen, continuation) {
                 (Some(thread), None) => {
-                    if !self.orphans.is_empty() {
-                        self.sched.reconsider();
-                    }
-                    self.arm_timer(m, cpu);
+                    self.arm_timer(machine, cpu);
                     return Next::Run(thread);
                 }
-                (Some(thread), Some(resume)) => self.go_on(m, thread, resume),
-                (None, _) if self.orphans.is_empty() => {
-                    self.arm_timer(m, cpu);
+                (Some(thread), Some(continuation)) => {
+                    let context = self.sched[thread].context();
+                    let outcome = self.go_on(machine, context, continuation);
+                    self.sched.finish(thread, outcome);
+                }
+                (None, _) if !self.step.has_background_work() => {
+                    self.arm_timer(machine, cpu);
                     return Next::Idle;
                 }
                 (None, _) => {}
             }
-            // Between portions of long work others get their turn.
+            // Between slices of long work others get their turn.
             entered = chosen;
-            if self.timers.earliest() <= m.now() || chosen.is_some() {
-                self.tick(m, cpu);
+            if self.sched.earliest_deadline() <= machine.now() || chosen.is_some() {
+                self.tick(machine, cpu);
             }
         }
     }
 
-    /// What the step that `entered` caused leaves behind: the thread itself may have ended or been suspended, and things
-    /// may be left to be destroyed.
+    /// Settles what a step leaves: the thread that entered may have ended or been suspended, policies may have changed, and
+    /// there may be work. What one slice does not get done waits with the thread.
     #[inline]
-    fn settle_step(&mut self, m: &mut dyn Machine, entered: Option<ThreadId>) {
-        if let Some(id) = entered
-            && let Some(thread) = self.threads.get(id)
+    fn settle(&mut self, machine: &mut dyn Machine, entered: Option<ThreadId>) {
+        if let Some(thread) = entered
+            && let Some(state) = self.sched.get(thread)
         {
-            if thread.doomed {
-                self.end_thread(id);
-            } else if thread.suspend_count > 0 && matches!(thread.state, State::Running(_)) {
-                self.sched.withdraw(&mut self.threads, id, State::Suspended);
+            if state.is_ending() {
+                self.end_thread(thread);
+            } else {
+                self.sched.stop_if_suspended(&mut self.step, thread);
             }
         }
-        if !self.reap.is_empty() {
-            self.reap_slice(m);
-            self.postpone_reap(entered);
+        if self.step.has_work() {
+            self.work_slice(machine);
+            let rest = self.step.take_work();
+            self.sched.keep_work(&mut self.step, entered, rest);
         }
-        if !self.orphans.is_empty() {
-            self.reap_orphans(m);
+        if self.step.has_background_work() {
+            self.background_slice(machine);
         }
-    }
-
-    /// What one slice did not get done waits with the thread that caused it, if that is about to go on.
-    fn postpone_reap(&mut self, entered: Option<ThreadId>) {
-        let rest = core::mem::take(&mut self.reap);
-        let thread = entered.and_then(|id| self.threads.get_mut(id));
-        match thread {
-            _ if rest.is_empty() => {}
-            Some(thread) if thread.resume.is_none() && matches!(thread.state, State::Running(_) | State::Ready) => {
-                thread.resume = Some(Resume::Reap(rest, None));
-            }
-            _ => self.add_orphans(rest),
-        }
-    }
-
-    /// Goes on with what a thread still had to do in the kernel.
-    fn go_on(&mut self, m: &mut dyn Machine, thread: ThreadId, resume: Resume) {
-        let receive = match resume {
-            Resume::Receive(args) => args,
-            Resume::Reap(list, then) => {
-                self.reap = list;
-                self.reap_slice(m);
-                match then {
-                    Some(args) if self.reap.is_empty() => args,
-                    Some(args) => {
-                        let rest = core::mem::take(&mut self.reap);
-                        self.threads[thread].resume = Some(Resume::Reap(rest, Some(args)));
-                        return;
-                    }
-                    None => return,
-                }
-            }
-        };
-        if let Outcome::Code(code) = self.receive(m, thread, &receive) {
-            self.threads[thread].frame.set_code(code);
-        }
+        self.apply_policy_changes();
     }
 
     #[inline]
-    fn arm_timer(&mut self, m: &mut dyn Machine, cpu: Cpu) {
-        if let Some(deadline) = self.sched.timer_to_set(&self.threads, cpu, self.timers.earliest()) {
-            m.set_timer(cpu, deadline);
-        }
-    }
-
-    /// Gives a thread the priority that its and its task's policy call for now.
-    pub(crate) fn update_thread_policy(&mut self, thread: ThreadId) {
-        let state = &self.threads[thread];
-        let effective = state.policy.effective(&self.tasks[state.task].policy.effective());
-        self.sched.set_base(&mut self.threads, thread, effective.base_priority, effective.timeshare);
-        self.requeue_waiting(thread);
-    }
-
-    /// Changes a task's policy and gives all its threads the priority that follows.
-    pub fn change_task_policy(&mut self, task: TaskId, change: impl FnOnce(&mut TaskPolicy)) {
-        let policy = &mut self.tasks[task].policy;
-        let before = policy.effective();
-        change(policy);
-        if policy.effective() == before {
-            return;
-        }
-        let mut next = self.tasks[task].threads.front();
-        while let Some(thread) = next {
-            next = self.tasks[task].threads.after(&self.threads, thread);
-            self.update_thread_policy(thread);
+    fn arm_timer(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
+        if let Some(deadline) = self.sched.timer_to_set(cpu) {
+            machine.set_timer(cpu, deadline);
         }
     }
 }
 
-/// The status with which the machine stops.
+/// Returns the status with which the machine stops.
 fn shutdown_status(status: ExitStatus) -> u32 {
     match status.code() {
         Some(code) => u32::from(code),

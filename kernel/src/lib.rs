@@ -5,19 +5,16 @@
 //! kernel runs in host tests, and reads as a program like any other. `ARCHITECTURE.md` says how the parts fit together
 //! and which principles hold; start there, or at [`kernel`].
 //!
-//! | module | what it is |
-//! |---|---|
-//! | [`kernel`] | all state; the way in and out |
-//! | [`machine`], [`trap_frame`], [`rate`] | what hardware looks like from here |
-//! | [`traps`] | the trap table and what traps decode |
-//! | [`ipc`] | ports, rights, names, messages |
-//! | [`kobject`] | messages that are calls of the kernel |
-//! | [`task`], [`spawn`], [`program`], [`bundle`], [`vm`] | tasks, how they start, their memory, how they end |
-//! | [`thread`], [`wait`], [`timer`] | threads and what they wait for |
-//! | [`sched`], [`policy`] | who runs, and at what priority |
-//! | [`reap`] | long destruction in small pieces |
-//! | [`limits`] | every capacity |
-//! | [`debug`], [`invariants`], [`backtrace`] | looking at it all |
+//! | layer | modules | what they are |
+//! |---|---|---|
+//! | 0 | [`ids`], [`machine`], [`trap_frame`], [`outcome`], [`policy`], [`rate`], [`limits`], … | words that all others use |
+//! | 1 | [`step`], [`trace`] | what a step leaves to do, and what it reports |
+//! | 2 | [`sched`] | threads, what they wait for, who runs |
+//! | 3 | [`ipc`], [`task`] | ports, names, messages at rest; tasks and their memory |
+//! | 5 | [`kernel`], [`boot`], [`lifetime`], `work`, `msg`, `calls` | transactions: everything that touches several of these |
+//! | 6 | [`inspect`] | looking at it all |
+//!
+//! A layer uses the layers below it alone. Layer 4, importance, comes between ports and transactions.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -25,24 +22,24 @@
 extern crate alloc;
 
 pub mod backtrace;
+pub mod boot;
 pub mod bundle;
-pub mod debug;
-pub mod invariants;
+pub(crate) mod calls;
+pub mod credentials;
+pub mod ids;
+pub mod inspect;
 pub mod ipc;
 pub mod kernel;
-pub mod kobject;
+pub mod lifetime;
 pub mod limits;
 pub mod machine;
+pub(crate) mod msg;
+pub mod outcome;
 pub mod policy;
-pub mod program;
 pub mod rate;
-pub mod reap;
 pub mod sched;
-pub mod spawn;
+pub mod step;
 pub mod task;
-pub mod thread;
-pub mod timer;
+pub mod trace;
 pub mod trap_frame;
-pub mod traps;
-pub mod vm;
-pub mod wait;
+mod work;

@@ -49,6 +49,9 @@ pub const SMALL_MESSAGE: usize = 24 + 256;
 /// How many of these buffers the kernel keeps when they are free.
 pub const SPARE_BUFFERS: usize = 64;
 
+/// The last process number. A number is not given twice, so that a sender's number in a trailer means one task.
+pub const PROCESS_NUMBER_MAX: u32 = u32::MAX;
+
 /// What tests may change.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -58,6 +61,8 @@ pub struct Limits {
     pub kernel_bytes_per_task: usize,
     /// See [`PAGES_PER_TASK_MAX`].
     pub pages_per_task: u64,
+    /// See [`PROCESS_NUMBER_MAX`].
+    pub process_number_max: u32,
     /// Whether plain calls take the short way (`ipc/fast_path.rs`). The results are the same.
     pub direct_calls: bool,
 }
@@ -68,6 +73,7 @@ impl Default for Limits {
             names_per_task: NAMES_PER_TASK_MAX,
             kernel_bytes_per_task: KERNEL_BYTES_PER_TASK_MAX,
             pages_per_task: PAGES_PER_TASK_MAX,
+            process_number_max: PROCESS_NUMBER_MAX,
             direct_calls: true,
         }
     }

@@ -83,10 +83,10 @@ pub trait Machine {
     /// The time. Never goes back.
     fn now(&mut self) -> Nanos;
 
-    /// Returns this moment's stamp, of which the clock in [`Config`](crate::kernel::Config) makes the time.
+    /// Returns this moment's stamp, of which the clock in `Config` makes the time.
     fn stamp(&mut self) -> Stamp;
 
-    /// Sees to it that processor `cpu` raises [`Event::Timer`](crate::kernel::Event::Timer) soon after `deadline`; at
+    /// Sees to it that processor `cpu` raises `Event::Timer` soon after `deadline`; at
     /// once if that is over. Replaces the deadline set before.
     fn set_timer(&mut self, cpu: Cpu, deadline: Nanos);
 

@@ -1,10 +1,13 @@
 //! Tests of the project as a whole.
 //!
-//! [`tidy`] checks the rules of style that can be checked; `tests/` applies it to the repository, boots the images in
-//! [`qemu`] with bundles that are right and wrong, and tries the command line.
+//! [`tidy`] checks the rules of style that can be checked, [`layers`] which file of the kernel imports which; `tests/`
+//! applies them to the repository, boots the images in [`qemu`] with bundles that are right and wrong, and tries the
+//! command line.
 
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
+pub mod layers;
 pub mod qemu;
 pub mod tidy;
 

@@ -1,4 +1,4 @@
-//! The rules of style that a program can check.
+//! The rules of style that neither rustfmt nor clippy checks.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -6,14 +6,14 @@ use syn::visit::{self, Visit};
 
 /// Lines of a file.
 pub const FILE_LINES_MAX: usize = 500;
-/// Lines of a function.
+/// Lines of a function, with its signature, its comments and its blank lines. Clippy's `too_many_lines` counts lines
+/// of code alone.
 pub const FUNCTION_LINES_MAX: usize = 70;
+/// Characters of a line. rustfmt breaks code at this width, but neither comments nor strings.
+pub const COLUMNS_MAX: usize = 120;
 
-/// Where `unsafe` code may be.
+/// Where `unsafe` code may be. Clippy's `undocumented_unsafe_blocks` demands the comment `SAFETY:`.
 const UNSAFE_PLACES: [&str; 3] = ["kernel/src/arch/", "boot/", "user/src/sys/"];
-
-/// How many lines above an `unsafe` block its explanation may begin.
-const EXPLANATION_LINES: usize = 6;
 
 /// What is wrong, and in which line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ fn fault(line: usize, what: impl Into<String>) -> Fault {
     Fault { line, what: what.into() }
 }
 
-/// Checks any text file: blanks at the ends of lines, and work that was put off.
+/// Checks any text file: the width of lines, blanks at their ends, and work that was put off.
 pub fn check_text(text: &str) -> Vec<Fault> {
     let mut faults = Vec::new();
     // Put together, so that this file does not contain them.
@@ -36,6 +36,11 @@ pub fn check_text(text: &str) -> Vec<Fault> {
     for (number, line) in text.lines().enumerate() {
         if line.ends_with([' ', '\t']) {
             faults.push(fault(number + 1, "a blank at the end of the line"));
+        }
+        let columns = line.chars().count();
+        // A row of a table cannot be broken.
+        if columns > COLUMNS_MAX && !line.trim_start().trim_start_matches(['/', '!']).starts_with(" |") {
+            faults.push(fault(number + 1, format!("{columns} columns, at most {COLUMNS_MAX} are allowed")));
         }
         if let Some(word) = put_off.iter().find(|word| line.split(|c: char| !c.is_alphanumeric()).any(|w| w == **word))
         {
@@ -83,14 +88,10 @@ impl Visitor<'_> {
         }
     }
 
-    fn unsafe_code(&mut self, at: Span, needs_explanation: bool) {
-        let line = at.start().line;
+    fn unsafe_code(&mut self, at: Span) {
         if !self.may_be_unsafe {
-            self.faults.push(fault(line, format!("`unsafe` is only for {}", UNSAFE_PLACES.join(", "))));
-        }
-        let from = line.saturating_sub(EXPLANATION_LINES + 1);
-        if needs_explanation && !self.lines[from..line].iter().any(|line| line.contains("SAFETY:")) {
-            self.faults.push(fault(line, "`unsafe` without a comment `SAFETY:`"));
+            let what = format!("`unsafe` is only for {}", UNSAFE_PLACES.join(", "));
+            self.faults.push(fault(at.start().line, what));
         }
     }
 }
@@ -108,20 +109,19 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
 
     fn visit_signature(&mut self, signature: &'ast syn::Signature) {
         if let Some(keyword) = &signature.unsafety {
-            // Its documentation says what callers must see to: clippy checks that.
-            self.unsafe_code(keyword.span, false);
+            self.unsafe_code(keyword.span);
         }
         visit::visit_signature(self, signature);
     }
 
     fn visit_expr_unsafe(&mut self, block: &'ast syn::ExprUnsafe) {
-        self.unsafe_code(block.unsafe_token.span, true);
+        self.unsafe_code(block.unsafe_token.span);
         visit::visit_expr_unsafe(self, block);
     }
 
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
         if let Some(keyword) = &item.unsafety {
-            self.unsafe_code(keyword.span, true);
+            self.unsafe_code(keyword.span);
         }
         visit::visit_item_impl(self, item);
     }
@@ -162,6 +162,15 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_are_too_wide_are_found_in_comments_too() {
+        // An umlaut is two bytes and one column.
+        let comment = |columns: usize| format!("// {}\n", "\u{E4}".repeat(columns - "// ".len()));
+        assert_eq!(faults(CORE, &comment(COLUMNS_MAX)), [0; 0]);
+        assert_eq!(faults(CORE, &comment(COLUMNS_MAX + 1)), [1]);
+        assert_eq!(faults(CORE, &format!("/// | row of a table |{}\nfn f() {{}}\n", " |".repeat(COLUMNS_MAX))), [0; 0]);
+    }
+
+    #[test]
     fn work_that_was_put_off_is_found() {
         for word in [["TO", "DO"], ["FIX", "ME"], ["XX", "X"]].map(|halves| halves.concat()) {
             assert_eq!(faults(CORE, &format!("// {word}: later\nfn f() {{}}\n")), [1]);
@@ -180,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_code_in_the_wrong_place_or_unexplained_is_found() {
-        let explained = "fn f() {\n    // SAFETY: Fine.\n    unsafe { g() }\n}\n";
-        assert_eq!(faults(CORE, explained), [3]);
-        assert_eq!(faults("user/src/port.rs", explained), [3]);
-        assert_eq!(faults("boot/src/start.rs", "fn f() {\n    unsafe { g() }\n}\n"), [2]);
+    fn unsafe_code_in_the_wrong_place_is_found() {
+        let block = "fn f() {\n    // SAFETY: Fine.\n    unsafe { g() }\n}\n";
+        assert_eq!(faults(CORE, block), [3]);
+        assert_eq!(faults("user/src/port.rs", block), [3]);
+        assert_eq!(faults("boot/src/start.rs", block), [0; 0]);
         assert_eq!(faults(CORE, "unsafe fn f() {}\n"), [1]);
-        assert_eq!(faults("boot/src/start.rs", "unsafe impl Sync for S {}\n"), [1]);
+        assert_eq!(faults(CORE, "unsafe impl Sync for S {}\n"), [1]);
     }
 
     #[test]

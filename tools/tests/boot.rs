@@ -37,7 +37,8 @@ fn word(file: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(file[at..at + 8].try_into().expect("eight bytes"))
 }
 
-/// The kernel's file with one field of a loadable segment's header changed. `value` can ask for any field of any segment.
+/// The kernel's file with one field of a loadable segment's header changed. `value` can ask for any field of any
+/// segment.
 fn with_segment(number: usize, field: usize, value: impl FnOnce(&dyn Fn(usize, usize) -> u64) -> u64) -> Vec<u8> {
     let mut file = kernel();
     let headers = loadable(&file);

@@ -1,5 +1,7 @@
 //! The command line: what it prints and its exit status, when all is well and when it is not.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::{env, fs};
@@ -122,6 +124,59 @@ fn a_program_of_ones_own_runs_with_its_output_and_its_exit_status() {
         let seen = command_line(&[&["run", &path], arguments].concat());
         assert_eq!((seen.status, &*seen.output), (status, "hello\n"), "{}", seen.errors);
     }
+    let mut script = Command::new(root().join("run-qemu.sh"));
+    script.args(["run", &path]).arg(OsStr::from_bytes(b"\xFFhello")).env("TALLY_OUTPUT", place.0.join("output"));
+    let seen = run(&mut script);
+    assert_eq!((seen.status, &*seen.output), (2, "\u{FFFD}hello"), "an argument need not be text: {}", seen.errors);
+}
+
+/// What the arguments of a program may take, with a zero byte each (docs/abi.md).
+const ARGUMENTS_MOST: usize = 32_768;
+
+#[test]
+fn arguments_that_are_too_long_for_a_program_get_a_line_that_helps() {
+    let place = Place::new();
+    let path = place.file("any", &program(&[]));
+    let path = path.to_string_lossy();
+    // The arguments of `init`, of which the program's are a part.
+    let before = "init run program-any ".len();
+    let long = "x".repeat(ARGUMENTS_MOST - before);
+    let numbers: Vec<String> = (1..=20_000).map(|number| number.to_string()).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    for (call, arguments, line) in [
+        ("run", &numbers[..], "the arguments take 108915 bytes, 32768 is the most"),
+        ("gdb", &numbers, "the arguments take 108915 bytes, 32768 is the most"),
+        ("run", &[&long], "the arguments take 32769 bytes, 32768 is the most"),
+        ("run", &[""; 15_000], "the arguments and their pointers take 135045 bytes, 130816 is the most"),
+    ] {
+        let seen = command_line(&[&[call, &path], arguments].concat());
+        assert_eq!((seen.status, &*seen.output), (64, ""), "{call}: {}", seen.errors);
+        assert!(seen.errors.starts_with(&format!("run-qemu.sh: {line} (")), "{call}: {}", seen.errors);
+    }
+    let seen = command_line(&["test", &long]);
+    assert_eq!((seen.status, &*seen.output), (64, ""), "{}", seen.errors);
+}
+
+#[test]
+fn long_arguments_reach_a_program() {
+    // write(1, argv[1], 6); exit(argc)
+    let mut code = vec![0xB8, 4, 0, 0, 2, 0xBF, 1, 0, 0, 0, 0x48, 0x8B, 0x74, 0x24, 0x10, 0xBA, 6, 0, 0, 0, 0x0F, 0x05];
+    code.extend([0xB8, 1, 0, 0, 2, 0x48, 0x8B, 0x3C, 0x24, 0x0F, 0x05]);
+    let place = Place::new();
+    let path = place.file("any", &program(&code));
+    let path = path.to_string_lossy();
+    let longest = format!("hello\n{}", "x".repeat(ARGUMENTS_MOST - "init run program-any hello  ".len()));
+    let mut many = vec!["x"; 12_000];
+    many[0] = "hello\n";
+    for arguments in [&many[..], &[&longest]] {
+        let seen = command_line(&[&["run", &path], arguments].concat());
+        let status = (arguments.len() as i32 + 1) % 256;
+        assert_eq!((seen.status, &*seen.output), (status, "hello\n"), "{}", seen.errors);
+    }
+    let mut script = Command::new(root().join("run-qemu.sh"));
+    script.args(["run", &path]).arg(OsStr::from_bytes(b"\xFFhello")).env("TALLY_OUTPUT", place.0.join("output"));
+    let seen = run(&mut script);
+    assert_eq!((seen.status, &*seen.output), (2, "\u{FFFD}hello"), "an argument need not be text: {}", seen.errors);
 }
 
 #[test]

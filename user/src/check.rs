@@ -1,12 +1,12 @@
-//! Assertions that say what was expected and what was seen, and the report of a program that fails one.
+//! Assertions that print the expected and the seen value, and the report of a panic.
 //!
-//! They panic, and a panic ends the task with status [`PANICKED`](crate::PANICKED) after a report on the console.
+//! A failed assertion panics, and a panic ends the task with status [`PANICKED`](crate::PANICKED) after a report on the console.
 
 use crate::{print, println};
 use core::fmt::Debug;
 use core::panic::PanicInfo;
 
-/// Panics unless what was seen is what was expected.
+/// Panics unless `seen` equals `expected`.
 #[track_caller]
 pub fn equal<T: PartialEq + Debug>(what: &str, seen: T, expected: T) {
     if seen != expected {
@@ -22,7 +22,7 @@ pub fn that(what: &str, condition: bool) {
     }
 }
 
-/// Panics unless `seen` lies in a range of numbers.
+/// Panics unless `seen` lies between `least` and `most`, both included.
 #[track_caller]
 pub fn between(what: &str, seen: u64, least: u64, most: u64) {
     if !(least..=most).contains(&seen) {
@@ -30,7 +30,7 @@ pub fn between(what: &str, seen: u64, least: u64, most: u64) {
     }
 }
 
-/// Prints why a program panicked, and where.
+/// Prints the message and the place of a panic.
 pub fn report(info: &PanicInfo<'_>) {
     print!("\n      {}", info.message());
     match info.location() {

@@ -1,30 +1,29 @@
-//! The test harness: it runs each test as a task, checks how it ends and that nothing of it is left, and reports.
+//! The test harness: it runs each test as a task, checks the exit status and the counts of kernel objects, and reports.
 
 use crate::suite::{self, Test};
-use crate::supervisor::{End, Supervisor};
+use crate::supervisor::{End, Failure, Supervisor};
 use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now, sleep};
 use crate::{print, println};
-use abi::KernReturn;
 use abi::debug::Counts;
 use abi::task::ExitStatus;
 use core::fmt::Write;
 use heapless::String;
 
-/// Milliseconds that the kernel has for destroying what a test leaves.
-const PATIENCE: u64 = 2000;
+/// Milliseconds that the kernel has for destroying what a test leaves. It takes a few, but the host may be busy.
+const SETTLE_LIMIT: u64 = 20_000;
 
-/// What the harness is told to do wrong.
+/// A failure that is caused on purpose, to show how it is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deliberate {
-    /// A test of this name that does not pass.
+    /// The test of this name, which does not pass.
     Test(&'static str),
-    /// Let the kernel panic in the middle of a test.
+    /// A panic of the kernel in the middle of a test.
     Panic,
 }
 
 impl Deliberate {
-    /// The kind with this name.
+    /// Returns the kind with this name.
     pub fn from_name(name: &'static str) -> Option<Deliberate> {
         match name {
             "panic" => Some(Deliberate::Panic),
@@ -33,33 +32,33 @@ impl Deliberate {
     }
 }
 
-/// What the harness is told to do.
+/// The options of a run.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Order {
-    /// Run the tests whose full name contains this.
+pub struct Options {
+    /// A part of the full names of the tests to run.
     pub filter: &'static str,
-    /// Or this alone.
+    /// The one failure to cause instead.
     pub deliberate: Option<Deliberate>,
-    /// Verdicts have colours.
+    /// True if verdicts have colours.
     pub colour: bool,
 }
 
-/// What came of a test.
+/// The outcome of a test.
 enum Verdict {
     Passed,
-    /// It could not be started.
-    NoStart(KernReturn),
-    /// It took too long.
-    Overdue(u32),
-    /// It did not end as it should have.
+    /// The test was not run.
+    NotRun(Failure),
+    /// The test ran for longer than this limit, in milliseconds.
+    TimedOut(u32),
+    /// The task ended with another status than the expected one; both are here.
     Ended(ExitStatus, ExitStatus),
-    /// It left something behind.
+    /// The counts before and after the test differ.
     Left(Counts, Counts),
 }
 
-/// Runs the tests. Returns the exit status.
-pub fn run(order: &Order) -> i32 {
-    let Order { filter, deliberate, colour } = *order;
+/// Runs the tests and returns the exit status.
+pub fn run(options: &Options) -> i32 {
+    let Options { filter, deliberate, colour } = *options;
     let mut chosen = |test: &&Test| match deliberate {
         None => !suite::DELIBERATE.iter().any(|other| other.name == test.name) && test.matches(filter),
         Some(Deliberate::Test(name)) => test.group == "deliberate" && test.name == name,
@@ -91,13 +90,13 @@ fn run_one(supervisor: &mut Supervisor, test: &Test) -> Verdict {
     let mut name = String::<128>::new();
     write!(name, "{test}").expect("the name of a test fits");
     let before = task::counts();
-    let End { status, overdue } = match supervisor.run(Spawn::program("tests").argument(&name), test.limit) {
+    let End { status, timed_out } = match supervisor.run(Spawn::program("tests").argument(&name), test.limit) {
         Ok(end) => end,
-        Err(code) => return Verdict::NoStart(code),
+        Err(failure) => return Verdict::NotRun(failure),
     };
     let after = settled_counts(&before);
-    if overdue {
-        Verdict::Overdue(test.limit)
+    if timed_out {
+        Verdict::TimedOut(test.limit)
     } else if status != test.ends {
         Verdict::Ended(test.ends, status)
     } else if before != after {
@@ -107,10 +106,10 @@ fn run_one(supervisor: &mut Supervisor, test: &Test) -> Verdict {
     }
 }
 
-/// The counts, as soon as they are those of before. What a task leaves in queues is destroyed when there is time for it,
-/// perhaps after the task's end is told.
+/// Returns the counts as soon as they equal those of before, or when the limit is over. The kernel destroys the queues of a
+/// dead task piece by piece, and may still be at it when the exit message has arrived.
 fn settled_counts(before: &Counts) -> Counts {
-    let deadline = now() + PATIENCE * MILLISECOND;
+    let deadline = now() + SETTLE_LIMIT * MILLISECOND;
     loop {
         let counts = task::counts();
         if counts == *before || now() > deadline {
@@ -125,13 +124,14 @@ impl Verdict {
         let (green, red, plain) = if colour { ("\x1b[32m", "\x1b[31m", "\x1b[0m") } else { ("", "", "") };
         match self {
             Verdict::Passed => return println!("{green}ok{plain}"),
-            Verdict::NoStart(code) => println!("\n      the task does not start: {code}"),
-            Verdict::Overdue(limit) => println!("\n      it took longer than {limit} ms"),
+            Verdict::NotRun(Failure::NoStart(code)) => println!("\n      the task does not start: {code}"),
+            Verdict::NotRun(Failure::NoPorts(code)) => println!("\n      the harness cannot receive: {code}"),
+            Verdict::TimedOut(limit) => println!("\n      it took longer than {limit} ms"),
             Verdict::Ended(expected, seen) => {
-                println!("\n      how the task ended\n      expected: {expected:?}\n          seen: {seen:?}");
+                println!("\n      the exit status of the task\n      expected: {expected:?}\n          seen: {seen:?}");
             }
             Verdict::Left(before, after) => {
-                println!("\n      not everything is as it was before the test");
+                println!("\n      the test has left something behind");
                 for ((name, before), after) in Counts::NAMES.iter().zip(before.values()).zip(after.values()) {
                     if before != after {
                         println!("      {name}: {before} before, {after} after");

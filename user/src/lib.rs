@@ -1,18 +1,19 @@
-//! Programs for Tally: what they are made of, and the tests.
+//! The runtime of programs for Tally, the programs in the bundle, and the tests that run in user mode.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`sys`] | the trap instruction, the start of programs and threads: all the `unsafe` code |
 //! | [`print!`], [`println!`] | writing to the console |
 //! | [`message`] | building, sending and receiving Mach messages |
+//! | [`view`] | reading messages from untrusted senders |
 //! | [`port`] | the calls of `mach_port` |
-//! | [`task`] | starting tasks, and what the kernel says about them |
+//! | [`task`] | starting and ending tasks, their memory, counts of kernel objects |
 //! | [`thread`] | threads and waiting on a word of memory |
 //! | [`names`] | the name service: both sides |
-//! | [`time`] | the clock, sleeping, giving way |
-//! | [`check`](mod@check) | assertions that say what was expected and seen |
+//! | [`time`] | the clock, sleeping, yielding |
+//! | [`check`](mod@check) | assertions that print the expected and the seen value |
 //! | [`suite`] | all tests that run in user mode |
-//! | [`supervisor`], [`harness`] | running tasks, and tests, and reporting |
+//! | [`supervisor`], [`harness`] | running tasks and tests |
 //!
 //! A program is a binary with `#![no_std]`, `#![no_main]` and [`program!`]`(start)`, where `start` takes the arguments and
 //! returns the exit status.
@@ -31,6 +32,7 @@ pub mod sys;
 pub mod task;
 pub mod thread;
 pub mod time;
+pub mod view;
 
 pub use abi;
 pub use print::{print_to_console, write_console};

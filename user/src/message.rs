@@ -1,10 +1,11 @@
-//! Mach messages: build one in a buffer, send it, receive into a buffer, look at what came.
+//! Mach messages: building them in a buffer, sending, receiving.
 
 use crate::port::{self, Port};
 use crate::sys;
+use crate::view::{Descriptor, View};
 use abi::code::*;
 use abi::message::*;
-use abi::mig::NDR;
+use abi::mig::{NDR, REPLY_ID_OFFSET};
 use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::trap::mach::MACH_MSG;
 use abi::{KernReturn, PortName};
@@ -13,7 +14,7 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 /// Bytes in a [`Message`].
 pub const CAPACITY: usize = 1024;
 
-/// A buffer with a message, to be sent or received.
+/// A buffer that holds a message to send, or one that was received.
 #[derive(Clone, Debug)]
 #[repr(C, align(8))]
 pub struct Message {
@@ -24,21 +25,21 @@ pub struct Message {
 /// The arguments of `mach_msg` besides the message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Call {
-    /// Options.
+    /// The options.
     pub options: MsgOption,
-    /// Bytes to send.
+    /// The size of the message to send.
     pub send_size: u32,
-    /// Bytes that may be received.
+    /// The size of the receive buffer.
     pub receive_size: u32,
-    /// Where to receive.
+    /// The port or set to receive from.
     pub receive_name: PortName,
-    /// Milliseconds, for the options that want them.
+    /// Milliseconds, for the options with a timeout.
     pub timeout: u32,
-    /// Message QoS, for the option that wants it.
+    /// The message's QoS, for `MACH_SEND_OVERRIDE`.
     pub priority: u32,
 }
 
-/// The trap `mach_msg` on memory at any address, which the caller may write.
+/// Makes the trap `mach_msg` with a message at any address, which the caller may write.
 pub fn mach_msg_at(address: u64, call: &Call) -> KernReturn {
     let Call { options, send_size, receive_size, receive_name, timeout, priority } = *call;
     let arguments = [
@@ -52,14 +53,15 @@ pub fn mach_msg_at(address: u64, call: &Call) -> KernReturn {
     let result = if options.contains(MsgOption::SEND_OVERRIDE) {
         sys::trap_with_stack(MACH_MSG, arguments, [u64::from(priority), 0])
     } else {
-        // The priority would not be read.
+        // The kernel reads the priority only with this option.
         sys::trap(MACH_MSG, arguments)
     };
     KernReturn(result as i32)
 }
 
-/// `mach_msg` that goes on when `thread_abort` interrupts it, unless an option says that the caller wants to know
-/// (mach-ipc 3.11). A send is made again with what came back; of a call that was already receiving only the rest is.
+/// Makes the trap `mach_msg`, and makes it again if `thread_abort` interrupts it, as the library's `mach_msg` does. An
+/// interrupted send is repeated with the message that came back, an interrupted receive without its send (mach-ipc 3.11).
+/// With `MACH_SEND_INTERRUPT` and `MACH_RCV_INTERRUPT` the call returns instead.
 pub fn mach_msg(address: u64, call: &Call) -> KernReturn {
     let mut call = *call;
     loop {
@@ -75,12 +77,12 @@ pub fn mach_msg(address: u64, call: &Call) -> KernReturn {
 }
 
 impl Message {
-    /// An empty buffer.
+    /// Returns a message without destination and body.
     pub const fn new() -> Message {
         Message { bytes: [0; CAPACITY], size: Header::SIZE }
     }
 
-    /// A message to `name`, sent by a right taken as `disposition` says.
+    /// Returns a message to `name`, by a right that `disposition` takes from the name.
     pub fn to(name: PortName, disposition: Disposition) -> Message {
         let mut message = Message::new();
         let bits = msgh_bits(disposition, Disposition::NONE, Disposition::NONE, HeaderFlags::empty());
@@ -88,19 +90,30 @@ impl Message {
         message
     }
 
-    /// A message by a copy of a send right.
+    /// Returns a message by a copy of a send right.
     pub fn copy_send(name: PortName) -> Message {
         Message::to(name, Disposition::COPY_SEND)
     }
 
-    /// A message as answer to `request`, by its reply right.
+    /// Returns the reply to `request`, by its reply right.
     pub fn reply(request: &Message) -> Message {
         let header = request.header();
         let disposition = match header.remote() {
             Disposition::PORT_SEND => Disposition::MOVE_SEND,
             _ => Disposition::MOVE_SEND_ONCE,
         };
-        Message::to(header.msgh_remote_port, disposition).id(header.msgh_id + abi::mig::REPLY_ID_OFFSET)
+        Message::to(header.msgh_remote_port, disposition).id(reply_id(header.msgh_id))
+    }
+
+    /// Takes the reply right out of a received request and returns a reply by it. None if the request brought no
+    /// send-once right: a reply by a send right could wait in its queue without limit, on the server's budget.
+    pub fn take_reply(&mut self) -> Option<Message> {
+        let header = self.header();
+        if header.remote() != Disposition::PORT_SEND_ONCE || !header.msgh_remote_port.is_valid() {
+            return None;
+        }
+        self.change(|header| header.msgh_remote_port = MACH_PORT_NULL);
+        Some(Message::to(header.msgh_remote_port, Disposition::MOVE_SEND_ONCE).id(reply_id(header.msgh_id)))
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Header)) {
@@ -109,7 +122,7 @@ impl Message {
         header.write_to_prefix(&mut self.bytes).expect("a buffer has room for a header");
     }
 
-    /// With a reply right.
+    /// Adds a reply right.
     pub fn reply_to(mut self, name: PortName, disposition: Disposition) -> Message {
         self.change(|header| {
             header.msgh_local_port = name;
@@ -118,13 +131,13 @@ impl Message {
         self
     }
 
-    /// With an id.
+    /// Sets the id.
     pub fn id(mut self, id: i32) -> Message {
         self.change(|header| header.msgh_id = id);
         self
     }
 
-    /// With another port descriptor. All of them come before the first [`bytes`](Message::bytes).
+    /// Appends a port descriptor. All descriptors come before the first [`bytes`](Message::bytes).
     pub fn port(mut self, name: PortName, disposition: Disposition) -> Message {
         let count = if self.is_complex() { self.descriptor_count() } else { 0 };
         self.change(|header| header.msgh_bits |= HeaderFlags::COMPLEX.bits());
@@ -135,59 +148,95 @@ impl Message {
         self
     }
 
-    /// With more bytes at the end.
+    /// Returns the count that [`port`](Message::port) keeps.
+    fn descriptor_count(&self) -> usize {
+        u32::read_from_prefix(&self.bytes[Header::SIZE..]).expect("there is room").0 as usize
+    }
+
+    /// Appends bytes.
     pub fn bytes(mut self, bytes: &[u8]) -> Message {
         self.bytes[self.size..][..bytes.len()].copy_from_slice(bytes);
         self.size += bytes.len();
         self
     }
 
-    /// With more words at the end.
+    /// Appends words.
     pub fn words(self, words: &[u32]) -> Message {
         self.bytes(words.as_bytes())
     }
 
-    /// The header.
+    /// Returns the header.
     pub fn header(&self) -> Header {
         Header::read_from_prefix(&self.bytes).expect("a buffer has room for a header").0
     }
 
-    /// The id.
+    /// Returns the id.
     pub fn message_id(&self) -> i32 {
         self.header().msgh_id
     }
 
-    /// Whether it has descriptors.
+    /// Returns true if the header says that there are descriptors.
     pub fn is_complex(&self) -> bool {
         self.header().flags().contains(HeaderFlags::COMPLEX)
     }
 
-    /// How many descriptors a complex message has.
-    pub fn descriptor_count(&self) -> usize {
-        u32::read_from_prefix(&self.bytes[Header::SIZE..]).expect("there is room").0 as usize
+    /// Returns a checked view of a received message. None if the buffer holds none.
+    pub fn view(&self) -> Option<View<'_>> {
+        View::of(&self.bytes)
     }
 
-    /// A descriptor of a complex message.
+    fn checked(&self) -> View<'_> {
+        self.view().expect("a message was received")
+    }
+
+    /// Returns a port descriptor of a received message.
+    ///
+    /// # Panics
+    /// If the message has no such descriptor. Servers read untrusted messages through [`view`](Message::view).
     pub fn descriptor(&self, number: usize) -> PortDescriptor {
-        let at = DESCRIPTORS_OFFSET + number * PortDescriptor::SIZE;
-        PortDescriptor::read_from_prefix(&self.bytes[at..]).expect("there is room").0
+        match self.checked().descriptors().nth(number) {
+            Some(Descriptor::Port(port)) => port,
+            other => panic!("descriptor {number} is no port: {other:?}"),
+        }
     }
 
-    /// What comes after header and descriptors, in a received message.
+    /// Takes the right of a port descriptor out of a received message, so that [`destroy`](Message::destroy) leaves it.
+    /// None if there is no such port descriptor.
+    pub fn take_port(&mut self, number: usize) -> Option<PortDescriptor> {
+        let mut descriptors = self.view()?.descriptors();
+        let before: usize = descriptors.by_ref().take(number).map(|descriptor| descriptor.size()).sum();
+        let Descriptor::Port(port) = descriptors.next()? else { return None };
+        let taken = PortDescriptor { name: MACH_PORT_NULL, ..port };
+        self.bytes[DESCRIPTORS_OFFSET + before..][..PortDescriptor::SIZE].copy_from_slice(taken.as_bytes());
+        Some(port)
+    }
+
+    /// Gives back everything that a received message brought and that was not taken out of it: the reply right, the
+    /// voucher, the rights and the memory of its descriptors. A name in the header without a disposition is no right but a
+    /// number that the sender chose.
+    pub fn destroy(self) {
+        let header = self.header();
+        port::destroy_right(header.msgh_remote_port, header.remote());
+        port::destroy_right(header.msgh_voucher_port, header.voucher());
+        if let Some(view) = self.view() {
+            view.descriptors().for_each(|descriptor| descriptor.destroy());
+        }
+    }
+
+    /// Returns the bytes behind header and descriptors in a received message.
     pub fn body(&self) -> &[u8] {
-        let start = match self.is_complex() {
-            true => DESCRIPTORS_OFFSET + self.descriptor_count() * PortDescriptor::SIZE,
-            false => Header::SIZE,
-        };
-        &self.bytes[start..self.header().msgh_size as usize]
+        self.checked().body()
     }
 
-    /// A word of the body.
+    /// Returns a word of the body of a received message.
+    ///
+    /// # Panics
+    /// If the body ends before it: see [`descriptor`](Message::descriptor).
     pub fn word(&self, number: usize) -> u32 {
-        u32::read_from_prefix(&self.body()[4 * number..]).expect("the body is that long").0
+        self.checked().word(number).expect("the body is that long")
     }
 
-    /// The trailer of a received message; what was not asked for is zero.
+    /// Returns the trailer of a received message. The fields that were not received are zero.
     pub fn trailer(&self) -> Trailer {
         let start = (self.header().msgh_size as usize).next_multiple_of(4);
         let size = u32::read_from_prefix(&self.bytes[start + 4..]).expect("there is room").0 as usize;
@@ -196,19 +245,20 @@ impl Message {
         trailer
     }
 
-    /// The bytes of the buffer.
+    /// Returns the bytes of the buffer.
     pub fn buffer(&mut self) -> &mut [u8; CAPACITY] {
         &mut self.bytes
     }
 
-    /// [`mach_msg`] with everything given; `send_size` is that of the message if it is 0.
+    /// Calls [`mach_msg`] with this message. A `send_size` of 0 means the size of the message, a `receive_size` of 0 that of
+    /// the buffer.
     pub fn call(&mut self, call: &Call) -> KernReturn {
         let send_size = if call.send_size == 0 { self.size as u32 } else { call.send_size };
         let receive_size = if call.receive_size == 0 { CAPACITY as u32 } else { call.receive_size };
         mach_msg(self.bytes.as_mut_ptr() as u64, &Call { send_size, receive_size, ..*call })
     }
 
-    /// Sends the message; waits while the queue is full.
+    /// Sends the message, and waits while the queue is full.
     ///
     /// # Errors
     /// Those of `mach_msg`.
@@ -216,7 +266,7 @@ impl Message {
         self.call(&Call { options: MsgOption::SEND_MSG, ..Call::default() }).ok()
     }
 
-    /// Sends the message, and waits so many milliseconds at most.
+    /// Sends the message, and waits for at most this many milliseconds.
     ///
     /// # Errors
     /// Those of `mach_msg`.
@@ -225,7 +275,16 @@ impl Message {
         self.call(&Call { options, timeout: milliseconds, ..Call::default() }).ok()
     }
 
-    /// Receives a message, with the longest trailer, and waits as long as it takes.
+    /// Sends a reply without waiting. Gives its rights back if it cannot be sent, because the client is gone.
+    pub fn send_or_destroy(mut self) {
+        let Err(code) = self.send_within(0) else { return };
+        // With these codes the rights have stayed or come back. The other errors use them up.
+        if matches!(without_detail(code), MACH_SEND_INVALID_DEST | MACH_SEND_TIMED_OUT | MACH_SEND_NO_BUFFER) {
+            self.destroy();
+        }
+    }
+
+    /// Receives a message with the longest trailer, and waits without a limit.
     ///
     /// # Errors
     /// Those of `mach_msg`.
@@ -235,7 +294,7 @@ impl Message {
         message.call(&Call { options, receive_name: name, ..Call::default() }).ok().map(|()| message)
     }
 
-    /// The same, but waits so many milliseconds at most.
+    /// Receives a message with the longest trailer, and waits for at most this many milliseconds.
     ///
     /// # Errors
     /// Those of `mach_msg`.
@@ -246,10 +305,27 @@ impl Message {
         message.call(&call).ok().map(|()| message)
     }
 
-    /// Sends the message and receives the answer on a port made for it.
+    /// Receives the next message for a server, and waits for at most this many milliseconds, or without a limit. Also returns
+    /// a message that lost some of its rights for want of room (`MACH_RCV_BODY_ERROR`): the server must give the others back.
     ///
     /// # Errors
-    /// Those of `mach_msg`; `KERN_RESOURCE_SHORTAGE` if there is no such port.
+    /// Those of `mach_msg`. After an error that [`is_lost`] accepts the server receives again.
+    pub fn receive_any(name: PortName, milliseconds: Option<u32>) -> Result<Message, KernReturn> {
+        let options = MsgOption::RCV_MSG | MsgOption::trailer_elements(7);
+        let options = if milliseconds.is_some() { options | MsgOption::RCV_TIMEOUT } else { options };
+        let mut message = Message::new();
+        let call = Call { options, receive_name: name, timeout: milliseconds.unwrap_or_default(), ..Call::default() };
+        match message.call(&call) {
+            MACH_MSG_SUCCESS => Ok(message),
+            code if without_detail(code) == MACH_RCV_BODY_ERROR => Ok(message),
+            code => Err(code),
+        }
+    }
+
+    /// Sends the message and receives the reply on a fresh port.
+    ///
+    /// # Errors
+    /// Those of `mach_msg`; `KERN_RESOURCE_SHORTAGE` if there is no room for a reply port.
     pub fn rpc(self) -> Result<Message, KernReturn> {
         let reply = Port::reply()?;
         let mut message = self.reply_to(reply.name(), Disposition::MAKE_SEND_ONCE);
@@ -264,26 +340,59 @@ impl Default for Message {
     }
 }
 
-/// Calls a kernel object: a request with an NDR record and words, a reply with a code and words, which come after it.
-///
-/// # Errors
-/// Those of `mach_msg`, and the code in the reply.
-pub fn call_object(name: PortName, id: i32, words: &[u32]) -> Result<Message, KernReturn> {
-    let reply = Message::copy_send(name).id(id).bytes(&NDR).words(words).rpc()?;
-    if !reply.is_complex() {
-        KernReturn(reply.word(2) as i32).ok()?;
-    }
-    Ok(reply)
+/// Returns the id of the reply to a request. The sum wraps, as the kernel's does: a client may send any id.
+const fn reply_id(request: i32) -> i32 {
+    request.wrapping_add(REPLY_ID_OFFSET)
 }
 
-/// A fresh port with a send right under the same name.
+const fn without_detail(code: KernReturn) -> KernReturn {
+    KernReturn(code.0 & !MACH_MSG_MASK)
+}
+
+/// Returns true if a receive failed because of the message, which the kernel has destroyed: the next receive may succeed.
+/// The other errors are about the receiver's own name or buffer, and repeat.
+pub fn is_lost(code: KernReturn) -> bool {
+    matches!(without_detail(code), MACH_RCV_TOO_LARGE | MACH_RCV_HEADER_ERROR)
+}
+
+/// Sends a request in the form of those to kernel objects, receives the reply, and checks it as a MIG stub does.
+///
+/// # Errors
+/// Those of `mach_msg`; the code in the reply; `MIG_SERVER_DIED` if the server destroyed the reply right;
+/// `MIG_REPLY_MISMATCH` if another message came; `MIG_TYPE_ERROR` if the reply has no code.
+pub fn call_server(request: Message) -> Result<Message, KernReturn> {
+    let expected = reply_id(request.message_id());
+    let reply = request.rpc()?;
+    let refused = match (reply.message_id(), reply.view()) {
+        (id, Some(view)) if id == expected && view.is_complex() => return Ok(reply),
+        (id, Some(view)) if id == expected => match view.word(NDR.len() / size_of::<u32>()) {
+            Some(0) => return Ok(reply),
+            Some(code) => KernReturn(code as i32),
+            None => MIG_TYPE_ERROR,
+        },
+        (MACH_NOTIFY_SEND_ONCE, _) => MIG_SERVER_DIED,
+        _ => MIG_REPLY_MISMATCH,
+    };
+    reply.destroy();
+    Err(refused)
+}
+
+/// Calls a kernel object with words as the arguments. Returns the reply, in which the results begin at word 3 of the body.
+///
+/// # Errors
+/// Those of [`call_server`].
+pub fn call_object(name: PortName, id: i32, words: &[u32]) -> Result<Message, KernReturn> {
+    call_server(Message::copy_send(name).id(id).bytes(&NDR).words(words))
+}
+
+/// Returns a fresh port with a send right under the same name.
 pub fn port_with_send() -> Port {
     let port = Port::new();
     port::insert_right(port.name(), port.name(), Disposition::MAKE_SEND).expect("a send right is made");
     port
 }
 
-/// Says whether nothing can be received from a port.
+/// Returns true if no message waits on a port.
 pub fn is_empty(name: PortName) -> bool {
     matches!(Message::receive_within(name, 0), Err(MACH_RCV_TIMED_OUT)) && name != MACH_PORT_NULL
 }

@@ -1,10 +1,13 @@
-//! The name service behind the bootstrap port: programs register ports under names, others look them up.
+//! The name service behind the bootstrap port: programs register ports under names and look them up.
 //!
-//! Both messages are in the form of calls to kernel objects: see [`abi::mig::bootstrap`] and `docs/abi.md`.
+//! Both requests have the form of calls to kernel objects: see [`abi::mig::bootstrap`] and `docs/abi.md`. Every program
+//! can send any message to the service, so the service reads requests through a [`View`], takes the right that it keeps
+//! out of them, and destroys the rest.
 
-use crate::message::Message;
+use crate::message::{Message, call_server};
 use crate::port;
 use crate::task;
+use crate::view::{Descriptor, View};
 use abi::code::*;
 use abi::mig::NDR;
 use abi::mig::bootstrap::*;
@@ -12,88 +15,131 @@ use abi::port::{Disposition, PortType};
 use abi::{KernReturn, PortName};
 use heapless::Vec;
 
-/// A service's name, filled up with zeros.
+/// The name of a service, padded with zeros.
 type Name = [u8; NAME_SIZE];
 
-fn padded(name: &str) -> Name {
+/// Returns the name as a request contains it.
+///
+/// # Errors
+/// `KERN_INVALID_ARGUMENT` if it is too long.
+fn padded(name: &str) -> Result<Name, KernReturn> {
     let mut bytes = [0; NAME_SIZE];
-    bytes[..name.len()].copy_from_slice(name.as_bytes());
-    bytes
+    bytes.get_mut(..name.len()).ok_or(KERN_INVALID_ARGUMENT)?.copy_from_slice(name.as_bytes());
+    Ok(bytes)
 }
 
 /// Registers a copy of the send right `port` under a name.
 ///
 /// # Errors
-/// [`NAME_IN_USE`] as a code, or those of `mach_msg`.
+/// [`NAME_IN_USE`] as a code; `KERN_INVALID_ARGUMENT` if the name is too long; those of [`call_server`].
 pub fn register(name: &str, port: PortName) -> Result<(), KernReturn> {
+    let name = padded(name)?;
     let request = Message::copy_send(task::bootstrap_port()).id(REGISTER).port(port, Disposition::COPY_SEND);
-    let reply = request.bytes(&NDR).bytes(&padded(name)).rpc()?;
-    KernReturn(reply.word(2) as i32).ok()
+    call_server(request.bytes(&NDR).bytes(&name)).map(Message::destroy)
 }
 
-/// A send right to what is registered under a name.
+/// Returns the name of a send right to the port of a service.
 ///
 /// # Errors
-/// [`UNKNOWN_SERVICE`] as a code, or those of `mach_msg`.
+/// [`UNKNOWN_SERVICE`] as a code; `KERN_INVALID_ARGUMENT` if the name is too long; `MIG_TYPE_ERROR` if the reply brings
+/// anything but a send right; those of [`call_server`].
 pub fn look_up(name: &str) -> Result<PortName, KernReturn> {
-    let reply = Message::copy_send(task::bootstrap_port()).id(LOOK_UP).bytes(&NDR).bytes(&padded(name)).rpc()?;
-    if reply.is_complex() {
-        return Ok(reply.descriptor(0).name);
-    }
-    KernReturn(reply.word(2) as i32).ok()?;
-    Err(KERN_FAILURE)
+    let name = padded(name)?;
+    let mut reply = call_server(Message::copy_send(task::bootstrap_port()).id(LOOK_UP).bytes(&NDR).bytes(&name))?;
+    let found = match reply.view().and_then(|view| view.only_descriptor()) {
+        Some(Descriptor::Port(right)) if right.disposition == Disposition::PORT_SEND => reply.take_port(0),
+        _ => None,
+    };
+    reply.destroy();
+    found.map(|right| right.name).ok_or(MIG_TYPE_ERROR)
 }
 
-/// How many services there can be.
-const SERVICES_MAX: usize = 64;
+/// The capacity of the table of services.
+pub const SERVICES_MAX: usize = 64;
 
-/// The serving side.
+/// A request of the right shape.
+enum Request {
+    Register(Name, PortName),
+    LookUp(Name),
+}
+
+impl Request {
+    /// Decodes a request as a MIG stub does: first its id, then its shape, then the kind of its right.
+    ///
+    /// # Errors
+    /// `MIG_BAD_ID`; `MIG_BAD_ARGUMENTS` for another size or number of descriptors; `MIG_TYPE_ERROR` for another kind of
+    /// right; `KERN_INVALID_CAPABILITY` for a null or dead name.
+    fn decode(request: &View<'_>) -> Result<Request, KernReturn> {
+        match request.header().msgh_id {
+            REGISTER => {
+                let right = request.only_descriptor().ok_or(MIG_BAD_ARGUMENTS)?;
+                let name = name_in(request)?;
+                match right {
+                    Descriptor::Port(right) if right.disposition == Disposition::PORT_SEND => {
+                        if !right.name.is_valid() {
+                            return Err(KERN_INVALID_CAPABILITY);
+                        }
+                        Ok(Request::Register(name, right.name))
+                    }
+                    _ => Err(MIG_TYPE_ERROR),
+                }
+            }
+            LOOK_UP if request.is_complex() => Err(MIG_BAD_ARGUMENTS),
+            LOOK_UP => Ok(Request::LookUp(name_in(request)?)),
+            _ => Err(MIG_BAD_ID),
+        }
+    }
+}
+
+/// Returns the name in a request. It ends before the first zero byte: a C program may have any bytes behind that.
+fn name_in(request: &View<'_>) -> Result<Name, KernReturn> {
+    let name = request.body().get(NDR.len()..).ok_or(MIG_BAD_ARGUMENTS)?;
+    let mut name = Name::try_from(name).map_err(|_| MIG_BAD_ARGUMENTS)?;
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_SIZE);
+    name[end..].fill(0);
+    Ok(name)
+}
+
+/// The services of a name server.
 #[derive(Debug, Default)]
 pub struct Registry {
     services: Vec<(Name, PortName), SERVICES_MAX>,
 }
 
 impl Registry {
-    /// A registry without services.
+    /// Returns a registry without services.
     pub const fn new() -> Registry {
         Registry { services: Vec::new() }
     }
 
-    /// Answers a request. What is not understood is destroyed; its sender hears of it by its reply port.
-    pub fn serve(&mut self, request: &Message) {
-        let answer = match (request.message_id(), request.is_complex()) {
-            (REGISTER, true) => self.register(request),
-            (LOOK_UP, false) => self.look_up(request),
-            _ => Err(MIG_BAD_ID),
-        };
-        let reply = Message::reply(request);
-        let mut reply = match answer {
-            Ok(Some(port)) => reply.port(port, Disposition::COPY_SEND).bytes(&NDR),
+    /// Replies to a request, and gives back every right in it that is not registered. A request without a send-once reply
+    /// right is only destroyed, because its sender could not learn the result.
+    pub fn serve(&mut self, mut request: Message) {
+        let Some(reply) = request.take_reply() else { return request.destroy() };
+        let answer = self.answer(&mut request);
+        // Before the reply is sent, so that the client finds all rights given back.
+        request.destroy();
+        let reply = match answer {
+            Ok(Some(port)) => reply.port(port, Disposition::COPY_SEND),
             Ok(None) => reply.bytes(&NDR).words(&[0]),
             Err(code) => reply.bytes(&NDR).words(&[code.0 as u32]),
         };
-        // Whoever asked may be gone.
-        let _ = reply.send_within(0);
+        reply.send_or_destroy();
     }
 
-    fn register(&mut self, request: &Message) -> Result<Option<PortName>, KernReturn> {
-        let port = request.descriptor(0).name;
+    fn answer(&mut self, request: &mut Message) -> Result<Option<PortName>, KernReturn> {
         self.forget_dead();
-        let name = name_in(request);
-        let taken = match name {
-            Err(code) => Err(code),
-            Ok(name) if self.find(&name).is_some() => Err(KernReturn(NAME_IN_USE)),
-            Ok(name) => self.services.push((name, port)).map_err(|_| KERN_RESOURCE_SHORTAGE),
-        };
-        if taken.is_err() {
-            let _ = port::deallocate(port);
+        match Request::decode(&request.view().ok_or(MIG_BAD_ARGUMENTS)?)? {
+            Request::Register(name, port) => {
+                if self.find(&name).is_some() {
+                    return Err(KernReturn(NAME_IN_USE));
+                }
+                self.services.push((name, port)).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+                request.take_port(0);
+                Ok(None)
+            }
+            Request::LookUp(name) => self.find(&name).map(Some).ok_or(KernReturn(UNKNOWN_SERVICE)),
         }
-        taken.map(|()| None)
-    }
-
-    fn look_up(&mut self, request: &Message) -> Result<Option<PortName>, KernReturn> {
-        self.forget_dead();
-        self.find(&name_in(request)?).map(Some).ok_or(KernReturn(UNKNOWN_SERVICE))
     }
 
     fn find(&self, name: &Name) -> Option<PortName> {
@@ -101,18 +147,21 @@ impl Registry {
     }
 
     /// Forgets the services whose port has died.
-    pub fn forget_dead(&mut self) {
+    fn forget_dead(&mut self) {
         self.services.retain(|(_, port)| {
             let alive = port::port_type(*port).is_ok_and(|kind| kind.contains(PortType::SEND));
             if !alive {
-                let _ = port::deallocate(*port);
+                port::destroy_right(*port, Disposition::PORT_SEND);
             }
             alive
         });
     }
-}
 
-fn name_in(request: &Message) -> Result<Name, KernReturn> {
-    let body = request.body();
-    body.get(NDR.len()..NDR.len() + NAME_SIZE).and_then(|name| name.try_into().ok()).ok_or(MIG_BAD_ARGUMENTS)
+    /// Forgets all services.
+    pub fn clear(&mut self) {
+        for (_, port) in &self.services {
+            port::destroy_right(*port, Disposition::PORT_SEND);
+        }
+        self.services.clear();
+    }
 }

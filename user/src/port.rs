@@ -16,7 +16,7 @@ fn code(result: u64) -> Result<(), KernReturn> {
 
 static SELF: AtomicU32 = AtomicU32::new(0);
 
-/// The task's own port. The trap is made once: each time it adds a reference to the name.
+/// Returns the name of the task's own port. The trap is made once, because each time it adds a reference to the name.
 pub fn task_self() -> PortName {
     let known = SELF.load(Ordering::Relaxed);
     if known != 0 {
@@ -31,17 +31,17 @@ fn own() -> u64 {
     u64::from(task_self().0)
 }
 
-/// A receive right that ends with the value.
+/// A receive right, which is destroyed when the value is dropped.
 #[derive(Debug)]
 pub struct Port(PortName);
 
 impl Port {
-    /// A fresh receive right.
+    /// Allocates a receive right.
     pub fn new() -> Port {
         Port(allocate(MACH_PORT_RIGHT_RECEIVE).expect("there is room for a port"))
     }
 
-    /// A fresh receive right by the trap for reply ports.
+    /// Allocates a receive right by the trap `mach_reply_port`.
     ///
     /// # Errors
     /// `KERN_RESOURCE_SHORTAGE`.
@@ -50,17 +50,17 @@ impl Port {
         if name.is_valid() { Ok(Port(name)) } else { Err(KERN_RESOURCE_SHORTAGE) }
     }
 
-    /// The receive right with this name.
+    /// Returns the receive right with this name.
     pub fn of(name: PortName) -> Port {
         Port(name)
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> PortName {
         self.0
     }
 
-    /// Leaves the right where it is.
+    /// Returns the name and leaves the right in the task.
     pub fn into_name(self) -> PortName {
         let name = self.0;
         core::mem::forget(self);
@@ -76,15 +76,15 @@ impl Default for Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        // It may have been sent away or destroyed by hand.
+        // The right may have been moved into a message or destroyed already.
         let _ = mod_refs(self.0, MACH_PORT_RIGHT_RECEIVE, -1);
     }
 }
 
-/// `mach_port_allocate`
+/// Calls `mach_port_allocate`.
 ///
 /// # Errors
-/// Those of the call, here and below.
+/// Those of the call, here and in the functions below.
 pub fn allocate(right: u32) -> Result<PortName, KernReturn> {
     let mut name = PortName(0);
     let at = (&raw mut name) as u64;
@@ -92,45 +92,58 @@ pub fn allocate(right: u32) -> Result<PortName, KernReturn> {
     Ok(name)
 }
 
-/// `mach_port_deallocate`
+/// Calls `mach_port_deallocate`.
 pub fn deallocate(name: PortName) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_DEALLOCATE, [own(), u64::from(name.0), 0, 0, 0, 0]))
 }
 
-/// `mach_port_mod_refs`
+/// Calls `mach_port_mod_refs`.
 pub fn mod_refs(name: PortName, right: u32, delta: i32) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_MOD_REFS, [own(), u64::from(name.0), u64::from(right), delta as u64, 0, 0]))
 }
 
-/// `mach_port_insert_right`
+/// Gives back a right that a message brought under this name and with this disposition. Null and dead names and
+/// dispositions that no receiver sees bring no right.
+pub fn destroy_right(name: PortName, disposition: Disposition) {
+    // If the port has died since, the name is a dead name, which `mach_port_deallocate` takes too. An error means that
+    // this program has given the right up before.
+    let _ = match disposition {
+        _ if !name.is_valid() => Ok(()),
+        Disposition::PORT_SEND | Disposition::PORT_SEND_ONCE => deallocate(name),
+        Disposition::PORT_RECEIVE => mod_refs(name, MACH_PORT_RIGHT_RECEIVE, -1),
+        _ => Ok(()),
+    };
+}
+
+/// Calls `mach_port_insert_right`.
 pub fn insert_right(name: PortName, right: PortName, disposition: Disposition) -> Result<(), KernReturn> {
     let arguments = [own(), u64::from(name.0), u64::from(right.0), u64::from(disposition.0), 0, 0];
     code(trap(MACH_PORT_INSERT_RIGHT, arguments))
 }
 
-/// `mach_port_insert_member`
+/// Calls `mach_port_insert_member`.
 pub fn insert_member(name: PortName, set: PortName) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_INSERT_MEMBER, [own(), u64::from(name.0), u64::from(set.0), 0, 0, 0]))
 }
 
-/// `mach_port_extract_member`
+/// Calls `mach_port_extract_member`.
 pub fn extract_member(name: PortName, set: PortName) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_EXTRACT_MEMBER, [own(), u64::from(name.0), u64::from(set.0), 0, 0, 0]))
 }
 
-/// `mach_port_move_member`
+/// Calls `mach_port_move_member`.
 pub fn move_member(name: PortName, set: PortName) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_MOVE_MEMBER, [own(), u64::from(name.0), u64::from(set.0), 0, 0, 0]))
 }
 
-/// `mach_port_type`
+/// Calls `mach_port_type`.
 pub fn port_type(name: PortName) -> Result<PortType, KernReturn> {
     let mut word = 0u32;
     code(trap(MACH_PORT_TYPE, [own(), u64::from(name.0), (&raw mut word) as u64, 0, 0, 0]))?;
     Ok(PortType::from_bits_retain(word))
 }
 
-/// `mach_port_construct`
+/// Calls `mach_port_construct`.
 pub fn construct(options: PortOptions, context: u64) -> Result<PortName, KernReturn> {
     let mut name = PortName(0);
     let arguments = [own(), (&raw const options) as u64, context, (&raw mut name) as u64, 0, 0];
@@ -138,22 +151,22 @@ pub fn construct(options: PortOptions, context: u64) -> Result<PortName, KernRet
     Ok(name)
 }
 
-/// `mach_port_destruct`
+/// Calls `mach_port_destruct`.
 pub fn destruct(name: PortName, delta: i32, guard: u64) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_DESTRUCT, [own(), u64::from(name.0), delta as u64, guard, 0, 0]))
 }
 
-/// `mach_port_guard`
+/// Calls `mach_port_guard`.
 pub fn guard(name: PortName, guard: u64, strict: bool) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_GUARD, [own(), u64::from(name.0), guard, u64::from(strict), 0, 0]))
 }
 
-/// `mach_port_unguard`
+/// Calls `mach_port_unguard`.
 pub fn unguard(name: PortName, guard: u64) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_UNGUARD, [own(), u64::from(name.0), guard, 0, 0, 0]))
 }
 
-/// `mach_port_get_attributes` with the receive status.
+/// Calls `mach_port_get_attributes` for the receive status.
 pub fn status(name: PortName) -> Result<PortStatus, KernReturn> {
     let mut status = PortStatus::new_zeroed();
     let mut count = (size_of::<PortStatus>() / 4) as u32;
@@ -163,7 +176,7 @@ pub fn status(name: PortName) -> Result<PortStatus, KernReturn> {
     Ok(status)
 }
 
-/// `mach_port_request_notification`; returns the right that was registered before.
+/// Calls `mach_port_request_notification` and returns the name of the right that was registered before.
 pub fn request_notification(
     name: PortName,
     id: i32,
@@ -178,17 +191,17 @@ pub fn request_notification(
     Ok(previous)
 }
 
-/// `mach_port_get_refs`
+/// Calls `mach_port_get_refs`.
 pub fn get_refs(name: PortName, right: u32) -> Result<u32, KernReturn> {
     Ok(call_object(task_self(), mig::GET_REFS, &[name.0, right])?.word(3))
 }
 
-/// `mach_port_destroy`
+/// Calls `mach_port_destroy`.
 pub fn destroy(name: PortName) -> Result<(), KernReturn> {
     call_object(task_self(), mig::DESTROY, &[name.0]).map(|_| ())
 }
 
-/// `mach_port_set_attributes` with a queue limit.
+/// Calls `mach_port_set_attributes` with a queue limit.
 pub fn set_queue_limit(name: PortName, limit: u32) -> Result<(), KernReturn> {
     call_object(task_self(), mig::SET_ATTRIBUTES, &[name.0, MACH_PORT_LIMITS_INFO, 1, limit]).map(|_| ())
 }

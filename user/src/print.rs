@@ -6,7 +6,7 @@ use core::fmt::{self, Write};
 
 const STDOUT: u64 = 1;
 
-/// What is collected before it is written, so that a line costs one trap.
+/// Bytes that are collected before they are written, so that a line costs one trap.
 const BUFFER: usize = 256;
 
 /// Writes bytes to the console.
@@ -42,11 +42,11 @@ impl Write for Console {
     }
 }
 
-/// What [`print!`](crate::print!) calls.
+/// Prints formatted text: the function behind [`print!`](crate::print!).
 #[doc(hidden)]
 pub fn print_to_console(arguments: fmt::Arguments<'_>) {
     let mut console = Console { buffer: heapless::Vec::new() };
-    // A console never fails.
+    // Writing to this console returns no error.
     let _ = console.write_fmt(arguments);
     console.flush();
 }
@@ -57,7 +57,7 @@ macro_rules! print {
     ($($argument:tt)*) => { $crate::print_to_console(format_args!($($argument)*)) };
 }
 
-/// Prints to the console, and a line's end.
+/// Prints to the console, with a line feed at the end.
 #[macro_export]
 macro_rules! println {
     () => { $crate::print_to_console(format_args!("\n")) };

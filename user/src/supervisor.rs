@@ -1,91 +1,111 @@
-//! Running a task to its end, with the name service at its bootstrap port meanwhile.
+//! The supervisor: it runs a task to its end and serves the name service at the task's bootstrap port meanwhile.
 
-use crate::message::{Message, port_with_send};
+use crate::message::{Message, is_lost, port_with_send};
 use crate::names::Registry;
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now};
-use abi::KernReturn;
 use abi::code::*;
-use abi::port::{MACH_PORT_RIGHT_PORT_SET, MACH_PORT_RIGHT_SEND};
+use abi::port::{Disposition, MACH_PORT_RIGHT_PORT_SET, MACH_PORT_RIGHT_SEND};
 use abi::task::ExitStatus;
+use abi::{KernReturn, PortName};
 
-/// How long a task may take to end after it was terminated, in milliseconds.
-const LAST_CHANCE: u32 = 20_000;
+/// Milliseconds that a terminated task may take to end.
+const TERMINATION_LIMIT: u32 = 20_000;
 
-/// Runs tasks, one after the other.
+/// A runner of tasks, one after the other.
 #[derive(Debug)]
 pub struct Supervisor {
-    /// Where tasks' requests to the name service arrive.
+    /// The tasks' bootstrap port, to which they send requests.
     services: Port,
-    /// Where tasks' ends are told.
-    ends: Port,
-    /// Both.
-    all: abi::PortName,
+    /// The port for exit messages.
+    exits: Port,
+    /// A set of both ports.
+    all: PortName,
     registry: Registry,
 }
 
-/// How a task ended.
+/// The end of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// The kernel's word for it.
+    /// The status in the exit message.
     pub status: ExitStatus,
-    /// It was terminated because its time was over.
-    pub overdue: bool,
+    /// True if the supervisor terminated the task because its time was over.
+    pub timed_out: bool,
+}
+
+/// The reason why a task was not run to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// `task_spawn` refused to start it.
+    NoStart(KernReturn),
+    /// The supervisor cannot receive on its own ports any more. The task was terminated.
+    NoPorts(KernReturn),
 }
 
 impl Supervisor {
-    /// One that has run nothing yet.
+    /// Returns a supervisor with an empty name service.
     pub fn new() -> Supervisor {
         let services = port_with_send();
-        let ends = Port::new();
+        let exits = Port::new();
         let all = port::allocate(MACH_PORT_RIGHT_PORT_SET).expect("there is room for a set");
-        for member in [&services, &ends] {
+        for member in [&services, &exits] {
             port::insert_member(member.name(), all).expect("a fresh port joins a set");
         }
-        Supervisor { services, ends, all, registry: Registry::new() }
+        Supervisor { services, exits, all, registry: Registry::new() }
     }
 
-    /// Starts a task and waits for its end, for so many milliseconds at most (0: as long as it takes); then it is
-    /// terminated.
+    /// Starts a task and waits for its end. Terminates it after `limit` milliseconds, unless the limit is 0. Forgets the
+    /// services that were registered meanwhile, so that the next task finds all names free.
     ///
     /// # Errors
-    /// Those of `task_spawn`.
-    pub fn run(&mut self, spawn: Spawn, limit: u32) -> Result<End, KernReturn> {
-        let task = spawn.bootstrap(self.services.name()).exit_port(self.ends.name()).start()?;
-        let mut overdue = false;
-        let status = match self.wait(limit) {
-            Some(status) => status,
-            None => {
-                overdue = true;
-                task::terminate(task).expect("a task that has not ended can be terminated");
-                self.wait(LAST_CHANCE).expect("a terminated task ends")
-            }
-        };
-        port::deallocate(task).expect("the name of the task's port is there");
-        self.registry.forget_dead();
-        Ok(End { status, overdue })
+    /// [`Failure`].
+    pub fn run(&mut self, spawn: Spawn, limit: u32) -> Result<End, Failure> {
+        let spawn = spawn.bootstrap(self.services.name()).exit_port(self.exits.name());
+        let task = spawn.start().map_err(Failure::NoStart)?;
+        let end = self.watch(task, limit);
+        if end.is_err() {
+            // Without ports the supervisor cannot learn whether the task has ended by itself.
+            let _ = task::terminate(task);
+        }
+        port::destroy_right(task, Disposition::PORT_SEND);
+        self.registry.clear();
+        end
     }
 
-    /// Serves the name service until a task ends. None if that takes too long.
-    fn wait(&mut self, limit: u32) -> Option<ExitStatus> {
+    fn watch(&mut self, task: PortName, limit: u32) -> Result<End, Failure> {
+        if let Some(status) = self.wait(limit)? {
+            return Ok(End { status, timed_out: false });
+        }
+        // The task may have ended by itself since the limit was over: then this fails, and the exit message is there.
+        let _ = task::terminate(task);
+        let status = self.wait(TERMINATION_LIMIT)?.expect("a terminated task ends");
+        Ok(End { status, timed_out: true })
+    }
+
+    /// Serves the name service until the task ends, and returns its exit status. None if the limit, in milliseconds, is
+    /// over first; 0 is no limit.
+    fn wait(&mut self, limit: u32) -> Result<Option<ExitStatus>, Failure> {
         let deadline = if limit == 0 { u64::MAX } else { now() + u64::from(limit) * MILLISECOND };
         loop {
             let left = deadline.saturating_sub(now()).div_ceil(MILLISECOND).min(u64::from(u32::MAX)) as u32;
-            let received = match deadline {
-                u64::MAX => Message::receive(self.all),
-                _ => Message::receive_within(self.all, left),
-            };
-            let message = match received {
+            // When the time is over only an exit message counts: requests that follow each other without a pause must not
+            // keep a task alive.
+            let source = if left == 0 { self.exits.name() } else { self.all };
+            let message = match Message::receive_any(source, (limit != 0).then_some(left)) {
                 Ok(message) => message,
-                Err(MACH_RCV_TIMED_OUT) => return None,
-                // A message that is too large for this protocol is gone.
-                Err(_) => continue,
+                Err(MACH_RCV_TIMED_OUT) => return Ok(None),
+                Err(code) if is_lost(code) => continue,
+                Err(code) => return Err(Failure::NoPorts(code)),
             };
-            if message.header().msgh_local_port != self.ends.name() {
-                self.registry.serve(&message);
-            } else if let Some(status) = task::exit_status(&message) {
-                return Some(status);
+            if message.header().msgh_local_port != self.exits.name() {
+                self.registry.serve(message);
+                continue;
+            }
+            let status = task::exit_status(&message);
+            message.destroy();
+            if status.is_some() {
+                return Ok(status);
             }
         }
     }
@@ -99,6 +119,7 @@ impl Default for Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        self.registry.clear();
         let _ = port::mod_refs(self.services.name(), MACH_PORT_RIGHT_SEND, -1);
         let _ = port::mod_refs(self.all, MACH_PORT_RIGHT_PORT_SET, -1);
     }

@@ -1,4 +1,4 @@
-//! Tasks: starting them, ending them, their memory, and what the kernel says about them.
+//! Tasks: starting and ending them, their memory, counts of kernel objects.
 
 use crate::message::{Message, call_object};
 use crate::port;
@@ -13,29 +13,33 @@ use abi::trap::mach::{MACH_VM_ALLOCATE, MACH_VM_DEALLOCATE, MACH_VM_PROTECT, THR
 use abi::trap::tally::{DEBUG_STATE, TASK_SPAWN};
 use abi::trap::unix::GETPID;
 use abi::{KernReturn, PortName};
+use core::sync::atomic::{AtomicU32, Ordering};
 use heapless::Vec;
 use zerocopy::{FromZeros, IntoBytes};
 
-/// Bytes of all arguments of a program that [`Spawn`] starts.
+/// Bytes of the arguments that [`Spawn`] collects.
 const ARGUMENTS_SIZE: usize = 512;
 
-/// A task to be started.
+/// The arguments of `task_spawn`, collected step by step.
 #[derive(Clone, Debug)]
 pub struct Spawn {
     image: [u64; 2],
+    /// The program's arguments, each with a zero byte at its end.
     arguments: Vec<u8, ARGUMENTS_SIZE>,
-    /// Everything else, ready for the trap.
+    /// Arguments in the same form that replace them.
+    given: Option<&'static [u8]>,
+    /// The other arguments, as the trap takes them.
     pub args: TaskSpawnArgs,
 }
 
 impl Spawn {
-    /// A program of the bundle; its name is the first argument.
+    /// Returns the arguments for a program of the bundle. The program's first argument is its name.
     pub fn program(name: &'static str) -> Spawn {
         let spawn = Spawn::image(name.as_bytes());
         Spawn { args: TaskSpawnArgs { image_kind: SPAWN_IMAGE_NAME, ..spawn.args }, ..spawn }.argument(name)
     }
 
-    /// A program whose ELF file is in memory.
+    /// Returns the arguments for a program whose ELF file is in memory.
     pub fn image(bytes: &'static [u8]) -> Spawn {
         let args = TaskSpawnArgs {
             image_kind: SPAWN_IMAGE_BYTES,
@@ -43,50 +47,59 @@ impl Spawn {
             gid: SPAWN_INHERIT,
             ..TaskSpawnArgs::default()
         };
-        Spawn { image: [bytes.as_ptr() as u64, bytes.len() as u64], arguments: Vec::new(), args }
+        Spawn { image: [bytes.as_ptr() as u64, bytes.len() as u64], arguments: Vec::new(), given: None, args }
     }
 
-    /// With another argument.
+    /// Appends an argument of the program.
+    ///
+    /// # Panics
+    /// If the arguments are more than 512 bytes together.
     pub fn argument(mut self, argument: &str) -> Spawn {
         let fits = self.arguments.extend_from_slice(argument.as_bytes()).is_ok() && self.arguments.push(0).is_ok();
         assert!(fits, "the arguments of a program are too long");
         self
     }
 
-    /// With a bootstrap port other than one's own.
+    /// Replaces the program's arguments, its name included, by strings that each end with a zero byte. They may be as long
+    /// as the kernel allows.
+    pub fn arguments(self, strings: &'static [u8]) -> Spawn {
+        Spawn { given: Some(strings), ..self }
+    }
+
+    /// Sets the bootstrap port, which is otherwise the caller's.
     pub fn bootstrap(mut self, name: PortName) -> Spawn {
         self.args.bootstrap_port = name;
         self
     }
 
-    /// With a port that hears of its end.
+    /// Sets the exit port.
     pub fn exit_port(mut self, name: PortName) -> Spawn {
         (self.args.exit_port, self.args.exit_disposition) = (name, u32::from(Disposition::MAKE_SEND_ONCE.0));
         self
     }
 
-    /// Of a kind, in a role, with a limit to its QoS.
+    /// Sets the type, the role and the QoS clamp.
     pub fn policy(mut self, app_type: AppType, role: Role, clamp: Qos) -> Spawn {
         (self.args.app_type, self.args.role, self.args.qos_clamp) = (app_type as u32, role as u32, clamp as u32);
         self
     }
 
-    /// Starts it and returns the name of its control port.
+    /// Starts the task and returns the name of its control port.
     ///
     /// # Errors
     /// Those of `task_spawn`.
     pub fn start(mut self) -> Result<PortName, KernReturn> {
         [self.args.image, self.args.image_size] = self.image;
-        self.args.arguments = self.arguments.as_ptr() as u64;
-        self.args.arguments_size = self.arguments.len() as u64;
+        let strings = self.given.unwrap_or(&self.arguments);
+        (self.args.arguments, self.args.arguments_size) = (strings.as_ptr() as u64, strings.len() as u64);
         spawn_raw(&self.args)
     }
 }
 
-/// `task_spawn`
+/// Calls `task_spawn`.
 ///
 /// # Errors
-/// Those of the call, here and below.
+/// Those of the call, here and in the functions below.
 pub fn spawn_raw(args: &TaskSpawnArgs) -> Result<PortName, KernReturn> {
     let mut name = PortName(0);
     let size = size_of::<TaskSpawnArgs>() as u64;
@@ -95,42 +108,53 @@ pub fn spawn_raw(args: &TaskSpawnArgs) -> Result<PortName, KernReturn> {
     Ok(name)
 }
 
-/// What an exit message says.
+/// Returns the status in an exit message. None for another message.
 pub fn exit_status(message: &Message) -> Option<ExitStatus> {
-    (message.message_id() == EXIT_MESSAGE_ID).then(|| ExitStatus(message.word(2)))
+    let view = message.view()?;
+    let status = view.word(mig::NDR.len() / size_of::<u32>())?;
+    (view.header().msgh_id == EXIT_MESSAGE_ID && !view.is_complex()).then_some(ExitStatus(status))
 }
 
-/// Waits for the exit message on a port, for so many milliseconds at most.
+/// Waits for the exit message on a port.
 ///
 /// # Errors
-/// Those of the receive.
-pub fn wait_for_exit(exit_port: PortName, milliseconds: u32) -> Result<ExitStatus, KernReturn> {
-    let message = Message::receive_within(exit_port, milliseconds)?;
+/// Those of the receive; `KERN_FAILURE` if another message comes.
+pub fn wait_for_exit(exit_port: PortName) -> Result<ExitStatus, KernReturn> {
+    let message = Message::receive(exit_port)?;
     exit_status(&message).ok_or(KERN_FAILURE)
 }
 
-/// `task_terminate`
+/// Calls `task_terminate`.
 pub fn terminate(task: PortName) -> Result<(), KernReturn> {
     call_object(task, mig::task::TERMINATE, &[]).map(|_| ())
 }
 
-/// The bootstrap port; null if there is none.
+static BOOTSTRAP: AtomicU32 = AtomicU32::new(0);
+
+/// Returns the name of the bootstrap port, or null if there is none. The call is made once, because each time it adds a
+/// reference to the name.
 pub fn bootstrap_port() -> PortName {
-    call_object(port::task_self(), mig::task::GET_SPECIAL_PORT, &[TASK_BOOTSTRAP_PORT])
-        .map_or(MACH_PORT_NULL, |reply| reply.descriptor(0).name)
+    let known = PortName(BOOTSTRAP.load(Ordering::Relaxed));
+    if known != MACH_PORT_NULL {
+        return known;
+    }
+    let name = call_object(port::task_self(), mig::task::GET_SPECIAL_PORT, &[TASK_BOOTSTRAP_PORT])
+        .map_or(MACH_PORT_NULL, |reply| reply.descriptor(0).name);
+    BOOTSTRAP.store(name.0, Ordering::Relaxed);
+    name
 }
 
-/// The task's number.
+/// Returns the task's number.
 pub fn pid() -> u64 {
     unix_trap(GETPID, [0; 4]).expect("every task has a number")
 }
 
-/// The running thread's port. Each call adds a reference to the name.
+/// Returns the name of the running thread's port. Each call adds a reference to the name.
 pub fn thread_self() -> PortName {
     PortName(trap(THREAD_SELF, [0; 6]) as u32)
 }
 
-/// How many objects there are in the whole system.
+/// Returns the counts of the objects in the whole system.
 pub fn counts() -> Counts {
     let mut counts = Counts::new_zeroed();
     let (at, size) = (counts.as_mut_bytes().as_mut_ptr() as u64, size_of::<Counts>() as u64);
@@ -139,12 +163,12 @@ pub fn counts() -> Counts {
     counts
 }
 
-/// Lets the kernel panic, to show how that looks. Only the first task may.
+/// Makes the kernel panic, to show the report. Only the first task may do that.
 pub fn panic_kernel() {
     trap(DEBUG_STATE, [u64::from(DEBUG_PANIC), 0, 0, 0, 0, 0]);
 }
 
-/// What the scheduler knows of a thread.
+/// Returns the scheduler's record of a thread.
 pub fn thread_info(thread: PortName) -> Result<ThreadInfo, KernReturn> {
     let mut info = ThreadInfo::new_zeroed();
     let (at, size) = (info.as_mut_bytes().as_mut_ptr() as u64, size_of::<ThreadInfo>() as u64);
@@ -152,12 +176,12 @@ pub fn thread_info(thread: PortName) -> Result<ThreadInfo, KernReturn> {
     Ok(info)
 }
 
-/// `mach_vm_allocate`, wherever there is room.
+/// Calls `mach_vm_allocate` for memory at any address.
 pub fn allocate(size: u64) -> Result<u64, KernReturn> {
     allocate_at(0, size, VM_FLAGS_ANYWHERE)
 }
 
-/// `mach_vm_allocate`
+/// Calls `mach_vm_allocate`.
 pub fn allocate_at(address: u64, size: u64, flags: u32) -> Result<u64, KernReturn> {
     let mut address = address;
     let own = u64::from(port::task_self().0);
@@ -166,13 +190,13 @@ pub fn allocate_at(address: u64, size: u64, flags: u32) -> Result<u64, KernRetur
     Ok(address)
 }
 
-/// `mach_vm_deallocate`, of memory in which no object lives.
+/// Calls `mach_vm_deallocate` for memory that holds no object of the program.
 pub fn deallocate(address: u64, size: u64) -> Result<(), KernReturn> {
     let own = u64::from(port::task_self().0);
     KernReturn(trap(MACH_VM_DEALLOCATE, [own, address, size, 0, 0, 0]) as i32).ok()
 }
 
-/// `mach_vm_protect`, of memory in which no object lives.
+/// Calls `mach_vm_protect` for memory that holds no object of the program.
 pub fn protect(address: u64, size: u64, protection: u32) -> Result<(), KernReturn> {
     let own = u64::from(port::task_self().0);
     KernReturn(trap(MACH_VM_PROTECT, [own, address, size, 0, u64::from(protection), 0]) as i32).ok()

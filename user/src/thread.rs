@@ -24,7 +24,7 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// A thread that calls `function`.
+    /// Starts a thread that calls `function`.
     ///
     /// # Errors
     /// Those of `mach_vm_allocate` and `thread_create`.
@@ -32,10 +32,10 @@ impl Thread {
         Thread::create(function, argument, 0)
     }
 
-    /// The same, but it runs only when it is [resumed](Thread::resume).
+    /// Creates a thread that calls `function` when it is [resumed](Thread::resume).
     ///
     /// # Errors
-    /// As above.
+    /// Those of `mach_vm_allocate` and `thread_create`.
     pub fn suspended(function: fn(u64), argument: u64) -> Result<Thread, KernReturn> {
         Thread::create(function, argument, THREAD_CREATE_SUSPENDED)
     }
@@ -50,12 +50,12 @@ impl Thread {
         Ok(Thread { name: name?, stack, done })
     }
 
-    /// The name of its port.
+    /// Returns the name of the thread's port.
     pub fn name(&self) -> PortName {
         self.name
     }
 
-    /// Lets a suspended thread run.
+    /// Resumes the thread.
     ///
     /// # Errors
     /// Those of `thread_resume`.
@@ -71,7 +71,7 @@ impl Thread {
         call_object(self.name, thread_act::SUSPEND, &[]).map(|_| ())
     }
 
-    /// Aborts what the thread waits for.
+    /// Aborts the wait of the thread, if it waits.
     ///
     /// # Errors
     /// Those of `thread_abort`.
@@ -79,23 +79,23 @@ impl Thread {
         call_object(self.name, thread_act::ABORT, &[]).map(|_| ())
     }
 
-    /// Sets the QoS of the thread, as soon as it waits in [`wait_on_word`].
+    /// Sets the QoS of the thread as soon as it waits in [`wait_on_word`].
     pub fn set_qos(&self, qos: Qos) {
         set_qos_of(self.name, qos);
     }
 
-    /// Waits until the function has returned.
+    /// Waits until the thread's function has returned, and frees its stack.
     pub fn join(self) {
         while self.done.load(Ordering::Acquire) == 0 {
             let _ = wait_on_word(self.done, 0, 0);
         }
-        // The thread does not use its stack any more.
+        // A thread that has set this word uses registers alone.
         task::deallocate(self.stack, STACK_SIZE).expect("the stack is there");
         port::deallocate(self.name).expect("the name is there");
     }
 }
 
-/// Sets the QoS of a thread of this task, as soon as it waits in [`wait_on_word`].
+/// Sets the QoS of a thread of this task as soon as it waits in [`wait_on_word`].
 pub fn set_qos_of(thread: PortName, qos: Qos) {
     let priority = u64::from(Priority::of(qos).to_pthread());
     while KernReturn(trap(THREAD_SET_QOS, [u64::from(thread.0), priority, 0, 0, 0, 0]) as i32) == KERN_FAILURE {
@@ -105,7 +105,7 @@ pub fn set_qos_of(thread: PortName, qos: Qos) {
     }
 }
 
-/// `thread_create` in this task.
+/// Creates a thread in this task: `thread_create`.
 ///
 /// # Errors
 /// Those of the call.
@@ -117,7 +117,8 @@ pub fn create_raw(entry: u64, stack: u64, argument: u64, flags: u32) -> Result<P
     Ok(name)
 }
 
-/// Waits until the word is woken, for so many microseconds (0: for ever), if it still has the value given.
+/// Waits until the word is woken, for at most `microseconds` (0: without a limit). Returns at once if the word does not
+/// hold `value`.
 ///
 /// # Errors
 /// The error number of `ulock_wait`.
@@ -126,7 +127,7 @@ pub fn wait_on_word(word: &AtomicU32, value: u32, microseconds: u32) -> Result<u
     unix_trap(ULOCK_WAIT, arguments)
 }
 
-/// Wakes one thread that waits on the word, or all.
+/// Wakes one thread that waits on the word, or all of them.
 ///
 /// # Errors
 /// The error number of `ulock_wake`.
@@ -140,7 +141,7 @@ pub fn wake_word(word: &AtomicU32, all: bool) -> Result<u64, u64> {
 pub struct Gate(AtomicU32);
 
 impl Gate {
-    /// A closed gate.
+    /// Returns a closed gate.
     pub const fn new() -> Gate {
         Gate(AtomicU32::new(0))
     }
@@ -152,7 +153,7 @@ impl Gate {
         }
     }
 
-    /// Opens it for all.
+    /// Opens the gate for all threads.
     pub fn open(&self) {
         self.0.store(1, Ordering::Release);
         let _ = wake_word(&self.0, true);

@@ -1,4 +1,4 @@
-//! The clock, sleeping, giving the processor away.
+//! The clock, sleeping, yielding.
 
 use crate::sys::trap;
 use abi::KernReturn;
@@ -8,41 +8,33 @@ use abi::trap::tally::TIME;
 /// Nanoseconds in a millisecond.
 pub const MILLISECOND: u64 = 1_000_000;
 
-/// Nanoseconds since boot.
+/// Returns the nanoseconds since boot.
 pub fn now() -> u64 {
     trap(TIME, [0; 6])
 }
 
-/// Waits until the clock shows `deadline`.
+/// Waits until the clock shows `deadline`: `mach_wait_until`.
 pub fn wait_until(deadline: u64) -> KernReturn {
     KernReturn(trap(MACH_WAIT_UNTIL, [deadline, 0, 0, 0, 0, 0]) as i32)
 }
 
-/// Waits so many milliseconds.
+/// Waits for this many milliseconds.
 pub fn sleep(milliseconds: u64) {
-    // It ends early only if somebody aborts it.
+    // The wait ends early only if another thread aborts it.
     let _ = wait_until(now() + milliseconds * MILLISECOND);
 }
 
-/// Lets every other thread that is ready go first; tells whether there was one.
+/// Yields to all other ready threads. Returns true if there was one.
 pub fn yield_now() -> bool {
     trap(SWTCH, [0; 6]) != 0
 }
 
-/// The same by the other trap for it.
+/// Yields by the trap `swtch_pri`, as [`yield_now`] does by `swtch`.
 pub fn yield_at_lowest_priority() -> bool {
     trap(SWTCH_PRI, [0; 6]) != 0
 }
 
-/// `thread_switch`: see [`abi::trap::SWITCH_OPTION_NONE`] and its neighbours.
+/// Calls `thread_switch` with [`abi::trap::SWITCH_OPTION_NONE`] or another of these options.
 pub fn thread_switch(option: u32, milliseconds: u32) -> KernReturn {
     KernReturn(trap(THREAD_SWITCH, [0, u64::from(option), u64::from(milliseconds), 0, 0, 0]) as i32)
-}
-
-/// Computes until so much time is over.
-pub fn spin(milliseconds: u64) {
-    let end = now() + milliseconds * MILLISECOND;
-    while now() < end {
-        core::hint::spin_loop();
-    }
 }

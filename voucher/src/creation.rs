@@ -217,7 +217,7 @@ impl Creation {
             }
             Err(error) => {
                 let item = *item;
-                registry.table(slot).forget_promise();
+                registry.table(slot).cancel_promise();
                 registry.drop_control_reference(slot);
                 self.error.get_or_insert(error);
                 self.end_item(registry, item);

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::control::{Handles, Registration};
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
-use store::{Chain, Chained, LinearIndex, NoMemory, Slab, steps};
+use store::{Chain, LinearIndex, NoMemory, Slab, chained, steps};
 
 /// The index of the default value: the attribute is absent.
 pub(crate) const DEFAULT: u32 = 0;
@@ -58,17 +58,7 @@ impl AttributeValue {
     }
 }
 
-impl Chained for AttributeValue {
-    #[inline(always)]
-    fn chain(&self) -> &Chain {
-        &self.chain
-    }
-
-    #[inline(always)]
-    fn chain_mut(&mut self) -> &mut Chain {
-        &mut self.chain
-    }
-}
+chained!(AttributeValue: chain);
 
 /// What came of a manager's answer to a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +157,7 @@ impl ValueTable {
     }
 
     /// Keeps room for the value that the manager is going to be asked for, so that its answer can always be taken. Ends
-    /// with [`acquire`](ValueTable::acquire) or [`forget_promise`](ValueTable::forget_promise).
+    /// with [`acquire`](ValueTable::acquire) or [`cancel_promise`](ValueTable::cancel_promise).
     ///
     /// # Errors
     /// [`Error::ResourceShortage`] at the ceiling or without memory.
@@ -182,8 +172,8 @@ impl ValueTable {
     }
 
     /// Ends a promise: there is no value.
-    pub fn forget_promise(&mut self) {
-        self.values.forget_promise();
+    pub fn cancel_promise(&mut self) {
+        self.values.cancel_promise();
     }
 
     /// Takes a handle that the manager has handed out with one made reference, for a slot, and ends a promise
@@ -195,12 +185,12 @@ impl ValueTable {
     #[inline]
     pub fn acquire(&mut self, handle: u64, persist: bool) -> Result<(u32, bool), Error> {
         if handle == self.values[DEFAULT].handle {
-            self.forget_promise();
+            self.cancel_promise();
             return Ok((DEFAULT, false));
         }
         let hash = self.hash(handle);
         if let Some(index) = self.find(handle, hash) {
-            self.forget_promise();
+            self.cancel_promise();
             let value = &mut self.values[index];
             if value.state != State::Persistent {
                 let refs = value.refs.checked_add(1).ok_or(Error::ResourceShortage)?;
@@ -441,7 +431,7 @@ mod tests {
         let index = get(&mut table, 5);
         table.promise().unwrap();
         assert_eq!(table.promise(), Err(Error::ResourceShortage));
-        table.forget_promise();
+        table.cancel_promise();
         get(&mut table, 6);
         assert_eq!(table.promise(), Err(Error::ResourceShortage));
         assert_eq!(table.drop_reference(index), Some(1));

@@ -7,7 +7,7 @@ use crate::{Error, Key};
 use core::hash::{BuildHasher, Hasher};
 use core::num::NonZeroU64;
 use foldhash::fast::FixedState;
-use store::{Arena, Chain, Chained, Id, LinearIndex};
+use store::{Arena, Chain, Id, LinearIndex, chained};
 
 /// Names a voucher.
 pub type VoucherId = Id<Voucher>;
@@ -57,17 +57,7 @@ impl Voucher {
     }
 }
 
-impl Chained for Voucher {
-    #[inline(always)]
-    fn chain(&self) -> &Chain {
-        &self.chain
-    }
-
-    #[inline(always)]
-    fn chain_mut(&mut self) -> &mut Chain {
-        &mut self.chain
-    }
-}
+chained!(Voucher: chain);
 
 /// All vouchers, at most one for each vector.
 #[derive(Debug)]

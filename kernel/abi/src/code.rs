@@ -1,11 +1,11 @@
 //! Return codes: `kern_return_t`, `mach_msg_return_t` and Unix error numbers.
 //!
-//! Mach keeps all of its codes in one number space, so one type serves for both: the traps of `mach_port_*` may answer
-//! with codes of `mach_msg` (mach-ipc 2.0).
+//! All codes of Mach share one number space, so one type serves for both: a trap of `mach_port_*` may return a code of
+//! `mach_msg` (mach-ipc 2.0).
 
 use core::fmt;
 
-/// A `kern_return_t` or `mach_msg_return_t`: zero is success, anything else says what went wrong.
+/// A `kern_return_t` or `mach_msg_return_t`: zero for success, any other number for an error.
 ///
 /// Bits of [`MACH_MSG_MASK`] may be added to the codes of `mach_msg` (mach-ipc 3.14, 3.15).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,22 +14,22 @@ use core::fmt;
 pub struct KernReturn(pub i32);
 
 impl KernReturn {
-    /// Whether this is `KERN_SUCCESS`, which is also `MACH_MSG_SUCCESS`.
+    /// Returns true if this is `KERN_SUCCESS`, which is also `MACH_MSG_SUCCESS`.
     pub const fn is_success(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether the code is one of `mach_msg`'s, which may have detail bits.
+    /// Returns true if the code is one of `mach_msg`, which may have detail bits.
     const fn is_message_code(self) -> bool {
         self.0 >> 28 == 1
     }
 
-    /// `Ok` for success, otherwise the code as an error.
+    /// Returns `Ok` for success, and any other code as an error.
     pub const fn ok(self) -> Result<(), KernReturn> {
         if self.is_success() { Ok(()) } else { Err(self) }
     }
 
-    /// This code with the `MACH_MSG_MASK` bits of `bits` added.
+    /// Returns this code with the [`MACH_MSG_MASK`] bits of `bits` added.
     pub const fn with_bits(self, bits: i32) -> KernReturn {
         KernReturn(self.0 | (bits & MACH_MSG_MASK))
     }
@@ -39,9 +39,9 @@ impl KernReturn {
 pub const MACH_MSG_IPC_SPACE: i32 = 0x2000;
 /// `MACH_MSG_VM_SPACE`: no room in an address space.
 pub const MACH_MSG_VM_SPACE: i32 = 0x1000;
-/// `MACH_MSG_IPC_KERNEL`: the kernel had no memory for rights.
+/// `MACH_MSG_IPC_KERNEL`: no kernel memory for rights.
 pub const MACH_MSG_IPC_KERNEL: i32 = 0x800;
-/// `MACH_MSG_VM_KERNEL`: the kernel had no memory for out-of-line data.
+/// `MACH_MSG_VM_KERNEL`: no kernel memory for out-of-line data.
 pub const MACH_MSG_VM_KERNEL: i32 = 0x400;
 /// `MACH_MSG_MASK`: the detail bits that may be added to a code of `mach_msg`.
 pub const MACH_MSG_MASK: i32 = 0x3E00;
@@ -51,7 +51,7 @@ macro_rules! codes {
         $($(#[$doc])* pub const $name: KernReturn = KernReturn($value);)*
 
         impl KernReturn {
-            /// The name of the code without its detail bits, if it has one.
+            /// Returns the name of the code without its detail bits, or `None` for an unknown code.
             pub const fn name(self) -> Option<&'static str> {
                 let plain = if self.is_message_code() { self.0 & !MACH_MSG_MASK } else { self.0 };
                 $(if plain == $value { return Some(stringify!($name)); })*
@@ -62,79 +62,83 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Done.
+    /// The call succeeded.
     KERN_SUCCESS = 0;
-    /// The address is not (all) allocated, or the kernel's.
+    /// Part of the address range is not allocated, or belongs to the kernel.
     KERN_INVALID_ADDRESS = 1;
     /// The memory exists but does not allow this access.
     KERN_PROTECTION_FAILURE = 2;
-    /// A table or an address space is full.
+    /// A name table or an address space is full.
     KERN_NO_SPACE = 3;
-    /// An argument is wrong.
+    /// An argument is invalid.
     KERN_INVALID_ARGUMENT = 4;
-    /// It cannot be done in this state.
+    /// The object's state does not allow the operation.
     KERN_FAILURE = 5;
-    /// The kernel, or this task's share of it, is out of memory.
+    /// The kernel is out of memory, or the task's budget is exhausted.
     KERN_RESOURCE_SHORTAGE = 6;
-    /// The caller may not do this.
+    /// The caller lacks the right to the operation.
     KERN_NO_ACCESS = 8;
-    /// A user address given for a result or an argument is not mapped accordingly.
+    /// A user address of an argument or a result is not mapped with the access needed.
     KERN_MEMORY_ERROR = 10;
-    /// The port is a member of the set already.
+    /// The port is already a member of the set.
     KERN_ALREADY_IN_SET = 11;
-    /// The port is no member of the set.
+    /// The port is not a member of the set.
     KERN_NOT_IN_SET = 12;
     /// The name is in use.
     KERN_NAME_EXISTS = 13;
     /// The operation was aborted.
     KERN_ABORTED = 14;
-    /// The name denotes nothing, or something that died.
+    /// The name denotes no right, or a dead name where a live port is needed.
     KERN_INVALID_NAME = 15;
-    /// The target is not a (live) task.
+    /// The target is not a live task.
     KERN_INVALID_TASK = 16;
-    /// The name denotes something without the right asked for.
+    /// The name denotes a right of another kind.
     KERN_INVALID_RIGHT = 17;
     /// A value is out of range.
     KERN_INVALID_VALUE = 18;
     /// Never returned: see mach-ipc 1.4 rule 4.
     KERN_UREFS_OVERFLOW = 19;
-    /// The right supplied does not exist (any more) or does not suit.
+    /// The right supplied is missing, dead or of the wrong kind.
     KERN_INVALID_CAPABILITY = 20;
     /// The space holds rights for this port under another name.
     KERN_RIGHT_EXISTS = 21;
     /// The target is not a host.
     KERN_INVALID_HOST = 22;
-    /// The object is not of the kind that was asked for.
+    /// The object is of the wrong kind.
     KERN_INVALID_OBJECT = 29;
-    /// The object has ended.
+    /// The object has been terminated.
     KERN_TERMINATED = 37;
-    /// This system does not have the operation.
+    /// The operation is not supported.
     KERN_NOT_SUPPORTED = 46;
     /// The caller lacks the privilege.
     KERN_DENIED = 53;
 
-    /// A kernel object's message has descriptors of the wrong type or disposition.
+    /// A message to a kernel object has descriptors of the wrong type or disposition.
     MIG_TYPE_ERROR = -300;
-    /// No kernel object understands this message id.
+    /// The reply does not belong to the request (found by stubs).
+    MIG_REPLY_MISMATCH = -301;
+    /// The kernel object has no operation with this message id.
     MIG_BAD_ID = -303;
-    /// A kernel object's message has the wrong size or number of descriptors.
+    /// A message to a kernel object has the wrong size or number of descriptors.
     MIG_BAD_ARGUMENTS = -304;
-    /// The operation sends no reply (internal).
+    /// The operation has no reply (internal to the kernel).
     MIG_NO_REPLY = -305;
     /// An array in a message is longer than its bound.
     MIG_ARRAY_TOO_LARGE = -307;
+    /// The server destroyed the request without an answer (made by stubs).
+    MIG_SERVER_DIED = -308;
 
     /// The send buffer cannot be read.
     MACH_SEND_INVALID_DATA = 0x1000_0002;
     /// The destination name does not denote a usable right.
     MACH_SEND_INVALID_DEST = 0x1000_0003;
-    /// The queue stayed full past the timeout; the rights came back.
+    /// The queue stayed full until the timeout; the rights were returned to the sender.
     MACH_SEND_TIMED_OUT = 0x1000_0004;
-    /// The header's voucher is none.
+    /// The voucher name in the header does not denote a voucher.
     MACH_SEND_INVALID_VOUCHER = 0x1000_0005;
-    /// The blocked send was aborted; the rights came back.
+    /// The blocked send was aborted; the rights were returned to the sender.
     MACH_SEND_INTERRUPTED = 0x1000_0007;
-    /// The message is smaller than what it declares.
+    /// The message is shorter than its header or descriptor count requires.
     MACH_SEND_MSG_TOO_SMALL = 0x1000_0008;
     /// The reply name does not denote a usable right.
     MACH_SEND_INVALID_REPLY = 0x1000_0009;
@@ -142,26 +146,26 @@ codes! {
     MACH_SEND_INVALID_RIGHT = 0x1000_000A;
     /// Out-of-line memory cannot be read.
     MACH_SEND_INVALID_MEMORY = 0x1000_000C;
-    /// The kernel, or this task's share of it, has no room for the message.
+    /// The kernel is out of memory for the message, or the task's budget is exhausted.
     MACH_SEND_NO_BUFFER = 0x1000_000D;
-    /// The message, or what it carries, is beyond the limit.
+    /// The message, or memory or rights that it carries, exceed a limit.
     MACH_SEND_TOO_LARGE = 0x1000_000E;
-    /// A descriptor's type or fields are wrong.
+    /// The type or a field of a descriptor is invalid.
     MACH_SEND_INVALID_TYPE = 0x1000_000F;
-    /// The header's dispositions are wrong.
+    /// The dispositions in the header are invalid.
     MACH_SEND_INVALID_HEADER = 0x1000_0010;
-    /// The destination does not take rights.
+    /// The destination port accepts no rights.
     MACH_SEND_NO_GRANT_DEST = 0x1000_0016;
 
     /// The receive name denotes neither a receive right nor a port set.
     MACH_RCV_INVALID_NAME = 0x1000_4002;
-    /// Nothing arrived in time.
+    /// No message arrived before the timeout.
     MACH_RCV_TIMED_OUT = 0x1000_4003;
     /// The message does not fit the buffer.
     MACH_RCV_TOO_LARGE = 0x1000_4004;
     /// The blocked receive was aborted.
     MACH_RCV_INTERRUPTED = 0x1000_4005;
-    /// The port or set went away while the thread waited.
+    /// The port or set was destroyed while the thread waited, or the port's receive right was moved.
     MACH_RCV_PORT_CHANGED = 0x1000_4006;
     /// `MACH_RCV_SYNC_WAIT` was misused.
     MACH_RCV_INVALID_NOTIFY = 0x1000_4007;
@@ -169,9 +173,9 @@ codes! {
     MACH_RCV_INVALID_DATA = 0x1000_4008;
     /// Reserved synonym of [`MACH_RCV_PORT_CHANGED`]; never returned.
     MACH_RCV_PORT_DIED = 0x1000_4009;
-    /// The header's rights found no room; the bits say where.
+    /// The receiver had no room for the rights of the header; the detail bits name the cause.
     MACH_RCV_HEADER_ERROR = 0x1000_400B;
-    /// Some of the body's rights found no room; the bits say where.
+    /// The receiver had no room for rights of the body; the detail bits name the cause.
     MACH_RCV_BODY_ERROR = 0x1000_400C;
 }
 
@@ -212,21 +216,21 @@ impl fmt::Display for KernReturn {
 #[repr(transparent)]
 pub struct Errno(pub u16);
 
-/// Interrupted by an abort.
+/// The wait was aborted.
 pub const EINTR: Errno = Errno(4);
-/// Not an open descriptor.
+/// The descriptor is not open.
 pub const EBADF: Errno = Errno(9);
-/// No memory.
+/// The kernel is out of memory.
 pub const ENOMEM: Errno = Errno(12);
-/// The buffer is not readable.
+/// The buffer cannot be read.
 pub const EFAULT: Errno = Errno(14);
-/// An argument is wrong.
+/// An argument is invalid.
 pub const EINVAL: Errno = Errno(22);
-/// Nobody waits there.
+/// No thread waits on the word.
 pub const ENOENT: Errno = Errno(2);
-/// The time is over.
+/// The wait timed out.
 pub const ETIMEDOUT: Errno = Errno(60);
-/// The call does not exist here.
+/// The call does not exist.
 pub const ENOSYS: Errno = Errno(78);
 
 #[cfg(test)]
@@ -242,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn detail_bits_combine_as_the_specification_writes_them() {
+    fn detail_bits_are_added_to_a_message_code() {
         assert_eq!(MACH_SEND_TIMED_OUT.with_bits(MACH_MSG_IPC_SPACE).0, 0x1000_2004);
         assert_eq!(MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE).0, 0x1000_600B);
         assert_eq!(MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_IPC_SPACE).0, 0x1000_600C);

@@ -1,4 +1,4 @@
-//! What the trap `debug_state` returns: numbers for tests and curious people, no addresses.
+//! Results of the trap `debug_state`: counts and priorities for tests and diagnosis, never an address.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -6,19 +6,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const DEBUG_COUNTS: u32 = 1;
 /// Kind 2: a [`ThreadInfo`] of the thread whose control port is named.
 pub const DEBUG_THREAD: u32 = 2;
-/// Kind 3: the kernel panics. Only the first task, which can stop the machine anyway, may ask for it, to show how a panic
-/// is reported.
+/// Kind 3: the kernel panics, to show how a panic is reported. Only the first task, which can stop the machine anyway,
+/// may request it.
 pub const DEBUG_PANIC: u32 = 3;
 
-/// How many objects of each kind exist in the whole system. A test takes them before and after and compares.
+/// The number of objects of each kind in the whole system. A test compares the counts before and after.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Counts {
-    /// Tasks that have not ended completely.
+    /// Tasks that have not been destroyed completely.
     pub tasks: u64,
     /// Threads.
     pub threads: u64,
-    /// Live ports, the kernel's own included.
+    /// Live ports, including those of kernel objects.
     pub ports: u64,
     /// Port sets.
     pub port_sets: u64,
@@ -37,7 +37,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The names of the fields, in order.
+    /// The names of the fields, in the order of the structure.
     pub const NAMES: [&'static str; 10] = [
         "tasks",
         "threads",
@@ -51,7 +51,7 @@ impl Counts {
         "free frames",
     ];
 
-    /// The fields in the order of [`NAMES`](Counts::NAMES).
+    /// Returns the fields in the order of [`NAMES`](Counts::NAMES).
     pub const fn values(&self) -> [u64; 10] {
         [
             self.tasks,
@@ -68,16 +68,16 @@ impl Counts {
     }
 }
 
-/// A thread as the scheduler sees it (importance 8).
+/// The scheduling state of a thread (importance 8).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ThreadInfo {
-    /// The QoS asked for, as a `pthread_priority_t`.
+    /// The requested QoS, as a `pthread_priority_t`.
     pub requested: u32,
-    /// The QoS in effect, as a `pthread_priority_t`.
+    /// The effective QoS, as a `pthread_priority_t`.
     pub effective: u32,
     /// Base priority, 0 to 127.
     pub base_priority: u32,
-    /// The priority the thread is scheduled at, lower than its base while it yields.
+    /// The scheduled priority, lower than the base priority while the thread yields.
     pub scheduled_priority: u32,
 }

@@ -1,8 +1,8 @@
-//! What the kernel and its programs agree on.
+//! The interface between the kernel and its programs.
 //!
-//! Everything here is an interface: numbers, constants and memory layouts that may not change, with the names they have
-//! on every Mach. There is no behaviour. `docs/abi.md` tells the same story in prose, for people who write programs in
-//! other languages; the rules behind the numbers are in `docs/spec/mach-ipc.md`.
+//! The crate has numbers, constants and memory layouts that may not change, with the names they have on every Mach, and
+//! no behaviour. `docs/abi.md` describes the same interface in prose, for programs in other languages; the rules behind
+//! the numbers are in `docs/spec/mach-ipc.md`.
 //!
 //! | module | content |
 //! |---|---|
@@ -10,14 +10,15 @@
 //! | [`trap`] | trap numbers, by class |
 //! | [`port`] | names, rights, dispositions, attributes of ports |
 //! | [`message`] | options, header, descriptors, trailers |
-//! | [`mig`] | shapes and ids of the messages that kernel objects understand |
+//! | [`mig`] | layouts and ids of the messages that kernel objects handle |
 //! | [`qos`] | classes, `pthread_priority_t`, application types and roles |
 //! | [`task`] | spawning, exit status, special ports, memory protection |
 //! | [`voucher`] | keys, commands and layouts of vouchers |
-//! | [`debug`] | what `debug_state` returns |
+//! | [`debug`] | results of the trap `debug_state` |
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 pub mod code;
 pub mod debug;

@@ -1,26 +1,15 @@
-//! Messages that kernel objects understand (mach-ipc 5.2, 7.3, 7.4).
+//! Messages to kernel objects (mach-ipc 5.2, 7.3, 7.4).
 //!
-//! A simple request is header, NDR record and arguments; its reply is header, NDR record, return code and results. A
-//! request or reply that carries rights is complex: header, descriptor count, descriptors, then NDR record and arguments;
-//! such a reply has no return code, it implies success. A reply's id is the request's plus 100.
+//! A simple request consists of header, NDR record and arguments; its reply of header, NDR record, return code and
+//! results. A request or reply that carries rights is complex: header, descriptor count, descriptors, then NDR record
+//! and arguments. A complex reply has no return code, it implies success. The id of a reply is that of its request plus
+//! 100.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-/// The NDR record that stands in front of every simple argument list.
+/// The NDR record that precedes every simple argument list.
 pub const NDR: [u8; 8] = [0, 0, 0, 0, 1, 0, 0, 0];
 
-/// What is added to a request's id to make the reply's.
+/// The difference between the ids of a reply and its request.
 pub const REPLY_ID_OFFSET: i32 = 100;
-
-/// The part of a simple reply that is always there, after the header.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct ReplyBody {
-    /// The NDR record.
-    pub ndr: [u8; 8],
-    /// A [`KernReturn`](crate::KernReturn).
-    pub ret_code: i32,
-}
 
 /// Ids of the subsystem `mach_port`, base 3200.
 pub mod mach_port {
@@ -106,16 +95,16 @@ pub mod thread_act {
     pub const ABORT: i32 = 3607;
 }
 
-/// Ids of the name service behind the bootstrap port. It is an ordinary task, not the kernel (`docs/abi.md`).
+/// Ids of the name service behind the bootstrap port. The name service is an ordinary task (`docs/abi.md`).
 pub mod bootstrap {
-    /// `bootstrap_register([port], name)`: the name is 128 bytes, filled up with zeros.
+    /// `bootstrap_register([port], name)`: the name is 128 bytes, padded with zeros.
     pub const REGISTER: i32 = 403;
     /// `bootstrap_look_up(name)`
     pub const LOOK_UP: i32 = 404;
-    /// Length of a service name.
+    /// The length of a service name.
     pub const NAME_SIZE: usize = 128;
-    /// Error: nobody registered that name.
+    /// Error: the name is not registered.
     pub const UNKNOWN_SERVICE: i32 = 1102;
-    /// Error: somebody registered that name.
+    /// Error: the name is registered already.
     pub const NAME_IN_USE: i32 = 1101;
 }

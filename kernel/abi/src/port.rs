@@ -11,31 +11,31 @@ pub struct PortName(pub u32);
 
 /// `MACH_PORT_NULL`: no port.
 pub const MACH_PORT_NULL: PortName = PortName(0);
-/// `MACH_PORT_DEAD`: a right whose port died.
+/// `MACH_PORT_DEAD`: a right whose port is dead.
 pub const MACH_PORT_DEAD: PortName = PortName(0xFFFF_FFFF);
 
 impl PortName {
-    /// The name with this index and this generation byte.
+    /// Returns the name with this index and this generation byte.
     pub const fn new(index: u32, generation: u8) -> PortName {
         PortName(index << 8 | generation as u32)
     }
 
-    /// Which entry of the name table is meant.
+    /// Returns the index of the entry in the name table.
     pub const fn index(self) -> u32 {
         self.0 >> 8
     }
 
-    /// Which use of that entry is meant.
+    /// Returns the generation byte, which tells successive uses of the same entry apart.
     pub const fn generation(self) -> u8 {
         self.0 as u8
     }
 
-    /// Neither null nor dead.
+    /// Returns true if the name is neither null nor dead.
     pub const fn is_valid(self) -> bool {
         self.0 != MACH_PORT_NULL.0 && self.0 != MACH_PORT_DEAD.0
     }
 
-    /// Whether a user may choose this name: the two low bits are set (mach-ipc 1.3).
+    /// Returns true if a program may choose this name: the two low bits are set (mach-ipc 1.3).
     pub const fn is_well_formed(self) -> bool {
         self.0 | 3 == self.0
     }
@@ -67,7 +67,7 @@ pub const MACH_PORT_RIGHT_LABELH: u32 = 5;
 pub const MACH_PORT_RIGHT_NUMBER: u32 = 6;
 
 bitflags! {
-    /// A `mach_port_type_t`: what a name denotes.
+    /// A `mach_port_type_t`: the kinds of rights that a name denotes.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct PortType: u32 {
         /// `MACH_PORT_TYPE_SEND`
@@ -85,9 +85,9 @@ bitflags! {
     }
 }
 
-/// What a sender writes beside a name to say which right to make, move or copy: a `mach_msg_type_name_t`.
+/// A `mach_msg_type_name_t`: the right that a sender asks to make, move or copy from a name.
 ///
-/// Receivers only ever see [`PORT_RECEIVE`](Disposition::PORT_RECEIVE), [`PORT_SEND`](Disposition::PORT_SEND),
+/// A receiver sees only [`PORT_RECEIVE`](Disposition::PORT_RECEIVE), [`PORT_SEND`](Disposition::PORT_SEND),
 /// [`PORT_SEND_ONCE`](Disposition::PORT_SEND_ONCE) and 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(transparent)]
@@ -108,15 +108,15 @@ impl Disposition {
     pub const MAKE_SEND: Disposition = Disposition(20);
     /// `MACH_MSG_TYPE_MAKE_SEND_ONCE`
     pub const MAKE_SEND_ONCE: Disposition = Disposition(21);
-    /// What a receiver sees for a receive right.
+    /// A receive right, as a receiver sees it.
     pub const PORT_RECEIVE: Disposition = Disposition::MOVE_RECEIVE;
-    /// What a receiver sees for a send right.
+    /// A send right, as a receiver sees it.
     pub const PORT_SEND: Disposition = Disposition::MOVE_SEND;
-    /// What a receiver sees for a send-once right.
+    /// A send-once right, as a receiver sees it.
     pub const PORT_SEND_ONCE: Disposition = Disposition::MOVE_SEND_ONCE;
 
-    /// The kind of right this produces, as a receiver sees it; [`NONE`](Disposition::NONE) for a number that produces
-    /// nothing (mach-ipc 3.4).
+    /// Returns the kind of right that this disposition produces, as a receiver sees it, or [`NONE`](Disposition::NONE)
+    /// for a number without a right (mach-ipc 3.4).
     pub const fn converted(self) -> Disposition {
         match self {
             Disposition::MOVE_RECEIVE => Disposition::PORT_RECEIVE,
@@ -126,7 +126,7 @@ impl Disposition {
         }
     }
 
-    /// Whether this can stand in the header's destination or reply position: 17 to 21.
+    /// Returns true if the disposition is valid for the destination or the reply port of a header: 17 to 21.
     pub const fn yields_send_or_send_once(self) -> bool {
         self.0 >= Disposition::MOVE_SEND.0 && self.0 <= Disposition::MAKE_SEND_ONCE.0
     }
@@ -134,22 +134,22 @@ impl Disposition {
 
 /// `MACH_PORT_QLIMIT_DEFAULT`
 pub const MACH_PORT_QLIMIT_DEFAULT: u32 = 5;
-/// `MACH_PORT_QLIMIT_MAX`: the highest limit a user may set.
+/// `MACH_PORT_QLIMIT_MAX`: the highest limit a program may set.
 pub const MACH_PORT_QLIMIT_MAX: u32 = 1024;
-/// `MACH_PORT_QLIMIT_KERNEL`: no queue grows beyond this, whoever sends.
+/// `MACH_PORT_QLIMIT_KERNEL`: the hard limit of every queue, for every sender.
 pub const MACH_PORT_QLIMIT_KERNEL: u32 = 65_534;
-/// The highest count of user references; a count that reaches it sticks (mach-ipc 1.4).
+/// The highest count of user references; a count that reaches it stays there (mach-ipc 1.4).
 pub const MACH_PORT_UREFS_MAX: u16 = 65_535;
 
 /// `MACH_PORT_LIMITS_INFO`: the queue limit.
 pub const MACH_PORT_LIMITS_INFO: u32 = 1;
 /// `MACH_PORT_RECEIVE_STATUS`: a [`PortStatus`].
 pub const MACH_PORT_RECEIVE_STATUS: u32 = 2;
-/// `MACH_PORT_TEMPOWNER`: boosts of the port are not its holder's.
+/// `MACH_PORT_TEMPOWNER`: boosts of the port do not count for the holder of its receive right.
 pub const MACH_PORT_TEMPOWNER: u32 = 4;
 /// `MACH_PORT_IMPORTANCE_RECEIVER`: the port accepts donation.
 pub const MACH_PORT_IMPORTANCE_RECEIVER: u32 = 5;
-/// `MACH_PORT_DENAP_RECEIVER`: the same.
+/// `MACH_PORT_DENAP_RECEIVER`: a synonym of [`MACH_PORT_IMPORTANCE_RECEIVER`] with a number of its own.
 pub const MACH_PORT_DENAP_RECEIVER: u32 = 6;
 /// `MACH_PORT_INFO_EXT`: a [`PortInfoExt`].
 pub const MACH_PORT_INFO_EXT: u32 = 7;
@@ -160,15 +160,15 @@ pub const MACH_PORT_INFO_EXT: u32 = 7;
 pub struct PortStatus {
     /// 1 if the port is in any set.
     pub mps_pset: u32,
-    /// The number the next message received will get.
+    /// The sequence number of the next message to be received.
     pub mps_seqno: u32,
-    /// How often a send right was made.
+    /// The make-send count: the number of send rights that were made.
     pub mps_mscount: u32,
     /// The queue limit.
     pub mps_qlimit: u32,
-    /// How many messages are queued.
+    /// The number of queued messages.
     pub mps_msgcount: u32,
-    /// How many send-once rights exist.
+    /// The number of send-once rights.
     pub mps_sorights: u32,
     /// 1 if send rights exist.
     pub mps_srights: u32,
@@ -214,7 +214,7 @@ bitflags! {
 }
 
 bitflags! {
-    /// Flags of [`PortOptions::flags`]: what `mach_port_construct` is to do (mach-ipc 2.3).
+    /// Flags of [`PortOptions::flags`], for `mach_port_construct` (mach-ipc 2.3).
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ConstructFlags: u32 {
         /// `MPO_CONTEXT_AS_GUARD`: the context becomes the guard.
@@ -252,7 +252,7 @@ pub struct PortOptions {
     pub flags: u32,
     /// The queue limit, used with [`ConstructFlags::QLIMIT`].
     pub mpl_qlimit: u32,
-    /// Not used by the flags that Tally has.
+    /// Not used by the flags that Tally supports.
     pub reserved: [u64; 2],
 }
 
@@ -261,7 +261,7 @@ pub const MPG_STRICT: u64 = 1;
 /// `MPG_IMMOVABLE_RECEIVE`: flag of `mach_port_guard_with_flags`.
 pub const MPG_IMMOVABLE_RECEIVE: u64 = 2;
 
-/// Kinds of kernel objects behind ports, as `mach_port_kobject` reports them (mach-ipc 5.1).
+/// Kinds of kernel objects that ports represent, as `mach_port_kobject` reports them (mach-ipc 5.1).
 pub mod ikot {
     /// An ordinary port.
     pub const NONE: u32 = 0;
@@ -271,7 +271,7 @@ pub mod ikot {
     pub const TASK_CONTROL: u32 = 2;
     /// The host.
     pub const HOST: u32 = 3;
-    /// A task, for those who may only know it.
+    /// A task, by its name port, which gives no control over it.
     pub const TASK_NAME: u32 = 20;
 }
 
@@ -281,7 +281,7 @@ mod tests {
     use core::mem::size_of;
 
     #[test]
-    fn names_split_into_index_and_generation() {
+    fn a_name_consists_of_index_and_generation() {
         let name = PortName::new(0x32, 0x07);
         assert_eq!(name, PortName(0x3207));
         assert_eq!((name.index(), name.generation()), (0x32, 7));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn dispositions_convert_to_what_a_receiver_sees() {
+    fn a_disposition_converts_to_the_right_that_a_receiver_sees() {
         let seen: Vec<u8> = (14..=24).map(|d| Disposition(d).converted().0).collect();
         assert_eq!(seen, [0, 0, 16, 17, 18, 17, 17, 18, 0, 0, 0]);
     }

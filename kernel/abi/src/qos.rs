@@ -1,23 +1,23 @@
 //! QoS classes, their encodings, application types and roles (importance 2, 7, 8; dispatch 1).
 
-/// A QoS class: how urgent a thread's work is.
+/// A QoS class: the urgency of a thread's work.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
 #[repr(u8)]
 pub enum Qos {
     /// No class: the thread runs at its task's priority.
     #[default]
     Unspecified = 0,
-    /// Work nobody waits for, ever.
+    /// Housekeeping that the user never notices.
     Maintenance = 1,
-    /// Work nobody waits for now.
+    /// Work that the user does not see.
     Background = 2,
-    /// Work with a progress bar.
+    /// Long work that the user follows, as by a progress bar.
     Utility = 3,
-    /// The default.
+    /// The default class, for threads that never chose one.
     Legacy = 4,
-    /// Work the user has asked for and waits for.
+    /// Work that the user started and waits for.
     UserInitiated = 5,
-    /// Work that keeps the interface alive.
+    /// Work that keeps the user interface responsive.
     UserInteractive = 6,
 }
 
@@ -26,7 +26,7 @@ impl Qos {
     pub const CLASSES: [Qos; 6] =
         [Qos::Maintenance, Qos::Background, Qos::Utility, Qos::Legacy, Qos::UserInitiated, Qos::UserInteractive];
 
-    /// The class with this number; numbers above 6 mean none.
+    /// Returns the class with this number, or [`Unspecified`](Qos::Unspecified) for 0 and numbers above 6.
     pub const fn from_number(number: u32) -> Qos {
         match number {
             1..=6 => Qos::CLASSES[number as usize - 1],
@@ -35,8 +35,8 @@ impl Qos {
     }
 }
 
-/// A class with a relative priority of 0 to −15 inside it, and how that is written as a `pthread_priority_t`
-/// (dispatch 1.2): class `q` is bit `7 + q`, the low byte is the relative priority minus one.
+/// A class and a relative priority of 0 to −15 within it. In a `pthread_priority_t` (dispatch 1.2) class `q` is bit
+/// `7 + q`, and the low byte is the relative priority minus one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Priority {
     /// The class.
@@ -49,15 +49,15 @@ pub struct Priority {
 pub const MIN_RELATIVE_PRIORITY: i8 = -15;
 
 impl Priority {
-    /// No class at all.
+    /// No class.
     pub const UNSPECIFIED: Priority = Priority { qos: Qos::Unspecified, relative: 0 };
 
-    /// The class alone.
+    /// Returns the class with relative priority 0.
     pub const fn of(qos: Qos) -> Priority {
         Priority { qos, relative: 0 }
     }
 
-    /// As a `pthread_priority_t` without flags; 0 if unspecified.
+    /// Returns the `pthread_priority_t` without flags, 0 if the class is unspecified.
     pub const fn to_pthread(self) -> u32 {
         match self.qos {
             Qos::Unspecified => 0,
@@ -65,7 +65,7 @@ impl Priority {
         }
     }
 
-    /// Reads a `pthread_priority_t`: the lowest class bit decides, and a relative priority out of range counts as 0
+    /// Decodes a `pthread_priority_t`: the lowest class bit decides, and a relative priority out of range counts as 0
     /// (dispatch 1.3 ).
     pub const fn from_pthread(word: u32) -> Priority {
         let classes = word >> 8 & 0x3F;
@@ -93,7 +93,7 @@ pub enum MessagePriority {
 }
 
 impl MessagePriority {
-    /// Reads the word.
+    /// Decodes the argument.
     pub const fn decode(word: u32) -> MessagePriority {
         if word & 0xFF == 0xFF {
             return MessagePriority::Pthread(Priority::from_pthread(word));
@@ -106,7 +106,7 @@ impl MessagePriority {
         MessagePriority::Native { priority: Priority { qos, relative }, over: Qos::from_number(word >> 20 & 0xF) }
     }
 
-    /// Writes the native form.
+    /// Encodes the native form.
     pub const fn encode(over: Qos, qos: Qos, relative: i8) -> u32 {
         let class = match qos {
             Qos::Unspecified => 0,
@@ -116,18 +116,18 @@ impl MessagePriority {
     }
 }
 
-/// What kind of program a task is, `TASK_APPTYPE_*` (importance 2.1).
+/// The kind of program that a task runs, `TASK_APPTYPE_*` (importance 2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
 pub enum AppType {
-    /// Nothing in particular.
+    /// No particular kind.
     #[default]
     None = 0,
-    /// A daemon the user waits for.
+    /// A daemon that the user waits for.
     DaemonInteractive = 1,
     /// An ordinary daemon.
     DaemonStandard = 2,
-    /// A daemon that runs in the background unless it works for something important.
+    /// A daemon that runs in the background unless a message boosts it.
     DaemonAdaptive = 3,
     /// A daemon that always runs in the background.
     DaemonBackground = 4,
@@ -140,7 +140,7 @@ pub enum AppType {
 }
 
 impl AppType {
-    /// The type with this number.
+    /// Returns the type with this number.
     pub const fn from_number(number: u32) -> Option<AppType> {
         Some(match number {
             0 => AppType::None,
@@ -156,33 +156,33 @@ impl AppType {
     }
 }
 
-/// What part an application plays at the moment (importance 2.5).
+/// The present role of an application (importance 2.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
 pub enum Role {
-    /// None in particular.
+    /// No particular role.
     #[default]
     Unspecified = 0,
     /// In front of the user.
     Foreground = 1,
     /// Visible, but not in front.
     Background = 2,
-    /// Controls the others.
+    /// Controls other applications.
     Control = 3,
     /// Draws the screen.
     GraphicsServer = 4,
     /// Throttled while it starts.
     Throttle = 5,
-    /// Without an interface.
+    /// Has no user interface.
     NonUi = 6,
     /// The default for applications.
     Default = 7,
-    /// In the background for good.
+    /// Stays in the background.
     DarwinBg = 8,
 }
 
 impl Role {
-    /// The role with this number.
+    /// Returns the role with this number.
     pub const fn from_number(number: u32) -> Option<Role> {
         Some(match number {
             0 => Role::Unspecified,
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pthread_priorities_are_written_and_read_as_the_table_says() {
+    fn pthread_priorities_are_encoded_and_decoded() {
         let words: Vec<u32> = Qos::CLASSES.iter().map(|&q| Priority::of(q).to_pthread()).collect();
         assert_eq!(words, [0x1ff, 0x2ff, 0x4ff, 0x8ff, 0x10ff, 0x20ff]);
         for qos in Qos::CLASSES {

@@ -5,30 +5,30 @@ use crate::port::{Disposition, PortName};
 use core::fmt;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Arguments of the trap `task_spawn`. Fields of later versions come at the end: a shorter size means zeros there, and a
-/// longer one must be zero beyond what the kernel knows.
+/// The arguments of the trap `task_spawn`. Later versions add fields at the end: fields missing from a shorter
+/// structure count as 0, and fields that the kernel does not know must be 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TaskSpawnArgs {
-    /// Address of the image: the name of a file in the bundle, or an ELF file in the caller's memory.
+    /// The address of the image: the name of a file in the bundle, or an ELF file in the caller's memory.
     pub image: u64,
-    /// Length of the image.
+    /// The length of the image.
     pub image_size: u64,
-    /// Address of the argument strings, each ended by a zero byte, one after the other.
+    /// The address of the argument strings, which follow each other, each ended by a zero byte.
     pub arguments: u64,
-    /// Length of the argument strings with all their zero bytes.
+    /// The length of the argument strings, including all zero bytes.
     pub arguments_size: u64,
-    /// Address of the environment strings, in the same form.
+    /// The address of the environment strings, in the same form.
     pub environment: u64,
-    /// Length of the environment strings.
+    /// The length of the environment strings.
     pub environment_size: u64,
-    /// 0: the image is a bundle name; 1: it is an ELF file. See [`SPAWN_IMAGE_NAME`].
+    /// [`SPAWN_IMAGE_NAME`] or [`SPAWN_IMAGE_BYTES`].
     pub image_kind: u32,
     /// An [`AppType`](crate::qos::AppType).
     pub app_type: u32,
     /// A [`Role`](crate::qos::Role).
     pub role: u32,
-    /// A [`Qos`](crate::qos::Qos) above which no thread of the task gets; 0 for none.
+    /// The highest [`Qos`](crate::qos::Qos) of the task's threads; 0 for no limit.
     pub qos_clamp: u32,
     /// User id, or [`SPAWN_INHERIT`]. Only user 0 may choose another than its own.
     pub uid: u32,
@@ -38,7 +38,7 @@ pub struct TaskSpawnArgs {
     pub bootstrap_port: PortName,
     /// The name from which the exit port's send-once right is taken, or null: see [`ExitMessage`].
     pub exit_port: PortName,
-    /// How: 21 (make) or 18 (move).
+    /// The disposition of the exit port: 21 (make) or 18 (move).
     pub exit_disposition: u32,
     /// Zero.
     pub reserved: u32,
@@ -51,10 +51,10 @@ pub const SPAWN_IMAGE_BYTES: u32 = 1;
 /// [`TaskSpawnArgs::uid`], [`TaskSpawnArgs::gid`]: the caller's own.
 pub const SPAWN_INHERIT: u32 = 0xFFFF_FFFF;
 
-/// `msgh_id` of the message that tells of a task's end.
+/// The `msgh_id` of an [`ExitMessage`].
 pub const EXIT_MESSAGE_ID: i32 = 5001;
 
-/// The body of the message that a task's exit port gets when nothing of the task is left.
+/// The body of the message that is sent to a task's exit port once the task is destroyed completely.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ExitMessage {
@@ -65,7 +65,7 @@ pub struct ExitMessage {
 }
 
 impl ExitMessage {
-    /// The message for `status`.
+    /// Returns the message for `status`.
     pub const fn new(status: ExitStatus) -> ExitMessage {
         ExitMessage { ndr: NDR, status: status.0 }
     }
@@ -77,22 +77,22 @@ impl ExitMessage {
 pub struct ExitStatus(pub u32);
 
 impl ExitStatus {
-    /// It was ended by `task_terminate`.
+    /// The task was terminated by `task_terminate`.
     pub const TERMINATED: ExitStatus = ExitStatus(0x0900);
-    /// It made a trap that does not exist.
+    /// The task made a trap that does not exist.
     pub const BAD_TRAP: ExitStatus = ExitStatus(0x0B00);
 
-    /// It called `exit`; only the low byte of the status is kept.
+    /// Returns the status of a task that called `exit` with this code. (`exit` keeps the low byte of its argument.)
     pub const fn exited(code: u8) -> ExitStatus {
         ExitStatus(code as u32)
     }
 
-    /// It caused an exception of this kind, for which the processor raised `vector`.
+    /// Returns the status of a task that was ended by an exception of this kind, raised by the processor as `vector`.
     pub const fn exception(kind: Exception, vector: u8) -> ExitStatus {
         ExitStatus((kind as u32) << 8 | vector as u32)
     }
 
-    /// The argument of `exit`, if that is how the task ended.
+    /// Returns the argument of `exit`, or `None` if the task ended otherwise.
     pub const fn code(self) -> Option<u8> {
         if self.0 < 0x100 { Some(self.0 as u8) } else { None }
     }
@@ -115,18 +115,18 @@ impl fmt::Debug for ExitStatus {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exception {
-    /// `EXC_BAD_ACCESS`: memory that is not there or does not allow it.
+    /// `EXC_BAD_ACCESS`: an access to memory that is not mapped or does not allow the access.
     BadAccess = 1,
-    /// `EXC_BAD_INSTRUCTION`: an instruction that does not exist or is not allowed.
+    /// `EXC_BAD_INSTRUCTION`: an undefined or privileged instruction.
     BadInstruction = 2,
-    /// `EXC_ARITHMETIC`: division by zero, floating point.
+    /// `EXC_ARITHMETIC`: a division error or a floating-point exception.
     Arithmetic = 3,
     /// `EXC_BREAKPOINT`: a breakpoint or single step.
     Breakpoint = 6,
 }
 
 impl Exception {
-    /// The kind with this number.
+    /// Returns the kind with this number.
     pub const fn from_number(number: u32) -> Option<Exception> {
         Some(match number {
             1 => Exception::BadAccess,
@@ -137,7 +137,7 @@ impl Exception {
         })
     }
 
-    /// Mach's name.
+    /// Returns Mach's name of the kind.
     pub const fn name(self) -> &'static str {
         match self {
             Exception::BadAccess => "EXC_BAD_ACCESS",
@@ -154,11 +154,18 @@ pub const TASK_KERNEL_PORT: u32 = 1;
 pub const TASK_HOST_PORT: u32 = 2;
 /// `TASK_NAME_PORT`: the task's name port.
 pub const TASK_NAME_PORT: u32 = 3;
-/// `TASK_BOOTSTRAP_PORT`: where the task finds everything else.
+/// `TASK_BOOTSTRAP_PORT`: the port through which the task looks up services.
 pub const TASK_BOOTSTRAP_PORT: u32 = 4;
 
-/// `VM_FLAGS_ANYWHERE`: the kernel chooses the address. Without it the address given is used.
+/// `VM_FLAGS_ANYWHERE`: the kernel chooses the address. Without the flag the kernel uses the address given.
 pub const VM_FLAGS_ANYWHERE: u32 = 1;
+/// `VM_FLAGS_OVERWRITE`: replaces what is at the address given.
+pub const VM_FLAGS_OVERWRITE: u32 = 0x4000;
+/// `VM_FLAGS_ALIAS_MASK`: a tag for statistics, which has no effect.
+pub const VM_FLAGS_ALIAS_MASK: u32 = 0xFF00_0000;
+/// Flags that XNU has and Tally refuses: `VM_FLAGS_PURGABLE`, `4GB_CHUNK`, `RANDOM_ADDR`, `NO_CACHE`, `PERMANENT` and
+/// `SUPERPAGE_MASK`.
+pub const VM_FLAGS_NOT_SUPPORTED: u32 = 0x2 | 0x4 | 0x8 | 0x10 | 0x80 | 0x7_0000;
 
 /// `VM_PROT_READ`
 pub const VM_PROT_READ: u32 = 1;
@@ -167,10 +174,10 @@ pub const VM_PROT_WRITE: u32 = 2;
 /// `VM_PROT_EXECUTE`
 pub const VM_PROT_EXECUTE: u32 = 4;
 
-/// Bytes in a page.
+/// The size of a page.
 pub const PAGE_SIZE: u64 = 4096;
 
-/// Disposition with which an exit port's right is usually made.
+/// The usual disposition of an exit port.
 pub const EXIT_PORT_MAKE: u32 = Disposition::MAKE_SEND_ONCE.0 as u32;
 
 #[cfg(test)]
@@ -178,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_statuses_tell_how_a_task_ended() {
+    fn an_exit_status_names_the_end_of_a_task() {
         let text = |status| format!("{:?}", status);
         assert_eq!(text(ExitStatus::exited(3)), "exit 3");
         assert_eq!(text(ExitStatus::exception(Exception::BadAccess, 14)), "EXC_BAD_ACCESS (vector 14)");

@@ -1,10 +1,13 @@
 //! Trap numbers (mach-ipc 7, errata 6).
 //!
 //! A trap is the instruction `syscall` with `class << 24 | number` in `eax` and up to six arguments in `rdi rsi rdx r10
-//! r8 r9`; further ones lie in 8-byte slots from `rsp + 8` on. `docs/abi.md` has the details and a complete example.
+//! r8 r9`. Further arguments are in 8-byte slots from `rsp + 8` on. `docs/abi.md` has the details and a complete
+//! example.
 
-/// Where the class begins in a trap number.
+/// The position of the class in a trap number.
 pub const CLASS_SHIFT: u32 = 24;
+/// The bits of a trap number that are its class.
+pub const CLASS_MASK: u32 = !((1 << CLASS_SHIFT) - 1);
 
 /// Mach traps.
 pub const CLASS_MACH: u32 = 1 << CLASS_SHIFT;
@@ -43,17 +46,17 @@ pub mod mach {
     pub const MACH_PORT_CONSTRUCT: u32 = CLASS_MACH | 24;
     /// `(target, name, srdelta, guard)`
     pub const MACH_PORT_DESTRUCT: u32 = CLASS_MACH | 25;
-    /// `()`: a new receive right's name, or null.
+    /// `()`: returns the name of a new receive right, or null.
     pub const MACH_REPLY_PORT: u32 = CLASS_MACH | 26;
-    /// `()`: the name of the thread's own port, or null.
+    /// `()`: returns the name of the thread's control port, or null.
     pub const THREAD_SELF: u32 = CLASS_MACH | 27;
-    /// `()`: the name of the task's own port, or null.
+    /// `()`: returns the name of the task's control port, or null.
     pub const TASK_SELF: u32 = CLASS_MACH | 28;
-    /// `()`: the name of the host port, or null.
+    /// `()`: returns the name of the host port, or null.
     pub const HOST_SELF: u32 = CLASS_MACH | 29;
     /// `(msg*, option, send_size, rcv_size, rcv_name, timeout, [7] priority)`
     pub const MACH_MSG: u32 = CLASS_MACH | 31;
-    /// The same with `[8] rcv_msg*`.
+    /// `(msg*, option, send_size, rcv_size, rcv_name, timeout, [7] priority, [8] rcv_msg*)`
     pub const MACH_MSG_OVERWRITE: u32 = CLASS_MACH | 32;
     /// `(target, name, flavor, info*, count*)`
     pub const MACH_PORT_GET_ATTRIBUTES: u32 = CLASS_MACH | 40;
@@ -61,9 +64,9 @@ pub mod mach {
     pub const MACH_PORT_GUARD: u32 = CLASS_MACH | 41;
     /// `(target, name, guard)`
     pub const MACH_PORT_UNGUARD: u32 = CLASS_MACH | 42;
-    /// `(pri)`: gives the processor away at the lowest priority; the argument is ignored.
+    /// `(pri)`: yields the processor at the lowest priority; the argument is ignored.
     pub const SWTCH_PRI: u32 = CLASS_MACH | 59;
-    /// `()`: gives the processor away.
+    /// `()`: yields the processor.
     pub const SWTCH: u32 = CLASS_MACH | 60;
     /// `(thread, option, milliseconds)`
     pub const THREAD_SWITCH: u32 = CLASS_MACH | 61;
@@ -71,32 +74,98 @@ pub mod mach {
     pub const MACH_PORT_TYPE: u32 = CLASS_MACH | 76;
     /// `(target, name, msgid, sync, notify, disposition, [7] previous*)`
     pub const MACH_PORT_REQUEST_NOTIFICATION: u32 = CLASS_MACH | 77;
-    /// `(info*)`: numerator and denominator of the clock, 1 and 1.
+    /// `(info*)`: writes numerator and denominator of the clock unit in nanoseconds, 1 and 1.
     pub const MACH_TIMEBASE_INFO: u32 = CLASS_MACH | 89;
-    /// `(deadline)`: in clock units since boot.
+    /// `(deadline)`: sleeps until the deadline, in clock units since boot.
     pub const MACH_WAIT_UNTIL: u32 = CLASS_MACH | 90;
+
+    /// A trap that XNU has and Tally lacks.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct MissingTrap {
+        /// Its number, with the class.
+        pub number: u32,
+        /// Its name in XNU's trap table.
+        pub name: &'static str,
+        /// What it answers.
+        pub answer: MissingAnswer,
+    }
+
+    /// How a missing trap says that it did nothing.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum MissingAnswer {
+        /// With `KERN_NOT_SUPPORTED`.
+        NotSupported,
+        /// With `MACH_SEND_INVALID_DEST`, upon which libraries make the call by message.
+        CallByMessage,
+        /// With `MACH_PORT_NULL`: the trap returns a name, so that a code would be mistaken for one.
+        NullName,
+    }
+
+    const fn missing(number: u32, name: &'static str, answer: MissingAnswer) -> MissingTrap {
+        MissingTrap { number: CLASS_MACH | number, name, answer }
+    }
+
+    /// The traps that XNU has and Tally lacks, by number.
+    pub const MISSING: [MissingTrap; 33] = {
+        use MissingAnswer::{CallByMessage, NotSupported, NullName};
+        [
+            missing(11, "_kernelrpc_mach_vm_purgable_control_trap", CallByMessage),
+            missing(13, "task_dyld_process_info_notify_get_trap", NotSupported),
+            missing(15, "_kernelrpc_mach_vm_map_trap", CallByMessage),
+            missing(33, "semaphore_signal_trap", NotSupported),
+            missing(34, "semaphore_signal_all_trap", NotSupported),
+            missing(35, "semaphore_signal_thread_trap", NotSupported),
+            missing(36, "semaphore_wait_trap", NotSupported),
+            missing(37, "semaphore_wait_signal_trap", NotSupported),
+            missing(38, "semaphore_timedwait_trap", NotSupported),
+            missing(39, "semaphore_timedwait_signal_trap", NotSupported),
+            missing(43, "mach_generate_activity_id", NotSupported),
+            missing(44, "task_name_for_pid", NotSupported),
+            missing(45, "task_for_pid", NotSupported),
+            missing(46, "pid_for_task", NotSupported),
+            missing(47, "mach_msg2_trap", NotSupported),
+            missing(48, "macx_swapon", NotSupported),
+            missing(49, "macx_swapoff", NotSupported),
+            missing(50, "thread_get_special_reply_port", NullName),
+            missing(51, "macx_triggers", NotSupported),
+            missing(52, "macx_backing_store_suspend", NotSupported),
+            missing(53, "macx_backing_store_recovery", NotSupported),
+            missing(58, "pfz_exit", NotSupported),
+            missing(62, "clock_sleep_trap", NotSupported),
+            missing(70, "host_create_mach_voucher_trap", NotSupported),
+            missing(72, "mach_voucher_extract_attr_recipe_trap", NotSupported),
+            missing(88, "_exclaves_ctl_trap", NotSupported),
+            missing(91, "mk_timer_create_trap", NullName),
+            missing(92, "mk_timer_destroy_trap", NotSupported),
+            missing(93, "mk_timer_arm_trap", NotSupported),
+            missing(94, "mk_timer_cancel_trap", NotSupported),
+            missing(95, "mk_timer_arm_leeway_trap", NotSupported),
+            missing(96, "debug_control_port_for_pid", NotSupported),
+            missing(100, "iokit_user_client_trap", NotSupported),
+        ]
+    };
 }
 
-/// The Unix subset, class 2. Errors come as carry flag and error number.
+/// The Unix subset, class 2. An error is returned as an error number with the carry flag set.
 pub mod unix {
     use super::CLASS_UNIX;
 
-    /// `(status)`: ends the task.
+    /// `(status)`: terminates the task.
     pub const EXIT: u32 = CLASS_UNIX | 1;
     /// `(descriptor, buffer*, size)`: descriptors 1 and 2 are the console.
     pub const WRITE: u32 = CLASS_UNIX | 4;
-    /// `()`: the task's id.
+    /// `()`: returns the process id of the task.
     pub const GETPID: u32 = CLASS_UNIX | 20;
-    /// `()`: the thread's id, unique over the life of the system.
+    /// `()`: returns the id of the thread, which is unique until the system is shut down.
     pub const THREAD_SELFID: u32 = CLASS_UNIX | 372;
     /// `(operation, address, value, microseconds)`
     pub const ULOCK_WAIT: u32 = CLASS_UNIX | 515;
     /// `(operation, address, unused)`
     pub const ULOCK_WAKE: u32 = CLASS_UNIX | 516;
 
-    /// The one kind of `ulock`: compare a 32-bit word and wait.
+    /// The supported kind of `ulock`: compares a 32-bit word and waits.
     pub const UL_COMPARE_AND_WAIT: u32 = 1;
-    /// `ulock_wake`: wake everybody, not one.
+    /// `ulock_wake`: wakes all waiting threads instead of one.
     pub const ULF_WAKE_ALL: u32 = 0x100;
 }
 
@@ -104,7 +173,7 @@ pub mod unix {
 pub mod machine {
     use super::CLASS_MACHINE;
 
-    /// `(base)`: sets the thread-local base, in `fs` and `gs` alike.
+    /// `(base)`: sets the base address of thread-local storage, in both `fs` and `gs`.
     pub const SET_THREAD_BASE: u32 = CLASS_MACHINE | 3;
 }
 
@@ -116,13 +185,13 @@ pub mod tally {
     pub const TASK_SPAWN: u32 = CLASS_TALLY | 1;
     /// `(task, entry, stack, argument, flags, name*)`
     pub const THREAD_CREATE: u32 = CLASS_TALLY | 2;
-    /// `()`: ends the calling thread, and the task with its last thread.
+    /// `()`: terminates the calling thread, and the task with its last thread.
     pub const THREAD_EXIT: u32 = CLASS_TALLY | 3;
     /// `(thread, pthread_priority)`: the thread must wait in `ulock_wait`.
     pub const THREAD_SET_QOS: u32 = CLASS_TALLY | 4;
-    /// `()`: nanoseconds since boot.
+    /// `()`: returns the nanoseconds since boot.
     pub const TIME: u32 = CLASS_TALLY | 6;
-    /// `()`: how many processors run.
+    /// `()`: returns the number of running processors.
     pub const CPU_COUNT: u32 = CLASS_TALLY | 7;
     /// `(kind, name, buffer*, size)`: see [`crate::debug`].
     pub const DEBUG_STATE: u32 = CLASS_TALLY | 8;
@@ -131,9 +200,9 @@ pub mod tally {
     pub const THREAD_CREATE_SUSPENDED: u32 = 1;
 }
 
-/// `thread_switch`: give the processor to the thread named, or to anybody.
+/// `thread_switch`: yields the processor to the thread named, or to any thread.
 pub const SWITCH_OPTION_NONE: u32 = 0;
-/// `thread_switch`: run at the lowest priority for the time given.
+/// `thread_switch`: runs at the lowest priority for the time given.
 pub const SWITCH_OPTION_DEPRESS: u32 = 1;
-/// `thread_switch`: sleep for the time given.
+/// `thread_switch`: sleeps for the time given.
 pub const SWITCH_OPTION_WAIT: u32 = 2;

@@ -1,37 +1,28 @@
 //! Messages while the kernel has them.
 
-use crate::ipc::right::Carried;
-use crate::kernel::Kernel;
+use super::Ipc;
+use super::right::{Carried, Right};
+use crate::credentials::Credentials;
+use crate::ids::{BudgetId, MessageId, PortId, tag};
 use crate::limits::{SMALL_MESSAGE, SPARE_BUFFERS};
 use crate::machine::NoMemory;
-use crate::reap::Item;
-use crate::task::{Credentials, TaskId};
+use crate::step::{Step, WORK_COST, Work};
 use abi::message::{Header, MAX_TRAILER_SIZE};
 use abi::port::Disposition;
 use abi::qos::{Priority, Qos};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use store::{Id, Link, Linked, List};
+use store::{Link, List};
 use zerocopy::{FromBytes, IntoBytes};
-
-/// Names a message.
-pub type MessageId = Id<Message>;
 
 /// The list of a port's messages.
 #[derive(Debug)]
 pub enum Queued {}
 
-impl Linked<Queued> for Message {
-    fn link(&mut self) -> &mut Link<Message> {
-        &mut self.link
-    }
-    fn link_ref(&self) -> &Link<Message> {
-        &self.link
-    }
-}
+store::linked!(Message as tag::Message, Queued: link);
 
 /// A port's messages in the order in which they are received.
-pub type Queue = List<Message, Queued>;
+pub type Queue = List<tag::Message, Queued>;
 
 /// A message. Names in its bytes mean nothing: its rights are in the other fields.
 #[derive(Debug)]
@@ -51,21 +42,19 @@ pub struct Message {
     /// Its descriptors, if it is complex.
     pub descriptors: Vec<Descriptor>,
     /// How many of the descriptors have been destroyed, while the message is taken apart.
-    pub reaped_descriptors: usize,
+    pub(super) reaped_descriptors: usize,
     /// It carries a receive right in a circle and will be destroyed (mach-ipc 6.2).
     pub circular: bool,
-    /// Who sent it.
+    /// The identity of its sender.
     pub sender: Credentials,
     /// The QoS it was sent with (importance 7.2).
     pub priority: Priority,
     /// The highest QoS of it and all messages behind it (importance 7.3).
-    pub over: Qos,
-    /// Whose budget it is on while it is queued.
-    pub payer: Option<TaskId>,
+    pub qos_override: Qos,
+    /// The budget it is on while it is queued.
+    pub(super) budget: Option<BudgetId>,
     /// Its place in a port's queue.
-    pub link: Link<Message>,
-    /// Its place on the list of what is taken apart.
-    pub reap_next: Option<Item>,
+    link: Link<tag::Message>,
 }
 
 /// What a descriptor of a complex message carries.
@@ -79,7 +68,7 @@ pub struct Descriptor {
     pub disposition: Disposition,
 }
 
-/// The bytes of a message. Those of small messages come from a stock, so that sending one allocates nothing.
+/// The bytes of a message. Those of small messages come from a pool, so that sending one allocates nothing.
 #[derive(Debug)]
 pub enum Buffer {
     /// Room for [`SMALL_MESSAGE`] bytes and a trailer.
@@ -114,7 +103,7 @@ impl core::ops::DerefMut for Buffer {
 }
 
 impl Message {
-    /// The header as it stands in the bytes.
+    /// Returns the header as it stands in the bytes.
     #[inline(always)]
     pub fn header(&self) -> Header {
         Header::read_from_prefix(&self.bytes).expect("every buffer has room for a header").0
@@ -126,14 +115,17 @@ impl Message {
         header.write_to_prefix(&mut self.bytes).expect("every buffer has room for a header");
     }
 
-    /// The body: everything behind the header.
+    /// Returns the body: everything behind the header.
     pub fn body(&self) -> &[u8] {
         &self.bytes[Header::SIZE..self.size]
     }
 
-    /// What the message costs the budget it is on.
+    /// Returns what the message costs the budget it is on.
     pub fn cost(&self) -> usize {
-        size_of::<Message>() + self.bytes.len() + self.descriptors.capacity() * size_of::<Descriptor>()
+        size_of::<Message>()
+            + Work::PER_OBJECT * WORK_COST
+            + self.bytes.len()
+            + self.descriptors.capacity() * size_of::<Descriptor>()
     }
 }
 
@@ -176,17 +168,22 @@ impl SpareBuffers {
     }
 }
 
-impl Kernel {
-    /// A message of `size` bytes, at least a header, without rights. The bytes are whatever an earlier message left:
+impl Ipc {
+    /// Makes a message of `size` bytes, at least a header, without rights. The bytes are whatever an earlier message left:
     /// the caller writes all of them.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
     #[inline]
-    pub(crate) fn new_message(&mut self, size: usize, sender: Credentials) -> Result<MessageId, NoMemory> {
+    pub(crate) fn new_message(
+        &mut self,
+        step: &mut Step,
+        size: usize,
+        sender: Credentials,
+    ) -> Result<MessageId, NoMemory> {
         assert!(size >= Header::SIZE, "a message has a header");
         let bytes = self.spare_buffers.take(size)?;
-        if self.messages.reserve().is_err() {
+        if self.messages.reserve().and_then(|()| step.reserve_work(Work::PER_OBJECT)).is_err() {
             self.spare_buffers.give_back(bytes);
             return Err(NoMemory);
         }
@@ -202,34 +199,54 @@ impl Kernel {
             circular: false,
             sender,
             priority: Priority::UNSPECIFIED,
-            over: Qos::Unspecified,
-            payer: None,
+            qos_override: Qos::Unspecified,
+            budget: None,
             link: Link::default(),
-            reap_next: None,
         };
         Ok(self.messages.insert_reserved(|_| message))
     }
 
-    /// Puts a message on a task's budget while it is queued or its sender is blocked.
+    /// Puts a message on a budget while it is queued or its sender is blocked.
     ///
     /// # Errors
     /// [`NoMemory`] if the budget is used up.
-    pub(super) fn charge_message(&mut self, message: MessageId, payer: TaskId) -> Result<(), NoMemory> {
-        if self.messages[message].payer.is_none() {
-            self.charge(payer, self.messages[message].cost())?;
-            self.messages[message].payer = Some(payer);
+    pub fn charge_message(&mut self, message: MessageId, budget: BudgetId) -> Result<(), NoMemory> {
+        if self.messages[message].budget.is_none() {
+            self.charge(budget, self.messages[message].cost())?;
+            self.messages[message].budget = Some(budget);
         }
         Ok(())
     }
 
+    /// Returns the budget that a message for `port` is on while it is queued: its sender's. But the answer to a send-once
+    /// right is on the receiver's, who asked for it and must not be able to use up a server's budget with answers
+    /// (mach-ipc 8.1 S10).
+    pub fn budget_for(&self, message: MessageId, port: PortId, sender: BudgetId) -> BudgetId {
+        match self.messages[message].destination {
+            Carried::Right(Right::SendOnce(_)) => self.receiving_budget(port).unwrap_or(sender),
+            _ => sender,
+        }
+    }
+
     /// Forgets a message that carries nothing any more.
     #[inline]
-    pub(crate) fn remove_message(&mut self, message: MessageId) {
+    pub fn remove_message(&mut self, step: &mut Step, message: MessageId) {
         let removed = self.messages.remove(message).expect("a message is removed once");
         debug_assert!(removed.destination == Carried::Null && removed.reply == Carried::Null, "rights are lost");
-        if let Some(payer) = removed.payer {
-            self.refund(payer, removed.cost());
+        step.release_work(Work::PER_OBJECT);
+        if let Some(budget) = removed.budget {
+            self.refund(budget, removed.cost());
         }
         self.spare_buffers.give_back(removed.bytes);
+    }
+
+    /// Ends the right by which a message was sent, which has done its work. Returns of which kind it was.
+    pub fn consume_message_destination(&mut self, step: &mut Step, message: MessageId) -> Disposition {
+        let Carried::Right(right) = self.messages[message].destination.take() else {
+            panic!("a queued message has a destination")
+        };
+        let kind = right.disposition();
+        self.consume_destination(step, right);
+        kind
     }
 }

@@ -1,31 +1,30 @@
 //! Ports: their state, and how they are made.
 
-use crate::ipc::message::Queue;
-use crate::ipc::port_set::{Membership, OfPort};
-use crate::ipc::request::Requests;
-use crate::ipc::right::SendOnceRight;
-use crate::kernel::Kernel;
-use crate::kobject::KernelObject;
+use super::Ipc;
+use super::message::Queue;
+use super::port_set::OfPort;
+use super::request::Requests;
+use super::right::SendOnceRight;
+use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, tag};
 use crate::machine::NoMemory;
-use crate::reap::Item;
-use crate::task::TaskId;
-use crate::wait::WaitQueue;
+use crate::sched::wait_queue::WaitQueue;
+use crate::step::{Step, WORK_COST, Work};
 use abi::port::{MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
-use store::{Arena, Id, List};
-
-/// Names a port. A dead port's id denotes nothing, or for a moment a port that is being taken apart.
-pub type PortId = Id<Port>;
+use store::{Arena, List};
 
 /// All ports, each allocated by itself like threads.
-pub type Ports = Arena<Port, 1>;
+pub(super) type Ports = Arena<Port, 1, tag::Port>;
+
+/// What a port costs a budget.
+pub(super) const PORT_COST: usize = size_of::<Port>() + Work::PER_PORT * WORK_COST;
 
 /// Where a port's receive right is (mach-ipc 1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// In a task, under a name.
+    /// With a task, under a name.
     Space {
-        /// The task.
-        task: TaskId,
+        /// The task's names.
+        space: SpaceId,
         /// The name.
         name: PortName,
     },
@@ -54,56 +53,54 @@ pub struct Guard {
 #[derive(Debug)]
 pub struct Port {
     /// Where its receive right is.
-    pub home: Home,
+    pub(super) home: Home,
     /// The messages in it.
-    pub queue: Queue,
+    pub(super) queue: Queue,
     /// How many of them stop a sender.
-    pub qlimit: u32,
+    pub(super) qlimit: u32,
     /// The number that the next message received gets.
-    pub seqno: u32,
+    pub(super) seqno: u32,
     /// Send rights: one per task that has any, plus one per token.
-    pub send_rights: u32,
+    pub(super) send_rights: u32,
     /// Send-once rights: one per name, plus one per token.
-    pub send_once_rights: u32,
+    pub(super) send_once_rights: u32,
     /// How often a send right was made.
-    pub make_send_count: u32,
+    pub(super) make_send_count: u32,
     /// A number its owner keeps with it.
-    pub context: u64,
+    pub(super) context: u64,
     /// What the context protects.
-    pub guard: Guard,
+    pub(super) guard: Guard,
     /// It takes no rights (mach-ipc 3.7).
-    pub no_grant: bool,
+    pub(super) no_grant: bool,
     /// It accepts importance donation (importance 1.5).
-    pub importance_donation: bool,
+    pub(super) importance_donation: bool,
     /// Its boosts are not those of the task that holds the receive right (importance 1.5).
-    pub temp_owner: bool,
+    pub(super) temp_owner: bool,
     /// Who waits for a message.
-    pub receivers: WaitQueue,
+    pub(super) receivers: WaitQueue,
     /// Who waits for room.
-    pub senders: WaitQueue,
+    pub(super) senders: WaitQueue,
     /// Whom to tell when the last send right is gone.
-    pub no_senders: Option<SendOnceRight>,
+    pub(super) no_senders: Option<SendOnceRight>,
+    /// The number of send rights that were made, if the last one ended with the port: for the no-senders notification.
+    pub(super) no_senders_count: Option<u32>,
     /// Who gets the receive right instead of its end.
-    pub port_destroyed: Option<SendOnceRight>,
+    pub(super) port_destroyed: Option<SendOnceRight>,
     /// Whom to tell when the port dies or has room.
-    pub requests: Requests,
+    pub(super) requests: Requests,
     /// The sets it is in.
-    pub memberships: List<Membership, OfPort>,
-    /// Whose budget it is on.
-    pub payer: Option<TaskId>,
-    /// Its place on the list of what is taken apart.
-    pub reap_next: Option<Item>,
-    /// Its place there with armed requests to fire.
-    pub armed_next: Option<Item>,
-    /// It is on such a list with armed requests.
-    pub armed_listed: bool,
-    /// It died and nothing of it is left but its place on that list.
-    pub taken_apart: bool,
+    pub(super) memberships: List<tag::Membership, OfPort>,
+    /// The budget it is on; none for the kernel's own.
+    pub(super) budget: Option<BudgetId>,
+    /// Its armed requests are on the work list.
+    pub(super) armed_listed: bool,
+    /// It died and nothing of it is left but that place on the work list.
+    pub(super) taken_apart: bool,
 }
 
 impl Port {
-    /// A fresh port whose receive right is at `home`.
-    fn new(home: Home, payer: Option<TaskId>) -> Port {
+    /// Returns a new port whose receive right is at `home`.
+    fn new(home: Home, budget: Option<BudgetId>) -> Port {
         Port {
             home,
             queue: Queue::new(),
@@ -120,49 +117,96 @@ impl Port {
             receivers: WaitQueue::default(),
             senders: WaitQueue::default(),
             no_senders: None,
+            no_senders_count: None,
             port_destroyed: None,
             requests: Requests::default(),
             memberships: List::new(),
-            payer,
-            reap_next: None,
-            armed_next: None,
+            budget,
             armed_listed: false,
             taken_apart: false,
         }
     }
 
-    /// A port of the kernel's own, on nobody's budget: there is a bounded number per object.
-    pub(crate) fn kernel(object: KernelObject) -> Port {
+    /// Returns a port of the kernel's own, on no budget: there is a bounded number per object.
+    pub(super) fn kernel(object: KernelObject) -> Port {
         Port::new(Home::Kernel(object), None)
     }
 
-    /// Whether messages can still be sent to it.
+    /// Returns where its receive right is.
+    pub fn home(&self) -> Home {
+        self.home
+    }
+
+    /// Returns the number of its send rights.
+    pub fn send_rights(&self) -> u32 {
+        self.send_rights
+    }
+
+    /// Returns the number of sets it is in.
+    pub fn set_count(&self) -> usize {
+        self.memberships.len()
+    }
+
+    /// Returns the number of messages in its queue.
+    pub fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Returns the message that is received next.
+    #[inline]
+    pub fn first_message(&self) -> Option<MessageId> {
+        self.queue.front()
+    }
+
+    /// Returns the number that its owner keeps with it.
+    #[inline]
+    pub fn context(&self) -> u64 {
+        self.context
+    }
+
+    /// Returns how its context protects it.
+    pub fn guard(&self) -> Guard {
+        self.guard
+    }
+
+    /// Returns true if messages can still be sent to it.
     #[inline(always)]
     pub fn is_alive(&self) -> bool {
         self.home != Home::Dead
     }
 
-    /// Whether its queue is at its limit.
+    /// Returns true if messages are in its queue or with blocked senders.
+    pub(super) fn has_messages(&self) -> bool {
+        !self.queue.is_empty() || !self.senders.is_empty()
+    }
+
+    /// Returns true if a notification has to be sent when it dies.
+    pub(super) fn has_requests(&self) -> bool {
+        self.no_senders.is_some() || self.requests.count() > 0
+    }
+
+    /// Returns true if its queue is at its limit.
+    #[inline(always)]
     pub fn is_full(&self) -> bool {
         self.queue.len() >= self.qlimit as usize
     }
 
-    /// Makes the port accept importance donation, with `temp_owner` on nobody's account. Nothing takes this back while
+    /// Makes the port accept importance donation, with `temp_owner` on no task's account. Nothing takes this back while
     /// the receive right stays where it is (importance 3.1).
-    pub fn accept_donation(&mut self, temp_owner: bool) {
+    pub(super) fn accept_donation(&mut self, temp_owner: bool) {
         self.importance_donation = true;
         self.temp_owner |= temp_owner;
     }
 
-    /// What goes when the receive right leaves a task or ends (mach-ipc 6.1).
-    pub fn forget_owner(&mut self) {
+    /// Forgets what the owner set, when the receive right leaves a task or ends (mach-ipc 6.1).
+    pub(super) fn forget_owner(&mut self) {
         self.seqno = 0;
         self.make_send_count = 0;
         self.context = 0;
         self.guard = Guard::default();
     }
 
-    /// What `mach_port_get_attributes` tells (mach-ipc 2.7).
+    /// Returns what `mach_port_get_attributes` tells (mach-ipc 2.7).
     pub fn status(&self) -> PortStatus {
         let mut flags = PortStatusFlags::empty();
         flags.set(PortStatusFlags::TEMPOWNER, self.importance_donation && self.temp_owner);
@@ -186,34 +230,51 @@ impl Port {
     }
 }
 
-impl Kernel {
-    /// Makes a port on a task's budget.
+impl Ipc {
+    /// Makes a port on a budget.
     ///
     /// # Errors
     /// [`NoMemory`] if there is none or the budget is used up; nothing has changed.
-    pub(super) fn new_port(&mut self, home: Home, payer: TaskId) -> Result<PortId, NoMemory> {
-        self.charge(payer, size_of::<Port>())?;
-        let made = self.ports.insert_with(|_| Port::new(home, Some(payer)));
-        if made.is_err() {
-            self.refund(payer, size_of::<Port>());
-        }
-        made
+    pub(super) fn new_port(&mut self, step: &mut Step, budget: BudgetId) -> Result<PortId, NoMemory> {
+        self.charged(budget, PORT_COST, |ipc| ipc.add_port(step, Port::new(Home::Limbo, Some(budget))))
     }
 
     /// Makes a port of the kernel's own.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
-    pub fn new_kernel_port(&mut self, object: KernelObject) -> Result<PortId, NoMemory> {
-        self.ports.insert_with(|_| Port::kernel(object))
+    pub fn new_kernel_port(&mut self, step: &mut Step, object: KernelObject) -> Result<PortId, NoMemory> {
+        self.add_port(step, Port::kernel(object))
     }
 
-    /// Forgets a dead port that nothing of is left.
-    pub(super) fn remove_port(&mut self, port: PortId) {
+    /// Makes room for one more task: its port, its space and its budget. Their places on the work list the caller reserves.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing has changed.
+    pub(crate) fn make_room_for_task(&mut self) -> Result<(), NoMemory> {
+        self.spaces.reserve()?;
+        self.budgets.reserve()?;
+        self.ports.reserve()
+    }
+
+    /// Makes the control port of a task for which there is [room](Ipc::make_room_for_task).
+    pub(crate) fn insert_task_port(&mut self, object: KernelObject) -> PortId {
+        self.ports.insert_reserved(|_| Port::kernel(object))
+    }
+
+    fn add_port(&mut self, step: &mut Step, port: Port) -> Result<PortId, NoMemory> {
+        self.ports.reserve()?;
+        step.reserve_work(Work::PER_PORT)?;
+        Ok(self.ports.insert_reserved(|_| port))
+    }
+
+    /// Forgets a dead port of which nothing is left.
+    pub(super) fn remove_port(&mut self, step: &mut Step, port: PortId) {
         let removed = self.ports.remove(port).expect("a port is removed once");
         assert!(removed.home == Home::Dead && removed.queue.is_empty(), "{port:?} is removed before its end");
-        if let Some(payer) = removed.payer {
-            self.refund(payer, size_of::<Port>());
+        step.release_work(Work::PER_PORT);
+        if let Some(budget) = removed.budget {
+            self.refund(budget, PORT_COST);
         }
     }
 }

@@ -4,52 +4,43 @@
 //! has messages, the set's list of ready members. Taking a message rotates that list, so every ready member is served in
 //! turn.
 
-use crate::ipc::port::PortId;
-use crate::kernel::Kernel;
+use super::Ipc;
+use crate::ids::{BudgetId, MembershipId, PortId, SetId, tag};
 use crate::limits::SETS_PER_PORT_MAX;
-use crate::machine::{Machine, NoMemory};
-use crate::reap::Item;
-use crate::task::TaskId;
-use crate::wait::WaitQueue;
+use crate::machine::NoMemory;
+use crate::sched::wait_queue::WaitQueue;
+use crate::step::{Step, WORK_COST, Work};
 use abi::KernReturn;
 use abi::code::{KERN_ALREADY_IN_SET, KERN_NOT_IN_SET, KERN_RESOURCE_SHORTAGE};
-use store::{Id, Link, Linked, List};
-
-/// Names a port set.
-pub type SetId = Id<PortSet>;
-
-/// Names a membership.
-pub type MembershipId = Id<Membership>;
+use store::{Link, List};
 
 /// A port set.
 #[derive(Debug)]
 pub struct PortSet {
     /// Its members in the order in which they joined.
-    pub members: List<Membership, OfSet>,
+    pub(super) members: List<tag::Membership, OfSet>,
     /// Those that have messages; the first is served next.
-    pub ready: List<Membership, Ready>,
+    pub(super) ready: List<tag::Membership, Ready>,
     /// Who waits for a message, first come first served.
-    pub receivers: WaitQueue,
-    /// Whose budget it is on.
-    pub payer: TaskId,
+    pub(super) receivers: WaitQueue,
+    /// The budget it is on.
+    pub(super) budget: BudgetId,
     /// It is being taken apart.
-    pub dead: bool,
-    /// Its place on the list of what is taken apart.
-    pub reap_next: Option<Item>,
+    pub(super) dead: bool,
 }
 
 /// A port's membership in a set.
 #[derive(Debug)]
 pub struct Membership {
     /// The port.
-    pub port: PortId,
+    pub(super) port: PortId,
     /// The set.
-    pub set: SetId,
+    pub(super) set: SetId,
     /// It is in the set's list of ready members.
-    is_ready: bool,
-    port_link: Link<Membership>,
-    set_link: Link<Membership>,
-    ready_link: Link<Membership>,
+    pub(super) is_ready: bool,
+    port_link: Link<tag::Membership>,
+    set_link: Link<tag::Membership>,
+    ready_link: Link<tag::Membership>,
 }
 
 /// The list of a port's memberships.
@@ -62,42 +53,48 @@ pub enum OfSet {}
 #[derive(Debug)]
 pub enum Ready {}
 
-macro_rules! linked {
-    ($($kind:ty: $field:ident)*) => {$(
-        impl Linked<$kind> for Membership {
-            fn link(&mut self) -> &mut Link<Membership> {
-                &mut self.$field
-            }
-            fn link_ref(&self) -> &Link<Membership> {
-                &self.$field
-            }
-        }
-    )*};
-}
-linked! { OfPort: port_link OfSet: set_link Ready: ready_link }
+store::linked!(Membership as tag::Membership, OfPort: port_link, OfSet: set_link, Ready: ready_link);
 
 /// What one membership costs a budget.
-pub(crate) const MEMBERSHIP_COST: usize = size_of::<Membership>();
+pub(super) const MEMBERSHIP_COST: usize = size_of::<Membership>();
 
-impl Kernel {
-    /// Makes an empty set on a task's budget.
+/// What one set costs a budget.
+pub(super) const SET_COST: usize = size_of::<PortSet>() + Work::PER_OBJECT * WORK_COST;
+
+impl PortSet {
+    /// Returns the number of its members.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Returns true if it has no members.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Returns those who wait for a message.
+    pub fn receivers(&self) -> &WaitQueue {
+        &self.receivers
+    }
+}
+
+impl Ipc {
+    /// Makes an empty set on a budget.
     ///
     /// # Errors
     /// [`NoMemory`] if there is none or the budget is used up; nothing has changed.
-    pub(super) fn new_set(&mut self, payer: TaskId) -> Result<SetId, NoMemory> {
-        self.charge(payer, size_of::<PortSet>())?;
-        let made = self.sets.insert_with(|_| PortSet {
-            members: List::new(),
-            ready: List::new(),
-            receivers: WaitQueue::default(),
-            payer,
-            dead: false,
-            reap_next: None,
-        });
-        if made.is_err() {
-            self.refund(payer, size_of::<PortSet>());
-        }
-        made
+    pub(super) fn new_set(&mut self, step: &mut Step, budget: BudgetId) -> Result<SetId, NoMemory> {
+        self.charged(budget, SET_COST, |ipc| {
+            ipc.sets.reserve()?;
+            step.reserve_work(Work::PER_OBJECT)?;
+            Ok(ipc.sets.insert_reserved(|_| PortSet {
+                members: List::new(),
+                ready: List::new(),
+                receivers: WaitQueue::default(),
+                budget,
+                dead: false,
+            }))
+        })
     }
 
     /// The membership of a port in a set, if there is one.
@@ -105,34 +102,31 @@ impl Kernel {
         self.ports[port].memberships.iter(&self.memberships).find(|&id| self.memberships[id].set == set)
     }
 
-    /// Adds a live port to a set. Its messages go to those who wait for the set at once.
+    /// Adds a live port to a set. The caller then hands the port's messages to those who wait for the set.
     ///
     /// # Errors
     /// `KERN_ALREADY_IN_SET`; `KERN_RESOURCE_SHORTAGE` if the port is in too many sets or there is no memory.
-    pub(super) fn join_set(&mut self, m: &mut dyn Machine, port: PortId, set: SetId) -> Result<(), KernReturn> {
+    pub(super) fn join_set(&mut self, port: PortId, set: SetId) -> Result<(), KernReturn> {
         if self.membership(port, set).is_some() {
             return Err(KERN_ALREADY_IN_SET);
         }
-        let payer = self.sets[set].payer;
-        if self.ports[port].memberships.len() >= SETS_PER_PORT_MAX || self.charge(payer, MEMBERSHIP_COST).is_err() {
+        if self.ports[port].memberships.len() >= SETS_PER_PORT_MAX {
             return Err(KERN_RESOURCE_SHORTAGE);
         }
-        let membership = Membership {
-            port,
-            set,
-            is_ready: false,
-            port_link: Link::default(),
-            set_link: Link::default(),
-            ready_link: Link::default(),
-        };
-        let Ok(id) = self.memberships.insert(membership) else {
-            self.refund(payer, MEMBERSHIP_COST);
-            return Err(KERN_RESOURCE_SHORTAGE);
-        };
+        let made = self.charged(self.sets[set].budget, MEMBERSHIP_COST, |ipc| {
+            ipc.memberships.insert(Membership {
+                port,
+                set,
+                is_ready: false,
+                port_link: Link::default(),
+                set_link: Link::default(),
+                ready_link: Link::default(),
+            })
+        });
+        let id = made.map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
         self.ports[port].memberships.push_back(&mut self.memberships, id);
         self.sets[set].members.push_back(&mut self.memberships, id);
         self.note_ready(id);
-        self.serve_waiting_receivers(m, port);
         Ok(())
     }
 
@@ -146,7 +140,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Takes a port out of all sets but perhaps one; tells whether it was in any.
+    /// Takes a port out of all sets but perhaps one. Returns true if it was in any.
     pub(super) fn leave_all_sets(&mut self, port: PortId, but: Option<SetId>) -> bool {
         let was_member = !self.ports[port].memberships.is_empty();
         let mut next = self.ports[port].memberships.front();
@@ -160,7 +154,7 @@ impl Kernel {
     }
 
     /// Ends one membership.
-    pub(crate) fn end_membership(&mut self, id: MembershipId) {
+    pub(super) fn end_membership(&mut self, id: MembershipId) {
         let Membership { port, set, is_ready, .. } = self.memberships[id];
         self.ports[port].memberships.remove(&mut self.memberships, id);
         let set = &mut self.sets[set];
@@ -168,9 +162,9 @@ impl Kernel {
         if is_ready {
             set.ready.remove(&mut self.memberships, id);
         }
-        let payer = set.payer;
+        let budget = set.budget;
         self.memberships.remove(id);
-        self.refund(payer, MEMBERSHIP_COST);
+        self.refund(budget, MEMBERSHIP_COST);
     }
 
     /// Puts a membership on the ready list of its set if its port has messages.
@@ -208,37 +202,23 @@ impl Kernel {
     }
 
     /// The member whose message is received next, which then goes behind the others (mach-ipc 3.9 step 1).
-    pub(super) fn next_ready_member(&mut self, set: SetId) -> Option<PortId> {
+    pub(crate) fn next_ready_member(&mut self, set: SetId) -> Option<PortId> {
         let ready = &mut self.sets[set].ready;
         let id = ready.pop_front(&mut self.memberships)?;
         ready.push_back(&mut self.memberships, id);
         Some(self.memberships[id].port)
     }
 
-    /// Starts taking a set apart. It is nowhere to be found from now on.
-    pub(super) fn destroy_set(&mut self, set: SetId) {
+    /// Starts taking a set apart. No name denotes it from now on.
+    pub(super) fn destroy_set(&mut self, step: &mut Step, set: SetId) {
         self.sets[set].dead = true;
-        self.reap_later(Item::Set(set));
+        step.later(Work::Set(set));
     }
 
-    /// Forgets a set that nothing of is left.
-    pub(crate) fn remove_set(&mut self, set: SetId) {
+    /// Forgets a set of which nothing is left.
+    pub(super) fn remove_set(&mut self, step: &mut Step, set: SetId) {
         let removed = self.sets.remove(set).expect("a set is removed once");
-        self.refund(removed.payer, size_of::<PortSet>());
-    }
-}
-
-/// Panics unless memberships, ports and sets agree.
-pub fn check(kernel: &Kernel) {
-    for (id, membership) in kernel.memberships.iter() {
-        let port = &kernel.ports[membership.port];
-        assert!(port.is_alive(), "I6: dead {:?} is in a set", membership.port);
-        assert!(port.memberships.iter(&kernel.memberships).any(|other| other == id), "{id:?} is on its port's list");
-        assert_eq!(membership.is_ready, !port.queue.is_empty(), "{id:?} is ready if its port has messages");
-    }
-    for (id, set) in kernel.sets.iter() {
-        let members = set.members.iter(&kernel.memberships).filter(|&m| kernel.memberships[m].set == id).count();
-        let ready = set.ready.iter(&kernel.memberships).filter(|&m| kernel.memberships[m].is_ready).count();
-        assert_eq!((members, ready), (set.members.len(), set.ready.len()), "the lists of {id:?} are its own");
+        step.release_work(Work::PER_OBJECT);
+        self.refund(removed.budget, SET_COST);
     }
 }

@@ -1,98 +1,105 @@
-//! A port's queue: who may add to it, who gets what is added, who is let in when there is room (mach-ipc 3.8, 3.9).
+//! A port's queue: which messages it admits, and who waits at either end of it (mach-ipc 3.8, 3.9).
 
-use crate::ipc::message::MessageId;
-use crate::ipc::port::{Home, PortId};
-use crate::ipc::right::{Carried, Right};
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::task::TaskId;
-use crate::thread::{Resume, ThreadId, Wait};
-use abi::code::MACH_MSG_SUCCESS;
-use abi::message::MsgOption;
-use abi::port::MACH_PORT_QLIMIT_KERNEL;
+use super::Ipc;
+use super::port::Home;
+use super::right::{Carried, Right};
+use super::space::EntryRight;
+use crate::ids::{BudgetId, MessageId, PortId, Receivable, SpaceId, ThreadId};
+use crate::machine::Nanos;
+use crate::outcome::Outcome;
+use crate::sched::Scheduling;
+use crate::sched::thread::{Continuation, SendWait, Wait, WaitPlace};
+use crate::sched::wait_queue::WaitQueue;
+use crate::step::Step;
+use crate::trace::Event;
+use abi::port::{MACH_PORT_QLIMIT_KERNEL, PortName};
 use abi::qos::Qos;
 
 /// Whether a message may enter a queue now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
+pub enum Admission {
     /// It may.
     Accepted,
     /// There is no room.
     Full,
-    /// There is no room even for those who need none.
-    Overfull,
+    /// 65,534 messages are queued: even send-once rights and forced sends are refused.
+    HardLimit,
 }
 
-impl Kernel {
-    /// Whether a message may enter the queue of its live destination. A send-once right needs no room, nor does a send
-    /// that armed a send-possible request before (`forced`).
+impl Ipc {
+    /// Returns whether a message may enter the queue of its live destination. A send-once right needs no room, nor does a
+    /// send that armed a send-possible request before (`forced`).
     #[inline]
-    pub(super) fn admission(&self, message: MessageId, port: PortId, forced: bool) -> Admission {
+    pub fn admission(&self, message: MessageId, port: PortId, forced: bool) -> Admission {
         let port = &self.ports[port];
         if !port.is_full() {
             return Admission::Accepted;
         }
         if port.queue.len() >= MACH_PORT_QLIMIT_KERNEL as usize {
-            return Admission::Overfull;
+            return Admission::HardLimit;
         }
         let one_shot = matches!(self.messages[message].destination, Carried::Right(Right::SendOnce(_)));
         if one_shot || forced { Admission::Accepted } else { Admission::Full }
     }
 
-    /// Hands a message of the kernel's to a thread that waits for it, or appends it to the queue of its live port. It is
-    /// on the budget of who is to receive it: with that used up it vanishes (mach-ipc 8.4).
-    pub(crate) fn post_from_kernel(&mut self, m: &mut dyn Machine, message: MessageId, port: PortId) {
-        if self.offer(m, message, port) {
-            return;
+    /// Returns what a name can receive from.
+    #[inline]
+    pub fn receivable(&self, space: SpaceId, name: PortName) -> Option<Receivable> {
+        match self.spaces[space].get(name)?.right {
+            EntryRight::Receive { port, .. } => Some(Receivable::Port(port)),
+            EntryRight::PortSet { set } => Some(Receivable::Set(set)),
+            _ => None,
         }
-        if let Some(payer) = self.receiving_task(port)
-            && self.charge_message(message, payer).is_err()
-        {
-            self.consume_message_destination(m, message);
-            self.destroy_message(message);
-            return;
-        }
-        self.append(message, port);
     }
 
-    /// The task that receives from a port, or will when what the port is travelling in has arrived. A port that is
-    /// nowhere counts as its maker's.
-    pub(super) fn receiving_task(&self, port: PortId) -> Option<TaskId> {
+    /// Returns the budget of the task that receives from a port, or will when what the port is travelling in has arrived.
+    /// For a port in limbo it is the port's own.
+    pub fn receiving_budget(&self, port: PortId) -> Option<BudgetId> {
         let mut at = port;
         loop {
             let port = self.ports.get(at)?;
             match port.home {
-                Home::Space { task, .. } => return Some(task),
+                Home::Space { space, .. } => return Some(self.spaces[space].budget()),
                 Home::Transit(onward) => at = onward,
-                Home::Limbo => return port.payer.filter(|&payer| self.tasks.contains(payer)),
+                Home::Limbo => return port.budget.filter(|&budget| self.budgets.contains(budget)),
                 Home::Kernel(_) | Home::Dead => return None,
             }
         }
     }
 
-    /// Offers a message to the threads that wait for one: first on the port itself, then on each set in the order in
-    /// which the port joined. One that wants to keep what does not fit learns of it, and the next is asked. Tells whether
-    /// somebody took it.
-    pub(super) fn offer(&mut self, m: &mut dyn Machine, message: MessageId, port: PortId) -> bool {
-        while let Some(receiver) = self.waiting_receiver(port) {
-            let Wait::Receive(wait) = self.finish_wait(receiver) else { panic!("{receiver:?} waits in a wrong queue") };
-            let keep = wait.options.contains(MsgOption::RCV_LARGE) && !self.fits(message, &wait);
-            let code = if keep {
-                self.report_too_large(m, receiver, &wait, message, port)
-            } else {
-                self.deliver(m, receiver, &wait, message, port)
-            };
-            self.threads[receiver].frame.set_code(code);
-            if !keep {
-                return true;
-            }
+    /// Returns the queue of a port or set in which a thread waits.
+    #[inline]
+    pub fn wait_queue(&mut self, place: WaitPlace) -> Option<&mut WaitQueue> {
+        match place {
+            WaitPlace::Receivers(Receivable::Port(port)) => Some(&mut self.ports[port].receivers),
+            WaitPlace::Receivers(Receivable::Set(set)) => Some(&mut self.sets[set].receivers),
+            WaitPlace::Senders(port) => Some(&mut self.ports[port].senders),
+            WaitPlace::Word(..) | WaitPlace::Nowhere => None,
         }
-        false
     }
 
-    /// The thread that gets the next message of a port.
+    /// Takes a running thread off its processor until a message or room for one is there, or the deadline passes.
     #[inline]
-    fn waiting_receiver(&self, port: PortId) -> Option<ThreadId> {
+    pub fn block(&mut self, sched: &mut Scheduling, step: &mut Step, thread: ThreadId, wait: Wait, deadline: Nanos) {
+        let queue = match &wait {
+            Wait::Receive(receive) => self.wait_queue(WaitPlace::Receivers(receive.object)),
+            Wait::Send(send) => self.wait_queue(WaitPlace::Senders(send.port)),
+            Wait::Clock | Wait::Word(_) => None,
+        };
+        sched.block(step, thread, wait, queue, deadline);
+    }
+
+    /// Ends the wait of a thread, whatever it waits for. The caller finishes the thread's trap.
+    #[inline]
+    pub fn end_wait(&mut self, sched: &mut Scheduling, step: &mut Step, thread: ThreadId) -> Wait {
+        let queue = self.wait_queue(sched[thread].wait_place());
+        sched.end_wait(step, thread, queue)
+    }
+
+    /// Returns the thread that gets the next message of a port: one that waits on the port itself, or else on a set, in the
+    /// order in which the port joined them.
+    #[inline]
+    pub fn waiting_receiver(&self, port: PortId) -> Option<ThreadId> {
         let state = &self.ports[port];
         if let Some(thread) = state.receivers.first() {
             return Some(thread);
@@ -102,92 +109,83 @@ impl Kernel {
     }
 
     /// Puts a message at the end of a queue. Its QoS raises that of the messages before it (importance 7.3).
-    pub(super) fn append(&mut self, message: MessageId, port: PortId) {
-        let over = self.messages[message].over;
+    pub fn append(&mut self, step: &mut Step, message: MessageId, port: PortId) {
+        let qos_override = self.messages[message].qos_override;
         let queue = &mut self.ports[port].queue;
         let mut earlier = queue.back();
         queue.push_back(&mut self.messages, message);
         while let Some(id) = earlier
-            && self.messages[id].over < over
+            && self.messages[id].qos_override < qos_override
         {
-            self.messages[id].over = over;
+            self.messages[id].qos_override = qos_override;
             earlier = self.ports[port].queue.before(&self.messages, id);
         }
         self.note_messages(port);
+        step.trace.record(Event::Queued(message, port));
     }
 
     /// Raises the head of a queue alone to a QoS (importance 7.3).
-    pub(super) fn raise_head(&mut self, port: PortId, over: Qos) {
+    pub fn raise_head(&mut self, port: PortId, qos: Qos) {
         if let Some(head) = self.ports[port].queue.front() {
             let head = &mut self.messages[head];
-            head.over = head.over.max(over);
+            head.qos_override = head.qos_override.max(qos);
         }
     }
 
-    /// Takes the first message out of a queue and lets a blocked sender in if that makes room. The message is not on
-    /// anybody's budget any more only when it is gone.
+    /// Takes the first message out of a queue. It stays on its budget until it is gone. The caller may add messages, then
+    /// calls [`note_if_empty`](Ipc::note_if_empty).
     #[inline]
-    pub(super) fn dequeue(&mut self, m: &mut dyn Machine, port: PortId) -> Option<MessageId> {
-        let state = &mut self.ports[port];
-        let message = state.queue.pop_front(&mut self.messages)?;
-        if !state.senders.is_empty() && !state.is_full() {
-            self.release_sender(m, port);
-        }
+    pub fn pop_message(&mut self, port: PortId) -> Option<MessageId> {
+        self.ports[port].queue.pop_front(&mut self.messages)
+    }
+
+    /// Tells the sets of a port if the port has no message any more.
+    #[inline]
+    pub fn note_if_empty(&mut self, port: PortId) {
         if self.ports[port].queue.is_empty() {
             self.note_empty(port);
         }
+    }
+
+    /// Puts a message that was [taken out](Ipc::pop_message) back in front.
+    pub fn put_message_back(&mut self, port: PortId, message: MessageId) {
+        self.ports[port].queue.push_front(&mut self.messages, message);
+        self.note_messages(port);
+    }
+
+    /// Returns true if a sender is blocked and there is room.
+    #[inline]
+    pub fn can_admit_sender(&self, port: PortId) -> bool {
+        let port = &self.ports[port];
+        !port.senders.is_empty() && !port.is_full()
+    }
+
+    /// Ends the wait of the first blocked sender of a port: its send has succeeded, and its receive phase follows. Returns
+    /// its message, which the caller puts where it belongs.
+    pub fn release_sender(&mut self, sched: &mut Scheduling, step: &mut Step, port: PortId) -> Option<MessageId> {
+        let senders = &mut self.ports[port].senders;
+        let sender = senders.first()?;
+        let wait = sched.end_wait(step, sender, Some(senders));
+        let Wait::Send(SendWait { message, then, .. }) = wait else { panic!("{sender:?} waits in a wrong queue") };
+        sched.finish(sender, Outcome::SENT);
+        sched.set_continuation(sender, Continuation::receive(then));
         Some(message)
     }
 
-    /// Lets the first of the blocked senders in: its message is enqueued in this step, so that nobody overtakes it.
-    fn release_sender(&mut self, m: &mut dyn Machine, port: PortId) {
-        let sender = self.ports[port].senders.first().expect("the caller knows that a sender waits");
-        let Wait::Send(wait) = self.finish_wait(sender) else { panic!("{sender:?} waits in a wrong queue") };
-        if !self.offer(m, wait.message, port) {
-            self.append(wait.message, port);
-        }
-        let thread = &mut self.threads[sender];
-        thread.frame.set_code(MACH_MSG_SUCCESS);
-        thread.resume = wait.then.map(Resume::Receive);
-    }
-
-    /// Lets blocked senders in while there is room: more than one if what they send goes to threads that wait.
-    fn release_senders(&mut self, m: &mut dyn Machine, port: PortId) {
-        while !self.ports[port].senders.is_empty() && !self.ports[port].is_full() {
-            self.release_sender(m, port);
-        }
-    }
-
-    /// Gives a live port another queue limit. A higher one lets as many blocked senders in as it is higher, whatever is
-    /// queued, and more if there is room then.
-    pub(super) fn set_queue_limit(&mut self, m: &mut dyn Machine, port: PortId, limit: u32) {
+    /// Gives a live port another queue limit. Returns by how much it is higher: the caller lets as many blocked senders
+    /// in, whatever is queued, and more if there is room then.
+    pub fn set_queue_limit(&mut self, port: PortId, limit: u32) -> u32 {
         let state = &mut self.ports[port];
         let more = limit.saturating_sub(state.qlimit);
         state.qlimit = limit;
-        for _ in 0..more {
-            if self.ports[port].senders.is_empty() {
-                break;
-            }
-            self.release_sender(m, port);
-        }
-        self.release_senders(m, port);
+        more
     }
 
-    /// Hands the messages of a port to threads that wait on a set which the port has just joined.
-    pub(super) fn serve_waiting_receivers(&mut self, m: &mut dyn Machine, port: PortId) {
-        while let Some(head) = self.ports[port].queue.front()
-            && self.waiting_receiver(port).is_some()
-        {
-            self.ports[port].queue.remove(&mut self.messages, head);
-            if self.ports[port].queue.is_empty() {
-                self.note_empty(port);
-            }
-            if !self.offer(m, head, port) {
-                self.ports[port].queue.push_front(&mut self.messages, head);
-                self.note_messages(port);
-                return;
-            }
-            self.release_senders(m, port);
-        }
+    /// Gives the next message received from a port its number.
+    pub fn next_seqno(&mut self, port: PortId) -> u32 {
+        let state = &mut self.ports[port];
+        let seqno = state.seqno;
+        state.seqno = seqno.wrapping_add(1);
+        seqno
     }
 }

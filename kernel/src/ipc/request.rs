@@ -1,17 +1,15 @@
 //! Requests for dead-name and send-possible notifications: at most one per name, on two lists of the port (mach-ipc 2.8).
 
-use crate::ipc::notify::Notification;
-use crate::ipc::port::PortId;
-use crate::ipc::right::SendOnceRight;
-use crate::kernel::Kernel;
+use super::Ipc;
+use super::kernel_message::Notification;
+use super::right::SendOnceRight;
+use crate::ids::{PortId, RequestId, SpaceId, tag};
 use crate::limits::REQUESTS_PER_PORT_MAX;
-use crate::machine::Machine;
-use crate::reap::Item;
-use crate::task::TaskId;
+use crate::step::{Step, Work};
 use abi::port::PortName;
-use store::{Arena, Id, Link, Linked, List};
+use store::{Arena, Link, List};
 
-/// What a request waits for. Both kinds get a dead-name notification if the port dies.
+/// What a request waits for. The first two kinds get a dead-name notification if the port dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
     /// The port's death.
@@ -21,49 +19,48 @@ pub enum RequestKind {
         /// The queue was found full.
         armed: bool,
     },
+    /// Nothing more: the name went with the receive right, and a port-deleted notification follows the port's messages.
+    PortDeleted,
 }
 
 const ARMED: RequestKind = RequestKind::SendPossible { armed: true };
 
-/// Names a request.
-pub type RequestId = Id<Request>;
-
 /// A request.
 #[derive(Debug)]
 pub struct Request {
-    /// Whom to tell.
-    pub notify: SendOnceRight,
-    /// In which task the request was made.
-    pub task: TaskId,
-    /// By which name.
-    pub name: PortName,
-    /// For what.
-    pub kind: RequestKind,
+    /// The right that the notification goes to.
+    pub(super) notify: SendOnceRight,
+    /// The space in which the request was made.
+    pub(super) space: SpaceId,
+    /// The name by which it was made.
+    pub(super) name: PortName,
+    /// What it waits for.
+    pub(super) kind: RequestKind,
     /// Its place on a list of the port.
-    pub link: Link<Request>,
+    link: Link<tag::Request>,
 }
 
-/// What one request costs its task's budget.
-pub(crate) const REQUEST_COST: usize = size_of::<Request>();
+impl Request {
+    /// Returns a request that is not registered yet.
+    pub(super) fn new(notify: SendOnceRight, space: SpaceId, name: PortName, kind: RequestKind) -> Request {
+        Request { notify, space, name, kind, link: Link::default() }
+    }
+}
+
+/// What one request costs the budget of its space.
+pub(super) const REQUEST_COST: usize = size_of::<Request>();
 
 /// A list of a port's requests.
 #[derive(Debug)]
 pub enum OfPort {}
 
-impl Linked<OfPort> for Request {
-    fn link(&mut self) -> &mut Link<Request> {
-        &mut self.link
-    }
-    fn link_ref(&self) -> &Link<Request> {
-        &self.link
-    }
-}
+store::linked!(Request as tag::Request, OfPort: link);
 
 /// The requests on one port.
 #[derive(Debug, Default)]
 pub struct Requests {
-    armed: List<Request, OfPort>,
-    unarmed: List<Request, OfPort>,
+    armed: List<tag::Request, OfPort>,
+    unarmed: List<tag::Request, OfPort>,
 }
 
 impl Requests {
@@ -79,34 +76,34 @@ impl Requests {
     }
 
     /// All requests.
-    pub fn iter<'a>(&self, requests: &'a Arena<Request>) -> impl Iterator<Item = (RequestId, &'a Request)> {
+    pub fn iter<'a>(
+        &self,
+        requests: &'a Arena<Request, 64, tag::Request>,
+    ) -> impl Iterator<Item = (RequestId, &'a Request)> {
         self.armed.iter(requests).chain(self.unarmed.iter(requests)).map(|id| (id, &requests[id]))
     }
 
-    fn list_for(&mut self, kind: RequestKind) -> &mut List<Request, OfPort> {
+    fn list_for(&mut self, kind: RequestKind) -> &mut List<tag::Request, OfPort> {
         if kind == ARMED { &mut self.armed } else { &mut self.unarmed }
     }
 }
 
-impl Kernel {
+impl Ipc {
     /// Registers a request on a live port and notes it at the name by which it is made, which has none.
     ///
     /// # Errors
     /// Gives the right back if there is no memory, the budget is used up or the port has too many requests; nothing has
     /// changed.
     pub(super) fn register_request(&mut self, port: PortId, request: Request) -> Result<(), SendOnceRight> {
-        let Request { task, name, kind, .. } = request;
+        let Request { space, name, kind, .. } = request;
         let full = self.ports[port].requests.count() >= REQUESTS_PER_PORT_MAX;
-        if full || self.charge(task, REQUEST_COST).is_err() {
-            return Err(request.notify);
-        }
-        if self.requests.reserve().is_err() {
-            self.refund(task, REQUEST_COST);
+        let budget = self.spaces[space].budget();
+        if full || self.charged(budget, REQUEST_COST, |ipc| ipc.requests.reserve()).is_err() {
             return Err(request.notify);
         }
         let id = self.requests.insert_reserved(|_| request);
         self.ports[port].requests.list_for(kind).push_back(&mut self.requests, id);
-        self.tasks[task].space.get_mut(name).expect("the name exists").request = Some(id);
+        self.spaces[space].get_mut(name).expect("the name exists").request = Some(id);
         Ok(())
     }
 
@@ -115,77 +112,104 @@ impl Kernel {
         let kind = self.requests[id].kind;
         self.ports[port].requests.list_for(kind).remove(&mut self.requests, id);
         let request = self.requests.remove(id).expect("a request is taken once");
-        self.refund(request.task, REQUEST_COST);
+        if let Some(space) = self.spaces.get(request.space) {
+            self.refund(space.budget(), REQUEST_COST);
+        }
         request
     }
 
+    /// Changes what a registered request waits for.
+    fn set_request_kind(&mut self, port: PortId, id: RequestId, kind: RequestKind) {
+        let on_port = &mut self.ports[port].requests;
+        on_port.list_for(self.requests[id].kind).remove(&mut self.requests, id);
+        self.requests[id].kind = kind;
+        on_port.list_for(kind).push_back(&mut self.requests, id);
+    }
+
     /// Removes the request that a name has on its live port, if it has one.
-    pub(super) fn cancel_request(&mut self, task: TaskId, name: PortName) -> Option<Request> {
-        let entry = self.tasks[task].space.get_mut(name)?;
+    pub(super) fn cancel_request(&mut self, space: SpaceId, name: PortName) -> Option<Request> {
+        let entry = self.spaces[space].get_mut(name)?;
         let id = entry.request.take()?;
-        let port = entry.holding.port().expect("a request belongs to a right");
+        let port = entry.right.port().expect("a request belongs to a right");
         Some(self.take_request(port, id))
     }
 
-    /// A name is about to disappear while its port lives: its request becomes a port-deleted notification.
-    pub(super) fn delete_request(&mut self, m: &mut dyn Machine, task: TaskId, name: PortName) {
-        if let Some(request) = self.cancel_request(task, name) {
-            self.notify(m, request.notify, Notification::PortDeleted(name));
+    /// Turns the request of a name that is about to disappear into a port-deleted notification.
+    pub(super) fn delete_request(&mut self, step: &mut Step, space: SpaceId, name: PortName) {
+        let request = self.cancel_request(space, name);
+        self.notify_port_deleted(step, request, name);
+    }
+
+    /// Notes a port-deleted notification for the request of a name that is gone, if it had one.
+    pub(super) fn notify_port_deleted(&mut self, step: &mut Step, request: Option<Request>, name: PortName) {
+        if let Some(request) = request {
+            self.notify(step, request.notify, Notification::PortDeleted(name));
         }
     }
 
-    /// The send-possible request that a name of a live port has, and the port.
-    fn send_possible_request(&self, task: TaskId, name: PortName) -> Option<(PortId, RequestId)> {
-        let entry = self.tasks[task].space.get(name)?;
-        let (port, id) = (entry.holding.port()?, entry.request?);
-        (self.requests[id].kind != RequestKind::DeadName).then_some((port, id))
+    /// Leaves the request of a name on its port, which is about to die while the name disappears: the port-deleted
+    /// notification then follows those of the port's messages (errata 4).
+    pub(super) fn leave_request_to_port(&mut self, space: SpaceId, name: PortName) {
+        let entry = self.spaces[space].get_mut(name).expect("the name exists");
+        let port = entry.right.port().expect("only a right has requests");
+        if let Some(id) = entry.request.take() {
+            self.set_request_kind(port, id, RequestKind::PortDeleted);
+        }
     }
 
-    /// Whether a name of a live port has a send-possible request.
-    pub(super) fn has_send_possible_request(&self, task: TaskId, name: PortName) -> bool {
-        self.send_possible_request(task, name).is_some()
+    /// Returns the send-possible request that a name of a live port has, and the port.
+    fn send_possible_request(&self, space: SpaceId, name: PortName) -> Option<(PortId, RequestId)> {
+        let entry = self.spaces[space].get(name)?;
+        let (port, id) = (entry.right.port()?, entry.request?);
+        matches!(self.requests[id].kind, RequestKind::SendPossible { .. }).then_some((port, id))
     }
 
-    /// Arms the send-possible request that a name of a live port has; tells whether it has one.
-    pub(super) fn arm_request(&mut self, task: TaskId, name: PortName) -> bool {
-        let Some((port, id)) = self.send_possible_request(task, name) else { return false };
-        let on_port = &mut self.ports[port].requests;
-        on_port.list_for(self.requests[id].kind).remove(&mut self.requests, id);
-        self.requests[id].kind = ARMED;
-        on_port.armed.push_back(&mut self.requests, id);
+    /// Returns true if a name of a live port has a send-possible request.
+    pub(crate) fn has_send_possible_request(&self, space: SpaceId, name: PortName) -> bool {
+        self.send_possible_request(space, name).is_some()
+    }
+
+    /// Arms the send-possible request that a name of a live port has. Returns true if it has one.
+    pub(crate) fn arm_request(&mut self, space: SpaceId, name: PortName) -> bool {
+        let Some((port, id)) = self.send_possible_request(space, name) else { return false };
+        self.set_request_kind(port, id, ARMED);
         true
     }
 
-    /// A message of the port is received: its armed requests will fire before the thread that caused it goes on.
+    /// Notes that a message of the port is received: its armed requests fire before the thread that caused it goes on.
     #[inline]
-    pub(super) fn fire_armed_requests(&mut self, port: PortId) {
-        let port_state = &mut self.ports[port];
-        if port_state.requests.any_armed() && !core::mem::replace(&mut port_state.armed_listed, true) {
-            self.reap_later(Item::Armed(port));
+    pub(crate) fn fire_armed_requests(&mut self, step: &mut Step, port: PortId) {
+        let state = &mut self.ports[port];
+        if state.requests.any_armed() && !core::mem::replace(&mut state.armed_listed, true) {
+            step.later(Work::Armed(port));
         }
     }
 
-    /// Fires one armed request of a live port; tells whether there was one.
-    pub(crate) fn fire_one_armed_request(&mut self, m: &mut dyn Machine, port: PortId) -> bool {
+    /// Fires one armed request of a live port. Returns true if there was one.
+    pub(super) fn fire_one_armed_request(&mut self, step: &mut Step, port: PortId) -> bool {
         let Some(id) = self.ports[port].requests.armed.front() else { return false };
-        let Request { notify, task, name, .. } = self.take_request(port, id);
-        self.tasks[task].space.get_mut(name).expect("a request's name exists").request = None;
-        self.notify(m, notify, Notification::SendPossible(name));
+        let Request { notify, space, name, .. } = self.take_request(port, id);
+        self.spaces[space].get_mut(name).expect("a request's name exists").request = None;
+        self.notify(step, notify, Notification::SendPossible(name));
         true
     }
 
-    /// The port died: tells one of those who made a request, whose name becomes a dead name; tells whether there was one.
-    pub(crate) fn fire_one_dead_name_request(&mut self, m: &mut dyn Machine, port: PortId) -> bool {
+    /// Fires one of the requests that were made by names of a dead port. Returns true if there was one.
+    pub(super) fn fire_one_dead_name_request(&mut self, step: &mut Step, port: PortId) -> bool {
         let Requests { armed, unarmed } = &self.ports[port].requests;
         let Some(id) = unarmed.front().or(armed.front()) else { return false };
-        let Request { notify, task, name, .. } = self.take_request(port, id);
-        // The name may have been found dead, or freed, since the port died.
-        if let Some(task) = self.tasks.get_mut(task)
-            && task.space.get(name).is_some_and(|entry| entry.holding.port() == Some(port))
-        {
-            task.space.bury(name);
+        let Request { notify, space, name, kind, .. } = self.take_request(port, id);
+        if kind == RequestKind::PortDeleted {
+            self.notify(step, notify, Notification::PortDeleted(name));
+            return true;
         }
-        self.notify(m, notify, Notification::DeadName(name));
+        // The name may have been found dead, or freed, since the port died.
+        if let Some(space) = self.spaces.get_mut(space)
+            && space.get(name).is_some_and(|entry| entry.right.port() == Some(port))
+        {
+            space.make_dead_name(name);
+        }
+        self.notify(step, notify, Notification::DeadName(name));
         true
     }
 }

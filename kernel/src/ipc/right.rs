@@ -1,12 +1,10 @@
 //! Rights as values: a token for each right that is not in a name table.
 //!
 //! A token sits in exactly one place, a message, a request or a variable of the kernel, and the counts of its port include
-//! it (mach-ipc 1.1, 1.9). Tokens cannot be copied. They are made by the functions here and by taking a right out of a
-//! name; they end by going back into a name or through [`Kernel::destroy_right`] and its relatives.
+//! it (mach-ipc 1.1, 1.9). Tokens cannot be copied. They are made where rights are counted (`counts.rs`) and by taking a
+//! right out of a name; they end by going back into a name or where they are counted down.
 
-use crate::ipc::port::{Home, Port, PortId};
-use crate::kernel::Kernel;
-use crate::machine::Machine;
+use crate::ids::PortId;
 use abi::port::Disposition;
 
 /// A right to send any number of messages.
@@ -48,12 +46,12 @@ pub enum Carried {
 }
 
 impl Carried {
-    /// Leaves nothing and returns what was there.
+    /// Leaves [`Carried::Null`] and returns what was there.
     pub fn take(&mut self) -> Carried {
         core::mem::take(self)
     }
 
-    /// The port of the right, if there is one.
+    /// Returns the port of the right, if there is one.
     pub fn port(&self) -> Option<PortId> {
         match self {
             Carried::Right(right) => Some(right.port()),
@@ -63,43 +61,43 @@ impl Carried {
 }
 
 impl SendRight {
-    /// The token for a send right that the port's count includes already: the caller takes it out of a name.
-    pub(super) fn taken_from_name(port: PortId) -> SendRight {
+    /// Returns the token for a send right that the port's count includes already.
+    pub(super) fn counted(port: PortId) -> SendRight {
         SendRight(port)
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> PortId {
         self.0
     }
 }
 
 impl SendOnceRight {
-    /// The token for a send-once right that the port's count includes already: the caller takes it out of a name.
-    pub(super) fn taken_from_name(port: PortId) -> SendOnceRight {
+    /// Returns the token for a send-once right that the port's count includes already.
+    pub(super) fn counted(port: PortId) -> SendOnceRight {
         SendOnceRight(port)
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> PortId {
         self.0
     }
 }
 
 impl ReceiveRight {
-    /// The token for the receive right of a port that has just left its space.
-    pub(super) fn taken_from_name(port: PortId) -> ReceiveRight {
+    /// Returns the token for the receive right of a port that is in no space.
+    pub(super) fn detached(port: PortId) -> ReceiveRight {
         ReceiveRight(port)
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> PortId {
         self.0
     }
 }
 
 impl Right {
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> PortId {
         match self {
             Right::Send(right) => right.port(),
@@ -108,121 +106,12 @@ impl Right {
         }
     }
 
-    /// What a receiver sees beside the name.
+    /// Returns what a receiver sees beside the name.
     pub fn disposition(&self) -> Disposition {
         match self {
             Right::Send(_) => Disposition::PORT_SEND,
             Right::SendOnce(_) => Disposition::PORT_SEND_ONCE,
             Right::Receive(_) => Disposition::PORT_RECEIVE,
         }
-    }
-}
-
-impl Kernel {
-    /// The port, unless it is dead.
-    #[inline(always)]
-    pub fn live_port(&self, port: PortId) -> Option<&Port> {
-        self.ports.get(port).filter(|port| port.is_alive())
-    }
-
-    /// The port, unless it is dead.
-    #[inline(always)]
-    pub fn live_port_mut(&mut self, port: PortId) -> Option<&mut Port> {
-        self.ports.get_mut(port).filter(|port| port.is_alive())
-    }
-
-    /// Makes a send right of a live port (mach-ipc 1.5).
-    pub fn make_send(&mut self, port: PortId) -> SendRight {
-        let made = &mut self.ports[port];
-        made.make_send_count = made.make_send_count.wrapping_add(1);
-        self.copy_send(port)
-    }
-
-    /// Another send right of a live port that has one (mach-ipc 1.5).
-    pub fn copy_send(&mut self, port: PortId) -> SendRight {
-        let copied = &mut self.ports[port];
-        assert!(copied.is_alive(), "a send right of dead {port:?} is made");
-        copied.send_rights += 1;
-        self.totals.send_rights += 1;
-        SendRight(port)
-    }
-
-    /// Makes a send-once right of a live port (mach-ipc 1.5).
-    pub fn make_send_once(&mut self, port: PortId) -> SendOnceRight {
-        let made = &mut self.ports[port];
-        assert!(made.is_alive(), "a send-once right of dead {port:?} is made");
-        made.send_once_rights += 1;
-        self.totals.send_once_rights += 1;
-        SendOnceRight(port)
-    }
-
-    /// Ends a right, with all consequences: the last send right makes a no-senders notification, a send-once right one
-    /// of its own, and with a receive right the port dies.
-    pub fn destroy_right(&mut self, m: &mut dyn Machine, right: Right) {
-        match right {
-            Right::Send(right) => self.destroy_send(m, right),
-            Right::SendOnce(right) => self.destroy_send_once(m, right),
-            Right::Receive(right) => self.destroy_receive(m, right),
-        }
-    }
-
-    /// Ends what a place of a message carried.
-    pub fn destroy_carried(&mut self, m: &mut dyn Machine, carried: Carried) {
-        if let Carried::Right(right) = carried {
-            self.destroy_right(m, right);
-        }
-    }
-
-    /// Ends a send right. With the last one a registered no-senders request fires (mach-ipc 2.8).
-    pub fn destroy_send(&mut self, m: &mut dyn Machine, right: SendRight) {
-        if let Some((notify, count)) = self.count_down_send(right) {
-            self.notify_no_senders(m, notify, count);
-        }
-    }
-
-    /// Ends a send right without telling anybody: returns whom to tell that it was the last one, and how many were made.
-    pub(super) fn count_down_send(&mut self, right: SendRight) -> Option<(SendOnceRight, u32)> {
-        let port = self.live_port_mut(right.0)?;
-        port.send_rights -= 1;
-        let no_senders = if port.send_rights == 0 { port.no_senders.take() } else { None };
-        let count = port.make_send_count;
-        self.totals.send_rights -= 1;
-        no_senders.map(|notify| (notify, count))
-    }
-
-    /// Ends a send right that is known not to be the last one.
-    pub(super) fn drop_spare_send(&mut self, right: SendRight) {
-        let port = self.live_port_mut(right.0).expect("a spare send right is one of a live port");
-        port.send_rights -= 1;
-        assert!(port.send_rights > 0, "the last send right of {:?} is dropped as if it were spare", right.0);
-        self.totals.send_rights -= 1;
-    }
-
-    /// Ends a send-once right unused: its port learns of it (mach-ipc 2.8).
-    pub fn destroy_send_once(&mut self, m: &mut dyn Machine, right: SendOnceRight) {
-        self.notify_send_once(m, right);
-    }
-
-    /// Ends a send-once right that has done its work.
-    #[inline]
-    pub fn consume_send_once(&mut self, right: SendOnceRight) {
-        if let Some(port) = self.live_port_mut(right.0) {
-            port.send_once_rights -= 1;
-            self.totals.send_once_rights -= 1;
-        }
-    }
-
-    /// Ends a right to send that has done its work: a message was delivered by it.
-    pub(super) fn consume_destination(&mut self, m: &mut dyn Machine, right: Right) {
-        match right {
-            Right::Send(right) => self.destroy_send(m, right),
-            Right::SendOnce(right) => self.consume_send_once(right),
-            Right::Receive(right) => panic!("a message was sent to {:?} by its receive right", right.0),
-        }
-    }
-
-    /// Whether a right's port is one of the kernel's own.
-    pub fn is_kernel_port(&self, port: PortId) -> bool {
-        self.ports.get(port).is_some_and(|port| matches!(port.home, Home::Kernel(_)))
     }
 }

@@ -1,303 +1,178 @@
 //! [`Arena`]: objects named by index and generation.
 
-use crate::{Chunks, NoMemory, failpoints};
+use crate::slots::Slots;
+use crate::{Id, NoMemory, failpoints};
 use core::fmt;
-use core::hash::{Hash, Hasher};
-use core::marker::PhantomData;
-use core::num::NonZeroU64;
 use core::ops::{Index, IndexMut};
 
-/// Names an object of an [`Arena<T>`]. Never reused: when the object is gone, its id denotes nothing for ever (after 2³²
-/// objects at the same index it would, and the arena retires the index before that).
-///
-/// It is one word, generation above index, because ids are copied and compared far more often than they are made.
-pub struct Id<T> {
-    word: NonZeroU64,
-    kind: PhantomData<fn() -> T>,
-}
-
-impl<T> Id<T> {
-    const FIRST_GENERATION: u32 = 1;
-
-    fn new(index: u32, generation: u32) -> Id<T> {
-        let word = u64::from(generation) << 32 | u64::from(index);
-        Id { word: NonZeroU64::new(word).expect("generations start at 1"), kind: PhantomData }
-    }
-
-    /// The index alone: small, and unique among the living.
-    #[inline(always)]
-    pub const fn index(self) -> u32 {
-        self.word.get() as u32
-    }
-
-    fn generation(self) -> u32 {
-        (self.word.get() >> 32) as u32
-    }
-
-    /// The id as one number, never 0: for places that hold any kind of id.
-    pub const fn to_bits(self) -> u64 {
-        self.word.get()
-    }
-
-    /// The id that [`to_bits`](Id::to_bits) made a number of; `None` for numbers that are no id. Any other number gives
-    /// an id, which may denote nothing.
-    pub const fn from_bits(bits: u64) -> Option<Self> {
-        match NonZeroU64::new(bits) {
-            Some(word) if bits >> 32 != 0 => Some(Id { word, kind: PhantomData }),
-            _ => None,
-        }
-    }
-
-    /// The id of the next object in the same place, unless the generations are used up.
-    fn successor(self) -> Option<Id<T>> {
-        Some(Id::new(self.index(), self.generation().checked_add(1)?))
-    }
-}
-
-impl<T> Clone for Id<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Id<T> {}
-
-impl<T> PartialEq for Id<T> {
-    #[inline(always)]
-    fn eq(&self, other: &Self) -> bool {
-        self.word == other.word
-    }
-}
-
-impl<T> Eq for Id<T> {}
-
-impl<T> Hash for Id<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.word.get());
-    }
-}
-
-impl<T> PartialOrd for Id<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Id<T> {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.index(), self.generation()).cmp(&(other.index(), other.generation()))
-    }
-}
-
-impl<T> fmt::Debug for Id<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = core::any::type_name::<T>();
-        write!(f, "{}#{}.{}", name.rsplit(':').next().unwrap_or(name), self.index(), self.generation())
-    }
-}
-
-/// Objects by [`Id`]. Adding, finding and removing cost the same whatever the number of objects; no object ever moves.
+/// Objects by [`Id`]. Adding, finding and removing an object take constant time, and no object ever moves.
 ///
 /// `N` is the number of objects allocated together, a power of two.
-#[derive(Debug)]
-pub struct Arena<T, const N: usize = 64> {
-    slots: Chunks<Slot<T>, N>,
-    /// Head of the list through the free slots.
-    free: Option<u32>,
-    len: usize,
+///
+/// # Tags
+///
+/// The ids of an `Arena<T>` are of type `Id<T>`. With a tag of its own, code can name and store ids without knowing the
+/// type of the objects:
+///
+/// ```
+/// mod ids {
+///     use store::Id;
+///
+///     /// The tag of tasks.
+///     pub enum TaskTag {}
+///     pub type TaskId = Id<TaskTag>;
+/// }
+///
+/// struct Task {
+///     parent: Option<ids::TaskId>,
+/// }
+///
+/// let mut tasks: store::Arena<Task, 64, ids::TaskTag> = store::Arena::new();
+/// let parent = tasks.insert(Task { parent: None })?;
+/// let child = tasks.insert(Task { parent: Some(parent) })?;
+/// assert_eq!(tasks[child].parent, Some(parent));
+/// # Ok::<(), store::NoMemory>(())
+/// ```
+pub struct Arena<T, const N: usize = 64, Tag = T> {
+    slots: Slots<T, Id<Tag>, N>,
 }
 
-#[derive(Debug)]
-struct Slot<T> {
-    /// The id of the object that is here or will be here next.
-    id: Id<T>,
-    content: Content<T>,
-}
-
-#[derive(Debug)]
-enum Content<T> {
-    Free { next: Option<u32> },
-    Used(T),
-}
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Slot { id: Id::new(0, Id::<T>::FIRST_GENERATION), content: Content::Free { next: None } }
-    }
-}
-
-impl<T, const N: usize> Arena<T, N> {
-    /// An arena without objects. Allocates nothing.
+impl<T, const N: usize, Tag> Arena<T, N, Tag> {
+    /// Returns an arena without objects. Allocates nothing.
     pub const fn new() -> Self {
-        Arena { slots: Chunks::new(), free: None, len: 0 }
+        Arena { slots: Slots::new() }
     }
 
-    /// How many objects there are.
+    /// Returns the number of objects.
     pub const fn len(&self) -> usize {
-        self.len
+        self.slots.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no objects.
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.slots.len() == 0
     }
 
     /// Makes room for one [`insert_reserved`](Arena::insert_reserved).
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; the arena is unchanged.
+    /// [`NoMemory`] if the heap has no room; the arena is unchanged.
     #[inline]
     pub fn reserve(&mut self) -> Result<(), NoMemory> {
         failpoints::check()?;
-        if self.free.is_none() { self.add_chunk() } else { Ok(()) }
-    }
-
-    #[cold]
-    fn add_chunk(&mut self) -> Result<(), NoMemory> {
-        let first = self.slots.len();
-        // The last index is never used: ids must stay below the range of a name's index.
-        if first + N > u32::MAX as usize {
-            return Err(NoMemory);
-        }
-        self.slots.grow()?;
-        for index in (first..first + N).rev() {
-            let index = index as u32;
-            let id = Id::new(index, Id::<T>::FIRST_GENERATION);
-            self.slots[index as usize] = Slot { id, content: Content::Free { next: self.free } };
-            self.free = Some(index);
-        }
-        Ok(())
+        if self.slots.has_room() { Ok(()) } else { self.slots.grow() }
     }
 
     /// Adds the object that `make` returns for its future id.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; `make` is not called and the arena is unchanged.
+    /// [`NoMemory`] if the heap has no room; `make` is not called and the arena is unchanged.
     #[inline]
-    pub fn insert_with(&mut self, make: impl FnOnce(Id<T>) -> T) -> Result<Id<T>, NoMemory> {
+    pub fn insert_with(&mut self, make: impl FnOnce(Id<Tag>) -> T) -> Result<Id<Tag>, NoMemory> {
         self.reserve()?;
         Ok(self.insert_reserved(make))
     }
 
-    /// Adds the object that `make` returns for its future id. [`reserve`](Arena::reserve) was called after the last
-    /// addition.
+    /// Adds the object that `make` returns for its future id. [`reserve`](Arena::reserve) must have succeeded since the
+    /// last addition.
     #[inline]
-    pub fn insert_reserved(&mut self, make: impl FnOnce(Id<T>) -> T) -> Id<T> {
-        let index = self.free.expect("room was reserved");
-        let slot = &mut self.slots[index as usize];
-        let Content::Free { next } = slot.content else { panic!("slot {index} is on the free list but in use") };
-        let id = slot.id;
-        slot.content = Content::Used(make(id));
-        self.free = next;
-        self.len += 1;
-        id
+    pub fn insert_reserved(&mut self, make: impl FnOnce(Id<Tag>) -> T) -> Id<Tag> {
+        self.slots.insert(|_, id| make(id)).1
     }
 
     /// Adds an object.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; the object is dropped and the arena is unchanged.
+    /// [`NoMemory`] if the heap has no room; the object is dropped and the arena is unchanged.
     #[inline]
-    pub fn insert(&mut self, object: T) -> Result<Id<T>, NoMemory> {
+    pub fn insert(&mut self, object: T) -> Result<Id<Tag>, NoMemory> {
         self.insert_with(|_| object)
     }
 
-    /// Removes an object and returns it; `None` if it is gone already.
+    /// Removes an object and returns it, or returns `None` if it is gone already.
     #[inline]
-    pub fn remove(&mut self, id: Id<T>) -> Option<T> {
-        match self.replace(id)? {
-            Content::Used(object) => Some(object),
-            Content::Free { .. } => None,
-        }
+    pub fn remove(&mut self, id: Id<Tag>) -> Option<T> {
+        self.slots.remove(id.index(), id)
     }
 
-    /// Removes an object and drops it where it is; whether there was one.
+    /// Removes an object and drops it in place. Returns true if the object was there.
     #[inline]
-    pub fn discard(&mut self, id: Id<T>) -> bool {
-        self.replace(id).is_some()
+    pub fn discard(&mut self, id: Id<Tag>) -> bool {
+        self.slots.vacate(id.index(), id).is_some()
     }
 
-    /// Frees the slot of an object that is there and returns what was in it.
+    /// Returns the object, or `None` if it is gone.
     #[inline(always)]
-    fn replace(&mut self, id: Id<T>) -> Option<Content<T>> {
-        let slot = self.slots.get_mut(id.index() as usize)?;
-        if slot.id != id || matches!(slot.content, Content::Free { .. }) {
-            return None;
-        }
-        let next = match id.successor() {
-            Some(next_id) => {
-                slot.id = next_id;
-                self.free.replace(id.index())
-            }
-            // A slot whose generations are used up is never handed out again.
-            None => None,
-        };
-        self.len -= 1;
-        Some(core::mem::replace(&mut slot.content, Content::Free { next }))
+    pub fn get(&self, id: Id<Tag>) -> Option<&T> {
+        self.slots.get(id.index(), id)
     }
 
-    /// The object, if it still exists.
+    /// Returns the object, or `None` if it is gone.
     #[inline(always)]
-    pub fn get(&self, id: Id<T>) -> Option<&T> {
-        match self.slots.get(id.index() as usize) {
-            Some(Slot { id: here, content: Content::Used(object) }) if *here == id => Some(object),
-            _ => None,
-        }
+    pub fn get_mut(&mut self, id: Id<Tag>) -> Option<&mut T> {
+        self.slots.get_mut(id.index(), id)
     }
 
-    /// The object, if it still exists.
+    /// Returns two different objects, in the order of the arguments, or `None` if one of them is gone or both ids are
+    /// the same.
+    ///
+    /// ```
+    /// # use store::Arena;
+    /// let mut accounts = Arena::<u32>::new();
+    /// let (from, to) = (accounts.insert(10)?, accounts.insert(0)?);
+    /// let (payer, payee) = accounts.pair_mut(from, to).expect("both accounts exist");
+    /// *payer -= 3;
+    /// *payee += 3;
+    /// assert_eq!((accounts[from], accounts[to]), (7, 3));
+    /// assert!(accounts.pair_mut(from, from).is_none());
+    /// # Ok::<(), store::NoMemory>(())
+    /// ```
+    #[inline]
+    pub fn pair_mut(&mut self, a: Id<Tag>, b: Id<Tag>) -> Option<(&mut T, &mut T)> {
+        self.slots.pair_mut((a.index(), a), (b.index(), b))
+    }
+
+    /// Returns the object that is at an index now, with its id.
     #[inline(always)]
-    pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
-        match self.slots.get_mut(id.index() as usize) {
-            Some(Slot { id: here, content: Content::Used(object) }) if *here == id => Some(object),
-            _ => None,
-        }
+    pub fn at(&self, index: u32) -> Option<(Id<Tag>, &T)> {
+        self.slots.at(index)
     }
 
-    /// The object that is at an index now, with its id.
-    #[inline(always)]
-    pub fn at(&self, index: u32) -> Option<(Id<T>, &T)> {
-        match self.slots.get(index as usize) {
-            Some(Slot { id, content: Content::Used(object) }) => Some((*id, object)),
-            _ => None,
-        }
-    }
-
-    /// The object that is at an index now.
+    /// Returns the object that is at an index now.
     #[inline(always)]
     pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
-        match self.slots.get_mut(index as usize) {
-            Some(Slot { content: Content::Used(object), .. }) => Some(object),
-            _ => None,
-        }
+        self.slots.at_mut(index)
     }
 
-    /// Whether the object still exists.
-    pub fn contains(&self, id: Id<T>) -> bool {
+    /// Returns true if the object still exists.
+    pub fn contains(&self, id: Id<Tag>) -> bool {
         self.get(id).is_some()
     }
 
-    /// All objects with their ids, by index. For checks and printouts: it visits every slot there ever was.
-    pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        self.slots.iter().filter_map(|slot| match &slot.content {
-            Content::Used(object) => Some((slot.id, object)),
-            Content::Free { .. } => None,
-        })
+    /// Returns all objects with their ids, by index. For checks and printouts: it visits every slot there ever was.
+    pub fn iter(&self) -> impl Iterator<Item = (Id<Tag>, &T)> {
+        self.slots.iter().map(|(_, id, object)| (id, object))
     }
 }
 
-impl<T, const N: usize> Default for Arena<T, N> {
+impl<T: fmt::Debug, const N: usize, Tag> fmt::Debug for Arena<T, N, Tag> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<T, const N: usize, Tag> Default for Arena<T, N, Tag> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// For ids that are known to be alive: a dead one is a broken invariant and panics.
-impl<T, const N: usize> Index<Id<T>> for Arena<T, N> {
+/// For ids that must be alive: a dead one is a broken invariant and panics.
+impl<T, const N: usize, Tag> Index<Id<Tag>> for Arena<T, N, Tag> {
     type Output = T;
 
     #[inline(always)]
-    fn index(&self, id: Id<T>) -> &T {
+    fn index(&self, id: Id<Tag>) -> &T {
         match self.get(id) {
             Some(object) => object,
             None => stale(id),
@@ -305,9 +180,9 @@ impl<T, const N: usize> Index<Id<T>> for Arena<T, N> {
     }
 }
 
-impl<T, const N: usize> IndexMut<Id<T>> for Arena<T, N> {
+impl<T, const N: usize, Tag> IndexMut<Id<Tag>> for Arena<T, N, Tag> {
     #[inline(always)]
-    fn index_mut(&mut self, id: Id<T>) -> &mut T {
+    fn index_mut(&mut self, id: Id<Tag>) -> &mut T {
         match self.get_mut(id) {
             Some(object) => object,
             None => stale(id),
@@ -317,7 +192,7 @@ impl<T, const N: usize> IndexMut<Id<T>> for Arena<T, N> {
 
 #[cold]
 #[inline(never)]
-fn stale<T>(id: Id<T>) -> ! {
+fn stale<Tag>(id: Id<Tag>) -> ! {
     panic!("{id:?} is used after its object was removed")
 }
 
@@ -326,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_denotes_nothing_after_its_object_is_gone() {
+    fn an_id_refers_to_nothing_after_its_object_is_removed() {
         let mut arena = Arena::<&str, 2>::new();
         let a = arena.insert("a").unwrap();
         let b = arena.insert("b").unwrap();
@@ -337,9 +212,10 @@ mod tests {
         assert!(!arena.discard(b));
         assert_eq!((arena.get(b), arena.contains(b)), (None, false));
         let d = arena.insert("d").unwrap();
-        assert_eq!(d.index(), b.index(), "a freed slot is used again soon");
+        assert_eq!(d.index(), b.index(), "a freed slot is reused first");
         assert_ne!(d, b);
         assert_eq!(arena.get(b), None);
+        assert_eq!(arena.get_mut(b), None);
         assert_eq!(arena.iter().map(|(_, o)| *o).collect::<Vec<_>>(), ["a", "d", "c"]);
         arena[d] = "e";
         assert_eq!(arena.get_mut(d), Some(&mut "e"));
@@ -357,7 +233,7 @@ mod tests {
         let mut arena = Arena::<u8, 2>::new();
         let id = arena.insert(1).unwrap();
         let last = Id::new(id.index(), u32::MAX);
-        arena.slots[id.index() as usize].id = last;
+        arena.slots.set_mark(id.index(), last);
         assert_eq!(arena.remove(last), Some(1));
         for _ in 0..4 {
             assert_ne!(arena.insert(2).unwrap().index(), id.index());
@@ -377,7 +253,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "u8#0.1 is used after its object was removed")]
-    fn using_a_dead_id_where_it_must_live_panics_with_its_name() {
+    fn indexing_with_a_dead_id_panics_and_names_the_id() {
         let mut arena = Arena::<u8, 2>::new();
         let id = arena.insert(1).unwrap();
         arena.remove(id);
@@ -385,8 +261,20 @@ mod tests {
     }
 
     #[test]
-    fn an_optional_id_takes_no_more_room_than_an_id() {
-        assert_eq!((size_of::<Id<u8>>(), size_of::<Option<Id<u8>>>()), (8, 8));
+    fn two_different_objects_can_be_changed_at_once() {
+        let mut arena = Arena::<u32, 2>::new();
+        let ids = [0, 1, 2, 3].map(|value| arena.insert(value).unwrap());
+        for (i, j) in [(0, 1), (1, 0), (0, 2), (3, 0)] {
+            let (a, b) = arena.pair_mut(ids[i], ids[j]).unwrap();
+            assert_eq!((*a, *b), (i as u32, j as u32));
+        }
+        assert_eq!(arena.pair_mut(ids[1], ids[1]), None);
+        arena.remove(ids[2]);
+        let reused = arena.insert(4).unwrap();
+        assert_eq!(reused.index(), ids[2].index());
+        assert_eq!(arena.pair_mut(ids[0], ids[2]), None, "a dead id does not find the new object");
+        assert_eq!(arena.pair_mut(ids[2], ids[0]), None);
+        assert_eq!(arena.pair_mut(reused, ids[0]), Some((&mut 4, &mut 0)));
     }
 
     #[test]
@@ -396,6 +284,16 @@ mod tests {
         assert_eq!((Id::from_bits(id.to_bits()), arena.at(id.index())), (Some(id), Some((id, &1))));
         arena.remove(id);
         assert_eq!((arena.at(id.index()), arena.at(9)), (None, None));
-        assert_eq!((Id::<u8>::from_bits(0), Id::<u8>::from_bits(u64::from(u32::MAX))), (None, None));
+    }
+
+    #[test]
+    #[should_panic(expected = "Tag#0.1 is used after its object was removed")]
+    fn ids_bear_the_tag_of_their_arena() {
+        enum Tag {}
+        let mut arena = Arena::<u8, 2, Tag>::new();
+        let id: Id<Tag> = arena.insert(1).unwrap();
+        assert_eq!((arena[id], arena.at(0)), (1, Some((id, &1))));
+        arena.remove(id);
+        let _ = arena[id];
     }
 }

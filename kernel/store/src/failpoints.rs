@@ -1,8 +1,8 @@
 //! Allocation failures on demand, for tests.
 //!
-//! Every operation of this crate that may allocate asks [`check`] first, whether it needs memory this time or not, so a
-//! test that counts the checks of a scenario and then fails each of them in turn visits every failure there can be.
-//! Without the feature `failpoints` the check is nothing.
+//! Every operation of this crate that may allocate calls [`check`] first, even if it needs no memory this time. A test
+//! can therefore visit every possible failure of a scenario: it counts the checks, then lets each of them fail in turn.
+//! Without the feature `failpoints` the check compiles to nothing.
 
 use crate::NoMemory;
 
@@ -15,18 +15,19 @@ mod armed {
         static FAIL_AT: Cell<Option<u64>> = const { Cell::new(None) };
     }
 
-    /// Starts counting this thread's checks from 0 and makes the one with number `at` fail, if given.
+    /// Starts counting this thread's checks from 0, and lets the check with number `at` fail, if given.
     pub fn arm(at: Option<u64>) {
         CHECKS.set(0);
         FAIL_AT.set(at);
     }
 
-    /// Stops failing and tells how many checks there were since [`arm`].
+    /// Ends the failures and returns the number of checks since [`arm`].
     pub fn disarm() -> u64 {
         FAIL_AT.set(None);
         CHECKS.get()
     }
 
+    /// Counts a check and returns true if it must fail.
     pub(super) fn fails() -> bool {
         let number = CHECKS.get();
         CHECKS.set(number + 1);
@@ -37,10 +38,10 @@ mod armed {
 #[cfg(any(test, feature = "failpoints"))]
 pub use armed::{arm, disarm};
 
-/// Whether an allocation may go on.
+/// Allows an allocation.
 ///
 /// # Errors
-/// [`NoMemory`] if a test asked for a failure here.
+/// [`NoMemory`] if a test asked for this failure.
 #[inline(always)]
 pub fn check() -> Result<(), NoMemory> {
     #[cfg(any(test, feature = "failpoints"))]

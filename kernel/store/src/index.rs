@@ -1,11 +1,11 @@
-//! [`LinearIndex`]: the chains of a hash table whose entries live elsewhere.
+//! [`LinearIndex`]: the buckets and chains of a hash table whose entries are stored elsewhere.
 
 use crate::{Arena, Chunks, NoMemory, Slab, failpoints, steps};
 use core::fmt;
 
 const NONE: u32 = u32::MAX;
 
-/// An entry's place in a [`LinearIndex`]: the hash of its key, and who comes after it.
+/// An entry's place in a [`LinearIndex`]: the hash of its key, and the next entry of its chain.
 #[derive(Clone, Copy)]
 pub struct Chain {
     hash: u32,
@@ -13,7 +13,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The hash under which the entry was inserted.
+    /// Returns the hash under which the entry was inserted.
     pub const fn hash(&self) -> u32 {
         self.hash
     }
@@ -31,21 +31,60 @@ impl fmt::Debug for Chain {
     }
 }
 
-/// An object that can be an entry of a [`LinearIndex`], of one at a time.
+/// An object that can be an entry of a [`LinearIndex`], of one at a time. The macro [`chained!`](crate::chained)
+/// implements it.
 pub trait Chained {
-    /// Its place.
+    /// Returns the object's place in the index.
     fn chain(&self) -> &Chain;
-    /// Its place.
+    /// Returns the object's place in the index.
     fn chain_mut(&mut self) -> &mut Chain;
 }
 
-/// Where the entries of a [`LinearIndex`] are, by number.
+/// Implements [`Chained`] for a type: names the field with the [`Chain`].
+///
+/// ```
+/// use store::{Chain, LinearIndex, Slab, chained};
+///
+/// struct Word {
+///     text: &'static str,
+///     chain: Chain,
+/// }
+/// chained!(Word: chain);
+///
+/// let hash = |text: &str| text.bytes().map(u32::from).sum();
+/// let (mut words, mut index) = (Slab::<Word>::new(), LinearIndex::<64>::new());
+/// for text in ["new", "old"] {
+///     index.reserve()?;
+///     let number = words.insert(Word { text, chain: Chain::default() })?;
+///     index.insert(&mut words, number, hash(text));
+/// }
+/// assert_eq!(index.find(&words, hash("old"), |word| word.text == "old"), Some(1));
+/// # Ok::<(), store::NoMemory>(())
+/// ```
+#[macro_export]
+macro_rules! chained {
+    ($object:ty: $field:ident) => {
+        impl $crate::Chained for $object {
+            #[inline(always)]
+            fn chain(&self) -> &$crate::Chain {
+                &self.$field
+            }
+
+            #[inline(always)]
+            fn chain_mut(&mut self) -> &mut $crate::Chain {
+                &mut self.$field
+            }
+        }
+    };
+}
+
+/// The storage of the entries of a [`LinearIndex`], by number.
 pub trait Entries {
-    /// What they are.
+    /// The type of the entries.
     type Entry: Chained;
-    /// The entry with this number, which exists.
+    /// Returns the entry with this number, which must exist.
     fn entry(&self, number: u32) -> &Self::Entry;
-    /// The entry with this number, which exists.
+    /// Returns the entry with this number, which must exist.
     fn entry_mut(&mut self, number: u32) -> &mut Self::Entry;
 }
 
@@ -63,7 +102,7 @@ impl<T: Chained, const N: usize> Entries for Slab<T, N> {
     }
 }
 
-impl<T: Chained, const N: usize> Entries for Arena<T, N> {
+impl<T: Chained, const N: usize, Tag> Entries for Arena<T, N, Tag> {
     type Entry = T;
 
     #[inline(always)]
@@ -77,35 +116,35 @@ impl<T: Chained, const N: usize> Entries for Arena<T, N> {
     }
 }
 
-/// A hash table that grows by one bucket at a time (linear hashing) through entries that live in a [`Slab`] or an
-/// [`Arena`]: an insertion looks at the entries of a few buckets, never at the whole table, so it takes no longer because
-/// of what others have inserted. There are about two buckets for each entry, and each knows the hash of its first entry:
-/// nearly always a search for what is not there looks at the bucket alone.
+/// A hash table that grows by one bucket at a time (linear hashing), with its entries in a [`Slab`] or an [`Arena`]. An
+/// insertion visits the entries of a few buckets and never the whole table, so its time does not depend on the number
+/// of entries. There are about two buckets for each entry, and each bucket stores the hash of its first entry, so that
+/// nearly every search for an absent key probes the bucket alone.
 ///
-/// Nothing is given back to the heap before the index is dropped. `N` is the number of buckets allocated together, a power
-/// of two.
+/// The index returns no memory to the heap before it is dropped. `N` is the number of buckets allocated together, a
+/// power of two.
 pub struct LinearIndex<const N: usize = 64> {
-    /// Heads of the chains; the first `buckets` are in use.
+    /// The heads of the chains; the first `buckets` are in use.
     heads: Chunks<Head, N>,
     buckets: usize,
-    /// How many entries there are buckets for: half as many as heads.
+    /// The number of entries for which buckets are allocated: half the number of heads.
     room: usize,
-    /// The bits of a hash that choose a bucket: the number of buckets, rounded up to a power of two, minus one.
+    /// The bits of a hash that select a bucket: the number of buckets, rounded up to a power of two, minus one.
     mask: u32,
     len: usize,
 }
 
-/// A bucket: where its chain begins.
+/// A bucket: the head of its chain.
 #[derive(Clone, Copy)]
 struct Head {
     first: u32,
-    /// The hash of the first entry, but for the bit [`MORE`], which says whether others follow.
+    /// The hash of the first entry, with the bit [`MORE`] replaced: it is set if other entries follow.
     tag: u32,
 }
 
 const MORE: u32 = 1 << 31;
 
-/// How many buckets there are at most: so many that the bit [`MORE`] of a hash never chooses one.
+/// The largest number of buckets: the bit [`MORE`] of a hash then never selects one.
 const BUCKETS_MAX: usize = MORE as usize;
 
 impl Head {
@@ -119,7 +158,7 @@ impl Head {
         self.tag & MORE != 0
     }
 
-    /// The first entry, unless it is clear that no entry of the chain has this hash.
+    /// Returns the first entry, or [`NONE`] if the tag shows that no entry of the chain has this hash.
     #[inline(always)]
     fn first_for(self, hash: u32) -> u32 {
         if self.has_more() || self.tag == hash & !MORE { self.first } else { NONE }
@@ -144,47 +183,48 @@ impl<const N: usize> Default for LinearIndex<N> {
     }
 }
 
-/// How many buckets an insertion adds at most. One entry needs two, so this catches up when memory was short.
+/// The largest number of buckets that one insertion adds. An entry needs two, so insertions catch up after a shortage
+/// of memory.
 const SPLITS: usize = 4;
 
 impl<const N: usize> LinearIndex<N> {
-    /// An empty index. Allocates nothing.
+    /// Returns an empty index. Allocates nothing.
     pub const fn new() -> Self {
         LinearIndex { heads: Chunks::new(), buckets: 0, room: 0, mask: 0, len: 0 }
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no entries.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many bytes of memory the index itself has.
+    /// Returns the size of the memory allocated for the buckets, in bytes.
     pub fn bytes(&self) -> usize {
         self.heads.len() * size_of::<Head>()
     }
 
-    /// Where a hash belongs: by its low bits, with one bit more in those buckets that were split already.
+    /// Returns the bucket of a hash: its low bits, with one bit more for buckets that were split already.
     #[inline(always)]
     fn bucket_of(&self, hash: u32) -> usize {
         let bucket = (hash & self.mask) as usize;
         if bucket < self.buckets { bucket } else { (hash & self.mask >> 1) as usize }
     }
 
-    /// The number of the entry with this hash that `is_it` accepts.
+    /// Returns the number of the entry with this hash that `matches` accepts.
     #[inline]
-    pub fn find<E: Entries>(&self, entries: &E, hash: u32, is_it: impl Fn(&E::Entry) -> bool) -> Option<u32> {
+    pub fn find<E: Entries>(&self, entries: &E, hash: u32, matches: impl Fn(&E::Entry) -> bool) -> Option<u32> {
         steps::count();
-        // Without buckets there is either no head or an empty one.
+        // While no bucket is in use, the head of bucket 0 is missing or empty.
         let mut next = self.heads.get(self.bucket_of(hash))?.first_for(hash);
         while next != NONE {
             steps::count();
             let entry = entries.entry(next);
-            if entry.chain().hash == hash && is_it(entry) {
+            if entry.chain().hash == hash && matches(entry) {
                 return Some(next);
             }
             next = entry.chain().next;
@@ -195,7 +235,7 @@ impl<const N: usize> LinearIndex<N> {
     /// Makes room for one [`insert`](LinearIndex::insert).
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; the index is unchanged.
+    /// [`NoMemory`] if the heap has no room; the index is unchanged.
     #[inline]
     pub fn reserve(&mut self) -> Result<(), NoMemory> {
         failpoints::check()?;
@@ -209,16 +249,16 @@ impl<const N: usize> LinearIndex<N> {
         Ok(())
     }
 
-    /// Adds an entry that exists already. [`reserve`](LinearIndex::reserve) has succeeded since the index was made; if it
-    /// was not called for this entry, chains may be a little longer for a while.
+    /// Adds an entry that exists already. [`reserve`](LinearIndex::reserve) must have succeeded once since the index
+    /// was made. An insertion without a `reserve` of its own makes chains a little longer until buckets are added.
     #[inline]
     pub fn insert<E: Entries>(&mut self, entries: &mut E, number: u32, hash: u32) {
         self.prepare(entries);
         *entries.entry_mut(number).chain_mut() = self.push(number, hash);
     }
 
-    /// Makes the buckets ready for one [`push`](LinearIndex::push). [`reserve`](LinearIndex::reserve) has succeeded since
-    /// the index was made.
+    /// Splits buckets as needed for one [`push`](LinearIndex::push). [`reserve`](LinearIndex::reserve) must have
+    /// succeeded once since the index was made.
     #[inline]
     pub fn prepare<E: Entries>(&mut self, entries: &mut E) {
         if self.buckets < 2 * (self.len + 1) {
@@ -226,15 +266,15 @@ impl<const N: usize> LinearIndex<N> {
         }
     }
 
-    /// Adds the entry that is going to have this number and the returned place. [`prepare`](LinearIndex::prepare) was
-    /// called after the last addition.
+    /// Adds an entry that does not exist yet, and returns the place that it must be given.
+    /// [`prepare`](LinearIndex::prepare) must have been called since the last addition.
     #[inline]
     pub fn push(&mut self, number: u32, hash: u32) -> Chain {
         self.len += 1;
         self.put_first(number, hash)
     }
 
-    /// Puts an entry in front of its chain and returns its place.
+    /// Makes an entry the first of its chain and returns its place.
     #[inline(always)]
     fn put_first(&mut self, number: u32, hash: u32) -> Chain {
         let bucket = self.bucket_of(hash);
@@ -253,7 +293,7 @@ impl<const N: usize> LinearIndex<N> {
         }
     }
 
-    /// Adds a bucket and moves to it what belongs there, all from one other bucket.
+    /// Adds a bucket and moves the entries to it that belong there, all of them from one other bucket.
     fn split<E: Entries>(&mut self, entries: &mut E) {
         self.buckets += 1;
         if self.buckets == 1 {
@@ -284,7 +324,7 @@ impl<const N: usize> LinearIndex<N> {
         }
     }
 
-    /// Takes an entry out that is in this index.
+    /// Removes an entry, which must be in this index.
     #[inline]
     pub fn remove<E: Entries>(&mut self, entries: &mut E, number: u32) {
         let Chain { hash, next: after } = *entries.entry(number).chain();
@@ -301,7 +341,7 @@ impl<const N: usize> LinearIndex<N> {
         self.len -= 1;
     }
 
-    /// Takes a number out of a chain where it is not the first.
+    /// Removes an entry that is not the first of its chain.
     fn unlink<E: Entries>(entries: &mut E, head: &mut Head, number: u32, after: u32) {
         let mut before = head.first;
         loop {
@@ -319,12 +359,12 @@ impl<const N: usize> LinearIndex<N> {
         }
     }
 
-    /// The numbers of the entries in one chain after the other. For checks.
+    /// Returns the numbers of all entries, chain by chain. For checks.
     pub fn iter<'a, E: Entries>(&'a self, entries: &'a E) -> impl Iterator<Item = u32> + 'a {
         self.chains(entries).flatten()
     }
 
-    /// The chains. For checks.
+    /// Returns the chains, each with the numbers of its entries. For checks.
     pub fn chains<'a, E: Entries>(
         &'a self,
         entries: &'a E,
@@ -348,27 +388,23 @@ mod tests {
         chain: Chain,
     }
 
-    impl Chained for Word {
-        fn chain(&self) -> &Chain {
-            &self.chain
-        }
-        fn chain_mut(&mut self) -> &mut Chain {
-            &mut self.chain
-        }
-    }
+    chained!(Word: chain);
+
+    /// A multiplier that spreads keys over all bits of a hash (2³² divided by the golden ratio).
+    const SPREAD: u32 = 0x9E37_79B9;
 
     #[test]
-    fn it_goes_on_with_longer_chains_where_no_room_was_reserved() {
+    fn without_room_for_more_buckets_chains_grow_longer() {
         let mut words = Slab::<Word>::new();
         let mut index = LinearIndex::<64>::new();
         index.reserve().unwrap();
         for key in 0..1000u32 {
             let number = words.insert(Word { key, ..Word::default() }).unwrap();
-            index.insert(&mut words, number, key.wrapping_mul(0x9E37_79B9));
+            index.insert(&mut words, number, key.wrapping_mul(SPREAD));
         }
         assert_eq!((index.len(), index.buckets, index.bytes()), (1000, 64, 512));
         for key in (0..1000).step_by(2) {
-            let hash = u32::wrapping_mul(key, 0x9E37_79B9);
+            let hash = u32::wrapping_mul(key, SPREAD);
             let number = index.find(&words, hash, |word| word.key == key).unwrap();
             index.remove(&mut words, number);
             words.remove(number);
@@ -379,7 +415,7 @@ mod tests {
         assert_eq!(left, (0..500).map(|half| 2 * half + 1).collect::<Vec<_>>());
     }
 
-    /// An index over words with these hashes, each its own key and all in one bucket.
+    /// Returns an index of words with these hashes, which are also their keys. All fall into one bucket.
     fn chained(hashes: &[u32]) -> (Slab<Word>, LinearIndex) {
         let (mut words, mut index) = (Slab::new(), LinearIndex::new());
         for &key in hashes {
@@ -390,32 +426,36 @@ mod tests {
         (words, index)
     }
 
+    /// Searches for a word and returns its number and the steps that the search took.
     fn find(index: &LinearIndex, words: &Slab<Word>, hash: u32) -> (Option<u32>, u64) {
         steps::take();
         (index.find(words, hash, |word| word.key == hash), steps::take())
     }
 
     #[test]
-    fn what_is_not_there_costs_a_look_at_the_bucket_unless_several_share_it() {
+    fn a_miss_probes_only_the_bucket_unless_its_chain_is_shared() {
         const HASHES: [u32; 3] = [0x100, 0x200, 0x300];
+        const ABSENT: u32 = 0x400;
+        const BUCKET: u64 = 1;
+        const ENTRY: u64 = 1;
         for left in 0..3 {
             for first_gone in (0..3).filter(|&number| number != left) {
                 let (mut words, mut index) = chained(&HASHES);
-                assert_eq!(find(&index, &words, 0x400), (None, 4));
+                assert_eq!(find(&index, &words, ABSENT), (None, BUCKET + 3 * ENTRY));
                 for number in [first_gone, 3 - left - first_gone] {
                     index.remove(&mut words, number);
                     words.remove(number);
                 }
-                assert_eq!(find(&index, &words, 0x400), (None, 1), "only {left} is left");
-                assert_eq!(find(&index, &words, HASHES[left as usize]), (Some(left), 2));
+                assert_eq!(find(&index, &words, ABSENT), (None, BUCKET), "only {left} is left");
+                assert_eq!(find(&index, &words, HASHES[left as usize]), (Some(left), BUCKET + ENTRY));
                 index.remove(&mut words, left);
-                assert_eq!(find(&index, &words, HASHES[left as usize]), (None, 1));
+                assert_eq!(find(&index, &words, HASHES[left as usize]), (None, BUCKET));
             }
         }
     }
 
     #[test]
-    fn the_bit_of_a_hash_that_a_bucket_does_not_know_counts_as_well() {
+    fn hashes_that_differ_only_in_the_bit_that_a_bucket_does_not_store_are_told_apart() {
         let (words, index) = chained(&[0x100]);
         assert_eq!(find(&index, &words, 0x100 | MORE), (None, 2));
         let (words, index) = chained(&[0x100, 0x100 | MORE]);
@@ -423,16 +463,16 @@ mod tests {
     }
 
     #[test]
-    fn entries_in_an_arena_are_found_as_well() {
+    fn entries_in_an_arena_with_equal_hashes_are_told_apart_by_their_keys() {
+        const HASH: u32 = 7;
         let mut words = Arena::<Word>::new();
         let mut index = LinearIndex::<128>::new();
         index.reserve().unwrap();
         let a = words.insert(Word { key: 1, ..Word::default() }).unwrap();
         let b = words.insert(Word { key: 2, ..Word::default() }).unwrap();
-        // The same hash: only the keys tell them apart.
-        index.insert(&mut words, a.index(), 7);
-        index.insert(&mut words, b.index(), 7);
-        let find = |index: &LinearIndex<128>, words: &Arena<Word>, key| index.find(words, 7, |word| word.key == key);
+        index.insert(&mut words, a.index(), HASH);
+        index.insert(&mut words, b.index(), HASH);
+        let find = |index: &LinearIndex<128>, words: &Arena<Word>, key| index.find(words, HASH, |word| word.key == key);
         assert_eq!((find(&index, &words, 1), find(&index, &words, 2)), (Some(a.index()), Some(b.index())));
         index.remove(&mut words, a.index());
         assert_eq!((find(&index, &words, 1), find(&index, &words, 2)), (None, Some(b.index())));

@@ -1,55 +1,63 @@
-//! Containers for a kernel that must never be surprised by its own memory.
+//! Containers for a kernel that must survive a failed allocation at any point.
 //!
-//! - Nothing here allocates without saying so: every operation that may need memory returns [`NoMemory`] instead of
-//!   panicking, and leaves everything as it was.
-//! - Nothing here moves what it holds: growing adds a chunk of fixed size and copies no element, so no operation takes
-//!   longer because of what others stored, and an element's address is stable.
+//! - Allocation is explicit: every operation that may need memory returns [`NoMemory`] instead of panicking, and a
+//!   failed operation changes nothing.
+//! - Elements never move: a container grows by a chunk of fixed size and copies no element. The time of an operation
+//!   does not depend on the number of elements, and an element's address is stable.
 //! - Elements are named by [`Id`]s, index and generation, never by pointers.
 //!
-//! | type | what it is |
+//! | type | purpose |
 //! |---|---|
 //! | [`Chunks`] | an array that grows by chunks |
 //! | [`Arena`] | objects by [`Id`] |
 //! | [`Slab`] | objects by index |
 //! | [`List`] | a doubly linked list through objects of an arena |
+//! | [`Nodes`] | lists whose room is set aside before it is needed |
 //! | [`LinearIndex`] | a hash table that grows one bucket at a time, through objects of a slab or an arena |
-//! | [`LinearMap`] | the same with entries of its own |
+//! | [`LinearMap`] | a hash table from keys to values |
 //!
-//! With the feature `failpoints` tests can make the n-th allocation fail: see [`failpoints`]. With the feature `steps`
-//! they can count the entries that were looked at: see [`steps`].
+//! The macros [`linked!`] and [`chained!`] implement the traits by which an object holds its own links.
+//!
+//! With the feature `failpoints` a test can let the n-th allocation fail: see [`failpoints`]. With the feature `steps`
+//! it can count table probes: see [`steps`].
 
 #![cfg_attr(not(any(test, feature = "failpoints", feature = "steps")), no_std)]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 extern crate alloc;
 
 mod arena;
 mod chunks;
 pub mod failpoints;
+mod id;
 mod index;
 mod list;
 mod map;
+mod nodes;
 mod slab;
+mod slots;
 pub mod steps;
 
-pub use arena::{Arena, Id};
+pub use arena::Arena;
 pub use chunks::Chunks;
+pub use id::Id;
 pub use index::{Chain, Chained, Entries, LinearIndex};
 pub use list::{Link, Linked, List};
 pub use map::LinearMap;
+pub use nodes::{NodeList, Nodes};
 pub use slab::Slab;
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// There was no memory; nothing has changed.
+/// The error of a failed allocation. The operation has changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMemory;
 
-/// An empty vector with room for exactly `capacity` elements.
+/// Returns an empty vector with room for exactly `capacity` elements.
 ///
 /// # Errors
-/// [`NoMemory`] if there is none.
+/// [`NoMemory`] if the heap has no room.
 pub fn try_with_capacity<T>(capacity: usize) -> Result<Vec<T>, NoMemory> {
     failpoints::check()?;
     let mut vec = Vec::new();
@@ -57,22 +65,12 @@ pub fn try_with_capacity<T>(capacity: usize) -> Result<Vec<T>, NoMemory> {
     Ok(vec)
 }
 
-/// A vector of `len` copies of `value`.
+/// Returns a vector of `len` copies of `value`.
 ///
 /// # Errors
-/// [`NoMemory`] if there is none.
+/// [`NoMemory`] if the heap has no room.
 pub fn try_vec<T: Clone>(value: T, len: usize) -> Result<Vec<T>, NoMemory> {
     let mut vec = try_with_capacity(len)?;
     vec.resize(len, value);
     Ok(vec)
-}
-
-/// An array of default elements on the heap.
-///
-/// # Errors
-/// [`NoMemory`] if there is none.
-pub fn try_boxed_array<T: Default, const N: usize>() -> Result<Box<[T; N]>, NoMemory> {
-    let mut vec = try_with_capacity(N)?;
-    vec.resize_with(N, T::default);
-    vec.into_boxed_slice().try_into().map_err(|_| NoMemory)
 }

@@ -4,84 +4,134 @@ use crate::{Arena, Id};
 use core::fmt;
 use core::marker::PhantomData;
 
-/// An object's place in a [`List`].
-pub struct Link<T> {
-    previous: Option<Id<T>>,
-    next: Option<Id<T>>,
+/// An object's place in a [`List`]: the ids of its neighbours.
+pub struct Link<Tag> {
+    previous: Option<Id<Tag>>,
+    next: Option<Id<Tag>>,
 }
 
-impl<T> Default for Link<T> {
+impl<Tag> Default for Link<Tag> {
     fn default() -> Self {
         Link { previous: None, next: None }
     }
 }
 
-impl<T> fmt::Debug for Link<T> {
+impl<Tag> fmt::Debug for Link<Tag> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{:?} {:?}>", self.previous, self.next)
     }
 }
 
-/// An object that can be in a [`List`] of kind `Kind`, in one at a time.
-pub trait Linked<Kind>: Sized {
-    /// The place in such a list.
-    fn link(&mut self) -> &mut Link<Self>;
-    /// The place in such a list.
-    fn link_ref(&self) -> &Link<Self>;
+/// An object that can be in a [`List`] of kind `Kind`, in one such list at a time. The macro [`linked!`](crate::linked)
+/// implements it.
+///
+/// `Tag` is the tag of the object's [`Arena`].
+pub trait Linked<Kind, Tag = Self>: Sized {
+    /// Returns the object's place in a list of this kind.
+    fn link(&mut self) -> &mut Link<Tag>;
+    /// Returns the object's place in a list of this kind.
+    fn link_ref(&self) -> &Link<Tag>;
 }
 
-/// A list through objects of an arena. All operations but walking it cost the same whatever its length, and none
+/// Implements [`Linked`] for a type: names each kind of list that its objects can be in, and the field with the
+/// [`Link`].
+///
+/// ```
+/// use store::{Arena, Link, List, linked};
+///
+/// /// The list of all jobs.
+/// enum All {}
+/// /// The list of the jobs that are ready.
+/// enum Ready {}
+///
+/// #[derive(Default)]
+/// struct Job {
+///     all: Link<Job>,
+///     ready: Link<Job>,
+/// }
+/// linked!(Job, All: all, Ready: ready);
+///
+/// let mut jobs = Arena::<Job>::new();
+/// let (mut all, mut ready) = (List::<Job, All>::new(), List::<Job, Ready>::new());
+/// let (a, b) = (jobs.insert(Job::default())?, jobs.insert(Job::default())?);
+/// all.push_back(&mut jobs, a);
+/// all.push_back(&mut jobs, b);
+/// ready.push_back(&mut jobs, b);
+/// assert!(all.iter(&jobs).eq([a, b]));
+/// assert!(ready.iter(&jobs).eq([b]));
+/// # Ok::<(), store::NoMemory>(())
+/// ```
+///
+/// Where the arena has a [tag](Arena#tags) of its own, so has the link: `linked!(Job as JobTag, All: all)` with a field
+/// `all: Link<JobTag>`.
+#[macro_export]
+macro_rules! linked {
+    ($object:ty, $($kind:ty: $field:ident),+ $(,)?) => { $crate::linked!($object as $object, $($kind: $field),+); };
+    ($object:ty as $tag:ty, $($kind:ty: $field:ident),+ $(,)?) => {$(
+        impl $crate::Linked<$kind, $tag> for $object {
+            #[inline(always)]
+            fn link(&mut self) -> &mut $crate::Link<$tag> {
+                &mut self.$field
+            }
+
+            #[inline(always)]
+            fn link_ref(&self) -> &$crate::Link<$tag> {
+                &self.$field
+            }
+        }
+    )+};
+}
+
+/// A list through objects of an [`Arena`] with this tag. All operations but iteration take constant time, and none
 /// allocates. The caller knows which list an object is in; the list does not check it.
-pub struct List<T, Kind> {
-    head: Option<Id<T>>,
-    tail: Option<Id<T>>,
+pub struct List<Tag, Kind> {
+    head: Option<Id<Tag>>,
+    tail: Option<Id<Tag>>,
     len: usize,
     kind: PhantomData<fn() -> Kind>,
 }
 
-impl<T, Kind> fmt::Debug for List<T, Kind> {
+impl<Tag, Kind> fmt::Debug for List<Tag, Kind> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} from {:?} to {:?}]", self.len, self.head, self.tail)
     }
 }
 
-impl<T, Kind> Default for List<T, Kind> {
+impl<Tag, Kind> Default for List<Tag, Kind> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T, Kind> List<T, Kind> {
-    /// An empty list.
+impl<Tag, Kind> List<Tag, Kind> {
+    /// Returns an empty list.
     pub const fn new() -> Self {
         List { head: None, tail: None, len: 0, kind: PhantomData }
     }
 
-    /// How many objects are in the list.
+    /// Returns the number of objects in the list.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns true if the list is empty.
     pub const fn is_empty(&self) -> bool {
         self.head.is_none()
     }
 
-    /// The first object.
-    pub const fn front(&self) -> Option<Id<T>> {
+    /// Returns the first object.
+    pub const fn front(&self) -> Option<Id<Tag>> {
         self.head
     }
 
-    /// The last object.
-    pub const fn back(&self) -> Option<Id<T>> {
+    /// Returns the last object.
+    pub const fn back(&self) -> Option<Id<Tag>> {
         self.tail
     }
-}
 
-impl<T: Linked<Kind>, Kind> List<T, Kind> {
     /// Adds an object at the end.
     #[inline]
-    pub fn push_back<const N: usize>(&mut self, arena: &mut Arena<T, N>, id: Id<T>) {
+    pub fn push_back<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>, id: Id<Tag>) {
         *arena[id].link() = Link { previous: self.tail, next: None };
         match self.tail {
             Some(tail) => arena[tail].link().next = Some(id),
@@ -93,7 +143,7 @@ impl<T: Linked<Kind>, Kind> List<T, Kind> {
 
     /// Adds an object at the beginning.
     #[inline]
-    pub fn push_front<const N: usize>(&mut self, arena: &mut Arena<T, N>, id: Id<T>) {
+    pub fn push_front<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>, id: Id<Tag>) {
         *arena[id].link() = Link { previous: None, next: self.head };
         match self.head {
             Some(head) => arena[head].link().previous = Some(id),
@@ -103,9 +153,9 @@ impl<T: Linked<Kind>, Kind> List<T, Kind> {
         self.len += 1;
     }
 
-    /// Takes an object that is in this list out of it.
+    /// Removes an object, which must be in this list.
     #[inline]
-    pub fn remove<const N: usize>(&mut self, arena: &mut Arena<T, N>, id: Id<T>) {
+    pub fn remove<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>, id: Id<Tag>) {
         let Link { previous, next } = core::mem::take(arena[id].link());
         match previous {
             Some(previous) => arena[previous].link().next = next,
@@ -118,29 +168,37 @@ impl<T: Linked<Kind>, Kind> List<T, Kind> {
         self.len -= 1;
     }
 
-    /// Takes the first object out.
+    /// Removes the first object.
     #[inline]
-    pub fn pop_front<const N: usize>(&mut self, arena: &mut Arena<T, N>) -> Option<Id<T>> {
+    pub fn pop_front<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>) -> Option<Id<Tag>> {
         let id = self.head?;
         self.remove(arena, id);
         Some(id)
     }
 
-    /// The object before `id`.
-    pub fn before<const N: usize>(&self, arena: &Arena<T, N>, id: Id<T>) -> Option<Id<T>> {
+    /// Returns the object before `id`.
+    pub fn before<T: Linked<Kind, Tag>, const N: usize>(
+        &self,
+        arena: &Arena<T, N, Tag>,
+        id: Id<Tag>,
+    ) -> Option<Id<Tag>> {
         arena[id].link_ref().previous
     }
 
-    /// The object after `id`.
-    pub fn after<const N: usize>(&self, arena: &Arena<T, N>, id: Id<T>) -> Option<Id<T>> {
+    /// Returns the object after `id`.
+    pub fn after<T: Linked<Kind, Tag>, const N: usize>(
+        &self,
+        arena: &Arena<T, N, Tag>,
+        id: Id<Tag>,
+    ) -> Option<Id<Tag>> {
         arena[id].link_ref().next
     }
 
-    /// The objects from first to last.
-    pub fn iter<'a, const N: usize>(
+    /// Returns the objects from first to last.
+    pub fn iter<'a, T: Linked<Kind, Tag>, const N: usize>(
         &self,
-        arena: &'a Arena<T, N>,
-    ) -> impl Iterator<Item = Id<T>> + use<'a, T, Kind, N> {
+        arena: &'a Arena<T, N, Tag>,
+    ) -> impl Iterator<Item = Id<Tag>> + use<'a, T, Tag, Kind, N> {
         core::iter::successors(self.head, move |&id| arena[id].link_ref().next)
     }
 }
@@ -157,14 +215,7 @@ mod tests {
 
     struct Queue;
 
-    impl Linked<Queue> for Node {
-        fn link(&mut self) -> &mut Link<Node> {
-            &mut self.link
-        }
-        fn link_ref(&self) -> &Link<Node> {
-            &self.link
-        }
-    }
+    linked!(Node, Queue: link);
 
     fn values(list: &List<Node, Queue>, arena: &Arena<Node>) -> Vec<u32> {
         let forward: Vec<u32> = list.iter(arena).map(|id| arena[id].value).collect();
@@ -177,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_enter_and_leave_at_any_place() {
+    fn objects_can_be_added_at_both_ends_and_removed_anywhere() {
         let mut arena = Arena::<Node>::new();
         let ids: Vec<_> = (0..5).map(|value| arena.insert(Node { value, ..Node::default() }).unwrap()).collect();
         let mut list = List::new();
@@ -196,5 +247,29 @@ mod tests {
         assert!(list.is_empty() && list.pop_front(&mut arena).is_none() && list.back().is_none());
         list.push_front(&mut arena, ids[4]);
         assert_eq!((values(&list, &arena), list.after(&arena, ids[4])), (vec![4], None));
+    }
+
+    #[test]
+    fn an_object_can_be_in_lists_of_several_kinds_and_its_ids_can_have_a_tag() {
+        enum Tag {}
+        enum First {}
+        enum Second {}
+        #[derive(Default)]
+        struct Object {
+            first: Link<Tag>,
+            second: Link<Tag>,
+        }
+        linked!(Object as Tag, First: first, Second: second);
+
+        let mut arena = Arena::<Object, 4, Tag>::new();
+        let ids = [(); 3].map(|()| arena.insert(Object::default()).unwrap());
+        let (mut first, mut second) = (List::<Tag, First>::new(), List::<Tag, Second>::new());
+        for id in ids {
+            first.push_back(&mut arena, id);
+            second.push_front(&mut arena, id);
+        }
+        first.remove(&mut arena, ids[0]);
+        assert!(first.iter(&arena).eq([ids[1], ids[2]]));
+        assert!(second.iter(&arena).eq([ids[2], ids[1], ids[0]]));
     }
 }

@@ -1,13 +1,13 @@
-//! [`LinearMap`]: a hash table that never stops to rebuild itself.
+//! [`LinearMap`]: a hash table without the pause of a rehash.
 
 use crate::{Chain, Chained, LinearIndex, NoMemory, Slab};
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 
-/// A hash table from keys to values that grows by one bucket at a time: a [`LinearIndex`] with entries of its own. An
-/// insertion takes no longer because others have inserted much.
+/// A hash table from keys to values that grows by one bucket at a time: a [`LinearIndex`] with entries of its own. The
+/// time of an insertion does not depend on the number of entries.
 ///
-/// Nothing is given back to the heap before the map is dropped.
+/// The map returns no memory to the heap before it is dropped.
 pub struct LinearMap<K, V, S> {
     hasher: S,
     index: LinearIndex,
@@ -39,22 +39,22 @@ impl<K, V, S> fmt::Debug for LinearMap<K, V, S> {
 }
 
 impl<K: Hash + Eq, V, S: BuildHasher> LinearMap<K, V, S> {
-    /// An empty map. Allocates nothing.
+    /// Returns an empty map. Allocates nothing.
     pub const fn new(hasher: S) -> Self {
         LinearMap { hasher, index: LinearIndex::new(), entries: Slab::new() }
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no entries.
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The number of the key's entry.
+    /// Returns the number of the key's entry.
     #[inline]
     fn find(&self, key: &K) -> Option<u32> {
         if self.is_empty() {
@@ -63,12 +63,12 @@ impl<K: Hash + Eq, V, S: BuildHasher> LinearMap<K, V, S> {
         self.index.find(&self.entries, self.hasher.hash_one(key) as u32, |entry| entry.key == *key)
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.find(key).map(|number| &self.entries[number].value)
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.find(key).map(|number| &mut self.entries[number].value)
     }
@@ -76,24 +76,24 @@ impl<K: Hash + Eq, V, S: BuildHasher> LinearMap<K, V, S> {
     /// Makes room for one [`insert_reserved`](LinearMap::insert_reserved).
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; the map is unchanged.
+    /// [`NoMemory`] if the heap has no room; the map is unchanged.
     pub fn reserve(&mut self) -> Result<(), NoMemory> {
         self.entries.reserve()?;
         self.index.reserve()
     }
 
-    /// Gives a key a value. The key must not be in the map.
+    /// Adds a key with its value. The key must not be in the map.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; the map is unchanged.
+    /// [`NoMemory`] if the heap has no room; the map is unchanged.
     pub fn insert(&mut self, key: K, value: V) -> Result<(), NoMemory> {
         self.reserve()?;
         self.insert_reserved(key, value);
         Ok(())
     }
 
-    /// Gives a key a value. The key must not be in the map, and [`reserve`](LinearMap::reserve) was called after the
-    /// last addition.
+    /// Adds a key with its value. The key must not be in the map, and [`reserve`](LinearMap::reserve) must have
+    /// succeeded since the last addition.
     pub fn insert_reserved(&mut self, key: K, value: V) {
         debug_assert!(self.find(&key).is_none(), "the key is in the map");
         let hash = self.hasher.hash_one(&key) as u32;
@@ -108,7 +108,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LinearMap<K, V, S> {
         self.entries.remove(number).map(|entry| entry.value)
     }
 
-    /// All entries, in no particular order. For checks and printouts.
+    /// Returns all entries in no particular order. For checks and printouts.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(_, entry)| (&entry.key, &entry.value))
     }
@@ -124,7 +124,7 @@ mod tests {
     type Map<K, V> = LinearMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
     #[test]
-    fn it_holds_what_a_standard_map_holds_through_random_changes() {
+    fn random_changes_have_the_same_effect_as_on_a_standard_map() {
         let mut map = Map::new(BuildHasherDefault::default());
         let mut model = HashMap::new();
         let mut seed = 1u64;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn chains_stay_short_however_much_it_holds() {
+    fn chains_stay_short_in_a_large_map() {
         let mut map = Map::new(BuildHasherDefault::default());
         for key in 0..100_000u64 {
             map.insert(key, ()).unwrap();

@@ -1,56 +1,43 @@
 //! [`Slab`]: objects named by an index.
 
-use crate::{Chunks, NoMemory, failpoints};
+use crate::slots::Slots;
+use crate::{NoMemory, failpoints};
+use core::fmt;
+use core::ops::{Index, IndexMut};
 
-/// Objects by index. Adding, finding and removing cost the same whatever the number of objects; no object ever moves. An
-/// index is used again when its object is gone, the last one freed first: for objects whose users count their
-/// references. Where a stale name must be noticed, an [`Arena`](crate::Arena) is the right thing.
+/// Objects by index. Adding, finding and removing an object take constant time, and no object ever moves. An index is
+/// reused when its object is gone, the one freed last first: for objects whose users count their references. Where a
+/// stale name must be noticed, use an [`Arena`](crate::Arena).
 ///
 /// `N` is the number of objects allocated together, a power of two.
-#[derive(Debug)]
 pub struct Slab<T, const N: usize = 64> {
-    slots: Chunks<Slot<T>, N>,
-    /// Head of the list through the free slots.
-    free: Option<u32>,
-    len: usize,
-    /// How many free slots are spoken for.
+    slots: Slots<T, (), N>,
+    /// The number of free slots that are kept for [promised](Slab::promise) objects.
     promised: usize,
 }
 
-#[derive(Debug)]
-enum Slot<T> {
-    Free { next: Option<u32> },
-    Used(T),
-}
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Slot::Free { next: None }
-    }
-}
-
 impl<T, const N: usize> Slab<T, N> {
-    /// A slab without objects. Allocates nothing.
+    /// Returns a slab without objects. Allocates nothing.
     pub const fn new() -> Self {
-        Slab { slots: Chunks::new(), free: None, len: 0, promised: 0 }
+        Slab { slots: Slots::new(), promised: 0 }
     }
 
-    /// How many objects there are.
+    /// Returns the number of objects.
     pub const fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// How many objects there is memory for.
-    pub fn capacity(&self) -> usize {
         self.slots.len()
     }
 
-    /// How many [promises](Slab::promise) are open.
+    /// Returns true if there are no objects.
+    pub const fn is_empty(&self) -> bool {
+        self.slots.len() == 0
+    }
+
+    /// Returns the number of objects for which memory is allocated.
+    pub fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// Returns the number of open [promises](Slab::promise).
     pub const fn promised(&self) -> usize {
         self.promised
     }
@@ -58,33 +45,18 @@ impl<T, const N: usize> Slab<T, N> {
     /// Makes room for one [`insert_reserved`](Slab::insert_reserved).
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; the slab is unchanged.
+    /// [`NoMemory`] if the heap has no room; the slab is unchanged.
     #[inline]
     pub fn reserve(&mut self) -> Result<(), NoMemory> {
         failpoints::check()?;
-        if self.len + self.promised < self.slots.len() { Ok(()) } else { self.add_chunk() }
+        if self.len() + self.promised < self.slots.capacity() { Ok(()) } else { self.slots.grow() }
     }
 
-    #[cold]
-    fn add_chunk(&mut self) -> Result<(), NoMemory> {
-        let first = self.slots.len();
-        // The last index is never used: tables use it to say "none".
-        if first + N > u32::MAX as usize {
-            return Err(NoMemory);
-        }
-        self.slots.grow()?;
-        for index in (first..first + N).rev() {
-            self.slots[index] = Slot::Free { next: self.free };
-            self.free = Some(index as u32);
-        }
-        Ok(())
-    }
-
-    /// Keeps room for an object that may come later, whatever is added before it. Ends with
-    /// [`insert_promised`](Slab::insert_promised) or [`forget_promise`](Slab::forget_promise).
+    /// Keeps room for an object that may come later, regardless of what is added before it. The promise ends with
+    /// [`insert_promised`](Slab::insert_promised) or [`cancel_promise`](Slab::cancel_promise).
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; nothing is promised.
+    /// [`NoMemory`] if the heap has no room; nothing is promised.
     #[inline]
     pub fn promise(&mut self) -> Result<(), NoMemory> {
         self.reserve()?;
@@ -95,76 +67,61 @@ impl<T, const N: usize> Slab<T, N> {
     /// Adds the object that `make` returns for its index, for which room was [promised](Slab::promise).
     #[inline]
     pub fn insert_promised(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
-        self.forget_promise();
+        self.cancel_promise();
         self.insert_reserved(make)
     }
 
     /// Gives up room that was [promised](Slab::promise).
     #[inline]
-    pub fn forget_promise(&mut self) {
-        assert!(self.promised > 0, "there is no promise to forget");
+    pub fn cancel_promise(&mut self) {
+        assert!(self.promised > 0, "there is no promise to cancel");
         self.promised -= 1;
     }
 
-    /// Adds the object that `make` returns for its index. [`reserve`](Slab::reserve) was called after the last addition.
+    /// Adds the object that `make` returns for its index. [`reserve`](Slab::reserve) must have succeeded since the last
+    /// addition.
     #[inline]
     pub fn insert_reserved(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
-        let index = self.free.expect("room was reserved");
-        let slot = &mut self.slots[index as usize];
-        let Slot::Free { next } = *slot else { panic!("slot {index} is on the free list but in use") };
-        *slot = Slot::Used(make(index));
-        self.free = next;
-        self.len += 1;
-        index
+        self.slots.insert(|index, ()| make(index)).0
     }
 
     /// Adds an object.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; the object is dropped and the slab is unchanged.
+    /// [`NoMemory`] if the heap has no room; the object is dropped and the slab is unchanged.
     #[inline]
     pub fn insert(&mut self, object: T) -> Result<u32, NoMemory> {
         self.reserve()?;
         Ok(self.insert_reserved(|_| object))
     }
 
-    /// Removes an object and returns it; `None` if there is none.
+    /// Removes an object and returns it, or returns `None` if the index is free.
     #[inline]
     pub fn remove(&mut self, index: u32) -> Option<T> {
-        let slot = self.slots.get_mut(index as usize)?;
-        if matches!(slot, Slot::Free { .. }) {
-            return None;
-        }
-        let Slot::Used(object) = core::mem::replace(slot, Slot::Free { next: self.free }) else { return None };
-        self.free = Some(index);
-        self.len -= 1;
-        Some(object)
+        self.slots.remove(index, ())
     }
 
-    /// The object at an index.
+    /// Returns the object at an index, or `None` if the index is free.
     #[inline(always)]
     pub fn get(&self, index: u32) -> Option<&T> {
-        match self.slots.get(index as usize) {
-            Some(Slot::Used(object)) => Some(object),
-            _ => None,
-        }
+        self.slots.get(index, ())
     }
 
-    /// The object at an index.
+    /// Returns the object at an index, or `None` if the index is free.
     #[inline(always)]
     pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        match self.slots.get_mut(index as usize) {
-            Some(Slot::Used(object)) => Some(object),
-            _ => None,
-        }
+        self.slots.get_mut(index, ())
     }
 
-    /// All objects with their indexes. For checks and printouts: it visits every slot there ever was.
+    /// Returns all objects with their indexes. For checks and printouts: it visits every slot there ever was.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| match slot {
-            Slot::Used(object) => Some((index as u32, object)),
-            Slot::Free { .. } => None,
-        })
+        self.slots.iter().map(|(index, (), object)| (index, object))
+    }
+}
+
+impl<T: fmt::Debug, const N: usize> fmt::Debug for Slab<T, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
@@ -174,8 +131,8 @@ impl<T, const N: usize> Default for Slab<T, N> {
     }
 }
 
-/// For indexes that are known to be in use: a free one is a broken invariant and panics.
-impl<T, const N: usize> core::ops::Index<u32> for Slab<T, N> {
+/// For indexes that must be in use: a free one is a broken invariant and panics.
+impl<T, const N: usize> Index<u32> for Slab<T, N> {
     type Output = T;
 
     #[inline(always)]
@@ -187,7 +144,7 @@ impl<T, const N: usize> core::ops::Index<u32> for Slab<T, N> {
     }
 }
 
-impl<T, const N: usize> core::ops::IndexMut<u32> for Slab<T, N> {
+impl<T, const N: usize> IndexMut<u32> for Slab<T, N> {
     #[inline(always)]
     fn index_mut(&mut self, index: u32) -> &mut T {
         match self.get_mut(index) {
@@ -208,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_index_freed_last_is_used_first() {
+    fn the_index_freed_last_is_reused_first() {
         let mut slab = Slab::<&str, 2>::new();
         let indexes: Vec<u32> = ["a", "b", "c"].map(|object| slab.insert(object).unwrap()).to_vec();
         assert_eq!((indexes, slab.len(), slab.capacity()), (vec![0, 1, 2], 3, 4));
@@ -223,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn room_that_was_promised_is_there_whatever_else_is_added() {
+    fn promised_room_is_kept_when_other_objects_are_added() {
         let mut slab = Slab::<u8, 2>::new();
         slab.promise().unwrap();
         slab.promise().unwrap();
@@ -232,7 +189,7 @@ mod tests {
         assert_eq!((slab.capacity(), slab.promised()), (4, 2));
         failpoints::arm(Some(0));
         slab.insert_promised(|index| index as u8);
-        slab.forget_promise();
+        slab.cancel_promise();
         assert_eq!((slab.insert(4), failpoints::disarm()), (Err(NoMemory), 1));
         assert_eq!((slab.len(), slab.promised()), (3, 0));
     }
@@ -247,7 +204,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "slot 0 is used after its object was removed")]
-    fn using_a_free_index_panics_with_its_number() {
+    fn indexing_with_a_free_index_panics_and_names_the_index() {
         let mut slab = Slab::<u8, 2>::new();
         let index = slab.insert(1).unwrap();
         slab.remove(index);

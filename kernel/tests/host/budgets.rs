@@ -10,16 +10,16 @@ use abi::port::*;
 use kernel::limits::Limits;
 
 /// A world in which no task may cost more than 32 KiB.
-fn thrifty() -> World {
+fn world_with_small_budget() -> World {
     World::with_limits(Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() })
 }
 
 #[test]
-fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
-    let mut w = thrifty();
+fn receiving_a_message_returns_its_kernel_memory_to_the_budget() {
+    let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port_with_send(a);
-    let before = w.kernel.tasks[a.task].kernel_bytes;
+    let before = w.used(a.task);
     for size in [4, 400] {
         let message = Msg::copy_send(port).port(port, D::COPY_SEND).port(port, D::COPY_SEND).body(&vec![0; size]);
         for _ in 0..1000 {
@@ -28,16 +28,16 @@ fn kernel_memory_that_messages_took_is_given_back_when_they_are_received() {
             w.mod_refs(a, port, MACH_PORT_RIGHT_SEND, -2).unwrap();
         }
     }
-    assert_eq!(w.kernel.tasks[a.task].kernel_bytes, before);
+    assert_eq!(w.used(a.task), before);
 }
 
 /// Each send-once right given up puts a notification into the queue, for which nobody needs room (mach-ipc 8.1 S14).
 #[test]
-fn notifications_are_on_the_budget_of_the_task_that_is_to_receive_them() {
-    let mut w = thrifty();
+fn notifications_are_charged_to_the_task_that_receives_them() {
+    let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port(a);
-    let (before, messages) = (w.kernel.tasks[a.task].kernel_bytes, w.counts().messages);
+    let (before, messages) = (w.used(a.task), w.counts().messages);
     let give_up = |w: &mut World| {
         w.insert_right(a, PortName(0x3203), port, D::MAKE_SEND_ONCE).unwrap();
         w.deallocate(a, PortName(0x3203)).unwrap();
@@ -47,24 +47,24 @@ fn notifications_are_on_the_budget_of_the_task_that_is_to_receive_them() {
     assert!((10..100).contains(&queued), "{queued}");
     assert_eq!(w.counts().messages, messages + u64::from(queued));
     (0..queued).for_each(|_| assert_eq!(w.notification(a, port, MACH_NOTIFY_SEND_ONCE), 0));
-    assert_eq!((w.kernel.tasks[a.task].kernel_bytes, w.counts().messages), (before, messages));
+    assert_eq!((w.used(a.task), w.counts().messages), (before, messages));
     give_up(&mut w);
     w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
 }
 
 #[test]
-fn a_chosen_name_beyond_what_the_budget_allows_costs_nothing() {
-    let mut w = thrifty();
+fn a_chosen_name_beyond_the_budget_is_refused_without_a_charge() {
+    let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port(a);
-    let before = w.kernel.tasks[a.task].kernel_bytes;
+    let before = w.used(a.task);
     let far = PortName::new(5000, 3);
     assert_eq!(w.insert_right(a, far, port, D::MAKE_SEND_ONCE), Err(KERN_RESOURCE_SHORTAGE));
     w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
     let allocate_name = abi::mig::mach_port::ALLOCATE_NAME;
     let words = [MACH_PORT_RIGHT_DEAD_NAME, far.0];
     assert_eq!(w.mig(a, a.self_port, allocate_name, &words), Err(KERN_RESOURCE_SHORTAGE));
-    assert_eq!(w.kernel.tasks[a.task].kernel_bytes, before);
+    assert_eq!(w.used(a.task), before);
 }
 
 /// How often the kernel asks for memory when a request is made by each of these names.
@@ -85,7 +85,7 @@ fn memory_for_requests(w: &mut World, a: Actor, names: &[PortName], notify: Port
 
 /// What is not on a budget any more must not stay with the port.
 #[test]
-fn memory_that_requests_on_one_port_gave_up_is_there_for_those_on_another() {
+fn a_port_keeps_no_memory_of_cancelled_requests() {
     let mut w = World::new();
     let a = w.task();
     let notify = w.port(a);
@@ -103,13 +103,13 @@ fn memory_that_requests_on_one_port_gave_up_is_there_for_those_on_another() {
 
 /// A client that asks and asks and takes no answer uses up its own budget (mach-ipc 8.1 S10).
 #[test]
-fn replies_are_on_the_budget_of_the_task_that_asked() {
-    let mut w = thrifty();
+fn replies_are_charged_to_the_client() {
+    let mut w = world_with_small_budget();
     let (server, greedy, client) = (w.task(), w.task(), w.task());
-    let (service, door) = w.door(greedy, server);
-    let other_door = w.give_send(server, service, client);
-    let serve = |w: &mut World, who: Actor, door: PortName, reply: PortName| {
-        w.send(who, &Msg::copy_send(door).reply_to(reply, D::MAKE_SEND_ONCE))?;
+    let (service, send_right) = w.connect(greedy, server);
+    let other_send_right = w.give_send(server, service, client);
+    let serve = |w: &mut World, who: Actor, send_right: PortName, reply: PortName| {
+        w.send(who, &Msg::copy_send(send_right).reply_to(reply, D::MAKE_SEND_ONCE))?;
         let to = w.poll(server, service)?.header.msgh_remote_port;
         let answered = w.send(server, &Msg::to(to, D::MOVE_SEND_ONCE).body(&[0; 1024]));
         if answered.is_err() {
@@ -117,20 +117,20 @@ fn replies_are_on_the_budget_of_the_task_that_asked() {
         }
         answered
     };
-    let before = w.kernel.tasks[server.task].kernel_bytes;
+    let before = w.used(server.task);
     let reply = w.port(greedy);
-    let refused = (0..100).find_map(|_| serve(&mut w, greedy, door, reply).err());
+    let refused = (0..100).find_map(|_| serve(&mut w, greedy, send_right, reply).err());
     assert_eq!(refused, Some(MACH_SEND_NO_BUFFER));
-    assert_eq!(w.kernel.tasks[server.task].kernel_bytes, before);
+    assert_eq!(w.used(server.task), before);
     let reply = w.port(client);
-    assert_eq!(serve(&mut w, client, other_door, reply), Ok(()));
+    assert_eq!(serve(&mut w, client, other_send_right, reply), Ok(()));
 }
 
 #[test]
-fn kernel_memory_that_ports_took_is_given_back_when_they_end() {
-    let mut w = thrifty();
+fn destroying_a_port_returns_its_kernel_memory_to_the_budget() {
+    let mut w = world_with_small_budget();
     let a = w.task();
-    let before = (w.kernel.tasks[a.task].kernel_bytes, w.counts());
+    let before = (w.used(a.task), w.counts());
     let options = PortOptions { flags: ConstructFlags::INSERT_SEND_RIGHT.bits(), ..PortOptions::default() };
     for _ in 0..1000 {
         let port = w.construct(a, options, 5).unwrap();
@@ -138,5 +138,5 @@ fn kernel_memory_that_ports_took_is_given_back_when_they_end() {
         w.request(a, port, MACH_NOTIFY_DEAD_NAME, 0, (port, D::MAKE_SEND_ONCE)).unwrap();
         w.destruct(a, port, -1, 0).unwrap();
     }
-    assert_eq!((w.kernel.tasks[a.task].kernel_bytes, w.counts()), before);
+    assert_eq!((w.used(a.task), w.counts()), before);
 }

@@ -17,6 +17,9 @@ pub enum Form {
     Message,
 }
 
+/// The type of a name with both a send and a receive right.
+pub const SEND_RECEIVE: PortType = PortType::SEND.union(PortType::RECEIVE);
+
 /// Runs a scenario twice: with calls by trap and with calls by message.
 pub fn in_both_forms(scenario: impl Fn(World)) {
     for form in [Form::Trap, Form::Message] {
@@ -66,7 +69,7 @@ impl World {
     /// A call whose arguments are the same words in both forms.
     fn port_call(&mut self, actor: Actor, trap: u32, id: i32, words: &[u32]) -> Result<(), KernReturn> {
         match self.form {
-            Form::Trap => self.call(actor, trap, &own_task_and(actor, words)),
+            Form::Trap => self.call(actor, trap, &args_for_own_task(actor, words)),
             Form::Message => self.mig(actor, actor.self_port, id, words).map(|_| ()),
         }
     }
@@ -75,7 +78,7 @@ impl World {
     fn port_call_for_word(&mut self, actor: Actor, trap: u32, id: i32, words: &[u32]) -> Result<u32, KernReturn> {
         match self.form {
             Form::Trap => {
-                let mut args = own_task_and(actor, words);
+                let mut args = args_for_own_task(actor, words);
                 args.push(self.result(actor));
                 self.call_for_word(actor, trap, &args)
             }
@@ -124,7 +127,7 @@ impl World {
             let request = Msg::copy_send(actor.self_port).id(mig::INSERT_RIGHT).port(poly, disposition);
             return self.rpc(actor, request.body(&NDR).words(&[name.0])).map(|_| ());
         }
-        let args = own_task_and(actor, &[name.0, poly.0, u32::from(disposition.0)]);
+        let args = args_for_own_task(actor, &[name.0, poly.0, u32::from(disposition.0)]);
         self.call(actor, mach::MACH_PORT_INSERT_RIGHT, &args)
     }
 
@@ -140,8 +143,9 @@ impl World {
         Ok((reply.descriptor(0).name, reply.descriptor(0).disposition))
     }
 
-    pub fn port_type(&mut self, actor: Actor, name: PortName) -> Result<u32, KernReturn> {
-        self.port_call_for_word(actor, mach::MACH_PORT_TYPE, mig::TYPE, &[name.0])
+    pub fn port_type(&mut self, actor: Actor, name: PortName) -> Result<PortType, KernReturn> {
+        let kind = self.port_call_for_word(actor, mach::MACH_PORT_TYPE, mig::TYPE, &[name.0])?;
+        Ok(PortType::from_bits(kind).expect("a type has no other bits"))
     }
 
     pub fn get_refs(&mut self, actor: Actor, name: PortName, right: u32) -> Result<u32, KernReturn> {
@@ -310,23 +314,23 @@ impl World {
     /// Gives up all dead names of a task.
     pub fn free_names(&mut self, actor: Actor) {
         for (name, kind) in self.names(actor) {
-            if kind == PortType::DEAD_NAME.bits() {
+            if kind == PortType::DEAD_NAME {
                 self.deallocate(actor, name).unwrap();
             }
         }
     }
 
     /// All names of a task with their types, by index.
-    pub fn names(&self, actor: Actor) -> Vec<(PortName, u32)> {
-        let space = &self.kernel.tasks[actor.task].space;
-        space.iter().map(|(name, entry)| (name, entry.holding.port_type().bits())).collect()
+    pub fn names(&self, actor: Actor) -> Vec<(PortName, PortType)> {
+        let space = &self.space_of(actor.task);
+        space.iter().map(|(name, entry)| (name, entry.right.port_type())).collect()
     }
 
     /// Gives `to` a right of `from`'s by a message, and returns `to`'s name for it.
     #[track_caller]
     pub fn transfer(&mut self, from: Actor, name: PortName, disposition: Disposition, to: Actor) -> PortName {
-        let (mailbox, door) = self.door(from, to);
-        self.send(from, &Msg::to(door, Disposition::MOVE_SEND).port(name, disposition)).unwrap();
+        let (mailbox, send_right) = self.connect(from, to);
+        self.send(from, &Msg::to(send_right, Disposition::MOVE_SEND).port(name, disposition)).unwrap();
         let message = self.poll(to, mailbox).unwrap();
         self.mod_refs(to, mailbox, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
         message.descriptor(0).name
@@ -334,7 +338,7 @@ impl World {
 
     /// A new port of `to`'s, and `from`'s name for a send right of it.
     #[track_caller]
-    pub fn door(&mut self, from: Actor, to: Actor) -> (PortName, PortName) {
+    pub fn connect(&mut self, from: Actor, to: Actor) -> (PortName, PortName) {
         let mailbox = self.port(to);
         (mailbox, self.give_send(to, mailbox, from))
     }
@@ -345,13 +349,13 @@ impl World {
         let init = self.init;
         let mut at_init = (name, Disposition::MAKE_SEND);
         if owner.task != init.task {
-            self.send(owner, &Msg::copy_send(owner.post_office).port(name, Disposition::MAKE_SEND)).unwrap();
+            self.send(owner, &Msg::copy_send(owner.to_init).port(name, Disposition::MAKE_SEND)).unwrap();
             at_init = (self.poll(init, init.inbox).unwrap().descriptor(0).name, Disposition::MOVE_SEND);
         }
         if to.task == init.task {
             return at_init.0;
         }
-        self.send(init, &Msg::copy_send(to.delivery).port(at_init.0, at_init.1)).unwrap();
+        self.send(init, &Msg::copy_send(to.at_init).port(at_init.0, at_init.1)).unwrap();
         self.poll(to, to.inbox).unwrap().descriptor(0).name
     }
 
@@ -360,7 +364,7 @@ impl World {
     pub fn introduce(&mut self, a: Actor, b: Actor) {
         for (from, to) in [(a, b), (b, a)] {
             let init = self.init;
-            let right = Msg::copy_send(to.delivery).port(from.delivery, Disposition::COPY_SEND);
+            let right = Msg::copy_send(to.at_init).port(from.at_init, Disposition::COPY_SEND);
             let _ = self.try_send(init, &right);
             let _ = self.poll(to, to.inbox);
         }
@@ -370,13 +374,13 @@ impl World {
     #[track_caller]
     pub fn task_port(&mut self, holder: Actor, of: Actor) -> PortName {
         let init = self.init;
-        self.send(init, &Msg::copy_send(holder.delivery).port(of.task_port, Disposition::COPY_SEND)).unwrap();
+        self.send(init, &Msg::copy_send(holder.at_init).port(of.task_port, Disposition::COPY_SEND)).unwrap();
         self.poll(holder, holder.inbox).unwrap().descriptor(0).name
     }
 }
 
 /// The arguments of a trap on the actor's own task.
-fn own_task_and(actor: Actor, words: &[u32]) -> Vec<u64> {
+fn args_for_own_task(actor: Actor, words: &[u32]) -> Vec<u64> {
     std::iter::once(&actor.self_port.0).chain(words).map(|&word| u64::from(word)).collect()
 }
 

@@ -16,13 +16,13 @@ const FREE: PortName = PortName(0x4203);
 fn pair() -> (World, Actor, Actor, PortName, PortName) {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (port, door) = w.door(a, b);
-    (w, a, b, port, door)
+    let (port, send_right) = w.connect(a, b);
+    (w, a, b, port, send_right)
 }
 
 /// A complex message with a count and `size` bytes in all.
-fn send_counted(w: &mut World, a: Actor, door: PortName, count: u32, size: usize) -> Result<(), KernReturn> {
-    let mut bytes = Msg::copy_send(door).bits(HeaderFlags::COMPLEX.bits()).encode();
+fn send_counted(w: &mut World, a: Actor, send_right: PortName, count: u32, size: usize) -> Result<(), KernReturn> {
+    let mut bytes = Msg::copy_send(send_right).bits(HeaderFlags::COMPLEX.bits()).encode();
     bytes[24..28].copy_from_slice(&count.to_le_bytes());
     bytes.resize(size, 0);
     w.put(a, BUFFER, &bytes);
@@ -32,18 +32,18 @@ fn send_counted(w: &mut World, a: Actor, door: PortName, count: u32, size: usize
 
 // covers mach-ipc X01 X02
 #[test]
-fn a_complex_message_has_room_for_the_count_and_the_descriptors_it_declares() {
-    let (mut w, a, b, port, door) = pair();
-    assert_eq!(send_counted(&mut w, a, door, 0, 24), Err(MACH_SEND_MSG_TOO_SMALL));
-    assert_eq!(send_counted(&mut w, a, door, 2, 40), Err(MACH_SEND_MSG_TOO_SMALL));
-    w.nothing(b, port);
+fn a_complex_message_too_short_for_its_descriptors_is_refused() {
+    let (mut w, a, b, port, send_right) = pair();
+    assert_eq!(send_counted(&mut w, a, send_right, 0, 24), Err(MACH_SEND_MSG_TOO_SMALL));
+    assert_eq!(send_counted(&mut w, a, send_right, 2, 40), Err(MACH_SEND_MSG_TOO_SMALL));
+    w.expect_empty(b, port);
 }
 
 // covers mach-ipc X03
 #[test]
 fn a_complex_message_may_have_no_descriptors() {
-    let (mut w, a, b, port, door) = pair();
-    assert_eq!(send_counted(&mut w, a, door, 0, 28), Ok(()));
+    let (mut w, a, b, port, send_right) = pair();
+    assert_eq!(send_counted(&mut w, a, send_right, 0, 28), Ok(()));
     let received = w.poll(b, port).unwrap();
     assert!(received.is_complex());
     assert_eq!(received.header.msgh_size, 28);
@@ -51,59 +51,60 @@ fn a_complex_message_may_have_no_descriptors() {
 
 // covers mach-ipc X04
 #[test]
-fn an_unknown_descriptor_type_costs_the_reply_right() {
-    let (mut w, a, b, port, door) = pair();
+fn an_unknown_descriptor_type_destroys_the_reply_right() {
+    let (mut w, a, b, port, send_right) = pair();
     let reply = w.port(a);
-    let mut bytes = Msg::copy_send(door).reply_to(reply, D::MAKE_SEND_ONCE).port(MACH_PORT_NULL, D::COPY_SEND).encode();
+    let mut bytes =
+        Msg::copy_send(send_right).reply_to(reply, D::MAKE_SEND_ONCE).port(MACH_PORT_NULL, D::COPY_SEND).encode();
     bytes[DESCRIPTORS_OFFSET + DESCRIPTOR_TYPE_OFFSET] = 5;
     w.put(a, BUFFER, &bytes);
     let args = MachMsg { options: MsgOption::SEND_MSG, send_size: bytes.len() as u32, ..MachMsg::default() };
     assert_eq!(w.mach_msg(a, &args).code(), MACH_SEND_INVALID_TYPE);
     w.notification(a, reply, MACH_NOTIFY_SEND_ONCE);
-    w.nothing(b, port);
+    w.expect_empty(b, port);
 }
 
 // covers mach-ipc X05
 #[test]
-fn a_descriptor_that_fails_costs_the_rights_before_it() {
-    let (mut w, a, b, port, door) = pair();
-    let (_, x) = w.door(a, b);
-    let message = Msg::copy_send(door).port(x, D::MOVE_SEND).port(FREE, D::COPY_SEND);
+fn an_invalid_descriptor_destroys_the_rights_taken_before_it() {
+    let (mut w, a, b, port, send_right) = pair();
+    let (_, x) = w.connect(a, b);
+    let message = Msg::copy_send(send_right).port(x, D::MOVE_SEND).port(FREE, D::COPY_SEND);
     assert_eq!(w.send(a, &message), Err(MACH_SEND_INVALID_RIGHT));
     assert_eq!(w.port_type(a, x), Err(KERN_INVALID_NAME));
-    w.nothing(b, port);
+    w.expect_empty(b, port);
 }
 
 // covers mach-ipc X06
 #[test]
-fn one_reference_is_not_moved_twice() {
-    let (mut w, a, b, port, door) = pair();
-    let (_, x) = w.door(a, b);
-    let message = Msg::copy_send(door).port(x, D::MOVE_SEND).port(x, D::MOVE_SEND);
+fn one_send_reference_cannot_be_moved_twice() {
+    let (mut w, a, b, port, send_right) = pair();
+    let (_, x) = w.connect(a, b);
+    let message = Msg::copy_send(send_right).port(x, D::MOVE_SEND).port(x, D::MOVE_SEND);
     assert_eq!(w.send(a, &message), Err(MACH_SEND_INVALID_RIGHT));
     assert_eq!(w.port_type(a, x), Err(KERN_INVALID_NAME));
-    w.nothing(b, port);
+    w.expect_empty(b, port);
 }
 
 // covers mach-ipc X07
 #[test]
-fn the_null_and_dead_names_are_carried_as_they_are() {
-    let (mut w, a, b, port, door) = pair();
-    let message = Msg::copy_send(door).port(MACH_PORT_NULL, D::COPY_SEND).port(MACH_PORT_DEAD, D::COPY_SEND);
+fn null_and_dead_names_are_carried_unchanged() {
+    let (mut w, a, b, port, send_right) = pair();
+    let message = Msg::copy_send(send_right).port(MACH_PORT_NULL, D::COPY_SEND).port(MACH_PORT_DEAD, D::COPY_SEND);
     assert_eq!(w.send(a, &message), Ok(()));
     let received = w.poll(b, port).unwrap();
     for (n, name) in [(0, MACH_PORT_NULL), (1, MACH_PORT_DEAD)] {
         let descriptor = received.descriptor(n);
-        assert_eq!(({ descriptor.name }, descriptor.disposition), (name, D(17)));
+        assert_eq!(({ descriptor.name }, descriptor.disposition), (name, D::PORT_SEND));
     }
 }
 
 // covers mach-ipc X08
 #[test]
-fn a_dead_name_is_carried_as_dead_and_given_up() {
-    let (mut w, a, b, port, door) = pair();
+fn a_moved_dead_name_arrives_as_dead_and_loses_a_reference() {
+    let (mut w, a, b, port, send_right) = pair();
     let dead = w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
-    assert_eq!(w.send(a, &Msg::copy_send(door).port(dead, D::MOVE_SEND)), Ok(()));
+    assert_eq!(w.send(a, &Msg::copy_send(send_right).port(dead, D::MOVE_SEND)), Ok(()));
     assert_eq!({ w.poll(b, port).unwrap().descriptor(0).name }, MACH_PORT_DEAD);
     assert_eq!(w.port_type(a, dead), Err(KERN_INVALID_NAME));
 }
@@ -111,12 +112,12 @@ fn a_dead_name_is_carried_as_dead_and_given_up() {
 // covers mach-ipc X09
 #[test]
 fn a_sender_keeps_its_send_right_when_it_moves_the_receive_right() {
-    let (mut w, a, b, port, door) = pair();
+    let (mut w, a, b, port, send_right) = pair();
     let p = w.port_with_send(a);
     w.mod_refs(a, p, SEND, 1).unwrap();
     assert_eq!(w.status(a, p).mps_mscount, 1);
-    assert_eq!(w.send(a, &Msg::copy_send(door).port(p, D::MOVE_RECEIVE)), Ok(()));
-    assert_eq!(w.port_type(a, p), Ok(0x10000));
+    assert_eq!(w.send(a, &Msg::copy_send(send_right).port(p, D::MOVE_RECEIVE)), Ok(()));
+    assert_eq!(w.port_type(a, p), Ok(PortType::SEND));
     assert_eq!(w.get_refs(a, p, SEND), Ok(2));
     let moved = w.poll(b, port).unwrap().descriptor(0).name;
     assert_eq!(w.status(b, moved).mps_mscount, 0);
@@ -124,12 +125,12 @@ fn a_sender_keeps_its_send_right_when_it_moves_the_receive_right() {
 
 // covers mach-ipc X23
 #[test]
-fn what_the_sender_changes_after_the_message_was_read_does_not_count() {
-    let (mut w, a, b, port, door) = pair();
+fn changes_by_the_sender_after_the_copy_have_no_effect() {
+    let (mut w, a, b, port, send_right) = pair();
     let (x, y) = (w.port(a), w.port(a));
-    let message = Msg::copy_send(door).port(x, D::MAKE_SEND).port(y, D::MAKE_SEND);
+    let message = Msg::copy_send(send_right).port(x, D::MAKE_SEND).port(y, D::MAKE_SEND);
     let count_at = UserAddr(w.buffer(a) + 24);
-    w.machine.intrude(0, a.space, count_at, &1000u32.to_le_bytes());
+    w.machine.write_after_copy(0, a.space, count_at, &1000u32.to_le_bytes());
     assert_eq!(w.send(a, &message), Ok(()));
     assert_eq!(w.get(a, BUFFER + 24, 4), 1000u32.to_le_bytes());
     assert_eq!(w.poll(b, port).unwrap().descriptors().len(), 2);

@@ -1,5 +1,6 @@
 //! Receive rights on their way, circles of them, and the death of ports and tasks (mach-ipc 9.11).
 
+use crate::calls::SEND_RECEIVE;
 use crate::message::Msg;
 use crate::world::{Actor, Ret, World};
 use abi::PortName;
@@ -14,7 +15,7 @@ use kernel::limits::Limits;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
-const DEAD: Result<u32, abi::KernReturn> = Ok(0x100000);
+const DEAD: Result<PortType, abi::KernReturn> = Ok(PortType::DEAD_NAME);
 
 fn two_tasks() -> (World, Actor, Actor) {
     let mut w = World::new();
@@ -39,7 +40,7 @@ fn a_port_sent_to_itself_dies() {
 
 // covers mach-ipc D02
 #[test]
-fn two_ports_sent_to_each_other_die_with_all_that_is_sent_along() {
+fn two_ports_sent_to_each_other_die_with_the_rights_sent_along() {
     let (mut w, a, b) = two_tasks();
     let (p, q, r) = (w.port_with_send(a), w.port_with_send(a), w.port(a));
     let (p_at_b, q_at_b) = (w.give_send(a, p, b), w.give_send(a, q, b));
@@ -68,13 +69,13 @@ fn a_receive_right_extracted_to_its_own_port_dies() {
 }
 
 #[test]
-fn a_receive_right_in_a_reply_is_on_its_way_so_that_no_circle_closes() {
+fn a_receive_right_in_a_queued_reply_counts_as_in_transit() {
     let mut w = World::new();
     let a = w.task();
     let (p, q) = (w.port_with_send(a), w.port_with_send(a));
     let extract = Msg::copy_send(a.self_port).id(mig::EXTRACT_RIGHT).body(&NDR).words(&[p.0, 16]);
     w.send(a, &extract.reply_to(q, D::MAKE_SEND_ONCE)).unwrap();
-    assert_eq!(w.port_type(a, p), Ok(0x10000), "its receive right is in the reply that is queued on q");
+    assert_eq!(w.port_type(a, p), Ok(PortType::SEND), "its receive right is in the reply that is queued on q");
     carry(&mut w, a, q, p);
     assert_eq!((w.port_type(a, p), w.port_type(a, q)), (DEAD, DEAD));
 }
@@ -98,12 +99,12 @@ fn a_long_chain_dies() {
     assert_eq!(w.port_type(b, first_at_b), DEAD);
     w.deallocate(b, first_at_b).unwrap();
     assert_eq!(w.counts(), before);
-    kernel::invariants::check_all(&w.kernel);
+    kernel::inspect::invariants::check_all(&w.kernel);
 }
 
 // covers mach-ipc D03
 #[test]
-fn a_chain_of_ports_in_ports_dies_without_deep_calls() {
+fn a_long_chain_of_ports_in_transit_dies_without_recursion() {
     // Ten bytes of stack for each port would be more than this.
     let small = std::thread::Builder::new().stack_size(768 * 1024);
     small.spawn(a_long_chain_dies).unwrap().join().expect("the whole chain dies within a small stack");
@@ -125,7 +126,7 @@ fn queued_messages_travel_with_the_receive_right() {
 
 // covers mach-ipc D05
 #[test]
-fn the_limit_travels_with_the_receive_right_but_context_and_sets_do_not() {
+fn a_moved_receive_right_keeps_its_limit_but_not_context_or_sets() {
     let (mut w, a, b) = two_tasks();
     let (p, s) = (w.port_with_send(a), w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap());
     w.set_context(a, p, 9).unwrap();
@@ -137,12 +138,12 @@ fn the_limit_travels_with_the_receive_right_but_context_and_sets_do_not() {
     let status = w.status(b, moved);
     assert_eq!((status.mps_qlimit, status.mps_pset), (7, 0));
     w.send(a, &Msg::copy_send(p)).unwrap();
-    w.nothing(a, s);
+    w.expect_empty(a, s);
 }
 
 // covers mach-ipc D06
 #[test]
-fn a_server_that_dies_with_a_reply_right_tells_its_client() {
+fn the_client_is_notified_when_a_server_dies_with_its_reply_right() {
     let (mut w, client, server) = two_tasks();
     let r = w.port(client);
     w.transfer(client, r, D::MAKE_SEND_ONCE, server);
@@ -154,30 +155,30 @@ fn a_server_that_dies_with_a_reply_right_tells_its_client() {
 
 // covers mach-ipc D07
 #[test]
-fn a_server_that_dies_with_a_request_in_its_queue_tells_its_client() {
+fn the_client_is_notified_when_a_server_dies_with_its_request_queued() {
     let (mut w, client, server) = two_tasks();
-    let (_, door) = w.door(client, server);
+    let (_, send_right) = w.connect(client, server);
     let r = w.port(client);
-    w.send(client, &Msg::copy_send(door).reply_to(r, D::MAKE_SEND_ONCE)).unwrap();
+    w.send(client, &Msg::copy_send(send_right).reply_to(r, D::MAKE_SEND_ONCE)).unwrap();
     w.end_task(server);
     w.notification(client, r, MACH_NOTIFY_SEND_ONCE);
-    assert_eq!(w.port_type(client, door), DEAD);
+    assert_eq!(w.port_type(client, send_right), DEAD);
 }
 
 // covers mach-ipc D08
 #[test]
-fn a_receive_right_goes_to_who_asked_for_it_when_its_task_dies() {
+fn a_receive_right_goes_to_its_requester_when_its_task_dies() {
     let (mut w, server, c) = two_tasks();
     let (p, notify) = (w.port_with_send(c), w.port(c));
     w.request(c, p, MACH_NOTIFY_PORT_DESTROYED, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     w.transfer(c, p, D::MOVE_RECEIVE, server);
-    assert_eq!(w.port_type(c, p), Ok(0x10000));
+    assert_eq!(w.port_type(c, p), Ok(PortType::SEND));
     for id in [1, 2] {
         w.send(c, &Msg::copy_send(p).id(id)).unwrap();
     }
     w.end_task(server);
     let moved = PortName(w.notification(c, notify, MACH_NOTIFY_PORT_DESTROYED));
-    assert_eq!((moved, w.port_type(c, moved)), (p, Ok(0x30000)));
+    assert_eq!((moved, w.port_type(c, moved)), (p, Ok(SEND_RECEIVE)));
     for id in [1, 2] {
         assert_eq!(w.poll(c, moved).unwrap().header.msgh_id, id);
     }
@@ -187,13 +188,13 @@ fn a_receive_right_goes_to_who_asked_for_it_when_its_task_dies() {
 fn await_no_senders(w: &mut World, owner: Actor, port: PortName) -> PortName {
     let notify = w.port(owner);
     w.request(owner, port, MACH_NOTIFY_NO_SENDERS, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
-    w.nothing(owner, notify);
+    w.expect_empty(owner, notify);
     notify
 }
 
 // covers mach-ipc D09
 #[test]
-fn the_last_sender_that_dies_leaves_no_senders() {
+fn the_death_of_the_last_sender_causes_no_senders() {
     let (mut w, owner, a) = two_tasks();
     let p = w.port(owner);
     w.transfer(owner, p, D::MAKE_SEND, a);
@@ -204,19 +205,19 @@ fn the_last_sender_that_dies_leaves_no_senders() {
 
 /// mach-ipc 6.6 step 4.
 #[test]
-fn a_task_that_dies_with_both_rights_of_a_port_is_its_last_sender_first() {
+fn a_dying_task_releases_its_send_right_before_its_receive_right() {
     let (mut w, a, c) = two_tasks();
     let (p, notify) = (w.port_with_send(a), w.port(c));
     let once = w.transfer(c, notify, D::MAKE_SEND_ONCE, a);
     w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, (once, D::MOVE_SEND_ONCE)).unwrap();
     w.end_task(a);
     assert_eq!(w.notification(c, notify, MACH_NOTIFY_NO_SENDERS), 1);
-    w.nothing(c, notify);
+    w.expect_empty(c, notify);
 }
 
 /// mach-ipc 2.4: no-senders is told when the port is dead already, so that its own receivers do not hear of it.
 #[test]
-fn a_port_that_is_destroyed_with_its_last_send_right_is_dead_before_that_is_told() {
+fn no_senders_is_sent_when_the_destroyed_port_is_already_dead() {
     let mut w = World::new();
     let a = w.task();
     let (p, other) = (w.port_with_send(a), w.port(a));
@@ -230,16 +231,16 @@ fn a_port_that_is_destroyed_with_its_last_send_right_is_dead_before_that_is_told
     w.request(a, q, MACH_NOTIFY_NO_SENDERS, 0, (other, D::MAKE_SEND_ONCE)).unwrap();
     w.mig(a, a.self_port, mig::DESTROY, &[q.0]).unwrap();
     assert_eq!(w.notification(a, other, MACH_NOTIFY_NO_SENDERS), 1);
-    w.nothing(a, other);
+    w.expect_empty(a, other);
 }
 
 // covers mach-ipc D10
 #[test]
-fn the_last_send_right_may_die_in_a_message() {
+fn destroying_the_last_send_right_in_a_message_causes_no_senders() {
     let (mut w, owner, b) = two_tasks();
     let p = w.port(owner);
-    let (mailbox, door) = w.door(owner, b);
-    w.send(owner, &Msg::copy_send(door).port(p, D::MAKE_SEND)).unwrap();
+    let (mailbox, send_right) = w.connect(owner, b);
+    w.send(owner, &Msg::copy_send(send_right).port(p, D::MAKE_SEND)).unwrap();
     let notify = await_no_senders(&mut w, owner, p);
     w.mod_refs(b, mailbox, RECEIVE, -1).unwrap();
     assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1);
@@ -247,24 +248,24 @@ fn the_last_send_right_may_die_in_a_message() {
 
 // covers mach-ipc D11
 #[test]
-fn the_death_of_a_port_on_its_way_is_told() {
+fn the_death_of_a_port_in_transit_causes_dead_name() {
     let (mut w, a, b) = two_tasks();
     let (p, carrier) = (w.port(a), w.port_with_send(a));
     let (at_b, notify) = (w.give_send(a, p, b), w.port(b));
     w.request(b, at_b, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     carry(&mut w, a, p, carrier);
-    w.nothing(b, notify);
+    w.expect_empty(b, notify);
     w.mod_refs(a, carrier, RECEIVE, -1).unwrap();
     assert_eq!(w.notification(b, notify, MACH_NOTIFY_DEAD_NAME), at_b.0);
 }
 
 // covers mach-ipc D12
 #[test]
-fn a_message_reaches_a_port_on_its_way() {
+fn a_port_in_transit_still_accepts_messages() {
     let (mut w, a, b) = two_tasks();
     let p = w.port_with_send(a);
-    let (mailbox, door) = w.door(a, b);
-    carry(&mut w, a, p, door);
+    let (mailbox, send_right) = w.connect(a, b);
+    carry(&mut w, a, p, send_right);
     w.send(a, &Msg::copy_send(p).id(12)).unwrap();
     let moved = w.poll(b, mailbox).unwrap().descriptor(0).name;
     assert_eq!(w.poll(b, moved).unwrap().header.msgh_id, 12);
@@ -272,7 +273,7 @@ fn a_message_reaches_a_port_on_its_way() {
 
 // covers mach-ipc D13
 #[test]
-fn a_port_whose_destroyed_notification_would_be_circular_dies_for_real() {
+fn a_port_dies_if_port_destroyed_would_close_a_cycle() {
     let (mut w, a, b) = two_tasks();
     let (p, n) = (w.port_with_send(a), w.port(a));
     let (p_at_b, n_at_b) = (w.give_send(a, p, b), w.give_send(a, n, b));
@@ -286,7 +287,7 @@ fn a_port_whose_destroyed_notification_would_be_circular_dies_for_real() {
 
 // covers mach-ipc D14
 #[test]
-fn requests_of_a_task_that_dies_tell_others_that_the_name_is_gone() {
+fn requests_of_a_dying_task_cause_port_deleted() {
     let (mut w, a, c) = two_tasks();
     let notify = w.port(c);
     let mut names = Vec::new();
@@ -301,20 +302,20 @@ fn requests_of_a_task_that_dies_tell_others_that_the_name_is_gone() {
     let third = w.give_send(c, live, a);
     w.request(a, third, MACH_NOTIFY_DEAD_NAME, 0, (own, D::MAKE_SEND_ONCE)).unwrap();
     assert_eq!(w.get_refs(a, third, SEND), Ok(1));
-    w.nothing(c, notify);
+    w.expect_empty(c, notify);
     let messages = w.counts().messages;
     w.end_task(a);
     let mut told = [(); 2].map(|()| w.notification(c, notify, MACH_NOTIFY_PORT_DELETED)).to_vec();
     told.sort();
     names.sort();
     assert_eq!(told, names);
-    w.nothing(c, notify);
+    w.expect_empty(c, notify);
     assert_eq!(w.counts().messages, messages, "nothing was sent for the dead task's own port");
 }
 
 /// What a task's table once held does not make anybody else's trap long (errata 4).
 #[test]
-fn a_table_full_of_holes_is_taken_apart_in_small_pieces() {
+fn a_name_table_full_of_holes_is_destroyed_in_slices() {
     let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
     let a = w.task();
     w.checked = false;
@@ -322,14 +323,14 @@ fn a_table_full_of_holes_is_taken_apart_in_small_pieces() {
     (0..20_000).for_each(|_| assert!(w.allocate(a, dead).is_ok()));
     w.free_names(a);
     w.start_trap(a, abi::trap::unix::EXIT, &[0]);
-    assert!(w.kernel.anything_to_reap(), "one slice is not enough");
+    assert!(w.kernel.step.has_background_work(), "one slice is not enough");
     w.settle();
     assert!(!w.kernel.tasks.contains(a.task));
 }
 
 /// Errata 4: what a dead task leaves is worked off while others go on, a slice at each exit from the kernel.
 #[test]
-fn each_trap_of_others_takes_a_dead_task_further_apart() {
+fn each_trap_destroys_another_slice_of_a_dead_task() {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let ports = w.counts().ports;
@@ -338,15 +339,84 @@ fn each_trap_of_others_takes_a_dead_task_further_apart() {
     }
     w.start_trap(a, abi::trap::unix::EXIT, &[0]);
     let before = w.run(b.thread);
-    w.let_go(b.thread, before);
+    w.restore_schedule(b.thread, before);
     let mut traps = 0;
-    while w.kernel.anything_to_reap() {
+    while w.kernel.step.has_background_work() {
         let before = w.counts().ports;
-        w.kernel.threads[b.thread].frame.rax = abi::trap::unix::GETPID.into();
+        w.kernel.sched[b.thread].frame_mut().rax = abi::trap::unix::GETPID.into();
         let _ = w.event(Event::Trap);
         assert_eq!(w.state(b), Ret::Done(3), "the trap is done");
         assert!(before - w.counts().ports <= 64, "a slice");
         traps += 1;
     }
     assert!(traps > 5 && w.counts().ports < ports && !w.kernel.tasks.contains(a.task));
+}
+
+/// mach-ipc 1.7: only a notification that comes is worth a reference (docs/deviations.md).
+#[test]
+fn a_request_that_has_fired_adds_no_reference_to_the_dead_name() {
+    let mut w = World::new();
+    let a = w.task();
+    let (p, n) = (w.port_with_send(a), w.port(a));
+    w.set_qlimit(a, p, 1).unwrap();
+    w.send(a, &Msg::copy_send(p)).unwrap();
+    w.request(a, p, MACH_NOTIFY_SEND_POSSIBLE, 1, (n, D::MAKE_SEND_ONCE)).unwrap();
+    w.poll(a, p).unwrap();
+    assert_eq!(w.notification(a, n, MACH_NOTIFY_SEND_POSSIBLE), p.0);
+    w.mod_refs(a, p, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+    assert_eq!(w.get_refs(a, p, MACH_PORT_RIGHT_DEAD_NAME), Ok(1));
+    w.expect_empty(a, n);
+}
+
+/// Takes all notifications that wait at a port; returns their ids.
+fn told(w: &mut World, a: Actor, notify: PortName) -> Vec<i32> {
+    std::iter::from_fn(|| w.poll(a, notify).ok()).map(|message| message.header.msgh_id).collect()
+}
+
+/// Errata 2: the notifications of messages that die with a port come before those registered on the port or its name.
+#[test]
+fn notifications_of_destroyed_messages_precede_those_of_the_port() {
+    for blocked in [false, true] {
+        let (mut w, a, b) = two_tasks();
+        let (p, n) = (w.port(a), w.port(a));
+        let at_b = w.give_send(a, p, b);
+        let [first, second, notify] = [(); 3].map(|()| w.transfer(a, n, D::MAKE_SEND_ONCE, b));
+        w.set_qlimit(a, p, if blocked { 0 } else { 1 }).unwrap();
+        w.request(a, p, MACH_NOTIFY_DEAD_NAME, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+        w.request(b, at_b, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MOVE_SEND_ONCE)).unwrap();
+        let message = Msg::copy_send(at_b).port(first, D::MOVE_SEND_ONCE).port(second, D::MOVE_SEND_ONCE);
+        let sent = w.send_with(b, &message, MsgOption::empty(), 0);
+        assert_eq!(sent == Ret::Blocked, blocked);
+        w.mod_refs(a, p, RECEIVE, -1).unwrap();
+        let messages = [MACH_NOTIFY_SEND_ONCE; 2];
+        let own = [MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_PORT_DELETED];
+        assert_eq!(told(&mut w, a, n), [messages, own].concat(), "blocked: {blocked}");
+    }
+}
+
+/// mach-ipc 2.4: as in XNU, the last sender is told of before the name.
+#[test]
+fn destroying_a_name_sends_port_deleted_last() {
+    let (mut w, a, _) = two_tasks();
+    let (p, n) = (w.port_with_send(a), w.port(a));
+    let once = w.transfer(a, n, D::MAKE_SEND_ONCE, a);
+    w.send(a, &Msg::to(p, D::MAKE_SEND_ONCE).port(once, D::MOVE_SEND_ONCE)).unwrap();
+    for id in [MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_DEAD_NAME] {
+        w.request(a, p, id, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+    }
+    w.mig(a, a.self_port, mig::DESTROY, &[p.0]).unwrap();
+    let expected = [MACH_NOTIFY_SEND_ONCE, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_PORT_DELETED];
+    assert_eq!(told(&mut w, a, n), expected);
+}
+
+/// mach-ipc 6.5: the port lives, so that nothing is left to wait for.
+#[test]
+fn port_destroyed_is_sent_before_port_deleted() {
+    let (mut w, a, _) = two_tasks();
+    let (p, n) = (w.port(a), w.port(a));
+    for id in [MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_PORT_DESTROYED] {
+        w.request(a, p, id, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+    }
+    w.mod_refs(a, p, RECEIVE, -1).unwrap();
+    assert_eq!(told(&mut w, a, n), [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_PORT_DELETED]);
 }

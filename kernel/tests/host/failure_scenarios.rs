@@ -11,7 +11,7 @@ use abi::port::*;
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
-use kernel::task::TaskId;
+use kernel::ids::TaskId;
 use zerocopy::IntoBytes;
 
 /// What may fail, and what the trap then returns.
@@ -74,7 +74,7 @@ impl Stage {
             self.world.kernel.tasks.iter().map(|(task, _)| task).filter(|task| !known(task)).collect();
         children.into_iter().for_each(|child| self.world.exit(child));
         while self.world.poll(init, init.inbox).is_ok() {}
-        self.world.bury_children();
+        self.world.release_dead_names();
     }
 }
 
@@ -192,7 +192,7 @@ fn port_call(number: u32, args: fn(&World, Actor, u64) -> Vec<u64>) -> Stage {
 
 /// Uses all entries up, so that the next name makes the table grow.
 fn fill_table(w: &mut World, a: Actor) {
-    while !w.kernel.tasks[a.task].space.must_grow() {
+    while !w.space_of(a.task).must_grow() {
         w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
     }
 }
@@ -226,7 +226,7 @@ fn request(id: i32) -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let about = match id {
-        MACH_NOTIFY_DEAD_NAME => w.door(a, b).1,
+        MACH_NOTIFY_DEAD_NAME => w.connect(a, b).1,
         _ => w.port_with_send(a),
     };
     let notify = w.port(a);
@@ -259,20 +259,21 @@ fn sending(mut w: World, actors: &[Actor], message: &Msg, args: MachMsg) -> Stag
 fn send(add: fn(Msg, PortName, PortName) -> Msg) -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (_, door) = w.door(a, b);
+    let (_, send_right) = w.connect(a, b);
     let (p, q) = (w.port_with_send(a), w.port_with_send(a));
-    let message = add(Msg::copy_send(door), p, q).body(&[7; 600]);
+    let message = add(Msg::copy_send(send_right), p, q).body(&[7; 600]);
     sending(w, &[a, b], &message, MachMsg::default())
 }
 
 fn send_to_waiting() -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (mailbox, door) = w.door(a, b);
+    let (mailbox, send_right) = w.connect(a, b);
     let (p, q) = (w.port_with_send(a), w.port_with_send(a));
     fill_table(&mut w, b);
     w.receive(b, mailbox, MsgOption::empty());
-    let message = Msg::copy_send(door).reply_to(p, D::MAKE_SEND_ONCE).port(q, D::MOVE_RECEIVE).port(p, D::MOVE_SEND);
+    let message =
+        Msg::copy_send(send_right).reply_to(p, D::MAKE_SEND_ONCE).port(q, D::MOVE_RECEIVE).port(p, D::MOVE_SEND);
     sending(w, &[a, b], &message, MachMsg::default())
 }
 
@@ -280,10 +281,11 @@ fn send_to_waiting() -> Stage {
 fn send_to_full() -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (_, door) = w.door(a, b);
-    while w.try_send(a, &Msg::copy_send(door)).is_ok() {}
+    let (_, send_right) = w.connect(a, b);
+    while w.try_send(a, &Msg::copy_send(send_right)).is_ok() {}
     let (p, q) = (w.port_with_send(a), w.port_with_send(a));
-    let message = Msg::copy_send(door).reply_to(p, D::MAKE_SEND_ONCE).port(q, D::MOVE_RECEIVE).port(p, D::MOVE_SEND);
+    let message =
+        Msg::copy_send(send_right).reply_to(p, D::MAKE_SEND_ONCE).port(q, D::MOVE_RECEIVE).port(p, D::MOVE_SEND);
     let args = MachMsg { options: MsgOption::SEND_TIMEOUT, ..MachMsg::default() };
     let mut stage = sending(w, &[a, b], &message, args).answering(MACH_SEND_TIMED_OUT);
     let bits = [MACH_MSG_IPC_SPACE, MACH_MSG_IPC_KERNEL, MACH_MSG_IPC_SPACE | MACH_MSG_IPC_KERNEL];
@@ -294,7 +296,7 @@ fn send_to_full() -> Stage {
 fn receive(from_set: bool) -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (mailbox, door) = w.door(b, a);
+    let (mailbox, send_right) = w.connect(b, a);
     let mut name = mailbox;
     if from_set {
         name = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
@@ -302,7 +304,8 @@ fn receive(from_set: bool) -> Stage {
         w.call(a, mach::MACH_PORT_INSERT_MEMBER, &args).unwrap();
     }
     let (p, q) = (w.port_with_send(b), w.port_with_send(b));
-    let message = Msg::copy_send(door).reply_to(p, D::MAKE_SEND_ONCE).port(q, D::MOVE_RECEIVE).port(p, D::MOVE_SEND);
+    let message =
+        Msg::copy_send(send_right).reply_to(p, D::MAKE_SEND_ONCE).port(q, D::MOVE_RECEIVE).port(p, D::MOVE_SEND);
     w.send(b, &message.body(&[3; 300])).unwrap();
     fill_table(&mut w, a);
     let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT | MsgOption::trailer_elements(7);
@@ -314,11 +317,11 @@ fn receive(from_set: bool) -> Stage {
 fn receive_and_notify() -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (mailbox, door) = w.door(b, a);
+    let (mailbox, send_right) = w.connect(b, a);
     let notify = w.port(b);
-    w.request(b, door, MACH_NOTIFY_SEND_POSSIBLE, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
-    while w.try_send(b, &Msg::copy_send(door)).is_ok() {}
-    let code = w.send_with(b, &Msg::copy_send(door), MsgOption::SEND_TIMEOUT | MsgOption::SEND_NOTIFY, 0).code();
+    w.request(b, send_right, MACH_NOTIFY_SEND_POSSIBLE, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    while w.try_send(b, &Msg::copy_send(send_right)).is_ok() {}
+    let code = w.send_with(b, &Msg::copy_send(send_right), MsgOption::SEND_TIMEOUT | MsgOption::SEND_NOTIFY, 0).code();
     assert_eq!(code, MACH_SEND_TIMED_OUT);
     let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
     let args = MachMsg { options, receive_name: mailbox, receive_size: 4096, ..MachMsg::default() };
@@ -400,13 +403,14 @@ fn split_memory(number: u32, more: &[u64]) -> Stage {
 fn exit_with_everything() -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (_, door) = w.door(b, a);
+    let (_, send_right) = w.connect(b, a);
     let notify = w.port(b);
-    w.request(b, door, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    w.request(b, send_right, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     for _ in 0..5 {
         let moved = w.port_with_send(b);
-        w.send(b, &Msg::copy_send(door).reply_to(notify, D::MAKE_SEND_ONCE).port(moved, D::MOVE_RECEIVE)).unwrap();
+        w.send(b, &Msg::copy_send(send_right).reply_to(notify, D::MAKE_SEND_ONCE).port(moved, D::MOVE_RECEIVE))
+            .unwrap();
     }
-    w.send_with(b, &Msg::copy_send(door), MsgOption::empty(), 0);
+    w.send_with(b, &Msg::copy_send(send_right), MsgOption::empty(), 0);
     Stage::new(w, &[a, b], unix::EXIT, &[0]).or_not_return()
 }

@@ -1,5 +1,6 @@
 //! The header of a message and the rights in it (mach-ipc 9.4).
 
+use crate::calls::SEND_RECEIVE;
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, MEMORY_PAGES, World};
 use abi::code::*;
@@ -22,15 +23,15 @@ struct Pair {
     /// B's receive right.
     port: PortName,
     /// A's send right, with one reference.
-    door: PortName,
+    send_right: PortName,
 }
 
 impl Pair {
     fn new() -> Pair {
         let mut w = World::new();
         let (a, b) = (w.task(), w.task());
-        let (port, door) = w.door(a, b);
-        Pair { w, a, b, port, door }
+        let (port, send_right) = w.connect(a, b);
+        Pair { w, a, b, port, send_right }
     }
 
     /// A name of A's for a send-once right of a port of B's, which B may kill.
@@ -45,7 +46,7 @@ impl Pair {
     }
 
     /// What A's names are, and how many references they have.
-    fn rights_of_a(&mut self) -> Vec<(PortName, u32, u32)> {
+    fn rights_of_a(&mut self) -> Vec<(PortName, PortType, u32)> {
         let names = self.w.names(self.a);
         let refs = |(name, kind)| (name, kind, self.w.get_refs(self.a, name, SEND).unwrap());
         names.into_iter().map(refs).collect()
@@ -60,22 +61,22 @@ impl Pair {
 
 // covers mach-ipc H01
 #[test]
-fn a_message_is_at_least_a_header_and_made_of_words() {
+fn a_size_below_a_header_or_not_a_multiple_of_4_is_refused() {
     let mut pair = Pair::new();
-    let bytes = Msg::copy_send(pair.door).words(&[1, 2]).encode();
+    let bytes = Msg::copy_send(pair.send_right).words(&[1, 2]).encode();
     pair.w.put(pair.a, BUFFER, &bytes);
     for size in [20, 26, 23] {
         assert_eq!(pair.send_raw(None, size), Err(MACH_SEND_MSG_TOO_SMALL));
     }
-    pair.w.nothing(pair.b, pair.port);
+    pair.w.expect_empty(pair.b, pair.port);
     assert_eq!(pair.send_raw(None, 24), Ok(()));
 }
 
 // covers mach-ipc H02
 #[test]
-fn a_message_that_is_too_large_is_not_even_looked_at() {
+fn an_oversized_message_is_refused_without_being_read() {
     let mut pair = Pair::new();
-    let bytes = Msg::copy_send(pair.door).encode();
+    let bytes = Msg::copy_send(pair.send_right).encode();
     pair.w.put(pair.a, BUFFER, &bytes);
     pair.w.machine.fail(None);
     let _ = pair.send_raw(None, 20);
@@ -91,28 +92,30 @@ fn a_message_that_is_too_large_is_not_even_looked_at() {
 
 // covers mach-ipc H03
 #[test]
-fn a_message_that_cannot_be_read_moves_no_right() {
+fn an_unreadable_message_moves_no_rights() {
     let mut pair = Pair::new();
     let (w, a) = (&mut pair.w, pair.a);
     let (carried, reply) = (w.port(a), w.port(a));
     let last_page = a.memory + (MEMORY_PAGES - 1) * PAGE_SIZE;
     w.call(a, mach::MACH_VM_DEALLOCATE, &[u64::from(a.self_port.0), last_page, PAGE_SIZE]).unwrap();
     let start = last_page - 2048;
-    let message =
-        Msg::to(pair.door, D::MOVE_SEND).reply_to(reply, D::MAKE_SEND_ONCE).port(carried, D::MOVE_RECEIVE).encode();
+    let message = Msg::to(pair.send_right, D::MOVE_SEND)
+        .reply_to(reply, D::MAKE_SEND_ONCE)
+        .port(carried, D::MOVE_RECEIVE)
+        .encode();
     w.put(a, start - a.memory, &message);
     let before = pair.rights_of_a();
     assert_eq!(pair.send_raw(Some(start), 4096), Err(MACH_SEND_INVALID_DATA));
     assert_eq!(pair.rights_of_a(), before);
     assert_eq!(pair.w.status(a, reply).mps_sorights, 0);
-    pair.w.nothing(pair.b, pair.port);
+    pair.w.expect_empty(pair.b, pair.port);
 }
 
 // covers mach-ipc H04
 #[test]
-fn the_size_in_the_header_is_what_was_sent_whatever_the_sender_wrote() {
+fn the_received_size_is_the_send_size_and_not_the_header_field() {
     let mut pair = Pair::new();
-    let mut bytes = Msg::copy_send(pair.door).encode();
+    let mut bytes = Msg::copy_send(pair.send_right).encode();
     bytes[4..8].copy_from_slice(&9999u32.to_le_bytes());
     pair.w.put(pair.a, BUFFER, &bytes);
     assert_eq!(pair.send_raw(None, 24), Ok(()));
@@ -121,9 +124,9 @@ fn the_size_in_the_header_is_what_was_sent_whatever_the_sender_wrote() {
 
 // covers mach-ipc H05
 #[test]
-fn bits_that_only_the_kernel_may_set_are_cleared_silently() {
+fn header_bits_reserved_for_the_kernel_are_cleared_silently() {
     let mut pair = Pair::new();
-    let message = Msg::to(pair.door, D::NONE).bits(0x2000_0013 | 0x1000_0000);
+    let message = Msg::to(pair.send_right, D::NONE).bits(0x2000_0013 | 0x1000_0000);
     assert_eq!(pair.w.send(pair.a, &message), Ok(()));
     let received = pair.w.poll(pair.b, pair.port).unwrap();
     assert_eq!(received.header.msgh_bits & 0x3000_0000, 0);
@@ -132,32 +135,32 @@ fn bits_that_only_the_kernel_may_set_are_cleared_silently() {
 
 // covers mach-ipc H06
 #[test]
-fn a_destination_is_reached_by_a_send_or_send_once_right() {
+fn a_destination_with_a_non_sending_disposition_is_refused() {
     let mut pair = Pair::new();
     for disposition in [0, 16, 22] {
-        let message = Msg::to(pair.door, D(disposition));
+        let message = Msg::to(pair.send_right, D(disposition));
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_HEADER));
     }
-    pair.w.nothing(pair.b, pair.port);
-    assert_eq!(pair.w.get_refs(pair.a, pair.door, SEND), Ok(1));
+    pair.w.expect_empty(pair.b, pair.port);
+    assert_eq!(pair.w.get_refs(pair.a, pair.send_right, SEND), Ok(1));
 }
 
 // covers mach-ipc H07
 #[test]
-fn a_reply_port_comes_with_a_disposition_that_fits() {
+fn a_reply_port_with_a_non_sending_disposition_is_refused() {
     let mut pair = Pair::new();
     let reply = pair.w.port_with_send(pair.a);
     for disposition in [0, 16] {
-        let message = Msg::copy_send(pair.door).reply_to(reply, D(disposition));
+        let message = Msg::copy_send(pair.send_right).reply_to(reply, D(disposition));
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_HEADER));
     }
-    pair.w.nothing(pair.b, pair.port);
-    assert_eq!(pair.w.port_type(pair.a, reply), Ok(0x30000));
+    pair.w.expect_empty(pair.b, pair.port);
+    assert_eq!(pair.w.port_type(pair.a, reply), Ok(SEND_RECEIVE));
 }
 
 // covers mach-ipc H08
 #[test]
-fn a_message_goes_nowhere_but_to_a_live_port() {
+fn a_destination_without_a_live_send_right_is_refused() {
     let mut pair = Pair::new();
     let (dead, (_, once)) = (pair.dead_name(), pair.once());
     let reply = pair.w.port(pair.a);
@@ -173,11 +176,11 @@ fn a_message_goes_nowhere_but_to_a_live_port() {
 
 // covers mach-ipc H09
 #[test]
-fn an_unknown_reply_port_leaves_the_destination_right_alone() {
+fn an_unknown_reply_port_leaves_the_destination_right_unchanged() {
     let mut pair = Pair::new();
-    let message = Msg::to(pair.door, D::MOVE_SEND).reply_to(PortName(0x4203), D::COPY_SEND);
+    let message = Msg::to(pair.send_right, D::MOVE_SEND).reply_to(PortName(0x4203), D::COPY_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_REPLY));
-    assert_eq!(pair.w.get_refs(pair.a, pair.door, SEND), Ok(1));
+    assert_eq!(pair.w.get_refs(pair.a, pair.send_right, SEND), Ok(1));
 }
 
 // covers mach-ipc H10
@@ -186,10 +189,10 @@ fn a_dead_name_as_reply_port_arrives_as_dead() {
     let mut pair = Pair::new();
     let dead = pair.dead_name();
     pair.w.mod_refs(pair.a, dead, DEAD_NAME, 1).unwrap();
-    let message = Msg::copy_send(pair.door).reply_to(dead, D::MOVE_SEND);
+    let message = Msg::copy_send(pair.send_right).reply_to(dead, D::MOVE_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Ok(()));
     let header = pair.w.poll(pair.b, pair.port).unwrap().header;
-    assert_eq!((header.msgh_remote_port, header.remote()), (MACH_PORT_DEAD, D(17)));
+    assert_eq!((header.msgh_remote_port, header.remote()), (MACH_PORT_DEAD, D::PORT_SEND));
     assert_eq!(pair.w.get_refs(pair.a, dead, DEAD_NAME), Ok(1));
 }
 
@@ -197,7 +200,7 @@ fn a_dead_name_as_reply_port_arrives_as_dead() {
 #[test]
 fn moving_a_send_right_twice_takes_two_references() {
     let mut pair = Pair::new();
-    let n = pair.door;
+    let n = pair.send_right;
     let message = Msg::to(n, D::MOVE_SEND).reply_to(n, D::MOVE_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_DEST));
     assert_eq!(pair.w.get_refs(pair.a, n, SEND), Ok(1));
@@ -207,16 +210,16 @@ fn moving_a_send_right_twice_takes_two_references() {
     assert_eq!(pair.w.port_type(pair.a, n), Err(KERN_INVALID_NAME));
     let header = pair.w.poll(pair.b, pair.port).unwrap().header;
     assert_eq!((header.msgh_remote_port, header.msgh_local_port), (pair.port, pair.port));
-    assert_eq!(pair.w.port_type(pair.b, pair.port), Ok(0x30000));
+    assert_eq!(pair.w.port_type(pair.b, pair.port), Ok(SEND_RECEIVE));
 }
 
 // covers mach-ipc H13
 #[test]
 fn one_reference_is_enough_to_send_and_to_move_the_right() {
     let mut pair = Pair::new();
-    let message = Msg::copy_send(pair.door).reply_to(pair.door, D::MOVE_SEND);
+    let message = Msg::copy_send(pair.send_right).reply_to(pair.send_right, D::MOVE_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Ok(()));
-    assert_eq!(pair.w.port_type(pair.a, pair.door), Err(KERN_INVALID_NAME));
+    assert_eq!(pair.w.port_type(pair.a, pair.send_right), Err(KERN_INVALID_NAME));
     let header = pair.w.poll(pair.b, pair.port).unwrap().header;
     assert_eq!((header.msgh_remote_port, header.remote()), (pair.port, D::PORT_SEND));
     assert_eq!(pair.w.get_refs(pair.b, pair.port, SEND), Ok(1));
@@ -229,27 +232,27 @@ fn a_send_once_right_is_not_copied_for_the_reply() {
     let (_, once) = pair.once();
     let message = Msg::to(once, D::MOVE_SEND_ONCE).reply_to(once, D::COPY_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_REPLY));
-    assert_eq!(pair.w.port_type(pair.a, once), Ok(0x40000));
+    assert_eq!(pair.w.port_type(pair.a, once), Ok(PortType::SEND_ONCE));
 }
 
 // covers mach-ipc H15
 #[test]
-fn one_receive_right_makes_destination_and_reply_rights() {
+fn one_receive_right_can_make_both_header_rights() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
     w.send(a, &Msg::to(p, D::MAKE_SEND).reply_to(p, D::MAKE_SEND_ONCE)).unwrap();
     let header = w.poll(a, p).unwrap().header;
-    assert_eq!((header.msgh_local_port, header.local()), (p, D(17)));
+    assert_eq!((header.msgh_local_port, header.local()), (p, D::PORT_SEND));
     assert_ne!(header.msgh_remote_port, p);
-    assert_eq!(header.remote(), D(18));
-    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!(header.remote(), D::PORT_SEND_ONCE);
+    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
     assert_eq!(w.status(a, p).mps_mscount, 1);
 }
 
 // covers mach-ipc H16
 #[test]
-fn a_reply_to_a_client_that_died_is_a_success() {
+fn a_reply_to_a_port_that_died_succeeds() {
     let mut pair = Pair::new();
     let (port, once) = pair.once();
     pair.w.mod_refs(pair.b, port, RECEIVE, -1).unwrap();
@@ -259,14 +262,14 @@ fn a_reply_to_a_client_that_died_is_a_success() {
 
 // covers mach-ipc H17
 #[test]
-fn a_reply_to_a_client_known_to_be_dead_is_refused() {
+fn a_reply_to_a_dead_name_is_refused() {
     let mut pair = Pair::new();
     let (port, once) = pair.once();
     let notify = pair.w.port(pair.a);
     pair.w.request(pair.a, once, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     pair.w.mod_refs(pair.b, port, RECEIVE, -1).unwrap();
     assert_eq!(pair.w.send(pair.a, &Msg::to(once, D::MOVE_SEND_ONCE)), Err(MACH_SEND_INVALID_DEST));
-    assert_eq!(pair.w.port_type(pair.a, once), Ok(0x100000));
+    assert_eq!(pair.w.port_type(pair.a, once), Ok(PortType::DEAD_NAME));
     assert_eq!(pair.w.get_refs(pair.a, once, DEAD_NAME), Ok(2));
     assert_eq!(pair.w.notification(pair.a, notify, MACH_NOTIFY_DEAD_NAME), once.0);
 }
@@ -276,20 +279,20 @@ fn a_reply_to_a_client_known_to_be_dead_is_refused() {
 fn a_request_arrives_with_its_reply_right_and_its_id() {
     let mut pair = Pair::new();
     let reply = pair.w.port(pair.a);
-    let message = Msg::copy_send(pair.door).reply_to(reply, D::MAKE_SEND_ONCE).id(-42);
+    let message = Msg::copy_send(pair.send_right).reply_to(reply, D::MAKE_SEND_ONCE).id(-42);
     pair.w.send(pair.a, &message).unwrap();
     let header = pair.w.poll(pair.b, pair.port).unwrap().header;
-    assert_eq!((header.remote(), header.local(), header.msgh_id), (D(18), D(17), -42));
-    assert_eq!(pair.w.port_type(pair.b, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!((header.remote(), header.local(), header.msgh_id), (D::PORT_SEND_ONCE, D::PORT_SEND, -42));
+    assert_eq!(pair.w.port_type(pair.b, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
 }
 
 /// mach-ipc 3.4: in the reply position these names are not looked up.
 #[test]
-fn a_null_or_dead_reply_port_is_delivered_as_it_is() {
+fn a_null_or_dead_reply_port_is_delivered_unchanged() {
     let mut pair = Pair::new();
     for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
         for (sent, seen) in [(D::MOVE_SEND, 17), (D::COPY_SEND, 17), (D::MAKE_SEND, 17), (D::MAKE_SEND_ONCE, 18)] {
-            assert_eq!(pair.w.send(pair.a, &Msg::copy_send(pair.door).reply_to(name, sent)), Ok(()));
+            assert_eq!(pair.w.send(pair.a, &Msg::copy_send(pair.send_right).reply_to(name, sent)), Ok(()));
             let header = pair.w.poll(pair.b, pair.port).unwrap().header;
             assert_eq!((header.msgh_remote_port, header.remote()), (name, D(seen)));
         }
@@ -298,7 +301,7 @@ fn a_null_or_dead_reply_port_is_delivered_as_it_is() {
 
 /// mach-ipc 3.7, step H7.
 #[test]
-fn the_reply_port_is_looked_at_between_finding_and_taking_the_destination() {
+fn the_reply_port_is_checked_after_lookup_and_before_copyin() {
     let mut pair = Pair::new();
     let (unknown, (_, once)) = (PortName(0x4203), pair.once());
     let before = pair.rights_of_a();
@@ -311,7 +314,7 @@ fn the_reply_port_is_looked_at_between_finding_and_taking_the_destination() {
 
 /// mach-ipc 3.7, "joint copyin": destination and reply from one name.
 #[test]
-fn two_rights_of_one_name_take_as_many_references_as_they_move() {
+fn two_header_rights_of_one_name_need_as_many_references_as_they_move() {
     let mut w = World::new();
     let a = w.task();
     let rows = [
@@ -336,26 +339,26 @@ fn two_rights_of_one_name_take_as_many_references_as_they_move() {
 
 // covers mach-ipc V02
 #[test]
-fn what_is_no_voucher_cannot_be_sent_as_one() {
+fn only_a_voucher_can_be_sent_as_a_voucher() {
     let mut pair = Pair::new();
     let (dead, (_, once)) = (pair.dead_name(), pair.once());
     let own = pair.w.port_with_send(pair.a);
     let before = pair.rights_of_a();
     for name in [own, once, dead, PortName(0x4203), MACH_PORT_DEAD] {
-        let message = Msg::to(pair.door, D::MOVE_SEND).voucher(name, D::COPY_SEND);
+        let message = Msg::to(pair.send_right, D::MOVE_SEND).voucher(name, D::COPY_SEND);
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_VOUCHER), "{name:?}");
     }
     for disposition in [16, 18, 20, 21, 22] {
-        let message = Msg::copy_send(pair.door).voucher(MACH_PORT_NULL, D(disposition));
+        let message = Msg::copy_send(pair.send_right).voucher(MACH_PORT_NULL, D(disposition));
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_VOUCHER), "{disposition}");
     }
     assert_eq!(pair.rights_of_a(), before);
-    pair.w.nothing(pair.b, pair.port);
+    pair.w.expect_empty(pair.b, pair.port);
 }
 
 // covers mach-ipc V10
 #[test]
-fn the_voucher_is_looked_at_before_the_destination_is_looked_up() {
+fn the_voucher_is_checked_before_the_destination() {
     let mut pair = Pair::new();
     let rows = [(PortName(0x4203), MACH_SEND_INVALID_VOUCHER), (MACH_PORT_NULL, MACH_SEND_INVALID_DEST)];
     for (to, code) in rows {

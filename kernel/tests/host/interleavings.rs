@@ -90,8 +90,8 @@ impl Play {
 
     /// Whether a player's last trap is over.
     fn is_free(&self, player: usize) -> bool {
-        let thread = self.world.kernel.threads.get(self.actors[player].thread);
-        thread.is_some_and(|thread| thread.resume.is_none())
+        let thread = self.world.kernel.sched.get(self.actors[player].thread);
+        thread.is_some_and(|thread| !thread.has_continuation())
             && matches!(self.world.state(self.actors[player]), Ret::Done(_))
     }
 
@@ -122,7 +122,7 @@ impl Play {
 
     /// Time passes up to the next deadline.
     fn pass_time(&mut self) {
-        let by = self.world.kernel.timers.earliest() - self.world.machine.now();
+        let by = self.world.kernel.sched.earliest_deadline() - self.world.machine.now();
         self.world.machine.advance(by);
         let _ = self.world.event(Event::Timer);
     }
@@ -151,7 +151,7 @@ struct Configuration {
 /// Who can go on: players, and the clock as the number behind them.
 fn choices(play: &Play, left: &[usize]) -> Vec<usize> {
     let mut all: Vec<usize> = (0..left.len()).filter(|&player| left[player] > 0 && play.is_free(player)).collect();
-    if play.world.kernel.timers.earliest() != Nanos::MAX {
+    if play.world.kernel.sched.earliest_deadline() != Nanos::MAX {
         all.push(left.len());
     }
     all
@@ -190,7 +190,7 @@ fn run(configuration: &Configuration, given: &[(usize, usize)]) -> Vec<(usize, u
     play.world.settle();
     let init = play.world.init;
     while play.world.poll(init, init.inbox).is_ok() {}
-    play.world.bury_children();
+    play.world.release_dead_names();
     assert_eq!(play.world.counts(), baseline, "everything ends with the tasks");
     path
 }
@@ -217,14 +217,14 @@ fn explore(configuration: &Configuration) -> usize {
     }
 }
 
-/// Client, server with two threads: the client's door, the server's port, the reply port as the client's last name.
+/// Client, server with two threads: the client's send_right, the server's port, the reply port as the client's last name.
 fn client_and_server() -> Play {
     let mut w = World::new();
     let (client, server) = (w.task(), w.task());
     let helper = w.thread(server);
-    let (port, door) = w.door(client, server);
+    let (port, send_right) = w.connect(client, server);
     let reply = w.port(client);
-    let mut play = Play::new(w, &[(client, door), (server, port), (helper, port)]);
+    let mut play = Play::new(w, &[(client, send_right), (server, port), (helper, port)]);
     play.second[0] = reply;
     play
 }
@@ -289,7 +289,7 @@ fn each_request_is_answered_once(play: &mut Play) {
 }
 
 #[test]
-fn a_request_is_answered_once_in_whatever_order_client_server_and_time_go_on() {
+fn a_request_is_answered_once_in_every_schedule() {
     let configuration = Configuration {
         prepare: client_and_server,
         scripts: &[&[ask, ask, ask], &[receive, answer_and_receive, answer_and_receive, answer_and_receive], &[]],
@@ -299,7 +299,7 @@ fn a_request_is_answered_once_in_whatever_order_client_server_and_time_go_on() {
 }
 
 #[test]
-fn a_request_is_answered_once_even_if_the_servers_port_is_destroyed_at_any_moment() {
+fn a_request_is_answered_once_even_if_the_server_port_dies_at_any_time() {
     let configuration = Configuration {
         prepare: client_and_server,
         scripts: &[
@@ -313,7 +313,7 @@ fn a_request_is_answered_once_even_if_the_servers_port_is_destroyed_at_any_momen
 }
 
 #[test]
-fn a_request_is_answered_once_even_if_the_server_exits_at_any_moment() {
+fn a_request_is_answered_once_even_if_the_server_exits_at_any_time() {
     let configuration = Configuration {
         prepare: client_and_server,
         scripts: &[&[ask, ask, ask], &[receive, answer_and_receive, answer_and_receive, answer_and_receive], &[exit]],
@@ -327,9 +327,9 @@ fn narrow_queue() -> Play {
     let mut w = World::new();
     let (sender, receiver) = (w.task(), w.task());
     let (impatient, helper) = (w.thread(sender), w.thread(receiver));
-    let (port, door) = w.door(sender, receiver);
+    let (port, send_right) = w.connect(sender, receiver);
     w.set_qlimit(receiver, port, 1).unwrap();
-    Play::new(w, &[(sender, door), (impatient, door), (receiver, port), (helper, port)])
+    Play::new(w, &[(sender, send_right), (impatient, send_right), (receiver, port), (helper, port)])
 }
 
 fn narrow_queue_check(play: &mut Play) {
@@ -348,7 +348,7 @@ fn narrow_queue_check(play: &mut Play) {
 }
 
 #[test]
-fn what_was_sent_arrives_once_and_what_was_refused_never_whoever_waits_for_whom() {
+fn accepted_messages_arrive_once_and_refused_messages_never() {
     let configuration = Configuration {
         prepare: narrow_queue,
         scripts: &[
@@ -367,10 +367,10 @@ fn travelling_port() -> Play {
     let mut w = World::new();
     let (sender, owner, heir) = (w.task(), w.task(), w.task());
     let mover = w.thread(owner);
-    let (port, door) = w.door(sender, owner);
+    let (port, send_right) = w.connect(sender, owner);
     w.set_qlimit(owner, port, 2).unwrap();
-    let (mailbox, to_heir) = w.door(owner, heir);
-    let mut play = Play::new(w, &[(sender, door), (owner, port), (mover, to_heir), (heir, mailbox)]);
+    let (mailbox, to_heir) = w.connect(owner, heir);
+    let mut play = Play::new(w, &[(sender, send_right), (owner, port), (mover, to_heir), (heir, mailbox)]);
     play.second[2] = port;
     play
 }
@@ -433,11 +433,11 @@ fn set_and_member() -> Play {
     let mut w = World::new();
     let (sender, receiver) = (w.task(), w.task());
     let (on_port, changer) = (w.thread(receiver), w.thread(receiver));
-    let (port, door) = w.door(sender, receiver);
+    let (port, send_right) = w.connect(sender, receiver);
     let set = w.allocate(receiver, MACH_PORT_RIGHT_PORT_SET).unwrap();
     let args = [receiver.self_port.0, port.0, set.0].map(u64::from);
     w.call(receiver, mach::MACH_PORT_INSERT_MEMBER, &args).unwrap();
-    let mut play = Play::new(w, &[(sender, door), (receiver, set), (on_port, port), (changer, port)]);
+    let mut play = Play::new(w, &[(sender, send_right), (receiver, set), (on_port, port), (changer, port)]);
     play.second[3] = set;
     play
 }
@@ -468,7 +468,7 @@ fn set_and_member_check(play: &mut Play) {
 }
 
 #[test]
-fn a_message_reaches_one_of_those_who_wait_on_a_set_and_its_member() {
+fn a_message_reaches_one_waiter_on_the_set_or_its_member() {
     let configuration = Configuration {
         prepare: set_and_member,
         scripts: &[&[send, send], &[receive], &[receive_for_a_while], &[take_member_out, put_member_in]],

@@ -5,7 +5,7 @@ use crate::program::spawn_args;
 use crate::world::{Actor, BUFFER, Ret, World};
 use abi::code::*;
 use abi::message::*;
-use abi::mig::{NDR, mach_port as mig, task};
+use abi::mig::{NDR, REPLY_ID_OFFSET, mach_port as mig, task};
 use abi::port::Disposition as D;
 use abi::port::*;
 use abi::task::*;
@@ -14,6 +14,9 @@ use abi::{KernReturn, PortName};
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
+
+/// The NDR record as words. In a complex message the first of them is the number of descriptors.
+const NDR_WORDS: [u32; 2] = [0, 1];
 
 /// Makes a call with a body of words and returns the whole reply.
 fn reply_to(w: &mut World, a: Actor, to: PortName, id: i32, words: &[u32]) -> Received {
@@ -30,40 +33,40 @@ fn set_special_port(w: &mut World, a: Actor, which: u32, port: PortName) -> Resu
 
 // covers mach-ipc K01
 #[test]
-fn an_unknown_call_is_answered() {
+fn an_unknown_id_is_answered_with_bad_id() {
     let mut w = World::new();
     let a = w.task();
     let reply = reply_to(&mut w, a, a.self_port, 99_999, &[]);
     assert_eq!((reply.header.msgh_id, reply.header.msgh_size), (100_099, 36));
-    assert_eq!(reply.words()[2] as i32, -303);
+    assert_eq!(KernReturn(reply.words()[2] as i32), MIG_BAD_ID);
 }
 
 // covers mach-ipc K02
 #[test]
-fn a_call_without_a_reply_port_is_made_all_the_same() {
+fn a_request_without_a_reply_port_is_still_carried_out() {
     let mut w = World::new();
     let a = w.task();
     let before = w.names(a);
     let messages = w.counts().messages;
     assert_eq!(w.send(a, &Msg::copy_send(a.self_port).id(mig::ALLOCATE).body(&NDR).words(&[RECEIVE])), Ok(()));
     let new: Vec<_> = w.names(a).into_iter().filter(|name| !before.contains(name)).collect();
-    assert!(matches!(new[..], [(_, 0x20000)]), "{new:?}");
+    assert!(matches!(new[..], [(_, PortType::RECEIVE)]), "{new:?}");
     assert_eq!(w.counts().messages, messages);
 }
 
 // covers mach-ipc K03
 #[test]
-fn a_port_call_to_something_that_is_not_a_task_is_answered_by_the_call() {
+fn a_port_call_on_a_non_task_returns_invalid_task() {
     let mut w = World::new();
     let a = w.task();
     let host = w.trap(a, mach::HOST_SELF, &[]).name();
     let reply = reply_to(&mut w, a, host, mig::ALLOCATE, &[RECEIVE]);
-    assert_eq!((reply.header.msgh_id, reply.words()[2]), (mig::ALLOCATE + 100, 16));
+    assert_eq!((reply.header.msgh_id, reply.words()[2]), (mig::ALLOCATE + REPLY_ID_OFFSET, KERN_INVALID_TASK.0 as u32));
 }
 
 /// mach-ipc 2.0: the calls marked there.
 #[test]
-fn some_port_calls_take_something_that_is_not_a_task_for_a_wrong_argument() {
+fn some_port_calls_on_a_non_task_return_invalid_argument() {
     let mut w = World::new();
     let a = w.task();
     let host = w.trap(a, mach::HOST_SELF, &[]).name();
@@ -73,7 +76,7 @@ fn some_port_calls_take_something_that_is_not_a_task_for_a_wrong_argument() {
 }
 
 #[test]
-fn the_number_of_a_call_decides_before_the_port_does() {
+fn the_id_is_checked_before_the_kind_of_object() {
     let mut w = World::new();
     let a = w.task();
     let host = w.trap(a, mach::HOST_SELF, &[]).name();
@@ -86,7 +89,7 @@ fn the_number_of_a_call_decides_before_the_port_does() {
 
 /// mach-ipc 5.2: what a stub checks before the call is made.
 #[test]
-fn a_call_by_message_of_the_wrong_shape_is_refused() {
+fn a_request_of_the_wrong_shape_is_refused() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
@@ -107,9 +110,65 @@ fn a_call_by_message_of_the_wrong_shape_is_refused() {
     assert_eq!((w.status(a, p).mps_nsrequest, w.get_srights(a, p)), (0, Ok(1)));
 }
 
+/// More words than any request has.
+const TOO_MANY_WORDS: [u32; 20] = [0; 20];
+
+/// mach-ipc 5.2: the check is the same for all calls, and nothing is done.
+#[test]
+fn a_complex_request_without_descriptors_is_refused_by_every_call() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    let thread = w.thread_self(a);
+    let drop_receive_right = [p.0, RECEIVE, u32::MAX, 0, 0, 0, 0, 0, 0];
+    let before = (w.names(a), w.status(a, p));
+    let mut calls = 0;
+    for (to, ids) in [(a.self_port, 3200..3300), (a.self_port, 3400..3500), (thread, 3600..3700)] {
+        for id in ids {
+            let refusal = reply_to(&mut w, a, to, id, &TOO_MANY_WORDS).words()[2];
+            calls += usize::from(refusal == MIG_BAD_ARGUMENTS.0 as u32);
+            let request = Msg::copy_send(to).id(id).bits(HeaderFlags::COMPLEX.bits());
+            let bare = [request.clone(), request.clone().words(&NDR_WORDS[1..])];
+            let full = (0..=drop_receive_right.len())
+                .map(|count| request.clone().words(&NDR_WORDS[1..]).words(&drop_receive_right[..count]));
+            for request in bare.into_iter().chain(full) {
+                assert_eq!(w.rpc(a, request.clone()).unwrap_err().0 as u32, refusal, "{id}: {request:?}");
+            }
+        }
+    }
+    assert!(calls > 30, "only {calls} calls were found");
+    let old = |(name, _): &(PortName, PortType)| before.0.iter().any(|(other, _)| other == name);
+    let after: Vec<_> = w.names(a).into_iter().filter(old).collect();
+    assert_eq!((after, w.status(a, p)), before);
+}
+
+#[test]
+fn unsupported_calls_check_the_shape_first() {
+    let mut w = World::new();
+    let a = w.task();
+    for (id, words) in [(mig::RENAME, 2), (mig::SPECIAL_REPLY_PORT_RESET_LINK, 1)] {
+        for count in 0..5 {
+            let code = if count == words { KERN_NOT_SUPPORTED } else { MIG_BAD_ARGUMENTS };
+            assert_eq!(w.mig(a, a.self_port, id, &vec![0; count]), Err(code), "{id} with {count} words");
+        }
+    }
+}
+
+/// The answer of `mach_port_kobject`: header, NDR, code, kind, and an address of 64 bits.
+const KOBJECT_REPLY_SIZE: u32 = 48;
+
+#[test]
+fn mach_port_kobject_returns_the_kind_and_a_64_bit_address() {
+    let mut w = World::new();
+    let a = w.task();
+    let reply = reply_to(&mut w, a, a.self_port, mig::KOBJECT, &[a.self_port.0]);
+    assert_eq!(reply.header.msgh_size, KOBJECT_REPLY_SIZE);
+    assert_eq!(reply.words()[2..], [KERN_SUCCESS.0 as u32, ikot::TASK_CONTROL, 0, 0]);
+}
+
 // covers mach-ipc K04
 #[test]
-fn a_task_gets_its_own_port_as_often_as_it_asks() {
+fn each_task_self_adds_a_reference_to_the_same_name() {
     let mut w = World::new();
     let a = w.task();
     let before = w.get_refs(a, a.self_port, SEND).unwrap();
@@ -117,31 +176,31 @@ fn a_task_gets_its_own_port_as_often_as_it_asks() {
         assert_eq!(w.trap(a, mach::TASK_SELF, &[]).name(), a.self_port);
     }
     assert_eq!(w.get_refs(a, a.self_port, SEND), Ok(before + 2));
-    assert_eq!(w.port_type(a, a.self_port), Ok(0x10000));
+    assert_eq!(w.port_type(a, a.self_port), Ok(PortType::SEND));
 }
 
 // covers mach-ipc K05
 #[test]
-fn a_reply_port_is_a_plain_port() {
+fn a_reply_port_is_an_ordinary_port() {
     let mut w = World::new();
     let a = w.task();
     let reply = w.trap(a, mach::MACH_REPLY_PORT, &[]).name();
-    assert_eq!(w.port_type(a, reply), Ok(0x20000));
+    assert_eq!(w.port_type(a, reply), Ok(PortType::RECEIVE));
     assert_eq!(w.status(a, reply).mps_qlimit, 5);
 }
 
 // covers mach-ipc K07
 #[test]
-fn a_child_has_its_parents_bootstrap_port_and_nothing_else() {
+fn a_child_inherits_the_bootstrap_port_and_no_names() {
     let mut w = World::new();
     let parent = w.task();
     let p = w.port_with_send(parent);
     set_special_port(&mut w, parent, TASK_BOOTSTRAP_PORT, p).unwrap();
     let (child, _) = w.spawn(parent, spawn_args()).unwrap();
-    assert_eq!(w.names(child), [(child.self_port, 0x10000)], "the name that task_self made");
+    assert_eq!(w.names(child), [(child.self_port, PortType::SEND)], "the name that task_self made");
     let request = Msg::copy_send(child.self_port).id(task::GET_SPECIAL_PORT).body(&NDR).words(&[TASK_BOOTSTRAP_PORT]);
     let bootstrap = w.rpc(child, request).unwrap().descriptor(0).name;
-    assert_eq!(w.port_type(child, bootstrap), Ok(0x10000));
+    assert_eq!(w.port_type(child, bootstrap), Ok(PortType::SEND));
     assert_eq!(w.names(child).len(), 2);
     w.send(child, &Msg::copy_send(bootstrap).id(31)).unwrap();
     assert_eq!(w.poll(parent, p).unwrap().header.msgh_id, 31);
@@ -149,31 +208,34 @@ fn a_child_has_its_parents_bootstrap_port_and_nothing_else() {
 
 // covers mach-ipc K08
 #[test]
-fn the_ports_that_say_who_a_task_is_cannot_be_set() {
+fn the_task_and_name_ports_cannot_be_replaced() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
-    for (which, code) in [(1, 8), (3, 4), (99, 4)] {
-        assert_eq!(set_special_port(&mut w, a, which, p), Err(KernReturn(code)));
+    let no_port = 99;
+    let refused =
+        [(TASK_KERNEL_PORT, KERN_NO_ACCESS), (TASK_NAME_PORT, KERN_INVALID_ARGUMENT), (no_port, KERN_INVALID_ARGUMENT)];
+    for (which, code) in refused {
+        assert_eq!(set_special_port(&mut w, a, which, p), Err(code));
     }
     assert_eq!(w.get_refs(a, p, SEND), Ok(1));
 }
 
 // covers mach-ipc K09
 #[test]
-fn a_right_sent_to_a_call_that_fails_is_destroyed() {
+fn a_failed_call_destroys_the_right_it_was_sent() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
     let insert = Msg::copy_send(a.self_port).id(mig::INSERT_RIGHT).port(p, D::MOVE_SEND).body(&NDR);
-    assert_eq!(w.rpc(a, insert.words(&[0])).unwrap_err().0, 18);
-    assert_eq!(w.port_type(a, p), Ok(0x20000));
+    assert_eq!(w.rpc(a, insert.words(&[0])).unwrap_err(), KERN_INVALID_VALUE);
+    assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
     assert_eq!(w.get_srights(a, p), Ok(0));
 }
 
 // covers mach-ipc K10
 #[test]
-fn a_reply_that_finds_no_room_is_not_the_callers_failure() {
+fn a_call_succeeds_even_if_its_reply_finds_no_room() {
     let mut w = World::new();
     let a = w.task();
     let reply = w.port(a);
@@ -187,12 +249,12 @@ fn a_reply_that_finds_no_room_is_not_the_callers_failure() {
     for id in 0..5 {
         assert_eq!(w.poll(a, reply).unwrap().header.msgh_id, id);
     }
-    w.nothing(a, reply);
+    w.expect_empty(a, reply);
 }
 
 // covers mach-ipc K11
 #[test]
-fn a_trap_that_does_not_exist_ends_the_task() {
+fn an_unknown_trap_ends_the_task() {
     let mut w = World::new();
     let parent = w.task();
     for number in [17, 128] {
@@ -201,13 +263,13 @@ fn a_trap_that_does_not_exist_ends_the_task() {
         let (child, _) = w.spawn(parent, args).unwrap();
         assert_eq!(w.trap(child, CLASS_MACH | number, &[]), Ret::Ended);
         let message = w.poll(parent, exit_port).unwrap();
-        assert_eq!((message.header.msgh_id, message.words()[2]), (5001, 0x0B00));
+        assert_eq!((message.header.msgh_id, message.words()[2]), (EXIT_MESSAGE_ID, ExitStatus::BAD_TRAP.0));
     }
 }
 
 // covers mach-ipc K12
 #[test]
-fn mach_msg_needs_those_stack_arguments_that_it_uses() {
+fn mach_msg_reads_only_the_stack_arguments_it_uses() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
@@ -215,9 +277,9 @@ fn mach_msg_needs_those_stack_arguments_that_it_uses() {
     let message = Msg::copy_send(p).encode();
     let mut send = |trap, options: MsgOption| {
         w.put(a, BUFFER, &message);
-        w.kernel.threads[a.thread].frame.rdx = 7;
+        w.kernel.sched[a.thread].frame_mut().rdx = 7;
         let sent = w.trap(nowhere, trap, &[w.buffer(a), options.bits().into(), 24, 0, 0, 0]);
-        assert_eq!(w.kernel.threads[a.thread].frame.rdx, 0, "errata 6: no message, no second result");
+        assert_eq!(w.kernel.sched[a.thread].frame().rdx, 0, "errata 6: no message, no second result");
         (sent.code(), w.poll(a, p).is_ok())
     };
     const REFUSED: (KernReturn, bool) = (KERN_INVALID_ARGUMENT, false);

@@ -42,7 +42,7 @@ pub struct FakeMachine {
     pub log: Vec<String>,
     failure: Option<Failure>,
     /// What another processor writes right after a copy of this number.
-    intrusion: Option<(u64, AddressSpace, UserAddr, Vec<u8>)>,
+    concurrent_write: Option<(u64, AddressSpace, UserAddr, Vec<u8>)>,
     copies: u64,
     requests: u64,
 }
@@ -58,7 +58,7 @@ impl FakeMachine {
             console: Vec::new(),
             log: Vec::new(),
             failure: None,
-            intrusion: None,
+            concurrent_write: None,
             copies: 0,
             requests: 0,
         }
@@ -82,9 +82,9 @@ impl FakeMachine {
 
     /// Lets another processor write into user memory right after the n-th copy from now, counted from 0, if it is a copy
     /// from user memory.
-    pub fn intrude(&mut self, number: u64, space: AddressSpace, to: UserAddr, bytes: &[u8]) {
+    pub fn write_after_copy(&mut self, number: u64, space: AddressSpace, to: UserAddr, bytes: &[u8]) {
         self.fail(None);
-        self.intrusion = Some((number, space, to, bytes.to_vec()));
+        self.concurrent_write = Some((number, space, to, bytes.to_vec()));
     }
 
     /// How many copies and requests for memory there were since [`fail`](FakeMachine::fail).
@@ -172,7 +172,7 @@ impl Machine for FakeMachine {
             to[range].copy_from_slice(&pages[&page].bytes[offset..offset + size]);
         }
         let done = self.copies - 1;
-        if let Some((_, space, to, bytes)) = self.intrusion.take_if(|(number, ..)| *number == done) {
+        if let Some((_, space, to, bytes)) = self.concurrent_write.take_if(|(number, ..)| *number == done) {
             self.load(space, to, &bytes);
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! A task's memory: allocating, giving back, protecting.
 
+use crate::machine::Failure;
 use crate::simulation::Random;
 use crate::world::{Actor, World};
 use abi::KernReturn;
@@ -19,8 +20,11 @@ const EXECUTE: u32 = VM_PROT_EXECUTE;
 const HERE: u64 = 0x5000_0000;
 
 fn allocate(w: &mut World, a: Actor, at: Option<u64>, size: u64) -> Result<u64, KernReturn> {
-    w.put(a, 1024, &at.unwrap_or(0).to_le_bytes());
-    let flags = if at.is_none() { VM_FLAGS_ANYWHERE } else { 0 };
+    allocate_as(w, a, at.unwrap_or(0), size, if at.is_none() { VM_FLAGS_ANYWHERE } else { 0 })
+}
+
+fn allocate_as(w: &mut World, a: Actor, at: u64, size: u64, flags: u32) -> Result<u64, KernReturn> {
+    w.put(a, 1024, &at.to_le_bytes());
     w.call(a, mach::MACH_VM_ALLOCATE, &[a.self_port.0.into(), w.result(a), size, flags.into()])?;
     Ok(u64::from_le_bytes(w.get(a, 1024, 8).try_into().unwrap()))
 }
@@ -42,14 +46,14 @@ fn world() -> (World, Actor) {
 /// The pages of a task from [`HERE`] on, with what they allow.
 fn pages(w: &World, a: Actor) -> BTreeMap<u64, Protection> {
     let mut pages = BTreeMap::new();
-    for region in w.kernel.tasks[a.task].regions.iter().filter(|region| (HERE..2 * HERE).contains(&region.start)) {
+    for region in w.kernel.tasks[a.task].regions().iter().filter(|region| (HERE..2 * HERE).contains(&region.start)) {
         pages.extend((region.start..region.end).step_by(PAGE as usize).map(|page| (page, region.protection)));
     }
     pages
 }
 
 #[test]
-fn fresh_memory_is_zero_writable_and_at_a_place_of_the_kernels_choice() {
+fn allocated_memory_is_zeroed_writable_and_separate() {
     let (mut w, a) = world();
     let before = w.counts();
     let first = allocate(&mut w, a, None, 1).unwrap();
@@ -66,7 +70,7 @@ fn fresh_memory_is_zero_writable_and_at_a_place_of_the_kernels_choice() {
 }
 
 #[test]
-fn memory_given_back_and_taken_again_is_zero_again() {
+fn reallocated_memory_is_zeroed() {
     let (mut w, a) = world();
     allocate(&mut w, a, Some(HERE), PAGE).unwrap();
     w.machine.write(a.space, UserAddr(HERE), b"secret");
@@ -76,7 +80,7 @@ fn memory_given_back_and_taken_again_is_zero_again() {
 }
 
 #[test]
-fn memory_of_another_task_is_not_reached_by_these_traps() {
+fn memory_traps_refuse_another_task() {
     let (mut w, a) = world();
     let b = w.task();
     let other = w.task_port(a, b);
@@ -88,10 +92,9 @@ fn memory_of_another_task_is_not_reached_by_these_traps() {
 }
 
 #[test]
-fn ranges_that_are_no_users_are_refused() {
+fn ranges_outside_user_memory_are_refused() {
     let (mut w, a) = world();
     let before = (pages(&w, a), w.counts());
-    assert_eq!(allocate(&mut w, a, Some(HERE), 0), Err(KERN_INVALID_ARGUMENT));
     let outside = [
         (0, PAGE),
         (USER_START - PAGE, PAGE),
@@ -99,26 +102,127 @@ fn ranges_that_are_no_users_are_refused() {
         (USER_END, 1),
         (USER_END - PAGE, 2 * PAGE),
         (USER_END - 1, 2),
-        (HERE, u64::MAX),
         (HERE, u64::MAX - HERE),
-        (u64::MAX, 1),
-        (u64::MAX - PAGE + 1, PAGE),
+        (u64::MAX - PAGE, 1),
+        (u64::MAX - PAGE + 1, 1),
         (0x8000_0000_0000_0000, PAGE),
         (0xFFFF_8000_0000_0000, PAGE),
     ];
     for (at, size) in outside {
-        assert_eq!(allocate(&mut w, a, Some(at), size), Err(KERN_INVALID_ADDRESS), "{at:#x} {size:#x}");
+        let (allocated, replaced) =
+            (allocate(&mut w, a, Some(at), size), allocate_as(&mut w, a, at, size, VM_FLAGS_OVERWRITE));
+        assert_eq!(allocated, Err(KERN_INVALID_ADDRESS), "{at:#x} {size:#x}");
+        assert_eq!(replaced, Err(KERN_INVALID_ADDRESS), "{at:#x} {size:#x}");
         assert_eq!(deallocate(&mut w, a, at, size), Err(KERN_INVALID_ADDRESS), "{at:#x} {size:#x}");
         assert_eq!(protect(&mut w, a, at, size, READ), Err(KERN_INVALID_ADDRESS), "{at:#x} {size:#x}");
-    }
-    for size in [u64::MAX, u64::MAX - PAGE, 1 << 47, 1 << 63] {
-        assert_eq!(allocate(&mut w, a, None, size), Err(KERN_RESOURCE_SHORTAGE), "{size:#x}");
     }
     assert_eq!((pages(&w, a), w.counts()), before);
 }
 
 #[test]
-fn a_range_that_is_taken_or_missing_in_part_is_refused_as_a_whole() {
+fn ranges_that_wrap_are_invalid_arguments() {
+    let (mut w, a) = world();
+    allocate(&mut w, a, Some(HERE), PAGE).unwrap();
+    let before = (pages(&w, a), w.counts());
+    for (at, size) in
+        [(1, u64::MAX), (PAGE, u64::MAX - PAGE + 1), (HERE, u64::MAX), (u64::MAX, 1), (HERE, u64::MAX - HERE + 1)]
+    {
+        assert_eq!(deallocate(&mut w, a, at, size), Err(KERN_INVALID_ARGUMENT), "{at:#x} {size:#x}");
+        for bits in [READ, WRITE | EXECUTE] {
+            assert_eq!(protect(&mut w, a, at, size, bits), Err(KERN_INVALID_ARGUMENT), "{at:#x} {size:#x}");
+        }
+    }
+    assert_eq!((pages(&w, a), w.counts()), before);
+}
+
+#[test]
+fn allocating_zero_bytes_succeeds_at_address_zero() {
+    let (mut w, a) = world();
+    let before = (pages(&w, a), w.counts());
+    for flags in [VM_FLAGS_ANYWHERE, 0, VM_FLAGS_OVERWRITE] {
+        assert_eq!(allocate_as(&mut w, a, HERE, 0, flags), Ok(0), "{flags:#x}");
+    }
+    assert_eq!((pages(&w, a), w.counts()), before);
+}
+
+#[test]
+fn impossible_sizes_are_refused() {
+    let (mut w, a) = world();
+    let before = w.counts();
+    for size in [u64::MAX, u64::MAX - PAGE + 2] {
+        assert_eq!(allocate(&mut w, a, None, size), Err(KERN_INVALID_ARGUMENT), "rounds to 0: {size:#x}");
+        assert_eq!(allocate(&mut w, a, Some(HERE), size), Err(KERN_INVALID_ARGUMENT), "rounds to 0: {size:#x}");
+    }
+    for size in [u64::MAX - PAGE + 1, 1 << 47, 1 << 63] {
+        assert_eq!(allocate(&mut w, a, None, size), Err(KERN_NO_SPACE), "more than all addresses: {size:#x}");
+    }
+    assert_eq!(allocate(&mut w, a, None, 1 << 46), Err(KERN_RESOURCE_SHORTAGE), "more than one task may have");
+    assert_eq!(w.counts(), before);
+}
+
+#[test]
+fn unknown_and_unsupported_allocation_flags_are_refused() {
+    let (mut w, a) = world();
+    let before = w.counts();
+    let known = VM_FLAGS_ANYWHERE | VM_FLAGS_OVERWRITE | VM_FLAGS_ALIAS_MASK;
+    for flag in (0..u32::BITS).map(|bit| 1 << bit).filter(|flag| known & flag == 0) {
+        let code = if flag & VM_FLAGS_NOT_SUPPORTED != 0 { KERN_NOT_SUPPORTED } else { KERN_INVALID_ARGUMENT };
+        for (flags, size) in [(flag, PAGE), (flag | VM_FLAGS_ANYWHERE, PAGE), (flag, 0)] {
+            assert_eq!(allocate_as(&mut w, a, HERE, size, flags), Err(code), "{flags:#x}, {size} bytes");
+        }
+    }
+    assert_eq!(w.counts(), before);
+    let tagged = VM_FLAGS_ALIAS_MASK | VM_FLAGS_OVERWRITE | VM_FLAGS_ANYWHERE;
+    assert_ne!(allocate_as(&mut w, a, HERE, PAGE, tagged), Ok(HERE), "the kernel chooses, so nothing is replaced");
+}
+
+#[test]
+fn overwritten_memory_is_zeroed_and_writable() {
+    let (mut w, a) = world();
+    for (at, pages) in [(HERE, 3), (HERE + 4 * PAGE, 1), (HERE + 6 * PAGE, 2)] {
+        allocate(&mut w, a, Some(at), pages * PAGE).unwrap();
+        w.machine.write(a.space, UserAddr(at), &vec![7; (pages * PAGE) as usize]);
+    }
+    protect(&mut w, a, HERE + 4 * PAGE, PAGE, READ | EXECUTE).unwrap();
+    let before = w.counts();
+    let (start, size) = (HERE + PAGE, 6 * PAGE);
+    assert_eq!(allocate_as(&mut w, a, start, size, VM_FLAGS_OVERWRITE), Ok(start));
+    assert_eq!(w.machine.read(a.space, UserAddr(start), size as usize), Some(vec![0; size as usize]));
+    assert_eq!(w.machine.read(a.space, UserAddr(HERE), PAGE as usize), Some(vec![7; PAGE as usize]));
+    assert_eq!(w.machine.read(a.space, UserAddr(start + size), PAGE as usize), Some(vec![7; PAGE as usize]));
+    let all: Vec<_> = (0..8).map(|page| (HERE + page * PAGE, Protection::READ | Protection::WRITE)).collect();
+    assert_eq!(pages(&w, a).into_iter().collect::<Vec<_>>(), all);
+    for (page, protection) in all {
+        assert_eq!(w.machine.protection(a.space, UserAddr(page)), Some(protection));
+    }
+    assert_eq!(before.free_frames - w.counts().free_frames, 2, "only what was missing is new");
+    deallocate(&mut w, a, HERE, 8 * PAGE).unwrap();
+    assert_eq!(w.counts().free_frames - before.free_frames, 6);
+}
+
+#[test]
+fn an_overwrite_beyond_the_page_limit_changes_nothing() {
+    let mut w = World::with_limits(Limits { pages_per_task: 200, ..Limits::default() });
+    let a = w.task();
+    let left = 200 - w.kernel.tasks[a.task].regions().pages();
+    allocate(&mut w, a, Some(HERE), PAGE).unwrap();
+    allocate(&mut w, a, Some(HERE + 2 * PAGE), PAGE).unwrap();
+    w.machine.write(a.space, UserAddr(HERE), &[7]);
+    let before = (pages(&w, a), w.counts());
+    let refused = allocate_as(&mut w, a, HERE, (left + 1) * PAGE, VM_FLAGS_OVERWRITE);
+    assert_eq!(refused, Err(KERN_RESOURCE_SHORTAGE));
+    for request in 0..2 {
+        w.machine.fail(Some(Failure::Memory(request)));
+        let refused = allocate_as(&mut w, a, HERE, 4 * PAGE, VM_FLAGS_OVERWRITE);
+        assert_eq!(refused, Err(KERN_RESOURCE_SHORTAGE), "the frames for gap {request} are not there");
+    }
+    assert_eq!((pages(&w, a), w.counts()), before);
+    assert_eq!(w.machine.read(a.space, UserAddr(HERE), 1), Some(vec![7]));
+    assert_eq!(allocate_as(&mut w, a, HERE, left * PAGE, VM_FLAGS_OVERWRITE), Ok(HERE));
+}
+
+#[test]
+fn a_partly_taken_or_partly_missing_range_is_refused_as_a_whole() {
     let (mut w, a) = world();
     allocate(&mut w, a, Some(HERE + 2 * PAGE), PAGE).unwrap();
     assert_eq!(allocate(&mut w, a, Some(HERE), 3 * PAGE), Err(KERN_NO_SPACE));
@@ -152,7 +256,7 @@ fn no_page_is_ever_writable_and_executable() {
 }
 
 #[test]
-fn the_kernel_respects_what_a_page_allows() {
+fn the_kernel_respects_page_protection() {
     let (mut w, a) = world();
     allocate(&mut w, a, Some(HERE), PAGE).unwrap();
     let ask = |w: &mut World| w.call(a, mach::MACH_PORT_ALLOCATE, &[a.self_port.0.into(), 1, HERE]);
@@ -165,10 +269,10 @@ fn the_kernel_respects_what_a_page_allows() {
 }
 
 #[test]
-fn a_task_has_so_many_pages_and_regions_and_no_more() {
+fn pages_and_regions_of_a_task_are_limited() {
     let mut w = World::with_limits(Limits { pages_per_task: 200, ..Limits::default() });
     let a = w.task();
-    let used = w.kernel.tasks[a.task].regions.pages();
+    let used = w.kernel.tasks[a.task].regions().pages();
     assert_eq!(allocate(&mut w, a, Some(HERE), (200 - used + 1) * PAGE), Err(KERN_RESOURCE_SHORTAGE));
     assert_eq!(allocate(&mut w, a, None, (200 - used + 1) * PAGE), Err(KERN_RESOURCE_SHORTAGE));
     allocate(&mut w, a, Some(HERE), (200 - used) * PAGE).unwrap();
@@ -183,18 +287,18 @@ fn a_task_has_so_many_pages_and_regions_and_no_more() {
     allocate(&mut w, a, Some(HERE), pages * PAGE).unwrap();
     let refused = (0..pages).step_by(2).find_map(|page| protect(&mut w, a, HERE + page * PAGE, PAGE, READ).err());
     assert_eq!(refused, Some(KERN_RESOURCE_SHORTAGE), "a region cannot be split for ever");
-    let regions = w.kernel.tasks[a.task].regions.len();
+    let regions = w.kernel.tasks[a.task].regions().len();
     assert!(regions <= REGIONS_PER_TASK_MAX && regions > REGIONS_PER_TASK_MAX - 4, "{regions}");
-    kernel::invariants::check_all(&w.kernel);
+    kernel::inspect::invariants::check_all(&w.kernel);
 }
 
 /// What a call should return and do, by a table of single pages.
 fn expected(table: &mut BTreeMap<u64, Protection>, call: u64, at: u64, size: u64, bits: u32) -> Result<(), KernReturn> {
     let range = (at & !(PAGE - 1)..(at + size).next_multiple_of(PAGE)).step_by(PAGE as usize);
     match call {
-        0 if size == 0 => return Err(KERN_INVALID_ARGUMENT),
+        0 if size == 0 => {}
         0 if range.clone().any(|page| table.contains_key(&page)) => return Err(KERN_NO_SPACE),
-        0 => table.extend(range.map(|page| (page, Protection::READ | Protection::WRITE))),
+        0 | 3 if size > 0 => table.extend(range.map(|page| (page, Protection::READ | Protection::WRITE))),
         1 if size > 0 => table.retain(|page, _| !range.clone().any(|other| other == *page)),
         2 if bits & WRITE != 0 && bits & EXECUTE != 0 => return Err(KERN_PROTECTION_FAILURE),
         2 if size > 0 && range.clone().any(|page| !table.contains_key(&page)) => return Err(KERN_INVALID_ADDRESS),
@@ -208,17 +312,19 @@ fn expected(table: &mut BTreeMap<u64, Protection>, call: u64, at: u64, size: u64
 }
 
 #[test]
-fn regions_do_what_single_pages_would_do() {
+fn regions_behave_like_a_table_of_single_pages() {
     for seed in 0..20 {
         let (mut w, a) = world();
         let (mut table, mut random) = (BTreeMap::new(), Random::new(seed));
         for _ in 0..400 {
             let at = HERE + random.below(16) * PAGE + random.pick(&[0, 0, 0, 1, PAGE - 1]);
             let size = random.below(5) * PAGE + random.pick(&[0, 0, 1]);
-            let (call, bits) = (random.below(3), random.below(8) as u32);
+            let (call, bits) = (random.below(4), random.below(8) as u32);
+            let start = if size == 0 { 0 } else { at & !(PAGE - 1) };
             let seen = match call {
-                0 => allocate(&mut w, a, Some(at), size).map(|got| assert_eq!(got, at & !(PAGE - 1))),
+                0 => allocate(&mut w, a, Some(at), size).map(|got| assert_eq!(got, start)),
                 1 => deallocate(&mut w, a, at, size),
+                3 => allocate_as(&mut w, a, at, size, VM_FLAGS_OVERWRITE).map(|got| assert_eq!(got, start)),
                 _ => protect(&mut w, a, at, size, bits),
             };
             let wanted = expected(&mut table, call, at, size, bits);

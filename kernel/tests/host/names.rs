@@ -1,6 +1,6 @@
 //! Names, types and user references (mach-ipc 9.1).
 
-use crate::calls::in_both_forms;
+use crate::calls::{Form, SEND_RECEIVE, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -10,6 +10,10 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use abi::{KernReturn, PortName};
 
+/// What is no disposition.
+const BEFORE_DISPOSITIONS: D = D(D::MOVE_RECEIVE.0 - 1);
+const BEHIND_DISPOSITIONS: D = D(D::MAKE_SEND_ONCE.0 + 1);
+
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const SEND_ONCE: u32 = MACH_PORT_RIGHT_SEND_ONCE;
@@ -18,12 +22,12 @@ const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 const LABELH: u32 = MACH_PORT_RIGHT_LABELH;
 
 /// A name with one send right, beside the receive right and alone, and the type it has without it.
-fn with_send(scenario: impl Fn(&mut World, Actor, PortName, Result<u32, KernReturn>)) {
+fn with_send(scenario: impl Fn(&mut World, Actor, PortName, Result<PortType, KernReturn>)) {
     in_both_forms(|mut w| {
         let (a, owner) = (w.task(), w.task());
         let own = w.port_with_send(a);
-        let (_, alone) = w.door(a, owner);
-        scenario(&mut w, a, own, Ok(0x20000));
+        let (_, alone) = w.connect(a, owner);
+        scenario(&mut w, a, own, Ok(PortType::RECEIVE));
         scenario(&mut w, a, alone, Err(KERN_INVALID_NAME));
     });
 }
@@ -35,19 +39,19 @@ fn make_once(w: &mut World, a: Actor, port: PortName) -> PortName {
 
 // covers mach-ipc N01
 #[test]
-fn a_fresh_receive_right_has_a_well_formed_name_and_nothing_else() {
+fn a_new_receive_right_has_a_well_formed_name_and_an_empty_status() {
     in_both_forms(|mut w| {
         let a = w.task();
         let name = w.allocate(a, RECEIVE).unwrap();
         assert!(name.is_well_formed() && name.index() >= 1);
-        assert_eq!(w.port_type(a, name), Ok(0x20000));
+        assert_eq!(w.port_type(a, name), Ok(PortType::RECEIVE));
         assert_eq!(w.status(a, name), PortStatus { mps_qlimit: 5, ..PortStatus::default() });
     });
 }
 
 // covers mach-ipc N02
 #[test]
-fn rights_that_come_from_ports_cannot_be_allocated() {
+fn only_receive_rights_sets_and_dead_names_can_be_allocated() {
     in_both_forms(|mut w| {
         let a = w.task();
         let before = w.names(a);
@@ -60,20 +64,20 @@ fn rights_that_come_from_ports_cannot_be_allocated() {
 
 // covers mach-ipc N03 N04
 #[test]
-fn send_rights_made_under_the_same_name_are_references_to_one() {
+fn send_rights_made_under_one_name_are_counted_as_references() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
         w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
         w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
-        assert_eq!(w.port_type(a, p), Ok(0x30000));
+        assert_eq!(w.port_type(a, p), Ok(SEND_RECEIVE));
         assert_eq!(w.get_refs(a, p, SEND), Ok(2));
         assert_eq!(w.get_srights(a, p), Ok(1));
         assert_eq!(w.status(a, p).mps_mscount, 2);
 
         assert_eq!(w.deallocate(a, p), Ok(()));
         assert_eq!(w.deallocate(a, p), Ok(()));
-        assert_eq!(w.port_type(a, p), Ok(0x20000));
+        assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
         assert_eq!(w.status(a, p).mps_mscount, 2);
         assert_eq!(w.deallocate(a, p), Err(KERN_INVALID_RIGHT));
     });
@@ -81,7 +85,7 @@ fn send_rights_made_under_the_same_name_are_references_to_one() {
 
 // covers mach-ipc N05
 #[test]
-fn a_freed_index_comes_back_under_another_generation() {
+fn a_freed_index_is_reused_with_another_generation() {
     let mut w = World::new();
     let a = w.task();
     let mut seen = vec![w.port(a)];
@@ -97,7 +101,7 @@ fn a_freed_index_comes_back_under_another_generation() {
 
 /// mach-ipc 1.3: an index is not handed out again under any of its last 15 generations, a chosen one included.
 #[test]
-fn a_chosen_name_that_was_freed_is_not_the_next_one_of_its_index() {
+fn a_freed_chosen_name_is_not_reused_for_15_generations() {
     let mut w = World::new();
     let a = w.task();
     for chosen in [PortName::new(40, 3), PortName::new(41, 0xF3)] {
@@ -116,7 +120,7 @@ fn a_chosen_name_that_was_freed_is_not_the_next_one_of_its_index() {
 
 // covers mach-ipc N06 N07
 #[test]
-fn a_count_of_references_that_reaches_the_maximum_sticks_until_all_go() {
+fn a_reference_count_at_the_maximum_sticks_until_all_are_dropped() {
     with_send(|w, a, name, without| {
         w.mod_refs(a, name, SEND, 65534).unwrap();
         assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
@@ -152,7 +156,7 @@ fn references_to_a_dead_name_stick_at_the_maximum_too() {
 
 /// mach-ipc 1.4, rule 3: a send right is sent and the count stays.
 #[test]
-fn a_send_right_moved_from_a_count_that_sticks_stays() {
+fn moving_a_send_right_leaves_a_count_at_the_maximum_unchanged() {
     with_send(|w, a, name, without| {
         w.mod_refs(a, name, SEND, 65534).unwrap();
         let (mailbox, b) = (w.port(a), w.init);
@@ -160,7 +164,7 @@ fn a_send_right_moved_from_a_count_that_sticks_stays() {
         assert_eq!({ w.poll(a, mailbox).unwrap().descriptor(0).name }, name);
         assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
         let elsewhere = w.transfer(a, name, D::MOVE_SEND, b);
-        assert_eq!((w.port_type(b, elsewhere), w.get_refs(a, name, SEND)), (Ok(0x10000), Ok(65535)));
+        assert_eq!((w.port_type(b, elsewhere), w.get_refs(a, name, SEND)), (Ok(PortType::SEND), Ok(65535)));
         w.mod_refs(a, name, SEND, -65535).unwrap();
         assert_eq!(w.port_type(a, name), without);
         w.deallocate(b, elsewhere).unwrap();
@@ -169,7 +173,7 @@ fn a_send_right_moved_from_a_count_that_sticks_stays() {
 
 // covers mach-ipc N08
 #[test]
-fn references_cannot_change_by_more_than_there_are_or_can_be() {
+fn a_reference_delta_out_of_range_is_refused() {
     with_send(|w, a, name, _| {
         w.mod_refs(a, name, SEND, 1).unwrap();
         for delta in [-3, 65536, -65536] {
@@ -189,7 +193,7 @@ fn send_once_rights_never_share_a_name() {
     let second = w.transfer(a, p, D::MAKE_SEND_ONCE, b);
     assert_ne!(first, second);
     for name in [first, second] {
-        assert_eq!(w.port_type(b, name), Ok(0x40000));
+        assert_eq!(w.port_type(b, name), Ok(PortType::SEND_ONCE));
         assert_eq!(w.get_refs(b, name, SEND_ONCE), Ok(1));
     }
     assert_eq!(w.status(a, p).mps_sorights, 2);
@@ -200,45 +204,45 @@ fn rights_of_one_port_arrive_under_one_name(order: [D; 3]) {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let p = w.port_with_send(a);
-    let (mailbox, door) = w.door(a, b);
+    let (mailbox, send_right) = w.connect(a, b);
     for disposition in order {
-        w.send(a, &Msg::copy_send(door).port(p, disposition)).unwrap();
+        w.send(a, &Msg::copy_send(send_right).port(p, disposition)).unwrap();
     }
     let names: Vec<_> = (0..3).map(|_| w.poll(b, mailbox).unwrap().descriptor(0).name).collect();
     assert!(names[0].is_valid() && names.iter().all(|&name| name == names[0]), "{names:?}");
-    assert_eq!(w.port_type(b, names[0]), Ok(0x30000));
+    assert_eq!(w.port_type(b, names[0]), Ok(SEND_RECEIVE));
     assert_eq!(w.get_refs(b, names[0], SEND), Ok(2));
     assert_eq!(w.port_type(a, p), Err(KERN_INVALID_NAME));
 }
 
 // covers mach-ipc N10
 #[test]
-fn a_receive_right_is_joined_by_send_rights_that_follow() {
+fn send_rights_join_a_receive_right_that_arrived_before() {
     rights_of_one_port_arrive_under_one_name([D::MOVE_RECEIVE, D::COPY_SEND, D::MOVE_SEND]);
 }
 
 // covers mach-ipc N11
 #[test]
-fn a_receive_right_joins_a_send_right_and_is_joined_by_another() {
+fn a_receive_right_shares_the_name_of_earlier_and_later_send_rights() {
     rights_of_one_port_arrive_under_one_name([D::COPY_SEND, D::MOVE_RECEIVE, D::MOVE_SEND]);
 }
 
 // covers mach-ipc N12
 #[test]
-fn a_receive_right_joins_send_rights_that_went_before() {
+fn a_receive_right_joins_send_rights_that_arrived_before() {
     rights_of_one_port_arrive_under_one_name([D::COPY_SEND, D::MOVE_SEND, D::MOVE_RECEIVE]);
 }
 
 // covers mach-ipc N13
 #[test]
-fn a_send_right_whose_port_died_is_a_dead_name_with_its_references() {
+fn a_send_right_of_a_dead_port_is_a_dead_name_with_its_references() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
         let p = w.port(a);
         let at_b = w.transfer(a, p, D::MAKE_SEND, b);
         w.mod_refs(b, at_b, SEND, 2).unwrap();
         w.mod_refs(a, p, RECEIVE, -1).unwrap();
-        assert_eq!(w.port_type(b, at_b), Ok(0x100000));
+        assert_eq!(w.port_type(b, at_b), Ok(PortType::DEAD_NAME));
         assert_eq!(w.get_refs(b, at_b, DEAD_NAME), Ok(3));
         assert_eq!(w.get_refs(b, at_b, SEND), Ok(0));
         assert_eq!(w.mod_refs(b, at_b, SEND, -1), Err(KERN_INVALID_RIGHT));
@@ -249,7 +253,7 @@ fn a_send_right_whose_port_died_is_a_dead_name_with_its_references() {
 
 // covers mach-ipc N14
 #[test]
-fn a_send_once_right_whose_port_died_is_a_dead_name_with_one_reference() {
+fn a_send_once_right_of_a_dead_port_is_a_dead_name_with_one_reference() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
         let p = w.port(a);
@@ -264,11 +268,11 @@ fn a_send_once_right_whose_port_died_is_a_dead_name_with_one_reference() {
 
 // covers mach-ipc N15
 #[test]
-fn the_null_and_dead_names_have_types_of_their_own_and_can_always_be_given_up() {
+fn null_and_dead_names_can_always_be_deallocated() {
     in_both_forms(|mut w| {
         let a = w.task();
         assert_eq!(w.port_type(a, MACH_PORT_NULL), Err(KERN_INVALID_NAME));
-        assert_eq!(w.port_type(a, MACH_PORT_DEAD), Ok(0x100000));
+        assert_eq!(w.port_type(a, MACH_PORT_DEAD), Ok(PortType::DEAD_NAME));
         assert_eq!(w.deallocate(a, MACH_PORT_NULL), Ok(()));
         assert_eq!(w.deallocate(a, MACH_PORT_DEAD), Ok(()));
         assert_eq!(w.destroy(a, MACH_PORT_DEAD), Ok(()));
@@ -277,7 +281,7 @@ fn the_null_and_dead_names_have_types_of_their_own_and_can_always_be_given_up() 
 
 // covers mach-ipc N16
 #[test]
-fn the_null_and_dead_names_count_as_one_send_right() {
+fn null_and_dead_names_count_as_one_send_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         assert_eq!(w.mod_refs(a, MACH_PORT_NULL, SEND, -1), Ok(()));
@@ -289,7 +293,7 @@ fn the_null_and_dead_names_count_as_one_send_right() {
 
 // covers mach-ipc N17
 #[test]
-fn a_receive_right_has_references_of_no_other_kind() {
+fn mod_refs_on_a_receive_right_refuses_other_kinds_of_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
@@ -304,7 +308,7 @@ fn a_receive_right_has_references_of_no_other_kind() {
 
 // covers mach-ipc N18
 #[test]
-fn a_port_set_has_references_of_no_other_kind() {
+fn mod_refs_on_a_port_set_refuses_other_kinds_of_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let s = w.allocate(a, PORT_SET).unwrap();
@@ -325,13 +329,13 @@ fn receive_rights_and_sets_have_exactly_one_reference() {
         assert_eq!(w.mod_refs(a, p, RECEIVE, 0), Ok(()));
         assert_eq!(w.mod_refs(a, s, PORT_SET, -2), Err(KERN_INVALID_VALUE));
         assert_eq!(w.mod_refs(a, s, PORT_SET, 0), Ok(()));
-        assert_eq!((w.port_type(a, p), w.port_type(a, s)), (Ok(0x20000), Ok(0x80000)));
+        assert_eq!((w.port_type(a, p), w.port_type(a, s)), (Ok(PortType::RECEIVE), Ok(PortType::PORT_SET)));
     });
 }
 
 // covers mach-ipc N20
 #[test]
-fn a_set_whose_members_died_can_be_given_up() {
+fn a_set_whose_members_died_can_be_deallocated() {
     in_both_forms(|mut w| {
         let a = w.task();
         let s = w.allocate(a, PORT_SET).unwrap();
@@ -349,7 +353,7 @@ fn a_set_whose_members_died_can_be_given_up() {
 
 // covers mach-ipc N21
 #[test]
-fn a_send_once_right_given_up_tells_its_port() {
+fn dropping_a_send_once_right_notifies_its_port() {
     in_both_forms(|mut w| {
         let a = w.task();
         let p = w.port(a);
@@ -377,7 +381,7 @@ fn a_dead_name_can_be_allocated_counted_and_destroyed() {
 
 // covers mach-ipc N23
 #[test]
-fn a_send_right_can_only_be_inserted_where_its_port_has_no_other_name() {
+fn a_send_right_cannot_be_inserted_under_a_second_or_malformed_name() {
     let mut w = World::new();
     let a = w.task();
     let (p, p2) = (w.port_with_send(a), w.port(a));
@@ -390,13 +394,13 @@ fn a_send_right_can_only_be_inserted_where_its_port_has_no_other_name() {
 
 // covers mach-ipc N24
 #[test]
-fn a_send_once_right_takes_a_chosen_name_or_is_destroyed() {
+fn a_send_once_right_takes_a_free_chosen_name_or_is_destroyed() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
     let chosen = PortName(0x3203);
     assert_eq!(w.insert_right(a, chosen, p, D::MAKE_SEND_ONCE), Ok(()));
-    assert_eq!(w.port_type(a, chosen), Ok(0x40000));
+    assert_eq!(w.port_type(a, chosen), Ok(PortType::SEND_ONCE));
     assert_eq!(w.insert_right(a, chosen, p, D::MAKE_SEND_ONCE), Err(KERN_NAME_EXISTS));
     w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(w.insert_right(a, PortName(0x3207), p, D::MAKE_SEND_ONCE), Err(KERN_FAILURE));
@@ -406,7 +410,7 @@ fn a_send_once_right_takes_a_chosen_name_or_is_destroyed() {
 
 // covers mach-ipc N25
 #[test]
-fn a_dead_name_has_no_send_right_to_copy() {
+fn copying_a_send_right_from_a_dead_name_is_refused() {
     let mut w = World::new();
     let a = w.task();
     let d = w.allocate(a, DEAD_NAME).unwrap();
@@ -415,7 +419,7 @@ fn a_dead_name_has_no_send_right_to_copy() {
 
 // covers mach-ipc N26
 #[test]
-fn a_port_set_has_no_send_right_to_make() {
+fn making_a_send_right_from_a_port_set_is_refused() {
     let mut w = World::new();
     let a = w.task();
     let s = w.allocate(a, PORT_SET).unwrap();
@@ -424,10 +428,10 @@ fn a_port_set_has_no_send_right_to_make() {
 
 /// mach-ipc 2.6: "give me a send right", under the same name.
 #[test]
-fn a_copy_of_a_send_right_is_one_reference_more() {
+fn copying_a_send_right_to_its_own_name_adds_a_reference() {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
-    let (own, bare, (_, alone)) = (w.port_with_send(a), w.port(a), w.door(a, b));
+    let (own, bare, (_, alone)) = (w.port_with_send(a), w.port(a), w.connect(a, b));
     let once = make_once(&mut w, a, bare);
     for name in [own, alone] {
         assert_eq!(w.insert_right(a, name, name, D::COPY_SEND), Ok(()));
@@ -445,10 +449,10 @@ fn a_copy_of_a_send_right_is_one_reference_more() {
 
 /// mach-ipc 2.6: the only name of a right can change, even to one that the table has no place for yet.
 #[test]
-fn a_right_can_be_moved_to_another_name() {
+fn insert_right_can_move_a_right_to_another_name() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
-        let (bare, (_, alone)) = (w.port(a), w.door(a, b));
+        let (bare, (_, alone)) = (w.port(a), w.connect(a, b));
         let once = make_once(&mut w, a, bare);
         let moves = [(alone, D::MOVE_SEND), (once, D::MOVE_SEND_ONCE), (bare, D::MOVE_RECEIVE)];
         for (chosen, (old, disposition)) in [0x3203, 0x4_0003, 0x5_000F].map(PortName).into_iter().zip(moves) {
@@ -461,20 +465,23 @@ fn a_right_can_be_moved_to_another_name() {
     });
 }
 
-/// mach-ipc 2.6: the first rows of its table.
+/// mach-ipc 2.6: the first rows of its table. A trap looks up a name that is null or dead, and finds nothing.
 #[test]
-fn what_is_no_right_cannot_be_inserted() {
+fn inserting_a_null_or_dead_right_is_refused() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, free) = (w.port(a), PortName(0x3203));
+        let by_trap = w.form == Form::Trap;
         for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
             assert_eq!(w.insert_right(a, name, p, D::MAKE_SEND_ONCE), Err(KERN_INVALID_VALUE));
             w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
-            for disposition in [D::MAKE_SEND, D::MOVE_SEND_ONCE, D::MOVE_RECEIVE] {
-                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_CAPABILITY));
+            let no_right = if by_trap { KERN_INVALID_NAME } else { KERN_INVALID_CAPABILITY };
+            for disposition in [D::MAKE_SEND, D::COPY_SEND, D::MOVE_SEND_ONCE, D::MOVE_RECEIVE] {
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(no_right));
             }
-            for disposition in [D::NONE, D(15), D(22)] {
-                assert_eq!(w.insert_right(a, free, name, disposition), Err(KERN_INVALID_VALUE));
+            let no_kind = if by_trap { KERN_INVALID_NAME } else { KERN_INVALID_VALUE };
+            for disposition in [D::NONE, BEFORE_DISPOSITIONS, BEHIND_DISPOSITIONS] {
+                assert_eq!(w.insert_right(a, free, name, disposition), Err(no_kind));
             }
         }
         assert_eq!(w.port_type(a, free), Err(KERN_INVALID_NAME));

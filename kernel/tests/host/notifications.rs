@@ -13,8 +13,6 @@ use kernel::limits::Limits;
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
-const SEND_TYPE: u32 = 0x10000;
-const DNREQUEST: u32 = 0x8000_0000;
 const NOBODY: (PortName, D) = (MACH_PORT_NULL, D::MAKE_SEND_ONCE);
 
 /// A new right to be told at `port`.
@@ -30,7 +28,7 @@ struct Pair {
     port: PortName,
     b: Actor,
     /// B's send right for it, with one reference.
-    door: PortName,
+    send_right: PortName,
     /// Where B wants to be told.
     notify: PortName,
 }
@@ -38,9 +36,9 @@ struct Pair {
 impl Pair {
     fn new(mut w: World) -> Pair {
         let (a, b) = (w.task(), w.task());
-        let (port, door) = w.door(b, a);
+        let (port, send_right) = w.connect(b, a);
         let notify = w.port(b);
-        Pair { w, a, port, b, door, notify }
+        Pair { w, a, port, b, send_right, notify }
     }
 
     /// The same with five messages queued, which is the port's limit.
@@ -52,7 +50,7 @@ impl Pair {
 
     /// B sends, but does not wait.
     fn send(&mut self, id: i32, options: MsgOption) -> Result<(), KernReturn> {
-        let message = Msg::copy_send(self.door).id(id);
+        let message = Msg::copy_send(self.send_right).id(id);
         self.w.send_with(self.b, &message, options | MsgOption::SEND_TIMEOUT, 0).code().ok()
     }
 
@@ -61,25 +59,25 @@ impl Pair {
         self.w.poll(self.a, self.port).unwrap();
     }
 
-    /// B asks by its door; nothing was registered before.
+    /// B asks by its send_right; nothing was registered before.
     fn request(&mut self, id: i32, sync: u32) {
-        let previous = self.w.request(self.b, self.door, id, sync, at(self.notify));
+        let previous = self.w.request(self.b, self.send_right, id, sync, at(self.notify));
         assert_eq!(previous, Ok(MACH_PORT_NULL));
     }
 
-    /// B is told `id` about its door, and nothing else.
+    /// B is told `id` about its send_right, and nothing else.
     fn told(&mut self, id: i32) {
-        assert_eq!(self.w.notification(self.b, self.notify, id), self.door.0);
+        assert_eq!(self.w.notification(self.b, self.notify, id), self.send_right.0);
         self.not_told();
     }
 
     /// B is told nothing.
     fn not_told(&mut self) {
-        self.w.nothing(self.b, self.notify);
+        self.w.expect_empty(self.b, self.notify);
     }
 
-    fn door_type(&mut self) -> Result<u32, KernReturn> {
-        self.w.port_type(self.b, self.door)
+    fn type_at_b(&mut self) -> Result<PortType, KernReturn> {
+        self.w.port_type(self.b, self.send_right)
     }
 
     fn destroy_port(&mut self) {
@@ -88,15 +86,15 @@ impl Pair {
 }
 
 /// A send-once right that came back leads to `port`: a message sent by it arrives there.
-fn leads_to(w: &mut World, a: Actor, once: PortName, port: PortName) {
-    assert_eq!(w.port_type(a, once), Ok(0x40000));
+fn assert_leads_to(w: &mut World, a: Actor, once: PortName, port: PortName) {
+    assert_eq!(w.port_type(a, once), Ok(PortType::SEND_ONCE));
     w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE).id(4711)).unwrap();
     assert_eq!(w.poll(a, port).unwrap().header.msgh_id, 4711);
 }
 
 // covers mach-ipc T01
 #[test]
-fn a_port_without_senders_says_so_at_once() {
+fn no_senders_is_sent_at_once_to_a_port_without_senders() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
@@ -108,15 +106,15 @@ fn a_port_without_senders_says_so_at_once() {
 
 // covers mach-ipc T02
 #[test]
-fn a_request_for_a_later_count_waits_for_it() {
+fn a_no_senders_request_waits_for_its_make_send_count() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
         assert_eq!(w.request(a, p, MACH_NOTIFY_NO_SENDERS, 1, at(n)), Ok(MACH_PORT_NULL));
-        w.nothing(a, n);
+        w.expect_empty(a, n);
         assert_eq!(w.status(a, p).mps_nsrequest, 1);
         w.insert_right(a, p, p, D::MAKE_SEND).unwrap();
-        w.nothing(a, n);
+        w.expect_empty(a, n);
         w.deallocate(a, p).unwrap();
         assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
         assert_eq!(w.status(a, p).mps_nsrequest, 0);
@@ -125,18 +123,18 @@ fn a_request_for_a_later_count_waits_for_it() {
 
 // covers mach-ipc T03
 #[test]
-fn a_send_right_in_a_message_counts() {
+fn a_send_right_in_a_message_counts_as_a_sender() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
         let (p, n) = (w.port_with_send(a), w.port(a));
         w.mod_refs(a, p, SEND, 1).unwrap();
-        let (mailbox, door) = w.door(a, b);
+        let (mailbox, send_right) = w.connect(a, b);
         w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, at(n)).unwrap();
-        w.send(a, &Msg::copy_send(door).port(p, D::COPY_SEND)).unwrap();
+        w.send(a, &Msg::copy_send(send_right).port(p, D::COPY_SEND)).unwrap();
         w.deallocate(a, p).unwrap();
         w.deallocate(a, p).unwrap();
-        assert_eq!(w.port_type(a, p), Ok(0x20000));
-        w.nothing(a, n);
+        assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
+        w.expect_empty(a, n);
         w.mod_refs(b, mailbox, RECEIVE, -1).unwrap();
         assert_eq!(w.notification(a, n, MACH_NOTIFY_NO_SENDERS), 1);
     });
@@ -144,7 +142,7 @@ fn a_send_right_in_a_message_counts() {
 
 // covers mach-ipc T04 T05
 #[test]
-fn a_new_request_for_no_senders_gives_back_the_old_right() {
+fn a_new_no_senders_request_returns_the_previous_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n1, n2) = (w.port_with_send(a), w.port(a), w.port(a));
@@ -152,32 +150,32 @@ fn a_new_request_for_no_senders_gives_back_the_old_right() {
         let before = w.names(a);
         let first = w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, at(n2)).unwrap();
         assert!(before.iter().all(|&(name, _)| name != first), "{first:?} is a new name");
-        leads_to(&mut w, a, first, n1);
+        assert_leads_to(&mut w, a, first, n1);
         let second = w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, NOBODY).unwrap();
-        leads_to(&mut w, a, second, n2);
+        assert_leads_to(&mut w, a, second, n2);
         w.deallocate(a, p).unwrap();
         assert_eq!(w.status(a, p).mps_srights, 0);
-        w.nothing(a, n1);
-        w.nothing(a, n2);
+        w.expect_empty(a, n1);
+        w.expect_empty(a, n2);
     });
 }
 
 // covers mach-ipc T06
 #[test]
-fn a_port_that_dies_tells_those_who_asked_by_their_own_name() {
+fn dead_name_carries_the_requesters_own_name() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
         pair.destroy_port();
         pair.told(MACH_NOTIFY_DEAD_NAME);
-        assert_eq!(pair.door_type(), Ok(0x100000));
-        assert_eq!(pair.w.get_refs(pair.b, pair.door, DEAD_NAME), Ok(2));
+        assert_eq!(pair.type_at_b(), Ok(PortType::DEAD_NAME));
+        assert_eq!(pair.w.get_refs(pair.b, pair.send_right, DEAD_NAME), Ok(2));
     });
 }
 
 // covers mach-ipc T07
 #[test]
-fn who_asks_too_late_is_told_at_once_or_refused() {
+fn a_request_on_a_dead_name_fires_at_once_or_is_refused() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (d, n) = (w.allocate(a, DEAD_NAME).unwrap(), w.port(a));
@@ -194,51 +192,51 @@ fn who_asks_too_late_is_told_at_once_or_refused() {
 
 // covers mach-ipc T08
 #[test]
-fn a_name_given_up_takes_its_request_with_it() {
+fn deallocating_a_name_with_a_request_causes_port_deleted() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
-        pair.w.deallocate(pair.b, pair.door).unwrap();
+        pair.w.deallocate(pair.b, pair.send_right).unwrap();
         pair.told(MACH_NOTIFY_PORT_DELETED);
-        assert_eq!(pair.door_type(), Err(KERN_INVALID_NAME));
-        assert_eq!(pair.w.port_type(pair.a, pair.port), Ok(0x20000), "the port lives");
+        assert_eq!(pair.type_at_b(), Err(KERN_INVALID_NAME));
+        assert_eq!(pair.w.port_type(pair.a, pair.port), Ok(PortType::RECEIVE), "the port lives");
     });
 }
 
 // covers mach-ipc T09
 #[test]
-fn a_name_moved_away_takes_its_request_with_it() {
+fn moving_a_name_with_a_request_causes_port_deleted() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
-        let (_, mailbox) = pair.w.door(pair.b, pair.a);
+        let (_, mailbox) = pair.w.connect(pair.b, pair.a);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
-        pair.w.send(pair.b, &Msg::copy_send(mailbox).port(pair.door, D::MOVE_SEND)).unwrap();
+        pair.w.send(pair.b, &Msg::copy_send(mailbox).port(pair.send_right, D::MOVE_SEND)).unwrap();
         pair.told(MACH_NOTIFY_PORT_DELETED);
-        assert_eq!(pair.door_type(), Err(KERN_INVALID_NAME));
+        assert_eq!(pair.type_at_b(), Err(KERN_INVALID_NAME));
     });
 }
 
 // covers mach-ipc T10
 #[test]
-fn a_name_has_one_request_of_either_kind() {
+fn a_name_has_one_dead_name_or_send_possible_request() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
         let (b, n2) = (pair.b, pair.w.port(pair.b));
         let before = pair.w.names(b);
-        let previous = pair.w.request(b, pair.door, MACH_NOTIFY_SEND_POSSIBLE, 0, at(n2)).unwrap();
+        let previous = pair.w.request(b, pair.send_right, MACH_NOTIFY_SEND_POSSIBLE, 0, at(n2)).unwrap();
         assert!(before.iter().all(|&(name, _)| name != previous), "{previous:?} is a new name");
-        leads_to(&mut pair.w, b, previous, pair.notify);
+        assert_leads_to(&mut pair.w, b, previous, pair.notify);
         pair.destroy_port();
-        assert_eq!(pair.w.notification(b, n2, MACH_NOTIFY_DEAD_NAME), pair.door.0);
-        pair.w.nothing(b, n2);
+        assert_eq!(pair.w.notification(b, n2, MACH_NOTIFY_DEAD_NAME), pair.send_right.0);
+        pair.w.expect_empty(b, n2);
         pair.not_told();
     });
 }
 
 // covers mach-ipc T11
 #[test]
-fn a_receive_right_comes_to_who_asked_with_its_messages() {
+fn port_destroyed_delivers_the_receive_right_with_its_messages() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port_with_send(a), w.port(a));
@@ -252,7 +250,7 @@ fn a_receive_right_comes_to_who_asked_with_its_messages() {
         assert_eq!((message.header.msgh_id, message.is_complex()), (69, true));
         assert_eq!(message.descriptors().len(), 1);
         let descriptor = message.descriptor(0);
-        assert_eq!(descriptor.disposition, D(16));
+        assert_eq!(descriptor.disposition, D::PORT_RECEIVE);
         let status = w.status(a, descriptor.name);
         assert_eq!((status.mps_msgcount, status.mps_qlimit, status.mps_seqno), (3, 9, 0));
         assert_eq!(status.mps_pdrequest, 0);
@@ -265,7 +263,7 @@ fn a_receive_right_comes_to_who_asked_with_its_messages() {
 
 // covers mach-ipc T12
 #[test]
-fn who_gets_the_receive_right_is_settled_once() {
+fn a_second_port_destroyed_request_is_refused() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, fresh, n) = (w.port(a), w.port(a), w.port(a));
@@ -281,7 +279,7 @@ fn who_gets_the_receive_right_is_settled_once() {
 
 // covers mach-ipc T13
 #[test]
-fn a_send_right_stays_alive_beside_a_receive_right_that_goes_home() {
+fn a_send_right_stays_alive_when_port_destroyed_moves_the_receive_right() {
     in_both_forms(|mut w| {
         let (a, c) = (w.task(), w.task());
         let (p, n) = (w.port(c), w.port(c));
@@ -289,9 +287,9 @@ fn a_send_right_stays_alive_beside_a_receive_right_that_goes_home() {
         let at_a = w.transfer(c, p, D::MOVE_RECEIVE, a);
         w.insert_right(a, at_a, at_a, D::MAKE_SEND).unwrap();
         assert_eq!(w.mod_refs(a, at_a, RECEIVE, -1), Ok(()));
-        assert_eq!((w.port_type(a, at_a), w.get_refs(a, at_a, SEND)), (Ok(SEND_TYPE), Ok(1)));
+        assert_eq!((w.port_type(a, at_a), w.get_refs(a, at_a, SEND)), (Ok(PortType::SEND), Ok(1)));
         let home = PortName(w.notification(c, n, MACH_NOTIFY_PORT_DESTROYED));
-        assert_eq!(w.port_type(c, home), Ok(0x20000));
+        assert_eq!(w.port_type(c, home), Ok(PortType::RECEIVE));
         w.send(a, &Msg::copy_send(at_a).id(13)).unwrap();
         assert_eq!(w.poll(c, home).unwrap().header.msgh_id, 13);
     });
@@ -299,7 +297,7 @@ fn a_send_right_stays_alive_beside_a_receive_right_that_goes_home() {
 
 // covers mach-ipc T14
 #[test]
-fn a_request_needs_a_live_right_and_a_known_number() {
+fn a_request_needs_a_live_notify_right_and_a_known_id() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
@@ -311,12 +309,12 @@ fn a_request_needs_a_live_right_and_a_known_number() {
         assert_eq!(w.request(a, p, 99, 0, at(n)), Err(KERN_INVALID_VALUE));
         w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
         let status = w.status(a, p);
-        assert_eq!((status.mps_nsrequest, status.mps_pdrequest, w.port_type(a, p)), (0, 0, Ok(0x20000)));
+        assert_eq!((status.mps_nsrequest, status.mps_pdrequest, w.port_type(a, p)), (0, 0, Ok(PortType::RECEIVE)));
     });
 }
 
 #[test]
-fn a_request_takes_no_other_right_than_one_for_one_message() {
+fn a_request_accepts_only_a_send_once_right() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
@@ -328,11 +326,11 @@ fn a_request_takes_no_other_right_than_one_for_one_message() {
 
 // covers mach-ipc T15
 #[test]
-fn a_queue_with_room_says_so_at_once() {
+fn send_possible_is_sent_at_once_if_the_queue_has_room() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
-        assert_eq!(pair.door_type(), Ok(SEND_TYPE), "nothing is registered");
+        assert_eq!(pair.type_at_b(), Ok(PortType::SEND), "nothing is registered");
         pair.told(MACH_NOTIFY_SEND_POSSIBLE);
         pair.destroy_port();
         pair.not_told();
@@ -341,7 +339,7 @@ fn a_queue_with_room_says_so_at_once() {
 
 // covers mach-ipc T16
 #[test]
-fn a_full_queue_tells_once_when_it_has_room() {
+fn send_possible_is_sent_once_when_a_full_queue_has_room_again() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
@@ -358,7 +356,7 @@ fn a_full_queue_tells_once_when_it_has_room() {
 
 // covers mach-ipc T17
 #[test]
-fn a_request_that_met_no_full_queue_tells_nothing() {
+fn a_send_possible_request_that_is_not_armed_stays_silent() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
@@ -382,7 +380,7 @@ fn a_refused_send_arms_the_request() {
 
 // covers mach-ipc T19
 #[test]
-fn a_send_that_finds_room_arms_nothing() {
+fn a_send_that_finds_room_does_not_arm_the_request() {
     in_both_forms(|w| {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
@@ -390,13 +388,13 @@ fn a_send_that_finds_room_arms_nothing() {
         pair.not_told();
         pair.take();
         pair.not_told();
-        assert_eq!(pair.door_type(), Ok(SEND_TYPE | DNREQUEST), "the request waits for a full queue");
+        assert_eq!(pair.type_at_b(), Ok(PortType::SEND | PortType::DNREQUEST), "the request waits for a full queue");
     });
 }
 
 // covers mach-ipc T20
 #[test]
-fn an_armed_request_tells_of_the_ports_death_instead() {
+fn an_armed_request_reports_the_death_of_the_port_instead() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
@@ -407,21 +405,21 @@ fn an_armed_request_tells_of_the_ports_death_instead() {
 
 // covers mach-ipc T21
 #[test]
-fn a_names_type_shows_that_there_is_a_request_but_not_which() {
+fn a_names_type_shows_a_pending_request_but_not_its_kind() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         for (id, sync) in [(MACH_NOTIFY_DEAD_NAME, 0), (MACH_NOTIFY_SEND_POSSIBLE, 0), (MACH_NOTIFY_SEND_POSSIBLE, 1)] {
             pair.request(id, sync);
-            assert_eq!(pair.door_type(), Ok(SEND_TYPE | DNREQUEST), "{id} with sync {sync}");
-            pair.w.request(pair.b, pair.door, id, 0, NOBODY).unwrap();
-            assert_eq!(pair.door_type(), Ok(SEND_TYPE));
+            assert_eq!(pair.type_at_b(), Ok(PortType::SEND | PortType::DNREQUEST), "{id} with sync {sync}");
+            pair.w.request(pair.b, pair.send_right, id, 0, NOBODY).unwrap();
+            assert_eq!(pair.type_at_b(), Ok(PortType::SEND));
         }
     });
 }
 
 // covers mach-ipc T22
 #[test]
-fn a_notification_that_finds_the_largest_of_queues_full_is_dropped() {
+fn a_notification_beyond_the_hard_queue_limit_is_dropped() {
     let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
     let a = w.task();
     let n = w.port(a);
@@ -433,13 +431,13 @@ fn a_notification_that_finds_the_largest_of_queues_full_is_dropped() {
     assert_eq!((w.status(a, n).mps_msgcount, w.status(a, n).mps_sorights), (65_534, 65_534));
     (0..65_534).for_each(|_| assert_eq!(w.poll(a, n).unwrap().header.msgh_id, 1));
     w.checked = true;
-    w.nothing(a, n);
+    w.expect_empty(a, n);
     assert_eq!(w.status(a, n).mps_sorights, 0);
 }
 
 // covers mach-ipc T23
 #[test]
-fn cancelling_what_was_not_requested_needs_no_more_than_a_name() {
+fn cancelling_an_absent_request_needs_only_a_valid_name() {
     in_both_forms(|mut w| {
         let a = w.task();
         let set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
@@ -451,7 +449,7 @@ fn cancelling_what_was_not_requested_needs_no_more_than_a_name() {
 
 /// mach-ipc 2.8: names of other rights than send rights.
 #[test]
-fn requests_of_receive_and_send_once_names_end_with_the_name() {
+fn requests_on_receive_and_send_once_names_end_with_the_name() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, moved, owner, n) = (w.port(a), w.port(a), w.port(a), w.port(a));
@@ -466,13 +464,13 @@ fn requests_of_receive_and_send_once_names_end_with_the_name() {
         w.deallocate(a, once).unwrap();
         assert_eq!(w.notification(a, n, MACH_NOTIFY_PORT_DELETED), once.0);
         w.notification(a, owner, MACH_NOTIFY_SEND_ONCE);
-        w.nothing(a, n);
+        w.expect_empty(a, n);
     });
 }
 
 /// mach-ipc 2.8, rule 3: what needs no room in a queue, or has no queue, is always possible.
 #[test]
-fn sending_once_or_to_the_kernel_is_always_possible() {
+fn sending_by_send_once_or_to_the_kernel_is_always_possible() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         let (b, n) = (pair.b, pair.notify);
@@ -481,7 +479,7 @@ fn sending_once_or_to_the_kernel_is_always_possible() {
             pair.w.request(b, name, MACH_NOTIFY_SEND_POSSIBLE, 1, at(n)).unwrap();
             assert_eq!(pair.w.notification(b, n, MACH_NOTIFY_SEND_POSSIBLE), name.0);
         }
-        assert_eq!(pair.w.port_type(b, once), Ok(0x40000));
-        assert_eq!(pair.w.port_type(b, b.self_port), Ok(SEND_TYPE));
+        assert_eq!(pair.w.port_type(b, once), Ok(PortType::SEND_ONCE));
+        assert_eq!(pair.w.port_type(b, b.self_port), Ok(PortType::SEND));
     });
 }

@@ -1,49 +1,45 @@
 //! The processor of a [`World`], which runs whom the test says.
 
 use crate::world::World;
-use kernel::invariants::check_all;
-use kernel::kernel::{Event, Kernel, Next, ThreadId};
+use kernel::ids::ThreadId;
+use kernel::inspect::invariants::check_all;
+use kernel::kernel::{Event, Kernel, Next};
 use kernel::machine::Machine;
-use kernel::sched::Schedule;
-use kernel::thread::State;
+use kernel::sched::run_queue::Schedule;
+use kernel::sched::thread::{State, Thread};
 
 impl World {
     /// Makes the processor run a certain thread, whatever the scheduler thinks: it gets the highest priority until
-    /// [`let_go`](World::let_go).
+    /// [`restore_schedule`](World::restore_schedule).
     pub fn run(&mut self, thread: ThreadId) -> Schedule {
-        let Kernel { sched, threads, .. } = &mut self.kernel;
-        let before = threads[thread].schedule;
-        if before.yielding || before.depressed {
-            threads[thread].schedule.yielding = false;
-            sched.set_depressed(threads, thread, false);
-        }
-        sched.set_base(threads, thread, 127, false);
-        let chosen = sched.choose(threads, 0, self.machine.now());
+        let Kernel { sched, step, .. } = &mut self.kernel;
+        let before = *sched[thread].schedule();
+        sched.force_schedule(step, thread, Schedule { base: 127, timeshare: false, ..Schedule::with_base(127) });
+        let chosen = sched.choose(step, 0, self.machine.now());
         assert_eq!(chosen, Some(thread), "a ready thread of the highest priority is chosen");
         before
     }
 
     /// Gives a thread that [`run`](World::run) chose its own priority again.
-    pub fn let_go(&mut self, thread: ThreadId, before: Schedule) {
-        let Kernel { sched, threads, .. } = &mut self.kernel;
-        if threads.contains(thread) {
-            sched.set_base(threads, thread, before.base, before.timeshare);
-            sched.set_depressed(threads, thread, before.depressed);
-            threads[thread].schedule.quantum_left = before.quantum_left;
+    pub fn restore_schedule(&mut self, thread: ThreadId, before: Schedule) {
+        let Kernel { sched, step, .. } = &mut self.kernel;
+        if sched.contains(thread) {
+            sched.force_schedule(step, thread, Schedule { yielding: false, ..before });
         }
     }
 
     /// Lets the scheduler agree that a thread runs, if no other has a higher priority, so that a trap which changes nothing
-    /// ends on the short way, as it does on the machine.
+    /// takes the fast exit, as it does on the machine.
     pub fn settle_choice(&mut self, thread: ThreadId) {
-        if self.kernel.anything_to_reap() {
+        if self.kernel.step.has_background_work() {
             return;
         }
-        let Kernel { sched, threads, .. } = &mut self.kernel;
-        let priority = threads[thread].schedule.priority;
-        let goes_first = |other: &State, level| matches!(other, State::Ready) && level > priority;
-        if !threads.iter().any(|(_, other)| goes_first(&other.state, other.schedule.priority)) {
-            let chosen = sched.choose(threads, 0, self.machine.now());
+        let Kernel { sched, step, .. } = &mut self.kernel;
+        let priority = sched[thread].schedule().priority;
+        let goes_first = |other: &Thread| matches!(other.state(), State::Ready) && other.schedule().priority > priority;
+        if !sched.iter().any(|(_, other)| goes_first(other)) {
+            let chosen = sched.choose(step, 0, self.machine.now());
+            step.settled();
             assert_eq!(chosen, Some(thread), "an equal does not take the processor from it");
         }
     }

@@ -6,23 +6,24 @@ use crate::world::{Actor, World};
 use abi::code::*;
 use abi::port::*;
 use abi::task::*;
-use abi::trap::{mach, tally, unix};
+use abi::trap::{CLASS_MACH, CLASS_SHIFT, mach, tally, unix};
 use abi::{KernReturn, PortName};
+use kernel::boot::BootError;
+use kernel::ids::TaskId;
 use kernel::kernel::{Config, Event, Kernel, Next};
-use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits};
+use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits, STACK_PAGES};
 use kernel::machine::{Protection, USER_END, UserAddr};
-use kernel::task::TaskId;
 use zerocopy::IntoBytes;
 
-const PT_LOAD: u32 = 1;
+pub const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const BASE: u64 = 0x40_0000;
 
 /// A program header: type, flags, offset, address, size in the file, size in memory.
-type Part = (u32, u32, u64, u64, u64, u64);
+pub type Part = (u32, u32, u64, u64, u64, u64);
 
 /// A file with these parts, of `size` bytes that count up.
-fn image(kind: u16, entry: u64, parts: &[Part], size: usize) -> Vec<u8> {
+pub fn image(kind: u16, entry: u64, parts: &[Part], size: usize) -> Vec<u8> {
     let mut file: Vec<u8> = (0..size).map(|n| n as u8).collect();
     file[..64].copy_from_slice(&program()[..64]);
     file[16..18].copy_from_slice(&kind.to_le_bytes());
@@ -43,7 +44,7 @@ fn world() -> (World, Actor) {
 }
 
 /// Spawns a file and returns the task, which has not run yet.
-fn spawn(w: &mut World, a: Actor, file: &[u8]) -> Result<TaskId, KernReturn> {
+pub fn spawn(w: &mut World, a: Actor, file: &[u8]) -> Result<TaskId, KernReturn> {
     w.spawn_image(a, file, spawn_args())?;
     Ok(w.newest_task())
 }
@@ -66,7 +67,7 @@ fn patched(file: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_that_is_no_program_fails_without_a_trace() {
+fn a_malformed_program_is_refused_and_leaves_nothing() {
     let (mut w, a) = world();
     let good = program();
     let code = (PT_LOAD, 5, 0, BASE, 200, 200);
@@ -114,7 +115,7 @@ fn a_file_that_is_no_program_fails_without_a_trace() {
 }
 
 #[test]
-fn a_program_too_big_for_memory_fails_without_a_trace() {
+fn a_program_too_big_for_memory_is_refused_and_leaves_nothing() {
     let (mut w, a) = world();
     let before = w.counts();
     for pages in [16 * 1024u64, 1 << 30] {
@@ -129,7 +130,7 @@ fn a_program_too_big_for_memory_fails_without_a_trace() {
 }
 
 #[test]
-fn a_program_is_laid_out_as_its_headers_say() {
+fn a_program_is_mapped_as_its_headers_say() {
     let (mut w, a) = world();
     let (text, data) = ((PT_LOAD, 5, 0, BASE, 3000, 3000), (PT_LOAD, 6, 3001, BASE + 0x2010, 1500, 9000));
     let read_only = (PT_LOAD, 4, 256, BASE + 0x1_0000, 16, 16);
@@ -149,15 +150,15 @@ fn a_program_is_laid_out_as_its_headers_say() {
     assert_eq!(allows(BASE + 0x1_0000), Some(Protection::READ));
     assert_eq!((allows(BASE + 0x1000), allows(BASE + 0x5000), allows(0)), (None, None, None));
     let thread = w.kernel.tasks[task].threads.front().unwrap();
-    assert_eq!(w.kernel.threads[thread].frame.rip, BASE + 0x200);
+    assert_eq!(w.kernel.sched[thread].frame().rip, BASE + 0x200);
 }
 
 #[test]
-fn a_position_independent_program_starts_where_it_is_put() {
+fn a_position_independent_program_starts_at_its_load_address() {
     let (mut w, a) = world();
     let task = spawn(&mut w, a, &image(3, 0x180, &[(PT_LOAD, 5, 0, 0, 512, 512)], 512)).unwrap();
     let thread = w.kernel.tasks[task].threads.front().unwrap();
-    let entry = w.kernel.threads[thread].frame.rip;
+    let entry = w.kernel.sched[thread].frame().rip;
     let start = entry - 0x180;
     assert!(start.is_multiple_of(PAGE_SIZE) && start > 0);
     let space = w.kernel.tasks[task].address_space;
@@ -179,12 +180,12 @@ fn stack_of(arguments: &[u8], environment: &[u8]) -> (World, TaskId, u64) {
     w.spawn_image(a, &program(), args).unwrap();
     let task = w.newest_task();
     let thread = w.kernel.tasks[task].threads.front().unwrap();
-    let stack = w.kernel.threads[thread].frame.rsp;
+    let stack = w.kernel.sched[thread].frame().rsp;
     (w, task, stack)
 }
 
 #[test]
-fn the_first_stack_holds_arguments_environment_and_what_else_a_c_library_wants() {
+fn the_first_stack_holds_arguments_environment_and_auxiliary_vector() {
     for (arguments, environment) in [
         (&[&b"name"[..], b"", b"two words"][..], &[&b"A=1"[..]][..]),
         (&[], &[]),
@@ -241,7 +242,7 @@ fn random_bytes_of_init(seed: u64) -> [u64; 2] {
 }
 
 #[test]
-fn the_random_bytes_that_a_program_gets_are_all_random() {
+fn all_random_bytes_of_a_program_are_independent() {
     let mut numbers: Vec<u64> = [7, 8].map(random_bytes_of_init).concat();
     numbers.extend(numbers.clone().iter().map(|number| number.rotate_left(32)));
     numbers.sort_unstable();
@@ -250,7 +251,7 @@ fn the_random_bytes_that_a_program_gets_are_all_random() {
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_refused() {
+fn invalid_spawn_arguments_are_refused() {
     let (mut w, a) = world();
     let image = program();
     w.put(a, 4096, &image);
@@ -320,7 +321,7 @@ fn arguments_whose_pointers_do_not_fit_the_first_stack_are_refused() {
 }
 
 #[test]
-fn a_longer_argument_structure_may_only_have_zeros_more() {
+fn a_longer_argument_structure_must_end_in_zeros() {
     let (mut w, a) = world();
     w.spawn_image(a, &program(), spawn_args()).unwrap();
     let known = size_of::<TaskSpawnArgs>() as u64;
@@ -334,7 +335,7 @@ fn a_longer_argument_structure_may_only_have_zeros_more() {
 }
 
 #[test]
-fn only_user_0_chooses_another_user() {
+fn only_user_0_may_choose_a_user_or_group() {
     let mut w = World::new();
     let init = w.init;
     let (user, _) = w.spawn(init, TaskSpawnArgs { uid: 501, gid: 20, ..spawn_args() }).unwrap();
@@ -349,7 +350,7 @@ fn only_user_0_chooses_another_user() {
 }
 
 #[test]
-fn a_child_that_ends_tells_its_parent_how() {
+fn the_exit_message_carries_the_exit_status() {
     let (mut w, a) = world();
     let port = w.port(a);
     let args = TaskSpawnArgs { exit_port: port, exit_disposition: EXIT_PORT_MAKE, ..spawn_args() };
@@ -359,17 +360,18 @@ fn a_child_that_ends_tells_its_parent_how() {
         (trap(unix::EXIT, 3), 3),
         (trap(unix::EXIT, 0x1FF), 0xFF),
         (trap(tally::THREAD_EXIT, 0), 0),
-        (trap(0x0100_0001, 0), 0x0B00),
-        (trap(0x0900_0001, 0), 0x0B00),
-        ((fault, 0, 0), 0x0300),
+        (trap(CLASS_MACH | 1, 0), ExitStatus::BAD_TRAP.0),
+        (trap(9 << CLASS_SHIFT | 1, 0), ExitStatus::BAD_TRAP.0),
+        ((fault, 0, 0), ExitStatus::exception(Exception::Arithmetic, 0).0),
     ] {
         w.start_spawn(a, args).unwrap();
         let child = w.newest_task();
         let thread = w.kernel.tasks[child].threads.front().unwrap();
-        w.nothing(a, port);
+        w.expect_empty(a, port);
         w.run(thread);
         let (event, number, argument) = ending;
-        (w.kernel.threads[thread].frame.rax, w.kernel.threads[thread].frame.rdi) = (number, argument);
+        let frame = w.kernel.sched[thread].frame_mut();
+        (frame.rax, frame.rdi) = (number, argument);
         let _ = w.event(event);
         w.settle();
         assert!(!w.kernel.tasks.contains(child));
@@ -380,7 +382,7 @@ fn a_child_that_ends_tells_its_parent_how() {
 }
 
 #[test]
-fn a_parent_whose_table_is_full_gets_no_child() {
+fn a_parent_with_a_full_name_table_cannot_spawn() {
     let mut w = World::with_limits(kernel::limits::Limits { names_per_task: 64, ..Default::default() });
     let a = w.task();
     while w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).is_ok() {}
@@ -392,7 +394,7 @@ fn a_parent_whose_table_is_full_gets_no_child() {
 }
 
 #[test]
-fn a_child_or_thread_whose_name_cannot_be_told_is_not_there() {
+fn a_child_or_thread_whose_name_cannot_be_written_is_not_made() {
     let (mut w, a) = world();
     let exit_port = w.port(a);
     w.spawn_image(a, &program(), TaskSpawnArgs { exit_port, exit_disposition: EXIT_PORT_MAKE, ..spawn_args() })
@@ -400,9 +402,76 @@ fn a_child_or_thread_whose_name_cannot_be_told_is_not_there() {
     let before = (w.counts(), w.names(a));
     let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, 8];
     assert_eq!(w.call(a, tally::TASK_SPAWN, &words), Err(KERN_MEMORY_ERROR));
-    w.nothing(a, exit_port);
+    w.expect_empty(a, exit_port);
     assert_eq!(w.call(a, tally::THREAD_CREATE, &[a.self_port.0.into(), BASE, 0, 0, 0, 8]), Err(KERN_MEMORY_ERROR));
     let args = [a.self_port.0.into(), BASE, PAGE_SIZE, 1];
     assert_eq!(w.call(a, mach::MACH_VM_ALLOCATE, &args), Err(KERN_MEMORY_ERROR), "the address lies in code");
     assert_eq!((w.counts(), w.names(a)), before);
+}
+
+/// Bytes that a first stack has for arguments, environment and what comes with them.
+const BLOCK_SIZE_MAX: u64 = STACK_PAGES * PAGE_SIZE / 2;
+
+#[test]
+fn arguments_with_their_pointers_take_half_of_the_first_stack_at_most() {
+    let block_size = |count: usize| {
+        let (mut w, a) = world();
+        w.checked = false;
+        let at = a.memory + 30 * PAGE_SIZE;
+        // Each argument is empty: a zero byte and a pointer.
+        let args = TaskSpawnArgs { arguments: at, arguments_size: count as u64, ..spawn_args() };
+        w.spawn_image(a, &program(), args)?;
+        let thread = w.kernel.tasks[w.newest_task()].threads.front().unwrap();
+        Ok(USER_END - PAGE_SIZE - w.kernel.sched[thread].frame().rsp)
+    };
+    let nearly = BLOCK_SIZE_MAX as usize / 9 - 32;
+    let sizes: Vec<_> = (nearly..nearly + 64).map(block_size).collect();
+    let (fitting, refused) = sizes.split_at(sizes.iter().position(Result::is_err).unwrap());
+    assert_eq!(fitting.last(), Some(&Ok(BLOCK_SIZE_MAX)));
+    assert!(refused.iter().all(|size| *size == Err(KERN_INVALID_ARGUMENT)), "{refused:x?}");
+}
+
+/// The last process number that the kernel of the next test gives: the first task has 1, the second 2.
+const LAST_NUMBER: u32 = 4;
+
+#[test]
+fn spawn_is_refused_after_the_last_process_number() {
+    let mut w = World::with_limits(Limits { process_number_max: LAST_NUMBER, ..Limits::default() });
+    let a = w.task();
+    for number in 3..=LAST_NUMBER {
+        spawn(&mut w, a, &program()).unwrap();
+        assert_eq!(w.kernel.tasks[w.newest_task()].credentials.pid, number);
+    }
+    let before = (w.counts(), w.names(a));
+    for _ in 0..2 {
+        assert_eq!(spawn(&mut w, a, &program()), Err(KERN_RESOURCE_SHORTAGE));
+    }
+    assert_eq!((w.counts(), w.names(a)), before);
+}
+
+/// Boots a kernel whose first program gets these arguments.
+fn boot_with(arguments: &[u8]) -> Result<(), BootError> {
+    let mut files = archive("init", &program());
+    let end_of_archive = 2 * 512;
+    files.truncate(files.len() - end_of_archive);
+    files.extend(archive("cmdline", arguments));
+    let mut kernel = Kernel::new(Config {
+        bundle: Vec::leak(files),
+        seed: 0,
+        clock: FakeMachine::clock(),
+        limits: Limits::default(),
+    })
+    .unwrap();
+    kernel.boot(&mut FakeMachine::new()).map(|_| ())
+}
+
+#[test]
+fn boot_reports_too_many_arguments_of_the_first_program() {
+    let room = ARGUMENTS_SIZE_MAX as usize - b"init\0".len();
+    let long = [vec![b'x'; room - 1], vec![0]].concat();
+    assert_eq!(boot_with(&long), Ok(()), "one argument that just fits");
+    assert_eq!(boot_with(&[b"x", &long[..]].concat()), Err(BootError::TooManyArguments), "one byte more");
+    assert_eq!(boot_with(&vec![0; room]), Err(BootError::TooManyArguments), "pointers for half of the stack");
+    let text = BootError::TooManyArguments.to_string();
+    assert!(text.contains("too many arguments"), "{text}");
 }

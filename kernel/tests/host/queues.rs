@@ -22,7 +22,7 @@ struct Full {
     port: PortName,
     /// Who sends, with one reference to a send right.
     sender: Actor,
-    door: PortName,
+    send_right: PortName,
 }
 
 impl Full {
@@ -32,15 +32,15 @@ impl Full {
 
     fn in_world(mut w: World) -> Full {
         let (owner, sender) = (w.task(), w.task());
-        let (port, door) = w.door(sender, owner);
-        let mut full = Full { w, owner, port, sender, door };
+        let (port, send_right) = w.connect(sender, owner);
+        let mut full = Full { w, owner, port, sender, send_right };
         (1..=5).for_each(|id| full.w.send(sender, &full.message(id)).unwrap());
         assert_eq!(full.count(), 5);
         full
     }
 
     fn message(&self, id: i32) -> Msg {
-        Msg::copy_send(self.door).id(id)
+        Msg::copy_send(self.send_right).id(id)
     }
 
     /// How many messages are queued.
@@ -71,10 +71,10 @@ impl Full {
     /// The header that came back to a sender holds its rights, to be moved by the next try; returns that header.
     fn check_returned_request(&mut self, sender: Actor) -> Header {
         let header = self.w.received(sender).header;
-        assert_eq!(self.w.get_refs(sender, self.door, SEND), Ok(2));
-        assert_eq!((header.msgh_remote_port, header.remote()), (self.door, D(17)));
-        assert_eq!(header.local(), D(18));
-        assert_eq!(self.w.port_type(sender, header.msgh_local_port), Ok(0x40000));
+        assert_eq!(self.w.get_refs(sender, self.send_right, SEND), Ok(2));
+        assert_eq!((header.msgh_remote_port, header.remote()), (self.send_right, D::PORT_SEND));
+        assert_eq!(header.local(), D::PORT_SEND_ONCE);
+        assert_eq!(self.w.port_type(sender, header.msgh_local_port), Ok(PortType::SEND_ONCE));
         assert_eq!((header.msgh_size, header.msgh_id), (24, 6));
         header
     }
@@ -89,7 +89,7 @@ impl Full {
 
 // covers mach-ipc Q01
 #[test]
-fn a_full_queue_refuses_who_does_not_wait() {
+fn a_full_queue_refuses_a_sender_that_does_not_wait() {
     let mut full = Full::new();
     assert_eq!(full.w.try_send(full.sender, &full.message(6)), Err(MACH_SEND_TIMED_OUT));
     assert_eq!(full.count(), 5);
@@ -97,7 +97,7 @@ fn a_full_queue_refuses_who_does_not_wait() {
 
 // covers mach-ipc Q02 Q03
 #[test]
-fn a_refused_message_comes_back_with_its_rights_and_can_be_sent_as_it_is() {
+fn a_refused_message_returns_with_its_rights_and_can_be_resent() {
     let mut full = Full::new();
     let before = full.w.names(full.sender);
     let reply = full.refused_request();
@@ -106,20 +106,20 @@ fn a_refused_message_comes_back_with_its_rights_and_can_be_sent_as_it_is() {
 
     assert_eq!(full.take(), 1);
     assert_eq!(full.send_again(full.sender, &returned).code(), MACH_MSG_SUCCESS);
-    assert_eq!(full.w.get_refs(full.sender, full.door, SEND), Ok(1));
+    assert_eq!(full.w.get_refs(full.sender, full.send_right, SEND), Ok(1));
     assert_eq!(full.w.port_type(full.sender, returned.msgh_local_port), Err(KERN_INVALID_NAME));
     assert_eq!(full.w.status(full.sender, reply).mps_sorights, 1);
     (2..=5).for_each(|id| assert_eq!(full.take(), id));
     let header = full.w.poll(full.owner, full.port).unwrap().header;
-    assert_eq!((header.msgh_id, header.remote()), (6, D(18)));
-    assert_eq!(full.w.port_type(full.owner, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!((header.msgh_id, header.remote()), (6, D::PORT_SEND_ONCE));
+    assert_eq!(full.w.port_type(full.owner, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
     full.w.send(full.owner, &Msg::to(header.msgh_remote_port, D::MOVE_SEND_ONCE).id(106)).unwrap();
     assert_eq!(full.w.poll(full.sender, reply).unwrap().header.msgh_id, 106);
 }
 
 // covers mach-ipc Q04
 #[test]
-fn a_blocked_sender_is_let_in_by_the_next_receive() {
+fn a_blocked_sender_is_admitted_by_the_next_receive() {
     let mut full = Full::new();
     let sixth = full.message(6);
     let blocked = full.blocked(&sixth);
@@ -132,7 +132,7 @@ fn a_blocked_sender_is_let_in_by_the_next_receive() {
 
 // covers mach-ipc Q05
 #[test]
-fn a_sender_waits_as_long_as_it_said() {
+fn a_blocked_send_times_out_exactly_at_its_deadline() {
     let mut full = Full::new();
     assert_eq!(full.w.send_with(full.sender, &full.message(6), MsgOption::SEND_TIMEOUT, 50), Ret::Blocked);
     full.w.advance(50 * MILLISECOND - 1);
@@ -153,14 +153,14 @@ fn a_send_once_right_needs_no_room() {
 
 // covers mach-ipc Q07
 #[test]
-fn a_limit_of_zero_refuses_even_when_somebody_waits() {
+fn a_limit_of_zero_refuses_a_send_even_if_a_receiver_waits() {
     let mut w = World::new();
     let (owner, sender) = (w.task(), w.task());
-    let (port, door) = w.door(sender, owner);
+    let (port, send_right) = w.connect(sender, owner);
     let once = w.transfer(owner, port, D::MAKE_SEND_ONCE, sender);
     w.set_qlimit(owner, port, 0).unwrap();
     assert_eq!(w.receive(owner, port, MsgOption::empty()), Ret::Blocked);
-    assert_eq!(w.try_send(sender, &Msg::copy_send(door)), Err(MACH_SEND_TIMED_OUT));
+    assert_eq!(w.try_send(sender, &Msg::copy_send(send_right)), Err(MACH_SEND_TIMED_OUT));
     assert_eq!(w.state(owner), Ret::Blocked);
     assert_eq!(w.try_send(sender, &Msg::to(once, D::MOVE_SEND_ONCE).id(7)), Ok(()));
     assert_eq!(w.state(owner).code(), MACH_MSG_SUCCESS);
@@ -169,14 +169,14 @@ fn a_limit_of_zero_refuses_even_when_somebody_waits() {
 
 // covers mach-ipc Q08
 #[test]
-fn a_raised_limit_lets_in_as_many_as_it_was_raised_by() {
+fn a_raised_limit_admits_one_blocked_sender_per_new_place() {
     let mut w = World::new();
     let (owner, sender) = (w.task(), w.task());
-    let (port, door) = w.door(sender, owner);
+    let (port, send_right) = w.connect(sender, owner);
     w.set_qlimit(owner, port, 0).unwrap();
     let blocked = [1, 2].map(|id| {
         let thread = w.thread(sender);
-        assert_eq!(w.send_with(thread, &Msg::copy_send(door).id(id), MsgOption::empty(), 0), Ret::Blocked);
+        assert_eq!(w.send_with(thread, &Msg::copy_send(send_right).id(id), MsgOption::empty(), 0), Ret::Blocked);
         thread
     });
     w.set_qlimit(owner, port, 1).unwrap();
@@ -187,16 +187,16 @@ fn a_raised_limit_lets_in_as_many_as_it_was_raised_by() {
 
 /// The first of the two is let in by the limit; what it sends needs no room, so the second is let in too.
 #[test]
-fn a_sender_does_not_wait_for_room_that_there_is_when_another_ones_message_went_to_a_receiver() {
+fn blocked_sender_is_admitted_when_an_earlier_message_is_delivered_directly() {
     let mut w = World::new();
     let (owner, sender) = (w.task(), w.task());
-    let (port, door) = w.door(sender, owner);
+    let (port, send_right) = w.connect(sender, owner);
     w.set_qlimit(owner, port, 0).unwrap();
     let receiver = w.thread(owner);
     assert_eq!(w.receive(receiver, port, MsgOption::empty()), Ret::Blocked);
     let blocked = [1, 2, 3].map(|id| {
         let thread = w.thread(sender);
-        assert_eq!(w.send_with(thread, &Msg::copy_send(door).id(id), MsgOption::empty(), 0), Ret::Blocked);
+        assert_eq!(w.send_with(thread, &Msg::copy_send(send_right).id(id), MsgOption::empty(), 0), Ret::Blocked);
         thread
     });
     w.set_qlimit(owner, port, 1).unwrap();
@@ -207,16 +207,16 @@ fn a_sender_does_not_wait_for_room_that_there_is_when_another_ones_message_went_
 }
 
 #[test]
-fn a_port_that_joins_a_set_serves_its_waiting_receivers_from_its_blocked_senders_too() {
+fn a_port_that_joins_a_set_serves_its_waiters_from_blocked_senders() {
     let mut w = World::new();
     let (owner, sender) = (w.task(), w.task());
-    let (port, door) = w.door(sender, owner);
+    let (port, send_right) = w.connect(sender, owner);
     let set = w.allocate(owner, MACH_PORT_RIGHT_PORT_SET).unwrap();
     w.set_qlimit(owner, port, 1).unwrap();
-    w.send(sender, &Msg::copy_send(door).id(1)).unwrap();
+    w.send(sender, &Msg::copy_send(send_right).id(1)).unwrap();
     let blocked = [2, 3].map(|id| {
         let thread = w.thread(sender);
-        assert_eq!(w.send_with(thread, &Msg::copy_send(door).id(id), MsgOption::empty(), 0), Ret::Blocked);
+        assert_eq!(w.send_with(thread, &Msg::copy_send(send_right).id(id), MsgOption::empty(), 0), Ret::Blocked);
         thread
     });
     let receivers = [(); 4].map(|()| w.thread(owner));
@@ -231,10 +231,11 @@ fn a_port_that_joins_a_set_serves_its_waiting_receivers_from_its_blocked_senders
 
 /// What is sure comes first: whether there was memory for a message that cannot be queued does not matter.
 #[test]
-fn a_full_queue_is_full_for_a_sender_without_a_budget_too() {
+fn a_full_queue_is_reported_before_a_used_up_budget() {
     let mut full = Full::new();
-    let limit = full.w.kernel.tasks[full.sender.task].kernel_bytes;
-    full.w.kernel.charge(full.sender.task, kernel::limits::KERNEL_BYTES_PER_TASK_MAX - limit).unwrap();
+    let limit = full.w.used(full.sender.task);
+    let budget = full.w.space_of(full.sender.task).budget();
+    full.w.kernel.ipc.charge(budget, kernel::limits::KERNEL_BYTES_PER_TASK_MAX - limit).unwrap();
     full.w.checked = false;
     assert_eq!(full.w.try_send(full.sender, &full.message(6)), Err(MACH_SEND_TIMED_OUT));
     assert_eq!(full.w.send(full.sender, &full.message(6)), Err(MACH_SEND_NO_BUFFER), "nor can it wait");
@@ -242,7 +243,7 @@ fn a_full_queue_is_full_for_a_sender_without_a_budget_too() {
 
 // covers mach-ipc Q09
 #[test]
-fn a_blocked_send_to_a_port_that_dies_is_a_success_and_its_rights_are_gone() {
+fn a_blocked_send_succeeds_and_loses_its_rights_when_the_port_dies() {
     let mut full = Full::new();
     let (sender, owner, port) = (full.sender, full.owner, full.port);
     let (moved, noticed, reply) = (full.w.port(sender), full.w.port(sender), full.w.port(sender));
@@ -253,13 +254,13 @@ fn a_blocked_send_to_a_port_that_dies_is_a_success_and_its_rights_are_gone() {
     assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
     full.w.notification(sender, reply, MACH_NOTIFY_SEND_ONCE);
     full.w.notification(sender, noticed, MACH_NOTIFY_SEND_ONCE);
-    assert_eq!(full.w.port_type(owner, send_right), Ok(0x100000));
+    assert_eq!(full.w.port_type(owner, send_right), Ok(PortType::DEAD_NAME));
     assert_eq!(full.w.port_type(sender, moved), Err(KERN_INVALID_NAME));
 }
 
 // covers mach-ipc Q10
 #[test]
-fn a_lowered_limit_loses_nothing_and_holds_for_the_next_send() {
+fn a_lowered_limit_keeps_queued_messages_and_blocks_new_sends() {
     let mut full = Full::new();
     full.w.set_qlimit(full.owner, full.port, 2).unwrap();
     assert_eq!(full.count(), 5);
@@ -275,7 +276,7 @@ fn a_lowered_limit_loses_nothing_and_holds_for_the_next_send() {
 /// mach-ipc 3.8: with a send-possible request, a send that finds room keeps it, even if the kernel's own message about a
 /// right that it carries takes the place.
 #[test]
-fn a_send_that_was_told_of_room_is_let_in() {
+fn a_send_with_a_send_possible_request_keeps_the_room_it_found() {
     for requested in [true, false] {
         let mut w = World::new();
         let a = w.task();
@@ -294,14 +295,14 @@ fn a_send_that_was_told_of_room_is_let_in() {
         } else {
             assert_eq!(sent, MACH_SEND_TIMED_OUT);
         }
-        w.nothing(a, p);
-        w.nothing(a, notify);
+        w.expect_empty(a, p);
+        w.expect_empty(a, notify);
     }
 }
 
 /// The kernel's part of mach-ipc Q11. That the library makes the call again is shown where there is one, in ring 3.
 #[test]
-fn an_aborted_send_comes_back_and_the_same_call_goes_on_waiting() {
+fn an_aborted_send_returns_its_message_and_can_be_repeated() {
     let mut full = Full::new();
     let reply = full.w.port(full.sender);
     let message = full.message(6).reply_to(reply, D::MAKE_SEND_ONCE);
@@ -346,17 +347,17 @@ fn a_blocked_sender_follows_the_receive_right() {
 
 // covers mach-ipc Q16
 #[test]
-fn a_reply_right_that_finds_no_name_on_the_way_back_is_destroyed() {
+fn a_returned_reply_right_without_a_free_name_is_destroyed() {
     let mut full = Full::in_world(World::with_limits(Limits { names_per_task: 64, ..Limits::default() }));
     let (sender, reply) = (full.sender, full.w.port(full.sender));
     full.w.fill_names(sender);
     let message = full.message(6).reply_to(reply, D::MAKE_SEND_ONCE);
     let code = full.w.send_with(sender, &message, MsgOption::SEND_TIMEOUT, 0).code();
-    assert_eq!(code.0, 0x1000_2004);
+    assert_eq!(code, MACH_SEND_TIMED_OUT.with_bits(MACH_MSG_IPC_SPACE));
     let header = full.w.received(sender).header;
-    assert_eq!((header.msgh_remote_port, header.remote()), (full.door, D(17)));
+    assert_eq!((header.msgh_remote_port, header.remote()), (full.send_right, D::PORT_SEND));
     assert_eq!(header.msgh_local_port, MACH_PORT_NULL);
     full.w.notification(sender, reply, MACH_NOTIFY_SEND_ONCE);
     full.w.free_names(sender);
-    assert_eq!(full.w.get_refs(sender, full.door, SEND), Ok(2));
+    assert_eq!(full.w.get_refs(sender, full.send_right, SEND), Ok(2));
 }

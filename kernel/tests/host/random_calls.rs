@@ -27,7 +27,7 @@ impl Simulation {
 
     /// A name of the task that denotes one of certain types.
     fn name_of(&mut self, actor: Actor, types: PortType) -> PortName {
-        let fits = |&(name, kind): &(PortName, u32)| name != actor.self_port && kind & types.bits() != 0;
+        let fits = |&(name, kind): &(PortName, PortType)| name != actor.self_port && kind.intersects(types);
         let names: Vec<_> = self.world.names(actor).into_iter().filter(fits).collect();
         if names.is_empty() { PortName(0x3F03) } else { self.random.pick(&names).0 }
     }
@@ -43,7 +43,8 @@ impl Simulation {
         }
         let types = PortType::SEND | PortType::RECEIVE | PortType::SEND_ONCE | PortType::DEAD_NAME;
         let name = self.name_of(actor, types);
-        let kind = self.world.names(actor).iter().find(|entry| entry.0 == name).map_or(0, |entry| entry.1);
+        let kind =
+            self.world.names(actor).iter().find(|entry| entry.0 == name).map_or(PortType::empty(), |entry| entry.1);
         let mut fitting = Vec::new();
         for (right, dispositions) in [
             (PortType::SEND, &[Disposition::COPY_SEND, Disposition::COPY_SEND, Disposition::MOVE_SEND][..]),
@@ -51,11 +52,11 @@ impl Simulation {
             (PortType::SEND_ONCE, &[Disposition::MOVE_SEND_ONCE]),
             (PortType::DEAD_NAME, &[Disposition::MOVE_SEND, Disposition::COPY_SEND]),
         ] {
-            if kind & right.bits() != 0 {
+            if kind.intersects(right) {
                 fitting.extend(dispositions);
             }
         }
-        if may_move_receive && kind & PortType::RECEIVE.bits() != 0 {
+        if may_move_receive && kind.contains(PortType::RECEIVE) {
             fitting.push(Disposition::MOVE_RECEIVE);
         }
         if fitting.is_empty() { (name, self.disposition()) } else { (name, self.random.pick(&fitting)) }
@@ -155,7 +156,7 @@ impl Simulation {
         };
         let before = self.world.kernel.tasks.len();
         let spawned = self.world.start_spawn(actor, args);
-        self.calm();
+        self.clear_failures();
         if spawned.is_err() {
             self.world.settle();
             assert_eq!(self.world.kernel.tasks.len(), before, "a failed spawn leaves no task");
@@ -165,15 +166,15 @@ impl Simulation {
         let thread = self.world.kernel.tasks[child].threads.front().expect("it has not run yet");
         let before = self.world.run(thread);
         match self.random.below(3) {
-            0 => self.world.kernel.threads[thread].frame.rax = unix::EXIT.into(),
-            1 => self.world.kernel.threads[thread].frame.rax = tally::THREAD_EXIT.into(),
+            0 => self.world.kernel.sched[thread].frame_mut().rax = unix::EXIT.into(),
+            1 => self.world.kernel.sched[thread].frame_mut().rax = tally::THREAD_EXIT.into(),
             _ => {
                 let event = Event::Exception { kind: Exception::BadAccess, vector: 14, address: 8 };
                 let _ = self.world.event(event);
                 return;
             }
         }
-        self.world.let_go(thread, before);
+        self.world.restore_schedule(thread, before);
         let _ = self.world.event(Event::Trap);
     }
 
@@ -228,7 +229,7 @@ impl Simulation {
     }
 
     /// Nothing fails any more.
-    fn calm(&mut self) {
+    fn clear_failures(&mut self) {
         store::failpoints::disarm();
         self.world.machine.fail(None);
     }
@@ -240,12 +241,12 @@ impl Simulation {
 
     fn trap(&mut self, actor: Actor, number: u32, args: &[u64]) {
         self.world.start_trap(actor, number, args);
-        if !self.in_haste {
+        if !self.skips_settling {
             self.world.settle();
         }
-        self.calm();
+        self.clear_failures();
         let is_code = number >> CLASS_SHIFT == 1 && !matches!(number, mach::SWTCH | mach::SWTCH_PRI);
-        if let (Ret::Done(value), true, false) = (self.world.state(actor), is_code, self.in_haste) {
+        if let (Ret::Done(value), true, false) = (self.world.state(actor), is_code, self.skips_settling) {
             let code = KernReturn(value as u32 as i32);
             let is_name = (26..=29).contains(&(number & 0xFF));
             assert!(is_name || code.name().is_some(), "trap {number:#x} returns {code:?}");
@@ -296,10 +297,10 @@ impl Simulation {
             priority: self.random.next() as u32,
         };
         self.world.start_mach_msg(actor, &args);
-        if !self.in_haste {
+        if !self.skips_settling {
             self.world.settle();
         }
-        self.calm();
+        self.clear_failures();
     }
 
     fn memory(&mut self, actor: Actor) {
@@ -321,7 +322,7 @@ impl Simulation {
         let word = self.world.result(actor);
         match self.random.below(12) {
             0 | 1 if self.actors.len() < 2 * TASKS => {
-                self.calm();
+                self.clear_failures();
                 if let Ok(thread) = self.world.try_thread(actor) {
                     self.actors.push(thread);
                 }
@@ -375,6 +376,6 @@ impl Simulation {
             message = message.body(&mig::NDR).words(&words[..count]);
         }
         let _ = self.world.send_with(actor, &message, MsgOption::SEND_TIMEOUT, 0);
-        self.calm();
+        self.clear_failures();
     }
 }

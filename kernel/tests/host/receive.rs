@@ -18,7 +18,7 @@ struct Pair {
     a: Actor,
     port: PortName,
     c: Actor,
-    door: PortName,
+    send_right: PortName,
 }
 
 impl Pair {
@@ -29,14 +29,14 @@ impl Pair {
     fn with_limits(limits: Limits) -> Pair {
         let mut w = World::with_limits(limits);
         let (a, c) = (w.task(), w.task());
-        let (port, door) = w.door(c, a);
-        Pair { w, a, port, c, door }
+        let (port, send_right) = w.connect(c, a);
+        Pair { w, a, port, c, send_right }
     }
 
     /// C sends a header with a reply port, which is returned.
     fn request(&mut self) -> PortName {
         let reply = self.w.port(self.c);
-        let message = Msg::copy_send(self.door).id(77).reply_to(reply, D::MAKE_SEND_ONCE);
+        let message = Msg::copy_send(self.send_right).id(77).reply_to(reply, D::MAKE_SEND_ONCE);
         self.w.send(self.c, &message).unwrap();
         reply
     }
@@ -85,14 +85,14 @@ fn only_receive_rights_and_sets_can_be_received_from() {
     let mut pair = Pair::new();
     let (w, c) = (&mut pair.w, pair.c);
     let dead = w.allocate(c, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
-    for name in [pair.door, dead, PortName(0x4203), MACH_PORT_NULL] {
+    for name in [pair.send_right, dead, PortName(0x4203), MACH_PORT_NULL] {
         assert_eq!(w.poll(c, name).unwrap_err(), MACH_RCV_INVALID_NAME, "{name:?}");
     }
 }
 
 // covers mach-ipc R03
 #[test]
-fn a_message_that_does_not_fit_is_destroyed_and_leaves_an_error_message() {
+fn a_message_that_does_not_fit_is_replaced_by_an_error_message() {
     let mut pair = Pair::new();
     let reply = pair.request();
     assert_eq!(pair.poll(MsgOption::empty(), 31), Err(MACH_RCV_TOO_LARGE));
@@ -104,15 +104,15 @@ fn a_message_that_does_not_fit_is_destroyed_and_leaves_an_error_message() {
     assert!(buffer[31..].iter().all(|&byte| byte == 0xEE), "nothing is written beyond the buffer");
     pair.w.notification(pair.c, reply, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(pair.seqno(), 1);
-    pair.w.nothing(pair.a, pair.port);
+    pair.w.expect_empty(pair.a, pair.port);
 }
 
 // covers mach-ipc R04 R05
 #[test]
-fn a_receiver_that_wants_large_messages_learns_the_size_and_may_try_again() {
+fn rcv_large_reports_the_size_and_keeps_the_message_queued() {
     let mut pair = Pair::new();
     pair.request();
-    pair.w.send(pair.c, &Msg::copy_send(pair.door).id(78)).unwrap();
+    pair.w.send(pair.c, &Msg::copy_send(pair.send_right).id(78)).unwrap();
     assert_eq!(pair.poll(MsgOption::RCV_LARGE, 31), Err(MACH_RCV_TOO_LARGE));
     let buffer = pair.buffer();
     assert_eq!(buffer[4..8], 24u32.to_le_bytes());
@@ -125,7 +125,7 @@ fn a_receiver_that_wants_large_messages_learns_the_size_and_may_try_again() {
 
 // covers mach-ipc R06
 #[test]
-fn a_receiver_from_a_set_learns_which_member_has_the_large_message() {
+fn rcv_large_identity_names_the_member_with_the_large_message() {
     let mut pair = Pair::new();
     let (a, port) = (pair.a, pair.port);
     let set = pair.w.allocate(a, PORT_SET).unwrap();
@@ -138,7 +138,7 @@ fn a_receiver_from_a_set_learns_which_member_has_the_large_message() {
 
 // covers mach-ipc R07
 #[test]
-fn a_buffer_without_room_for_the_size_is_left_alone() {
+fn a_buffer_too_small_for_the_size_field_is_not_written() {
     let mut pair = Pair::new();
     pair.request();
     assert_eq!(pair.poll(MsgOption::RCV_LARGE, 15), Err(MACH_RCV_TOO_LARGE));
@@ -147,7 +147,7 @@ fn a_buffer_without_room_for_the_size_is_left_alone() {
 
 // covers mach-ipc R08
 #[test]
-fn the_trailer_is_as_long_as_its_last_element() {
+fn the_trailer_ends_with_the_last_requested_element() {
     let mut pair = Pair::new();
     for (elements, size) in [(0, 8), (1, 12), (2, 20), (3, 52), (4, 60), (7, 68), (8, 68), (15, 68)] {
         pair.request();
@@ -160,7 +160,7 @@ fn the_trailer_is_as_long_as_its_last_element() {
 
 // covers mach-ipc R09
 #[test]
-fn there_is_one_type_of_trailer() {
+fn the_trailer_type_is_always_0() {
     let mut pair = Pair::new();
     pair.request();
     assert_eq!(pair.poll(MsgOption::from_bits_retain(0xF000_0000), BUFFER_SIZE), Ok(()));
@@ -169,7 +169,7 @@ fn there_is_one_type_of_trailer() {
 
 // covers mach-ipc R10
 #[test]
-fn a_receiver_learns_that_what_it_waits_for_is_gone() {
+fn a_waiting_receiver_gets_port_changed_when_its_right_is_gone() {
     let mut pair = Pair::new();
     let a = pair.a;
     let waiter = pair.w.thread(a);
@@ -191,11 +191,11 @@ fn a_receiver_learns_that_what_it_waits_for_is_gone() {
 
 // covers mach-ipc R11
 #[test]
-fn a_buffer_that_cannot_be_written_loses_the_message_but_not_its_rights() {
+fn an_unwritable_buffer_loses_the_message_but_keeps_its_rights() {
     let mut pair = Pair::new();
     let (a, port) = (pair.a, pair.port);
     let carried = pair.w.port(pair.c);
-    pair.w.send(pair.c, &Msg::copy_send(pair.door).port(carried, D::MAKE_SEND)).unwrap();
+    pair.w.send(pair.c, &Msg::copy_send(pair.send_right).port(carried, D::MAKE_SEND)).unwrap();
     let before = pair.w.names(a);
     let args = MachMsg {
         buffer: Some(0x10),
@@ -207,51 +207,51 @@ fn a_buffer_that_cannot_be_written_loses_the_message_but_not_its_rights() {
     assert_eq!(pair.w.mach_msg(a, &args).code(), MACH_RCV_INVALID_DATA);
     let after = pair.w.names(a);
     let new: Vec<_> = after.into_iter().filter(|name| !before.contains(name)).collect();
-    assert!(matches!(new[..], [(_, 0x10000)]), "{new:?}");
-    pair.w.nothing(a, port);
+    assert!(matches!(new[..], [(_, PortType::SEND)]), "{new:?}");
+    pair.w.expect_empty(a, port);
 }
 
 // covers mach-ipc R12
 #[test]
-fn a_reply_right_that_finds_no_name_costs_the_message() {
+fn a_reply_right_without_a_free_name_destroys_the_message() {
     let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
     let reply = pair.request();
     pair.w.fill_names(pair.a);
-    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600B)));
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE)));
     let header = pair.w.received(pair.a).header;
     assert_eq!((header.msgh_size, header.msgh_id), (24, 77));
     assert_eq!((header.msgh_remote_port, header.msgh_local_port), (MACH_PORT_NULL, pair.port));
     pair.w.notification(pair.c, reply, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(pair.w.status(pair.c, reply).mps_sorights, 0);
-    pair.w.nothing(pair.a, pair.port);
+    pair.w.expect_empty(pair.a, pair.port);
 }
 
 /// The second result is about messages that are delivered (errata 6).
 #[test]
-fn a_message_that_was_destroyed_has_no_qos() {
+fn a_destroyed_message_reports_no_qos() {
     let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
     let reply = pair.w.port(pair.c);
-    let bytes = Msg::copy_send(pair.door).reply_to(reply, D::MAKE_SEND_ONCE).encode();
+    let bytes = Msg::copy_send(pair.send_right).reply_to(reply, D::MAKE_SEND_ONCE).encode();
     pair.w.put(pair.c, BUFFER, &bytes);
     let options = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
     let args = MachMsg { options, send_size: 24, priority: 0x0062_fa00, ..MachMsg::default() };
     assert_eq!(pair.w.mach_msg(pair.c, &args).code(), MACH_MSG_SUCCESS);
     pair.w.fill_names(pair.a);
-    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600B)));
-    assert_eq!(pair.w.kernel.threads[pair.a.thread].frame.rdx, 0);
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE)));
+    assert_eq!(pair.w.kernel.sched[pair.a.thread].frame().rdx, 0);
 }
 
 // covers mach-ipc R13
 #[test]
-fn a_carried_right_that_finds_no_name_costs_only_itself() {
+fn a_carried_right_without_a_free_name_is_destroyed_alone() {
     let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
     let carried = pair.w.port(pair.c);
-    pair.w.send(pair.c, &Msg::copy_send(pair.door).id(5).port(carried, D::MAKE_SEND).words(&[9])).unwrap();
+    pair.w.send(pair.c, &Msg::copy_send(pair.send_right).id(5).port(carried, D::MAKE_SEND).words(&[9])).unwrap();
     pair.w.fill_names(pair.a);
-    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(KernReturn(0x1000_600C)));
+    assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_IPC_SPACE)));
     let received = pair.w.received(pair.a);
     assert_eq!((received.header.msgh_size, received.header.msgh_id), (44, 5));
-    assert_eq!((received.header.msgh_local_port, received.header.local()), (pair.port, D(17)));
+    assert_eq!((received.header.msgh_local_port, received.header.local()), (pair.port, D::PORT_SEND));
     assert_eq!({ received.descriptor(0).name }, MACH_PORT_NULL);
     assert_eq!(received.words(), [9]);
     assert_eq!(pair.w.get_srights(pair.c, carried), Ok(0));
@@ -269,13 +269,13 @@ fn a_reply_port_that_died_arrives_as_dead() {
 
 // covers mach-ipc R15
 #[test]
-fn after_a_failed_send_nothing_is_received() {
+fn a_failed_send_skips_the_receive() {
     both_ways(|mut pair| {
         let own = pair.w.port_with_send(pair.c);
         pair.w.send(pair.c, &Msg::copy_send(own)).unwrap();
         let receiver = pair.w.receive(pair.a, pair.port, MsgOption::empty());
         assert_eq!(receiver, Ret::Blocked);
-        let message = Msg::copy_send(pair.door).reply_to(PortName(0x4203), D::MAKE_SEND_ONCE);
+        let message = Msg::copy_send(pair.send_right).reply_to(PortName(0x4203), D::MAKE_SEND_ONCE);
         assert_eq!(pair.send_and_receive(&message, own).code(), MACH_SEND_INVALID_REPLY);
         assert_eq!(pair.w.status(pair.c, own).mps_msgcount, 1);
         assert_eq!(pair.w.state(pair.a), Ret::Blocked);
@@ -284,10 +284,10 @@ fn after_a_failed_send_nothing_is_received() {
 
 // covers mach-ipc R16
 #[test]
-fn a_message_is_delivered_even_if_nothing_can_be_received_afterwards() {
+fn a_message_is_delivered_even_if_the_receive_then_fails() {
     both_ways(|mut pair| {
         assert_eq!(pair.w.receive(pair.a, pair.port, MsgOption::empty()), Ret::Blocked);
-        let message = Msg::copy_send(pair.door).id(6);
+        let message = Msg::copy_send(pair.send_right).id(6);
         assert_eq!(pair.send_and_receive(&message, PortName(0x4203)).code(), MACH_RCV_INVALID_NAME);
         assert_eq!(pair.w.state(pair.a).code(), MACH_MSG_SUCCESS);
         assert_eq!(pair.w.received(pair.a).header.msgh_id, 6);
@@ -296,7 +296,7 @@ fn a_message_is_delivered_even_if_nothing_can_be_received_afterwards() {
 
 // covers mach-ipc R17
 #[test]
-fn a_call_that_asks_for_nothing_does_nothing() {
+fn mach_msg_without_send_and_receive_does_nothing() {
     let mut pair = Pair::new();
     pair.request();
     pair.w.put(pair.a, BUFFER, &[0xEE; 256]);
@@ -321,7 +321,7 @@ fn an_aborted_receive_is_interrupted() {
 
 // covers mach-ipc R19
 #[test]
-fn the_trailer_tells_the_context_of_the_port() {
+fn the_trailer_carries_the_context_of_the_port() {
     let mut pair = Pair::new();
     pair.w.set_context(pair.a, pair.port, 0xABCD).unwrap();
     pair.request();
@@ -331,7 +331,7 @@ fn the_trailer_tells_the_context_of_the_port() {
 
 // covers mach-ipc R20
 #[test]
-fn a_waiting_receiver_that_keeps_large_messages_leaves_them_to_the_next() {
+fn a_message_too_large_for_one_waiter_goes_to_the_next() {
     both_ways(|mut pair| {
         let (first, second) = (pair.w.thread(pair.a), pair.w.thread(pair.a));
         let options = MsgOption::RCV_MSG | MsgOption::RCV_LARGE;
@@ -339,7 +339,7 @@ fn a_waiting_receiver_that_keeps_large_messages_leaves_them_to_the_next() {
         assert_eq!(pair.w.mach_msg(first, &small), Ret::Blocked);
         assert_eq!(pair.w.receive(second, pair.port, MsgOption::trailer_elements(1)), Ret::Blocked);
         let own = pair.w.port(pair.c);
-        let message = Msg::copy_send(pair.door).id(8).reply_to(own, D::MAKE_SEND_ONCE);
+        let message = Msg::copy_send(pair.send_right).id(8).reply_to(own, D::MAKE_SEND_ONCE);
         assert_eq!(pair.send_and_receive(&message, own), Ret::Blocked);
         assert_eq!(pair.w.state(first).code(), MACH_RCV_TOO_LARGE);
         assert_eq!(pair.w.received(first).header.msgh_size, 24);
@@ -351,10 +351,10 @@ fn a_waiting_receiver_that_keeps_large_messages_leaves_them_to_the_next() {
 
 // covers mach-ipc V03
 #[test]
-fn no_voucher_with_a_disposition_is_shown_to_those_who_take_vouchers() {
+fn a_null_voucher_shows_its_disposition_only_with_rcv_voucher() {
     let mut pair = Pair::new();
     for (options, disposition) in [(MsgOption::RCV_VOUCHER, 17), (MsgOption::empty(), 0)] {
-        pair.w.send(pair.c, &Msg::copy_send(pair.door).voucher(MACH_PORT_NULL, D::MOVE_SEND)).unwrap();
+        pair.w.send(pair.c, &Msg::copy_send(pair.send_right).voucher(MACH_PORT_NULL, D::MOVE_SEND)).unwrap();
         pair.poll(options, BUFFER_SIZE).unwrap();
         let header = pair.w.received(pair.a).header;
         assert_eq!((header.voucher(), header.msgh_voucher_port), (D(disposition), MACH_PORT_NULL));
@@ -363,9 +363,9 @@ fn no_voucher_with_a_disposition_is_shown_to_those_who_take_vouchers() {
 
 // covers mach-ipc V06
 #[test]
-fn the_voucher_field_without_a_disposition_is_the_senders_own() {
+fn a_voucher_field_without_a_disposition_passes_unchanged() {
     let mut pair = Pair::new();
-    pair.w.send(pair.c, &Msg::copy_send(pair.door).voucher(PortName(0xDEAD), D::NONE)).unwrap();
+    pair.w.send(pair.c, &Msg::copy_send(pair.send_right).voucher(PortName(0xDEAD), D::NONE)).unwrap();
     pair.poll(MsgOption::RCV_VOUCHER, BUFFER_SIZE).unwrap();
     let header = pair.w.received(pair.a).header;
     assert_eq!((header.voucher(), header.msgh_voucher_port), (D::NONE, PortName(0xDEAD)));

@@ -8,10 +8,11 @@ use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
-use kernel::invariants::check_all;
+use kernel::inspect::invariants::check_all;
+use kernel::kernel::Kernel;
 use kernel::limits::Limits;
 use kernel::machine::Machine;
-use kernel::sched::{BACKGROUND_QUANTUM, QUANTUM};
+use kernel::sched::run_queue::{BACKGROUND_QUANTUM, QUANTUM};
 
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 
@@ -20,7 +21,7 @@ struct Pair {
     w: World,
     client: Actor,
     /// Its name for the service.
-    door: PortName,
+    send_right: PortName,
     /// Where it waits for replies.
     reply: PortName,
     server: Actor,
@@ -37,22 +38,21 @@ impl Pair {
     fn new(direct_calls: bool) -> Pair {
         let mut w = World::with_limits(Limits { direct_calls, names_per_task: 64, ..Limits::default() });
         let (client, server) = (w.task(), w.task());
-        let (service, door) = w.door(client, server);
+        let (service, send_right) = w.connect(client, server);
         let reply = w.port(client);
         let watchers = [w.thread(client), w.thread(server)];
-        let mut pair = Pair { w, client, door, reply, server, service, watchers };
+        let mut pair = Pair { w, client, send_right, reply, server, service, watchers };
         [client, server].into_iter().for_each(|actor| pair.set_priority(actor, 100));
         pair
     }
 
     fn set_priority(&mut self, actor: Actor, priority: u8) {
-        let kernel = &mut self.w.kernel;
-        kernel.sched.set_base(&mut kernel.threads, actor.thread, priority, false);
+        self.w.set_base(actor.thread, priority, false);
     }
 
     /// A call of the client's with a body.
     fn request(&self, body: &[u8]) -> Msg {
-        Msg::copy_send(self.door).reply_to(self.reply, D::MAKE_SEND_ONCE).id(1).body(body)
+        Msg::copy_send(self.send_right).reply_to(self.reply, D::MAKE_SEND_ONCE).id(1).body(body)
     }
 
     /// Sends, then waits for a message with a buffer of a size.
@@ -75,7 +75,7 @@ impl Pair {
         assert_eq!(self.send_and_wait(client, &request, reply, 4096), Ret::Blocked);
         assert_eq!(self.w.state(self.server).code(), MACH_MSG_SUCCESS);
         let header = self.w.received(self.server).header;
-        assert_eq!((header.remote(), header.msgh_local_port), (D(18), self.service));
+        assert_eq!((header.remote(), header.msgh_local_port), (D::PORT_SEND_ONCE, self.service));
         header.msgh_remote_port
     }
 
@@ -118,13 +118,13 @@ fn a_million_calls_leave_nothing_behind() {
 fn picture(pair: &mut Pair) -> String {
     let mut seen = String::new();
     for actor in [pair.client, pair.server] {
-        let thread = &pair.w.kernel.threads[actor.thread];
+        let thread = &pair.w.kernel.sched[actor.thread];
         let buffer = pair.w.get(actor, BUFFER, 512);
-        seen += &format!("{:?} {:?} {:x?}\n{buffer:x?}\n", pair.w.state(actor), thread.state, thread.frame.rdx);
+        seen += &format!("{:?} {:?} {:x?}\n{buffer:x?}\n", pair.w.state(actor), thread.state(), thread.frame().rdx);
     }
     for (watcher, port) in pair.watchers.into_iter().zip([pair.reply, pair.service]) {
         let status = match pair.w.port_type(watcher, port) {
-            Ok(0x20000) => Some(pair.w.status(watcher, port)),
+            Ok(PortType::RECEIVE) => Some(pair.w.status(watcher, port)),
             _ => None,
         };
         seen += &format!("{:x?} {status:?}\n", pair.w.names(watcher));
@@ -162,7 +162,7 @@ const STORIES: [Story; 18] = [
     }),
     ("no reply port", |pair| {
         pair.serve();
-        let _ = pair.send_and_wait(pair.client, &Msg::copy_send(pair.door).id(4), pair.reply, 4096);
+        let _ = pair.send_and_wait(pair.client, &Msg::copy_send(pair.send_right).id(4), pair.reply, 4096);
     }),
     ("a server that waits for a set", |pair| {
         let set = pair.w.allocate(pair.server, MACH_PORT_RIGHT_PORT_SET).unwrap();
@@ -203,7 +203,7 @@ const STORIES: [Story; 18] = [
         pair.w.fill_names(pair.server);
         pair.serve();
         let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
-        assert_eq!(pair.w.state(pair.server).code().0, 0x1000_600B);
+        assert_eq!(pair.w.state(pair.server).code(), MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE));
         assert_eq!(pair.w.received(pair.client).header.msgh_id, MACH_NOTIFY_SEND_ONCE);
     }),
     ("a limit of zero", |pair| {
@@ -263,7 +263,7 @@ const STORIES: [Story; 18] = [
 
 /// Errata 5; a part of mach-ipc G05.
 #[test]
-fn the_short_way_gives_exactly_the_results_of_the_long_way() {
+fn the_fast_path_gives_exactly_the_results_of_the_slow_path() {
     for (story, happens) in STORIES {
         let [short, long] = [true, false].map(|direct_calls| {
             let mut pair = Pair::new(direct_calls);
@@ -276,7 +276,7 @@ fn the_short_way_gives_exactly_the_results_of_the_long_way() {
 
 // covers mach-ipc G02
 #[test]
-fn a_server_replies_once() {
+fn a_reply_right_works_once() {
     for direct_calls in [true, false] {
         let mut pair = Pair::new(direct_calls);
         pair.serve();
@@ -287,13 +287,13 @@ fn a_server_replies_once() {
         assert_eq!(pair.w.send(pair.server, &answer), Err(MACH_SEND_INVALID_DEST));
         assert_eq!(pair.send_and_wait(pair.server, &answer, pair.service, 4096).code(), MACH_SEND_INVALID_DEST);
         assert_eq!(pair.w.state(pair.client).code(), MACH_MSG_SUCCESS);
-        pair.w.nothing(pair.client, pair.reply);
+        pair.w.expect_empty(pair.client, pair.reply);
     }
 }
 
 // covers mach-ipc G03
 #[test]
-fn a_reply_finds_room_behind_stale_messages() {
+fn a_reply_is_queued_behind_stale_messages_beyond_the_limit() {
     let mut pair = Pair::new(true);
     let once = pair.w.transfer(pair.client, pair.reply, D::MAKE_SEND_ONCE, pair.server);
     for id in 1..=3 {
@@ -308,7 +308,7 @@ fn a_reply_finds_room_behind_stale_messages() {
 
 // covers mach-ipc G04
 #[test]
-fn a_server_that_gives_up_the_reply_right_tells_its_client() {
+fn dropping_the_reply_right_notifies_the_client() {
     for direct_calls in [true, false] {
         let mut pair = Pair::new(direct_calls);
         pair.serve();
@@ -321,7 +321,7 @@ fn a_server_that_gives_up_the_reply_right_tells_its_client() {
 
 // covers mach-ipc G06
 #[test]
-fn a_full_name_table_refuses_and_recovers() {
+fn a_full_name_table_refuses_names_and_recovers() {
     let mut w = World::with_limits(Limits { names_per_task: 64, ..Limits::default() });
     let a = w.task();
     let p = w.port_with_send(a);
@@ -329,7 +329,7 @@ fn a_full_name_table_refuses_and_recovers() {
     assert_eq!(w.allocate(a, MACH_PORT_RIGHT_RECEIVE), Err(KERN_NO_SPACE));
     w.send(a, &Msg::copy_send(p).id(6)).unwrap();
     assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 6);
-    let (one, _) = w.names(a).into_iter().rfind(|&(_, kind)| kind == PortType::DEAD_NAME.bits()).unwrap();
+    let (one, _) = w.names(a).into_iter().rfind(|&(_, kind)| kind == PortType::DEAD_NAME).unwrap();
     assert_eq!(w.deallocate(a, one), Ok(()));
     assert!(w.allocate(a, DEAD_NAME).is_ok());
     assert_eq!(w.allocate(a, DEAD_NAME), Err(KERN_NO_SPACE));
@@ -337,7 +337,7 @@ fn a_full_name_table_refuses_and_recovers() {
 
 /// mach-ipc 8.4.
 #[test]
-fn a_table_that_cannot_grow_is_short_of_memory_unless_it_is_full() {
+fn a_table_that_cannot_grow_reports_shortage_unless_it_is_full() {
     let small = Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() };
     for (limits, code) in [(small, KERN_RESOURCE_SHORTAGE), (Limits { names_per_task: 64, ..small }, KERN_NO_SPACE)] {
         let mut w = World::with_limits(limits);
@@ -428,7 +428,7 @@ fn random_messages_are_refused_or_sent() {
 
 // covers mach-ipc G08
 #[test]
-fn no_option_gets_around_the_limit() {
+fn no_option_bypasses_the_queue_limit() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
@@ -442,10 +442,10 @@ fn no_option_gets_around_the_limit() {
 fn a_call_to_a_server_with_a_short_quantum_ends_that_quantum() {
     for direct_calls in [true, false] {
         let mut pair = Pair::new(direct_calls);
-        let kernel = &mut pair.w.kernel;
-        kernel.sched.set_base(&mut kernel.threads, pair.server.thread, BACKGROUND_PRIORITY, true);
+        let Kernel { sched, step, .. } = &mut pair.w.kernel;
+        sched.set_base(step, pair.server.thread, BACKGROUND_PRIORITY, true);
         for watcher in pair.watchers {
-            kernel.sched.set_base(&mut kernel.threads, watcher.thread, 0, true);
+            sched.set_base(step, watcher.thread, 0, true);
         }
         pair.serve();
         // The timer is set to the end of the client's quantum, which is longer.
@@ -460,7 +460,7 @@ fn a_call_to_a_server_with_a_short_quantum_ends_that_quantum() {
 
 // covers mach-ipc G10
 #[test]
-fn a_reply_that_finds_the_largest_of_queues_full_comes_back() {
+fn a_reply_beyond_the_hard_queue_limit_is_returned() {
     let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
     let a = w.task();
     let p = w.port(a);
@@ -472,8 +472,8 @@ fn a_reply_that_finds_the_largest_of_queues_full_comes_back() {
     w.checked = true;
     assert_eq!(w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE)), Err(MACH_SEND_NO_BUFFER));
     let header = w.received(a).header;
-    assert_eq!(header.remote(), D(18));
-    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(0x40000));
+    assert_eq!(header.remote(), D::PORT_SEND_ONCE);
+    assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
     assert_eq!(w.status(a, p).mps_msgcount, 65_534);
     w.poll(a, p).unwrap();
     assert_eq!(w.send(a, &Msg::to(header.msgh_remote_port, D::MOVE_SEND_ONCE)), Ok(()));

@@ -32,8 +32,7 @@ fn world_with(bases: &[u8]) -> (World, Vec<Actor>) {
 }
 
 fn set_base(w: &mut World, actor: Actor, base: u8) {
-    let kernel = &mut w.kernel;
-    kernel.sched.set_base(&mut kernel.threads, actor.thread, base, true);
+    w.set_base(actor.thread, base, true);
 }
 
 /// Lets a thread wait until so many nanoseconds from now.
@@ -70,7 +69,7 @@ fn run_for(w: &mut World, actors: &[Actor], time: Nanos) -> Vec<(usize, Nanos)> 
 
 // covers importance E141
 #[test]
-fn equals_take_turns_of_a_quantum() {
+fn equal_priorities_take_turns_of_a_quantum() {
     let (mut w, actors) = world_with(&[31, 31]);
     assert_eq!(run_for(&mut w, &actors, 40 * MS), [(0, 10 * MS), (1, 10 * MS), (0, 10 * MS), (1, 10 * MS)]);
     let (mut w, actors) = world_with(&[4, 4]);
@@ -79,7 +78,7 @@ fn equals_take_turns_of_a_quantum() {
 }
 
 #[test]
-fn a_lower_priority_runs_only_when_nobody_else_can() {
+fn a_lower_priority_runs_only_while_higher_ones_wait() {
     let (mut w, actors) = world_with(&[20, 31]);
     assert_eq!(run_for(&mut w, &actors, 50 * MS), [(1, 50 * MS)]);
     sleep(&mut w, actors[1], 5 * MS);
@@ -87,7 +86,7 @@ fn a_lower_priority_runs_only_when_nobody_else_can() {
 }
 
 #[test]
-fn three_equals_are_served_in_order_and_nobody_starves() {
+fn three_equal_priorities_run_in_order_without_starvation() {
     let (mut w, actors) = world_with(&[31, 31, 31]);
     let order: Vec<usize> = run_for(&mut w, &actors, 90 * MS).iter().map(|slice| slice.0).collect();
     assert_eq!(order, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
@@ -95,7 +94,7 @@ fn three_equals_are_served_in_order_and_nobody_starves() {
 
 // covers importance E142
 #[test]
-fn a_preempted_thread_goes_on_first_with_the_rest_of_its_quantum() {
+fn a_preempted_thread_runs_next_with_the_rest_of_its_quantum() {
     let (mut w, actors) = world_with(&[31, 31, 47]);
     sleep(&mut w, actors[2], 4 * MS);
     assert_eq!(run_for(&mut w, &actors, 4 * MS), [(0, 4 * MS)]);
@@ -106,7 +105,7 @@ fn a_preempted_thread_goes_on_first_with_the_rest_of_its_quantum() {
 
 // covers importance E143
 #[test]
-fn a_preempted_thread_with_hardly_any_quantum_left_goes_to_the_tail_and_keeps_the_rest() {
+fn a_preempted_thread_near_the_end_of_its_quantum_goes_to_the_tail() {
     let (mut w, actors) = world_with(&[31, 31, 47]);
     sleep(&mut w, actors[2], 98 * MS / 10);
     assert_eq!(run_for(&mut w, &actors, 98 * MS / 10), [(0, 98 * MS / 10)]);
@@ -116,14 +115,14 @@ fn a_preempted_thread_with_hardly_any_quantum_left_goes_to_the_tail_and_keeps_th
 
 /// Importance 8.6, "first slice" and "preempted".
 #[test]
-fn after_its_first_slice_a_thread_gives_way_to_an_equal_that_wakes_and_then_has_its_rest() {
+fn after_its_first_slice_a_thread_yields_to_a_woken_equal() {
     let (mut w, actors) = world_with(&[31, 31]);
     sleep(&mut w, actors[1], 15 * MS);
     assert_eq!(run_for(&mut w, &actors, 40 * MS), [(0, 15 * MS), (1, 10 * MS), (0, 5 * MS), (1, 10 * MS)]);
 }
 
 #[test]
-fn in_its_first_slice_a_thread_does_not_give_way_to_an_equal() {
+fn in_its_first_slice_a_thread_does_not_yield_to_a_woken_equal() {
     let (mut w, actors) = world_with(&[31, 31]);
     sleep(&mut w, actors[1], 5 * MS);
     assert_eq!(run_for(&mut w, &actors, 20 * MS), [(0, 10 * MS), (1, 10 * MS)]);
@@ -131,19 +130,20 @@ fn in_its_first_slice_a_thread_does_not_give_way_to_an_equal() {
 
 // covers importance E144
 #[test]
-fn a_thread_whose_priority_drops_gives_way_at_once() {
+fn a_thread_whose_priority_drops_is_preempted_at_once() {
     let mut w = World::new();
     let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
     let other = w.task();
     w.kernel.change_task_policy(b.task, |policy| policy.boosted = true);
-    assert_eq!(w.kernel.threads[b.thread].schedule.base, 31);
+    w.kernel.apply_policy_changes();
+    assert_eq!(w.kernel.sched[b.thread].schedule().base, 31);
     set_base(&mut w, other, 20);
     let (init, inbox) = (w.init, w.init.inbox);
     w.receive(init, inbox, MsgOption::empty());
     assert_eq!(w.kernel.sched.current(0), Some(b.thread));
     w.kernel.change_task_policy(b.task, |policy| policy.boosted = false);
     assert_eq!(w.event(Event::Timer), Next::Run(other.thread));
-    assert_eq!(w.kernel.threads[b.thread].schedule.base, 4);
+    assert_eq!(w.kernel.sched[b.thread].schedule().base, 4);
 }
 
 // covers importance E145
@@ -151,10 +151,11 @@ fn a_thread_whose_priority_drops_gives_way_at_once() {
 fn a_fixed_priority_is_suspended_while_its_task_is_in_the_background() {
     let mut w = World::new();
     let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
-    w.kernel.threads[b.thread].policy = ThreadPolicy { timeshare: false, ..ThreadPolicy::default() };
+    *w.kernel.sched.policy_mut(b.thread) = ThreadPolicy { timeshare: false, ..ThreadPolicy::default() };
     let boost = |w: &mut World, boosted| {
         w.kernel.change_task_policy(b.task, |policy| policy.boosted = boosted);
-        let schedule = w.kernel.threads[b.thread].schedule;
+        w.kernel.apply_policy_changes();
+        let schedule = w.kernel.sched[b.thread].schedule();
         (schedule.base, schedule.timeshare)
     };
     assert_eq!(boost(&mut w, true), (31, false));
@@ -163,7 +164,7 @@ fn a_fixed_priority_is_suspended_while_its_task_is_in_the_background() {
 }
 
 #[test]
-fn a_thread_that_yields_runs_again_after_everybody_else_even_those_below() {
+fn a_yielding_thread_runs_after_all_others_even_lower_priorities() {
     let (mut w, actors) = world_with(&[31, 20]);
     assert_eq!(running(&w, &actors), 0);
     w.start_trap(actors[0], mach::SWTCH, &[]);
@@ -171,14 +172,14 @@ fn a_thread_that_yields_runs_again_after_everybody_else_even_those_below() {
     // The yielding thread stands at level 0 until it is chosen again: when the other waits.
     sleep(&mut w, actors[1], 5 * MS);
     assert_eq!(running(&w, &actors), 0);
-    assert_eq!(w.kernel.threads[actors[0].thread].schedule.priority, 31, "chosen again it is what it was");
+    assert_eq!(w.kernel.sched[actors[0].thread].schedule().priority, 31, "chosen again it is what it was");
     assert_eq!(w.state(actors[0]).code().0, 1, "others were ready");
     w.start_trap(actors[0], mach::SWTCH, &[]);
     assert_eq!((running(&w, &actors), w.state(actors[0]).code().0), (0, 0), "nobody else was ready");
 }
 
 #[test]
-fn a_depressed_thread_runs_below_everybody_for_the_time_given() {
+fn a_depressed_thread_runs_below_all_others_for_the_given_time() {
     let (mut w, actors) = world_with(&[31, 20]);
     w.start_trap(actors[0], mach::THREAD_SWITCH, &[0, u64::from(abi::trap::SWITCH_OPTION_DEPRESS), 30]);
     assert_eq!(run_for(&mut w, &actors, 50 * MS), [(1, 30 * MS), (0, 20 * MS)]);
@@ -187,7 +188,7 @@ fn a_depressed_thread_runs_below_everybody_for_the_time_given() {
 }
 
 #[test]
-fn a_spinning_thread_is_preempted_by_one_of_a_higher_class_that_is_woken() {
+fn a_woken_thread_of_a_higher_class_preempts_a_spinning_one() {
     let (mut w, actors) = world_with(&[31, 47]);
     w.put(actors[1], 3000, &7u32.to_le_bytes());
     let word = w.result(actors[1]) - 1024 + 3000;
@@ -220,7 +221,7 @@ fn post(w: &mut World, a: Actor, name: PortName, options: MsgOption, priority: u
 
 fn receive_qos(w: &mut World, a: Actor, name: PortName) -> (u32, Qos) {
     w.poll(a, name).unwrap();
-    let rdx = w.kernel.threads[a.thread].frame.rdx;
+    let rdx = w.kernel.sched[a.thread].frame().rdx;
     ((rdx >> 32) as u32, Priority::from_pthread(rdx as u32).qos)
 }
 
@@ -228,12 +229,12 @@ const OVERRIDE: MsgOption = MsgOption::SEND_OVERRIDE;
 const PROPAGATE: MsgOption = MsgOption::SEND_PROPAGATE_QOS;
 
 fn request(w: &mut World, a: Actor, requested: Priority) {
-    w.kernel.threads[a.thread].policy = ThreadPolicy::requesting(requested);
+    *w.kernel.sched.policy_mut(a.thread) = ThreadPolicy::requesting(requested);
 }
 
 // covers importance E123 E124 E127 E128
 #[test]
-fn the_priority_argument_counts_as_the_option_and_its_form_say() {
+fn the_priority_argument_needs_its_option_and_a_known_form() {
     let mut w = World::new();
     let a = w.task();
     assert_eq!(send_with_priority(&mut w, a, OVERRIDE, 0x0062_fa00), (0x2fa, Qos::UserInteractive));
@@ -244,7 +245,7 @@ fn the_priority_argument_counts_as_the_option_and_its_form_say() {
 
 // covers importance E125
 #[test]
-fn a_pthread_override_raises_what_the_thread_asked_for() {
+fn a_pthread_override_raises_the_requested_class() {
     let mut w = World::new();
     let a = w.task();
     request(&mut w, a, Priority::of(Qos::Utility));
@@ -254,7 +255,7 @@ fn a_pthread_override_raises_what_the_thread_asked_for() {
 
 // covers importance E126
 #[test]
-fn a_thread_without_a_class_propagates_the_one_its_priority_stands_for() {
+fn a_thread_without_a_class_propagates_the_class_of_its_priority() {
     let mut w = World::new();
     let a = w.task();
     request(&mut w, a, Priority::UNSPECIFIED);
@@ -276,20 +277,19 @@ fn clamps_on_the_sender_do_not_leak_into_its_messages() {
     let mut w = World::new();
     let a = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
     request(&mut w, a, Priority::of(Qos::UserInteractive));
-    assert_eq!(w.kernel.threads[a.thread].schedule.base, 4);
+    assert_eq!(w.kernel.sched[a.thread].schedule().base, 4);
     assert_eq!(send_with_priority(&mut w, a, PROPAGATE, 0), (0x20ff, Qos::UserInteractive));
 }
 
 // covers importance E130
 #[test]
-fn a_message_raises_the_override_of_those_before_it() {
+fn a_message_raises_the_override_of_the_messages_before_it() {
     let mut w = World::new();
     let a = w.task();
     let name = mailbox(&mut w, a);
     let overrides = |w: &World| {
-        let port = w.kernel.tasks[a.task].space.get(name).unwrap().holding.port().unwrap();
-        let queue = &w.kernel.ports[port].queue;
-        queue.iter(&w.kernel.messages).map(|id| w.kernel.messages[id].over as u32).collect::<Vec<_>>()
+        let port = w.space_of(a.task).get(name).unwrap().right.port().unwrap();
+        w.kernel.ipc.queued(port).map(|message| message.qos_override as u32).collect::<Vec<_>>()
     };
     for over in [2, 5, 3] {
         post(&mut w, a, name, OVERRIDE, MessagePriority::encode(Qos::from_number(over), Qos::Unspecified, 0));
@@ -304,7 +304,7 @@ fn a_message_raises_the_override_of_those_before_it() {
 
 // covers importance E131
 #[test]
-fn a_send_that_meets_a_full_queue_can_raise_its_head() {
+fn a_refused_send_can_raise_the_override_of_the_queue_head() {
     let mut w = World::new();
     let a = w.task();
     let (name, notify) = (w.port_with_send(a), w.port(a));
@@ -312,14 +312,14 @@ fn a_send_that_meets_a_full_queue_can_raise_its_head() {
         post(&mut w, a, name, OVERRIDE, MessagePriority::encode(Qos::Background, Qos::Unspecified, 0));
     }
     w.request(a, name, 66, 0, (notify, abi::port::Disposition::MAKE_SEND_ONCE)).unwrap();
-    let port = w.kernel.tasks[a.task].space.get(name).unwrap().holding.port().unwrap();
+    let port = w.space_of(a.task).get(name).unwrap().right.port().unwrap();
     let knock = |w: &mut World, priority| {
         let bytes = Msg::copy_send(name).encode();
         w.put(a, 4096, &bytes);
         let options = OVERRIDE | MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT | MsgOption::SEND_MSG;
         let args = MachMsg { options, send_size: bytes.len() as u32, priority, ..MachMsg::default() };
         assert_eq!(w.mach_msg(a, &args).code(), abi::code::MACH_SEND_TIMED_OUT);
-        w.kernel.queue_override(port)
+        w.kernel.ipc.queued(port).next().unwrap().qos_override
     };
     assert_eq!(knock(&mut w, MessagePriority::encode(Qos::Unspecified, Qos::UserInteractive, 0)), Qos::Background);
     assert_eq!(knock(&mut w, MessagePriority::encode(Qos::UserInteractive, Qos::Unspecified, 0)), Qos::UserInteractive);

@@ -1,6 +1,6 @@
 //! Port sets: who gets which message, and who is a member (mach-ipc 9.8).
 
-use crate::calls::in_both_forms;
+use crate::calls::{SEND_RECEIVE, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, Ret, World};
 use abi::PortName;
@@ -8,7 +8,7 @@ use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
-use kernel::ipc::names::Holding;
+use kernel::ipc::space::EntryRight;
 
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
@@ -39,15 +39,15 @@ fn post(w: &mut World, a: Actor, port: PortName, id: i32) {
 
 /// What a set has as members, which `mach_port_get_set_status` would tell.
 fn members_of(w: &World, a: Actor, set: PortName) -> usize {
-    match w.kernel.tasks[a.task].space.get(set).unwrap().holding {
-        Holding::PortSet { set } => w.kernel.sets[set].members.len(),
+    match w.space_of(a.task).get(set).unwrap().right {
+        EntryRight::PortSet { set } => w.kernel.ipc.set(set).len(),
         other => panic!("{set:?} is {other:?}, not a set"),
     }
 }
 
 // covers mach-ipc S01
 #[test]
-fn a_message_received_from_a_set_tells_its_port() {
+fn a_message_received_from_a_set_names_its_port() {
     let (mut w, a, set, [p]) = with_members();
     post(&mut w, a, p, 1);
     let header = w.poll(a, set).unwrap().header;
@@ -69,7 +69,7 @@ fn ready_members_are_served_in_turn() {
 
 // covers mach-ipc S03
 #[test]
-fn who_waits_on_the_port_comes_before_who_waits_on_its_set() {
+fn a_waiter_on_the_port_comes_before_a_waiter_on_its_set() {
     let (mut w, a, set, [p]) = with_members();
     let (x, y) = (w.thread(a), w.thread(a));
     assert_eq!(w.receive(x, set, MsgOption::empty()), Ret::Blocked);
@@ -81,20 +81,20 @@ fn who_waits_on_the_port_comes_before_who_waits_on_its_set() {
 
 // covers mach-ipc S04
 #[test]
-fn a_port_joins_once_and_leaves_only_where_it_is() {
+fn a_port_joins_a_set_once_and_leaves_only_its_own_sets() {
     in_both_forms(|mut w| {
         let a = w.task();
         let set = new_set(&mut w, a);
         let (p, p2) = (new_member(&mut w, a, set), w.port(a));
-        assert_eq!(w.insert_member(a, p, set).unwrap_err().0, 11);
-        assert_eq!(w.extract_member(a, p2, set).unwrap_err().0, 12);
-        assert_eq!(w.move_member(a, p2, MACH_PORT_NULL).unwrap_err().0, 12);
+        assert_eq!(w.insert_member(a, p, set).unwrap_err(), KERN_ALREADY_IN_SET);
+        assert_eq!(w.extract_member(a, p2, set).unwrap_err(), KERN_NOT_IN_SET);
+        assert_eq!(w.move_member(a, p2, MACH_PORT_NULL).unwrap_err(), KERN_NOT_IN_SET);
         assert_eq!(members_of(&w, a, set), 1);
     });
 }
 
 #[test]
-fn a_member_and_a_set_are_named_by_what_they_are() {
+fn a_member_must_be_a_receive_right_and_a_set_a_port_set() {
     in_both_forms(|mut w| {
         let a = w.task();
         let set = new_set(&mut w, a);
@@ -120,7 +120,7 @@ fn a_member_and_a_set_are_named_by_what_they_are() {
 
 // covers mach-ipc S05
 #[test]
-fn a_message_is_received_from_one_of_the_sets_of_its_port() {
+fn a_message_is_received_from_only_one_set_of_its_port() {
     let (mut w, a, s1, [p]) = with_members();
     let s2 = new_set(&mut w, a);
     w.insert_member(a, p, s2).unwrap();
@@ -138,7 +138,7 @@ fn moving_a_member_takes_it_out_of_its_other_sets() {
         let p = new_member(&mut w, a, s1);
         w.insert_member(a, p, s2).unwrap();
         assert_eq!(w.move_member(a, p, s2), Ok(()));
-        assert_eq!(w.extract_member(a, p, s1).unwrap_err().0, 12);
+        assert_eq!(w.extract_member(a, p, s1).unwrap_err(), KERN_NOT_IN_SET);
         assert_eq!(w.status(a, p).mps_pset, 1);
         assert_eq!(w.move_member(a, p, MACH_PORT_NULL), Ok(()));
         assert_eq!((w.status(a, p).mps_pset, members_of(&w, a, s2)), (0, 0));
@@ -147,7 +147,7 @@ fn moving_a_member_takes_it_out_of_its_other_sets() {
 
 // covers mach-ipc S07
 #[test]
-fn a_port_that_joins_brings_its_messages_to_those_who_wait() {
+fn a_port_that_joins_a_set_delivers_its_messages_to_waiters() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (set, p, x) = (new_set(&mut w, a), w.port_with_send(a), w.thread(a));
@@ -162,7 +162,7 @@ fn a_port_that_joins_brings_its_messages_to_those_who_wait() {
 
 // covers mach-ipc S08
 #[test]
-fn a_port_that_is_sent_away_leaves_its_set() {
+fn a_moved_receive_right_leaves_its_set() {
     let (mut w, a, set, [p]) = with_members();
     let b = w.task();
     assert_eq!(members_of(&w, a, set), 1);
@@ -172,7 +172,7 @@ fn a_port_that_is_sent_away_leaves_its_set() {
 
 // covers mach-ipc S10
 #[test]
-fn a_message_that_does_not_fit_does_not_keep_others_from_being_received() {
+fn a_message_that_does_not_fit_does_not_block_other_members() {
     let (mut w, a, set, [p1, p2]) = with_members();
     w.send(a, &Msg::copy_send(p1).id(1).words(&[0; 100])).unwrap();
     post(&mut w, a, p2, 2);
@@ -189,7 +189,7 @@ fn a_member_can_be_received_from_directly() {
     let (mut w, a, set, [p]) = with_members();
     post(&mut w, a, p, 11);
     assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 11);
-    w.nothing(a, set);
+    w.expect_empty(a, set);
 }
 
 // covers mach-ipc S12
@@ -201,14 +201,14 @@ fn members_outlive_their_set_with_their_messages() {
     w.mod_refs(a, set, PORT_SET, -1).unwrap();
     assert_eq!(w.counts().port_sets, sets - 1);
     for p in members {
-        assert_eq!((w.port_type(a, p), w.status(a, p).mps_pset), (Ok(0x30000), 0));
+        assert_eq!((w.port_type(a, p), w.status(a, p).mps_pset), (Ok(SEND_RECEIVE), 0));
         assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 12);
     }
 }
 
 // covers mach-ipc S13
 #[test]
-fn who_waits_on_a_set_does_not_notice_that_a_member_dies() {
+fn a_waiter_on_a_set_keeps_waiting_when_a_member_dies() {
     let (mut w, a, set, [p, other]) = with_members();
     let x = w.thread(a);
     assert_eq!(w.receive(x, set, MsgOption::empty()), Ret::Blocked);

@@ -47,7 +47,7 @@ pub struct Simulation {
     pub random: Random,
     pub actors: Vec<Actor>,
     /// This step leaves what it does not get done at once to the next ones.
-    pub in_haste: bool,
+    pub skips_settling: bool,
 }
 
 impl Simulation {
@@ -58,16 +58,17 @@ impl Simulation {
             kernel_bytes_per_task: 64 * 1024,
             pages_per_task: 200,
             direct_calls: seed.is_multiple_of(4) || seed % 4 == 1,
+            ..Limits::default()
         };
         let world = World::with_limits(limits);
-        let mut simulation = Simulation { world, random: Random::new(seed), actors: Vec::new(), in_haste: false };
+        let mut simulation = Simulation { world, random: Random::new(seed), actors: Vec::new(), skips_settling: false };
         (0..TASKS).for_each(|_| simulation.add_task());
         simulation
     }
 
     fn step(&mut self) {
-        self.in_haste = self.random.one_in(3);
-        if !self.in_haste {
+        self.skips_settling = self.random.one_in(3);
+        if !self.skips_settling {
             self.world.settle();
         }
         let at = self.random.below(self.actors.len() as u64) as usize;
@@ -86,9 +87,9 @@ impl Simulation {
                     }
                 }
             }
-            Ret::Blocked => self.disturb(actor),
+            Ret::Blocked => self.act_while_blocked(actor),
             // It has not come back from its last trap.
-            Ret::Done(_) if self.world.kernel.threads[actor.thread].resume.is_some() => {
+            Ret::Done(_) if self.world.kernel.sched[actor.thread].has_continuation() => {
                 let _ = self.world.event(Event::Timer);
             }
             Ret::Done(_) => self.act(actor),
@@ -97,7 +98,7 @@ impl Simulation {
 
     /// Another task. It cannot reach init, whose port must not fill up.
     fn add_task(&mut self) {
-        self.world.bury_children();
+        self.world.release_dead_names();
         let app_type = self.random.pick(&[AppType::None, AppType::DaemonBackground, AppType::AppDefault]);
         let actor = self.world.task_of(app_type, Role::Unspecified);
         // Everybody can send to everybody else.
@@ -106,19 +107,19 @@ impl Simulation {
                 self.world.introduce(actor, other);
             }
         }
-        self.world.deallocate(actor, actor.post_office).unwrap();
+        self.world.deallocate(actor, actor.to_init).unwrap();
         self.actors.push(actor);
     }
 
     /// Somebody waits: time passes, or somebody else goes on instead. If nobody can, a task is ended.
-    fn disturb(&mut self, actor: Actor) {
+    fn act_while_blocked(&mut self, actor: Actor) {
         if self.random.one_in(6) {
             let time = self.random.below(20_000_000);
             return self.world.advance(time);
         }
         let can_run = |other: &&Actor| {
-            let thread = self.world.kernel.threads.get(other.thread);
-            matches!(self.world.state(**other), Ret::Done(_)) && thread.is_some_and(|thread| thread.resume.is_none())
+            let thread = self.world.kernel.sched.get(other.thread);
+            matches!(self.world.state(**other), Ret::Done(_)) && thread.is_some_and(|thread| !thread.has_continuation())
         };
         let ready: Vec<Actor> = self.actors.iter().filter(can_run).copied().collect();
         if ready.is_empty() {
@@ -136,7 +137,7 @@ impl Simulation {
         }
         let init = self.world.init;
         while self.world.poll(init, init.inbox).is_ok() {}
-        self.world.bury_children();
+        self.world.release_dead_names();
         assert_eq!(self.world.counts(), baseline, "what the tasks made is gone with them");
     }
 }
@@ -174,17 +175,17 @@ fn simulate_share(share: u64) {
 }
 
 #[test]
-fn no_invariant_breaks_under_random_calls_of_even_seeds() {
+fn random_calls_keep_all_invariants_for_even_seeds() {
     simulate_share(0);
 }
 
 #[test]
-fn no_invariant_breaks_under_random_calls_of_odd_seeds() {
+fn random_calls_keep_all_invariants_for_odd_seeds() {
     simulate_share(1);
 }
 
 #[test]
-fn a_seed_determines_everything() {
+fn a_seed_determines_the_whole_run() {
     let run = |seed| {
         let mut simulation = Simulation::new(seed);
         (0..300).for_each(|_| simulation.step());

@@ -5,16 +5,17 @@ use crate::simulation::Random;
 use crate::world::{Actor, Ret, World};
 use abi::code::*;
 use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::port::PortType;
 use abi::qos::{Priority, Qos};
 use abi::task::PAGE_SIZE;
 use abi::trap::tally::THREAD_CREATE_SUSPENDED;
 use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL};
 use abi::trap::{mach, tally, unix};
 use abi::{PortName, mig};
-use kernel::kernel::ThreadId;
+use kernel::ids::ThreadId;
 use kernel::limits::THREADS_PER_TASK_MAX;
 use kernel::machine::USER_END;
-use kernel::thread::State;
+use kernel::sched::thread::State;
 use zerocopy::{FromBytes, IntoBytes};
 
 const WAIT: u64 = UL_COMPARE_AND_WAIT as u64;
@@ -33,7 +34,7 @@ fn world() -> (World, Actor) {
 #[track_caller]
 fn result(w: &World, a: Actor) -> Result<u64, Errno> {
     let Ret::Done(value) = w.state(a) else { panic!("it has not returned") };
-    let carry = w.kernel.threads[a.thread].frame.rflags & 1;
+    let carry = w.kernel.sched[a.thread].frame().rflags & 1;
     if carry == 0 {
         Ok(value)
     } else {
@@ -56,7 +57,7 @@ fn wait(w: &mut World, owner: Actor, a: Actor, microseconds: u64) {
 }
 
 #[test]
-fn write_takes_what_fits_from_memory_that_is_there() {
+fn write_takes_at_most_1024_bytes_of_readable_memory() {
     let (mut w, a) = world();
     w.put(a, 4096, &[b'x'; 3000]);
     w.put(a, 4096, b"hello");
@@ -78,17 +79,17 @@ fn write_takes_what_fits_from_memory_that_is_there() {
 }
 
 #[test]
-fn a_unix_call_that_tally_does_not_have_is_an_error_and_clears_nothing_else() {
+fn an_unknown_unix_call_returns_enosys_and_later_calls_clear_carry() {
     let (mut w, a) = world();
     assert_eq!(call(&mut w, a, 2 << 24 | 5, &[]), Err(ENOSYS));
     let pid = w.kernel.tasks[a.task].credentials.pid;
     assert_eq!(call(&mut w, a, unix::GETPID, &[]), Ok(pid.into()), "carry is clear again");
-    let number = w.kernel.threads[a.thread].number;
+    let number = w.kernel.sched[a.thread].number();
     assert_eq!(call(&mut w, a, unix::THREAD_SELFID, &[]), Ok(number));
 }
 
 #[test]
-fn nobody_waits_on_a_word_that_has_changed_or_is_none() {
+fn ulock_wait_does_not_block_on_a_changed_or_invalid_word() {
     let (mut w, a) = world();
     let word = a.memory + WORD;
     w.put(a, WORD, &7u32.to_le_bytes());
@@ -106,13 +107,12 @@ fn nobody_waits_on_a_word_that_has_changed_or_is_none() {
 
 /// Priorities of waiting threads and the order in which they are woken.
 #[test]
-fn those_who_wait_are_woken_by_priority_and_then_in_the_order_in_which_they_came() {
+fn ulock_wake_prefers_priority_and_then_order_of_arrival() {
     let (mut w, a) = world();
     let bases = [31u8, 47, 31, 4, 47, 20, 4];
     let threads: Vec<Actor> = bases.iter().map(|_| w.thread(a)).collect();
     for (thread, base) in threads.iter().zip(bases) {
-        let kernel = &mut w.kernel;
-        kernel.sched.set_base(&mut kernel.threads, thread.thread, base, true);
+        w.set_base(thread.thread, base, true);
         wait(&mut w, a, *thread, 0);
     }
     let mut woken = Vec::new();
@@ -129,7 +129,7 @@ fn those_who_wait_are_woken_by_priority_and_then_in_the_order_in_which_they_came
 }
 
 #[test]
-fn wake_all_wakes_all_of_the_same_task_and_word_and_nobody_else() {
+fn wake_all_wakes_only_waiters_of_the_same_task_and_word() {
     let (mut w, a) = world();
     let b = w.task();
     let threads: Vec<Actor> = (0..4).map(|_| w.thread(a)).collect();
@@ -143,7 +143,7 @@ fn wake_all_wakes_all_of_the_same_task_and_word_and_nobody_else() {
 }
 
 #[test]
-fn a_wait_ends_when_its_time_is_over_and_not_before() {
+fn ulock_wait_times_out_exactly_at_its_deadline() {
     let (mut w, a) = world();
     let b = w.thread(a);
     wait(&mut w, a, b, 1500);
@@ -174,13 +174,13 @@ fn an_aborted_wait_is_interrupted() {
 
 /// Waiters come and go at random, with priorities that change while they wait; a sorted list says who is next.
 #[test]
-fn a_queue_of_waiters_is_always_in_order() {
+fn waiters_stay_sorted_when_they_come_go_and_change_priority() {
     for seed in 0..20 {
         let (mut w, a) = world();
         let mut random = Random::new(seed);
         let threads: Vec<Actor> = (0..12).map(|_| w.thread(a)).collect();
         let names: Vec<PortName> = threads.iter().map(|&t| w.trap(t, mach::THREAD_SELF, &[]).name()).collect();
-        let base = |w: &World, thread: ThreadId| w.kernel.threads[thread].schedule.base;
+        let base = |w: &World, thread: ThreadId| w.kernel.sched[thread].schedule().base;
         let mut queue: Vec<(u8, usize)> = Vec::new();
         let insert = |queue: &mut Vec<(u8, usize)>, base: u8, n: usize| {
             let at = queue.iter().position(|other| other.0 < base).unwrap_or(queue.len());
@@ -224,28 +224,28 @@ fn a_queue_of_waiters_is_always_in_order() {
 }
 
 #[test]
-fn a_new_thread_starts_where_it_is_told() {
+fn a_new_thread_starts_with_the_registers_it_is_given() {
     let (mut w, a) = world();
     let me = u64::from(a.self_port.0);
     let stack = a.memory + 8 * PAGE_SIZE;
     let result = w.result(a);
     let name = w.call_for_name(a, tally::THREAD_CREATE, &[me, 0x40_0040, stack, 99, 0, result]).unwrap();
     let thread = w.kernel.tasks[a.task].threads.back().unwrap();
-    let frame = &w.kernel.threads[thread].frame;
+    let frame = &w.kernel.sched[thread].frame();
     assert_eq!((frame.rip, frame.rsp, frame.rdi), (0x40_0040, stack, 99));
-    assert!(matches!(w.kernel.threads[thread].state, State::Ready));
-    assert_eq!(w.port_type(a, name), Ok(0x10000), "a send right to the thread's control port");
+    assert!(matches!(w.kernel.sched[thread].state(), State::Ready));
+    assert_eq!(w.port_type(a, name), Ok(PortType::SEND), "a send right to the thread's control port");
 
     let args = [me, 0x40_0000, 0, 0, THREAD_CREATE_SUSPENDED.into(), result];
     let name = w.call_for_name(a, tally::THREAD_CREATE, &args).unwrap();
     let thread = w.kernel.tasks[a.task].threads.back().unwrap();
-    assert!(matches!(w.kernel.threads[thread].state, State::Suspended));
+    assert!(matches!(w.kernel.sched[thread].state(), State::Suspended));
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::RESUME)).unwrap();
-    assert!(matches!(w.kernel.threads[thread].state, State::Ready));
+    assert!(matches!(w.kernel.sched[thread].state(), State::Ready));
 }
 
 #[test]
-fn a_thread_that_could_not_run_or_is_one_too_many_is_refused() {
+fn thread_create_refuses_bad_arguments_and_too_many_threads() {
     let (mut w, a) = world();
     let b = w.task();
     let (me, other) = (u64::from(a.self_port.0), u64::from(w.task_port(a, b).0));
@@ -270,7 +270,7 @@ fn a_thread_that_could_not_run_or_is_one_too_many_is_refused() {
     assert_eq!(made, THREADS_PER_TASK_MAX - 1);
     assert_eq!(w.call(a, tally::THREAD_CREATE, &args), Err(KERN_RESOURCE_SHORTAGE));
     assert!(w.call(b, tally::THREAD_CREATE, &[b.self_port.0.into(), 0x40_0000, 0, 0, 1, w.result(b)]).is_ok());
-    kernel::invariants::check_all(&w.kernel);
+    kernel::inspect::invariants::check_all(&w.kernel);
 }
 
 #[test]
@@ -293,16 +293,15 @@ fn destruction_begun() -> (World, Actor, Actor, PortName, Counts) {
     w.set_qlimit(a, port, 200).unwrap();
     let before = w.counts();
     (0..200).for_each(|_| w.send(a, &Msg::copy_send(port)).unwrap());
-    let kernel = &mut w.kernel;
-    kernel.sched.set_base(&mut kernel.threads, a.thread, 97, true);
+    w.set_base(a.thread, 97, true);
     w.start_trap(b, mach::MACH_PORT_MOD_REFS, &[a.self_port.0.into(), port.0.into(), 1, u64::from(u32::MAX)]);
-    assert!(w.kernel.threads[b.thread].resume.is_some() && w.kernel.messages.len() > 100, "it is not done");
+    assert!(w.kernel.sched[b.thread].has_continuation() && w.counts().messages > 100, "it is not done");
     (w, a, b, name, before)
 }
 
 /// The thread is ended after the first portion.
 #[test]
-fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
+fn destruction_continues_after_its_thread_is_terminated() {
     let (mut w, a, b, name, before) = destruction_begun();
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::TERMINATE)).unwrap();
     assert_eq!(w.state(b), Ret::Ended);
@@ -316,7 +315,7 @@ fn what_an_ended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
 
 /// A suspended thread does not run, but what it left to be destroyed concerns others.
 #[test]
-fn what_a_suspended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
+fn destruction_continues_while_its_thread_is_suspended() {
     let (mut w, a, b, name, before) = destruction_begun();
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::SUSPEND)).unwrap();
     assert_eq!(w.state(b), Ret::Blocked);
@@ -327,7 +326,7 @@ fn what_a_suspended_thread_left_to_be_destroyed_is_destroyed_all_the_same() {
 }
 
 #[test]
-fn debug_state_tells_the_numbers_that_the_kernel_has() {
+fn debug_state_returns_counts_and_thread_schedules() {
     let (mut w, a) = world();
     let name = w.trap(a, mach::THREAD_SELF, &[]).name();
     let at = a.memory + 2048;
@@ -342,9 +341,9 @@ fn debug_state_tells_the_numbers_that_the_kernel_has() {
     let size = size_of::<ThreadInfo>();
     ask(&mut w, DEBUG_THREAD, name, at, size).unwrap();
     let info = ThreadInfo::read_from_bytes(&w.get(a, 2048, size)).unwrap();
-    let schedule = w.kernel.threads[a.thread].schedule;
+    let schedule = w.kernel.sched[a.thread].schedule();
     assert_eq!((info.base_priority, info.scheduled_priority), (schedule.base.into(), schedule.priority.into()));
-    assert_eq!(info.requested, w.kernel.threads[a.thread].policy.requested.to_pthread());
+    assert_eq!(info.requested, w.kernel.sched[a.thread].policy().requested.to_pthread());
     for wrong in [PortName(0), a.self_port, a.inbox, PortName(0x7703)] {
         assert_eq!(ask(&mut w, DEBUG_THREAD, wrong, at, size), Err(KERN_INVALID_ARGUMENT));
     }

@@ -12,11 +12,13 @@ use abi::qos::{AppType, Role};
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
-use kernel::kernel::{Config, Event, Kernel, Next, ThreadId};
+use kernel::ids::TaskId;
+use kernel::ids::ThreadId;
+use kernel::ipc::space::Space;
+use kernel::kernel::{Config, Event, Kernel, Next};
 use kernel::limits::Limits;
 use kernel::machine::{AddressSpace, Nanos, UserAddr};
-use kernel::task::TaskId;
-use kernel::thread::State;
+use kernel::sched::thread::State;
 use zerocopy::IntoBytes;
 
 /// A thread of a task, and where the test puts things in its memory.
@@ -28,12 +30,12 @@ pub struct Actor {
     /// Its name for its own task.
     pub self_port: PortName,
     /// Its send right to init, which passes rights on to those who have no other way yet.
-    pub post_office: PortName,
+    pub to_init: PortName,
     /// The receive right of the port where init delivers.
     pub inbox: PortName,
     /// Init's names for the task and for the inbox.
     pub task_port: PortName,
-    pub(super) delivery: PortName,
+    pub(super) at_init: PortName,
     /// Its memory: [`MEMORY_PAGES`] pages that are its own.
     pub(super) memory: u64,
 }
@@ -100,22 +102,22 @@ impl World {
         let mut machine = FakeMachine::new();
         let mut kernel = Kernel::new(Config { bundle, seed: 0, clock: FakeMachine::clock(), limits }).unwrap();
         let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
-        let task = kernel.threads[thread].task;
+        let task = kernel.sched[thread].task();
         let nobody = Actor::new(task, thread, AddressSpace(0), 0);
         let mut world = World { kernel, machine, init: nobody, checked: true, form: Form::Trap };
-        let mut init = world.furnish(task, thread);
+        let mut init = world.set_up_actor(task, thread);
         init.inbox = world.port(init);
-        init.post_office = init.inbox;
+        init.to_init = init.inbox;
         world.init = init;
         // It is always ready: the threads that a test is about go first.
-        world.kernel.sched.set_base(&mut world.kernel.threads, thread, 0, true);
+        world.set_base(thread, 0, true);
         world
     }
 
     /// Gives a task's thread memory to work with and a name for its task.
-    fn furnish(&mut self, task: TaskId, thread: ThreadId) -> Actor {
+    fn set_up_actor(&mut self, task: TaskId, thread: ThreadId) -> Actor {
         let space = self.kernel.tasks[task].address_space;
-        let stack = self.kernel.threads[thread].frame.rsp - 4096;
+        let stack = self.kernel.sched[thread].frame().rsp - 4096;
         let mut actor = Actor::new(task, thread, space, stack);
         actor.self_port = self.trap(actor, mach::TASK_SELF, &[]).name();
         let size = MEMORY_PAGES * PAGE_SIZE;
@@ -143,8 +145,8 @@ impl World {
         actor.inbox = self.port(actor);
         let bootstrap = abi::mig::task::GET_SPECIAL_PORT;
         let request = Msg::copy_send(actor.self_port).id(bootstrap).body(&NDR).words(&[TASK_BOOTSTRAP_PORT]);
-        actor.post_office = self.rpc(actor, request).unwrap().descriptor(0).name;
-        actor.delivery = self.give_send(actor, actor.inbox, init);
+        actor.to_init = self.rpc(actor, request).unwrap().descriptor(0).name;
+        actor.at_init = self.give_send(actor, actor.inbox, init);
         actor
     }
 
@@ -153,7 +155,7 @@ impl World {
         let name = self.start_spawn(parent, args)?;
         let task = self.newest_task();
         let thread = self.kernel.tasks[task].threads.front().unwrap();
-        Ok((self.furnish(task, thread), name))
+        Ok((self.set_up_actor(task, thread), name))
     }
 
     /// Spawns the smallest program, which has not run yet; returns the parent's name for the task.
@@ -214,19 +216,34 @@ impl World {
     pub fn exit(&mut self, task: TaskId) {
         let Some(thread) = self.kernel.tasks[task].threads.front() else { return };
         self.run(thread);
-        self.kernel.threads[thread].frame.rax = unix::EXIT.into();
+        self.kernel.sched[thread].frame_mut().rax = unix::EXIT.into();
         let _ = self.event(Event::Trap);
         self.settle();
     }
 
     /// Init gives up the names of what died.
-    pub fn bury_children(&mut self) {
+    pub fn release_dead_names(&mut self) {
         let init = self.init;
         for (name, _) in self.names(init) {
-            if self.port_type(init, name) == Ok(PortType::DEAD_NAME.bits()) {
+            if self.port_type(init, name) == Ok(PortType::DEAD_NAME) {
                 self.destroy(init, name).unwrap();
             }
         }
+    }
+
+    /// Returns a task's names.
+    pub fn space_of(&self, task: TaskId) -> &Space {
+        self.kernel.ipc.space(self.kernel.tasks[task].space)
+    }
+
+    /// Returns how much of a task's budget is used.
+    pub fn used(&self, task: TaskId) -> usize {
+        self.kernel.ipc.used(self.space_of(task).budget()).expect("a live task has a budget")
+    }
+
+    /// Gives a thread a base priority, whatever its policy.
+    pub fn set_base(&mut self, thread: ThreadId, base: u8, timeshare: bool) {
+        self.kernel.sched.set_base(&mut self.kernel.step, thread, base, timeshare);
     }
 
     /// How many objects of each kind there are.
@@ -257,16 +274,14 @@ impl World {
     /// Lets the kernel finish what it still has to do for any thread, without letting time pass.
     pub fn settle(&mut self) {
         loop {
-            let waiting = self.kernel.threads.iter().find(|(_, thread)| {
-                thread.resume.is_some() && matches!(thread.state, State::Ready | State::Running(_))
-            });
+            let waiting = self.kernel.sched.iter().find(|(_, thread)| thread.has_continuation() && thread.can_go_on());
             let Some((thread, _)) = waiting else { break };
             let before = self.run(thread);
             let _ = self.event(Event::Timer);
-            self.let_go(thread, before);
+            self.restore_schedule(thread, before);
         }
         for _ in 0..10_000 {
-            if !self.kernel.anything_to_reap() {
+            if !self.kernel.step.has_background_work() {
                 return;
             }
             let _ = self.event(Event::Timer);
@@ -297,9 +312,9 @@ impl World {
             self.put(actor, STACK + 8, stack.as_bytes());
         }
         let before = self.run(actor.thread);
-        self.let_go(actor.thread, before);
+        self.restore_schedule(actor.thread, before);
         self.settle_choice(actor.thread);
-        let frame = &mut self.kernel.threads[actor.thread].frame;
+        let frame = self.kernel.sched[actor.thread].frame_mut();
         frame.rax = u64::from(number) | 0xDEAD_BEEF_0000_0000;
         (frame.rdi, frame.rsi, frame.rdx) = (a, b, c);
         (frame.r10, frame.r8, frame.r9) = (d, e, f);
@@ -311,10 +326,10 @@ impl World {
 
     /// What became of the last trap of a thread.
     pub fn state(&self, actor: Actor) -> Ret {
-        match self.kernel.threads.get(actor.thread) {
+        match self.kernel.sched.get(actor.thread) {
             None => Ret::Ended,
-            Some(thread) if matches!(thread.state, State::Waiting(_) | State::Suspended) => Ret::Blocked,
-            Some(thread) => Ret::Done(thread.frame.rax),
+            Some(thread) if matches!(thread.state(), State::Waiting(_) | State::Suspended) => Ret::Blocked,
+            Some(thread) => Ret::Done(thread.frame().rax),
         }
     }
 
@@ -440,7 +455,7 @@ impl World {
 
     /// Expects that nothing is queued on a port.
     #[track_caller]
-    pub fn nothing(&mut self, actor: Actor, name: PortName) {
+    pub fn expect_empty(&mut self, actor: Actor, name: PortName) {
         if let Ok(message) = self.poll(actor, name) {
             panic!("nothing was expected on {name:?}, seen: {message:x?}", message = message.header);
         }
@@ -450,7 +465,7 @@ impl World {
 impl Actor {
     fn new(task: TaskId, thread: ThreadId, space: AddressSpace, memory: u64) -> Actor {
         let none = MACH_PORT_NULL;
-        let (self_port, post_office, inbox, task_port, delivery) = (none, none, none, none, none);
-        Actor { task, thread, space, self_port, post_office, inbox, task_port, delivery, memory }
+        let (self_port, to_init, inbox, task_port, at_init) = (none, none, none, none, none);
+        Actor { task, thread, space, self_port, to_init, inbox, task_port, at_init, memory }
     }
 }

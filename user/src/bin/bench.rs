@@ -199,7 +199,7 @@ impl Service {
 
     fn end(self) {
         task::terminate(self.task).expect("it has not ended");
-        task::wait_for_exit(self.exit.name(), 10_000).expect("it ends");
+        task::wait_for_exit(self.exit.name()).expect("it ends");
     }
 }
 
@@ -299,7 +299,7 @@ fn spawn_and_reap() -> u64 {
     let exit = Port::new();
     measure(|| {
         let task = Spawn::image(&EXIT_PROGRAM).exit_port(exit.name()).start().expect("a child");
-        task::wait_for_exit(exit.name(), 10_000).expect("it ends");
+        task::wait_for_exit(exit.name()).expect("it ends");
         port::deallocate(task).expect("its name is there");
     })
 }

@@ -1,4 +1,4 @@
-//! The first program: it runs the tests, or one program, and serves the name service meanwhile.
+//! The first program: it runs the tests, the benchmarks or another program, and serves the name service meanwhile.
 //!
 //! ```text
 //! init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]
@@ -11,21 +11,22 @@
 use core::fmt::Write;
 use user::abi::KernReturn;
 use user::abi::code::*;
-use user::harness::{self, Deliberate, Order};
+use user::harness::{self, Deliberate, Options};
 use user::println;
-use user::supervisor::Supervisor;
+use user::supervisor::{Failure, Supervisor};
 use user::sys::Arguments;
 use user::sys::machine::started as started_at;
 use user::task::Spawn;
 
 user::program!(start);
 
-/// The exit status of a call that is not understood.
+/// The exit status for unknown arguments, and for arguments that are too long for the program.
 const USAGE: i32 = 64;
+/// The exit status for a program that does not start for another reason.
+const NOT_STARTED: i32 = 127;
 
-fn start(arguments: Arguments) -> i32 {
-    let mut arguments = arguments.skip(1);
-    match arguments.next() {
+fn start(mut arguments: Arguments) -> i32 {
+    match arguments.nth(1) {
         None | Some("harness") => run_harness(arguments),
         Some("run") => run_program(arguments),
         Some("bench") => run_benchmarks(),
@@ -34,7 +35,7 @@ fn start(arguments: Arguments) -> i32 {
 }
 
 fn usage(wrong: &str) -> i32 {
-    println!("init: {wrong:?} is not understood; it is one of");
+    println!("init: {wrong:?} is not understood; the calls are");
     println!("  init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]");
     println!("  init run PROGRAM [ARGUMENT…]");
     println!("  init bench");
@@ -42,45 +43,47 @@ fn usage(wrong: &str) -> i32 {
 }
 
 fn run_harness(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
-    let mut order = Order::default();
+    let mut options = Options::default();
     while let Some(argument) = arguments.next() {
         match argument {
-            "--colour" => order.colour = true,
+            "--colour" => options.colour = true,
             "--deliberate" => match arguments.next().and_then(Deliberate::from_name) {
-                Some(kind) => order.deliberate = Some(kind),
+                Some(kind) => options.deliberate = Some(kind),
                 None => return usage(argument),
             },
-            text => order.filter = text,
+            text => options.filter = text,
         }
     }
-    harness::run(&order)
+    harness::run(&options)
 }
 
-fn run_program(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
+/// Runs a program with the remaining arguments; the first is its name.
+fn run_program(mut arguments: Arguments) -> i32 {
+    let strings = arguments.strings();
     match arguments.next() {
-        Some(name) => run_and_wait(arguments.fold(Spawn::program(name), Spawn::argument)),
+        Some(name) => run_and_wait(Spawn::program(name).arguments(strings)),
         None => usage("run"),
     }
 }
 
-/// What to do if a program does not start.
+/// Returns an explanation why a program does not start.
 fn advice(code: KernReturn) -> &'static str {
     match code {
         KERN_FAILURE => "; it is no static ELF file such as docs/abi.md describes",
-        KERN_INVALID_ARGUMENT => "; its arguments are too long",
+        KERN_INVALID_ARGUMENT => "; its arguments are too long: see the limits in docs/abi.md",
         KERN_RESOURCE_SHORTAGE => "; it is too large, or the machine too small",
         _ => "",
     }
 }
 
-/// The benchmarks are told how many instructions it took until this program began.
+/// Runs the benchmarks. Their argument is the number of instructions before the first one of this program.
 fn run_benchmarks() -> i32 {
     let mut started = heapless::String::<20>::new();
     write!(started, "{}", started_at()).expect("a number fits");
     run_and_wait(Spawn::program("bench").argument(&started))
 }
 
-/// Runs a program; its exit status is ours, or 128 and the kind of its end.
+/// Runs a program and returns its exit status, or 128 plus the kind of the exception that ended it.
 fn run_and_wait(spawn: Spawn) -> i32 {
     let mut supervisor = Supervisor::new();
     match supervisor.run(spawn, 0) {
@@ -91,9 +94,10 @@ fn run_and_wait(spawn: Spawn) -> i32 {
                 128 + (end.status.0 >> 8) as i32
             }
         },
-        Err(code) => {
+        Err(Failure::NoStart(code)) => {
             println!("init: the program does not start: {code}{}", advice(code));
-            127
+            if code == KERN_INVALID_ARGUMENT { USAGE } else { NOT_STARTED }
         }
+        Err(Failure::NoPorts(code)) => panic!("the name service cannot receive: {code}"),
     }
 }

@@ -1,4 +1,4 @@
-//! The program of which each test is a task: `tests GROUP::NAME`, or `tests child NAME` for the children of tests.
+//! The program that runs one test, `tests GROUP::NAME`, or acts as a child of a test, `tests child NAME`.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -7,7 +7,7 @@ use user::{println, suite};
 
 user::program!(start);
 
-/// The exit status if there is no such test.
+/// The exit status for an unknown test.
 const USAGE: i32 = 64;
 
 fn start(mut arguments: Arguments) -> i32 {

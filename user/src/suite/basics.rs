@@ -29,10 +29,30 @@ tests! { "basics":
     the_rounding_mode_survives_a_trap,
 }
 
+/// What one write takes at most.
+const WRITE_MAX: usize = 1024;
+
+/// The console shows nothing of the text: each blank is taken back by the byte behind it.
 fn a_write_takes_a_kilobyte_at_a_time_and_says_so() {
-    let zeros = [0u8; 0];
-    check::equal("bytes of nothing", unix_trap(WRITE, [1, zeros.as_ptr() as u64, 0, 0]), Ok(0));
-    check::equal("no bytes from nowhere", unix_trap(WRITE, [1, 0, 0, 0]), Ok(0));
+    const BACKSPACE: u8 = 8;
+    let text: [u8; 2 * WRITE_MAX] = core::array::from_fn(|at| if at % 2 == 0 { b' ' } else { BACKSPACE });
+    let write = |address: u64, size: u64| unix_trap(WRITE, [1, address, size, 0]);
+    for size in [0, 2, WRITE_MAX - 2, WRITE_MAX] {
+        check::equal("bytes that are taken", write(text.as_ptr() as u64, size as u64), Ok(size as u64));
+    }
+    for size in [WRITE_MAX + 1, 2 * WRITE_MAX] {
+        check::equal("bytes that are taken of more", write(text.as_ptr() as u64, size as u64), Ok(WRITE_MAX as u64));
+    }
+    check::equal("no bytes from nowhere", write(0, 0), Ok(0));
+
+    let page = task::allocate(2 * PAGE_SIZE).expect("memory");
+    let edge = page + PAGE_SIZE;
+    task::deallocate(edge, PAGE_SIZE).expect("the second page");
+    let last = edge - WRITE_MAX as u64;
+    (last..edge).zip(text).for_each(|(at, byte)| machine::write(at, byte));
+    check::equal("what is behind is not read", write(last, u64::MAX), Ok(WRITE_MAX as u64));
+    check::equal("all of the kilobyte is read", write(last + 1, u64::MAX), Err(u64::from(EFAULT.0)));
+    task::deallocate(page, PAGE_SIZE).expect("the first page");
 }
 
 fn a_write_to_another_descriptor_or_from_nowhere_is_refused() {

@@ -114,17 +114,24 @@ fn a_message_at_the_edge_of_memory_is_refused_or_arrives() {
 }
 
 /// Numbers in a fixed order that looks like none.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    /// The numbers that follow from a seed, which is not 0.
+    pub const fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    /// Returns the next number.
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn one_of(&mut self, choices: &[u64]) -> u64 {
+    /// Returns one of these numbers.
+    pub fn one_of(&mut self, choices: &[u64]) -> u64 {
         choices[(self.next() % choices.len() as u64) as usize]
     }
 }
@@ -166,7 +173,7 @@ const TRAPS: [u32; 30] = [
 /// Traps with arguments that are names, small numbers, addresses of a scratch page and nonsense, mixed.
 fn random_traps(seed: u64) {
     const STEPS: u32 = 3000;
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let scratch = task::allocate(2 * PAGE_SIZE).expect("memory");
     let own = u64::from(port::task_self().0);
     for _ in 0..STEPS {

@@ -223,12 +223,21 @@ fn a_message_that_cannot_be_sent_comes_back() {
     check::equal("sending it again", message.send_within(0), Ok(()));
 }
 
+/// Starts a thread that sends to a port whose queue is full, and waits until it is blocked: its message counts then.
+fn blocked(send: fn(u64), argument: u64) -> Thread {
+    let before = task::counts().messages;
+    let sender = Thread::start(send, argument).expect("a thread");
+    while task::counts().messages == before {
+        time::sleep(1);
+    }
+    sender
+}
+
 fn a_blocked_sender_goes_on_when_there_is_room() {
     let port = port_with_send();
     fill(&port);
     let send = |port| Message::copy_send(PortName(port as u32)).id(66).send().expect("in the end there is room");
-    let sender = Thread::start(send, u64::from(port.name().0)).expect("a thread");
-    time::sleep(3);
+    let sender = blocked(send, u64::from(port.name().0));
     for _ in 0..MACH_PORT_QLIMIT_DEFAULT {
         Message::receive(port.name()).expect("it is there");
     }
@@ -248,8 +257,7 @@ fn an_interrupted_send_is_made_again_unless_the_sender_wants_to_know() {
     let names = u64::from(service.name().0) << 32 | u64::from(reply.name().0);
     fill(&service);
     let interrupt = |sends: fn(u64)| {
-        let sender = Thread::start(sends, names).expect("a thread");
-        time::sleep(3);
+        let sender = blocked(sends, names);
         sender.abort().expect("it waits");
         sender
     };
@@ -295,8 +303,8 @@ fn an_interrupted_receive_goes_on_unless_the_receiver_wants_to_know() {
     let names = u64::from(asks.name().0) << 32 | u64::from(tells.name().0);
     let interrupt = |receives: fn(u64)| {
         let receiver = Thread::start(receives, names).expect("a thread");
+        // One call sends and receives: when the message is here its sender waits.
         check::equal("it sends first", Message::receive(asks.name()).map(|m| m.message_id()), Ok(66));
-        time::sleep(3);
         receiver.abort().expect("it waits");
         receiver
     };
@@ -355,15 +363,15 @@ fn a_message_too_large_for_the_buffer_is_destroyed_otherwise() {
 
 fn a_receiver_learns_that_its_port_is_gone() {
     static SEEN: AtomicU32 = AtomicU32::new(0);
-    let port = Port::new();
-    let receive = |port| {
-        let code = Message::receive(PortName(port as u32)).expect_err("nothing comes");
-        SEEN.store(code.0 as u32, Ordering::Relaxed);
-    };
-    let receiver = Thread::start(receive, u64::from(port.name().0)).expect("a thread");
-    time::sleep(3);
+    let (tells, port) = (port_with_send(), Port::new());
+    let names = u64::from(tells.name().0) << 32 | u64::from(port.name().0);
+    let receive = |names| SEEN.store(call_with(names, MsgOption::empty()).0.0 as u32, Ordering::Relaxed);
+    let receiver = Thread::start(receive, names).expect("a thread");
+    // One call sends and receives: when the message is here its sender waits.
+    let told = Message::receive(tells.name()).expect("it sends first");
     drop(port);
     receiver.join();
+    told.destroy();
     check::equal("what it sees", SEEN.load(Ordering::Relaxed), MACH_RCV_PORT_CHANGED.0 as u32);
 }
 

@@ -9,10 +9,12 @@ mod faults;
 mod hostile;
 mod ipc;
 mod limits;
+mod name_service;
 mod notifications;
 mod ports;
 mod processor;
 mod scheduling;
+mod supervision;
 mod tasks;
 
 use abi::task::ExitStatus;
@@ -89,6 +91,8 @@ pub const SUITE: &[&[Test]] = &[
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,
+    name_service::TESTS,
+    supervision::TESTS,
     hostile::TESTS,
 ];
 

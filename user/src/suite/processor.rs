@@ -86,7 +86,7 @@ fn check_in_child() {
     let exit = Port::new();
     let child = Spawn::program("tests").argument("child").argument("check-processor").exit_port(exit.name());
     let child = child.start().expect("a child");
-    check::equal("how the child ended", task::wait_for_exit(exit.name(), 10_000), Ok(ExitStatus::exited(0)));
+    check::equal("how the child ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
     port::deallocate(child).expect("its name");
 }
 
@@ -290,7 +290,7 @@ fn vector_registers_do_not_travel_with_messages() {
         keeps_control_words(&VectorState::filled(byte), || call(byte.into()));
     }
     task::terminate(child).expect("it has not ended");
-    task::wait_for_exit(exit.name(), 10_000).expect("it ends");
+    task::wait_for_exit(exit.name()).expect("it ends");
     [child, service].into_iter().for_each(|name| port::deallocate(name).expect("its name"));
 }
 

@@ -1,6 +1,6 @@
 //! Tasks: starting, ending, talking to each other, the name service (errata 6).
 
-use super::{processor, scheduling, tests};
+use super::{processor, scheduling, supervision, tests};
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -39,22 +39,24 @@ pub const CHILDREN: &[(&str, fn())] = &[
     ("arguments", check_arguments),
     ("echo", echo),
     ("register", register_and_end),
+    ("flood", supervision::flood),
+    ("forge-exit", supervision::forge_exit),
+    ("register-host", supervision::register_host),
     ("check-clamp", scheduling::check_clamp),
     ("check-processor", processor::check_fresh_processor),
     ("answer-with-vectors", processor::answer_with_vectors),
 ];
 
-fn child(name: &str) -> Spawn {
+/// A task that does what [`CHILDREN`] has under a name.
+pub fn child(name: &str) -> Spawn {
     Spawn::program("tests").argument("child").argument(name)
 }
-
-const SECONDS: u32 = 10_000;
 
 /// Runs a child to its end.
 fn run(spawn: Spawn) -> ExitStatus {
     let exit = Port::new();
     let task = spawn.exit_port(exit.name()).start().expect("a child");
-    let status = task::wait_for_exit(exit.name(), SECONDS).expect("it ends");
+    let status = task::wait_for_exit(exit.name()).expect("it ends");
     check::equal("its port is dead", port::port_type(task), Ok(PortType::DEAD_NAME));
     port::deallocate(task).expect("its name is there");
     status
@@ -73,7 +75,7 @@ fn a_child_is_terminated() {
     time::sleep(2);
     check::that("it has not ended", is_empty(exit.name()));
     check::equal("terminating it", task::terminate(task), Ok(()));
-    check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::TERMINATED));
+    check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::TERMINATED));
     check::that("a second time", task::terminate(task).is_err());
     port::deallocate(task).expect("its name is there");
 }
@@ -179,14 +181,14 @@ fn echo() {
     }
 }
 
+/// Looks a service up until it is registered. If it never is the test's limit ends the test.
 fn find(name: &str) -> PortName {
-    for _ in 0..1000 {
+    loop {
         match names::look_up(name) {
             Ok(port) => return port,
             Err(_) => time::sleep(1),
         }
     }
-    panic!("{name} is never registered");
 }
 
 fn messages_go_from_task_to_task() {
@@ -198,7 +200,7 @@ fn messages_go_from_task_to_task() {
         check::equal("the answer", reply.word(0), number ^ u32::MAX);
     }
     Message::copy_send(service).id(0).send().expect("there is room");
-    check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::exited(0)));
+    check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
     check::equal("its service", port::port_type(service), Ok(PortType::DEAD_NAME));
     [service, task].into_iter().for_each(|name| port::deallocate(name).expect("it is there"));
 }
@@ -209,10 +211,10 @@ fn a_right_of_a_dead_task_is_a_dead_name() {
     let service = find("echo");
     port::request_notification(service, MACH_NOTIFY_DEAD_NAME, 0, notify.name(), D::MAKE_SEND_ONCE).expect("a request");
     task::terminate(task).expect("it has not ended");
-    let told = Message::receive_within(notify.name(), SECONDS).expect("its end is told");
+    let told = Message::receive(notify.name()).expect("its end is told");
     check::equal("whose", told.word(2), service.0);
     check::equal("sending to it", Message::copy_send(service).send(), Err(MACH_SEND_INVALID_DEST));
-    check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::TERMINATED));
+    check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::TERMINATED));
     port::mod_refs(service, MACH_PORT_RIGHT_DEAD_NAME, -2).expect("its own reference and the notification's");
     port::deallocate(task).expect("its name is there");
 }
@@ -224,8 +226,8 @@ fn a_message_in_the_queue_of_a_dead_task_is_destroyed() {
     // It does not understand this one and never takes it: it has ended by then.
     Message::copy_send(service).id(0).send().expect("there is room");
     Message::copy_send(service).port(carried.name(), D::MAKE_SEND_ONCE).send_within(0).ok();
-    check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::exited(0)));
-    let told = Message::receive_within(carried.name(), SECONDS).map(|message| message.message_id());
+    check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
+    let told = Message::receive(carried.name()).map(|message| message.message_id());
     check::equal("the right in it", told, Ok(MACH_NOTIFY_SEND_ONCE));
     [service, task].into_iter().for_each(|name| port::deallocate(name).expect("it is there"));
 }
@@ -262,7 +264,7 @@ fn many_children_come_and_go() {
     const CHILDREN: usize = 12;
     let tasks = [0; CHILDREN].map(|_| child("seven").exit_port(exit.name()).start().expect("a child"));
     for _ in tasks {
-        check::equal("how it ended", task::wait_for_exit(exit.name(), SECONDS), Ok(ExitStatus::exited(7)));
+        check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(7)));
     }
     tasks.into_iter().for_each(|task| port::deallocate(task).expect("its name is there"));
     drop(exit);

@@ -1,4 +1,4 @@
-//! Where a program begins.
+//! The entry point of programs, and their arguments.
 
 use core::ffi::{CStr, c_char};
 
@@ -10,25 +10,37 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The arguments in the block on top of the first stack: their number, then their addresses.
+    /// Returns the arguments in the block on top of the first stack: their number, then their addresses.
     ///
     /// # Safety
-    /// `block` is where the kernel put that block, which nothing has changed.
+    /// `block` is the address of the block that the kernel made, and the block is unchanged.
     #[cfg(target_os = "none")]
     unsafe fn of_block(block: *const u64) -> Arguments {
         // SAFETY: As the caller says.
         let count = unsafe { *block };
         Arguments { next: block.wrapping_add(1).cast(), left: count as usize }
     }
+
+    /// Returns the bytes of the remaining arguments, each with its zero byte. The kernel puts them one behind the other.
+    pub fn strings(&self) -> &'static [u8] {
+        let Some(last) = self.left.checked_sub(1) else { return &[] };
+        // SAFETY: The block holds as many addresses as it says, each of a string that ends with a zero byte. The strings
+        // lie one behind the other in the order of their addresses (docs/abi.md), and no code changes them.
+        unsafe {
+            let (first, last) = (*self.next, *self.next.add(last));
+            let end = last.add(CStr::from_ptr(last).count_bytes() + 1);
+            core::slice::from_raw_parts(first.cast(), end.offset_from_unsigned(first))
+        }
+    }
 }
 
 impl Iterator for Arguments {
     type Item = &'static str;
 
-    /// The next argument. One that is no text is empty.
+    /// Returns the next argument. An argument that is not UTF-8 is returned as an empty string.
     fn next(&mut self) -> Option<&'static str> {
         self.left = self.left.checked_sub(1)?;
-        // SAFETY: There are as many addresses as the block says, each of a string that ends with zero, and nothing ever
+        // SAFETY: The block holds as many addresses as it says, each of a string that ends with a zero byte, and no code
         // changes them.
         let text = unsafe { CStr::from_ptr(*self.next) };
         self.next = self.next.wrapping_add(1);
@@ -36,12 +48,12 @@ impl Iterator for Arguments {
     }
 }
 
-/// Makes `main`, a function from [`Arguments`] to the exit status, the beginning of a program.
+/// Makes `main`, a function from [`Arguments`] to the exit status, the main function of a program.
 #[macro_export]
 macro_rules! program {
     ($main:path) => {
         #[cfg(target_os = "none")]
-        // SAFETY: There is one program in a binary, and only the runtime looks for this name.
+        // SAFETY: A binary has one program, and only the runtime refers to this name.
         #[unsafe(no_mangle)]
         extern "Rust" fn tally_main(arguments: $crate::sys::Arguments) -> i32 {
             $main(arguments)
@@ -67,12 +79,12 @@ mod start {
     }
 
     /// The first instruction: the stack pointer is at the block with the arguments.
-    // SAFETY: The linker looks for this name, and there is one such function.
+    // SAFETY: The linker refers to this name, and a binary has one such function.
     #[unsafe(no_mangle)]
     #[unsafe(naked)]
     extern "C" fn _start() -> ! {
         naked_asm!(
-            // The processor's count of instructions so far, for who wants to know how long it took.
+            // The time stamp at the first instruction, for the benchmark of booting.
             "rdtsc",
             "shl rdx, 32",
             "lea rsi, [rdx + rax]",
@@ -86,7 +98,7 @@ mod start {
 
     extern "C" fn start(block: *const u64, time_stamp: u64) -> ! {
         crate::sys::machine::note_start(time_stamp);
-        // SAFETY: `_start` passes the place of the block; the binary defines `tally_main` by `program!`.
+        // SAFETY: `_start` passes the address of the block; the binary defines `tally_main` by `program!`.
         let status = unsafe { tally_main(Arguments::of_block(block)) };
         crate::sys::exit(status)
     }

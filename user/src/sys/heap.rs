@@ -1,4 +1,4 @@
-//! The heap: a fixed piece of the program's own memory, which costs nothing until it is touched.
+//! The heap: a fixed part of the program's own memory.
 
 use core::alloc::{GlobalAlloc, Layout};
 use linked_list_allocator::LockedHeap;
@@ -7,19 +7,19 @@ const SIZE: usize = 64 << 10;
 
 static mut MEMORY: [u8; SIZE] = [0; SIZE];
 
-/// The heap takes its memory when it is first asked for some.
+/// An allocator that is set up by the first allocation.
 struct Heap(LockedHeap);
 
 #[global_allocator]
 static HEAP: Heap = Heap(LockedHeap::empty());
 
-// SAFETY: Both calls are passed on to an allocator that keeps the rules.
+// SAFETY: Both calls go to an allocator that keeps the contract of `GlobalAlloc`.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         {
             let mut heap = self.0.lock();
             if heap.size() == 0 {
-                // SAFETY: Nothing else uses the memory, and this happens once.
+                // SAFETY: Only the heap uses the memory, and it is set up once.
                 unsafe { heap.init((&raw mut MEMORY).cast(), SIZE) };
             }
         }

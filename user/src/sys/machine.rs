@@ -1,29 +1,29 @@
-//! Instructions that tests and benchmarks need: the processor's clock, and what no program should do.
+//! Instructions for tests and benchmarks: the time stamp counter, and instructions that end a task.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
-/// Remembers the time stamp of the program's first instruction.
+/// Stores the time stamp of the program's first instruction.
 #[cfg(target_os = "none")]
 pub(super) fn note_start(time_stamp: u64) {
     STARTED.store(time_stamp, Ordering::Relaxed);
 }
 
-/// The time stamp at the program's first instruction.
+/// Returns the time stamp of the program's first instruction.
 pub fn started() -> u64 {
     STARTED.load(Ordering::Relaxed)
 }
 
-/// The time stamp counter. In QEMU with `-icount shift=0` it counts instructions.
+/// Returns the time stamp counter. In QEMU with `-icount shift=0` it counts instructions.
 #[inline(always)]
 pub fn time_stamp() -> u64 {
     // SAFETY: Every 64-bit processor has the instruction, and the kernel allows it.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// Reads a byte wherever that is.
+/// Reads a byte at any address.
 pub fn read(address: u64) -> u8 {
     let value;
     // SAFETY: Reading changes nothing; if the address cannot be read the task ends.
@@ -31,24 +31,24 @@ pub fn read(address: u64) -> u8 {
     value
 }
 
-/// Writes a byte where there should be nothing to write.
+/// Writes a byte at any address.
 ///
-/// Callers pass addresses at which this program has no object: they test that the task ends, or memory that they have
-/// allocated for this.
+/// Callers pass addresses at which the program has no object: in memory that they have allocated for this, or outside its
+/// memory, to see that the task ends.
 pub fn write(address: u64, value: u8) {
-    // SAFETY: As above.
+    // SAFETY: No object of the program is at the address.
     unsafe { asm!("mov byte ptr [{}], {}", in(reg) address, in(reg_byte) value, options(nostack)) };
 }
 
-/// Goes on at an address at which there is no code, or code of the caller's making that never returns.
+/// Jumps to an address without code, or to code that the caller has made and that does not return.
 pub fn jump(address: u64) -> ! {
-    // SAFETY: As above: nothing of this program goes on.
+    // SAFETY: No code of this program runs afterwards.
     unsafe { asm!("jmp {}", in(reg) address, options(noreturn)) }
 }
 
-/// Makes a system call with these flags set, with the stack pointer `stack`, and never returns: see callers.
+/// Makes a trap with the stack pointer `stack`, then executes an undefined instruction.
 pub fn trap_with_stack_pointer(number: u32, stack: u64) -> ! {
-    // SAFETY: Nothing of this program goes on; the trap ends the thread or the task, or else the next instruction does.
+    // SAFETY: No code of this program runs afterwards: the trap or the next instruction ends the task.
     unsafe {
         asm!("mov rsp, {stack}", "syscall", "ud2", stack = in(reg) stack, in("rax") u64::from(number), options(noreturn))
     }
@@ -59,8 +59,8 @@ macro_rules! bad_instructions {
         $(
             $(#[$doc])*
             pub fn $name() {
-                // SAFETY: The processor refuses each of these in user mode, so the task ends; what would come after is
-                // harmless in case it does not.
+                // SAFETY: The processor refuses each of these in user mode, so the task ends. If it does not, the
+                // instructions have changed only the registers below.
                 unsafe { asm!($($line),+, out("rax") _, out("rcx") _, out("rdx") _, options(nostack)) };
             }
         )+
@@ -86,11 +86,11 @@ bad_instructions! {
     write_model_register: "mov ecx, 0xC0000082", "xor eax, eax", "xor edx, edx", "wrmsr";
     /// Output to a device.
     write_port: "mov edx, 0xF4", "mov eax, 0x10", "out dx, eax";
-    /// An interrupt gate that is the kernel's own.
+    /// An interrupt gate that only the kernel may use.
     software_interrupt: "int 0x20";
-    /// An old way into a kernel that is not there.
+    /// An interrupt that is a system call elsewhere.
     old_system_call: "int 0x80";
-    /// The kernel's way out.
+    /// The return from a system call, which only the kernel may execute.
     system_return: "mov rcx, 0x400000", "mov r11, 0x202", "sysretq";
     /// Swapping the base that the kernel uses.
     swap_base: "swapgs";
@@ -98,22 +98,22 @@ bad_instructions! {
     bad_segment: "mov eax, 0x1234", "mov fs, ax";
     /// Pushing without a stack.
     push_without_stack: "mov rax, rsp", "mov rsp, 0x1000", "push 0", "mov rsp, rax";
-    /// An instruction that does not exist, with the flags for direction, nested task, alignment check and identification.
+    /// An instruction that does not exist, with the flags for direction, nested task, alignment check and identification set.
     undefined_with_flags: "pushfq", "or dword ptr [rsp], 0x244400", "popfq", "ud2";
-    /// A breakpoint behind an instruction that holds interrupts back.
+    /// A breakpoint behind an instruction that inhibits interrupts.
     breakpoint_in_shadow: "mov eax, ss", "mov ss, eax", "int3";
-    /// A single step over a trap, one without effect.
+    /// A single step over a trap without effect.
     single_step_over_trap: "mov eax, 0x5000007", "pushfq", "or qword ptr [rsp], 0x100", "popfq", "syscall", "nop";
-    /// The same trap behind an instruction that holds interrupts back.
+    /// A single step over the same trap behind an instruction that inhibits interrupts.
     single_step_over_trap_in_shadow:
         "mov edx, ss", "pushfq", "or qword ptr [rsp], 0x100", "mov eax, 0x5000007", "popfq", "mov ss, edx", "syscall", "nop";
-    /// Loading no stack segment.
+    /// Loading the null selector as stack segment.
     null_stack_segment: "xor eax, eax", "mov ss, eax";
     /// Loading the kernel's stack segment.
     kernel_stack_segment: "mov eax, 0x10", "mov ss, eax";
     /// Loading the kernel's data segment.
     kernel_data_segment: "mov eax, 0x10", "mov ds, eax";
-    /// Loading a segment of the task's own table, which there is not.
+    /// Loading a segment of a local descriptor table, which does not exist.
     local_segment: "mov eax, 7", "mov es, eax";
     /// Jumping into the kernel's code segment.
     kernel_code_segment:
@@ -123,11 +123,11 @@ bad_instructions! {
         "lea rax, [rip + 2f]", "mov ecx, ss", "shl rcx, 32", "or rax, rcx", "push rax", "jmp fword ptr [rsp]", "2:";
     /// Returning from an interrupt to an outer task.
     return_to_outer_task: "pushfq", "or qword ptr [rsp], 0x4000", "popfq", "iretq";
-    /// Turning interrupts off after asking for the privilege.
+    /// Turning interrupts off after trying to set the privilege level for that.
     disable_interrupts_with_privilege: "pushfq", "or qword ptr [rsp], 0x3000", "popfq", "cli";
-    /// Asking where the interrupt descriptor table is.
+    /// Reading the address of the interrupt descriptor table.
     interrupt_table: "sidt [rsp - 64]";
-    /// Asking for the task register.
+    /// Reading the task register.
     task_register: "str eax";
     /// Loading the task register.
     load_task_register: "mov eax, 0x28", "ltr ax";
@@ -135,15 +135,15 @@ bad_instructions! {
     debug_register: "xor eax, eax", "mov dr7, rax";
     /// Reading a performance counter.
     performance_counter: "xor ecx, ecx", "rdpmc";
-    /// Throwing a page's translation away.
+    /// Invalidating the translation of a page.
     invalidate_page: "invlpg [rsp]";
-    /// Giving oneself the vector registers.
+    /// Clearing the flag by which the kernel notices the use of vector registers.
     clear_task_switched: "clts";
-    /// Setting the thread-local base without the kernel.
+    /// Setting the thread-local base without a trap.
     write_base: "xor eax, eax", "wrfsbase rax";
-    /// Vector registers that are wider than the kernel can keep.
+    /// Using vector registers that are wider than the kernel saves.
     wide_vector_register: "vxorps ymm0, ymm0, ymm0";
-    /// Access to user memory from the kernel.
+    /// Setting the flag for access to user memory from the kernel.
     set_access_flag: "stac";
     /// Jumping to an address that is not canonical.
     jump_not_canonical: "mov rax, 0x8000000000000000", "jmp rax";
@@ -151,7 +151,7 @@ bad_instructions! {
     read_not_canonical: "mov rax, 0x8000000000000000", "mov rax, [rax]";
 }
 
-/// Makes a harmless trap with the flags `flags` set besides the usual ones, and returns the flags afterwards.
+/// Makes a trap without effect with `flags` set besides the usual ones, and returns the flags after it.
 pub fn flags_after_trap(number: u32, flags: u64) -> u64 {
     let after;
     // SAFETY: The flags are put back; those that callers pass (direction, alignment check, nested task) change nothing
@@ -173,7 +173,8 @@ pub fn flags_after_trap(number: u32, flags: u64) -> u64 {
     after
 }
 
-/// Fills rbx, rbp and r12 to r15 with `seed` and its successors, makes a trap, and tells whether they are the same after.
+/// Fills rbx, rbp and r12 to r15 with the successors of `seed` and makes a trap. Returns true if they are unchanged after
+/// it.
 pub fn registers_survive_trap(number: u32, seed: u64) -> bool {
     let same: u64;
     // SAFETY: rbx and rbp are put back; the trap takes no addresses.
@@ -216,8 +217,7 @@ pub fn registers_survive_trap(number: u32, seed: u64) -> bool {
     same == 1 | 2 << 6 | 3 << 12 | 4 << 18 | 5 << 24 | 6 << 30
 }
 
-/// Loads `value` into a vector register and the floating-point unit's control words, spins for `rounds`, and tells whether
-/// the register still holds the value.
+/// Loads `value` into a vector register and spins for `rounds`. Returns true if the register still holds the value.
 pub fn vector_survives(value: u64, rounds: u64) -> bool {
     let after: u64;
     // SAFETY: This target's compiler keeps no values in vector registers; the processor has them.
@@ -233,7 +233,7 @@ pub fn vector_survives(value: u64, rounds: u64) -> bool {
     after == value
 }
 
-/// What a vector register holds.
+/// Returns the content of a vector register.
 pub fn vector_register() -> u64 {
     let value;
     // SAFETY: Reads a register.
@@ -241,7 +241,7 @@ pub fn vector_register() -> u64 {
     value
 }
 
-/// Sets MXCSR, makes a trap, and returns MXCSR after it; the old value is put back.
+/// Sets MXCSR, makes a trap, and returns MXCSR after it. Restores the old value.
 pub fn mxcsr_after_trap(number: u32, value: u32) -> u32 {
     let mut old = 0u32;
     let mut after = 0u32;
@@ -260,7 +260,7 @@ pub fn mxcsr_after_trap(number: u32, value: u32) -> u32 {
     after
 }
 
-/// Reads the word at `offset` in thread-local memory, through `fs` and through `gs`.
+/// Returns the word at `offset` in thread-local memory, read through `fs` and through `gs`.
 pub fn thread_local(offset: u64) -> [u64; 2] {
     let (fs, gs);
     // SAFETY: Reading changes nothing.
@@ -277,12 +277,12 @@ pub fn thread_local(offset: u64) -> [u64; 2] {
 
 /// Loads the null selector into `fs` and `gs`, which makes their bases 0 until the kernel loads them anew.
 pub fn load_null_selectors() {
-    // SAFETY: This program uses thread-local memory only where it says so.
+    // SAFETY: The program reads thread-local memory by `thread_local` alone.
     unsafe { asm!("mov fs, {0:x}", "mov gs, {0:x}", in(reg) 0, options(nomem, nostack, preserves_flags)) };
 }
 
-/// Jumps to code at `address` that makes a trap and then never returns.
+/// Jumps to code at `address` that makes a trap and does not return.
 pub fn jump_to_trap(address: u64, number: u32) -> ! {
-    // SAFETY: Nothing of this program goes on.
+    // SAFETY: No code of this program runs afterwards.
     unsafe { asm!("jmp {}", in(reg) address, in("rax") u64::from(number), options(noreturn)) }
 }

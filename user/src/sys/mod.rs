@@ -1,4 +1,4 @@
-//! The border to the kernel and to the machine: the only module with `unsafe` code.
+//! Trap stubs, the start of programs and threads, and instructions for tests: all the `unsafe` code.
 
 mod entry;
 #[cfg(target_os = "none")]
@@ -14,8 +14,8 @@ use core::arch::asm;
 
 /// Makes a trap with up to six arguments and returns its result, sign-extended as the kernel left it.
 ///
-/// Addresses are passed as numbers. The kernel writes only where an argument says, so a caller that passes the address
-/// of memory passes that of something it may write, and of nothing else that lives.
+/// Addresses are passed as numbers. The kernel writes only to an address in an argument, so the caller passes addresses of
+/// memory that it may write and to which it has no other reference.
 #[inline(always)]
 pub fn trap(number: u32, arguments: [u64; 6]) -> u64 {
     let [a, b, c, d, e, f] = arguments;
@@ -39,7 +39,7 @@ pub fn trap_with_stack(number: u32, arguments: [u64; 6], more: [u64; 2]) -> u64 
     trap_for_two(number, arguments, more)[0]
 }
 
-/// The same with both results, those in rax and in rdx.
+/// Makes a trap with up to eight arguments and returns both results, in rax and in rdx.
 #[inline(always)]
 pub fn trap_for_two(number: u32, arguments: [u64; 6], more: [u64; 2]) -> [u64; 2] {
     let [a, b, c, d, e, f] = arguments;
@@ -62,7 +62,7 @@ pub fn trap_for_two(number: u32, arguments: [u64; 6], more: [u64; 2]) -> [u64; 2
     [result, second]
 }
 
-/// Makes a Unix trap: the carry flag says whether the result is an error number.
+/// Makes a Unix trap. With the carry flag set the result is an error number.
 #[inline(always)]
 pub fn unix_trap(number: u32, arguments: [u64; 4]) -> Result<u64, u64> {
     let [a, b, c, d] = arguments;

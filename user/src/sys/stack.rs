@@ -1,9 +1,9 @@
-//! Threads' first instructions and last ones.
+//! The first and the last instructions of threads.
 
 use core::arch::naked_asm;
 use core::sync::atomic::AtomicU32;
 
-/// What lies at the top of a new thread's stack.
+/// The record at the top of a new thread's stack.
 #[repr(C, align(16))]
 struct Start {
     function: fn(u64),
@@ -13,20 +13,20 @@ struct Start {
     _padding: [u32; 3],
 }
 
-/// Prepares a stack of `size` bytes at `bottom` for a thread that calls `function`. Returns where the thread begins, its
-/// stack pointer, its argument, and the address of the word that becomes 1 when the function has returned; those who
-/// wait on that word are woken then, and the thread does not use the stack any more.
+/// Prepares a stack of `size` bytes at `bottom` for a thread that calls `function`. Returns the thread's entry point, its
+/// stack pointer, its argument, and a word that becomes 1 when the function has returned. From then on the thread does not
+/// use the stack, and it wakes the threads that wait on the word.
 ///
-/// `bottom` is memory that the caller has allocated for this and gives up.
+/// `bottom` is the address of memory that the caller has allocated for this stack.
 pub fn start_thread(bottom: u64, size: u64, function: fn(u64), argument: u64) -> (u64, u64, u64, &'static AtomicU32) {
     let at = bottom + size - size_of::<Start>() as u64;
     let start = core::ptr::with_exposed_provenance_mut::<Start>(at as usize);
-    // SAFETY: The memory is the caller's, large enough, aligned to a page, and nobody else's.
+    // SAFETY: The caller has allocated the memory for this stack alone. It is large enough and aligned to a page.
     let done = unsafe {
         start.write(Start { function, argument, done: AtomicU32::new(0), _padding: [0; 3] });
         &(*start).done
     };
-    // SAFETY: The reference is used only while the stack is there: see `thread::Thread`.
+    // SAFETY: `thread::Thread`, which has the reference, frees the stack last.
     (enter as *const () as u64, at, at, done)
 }
 
@@ -37,7 +37,7 @@ extern "C" fn enter() -> ! {
         "xor ebp, ebp",
         "mov rbx, rdi",
         "call {call}",
-        // From here on the stack may be gone at any moment: registers only.
+        // From here on another thread may free the stack: use registers alone.
         "lea rsi, [rbx + {done}]",
         "mov dword ptr [rsi], 1",
         "mov edi, {wake_all}",

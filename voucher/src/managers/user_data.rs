@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use core::hash::{BuildHasher, Hasher};
 use core::task::Poll;
 use foldhash::fast::FixedState;
-use store::{Arena, Chain, Chained, Id, LinearIndex};
+use store::{Arena, Chain, Id, LinearIndex, chained};
 
 /// How many bytes are stored without an allocation of their own.
 const SHORT: usize = 64;
@@ -32,17 +32,7 @@ struct Content {
     bytes: Bytes,
 }
 
-impl Chained for Content {
-    #[inline(always)]
-    fn chain(&self) -> &Chain {
-        &self.chain
-    }
-
-    #[inline(always)]
-    fn chain_mut(&mut self) -> &mut Chain {
-        &mut self.chain
-    }
-}
+chained!(Content: chain);
 
 /// Bytes, the short ones in place.
 #[derive(Debug)]

@@ -7,14 +7,17 @@ use super::per_cpu;
 use super::segments;
 use abi::task::Exception;
 use core::ptr;
-use kernel::ipc::fast_path::PlainCall;
-use kernel::kernel::{Event, Kernel, Next, ThreadId};
+use kernel::ids::ThreadId;
+use kernel::kernel::{Event, Kernel, Next, PlainCall};
 use kernel::machine::{AddressSpace, Cpu, Machine, UserAddr};
 use kernel::trap_frame::TrapFrame;
 use x86_64::instructions::interrupts;
 
 /// The only processor.
 const CPU: Cpu = 0;
+
+/// The status of a machine whose first program did not start.
+const NOT_STARTED: u32 = 127;
 
 /// Everything that the lock guards.
 struct System {
@@ -40,7 +43,10 @@ pub fn run(kernel: Kernel, machine: X86Machine) -> ! {
     SYSTEM.set(System { kernel, machine });
     let exit = SYSTEM.with(|system| match system.kernel.boot(&mut system.machine) {
         Ok(next) => proceed(system, None, next),
-        Err(error) => panic!("{error}"),
+        Err(error) => {
+            system.machine.log(format_args!("{error}"));
+            shut_down(system, NOT_STARTED)
+        }
     });
     let frame = exit.expect("the first program is ready").next;
     // SAFETY: `proceed` has made everything ready for this frame's thread.

@@ -1,0 +1,66 @@
+//! Starting the first program.
+
+use crate::calls::spawn::Strings;
+use crate::kernel::{Kernel, Next};
+use crate::lifetime::NewTask;
+use crate::limits::ARGUMENTS_SIZE_MAX;
+use crate::machine::Machine;
+use crate::policy::TaskPolicy;
+use crate::task::program::Image;
+use abi::KernReturn;
+use abi::code::{KERN_INVALID_ARGUMENT, KERN_RESOURCE_SHORTAGE};
+use core::fmt;
+use heapless::String;
+
+/// The name by which the first program knows itself.
+const FIRST_ARGUMENT: &[u8] = b"init\0";
+
+/// Why the first program did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootError {
+    /// The bundle has no file `init`.
+    NoInit,
+    /// It could not be started.
+    BadInit(KernReturn),
+    /// Its arguments are longer than [`ARGUMENTS_SIZE_MAX`], or take with their pointers more than half of the first
+    /// stack.
+    TooManyArguments,
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BootError::NoInit => f.write_str("the bundle has no program `init`"),
+            BootError::TooManyArguments => f.write_str("the program `init` does not start: too many arguments"),
+            BootError::BadInit(code) => write!(f, "the program `init` does not start: {code}"),
+        }
+    }
+}
+
+impl Kernel {
+    /// Starts `init` from the bundle, as user 0, with the arguments in the bundle's file `cmdline`.
+    ///
+    /// # Errors
+    /// [`BootError`].
+    pub fn boot(&mut self, machine: &mut dyn Machine) -> Result<Next, BootError> {
+        let file = self.bundle.file("init").ok_or(BootError::NoInit)?;
+        let given = self.bundle.file("cmdline").unwrap_or(b"");
+        let no_memory = |_| BootError::BadInit(KERN_RESOURCE_SHORTAGE);
+        let size = FIRST_ARGUMENT.len() + given.len();
+        if size as u64 > ARGUMENTS_SIZE_MAX {
+            return Err(BootError::TooManyArguments);
+        }
+        let mut arguments = store::try_with_capacity(size).map_err(no_memory)?;
+        arguments.extend_from_slice(FIRST_ARGUMENT);
+        arguments.extend_from_slice(given);
+        let strings = Strings { arguments, environment: alloc::vec::Vec::new() };
+        let name = String::try_from("init").expect("a short name fits");
+        let new = NewTask { name, uid: 0, gid: 0, policy: TaskPolicy::default() };
+        let task = self.start_program(machine, new, &Image::Bundle(file), &strings).map_err(|code| match code {
+            KERN_INVALID_ARGUMENT => BootError::TooManyArguments,
+            code => BootError::BadInit(code),
+        })?;
+        self.first_task = Some(task);
+        Ok(self.leave(machine, 0, None))
+    }
+}

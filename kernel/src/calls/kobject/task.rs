@@ -1,0 +1,84 @@
+//! Messages to task ports about the task itself (mach-ipc 5.5).
+
+use super::{Answer, KernelObject, Reply};
+use crate::ids::MessageId;
+use crate::ids::PortId;
+use crate::ids::TaskId;
+use crate::ipc::right::Right;
+use crate::kernel::Kernel;
+use abi::KernReturn;
+use abi::code::*;
+use abi::mig::task::*;
+use abi::port::Disposition;
+use abi::task::*;
+
+impl Kernel {
+    pub(super) fn serve_task(&mut self, object: KernelObject, id: i32, message: MessageId) -> Answer {
+        match id {
+            TERMINATE => {
+                self.ipc.request_is_empty(message)?;
+                let task = self.task_behind(object).ok_or(KERN_INVALID_ARGUMENT)?;
+                self.end_task(task, ExitStatus::TERMINATED);
+                Ok(Reply::none())
+            }
+            GET_SPECIAL_PORT => {
+                let [which] = self.ipc.request_arguments(message, 0)?;
+                let task = self.task_for_special_port(object)?;
+                self.get_special_port(task, which)
+            }
+            SET_SPECIAL_PORT => {
+                let [which] = self.ipc.request_arguments(message, 1)?;
+                let task = self.task_for_special_port(object)?;
+                self.set_special_port(task, which, message)
+            }
+            _ => Err(MIG_BAD_ID),
+        }
+    }
+
+    fn task_for_special_port(&self, object: KernelObject) -> Result<TaskId, KernReturn> {
+        match object {
+            KernelObject::Task(_) => self.task_behind(object).ok_or(KERN_FAILURE),
+            _ => Err(KERN_INVALID_ARGUMENT),
+        }
+    }
+
+    fn get_special_port(&mut self, task: TaskId, which: u32) -> Answer {
+        let port = match which {
+            TASK_KERNEL_PORT => self.tasks[task].control_port,
+            TASK_HOST_PORT => self.ipc.host_port(),
+            TASK_NAME_PORT => self.task_name_port(task)?,
+            TASK_BOOTSTRAP_PORT => return Ok(Reply::Port(self.copy_bootstrap(task), Disposition::PORT_SEND)),
+            _ => return Err(KERN_INVALID_ARGUMENT),
+        };
+        Ok(Reply::right(Right::Send(self.ipc.make_send(port))))
+    }
+
+    /// Returns the port by which others may know a task but do nothing to it.
+    fn task_name_port(&mut self, task: TaskId) -> Result<PortId, KernReturn> {
+        if let Some(port) = self.tasks[task].name_port {
+            return Ok(port);
+        }
+        let made = self
+            .ipc
+            .new_kernel_port(&mut self.step, KernelObject::TaskName(task))
+            .map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        self.tasks[task].name_port = Some(made);
+        Ok(made)
+    }
+
+    fn set_special_port(&mut self, task: TaskId, which: u32, message: MessageId) -> Answer {
+        match which {
+            TASK_KERNEL_PORT | TASK_HOST_PORT => return Err(KERN_NO_ACCESS),
+            TASK_BOOTSTRAP_PORT => {}
+            _ => return Err(KERN_INVALID_ARGUMENT),
+        }
+        let port = self.ipc.take_request_right_of(message, Disposition::PORT_SEND)?;
+        if port.port().and_then(|port| self.ipc.live_port(port)).is_some_and(|port| port.guard().immovable) {
+            self.ipc.destroy_carried(&mut self.step, port);
+            return Err(KERN_INVALID_RIGHT);
+        }
+        let old = core::mem::replace(&mut self.tasks[task].bootstrap, port);
+        self.ipc.destroy_carried(&mut self.step, old);
+        Ok(Reply::none())
+    }
+}

@@ -1,0 +1,28 @@
+//! The calls that programs make: traps, messages to kernel objects, and starting programs.
+
+pub(crate) mod kobject;
+pub(crate) mod spawn;
+pub(crate) mod traps;
+
+use crate::ids::Context;
+use crate::machine::{Fault, Machine, UserAddr};
+use abi::KernReturn;
+use abi::code::KERN_MEMORY_ERROR;
+
+/// An argument or result in user memory was not accessible (mach-ipc 2.0).
+pub(crate) fn memory_error(_: Fault) -> KernReturn {
+    KERN_MEMORY_ERROR
+}
+
+/// Writes a result into the caller's memory. What was done stays done if that fails (mach-ipc 2.0).
+///
+/// # Errors
+/// `KERN_MEMORY_ERROR`.
+pub(crate) fn put_result(
+    machine: &mut dyn Machine,
+    caller: Context,
+    to: UserAddr,
+    bytes: &[u8],
+) -> Result<(), KernReturn> {
+    machine.copy_out(caller.address_space, to, bytes).map_err(memory_error)
+}

@@ -1,0 +1,316 @@
+//! Starting programs as tasks (errata 6, importance 2.2).
+
+use crate::calls::put_result;
+use crate::ids::{Context, TaskId};
+use crate::ipc::copy_in::Dead;
+use crate::ipc::right::{Carried, Right};
+use crate::ipc::space::EntryRight;
+use crate::kernel::Kernel;
+use crate::lifetime::NewTask;
+use crate::limits::ARGUMENTS_SIZE_MAX;
+use crate::machine::{Machine, UserAddr};
+use crate::policy::{TaskPolicy, ThreadPolicy};
+use crate::task::program::{Image, Loaded};
+use crate::trap_frame::TrapFrame;
+use abi::code::*;
+use abi::port::{Disposition, MACH_PORT_NULL};
+use abi::qos::{AppType, Priority, Qos, Role};
+use abi::task::*;
+use abi::{KernReturn, PortName};
+use alloc::vec::Vec;
+use heapless::String;
+use zerocopy::IntoBytes;
+
+// What a program finds behind its environment (System V ABI, "auxiliary vector").
+const AT_NULL: u64 = 0;
+const AT_PHDR: u64 = 3;
+const AT_PHENT: u64 = 4;
+const AT_PHNUM: u64 = 5;
+const AT_PAGESZ: u64 = 6;
+const AT_ENTRY: u64 = 9;
+const AT_RANDOM: u64 = 25;
+
+/// Length of the longest file name in a bundle.
+const NAME_MAX: u64 = 256;
+
+/// A user's memory, claimed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    start: UserAddr,
+    size: u64,
+}
+
+/// Arguments of `task_spawn`, decoded: numbers are in range, memory has not been looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpawnRequest {
+    image: Range,
+    image_is_name: bool,
+    arguments: Range,
+    environment: Range,
+    policy: TaskPolicy,
+    uid: u32,
+    gid: u32,
+    bootstrap: PortName,
+    exit_port: PortName,
+    exit_disposition: Disposition,
+}
+
+impl SpawnRequest {
+    /// Checks what can be checked without looking at memory or names.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT`.
+    pub(crate) fn decode(args: &TaskSpawnArgs) -> Result<SpawnRequest, KernReturn> {
+        let range = |start, size| Range { start: UserAddr(start), size };
+        let exit_disposition = match args.exit_port {
+            MACH_PORT_NULL => Disposition::NONE,
+            _ => match u8::try_from(args.exit_disposition).map(Disposition) {
+                Ok(given @ (Disposition::MAKE_SEND_ONCE | Disposition::MOVE_SEND_ONCE)) => given,
+                _ => return Err(KERN_INVALID_ARGUMENT),
+            },
+        };
+        if args.reserved != 0
+            || args.image_kind > SPAWN_IMAGE_BYTES
+            || args.qos_clamp > Qos::UserInteractive as u32
+            || args.arguments_size.saturating_add(args.environment_size) > ARGUMENTS_SIZE_MAX
+        {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        Ok(SpawnRequest {
+            image: range(args.image, args.image_size),
+            image_is_name: args.image_kind == SPAWN_IMAGE_NAME,
+            arguments: range(args.arguments, args.arguments_size),
+            environment: range(args.environment, args.environment_size),
+            policy: TaskPolicy {
+                app_type: AppType::from_number(args.app_type).ok_or(KERN_INVALID_ARGUMENT)?,
+                role: Role::from_number(args.role).ok_or(KERN_INVALID_ARGUMENT)?,
+                qos_clamp: Qos::from_number(args.qos_clamp),
+                ..TaskPolicy::default()
+            },
+            uid: args.uid,
+            gid: args.gid,
+            bootstrap: args.bootstrap_port,
+            exit_port: args.exit_port,
+            exit_disposition,
+        })
+    }
+}
+
+/// What a program's first thread finds on its stack.
+#[derive(Debug)]
+pub(crate) struct Strings {
+    /// Arguments, each ended by a zero byte.
+    pub arguments: Vec<u8>,
+    /// Environment, in the same form.
+    pub environment: Vec<u8>,
+}
+
+impl Kernel {
+    /// Starts a program as a child of the caller, whose name for the child's control port is written to `result`.
+    ///
+    /// # Errors
+    /// `KERN_NO_ACCESS` if only user 0 may ask for that; `KERN_INVALID_NAME` if the bundle has no such file;
+    /// `KERN_INVALID_ARGUMENT` if the strings do not end with a zero byte or are too many for the first stack;
+    /// `KERN_INVALID_CAPABILITY` if a port named gives no such right; `KERN_MEMORY_ERROR`; `KERN_FAILURE` if the file is
+    /// no program; `KERN_NO_SPACE` if there is no name for the child, or no room for its stack where the program is;
+    /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is still being taken apart.
+    pub(crate) fn spawn(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        request: &SpawnRequest,
+        result: UserAddr,
+    ) -> Result<(), KernReturn> {
+        let parent = caller.task;
+        let credentials = self.tasks[parent].credentials;
+        let chosen = |asked: u32, own: u32| match asked {
+            SPAWN_INHERIT => Ok(own),
+            other if other == own || credentials.uid == 0 => Ok(other),
+            _ => Err(KERN_NO_ACCESS),
+        };
+        let (uid, gid) = (chosen(request.uid, credentials.uid)?, chosen(request.gid, credentials.gid)?);
+        let (image, name) = self.find_image(machine, parent, request)?;
+        let strings = self.read_strings(machine, parent, request)?;
+        if request.bootstrap != MACH_PORT_NULL {
+            let found = self.ipc.lookup(caller.space, request.bootstrap).map(|entry| entry.right);
+            if !matches!(found, Some(EntryRight::Send { .. } | EntryRight::Receive { send_urefs: 1.., .. })) {
+                return Err(KERN_INVALID_CAPABILITY);
+            }
+        }
+        if request.exit_port != MACH_PORT_NULL {
+            self.ipc
+                .can_copy_in(caller.space, request.exit_port, request.exit_disposition, Dead::Refused)
+                .map_err(|_| KERN_INVALID_CAPABILITY)?;
+        }
+        let new = NewTask { name, uid, gid, policy: request.policy };
+        let task = self.start_program(machine, new, &image, &strings)?;
+        // Only a child that its parent knows of gets the parent's rights.
+        match self.announce_child(machine, caller, task, result) {
+            Ok(()) => self.give_ports_to_child(caller, task, request),
+            Err(code) => {
+                self.end_task(task, ExitStatus::TERMINATED);
+                return Err(code);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a parent its name for a new child.
+    ///
+    /// # Errors
+    /// `KERN_NO_SPACE`, `KERN_RESOURCE_SHORTAGE`, `KERN_MEMORY_ERROR`. There is no name then.
+    fn announce_child(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        child: TaskId,
+        result: UserAddr,
+    ) -> Result<(), KernReturn> {
+        let right = Right::Send(self.ipc.make_send(self.tasks[child].control_port));
+        let name = self.ipc.copy_out_or_destroy(&mut self.step, caller.space, right)?;
+        let written = put_result(machine, caller, result, name.as_bytes());
+        if written.is_err() {
+            self.ipc.destroy_name(&mut self.sched, &mut self.step, caller.space, name);
+        }
+        written
+    }
+
+    /// Makes a task, lays the program out in it and lets its first thread run.
+    ///
+    /// # Errors
+    /// `KERN_MEMORY_ERROR`, `KERN_FAILURE`, `KERN_INVALID_ARGUMENT` if the strings are too many for the first stack,
+    /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is still being taken apart.
+    pub(crate) fn start_program(
+        &mut self,
+        machine: &mut dyn Machine,
+        new: NewTask,
+        image: &Image,
+        strings: &Strings,
+    ) -> Result<TaskId, KernReturn> {
+        let qos = new.policy.main_thread_qos(self.first_task.is_none());
+        let task = self.create_task(machine, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        let random = [self.next_seed(), self.next_seed()];
+        let started = self.tasks.load_program(machine, task, image).and_then(|loaded| {
+            let stack = self.tasks.make_stack(machine, task, |top| stack_block(top, strings, &loaded, random))?;
+            let frame = TrapFrame::starting_at(loaded.entry, stack, 0);
+            let policy = ThreadPolicy::requesting(Priority::of(qos));
+            self.create_thread(task, frame, policy).map_err(|_| KERN_RESOURCE_SHORTAGE)
+        });
+        match started {
+            Ok(thread) => {
+                self.sched.resume(&mut self.step, thread).expect("a new thread is suspended once");
+                Ok(task)
+            }
+            Err(code) => {
+                self.end_task(task, ExitStatus::TERMINATED);
+                Err(code)
+            }
+        }
+    }
+
+    /// The file to start, and what to call it in logs.
+    fn find_image(
+        &mut self,
+        machine: &mut dyn Machine,
+        parent: TaskId,
+        request: &SpawnRequest,
+    ) -> Result<(Image, String<32>), KernReturn> {
+        let space = self.tasks[parent].address_space;
+        let Range { start, size } = request.image;
+        let mut name = String::new();
+        if !request.image_is_name {
+            return Ok((Image::Memory { space, start, size }, name));
+        }
+        let mut bytes = [0; NAME_MAX as usize];
+        let bytes = bytes.get_mut(..size as usize).ok_or(KERN_INVALID_NAME)?;
+        machine.copy_in(space, start, bytes).map_err(|_| KERN_MEMORY_ERROR)?;
+        let file_name = core::str::from_utf8(bytes).map_err(|_| KERN_INVALID_NAME)?;
+        let file = self.bundle.file(file_name).ok_or(KERN_INVALID_NAME)?;
+        for character in file_name.chars() {
+            // A longer name is cut: it is for logs alone.
+            let _ = name.push(character);
+        }
+        Ok((Image::Bundle(file), name))
+    }
+
+    fn read_strings(
+        &mut self,
+        machine: &mut dyn Machine,
+        parent: TaskId,
+        request: &SpawnRequest,
+    ) -> Result<Strings, KernReturn> {
+        let space = self.tasks[parent].address_space;
+        let mut read = |range: Range| {
+            let mut bytes = store::try_vec(0u8, range.size as usize).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+            machine.copy_in(space, range.start, &mut bytes).map_err(|_| KERN_MEMORY_ERROR)?;
+            if bytes.last().is_some_and(|&last| last != 0) { Err(KERN_INVALID_ARGUMENT) } else { Ok(bytes) }
+        };
+        Ok(Strings { arguments: read(request.arguments)?, environment: read(request.environment)? })
+    }
+
+    fn take_right(&mut self, of: Context, name: PortName, disposition: Disposition) -> Carried {
+        self.ipc.take_right(&mut self.sched, &mut self.step, of.space, name, disposition)
+    }
+
+    /// The child's bootstrap port, its own or the parent's, and the right by which the parent hears of its end. Both were
+    /// found to be there.
+    fn give_ports_to_child(&mut self, parent: Context, task: TaskId, request: &SpawnRequest) {
+        self.tasks[task].bootstrap = match request.bootstrap {
+            MACH_PORT_NULL => self.copy_bootstrap(parent.task),
+            name => self.take_right(parent, name, Disposition::COPY_SEND),
+        };
+        if request.exit_port != MACH_PORT_NULL {
+            let right = self.take_right(parent, request.exit_port, request.exit_disposition);
+            if let Carried::Right(Right::SendOnce(right)) = right {
+                self.tasks[task].exit_port = Some(right);
+            }
+        }
+    }
+}
+
+/// The block at the top of a first stack: argc, argv, envp, auxiliary vector, then the strings. It ends at `top` and
+/// begins at a multiple of 16.
+fn stack_block(top: u64, strings: &Strings, loaded: &Loaded, random: [u64; 2]) -> Result<Vec<u8>, KernReturn> {
+    let Strings { arguments, environment } = strings;
+    let count = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == 0).count();
+    let random = random.map(u64::to_le_bytes);
+    let strings_size = arguments.len() + environment.len() + size_of_val(&random);
+    let strings_start = (top - strings_size as u64) & !15;
+    let auxiliary = [
+        (AT_PHDR, loaded.headers.unwrap_or(0)),
+        (AT_PHENT, 56),
+        (AT_PHNUM, if loaded.headers.is_some() { loaded.header_count } else { 0 }),
+        (AT_PAGESZ, PAGE_SIZE),
+        (AT_ENTRY, loaded.entry),
+        (AT_RANDOM, strings_start + (arguments.len() + environment.len()) as u64),
+        (AT_NULL, 0),
+    ];
+    let words = 1 + count(arguments) + 1 + count(environment) + 1 + 2 * auxiliary.len();
+    let start = (strings_start - 8 * words as u64) & !15;
+    let mut block = store::try_vec(0, (top - start) as usize).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+    let mut at = 0;
+    let mut put = |word: u64| {
+        block[at..at + 8].copy_from_slice(&word.to_le_bytes());
+        at += 8;
+    };
+    put(count(arguments) as u64);
+    for (list, first) in [(arguments, strings_start), (environment, strings_start + arguments.len() as u64)] {
+        let mut string = first;
+        for text in list.split_inclusive(|&byte| byte == 0) {
+            put(string);
+            string += text.len() as u64;
+        }
+        put(0);
+    }
+    for (kind, value) in auxiliary {
+        put(kind);
+        put(value);
+    }
+    let offset = (strings_start - start) as usize;
+    for (bytes, at) in [(arguments, offset), (environment, offset + arguments.len())] {
+        block[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    let offset = offset + arguments.len() + environment.len();
+    block[offset..offset + 16].copy_from_slice(random.as_flattened());
+    Ok(block)
+}

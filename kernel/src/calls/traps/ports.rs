@@ -1,0 +1,174 @@
+//! The traps of `mach_port`, for the caller's own task (mach-ipc 2, 7.2), and those that return the caller's own ports.
+
+use super::name;
+use crate::calls::{memory_error, put_result};
+use crate::ids::{Context, PortId};
+use crate::ipc::copy_in::Dead;
+use crate::ipc::right::{Carried, Right};
+use crate::kernel::Kernel;
+use crate::machine::{Machine, UserAddr};
+use crate::outcome::Outcome;
+use abi::code::*;
+use abi::port::*;
+use abi::trap::mach as number;
+use abi::{KernReturn, PortName};
+use zerocopy::{FromZeros, IntoBytes};
+
+impl Kernel {
+    pub(super) fn mach_reply_port(&mut self, caller: Context) -> PortName {
+        let made = self.ipc.port_allocate(&mut self.step, caller.space, MACH_PORT_RIGHT_RECEIVE);
+        made.unwrap_or(MACH_PORT_NULL)
+    }
+
+    pub(super) fn thread_self(&mut self, caller: Context) -> PortName {
+        match self.thread_control_port(caller.thread) {
+            Ok(port) => self.name_own_port(caller, port),
+            Err(_) => MACH_PORT_NULL,
+        }
+    }
+
+    pub(super) fn task_self(&mut self, caller: Context) -> PortName {
+        self.name_own_port(caller, self.tasks[caller.task].control_port)
+    }
+
+    pub(super) fn host_self(&mut self, caller: Context) -> PortName {
+        self.name_own_port(caller, self.ipc.host_port())
+    }
+
+    fn name_own_port(&mut self, caller: Context, port: PortId) -> PortName {
+        self.ipc.name_kernel_port(&mut self.step, caller.space, port)
+    }
+
+    /// The `mach_port` calls of class 1, whose first argument is the target.
+    #[inline]
+    pub(super) fn mach_port_trap(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        trap: u32,
+        arguments: [u64; 6],
+    ) -> Outcome {
+        let [target, rest @ ..] = arguments;
+        let handler = match trap {
+            number::MACH_PORT_DEALLOCATE | number::MACH_PORT_MOD_REFS | number::MACH_PORT_DESTRUCT => {
+                Kernel::references_trap
+            }
+            number::MACH_PORT_ALLOCATE
+            | number::MACH_PORT_CONSTRUCT
+            | number::MACH_PORT_GET_ATTRIBUTES
+            | number::MACH_PORT_TYPE => Kernel::result_trap,
+            number::MACH_PORT_MOVE_MEMBER
+            | number::MACH_PORT_INSERT_MEMBER
+            | number::MACH_PORT_EXTRACT_MEMBER
+            | number::MACH_PORT_INSERT_RIGHT
+            | number::MACH_PORT_GUARD
+            | number::MACH_PORT_UNGUARD => Kernel::name_trap,
+            number::MACH_PORT_REQUEST_NOTIFICATION => Kernel::request_notification_trap,
+            _ => return self.missing_trap(machine, caller, trap),
+        };
+        handler(self, machine, caller, trap, name(target), rest).into()
+    }
+
+    /// The calls that change how many references a name has.
+    fn references_trap(
+        &mut self,
+        _machine: &mut dyn Machine,
+        caller: Context,
+        trap: u32,
+        target: PortName,
+        [a, b, c, ..]: [u64; 5],
+    ) -> Result<(), KernReturn> {
+        self.require_self(caller, target)?;
+        let (Kernel { ipc, sched, step, .. }, space) = (self, caller.space);
+        match trap {
+            number::MACH_PORT_DEALLOCATE => ipc.port_deallocate(sched, step, space, name(a)),
+            number::MACH_PORT_MOD_REFS => ipc.port_mod_refs(sched, step, space, name(a), b as u32, c as i32),
+            _ => ipc.port_destruct(sched, step, space, name(a), b as i32, c),
+        }
+    }
+
+    /// The calls that write a result.
+    fn result_trap(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        trap: u32,
+        target: PortName,
+        [a, b, c, d, _]: [u64; 5],
+    ) -> Result<(), KernReturn> {
+        self.require_self(caller, target)?;
+        let (Kernel { ipc, step, .. }, space) = (self, caller.space);
+        let (result, to) = match trap {
+            number::MACH_PORT_ALLOCATE => (ipc.port_allocate(step, space, a as u32)?.0, b),
+            number::MACH_PORT_TYPE => (ipc.port_type(space, name(a))?.bits(), b),
+            number::MACH_PORT_CONSTRUCT => {
+                let mut options = PortOptions::new_zeroed();
+                machine.copy_in(caller.address_space, UserAddr(a), options.as_mut_bytes()).map_err(memory_error)?;
+                (ipc.port_construct(step, space, &options, b)?.0, c)
+            }
+            _ => {
+                let mut room = 0u32;
+                machine.copy_in(caller.address_space, UserAddr(d), room.as_mut_bytes()).map_err(memory_error)?;
+                let words = ipc.port_get_attributes(space, name(a), b as u32, room)?;
+                put_result(machine, caller, UserAddr(c), words.as_slice().as_bytes())?;
+                (words.len() as u32, d)
+            }
+        };
+        put_result(machine, caller, UserAddr(to), result.as_bytes())
+    }
+
+    /// The calls that do something to a name and return nothing.
+    fn name_trap(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        trap: u32,
+        target: PortName,
+        [a, b, c, ..]: [u64; 5],
+    ) -> Result<(), KernReturn> {
+        self.require_self(caller, target)?;
+        let space = caller.space;
+        match trap {
+            number::MACH_PORT_MOVE_MEMBER => self.move_member(machine, space, name(a), name(b)),
+            number::MACH_PORT_INSERT_MEMBER => self.insert_member(machine, space, name(a), name(b)),
+            number::MACH_PORT_EXTRACT_MEMBER => self.ipc.port_extract_member(space, name(a), name(b)),
+            number::MACH_PORT_INSERT_RIGHT => {
+                let disposition = u8::try_from(c as u32).map_or(Disposition::NONE, Disposition);
+                let Kernel { ipc, sched, step, .. } = self;
+                ipc.port_insert_right(sched, step, space, name(a), name(b), disposition)
+            }
+            number::MACH_PORT_GUARD => self.ipc.port_guard(space, name(a), b, c as u32 != 0, false),
+            _ => self.ipc.port_unguard(space, name(a), b),
+        }
+    }
+
+    /// `mach_port_request_notification`. The seventh argument is where the previous right's name goes.
+    fn request_notification_trap(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        _trap: u32,
+        target: PortName,
+        [by_name, message_id, sync, notify, disposition]: [u64; 5],
+    ) -> Result<(), KernReturn> {
+        let result = UserAddr(self.stack_argument(machine, caller, 7)?);
+        self.require_self(caller, target)?;
+        let (Kernel { ipc, sched, step, .. }, space) = (self, caller.space);
+        let right = match name(notify) {
+            MACH_PORT_NULL => Carried::Null,
+            MACH_PORT_DEAD => return Err(KERN_INVALID_CAPABILITY),
+            notify => {
+                let disposition = u8::try_from(disposition as u32).map_or(Disposition::NONE, Disposition);
+                if disposition.converted() != Disposition::PORT_SEND_ONCE {
+                    return Err(MACH_SEND_INVALID_DEST);
+                }
+                ipc.copy_in(sched, step, space, notify, disposition, Dead::Accepted)?
+            }
+        };
+        let previous =
+            ipc.port_request_notification(step, space, name(by_name), message_id as i32, sync as u32, right)?;
+        let previous = previous.map_or(Carried::Null, |right| Carried::Right(Right::SendOnce(right)));
+        let name = ipc.copy_out_carried(step, space, previous, &mut 0);
+        put_result(machine, caller, result, name.as_bytes())
+    }
+}

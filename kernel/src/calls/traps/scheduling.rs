@@ -1,0 +1,100 @@
+//! Giving the processor away, and time (importance 8.6).
+
+use crate::calls::put_result;
+use crate::ids::{Context, KernelObject};
+use crate::kernel::Kernel;
+use crate::machine::{Machine, Nanos, USER_END, UserAddr};
+use crate::outcome::Outcome;
+use crate::sched::run_queue::QUANTUM;
+use crate::sched::thread::WaitPlace;
+use crate::step::PolicyChange;
+use abi::code::*;
+use abi::qos::Priority;
+use abi::trap::{SWITCH_OPTION_DEPRESS, SWITCH_OPTION_NONE, SWITCH_OPTION_WAIT};
+use abi::{KernReturn, PortName};
+use zerocopy::IntoBytes;
+
+const NANOS_PER_MILLI: Nanos = 1_000_000;
+
+impl Kernel {
+    /// `swtch` and `swtch_pri`: lets every other thread that is ready go first. Returns whether there was any.
+    pub(super) fn swtch(&mut self, machine: &mut dyn Machine, caller: Context) -> Outcome {
+        let others = self.sched.anyone_ready();
+        if others {
+            self.sched.yield_now(&mut self.step, caller.thread, machine.now());
+        }
+        Outcome::Value(u64::from(others))
+    }
+
+    /// `thread_switch`. The thread named is a hint that is not needed: the priorities alone decide (errata 5).
+    pub(super) fn thread_switch(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        option: u32,
+        milliseconds: u32,
+    ) -> Outcome {
+        let Kernel { sched, step, .. } = self;
+        let time = Nanos::from(milliseconds) * NANOS_PER_MILLI;
+        let now = machine.now();
+        match option {
+            SWITCH_OPTION_NONE => sched.yield_now(step, caller.thread, now),
+            SWITCH_OPTION_DEPRESS => sched.depress(step, caller.thread, now + if time == 0 { QUANTUM } else { time }),
+            SWITCH_OPTION_WAIT => {
+                sched.finish(caller.thread, Outcome::Code(KERN_SUCCESS));
+                sched.block_on_clock(step, caller.thread, now + time);
+                return Outcome::Pending;
+            }
+            _ => return Outcome::Code(KERN_INVALID_ARGUMENT),
+        }
+        Outcome::Code(KERN_SUCCESS)
+    }
+
+    /// `mach_timebase_info`: the clock counts nanoseconds.
+    pub(super) fn timebase_info(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        info: UserAddr,
+    ) -> Result<(), KernReturn> {
+        put_result(machine, caller, info, [1u32, 1].as_bytes())
+    }
+
+    /// `mach_wait_until`
+    pub(super) fn wait_until(&mut self, machine: &mut dyn Machine, caller: Context, deadline: Nanos) -> Outcome {
+        if deadline <= machine.now() {
+            return Outcome::Code(KERN_SUCCESS);
+        }
+        self.sched.block_on_clock(&mut self.step, caller.thread, deadline);
+        Outcome::Pending
+    }
+
+    /// `thread_set_qos`: what a thread that waits in `ulock_wait` asks for from now on.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` if that is no thread of the caller's task; `KERN_FAILURE` if it does not wait there.
+    pub(super) fn thread_set_qos(&mut self, caller: Context, name: PortName, priority: u32) -> Result<(), KernReturn> {
+        let thread = match self.object_named(caller, name) {
+            Some(KernelObject::Thread(thread)) if self.sched.get(thread).is_some_and(|t| t.task() == caller.task) => {
+                thread
+            }
+            _ => return Err(KERN_INVALID_ARGUMENT),
+        };
+        if !matches!(self.sched[thread].wait_place(), WaitPlace::Word(..)) {
+            return Err(KERN_FAILURE);
+        }
+        self.sched.policy_mut(thread).requested = Priority::from_pthread(priority);
+        self.step.policy_changed(PolicyChange::Thread(thread));
+        Ok(())
+    }
+
+    /// Sets the base of thread-local memory. It must be an address that user code can have.
+    pub(super) fn set_thread_base(&mut self, caller: Context, base: UserAddr) -> Result<(), KernReturn> {
+        if base.0 >= USER_END {
+            return Err(KERN_INVALID_ADDRESS);
+        }
+        self.sched[caller.thread].frame_mut().set_thread_base(base.0);
+        self.step.look_at_caller();
+        Ok(())
+    }
+}

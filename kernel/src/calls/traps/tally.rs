@@ -1,0 +1,158 @@
+//! Tally's own calls, class 5 (errata 6).
+
+use crate::calls::spawn::SpawnRequest;
+use crate::calls::{memory_error, put_result};
+use crate::ids::{Context, KernelObject};
+use crate::ipc::right::Right;
+use crate::kernel::Kernel;
+use crate::machine::{Machine, USER_END, UserAddr};
+use crate::outcome::Outcome;
+use crate::policy::ThreadPolicy;
+use crate::trap_frame::TrapFrame;
+use abi::code::*;
+use abi::debug::{DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::task::TaskSpawnArgs;
+use abi::trap::tally::THREAD_CREATE_SUSPENDED;
+use abi::{KernReturn, PortName};
+use zerocopy::{FromZeros, IntoBytes};
+
+/// Where a new thread starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ThreadStart {
+    pub entry: UserAddr,
+    pub stack: UserAddr,
+    pub argument: u64,
+}
+
+impl Kernel {
+    /// `task_spawn`: see [`TaskSpawnArgs`].
+    ///
+    /// # Errors
+    /// `KERN_MEMORY_ERROR`, `KERN_INVALID_ARGUMENT`, and those of [`Kernel::spawn`].
+    pub(super) fn task_spawn_trap(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        args: UserAddr,
+        size: u64,
+        result: UserAddr,
+    ) -> Result<(), KernReturn> {
+        let known = size_of::<TaskSpawnArgs>() as u64;
+        if size > 2 * known {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        let mut bytes = [0; 2 * size_of::<TaskSpawnArgs>()];
+        let given = &mut bytes[..size as usize];
+        machine.copy_in(caller.address_space, args, given).map_err(memory_error)?;
+        // A program of a later version may ask for more only by what is not zero.
+        if bytes[known as usize..].iter().any(|&byte| byte != 0) {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        let mut args = TaskSpawnArgs::new_zeroed();
+        args.as_mut_bytes().copy_from_slice(&bytes[..known as usize]);
+        let request = SpawnRequest::decode(&args)?;
+        self.spawn(machine, caller, &request, result)
+    }
+
+    /// `thread_create`: a thread of the caller's task.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` for another task, unknown flags or addresses that user code cannot have;
+    /// `KERN_NO_SPACE` if there is no name for it; `KERN_RESOURCE_SHORTAGE`; `KERN_MEMORY_ERROR` if the name cannot be
+    /// written. Nothing has changed then.
+    pub(super) fn thread_create_trap(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        task: PortName,
+        start: ThreadStart,
+        flags: u32,
+        result: UserAddr,
+    ) -> Result<(), KernReturn> {
+        self.require_self(caller, task).map_err(|_| KERN_INVALID_ARGUMENT)?;
+        let ThreadStart { entry, stack, argument } = start;
+        if flags & !THREAD_CREATE_SUSPENDED != 0 || entry.0 >= USER_END || stack.0 > USER_END {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        self.ipc.make_room_for_name(caller.space)?;
+        let frame = TrapFrame::starting_at(entry.0, stack.0, argument);
+        let thread =
+            self.create_thread(caller.task, frame, ThreadPolicy::default()).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        let Ok(port) = self.thread_control_port(thread) else {
+            self.end_thread(thread);
+            return Err(KERN_RESOURCE_SHORTAGE);
+        };
+        let Kernel { ipc, sched, step, .. } = self;
+        let right = Right::Send(ipc.make_send(port));
+        let told = ipc.copy_out_or_destroy(step, caller.space, right).map_err(KernReturn::from).and_then(|name| {
+            put_result(machine, caller, result, name.as_bytes())
+                .inspect_err(|_| ipc.destroy_name(sched, step, caller.space, name))
+        });
+        if let Err(code) = told {
+            self.end_thread(thread);
+            return Err(code);
+        }
+        if flags & THREAD_CREATE_SUSPENDED == 0 {
+            self.sched.resume(&mut self.step, thread)?;
+        }
+        Ok(())
+    }
+
+    /// `thread_exit`
+    pub(super) fn thread_exit(&mut self, caller: Context) -> Outcome {
+        self.terminate_thread(caller.thread);
+        Outcome::Pending
+    }
+
+    /// `debug_state`: numbers about the system or a thread.
+    ///
+    /// # Errors
+    /// `KERN_NO_ACCESS` for what only the first task may ask; `KERN_INVALID_ARGUMENT` for an unknown kind, a buffer that is
+    /// too small, or a name that is no thread; `KERN_MEMORY_ERROR`.
+    pub(super) fn debug_state(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        kind: u32,
+        name: PortName,
+        buffer: UserAddr,
+        size: u64,
+    ) -> Result<(), KernReturn> {
+        match kind {
+            DEBUG_COUNTS => {
+                let counts = self.counts(machine);
+                put_state(machine, caller, counts.as_bytes(), buffer, size)
+            }
+            DEBUG_THREAD => {
+                let thread = match self.object_named(caller, name) {
+                    Some(KernelObject::Thread(thread)) => self.sched.get(thread).ok_or(KERN_INVALID_ARGUMENT)?,
+                    _ => return Err(KERN_INVALID_ARGUMENT),
+                };
+                let task = self.tasks[thread.task()].policy.effective();
+                let info = ThreadInfo {
+                    requested: thread.policy().requested.to_pthread(),
+                    effective: thread.policy().effective(&task).priority.to_pthread(),
+                    base_priority: u32::from(thread.schedule().base),
+                    scheduled_priority: u32::from(thread.schedule().priority),
+                };
+                put_state(machine, caller, info.as_bytes(), buffer, size)
+            }
+            DEBUG_PANIC if self.first_task == Some(caller.task) => panic!("the first task asked for it"),
+            DEBUG_PANIC => Err(KERN_NO_ACCESS),
+            _ => Err(KERN_INVALID_ARGUMENT),
+        }
+    }
+}
+
+fn put_state(
+    machine: &mut dyn Machine,
+    caller: Context,
+    state: &[u8],
+    buffer: UserAddr,
+    size: u64,
+) -> Result<(), KernReturn> {
+    if size < state.len() as u64 {
+        return Err(KERN_INVALID_ARGUMENT);
+    }
+    put_result(machine, caller, buffer, state)
+}

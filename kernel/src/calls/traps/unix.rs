@@ -1,0 +1,90 @@
+//! The Unix subset: exit, write, waiting on a word of memory (errata 6).
+
+use crate::ids::Context;
+use crate::kernel::Kernel;
+use crate::machine::{Machine, Nanos, UserAddr};
+use crate::outcome::Outcome;
+use abi::code::*;
+use abi::task::ExitStatus;
+use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL};
+use zerocopy::IntoBytes;
+
+/// Bytes that one `write` takes at most; it returns how many it took.
+const WRITE_MAX: u64 = 1024;
+
+const NANOS_PER_MICRO: Nanos = 1_000;
+
+const STDOUT: u32 = 1;
+const STDERR: u32 = 2;
+
+impl Kernel {
+    pub(super) fn exit(&mut self, caller: Context, code: u8) -> Outcome {
+        self.end_task(caller.task, ExitStatus::exited(code));
+        Outcome::Pending
+    }
+
+    pub(super) fn write(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        descriptor: u32,
+        from: UserAddr,
+        size: u64,
+    ) -> Result<u64, Errno> {
+        if !matches!(descriptor, STDOUT | STDERR) {
+            return Err(EBADF);
+        }
+        let mut buffer = [0; WRITE_MAX as usize];
+        let taken = size.min(WRITE_MAX);
+        let bytes = &mut buffer[..taken as usize];
+        machine.copy_in(caller.address_space, from, bytes).map_err(|_| EFAULT)?;
+        machine.console_write(bytes);
+        Ok(taken)
+    }
+
+    /// Waits until `ulock_wake`, for a number of microseconds (0: without limit), if the word still has the value given.
+    pub(super) fn ulock_wait(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        operation: u32,
+        address: UserAddr,
+        value: u32,
+        microseconds: u32,
+    ) -> Outcome {
+        if let Err(errno) = check_word(operation, UL_COMPARE_AND_WAIT, address) {
+            return Outcome::Unix(Err(errno));
+        }
+        let mut now = 0u32;
+        if machine.copy_in(caller.address_space, address, now.as_mut_bytes()).is_err() {
+            return Outcome::Unix(Err(EFAULT));
+        }
+        if now != value {
+            return Outcome::Unix(Ok(0));
+        }
+        let deadline = match microseconds {
+            0 => Nanos::MAX,
+            time => machine.now() + Nanos::from(time) * NANOS_PER_MICRO,
+        };
+        match self.sched.block_on_word(&mut self.step, caller.thread, address, deadline) {
+            Ok(()) => Outcome::Pending,
+            Err(_) => Outcome::Unix(Err(ENOMEM)),
+        }
+    }
+
+    /// Wakes one thread of the caller's task that waits on a word, or all.
+    pub(super) fn ulock_wake(&mut self, caller: Context, operation: u32, address: UserAddr) -> Result<u64, Errno> {
+        check_word(operation & !ULF_WAKE_ALL, UL_COMPARE_AND_WAIT, address)?;
+        let woken = Outcome::Unix(Ok(0));
+        let all = operation & ULF_WAKE_ALL != 0;
+        if !self.sched.wake_word(&mut self.step, caller.task, address, woken) {
+            return Err(ENOENT);
+        }
+        while all && self.sched.wake_word(&mut self.step, caller.task, address, woken) {}
+        Ok(0)
+    }
+}
+
+fn check_word(operation: u32, expected: u32, address: UserAddr) -> Result<(), Errno> {
+    if operation == expected && address.0.is_multiple_of(4) { Ok(()) } else { Err(EINVAL) }
+}

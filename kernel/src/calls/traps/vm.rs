@@ -1,0 +1,92 @@
+//! The traps of `mach_vm`, for the caller's own task.
+
+use crate::calls::{memory_error, put_result};
+use crate::ids::Context;
+use crate::kernel::Kernel;
+use crate::machine::{Machine, Protection, UserAddr};
+use crate::task::regions::Place;
+use abi::code::*;
+use abi::task::*;
+use abi::{KernReturn, PortName};
+
+impl Kernel {
+    pub(super) fn vm_allocate_trap(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        target: PortName,
+        address: UserAddr,
+        size: u64,
+        flags: u32,
+    ) -> Result<(), KernReturn> {
+        self.require_self(caller, target)?;
+        let space = caller.address_space;
+        let wanted = UserAddr(machine.read_u64(space, address).map_err(memory_error)?);
+        let place = chosen_place(wanted, flags)?;
+        if size == 0 {
+            return put_result(machine, caller, address, &0u64.to_le_bytes());
+        }
+        // The caller is told first where its memory will be, so that it cannot have memory that it does not know of.
+        let (start, end) = self.tasks.find_room(caller.task, place, size)?;
+        put_result(machine, caller, address, &start.to_le_bytes())?;
+        match place {
+            Place::Over(_) => self.tasks.vm_replace(machine, caller.task, start, end),
+            _ => {
+                let protection = Protection::READ | Protection::WRITE;
+                self.tasks.vm_allocate(machine, caller.task, Some(UserAddr(start)), end - start, protection).map(|_| ())
+            }
+        }
+    }
+
+    pub(super) fn vm_deallocate_trap(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        target: PortName,
+        address: UserAddr,
+        size: u64,
+    ) -> Result<(), KernReturn> {
+        self.require_self(caller, target)?;
+        self.tasks.vm_deallocate(machine, caller.task, address, size)
+    }
+
+    /// `set_maximum` limits what later calls may ask for; Tally's regions have no such limit to set.
+    #[expect(clippy::too_many_arguments, reason = "the trap has so many")]
+    pub(super) fn vm_protect_trap(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        target: PortName,
+        address: UserAddr,
+        size: u64,
+        set_maximum: u32,
+        protection: u32,
+    ) -> Result<(), KernReturn> {
+        self.require_self(caller, target)?;
+        if set_maximum != 0 {
+            return Err(KERN_NOT_SUPPORTED);
+        }
+        self.tasks.vm_protect(machine, caller.task, address, size, protection)
+    }
+}
+
+/// Returns where memory is to be, by the flags of `mach_vm_allocate`.
+///
+/// # Errors
+/// `KERN_INVALID_ARGUMENT` for flags that no user may give; `KERN_NOT_SUPPORTED` for those without a meaning in Tally.
+fn chosen_place(wanted: UserAddr, flags: u32) -> Result<Place, KernReturn> {
+    let known = VM_FLAGS_ANYWHERE | VM_FLAGS_OVERWRITE | VM_FLAGS_ALIAS_MASK;
+    if flags & !(known | VM_FLAGS_NOT_SUPPORTED) != 0 {
+        return Err(KERN_INVALID_ARGUMENT);
+    }
+    if flags & VM_FLAGS_NOT_SUPPORTED != 0 {
+        return Err(KERN_NOT_SUPPORTED);
+    }
+    Ok(if flags & VM_FLAGS_ANYWHERE != 0 {
+        Place::Anywhere
+    } else if flags & VM_FLAGS_OVERWRITE != 0 {
+        Place::Over(wanted)
+    } else {
+        Place::At(wanted)
+    })
+}

@@ -1,0 +1,26 @@
+//! Numbers for tests and monitors.
+
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use abi::debug::Counts;
+
+impl Kernel {
+    /// Returns how many objects of each kind there are. Visits every task.
+    pub fn counts(&self, machine: &dyn Machine) -> Counts {
+        let (ports, port_sets, messages) = self.ipc.object_counts();
+        let totals = self.ipc.totals();
+        let tasks = || self.tasks.iter().map(|(_, task)| task);
+        Counts {
+            tasks: self.tasks.len() as u64,
+            threads: self.sched.len() as u64,
+            ports,
+            port_sets,
+            names: tasks().map(|task| u64::from(self.ipc.space(task.space).live())).sum(),
+            send_rights: totals.send_rights,
+            send_once_rights: totals.send_once_rights,
+            messages,
+            regions: tasks().map(|task| task.regions().len() as u64).sum(),
+            free_frames: machine.free_frames(),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What is always true of ports, names and messages between two steps (mach-ipc 1.9).
+
+use super::Ipc;
+use super::port::{Home, PORT_COST, Port};
+use super::port_set::{MEMBERSHIP_COST, SET_COST};
+use super::request::REQUEST_COST;
+use super::right::{Carried, Right};
+use super::space::EntryRight;
+use crate::ids::{BudgetId, PortId, Receivable};
+use crate::sched::Scheduling;
+use crate::sched::thread::WaitPlace;
+use crate::step::Work;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// The rights and the budget charges that are outside this folder.
+#[derive(Debug, Default)]
+pub(crate) struct Outside<'a> {
+    /// What fields of tasks carry.
+    pub(crate) carried: Vec<&'a Carried>,
+    /// The ports of send-once rights in fields of tasks.
+    pub(crate) send_once: Vec<PortId>,
+    /// Bytes that threads cost, by budget.
+    pub(crate) charged: BTreeMap<BudgetId, usize>,
+}
+
+/// Rights of one port, as counted by looking everywhere.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Rights {
+    send: u32,
+    send_once: u32,
+    receive: u32,
+}
+
+/// All rights by port.
+type RightsByPort = BTreeMap<PortId, Rights>;
+
+fn add_carried(rights: &mut RightsByPort, carried: &Carried) {
+    let Carried::Right(right) = carried else { return };
+    let counted = rights.entry(right.port()).or_default();
+    match right {
+        Right::Send(_) => counted.send += 1,
+        Right::SendOnce(_) => counted.send_once += 1,
+        Right::Receive(_) => counted.receive += 1,
+    }
+}
+
+impl Ipc {
+    /// Panics with a helpful message unless every invariant holds.
+    pub(crate) fn check(&self, sched: &Scheduling, outside: &Outside<'_>) {
+        let rights = self.count_rights(outside);
+        for (id, port) in self.ports.iter() {
+            let counted = rights.get(&id).unwrap_or(&Rights { send: 0, send_once: 0, receive: 0 });
+            self.check_port(id, port, counted);
+        }
+        self.check_totals();
+        self.check_spaces();
+        self.check_budgets(outside);
+        self.check_waits(sched);
+        self.check_sets();
+    }
+
+    /// Returns the number of places on the work list that ports, sets and messages have reserved.
+    pub(crate) fn work_places(&self) -> usize {
+        self.ports.len() * Work::PER_PORT + (self.sets.len() + self.messages.len()) * Work::PER_OBJECT
+    }
+
+    /// Looks for rights in every place where one can be.
+    fn count_rights(&self, outside: &Outside<'_>) -> RightsByPort {
+        let mut rights = RightsByPort::new();
+        for (_, entry) in self.spaces.iter().flat_map(|(_, space)| space.iter()) {
+            match entry.right {
+                EntryRight::Send { port, .. } => rights.entry(port).or_default().send += 1,
+                EntryRight::Receive { port, send_urefs } => {
+                    let counted = rights.entry(port).or_default();
+                    counted.receive += 1;
+                    counted.send += u32::from(send_urefs > 0);
+                }
+                EntryRight::SendOnce { port } => rights.entry(port).or_default().send_once += 1,
+                EntryRight::PortSet { .. } | EntryRight::DeadName { .. } => {}
+            }
+        }
+        outside.carried.iter().for_each(|carried| add_carried(&mut rights, carried));
+        outside.send_once.iter().for_each(|&port| rights.entry(port).or_default().send_once += 1);
+        for (_, message) in self.messages.iter() {
+            add_carried(&mut rights, &message.destination);
+            add_carried(&mut rights, &message.reply);
+            message.descriptors.iter().for_each(|descriptor| add_carried(&mut rights, &descriptor.right));
+        }
+        for (_, port) in self.ports.iter() {
+            let requests = port.requests.iter(&self.requests).map(|(_, request)| &request.notify);
+            for right in port.no_senders.iter().chain(&port.port_destroyed).chain(requests) {
+                rights.entry(right.port()).or_default().send_once += 1;
+            }
+        }
+        rights
+    }
+
+    fn check_port(&self, id: PortId, port: &Port, counted: &Rights) {
+        if !port.is_alive() {
+            assert_eq!(counted.receive, 0, "I3: dead {id:?} has a receive right");
+            assert!(port.receivers.is_empty() && port.memberships.is_empty(), "I6: dead {id:?} has receivers or sets");
+            return;
+        }
+        assert_eq!(port.send_rights, counted.send, "I1: send rights of {id:?}");
+        assert_eq!(port.send_once_rights, counted.send_once, "I2: send-once rights of {id:?}");
+        let expected = u32::from(!matches!(port.home, Home::Kernel(_)));
+        assert_eq!(counted.receive, expected, "I3: {id:?} has one receive right, {:?}", port.home);
+        let queued = port.queue.iter(&self.messages).count();
+        assert_eq!(queued, port.queue.len(), "I5: messages of {id:?}");
+        assert!(port.receivers.is_empty() || queued == 0, "I8: threads wait on {id:?} with {queued} messages");
+        assert!(port.senders.is_empty() || port.is_full(), "I9: senders wait on {id:?} with room");
+        match port.home {
+            Home::Kernel(_) => assert_eq!(queued, 0, "I10: a message is queued on the kernel's {id:?}"),
+            Home::Space { space, name } => {
+                let entry = self.spaces[space].get(name);
+                let held =
+                    entry.is_some_and(|entry| matches!(entry.right, EntryRight::Receive { port, .. } if port == id));
+                assert!(held, "{id:?} thinks that it is {name:?} in {space:?}");
+            }
+            Home::Transit(_) => self.check_transit(id),
+            Home::Limbo | Home::Dead => {}
+        }
+        for (made, request) in port.requests.iter(&self.requests) {
+            let entry = self.spaces[request.space].get(request.name);
+            let known = entry.is_some_and(|entry| entry.request == Some(made) && entry.right.port() == Some(id));
+            assert!(known, "{made:?} on {id:?} is not known to {:?}", request.name);
+        }
+        self.check_queue(id, port);
+    }
+
+    fn check_queue(&self, id: PortId, port: &Port) {
+        let mut qos_override = None;
+        for message in port.queue.iter(&self.messages) {
+            let message = &self.messages[message];
+            for descriptor in &message.descriptors {
+                if let Carried::Right(Right::Receive(right)) = &descriptor.right {
+                    let home = self.ports[right.port()].home;
+                    assert_eq!(home, Home::Transit(id), "the receive right of {:?} is queued on {id:?}", right.port());
+                }
+            }
+            assert!(
+                qos_override.is_none_or(|before| before >= message.qos_override),
+                "a message of {id:?} calls for more than one before it"
+            );
+            qos_override = Some(message.qos_override);
+        }
+    }
+
+    /// I7: following destinations ends at a port that is somewhere.
+    fn check_transit(&self, start: PortId) {
+        let mut at = start;
+        for _ in 0..=self.ports.len() {
+            match self.ports.get(at).map(|port| port.home) {
+                Some(Home::Transit(next)) => at = next,
+                _ => return,
+            }
+        }
+        panic!("I7: {start:?} travels in a circle");
+    }
+
+    fn check_totals(&self) {
+        let live = || self.ports.iter().filter(|(_, port)| port.is_alive());
+        let send: u64 = live().map(|(_, port)| u64::from(port.send_rights)).sum();
+        let once: u64 = live().map(|(_, port)| u64::from(port.send_once_rights)).sum();
+        assert_eq!(send, self.totals.send_rights, "the total of send rights");
+        assert_eq!(once, self.totals.send_once_rights, "the total of send-once rights");
+        let dead = self.ports.len() - live().count();
+        assert_eq!(dead as u64, self.totals.dead_ports, "the number of dead ports");
+    }
+
+    fn check_spaces(&self) {
+        for (id, space) in self.spaces.iter() {
+            space.check();
+            for (name, entry) in space.iter() {
+                match entry.right {
+                    EntryRight::DeadName { urefs } => {
+                        assert!(urefs > 0 && entry.request.is_none(), "I11: dead name {name:?} of {id:?}");
+                    }
+                    EntryRight::Send { urefs, .. } => assert!(urefs > 0, "{name:?} of {id:?} has no references"),
+                    EntryRight::PortSet { set } => assert!(self.sets.contains(set), "{name:?} of {id:?} is no set"),
+                    EntryRight::Receive { .. } | EntryRight::SendOnce { .. } => {}
+                }
+            }
+        }
+    }
+
+    /// A budget is charged with what is on it and with nothing else. What was paid for may outlive it.
+    fn check_budgets(&self, outside: &Outside<'_>) {
+        let mut used = outside.charged.clone();
+        let mut add = |budget: Option<BudgetId>, bytes: usize| {
+            if let Some(budget) = budget {
+                *used.entry(budget).or_default() += bytes;
+            }
+        };
+        self.spaces.iter().for_each(|(_, space)| add(Some(space.budget()), space.cost()));
+        self.ports.iter().for_each(|(_, port)| add(port.budget, PORT_COST));
+        for (_, request) in self.requests.iter() {
+            add(self.spaces.get(request.space).map(|space| space.budget()), REQUEST_COST);
+        }
+        self.sets.iter().for_each(|(_, set)| add(Some(set.budget), SET_COST));
+        self.memberships.iter().for_each(|(_, m)| add(Some(self.sets[m.set].budget), MEMBERSHIP_COST));
+        self.messages.iter().for_each(|(_, message)| add(message.budget, message.cost()));
+        for (id, budget) in self.budgets.iter() {
+            assert_eq!(budget.used, used.get(&id).copied().unwrap_or(0), "{id:?} is charged with what is on it");
+        }
+    }
+
+    /// Every thread that waits for a port or set is in the queue it waits in, and no other is in any.
+    fn check_waits(&self, sched: &Scheduling) {
+        let mut waiting = 0;
+        for (id, thread) in sched.iter() {
+            let queue = match thread.wait_place() {
+                WaitPlace::Receivers(Receivable::Port(port)) => &self.ports[port].receivers,
+                WaitPlace::Receivers(Receivable::Set(set)) => &self.sets[set].receivers,
+                WaitPlace::Senders(port) => &self.ports[port].senders,
+                WaitPlace::Word(..) | WaitPlace::Nowhere => continue,
+            };
+            assert!(sched.is_queued(queue, id), "{id:?} is not where it waits");
+            waiting += 1;
+        }
+        let ports = self.ports.iter().flat_map(|(_, port)| [&port.receivers, &port.senders]);
+        let sets = self.sets.iter().map(|(_, set)| &set.receivers);
+        let queued: usize = ports.chain(sets).map(|queue| sched.check_queue(queue)).sum();
+        assert_eq!(queued, waiting, "only waiting threads are in wait queues");
+    }
+
+    /// Memberships, ports and sets agree.
+    fn check_sets(&self) {
+        for (id, membership) in self.memberships.iter() {
+            let port = &self.ports[membership.port];
+            assert!(port.is_alive(), "I6: dead {:?} is in a set", membership.port);
+            assert!(port.memberships.iter(&self.memberships).any(|other| other == id), "{id:?} is on its port's list");
+            assert_eq!(membership.is_ready, !port.queue.is_empty(), "{id:?} is ready if its port has messages");
+        }
+        for (id, set) in self.sets.iter() {
+            let members = set.members.iter(&self.memberships).filter(|&m| self.memberships[m].set == id).count();
+            let ready = set.ready.iter(&self.memberships).filter(|&m| self.memberships[m].is_ready).count();
+            assert_eq!((members, ready), (set.members.len(), set.ready.len()), "the lists of {id:?} are its own");
+        }
+    }
+}

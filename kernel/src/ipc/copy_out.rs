@@ -1,0 +1,181 @@
+//! From rights to names: how a message arrives in a task (mach-ipc 3.9).
+
+use super::Ipc;
+use super::port::Home;
+use super::right::{Carried, ReceiveRight, Right, SendRight};
+use super::space::{EntryRight, NoName, add_urefs};
+use crate::ids::{MessageId, PortId, SpaceId};
+use crate::step::Step;
+use abi::code::{MACH_MSG_IPC_KERNEL, MACH_MSG_IPC_SPACE};
+use abi::message::PortDescriptor;
+use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, PortName};
+use zerocopy::IntoBytes;
+
+/// Returns the bits that say why a right of a body found no name.
+fn detail_bits(error: NoName) -> i32 {
+    match error {
+        NoName::Full => MACH_MSG_IPC_SPACE,
+        NoName::Memory => MACH_MSG_IPC_KERNEL,
+    }
+}
+
+impl Ipc {
+    /// Puts a right into a space (mach-ipc 1.6): a send or receive right joins the name that the space has for the port, a
+    /// send-once right always gets a new name, a right whose port died becomes `MACH_PORT_DEAD`.
+    ///
+    /// # Errors
+    /// The right and the reason if a new name is needed and there is none.
+    pub fn copy_out_right(&mut self, space: SpaceId, right: Right) -> Result<PortName, (Right, NoName)> {
+        if self.live_port(right.port()).is_none() {
+            return Ok(MACH_PORT_DEAD);
+        }
+        match right {
+            Right::Send(right) => self.copy_out_send(space, right).map_err(|(r, e)| (Right::Send(r), e)),
+            Right::SendOnce(right) => {
+                let entry = EntryRight::SendOnce { port: right.port() };
+                if let Err(error) = self.make_room_for_name(space) {
+                    return Err((Right::SendOnce(right), error));
+                }
+                Ok(self.spaces[space].add(entry).expect("a send-once right is not registered"))
+            }
+            Right::Receive(right) => self.copy_out_receive(space, right).map_err(|(r, e)| (Right::Receive(r), e)),
+        }
+    }
+
+    /// Returns the name under which a space has a send or receive right of a live port.
+    pub(super) fn name_of(&self, space: SpaceId, port: PortId) -> Option<PortName> {
+        match self.ports[port].home {
+            Home::Space { space: holder, name } if holder == space => Some(name),
+            _ => self.spaces[space].send_name(port),
+        }
+    }
+
+    fn copy_out_send(&mut self, space: SpaceId, right: SendRight) -> Result<PortName, (SendRight, NoName)> {
+        let port = right.port();
+        if let Some(name) = self.name_of(space, port) {
+            self.join_send(space, name, right);
+            return Ok(name);
+        }
+        if let Err(error) = self.make_room_for_name(space) {
+            return Err((right, error));
+        }
+        self.spaces[space].add(EntryRight::Send { port, urefs: 1 }).map_err(|_| (right, NoName::Memory))
+    }
+
+    /// Adds a send right to a name that has send or receive rights of the same port: one more user reference, and the
+    /// right itself only if the name had none.
+    pub(super) fn join_send(&mut self, space: SpaceId, name: PortName, right: SendRight) {
+        let entry = self.spaces[space].get_mut(name).expect("the name exists");
+        let spare = match &mut entry.right {
+            EntryRight::Send { urefs, .. } => {
+                *urefs = add_urefs(*urefs, 1);
+                true
+            }
+            EntryRight::Receive { send_urefs, .. } => {
+                let had = *send_urefs > 0;
+                *send_urefs = add_urefs(*send_urefs, 1);
+                had
+            }
+            other => panic!("{name:?} is {other:?} but should have rights to {:?}", right.port()),
+        };
+        if spare {
+            self.drop_spare_send(right);
+        }
+    }
+
+    fn copy_out_receive(&mut self, space: SpaceId, right: ReceiveRight) -> Result<PortName, (ReceiveRight, NoName)> {
+        let port = right.port();
+        let name = match self.spaces[space].send_name(port) {
+            Some(name) => {
+                self.join_receive(space, name, port);
+                name
+            }
+            None => {
+                if let Err(error) = self.make_room_for_name(space) {
+                    return Err((right, error));
+                }
+                let entry = EntryRight::Receive { port, send_urefs: 0 };
+                self.spaces[space].add(entry).expect("a receive right is not registered")
+            }
+        };
+        self.attach(port, space, name);
+        Ok(name)
+    }
+
+    /// Adds the receive right to a name that has send rights of the same port.
+    pub(super) fn join_receive(&mut self, space: SpaceId, name: PortName, port: PortId) {
+        let space = &mut self.spaces[space];
+        let entry = space.get(name).expect("the name exists");
+        let EntryRight::Send { urefs, .. } = entry.right else { panic!("{name:?} should have a send right") };
+        space.change(name, EntryRight::Receive { port, send_urefs: urefs });
+    }
+
+    /// Gives a space a name for one of the kernel's own ports, or null if that fails (mach-ipc 5.4).
+    pub fn name_kernel_port(&mut self, step: &mut Step, space: SpaceId, port: PortId) -> PortName {
+        let right = Right::Send(self.make_send(port));
+        self.copy_out_or_destroy(step, space, right).unwrap_or(MACH_PORT_NULL)
+    }
+
+    /// Puts a right into a space, or destroys it.
+    ///
+    /// # Errors
+    /// [`NoName`]; the right has been destroyed.
+    pub fn copy_out_or_destroy(&mut self, step: &mut Step, space: SpaceId, right: Right) -> Result<PortName, NoName> {
+        self.copy_out_right(space, right).map_err(|(right, error)| {
+            self.destroy_right(step, right);
+            error
+        })
+    }
+
+    /// Returns the receiving task's own name of a port that it receives from.
+    pub fn name_for_receiver(&self, space: SpaceId, port: PortId) -> PortName {
+        match self.ports.get(port).map(|port| port.home) {
+            Some(Home::Space { space: holder, name }) if holder == space => name,
+            Some(Home::Dead) | None => MACH_PORT_DEAD,
+            Some(_) => MACH_PORT_NULL,
+        }
+    }
+
+    /// Copies the reply right of a message out.
+    ///
+    /// # Errors
+    /// [`NoName`]; the right is back in the message.
+    pub fn copy_out_reply(&mut self, space: SpaceId, message: MessageId) -> Result<PortName, NoName> {
+        match self.messages[message].reply.take() {
+            Carried::Null => Ok(MACH_PORT_NULL),
+            Carried::Dead => Ok(MACH_PORT_DEAD),
+            Carried::Right(right) => self.copy_out_right(space, right).map_err(|(right, error)| {
+                self.messages[message].reply = Carried::Right(right);
+                error
+            }),
+        }
+    }
+
+    /// Copies out what a place of a message carries. If that fails the right is destroyed, the name is null and the
+    /// detail bits say why.
+    pub fn copy_out_carried(&mut self, step: &mut Step, space: SpaceId, carried: Carried, bits: &mut i32) -> PortName {
+        match carried {
+            Carried::Null => MACH_PORT_NULL,
+            Carried::Dead => MACH_PORT_DEAD,
+            Carried::Right(right) => self.copy_out_or_destroy(step, space, right).unwrap_or_else(|error| {
+                *bits |= detail_bits(error);
+                MACH_PORT_NULL
+            }),
+        }
+    }
+
+    /// Copies the rights of a body out, from the last to the first, and returns the detail bits of what failed.
+    pub fn copy_out_body(&mut self, step: &mut Step, space: SpaceId, message: MessageId) -> i32 {
+        let mut descriptors = core::mem::take(&mut self.messages[message].descriptors);
+        let mut bits = 0;
+        for descriptor in descriptors.iter_mut().rev() {
+            let name = self.copy_out_carried(step, space, descriptor.right.take(), &mut bits);
+            let written = PortDescriptor::new(name, descriptor.disposition);
+            let bytes = &mut self.messages[message].bytes[descriptor.offset..];
+            written.write_to_prefix(bytes).expect("the descriptor was there when the message was sent");
+        }
+        // They are a part of what the message's budget is given back.
+        self.messages[message].descriptors = descriptors;
+        bits
+    }
+}

@@ -1,0 +1,152 @@
+//! A plain message, planned and handed over without ever being queued: the part of the fast path that concerns ports and
+//! names (`msg/fast_path.rs`).
+
+use super::Ipc;
+use super::port::Home;
+use super::space::{EntryRight, Space};
+use crate::ids::{PortId, Receivable, SpaceId, ThreadId};
+use crate::sched::thread::WaitPlace;
+use crate::sched::wait_queue::WaitQueue;
+use abi::message::*;
+use abi::port::{Disposition, MACH_PORT_NULL, PortName};
+
+/// The plain requests and answers, by the header's bits as the sender writes them.
+const REQUEST: u32 = bits(Disposition::COPY_SEND, Disposition::MAKE_SEND_ONCE);
+const ANSWER: u32 = bits(Disposition::MOVE_SEND_ONCE, Disposition::NONE);
+const NOTICE: u32 = bits(Disposition::COPY_SEND, Disposition::NONE);
+
+const fn bits(remote: Disposition, local: Disposition) -> u32 {
+    msgh_bits(remote, local, Disposition::NONE, HeaderFlags::empty())
+}
+
+/// What becomes of rights when a plain message is sent.
+#[derive(Clone, Copy, Debug)]
+enum Rights {
+    /// A send-once right is made for the reply, if there is to be one.
+    Made(Option<PortId>),
+    /// The send-once right of this name is used up.
+    UsedUp(PortName),
+}
+
+/// A plain message that has been found possible to hand over. Nothing has changed yet.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectMessage {
+    space: SpaceId,
+    destination: PortId,
+    rights: Rights,
+    receiver_space: SpaceId,
+    /// The receiver's name of the destination.
+    local: PortName,
+    /// Where the receiver waits.
+    receivers: Receivable,
+    /// The thread that gets the message.
+    pub receiver: ThreadId,
+    /// What the sender receives from then.
+    pub source: Receivable,
+}
+
+/// The fields of a header that the receiver sees differently.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedHeader {
+    /// `msgh_bits`.
+    pub bits: u32,
+    /// `msgh_remote_port`.
+    pub remote: PortName,
+    /// `msgh_local_port`.
+    pub local: PortName,
+}
+
+/// Returns the port that a plain message goes to, and what becomes of rights; `None` if it is not plain.
+#[inline(always)]
+fn addressed(names: &Space, header: &Header) -> Option<(PortId, Rights)> {
+    let kind = header.msgh_bits & MACH_MSGH_BITS_USER;
+    let to = names.get(header.msgh_remote_port)?;
+    if kind == ANSWER {
+        return match to.right {
+            EntryRight::SendOnce { port } if to.request.is_none() && header.msgh_local_port == MACH_PORT_NULL => {
+                Some((port, Rights::UsedUp(header.msgh_remote_port)))
+            }
+            _ => None,
+        };
+    }
+    let (EntryRight::Send { port, .. } | EntryRight::Receive { port, send_urefs: 1.. }) = to.right else { return None };
+    match kind {
+        REQUEST => match names.get(header.msgh_local_port)?.right {
+            EntryRight::Receive { port: reply, .. } => Some((port, Rights::Made(Some(reply)))),
+            _ => None,
+        },
+        NOTICE if header.msgh_local_port == MACH_PORT_NULL => Some((port, Rights::Made(None))),
+        _ => None,
+    }
+}
+
+impl Ipc {
+    /// Finds out whether a message from `space` can be handed to a waiting thread at once, while its sender goes on to
+    /// wait on `receive_name`: it is plain, no message or sender is in its way, a thread waits for it, the sender would
+    /// find nothing to receive, and there is room for the reply right. Changes nothing.
+    #[inline(always)]
+    pub fn plan_direct(&self, space: SpaceId, header: &Header, receive_name: PortName) -> Option<DirectMessage> {
+        let names = &self.spaces[space];
+        let (destination, rights) = addressed(names, header)?;
+        let source = match names.get(receive_name)?.right {
+            EntryRight::Receive { port, .. } if self.ports[port].queue.is_empty() => Receivable::Port(port),
+            EntryRight::PortSet { set } if self.sets[set].ready.is_empty() => Receivable::Set(set),
+            _ => return None,
+        };
+        let port = self.ports.get(destination)?;
+        let Home::Space { space: receiver_space, name: local } = port.home else { return None };
+        if port.is_full() || !port.queue.is_empty() || !port.senders.is_empty() || port.requests.any_armed() {
+            return None;
+        }
+        let (receiver, receivers) = match port.receivers.first() {
+            Some(thread) => (thread, Receivable::Port(destination)),
+            None if port.memberships.len() == 1 => {
+                let set = self.memberships[port.memberships.front()?].set;
+                (self.sets[set].receivers.first()?, Receivable::Set(set))
+            }
+            None => return None,
+        };
+        if matches!(rights, Rights::Made(Some(_))) && self.spaces[receiver_space].must_grow() {
+            return None;
+        }
+        Some(DirectMessage { space, destination, rights, receiver_space, local, receivers, receiver, source })
+    }
+
+    /// Counts the rights of a planned message as sent and received, and returns what the receiver sees.
+    #[inline(always)]
+    pub fn commit_direct(&mut self, plan: &DirectMessage) -> ReceivedHeader {
+        let port = &mut self.ports[plan.destination];
+        port.seqno = port.seqno.wrapping_add(1);
+        let (remote, bits) = match plan.rights {
+            Rights::UsedUp(name) => {
+                port.send_once_rights -= 1;
+                self.totals.send_once_rights -= 1;
+                self.spaces[plan.space].remove(name);
+                (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND_ONCE))
+            }
+            // A send right that is copied for the message and ends with its delivery leaves no trace.
+            Rights::Made(None) => (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND)),
+            Rights::Made(Some(reply)) => {
+                self.ports[reply].send_once_rights += 1;
+                self.totals.send_once_rights += 1;
+                let theirs = &mut self.spaces[plan.receiver_space];
+                let name =
+                    theirs.add(EntryRight::SendOnce { port: reply }).expect("a send-once right is not registered");
+                (name, bits(Disposition::PORT_SEND_ONCE, Disposition::PORT_SEND))
+            }
+        };
+        ReceivedHeader { bits, remote, local: plan.local }
+    }
+
+    /// Returns the queue in which the receiver of a planned message waits.
+    #[inline(always)]
+    pub fn direct_queue(&mut self, plan: &DirectMessage) -> &mut WaitQueue {
+        self.wait_queue(WaitPlace::Receivers(plan.receivers)).expect("a receiver waits in a queue")
+    }
+
+    /// Returns the queue in which the sender of a planned message is going to wait.
+    #[inline(always)]
+    pub fn direct_source(&mut self, plan: &DirectMessage) -> &mut WaitQueue {
+        self.wait_queue(WaitPlace::Receivers(plan.source)).expect("a receiver waits in a queue")
+    }
+}

@@ -1,0 +1,134 @@
+//! Attributes of ports: get_attributes, set_attributes and single numbers (mach-ipc 2.7, 2.11).
+
+use super::valid;
+use crate::ids::{PortId, SpaceId};
+use crate::ipc::Ipc;
+use crate::ipc::port::Home;
+use crate::ipc::space::EntryRight;
+use abi::KernReturn;
+use abi::PortName;
+use abi::code::*;
+use abi::port::*;
+use heapless::Vec;
+use zerocopy::IntoBytes;
+
+/// What a flavor returns: at most as many words as the largest has.
+pub(crate) type Words = Vec<u32, 17>;
+
+impl Ipc {
+    /// `mach_port_get_attributes`; `count` is how many words the caller has room for.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` for a flavor that cannot be read, `KERN_FAILURE` for too little room,
+    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`.
+    pub fn port_get_attributes(
+        &mut self,
+        space: SpaceId,
+        name: PortName,
+        flavor: u32,
+        count: u32,
+    ) -> Result<Words, KernReturn> {
+        let needed = match flavor {
+            MACH_PORT_LIMITS_INFO => 1,
+            MACH_PORT_RECEIVE_STATUS => size_of::<PortStatus>() / 4,
+            MACH_PORT_INFO_EXT => size_of::<PortInfoExt>() / 4,
+            _ => return Err(KERN_INVALID_ARGUMENT),
+        };
+        if (count as usize) < needed {
+            return Err(KERN_FAILURE);
+        }
+        valid(name, KERN_INVALID_RIGHT)?;
+        let port = self.named_receive_right(space, name)?;
+        let port = &self.ports[port];
+        Ok(match flavor {
+            MACH_PORT_LIMITS_INFO => words(&port.qlimit),
+            MACH_PORT_RECEIVE_STATUS => words(&port.status()),
+            _ => words(&PortInfoExt { mpie_status: port.status(), ..PortInfoExt::default() }),
+        })
+    }
+
+    /// `mach_port_set_attributes`. With a higher queue limit, returns the port and by how much the limit is higher: the
+    /// caller lets that many blocked senders in.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` for a flavor that cannot be set or a port that cannot have it, `KERN_FAILURE` for too few
+    /// words, `KERN_INVALID_VALUE` for a queue limit out of range, `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`. Nothing has
+    /// changed then.
+    pub(crate) fn port_set_attributes(
+        &mut self,
+        space: SpaceId,
+        name: PortName,
+        flavor: u32,
+        words: &[u32],
+    ) -> Result<Option<(PortId, u32)>, KernReturn> {
+        let limit = match (flavor, words) {
+            (MACH_PORT_LIMITS_INFO, []) => return Err(KERN_FAILURE),
+            (MACH_PORT_LIMITS_INFO, [limit, ..]) if *limit > MACH_PORT_QLIMIT_MAX => return Err(KERN_INVALID_VALUE),
+            (MACH_PORT_LIMITS_INFO, [limit, ..]) => Some(*limit),
+            (MACH_PORT_TEMPOWNER | MACH_PORT_IMPORTANCE_RECEIVER | MACH_PORT_DENAP_RECEIVER, _) => None,
+            _ => return Err(KERN_INVALID_ARGUMENT),
+        };
+        valid(name, KERN_INVALID_RIGHT)?;
+        let port = self.named_receive_right(space, name)?;
+        match limit {
+            Some(limit) => Ok(Some((port, self.set_queue_limit(port, limit)))),
+            None => {
+                self.ports[port].accept_donation(flavor == MACH_PORT_TEMPOWNER);
+                Ok(None)
+            }
+        }
+    }
+
+    /// `mach_port_set_mscount`.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`.
+    pub fn port_set_mscount(&mut self, space: SpaceId, name: PortName, count: u32) -> Result<(), KernReturn> {
+        valid(name, KERN_INVALID_RIGHT)?;
+        let port = self.named_receive_right(space, name)?;
+        self.ports[port].make_send_count = count;
+        Ok(())
+    }
+
+    /// `mach_port_set_seqno`.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`.
+    pub fn port_set_seqno(&mut self, space: SpaceId, name: PortName, seqno: u32) -> Result<(), KernReturn> {
+        valid(name, KERN_INVALID_RIGHT)?;
+        let port = self.named_receive_right(space, name)?;
+        self.ports[port].seqno = seqno;
+        Ok(())
+    }
+
+    /// `mach_port_get_srights`: how many send rights a port has.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`.
+    pub fn port_get_srights(&mut self, space: SpaceId, name: PortName) -> Result<u32, KernReturn> {
+        valid(name, KERN_INVALID_RIGHT)?;
+        let port = self.named_receive_right(space, name)?;
+        Ok(self.ports[port].send_rights)
+    }
+
+    /// `mach_port_kobject`: what kind of kernel object is behind a name.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_NAME`, `KERN_INVALID_RIGHT` for a name without send or receive right.
+    pub fn port_kobject(&mut self, space: SpaceId, name: PortName) -> Result<u32, KernReturn> {
+        let port = match self.named(space, name)?.right {
+            EntryRight::Send { port, .. } | EntryRight::Receive { port, .. } => port,
+            EntryRight::DeadName { .. } => return Err(KERN_INVALID_NAME),
+            EntryRight::SendOnce { .. } | EntryRight::PortSet { .. } => return Err(KERN_INVALID_RIGHT),
+        };
+        Ok(match self.ports[port].home {
+            Home::Kernel(object) => object.kind(),
+            _ => ikot::NONE,
+        })
+    }
+}
+
+fn words(structure: &(impl IntoBytes + zerocopy::Immutable)) -> Words {
+    let bytes = structure.as_bytes().chunks_exact(4);
+    bytes.map(|word| u32::from_le_bytes(word.try_into().expect("a chunk has four bytes"))).collect()
+}

@@ -1,0 +1,144 @@
+//! Putting rights under chosen names and taking them out: insert_right, extract_right (mach-ipc 2.6).
+
+use crate::ids::SpaceId;
+use crate::ipc::Ipc;
+use crate::ipc::copy_in::Dead;
+use crate::ipc::right::{Carried, Right};
+use crate::ipc::space::{EntryRight, add_urefs};
+use crate::sched::Scheduling;
+use crate::step::Step;
+use abi::KernReturn;
+use abi::PortName;
+use abi::code::*;
+use abi::port::Disposition;
+
+impl Ipc {
+    /// `mach_port_insert_right` with a right named in the same task.
+    ///
+    /// # Errors
+    /// Those of mach-ipc 2.6. If the name was found wanting after the right was taken, the right is destroyed; a dead
+    /// name that was to move has lost a reference.
+    pub fn port_insert_right(
+        &mut self,
+        sched: &mut Scheduling,
+        step: &mut Step,
+        space: SpaceId,
+        name: PortName,
+        poly: PortName,
+        disposition: Disposition,
+    ) -> Result<(), KernReturn> {
+        if name == poly && matches!(disposition, Disposition::MAKE_SEND | Disposition::COPY_SEND) {
+            return self.add_own_send(space, name, disposition);
+        }
+        let right = self.copy_in(sched, step, space, poly, disposition, Dead::Accepted)?;
+        self.port_insert_carried(step, space, name, right)
+    }
+
+    /// The common "give myself a send right": one reference more under the same name.
+    fn add_own_send(&mut self, space: SpaceId, name: PortName, disposition: Disposition) -> Result<(), KernReturn> {
+        let entry = self.named(space, name)?;
+        match (disposition, entry.right) {
+            (_, EntryRight::DeadName { .. }) => Err(KERN_INVALID_CAPABILITY),
+            (Disposition::MAKE_SEND, EntryRight::Receive { port, .. }) => {
+                let right = self.make_send(port);
+                self.join_send(space, name, right);
+                Ok(())
+            }
+            (Disposition::COPY_SEND, EntryRight::Send { port, urefs }) => {
+                self.spaces[space].change(name, EntryRight::Send { port, urefs: add_urefs(urefs, 1) });
+                Ok(())
+            }
+            (Disposition::COPY_SEND, EntryRight::Receive { port, send_urefs: send_urefs @ 1.. }) => {
+                let right = EntryRight::Receive { port, send_urefs: add_urefs(send_urefs, 1) };
+                self.spaces[space].change(name, right);
+                Ok(())
+            }
+            _ => Err(KERN_INVALID_RIGHT),
+        }
+    }
+
+    /// `mach_port_insert_right` with a right that has been taken already. On an error it is destroyed.
+    ///
+    /// # Errors
+    /// Those of mach-ipc 2.6.
+    pub fn port_insert_carried(
+        &mut self,
+        step: &mut Step,
+        space: SpaceId,
+        name: PortName,
+        carried: Carried,
+    ) -> Result<(), KernReturn> {
+        let right = match carried {
+            _ if !name.is_valid() => Err(KERN_INVALID_VALUE),
+            Carried::Right(ref right) if self.live_port(right.port()).is_some() => self.check_place(space, name, right),
+            _ => Err(KERN_INVALID_CAPABILITY),
+        };
+        if let Err(code) = right {
+            self.destroy_carried(step, carried);
+            return Err(code);
+        }
+        let Carried::Right(right) = carried else { panic!("only rights are checked") };
+        self.place(space, name, right);
+        Ok(())
+    }
+
+    /// Whether a right can be put under a name, with everything reserved that this needs.
+    fn check_place(&mut self, space: SpaceId, name: PortName, right: &Right) -> Result<(), KernReturn> {
+        let port = right.port();
+        let in_use = self.spaces[space].check_chosen(name)?.is_some();
+        if !matches!(right, Right::SendOnce(_)) {
+            match self.name_of(space, port) {
+                Some(other) if other != name => return Err(KERN_RIGHT_EXISTS),
+                Some(_) => return Ok(()),
+                None => {}
+            }
+        }
+        if in_use {
+            return Err(KERN_NAME_EXISTS);
+        }
+        self.grow_space_to(space, name)?;
+        if matches!(right, Right::Send(_)) {
+            self.spaces[space].reserve_send_name().map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a right under a name that was found fit for it.
+    fn place(&mut self, space: SpaceId, name: PortName, right: Right) {
+        let joins = self.spaces[space].get(name).is_some();
+        let names = &mut self.spaces[space];
+        match right {
+            Right::Send(right) if joins => self.join_send(space, name, right),
+            Right::Send(right) => names.add_chosen(name, EntryRight::Send { port: right.port(), urefs: 1 }),
+            Right::SendOnce(right) => names.add_chosen(name, EntryRight::SendOnce { port: right.port() }),
+            Right::Receive(right) => {
+                if joins {
+                    self.join_receive(space, name, right.port());
+                } else {
+                    names.add_chosen(name, EntryRight::Receive { port: right.port(), send_urefs: 0 });
+                }
+                self.attach(right.port(), space, name);
+            }
+        }
+    }
+
+    /// `mach_port_extract_right`: takes a right out of a task for the caller.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_VALUE`, `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`, `KERN_INVALID_CAPABILITY` (mach-ipc 2.6). Nothing
+    /// has changed then.
+    pub fn port_extract_right(
+        &mut self,
+        sched: &mut Scheduling,
+        step: &mut Step,
+        space: SpaceId,
+        name: PortName,
+        disposition: Disposition,
+    ) -> Result<Carried, KernReturn> {
+        if disposition.converted() == Disposition::NONE {
+            return Err(KERN_INVALID_VALUE);
+        }
+        super::valid(name, KERN_INVALID_RIGHT)?;
+        self.copy_in(sched, step, space, name, disposition, Dead::Accepted)
+    }
+}

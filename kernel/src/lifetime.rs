@@ -1,0 +1,250 @@
+//! How tasks and threads begin and end: transactions over everything that belongs to them.
+//!
+//! The end of a task goes in this order (errata 4): its port no longer refers to it and its threads end; receive rights; all
+//! other names; its own ports and its bootstrap port; memory; the exit message. All but the first is deferred work.
+
+use crate::credentials::Credentials;
+use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
+use crate::ipc::kernel_message::Body;
+use crate::ipc::right::{Carried, Right};
+use crate::ipc::space::EntryRight;
+use crate::kernel::Kernel;
+use crate::limits::THREADS_PER_TASK_MAX;
+use crate::machine::{Machine, NoMemory};
+use crate::policy::{TaskPolicy, ThreadPolicy};
+use crate::sched::thread::{SendWait, Thread, Wait};
+use crate::sched::{Belongings, ThreadList};
+use crate::step::{Progress, Work};
+use crate::task::regions::Regions;
+use crate::task::{Ending, Stage, Task};
+use crate::trace::Event;
+use crate::trap_frame::TrapFrame;
+use abi::port::PortName;
+use abi::task::{EXIT_MESSAGE_ID, ExitStatus};
+use heapless::String;
+
+/// How many entries of a dead task's table are passed over in one piece.
+const FREE_ENTRIES_PIECE: u32 = 64;
+
+/// What a thread costs the budget of its task.
+pub(crate) const THREAD_COST: usize = size_of::<Thread>();
+
+/// Places on the work list of a task and its control port.
+const WORK_PER_TASK: usize = Work::PER_OBJECT + Work::PER_PORT;
+
+/// Identity and policy of a task to be made.
+#[derive(Debug)]
+pub struct NewTask {
+    /// See [`Task::name`].
+    pub name: String<32>,
+    /// User and group; the pid is given.
+    pub uid: u32,
+    /// See `uid`.
+    pub gid: u32,
+    /// See [`Task::policy`].
+    pub policy: TaskPolicy,
+}
+
+impl Kernel {
+    /// Makes a task without threads, names or memory.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if there is none or there are too many tasks; nothing has changed.
+    pub(crate) fn create_task(&mut self, machine: &mut dyn Machine, new: NewTask) -> Result<TaskId, NoMemory> {
+        let seed = self.next_seed();
+        let Kernel { tasks, ipc, step, .. } = self;
+        tasks.make_room()?;
+        ipc.make_room_for_task()?;
+        step.reserve_work(WORK_PER_TASK)?;
+        let address_space = step
+            .reserve_policy_change()
+            .and_then(|()| machine.create_address_space().inspect_err(|_| step.release_policy_change()))
+            .inspect_err(|_| step.release_work(WORK_PER_TASK))?;
+        // From here on nothing fails.
+        let space = ipc.insert_space(seed);
+        Ok(tasks.insert(|task, pid| Task {
+            name: new.name,
+            credentials: Credentials { uid: new.uid, gid: new.gid, pid },
+            space,
+            regions: Regions::default(),
+            address_space,
+            threads: ThreadList::default(),
+            policy: new.policy,
+            control_port: ipc.insert_task_port(KernelObject::Task(task)),
+            name_port: None,
+            bootstrap: Carried::Null,
+            exit_port: None,
+            ended: None,
+        }))
+    }
+
+    /// Adds a suspended thread to a live task.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if there is none, or the task's budget or number of threads is used up; nothing has changed.
+    pub(crate) fn create_thread(
+        &mut self,
+        task: TaskId,
+        frame: TrapFrame,
+        policy: ThreadPolicy,
+    ) -> Result<ThreadId, NoMemory> {
+        let Kernel { tasks, ipc, sched, step, .. } = self;
+        let Task { space, address_space, policy: ref task_policy, ref mut threads, .. } = tasks[task];
+        if threads.len() >= THREADS_PER_TASK_MAX {
+            return Err(NoMemory);
+        }
+        let base = policy.effective(&task_policy.effective()).base_priority;
+        let belongings = Belongings { task, space, address_space };
+        ipc.charged(ipc.space(space).budget(), THREAD_COST, |_| {
+            sched.create(step, threads, belongings, frame, policy, base)
+        })
+    }
+
+    /// Returns a thread's control port, which is made when it is first asked for.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if it must be made and there is none.
+    pub(crate) fn thread_control_port(&mut self, thread: ThreadId) -> Result<PortId, NoMemory> {
+        if let Some(port) = self.sched[thread].control_port() {
+            return Ok(port);
+        }
+        let made = self.ipc.new_kernel_port(&mut self.step, KernelObject::Thread(thread))?;
+        self.sched[thread].set_control_port(made);
+        Ok(made)
+    }
+
+    /// Ends a thread: at once, or, if it runs, when its processor leaves the kernel.
+    pub(crate) fn terminate_thread(&mut self, thread: ThreadId) {
+        if !self.sched.end_when_leaving(&mut self.step, thread) {
+            self.end_thread(thread);
+        }
+    }
+
+    /// Ends a thread: whatever it waits for is given up, its message is destroyed (mach-ipc 6.6), and what its trap left to
+    /// be done becomes background work. With its last thread a task ends.
+    pub(crate) fn end_thread(&mut self, thread: ThreadId) {
+        let Kernel { tasks, ipc, sched, step, .. } = self;
+        let queue = ipc.wait_queue(sched[thread].wait_place());
+        if let Some(Wait::Send(SendWait { message, .. })) = sched.leave_wait(thread, queue) {
+            ipc.destroy_message(step, message);
+        }
+        let task = sched[thread].task();
+        let ended = sched.remove(step, &mut tasks[task].threads, thread);
+        ipc.refund(ipc.space(tasks[task].space).budget(), THREAD_COST);
+        if let Some(port) = ended.control_port() {
+            ipc.destroy_port(step, port);
+        }
+        if tasks[task].threads.is_empty() {
+            self.end_task(task, ExitStatus::exited(0));
+        }
+    }
+
+    /// Ends a task. Its port no longer refers to it and its threads end at once; the rest follows piece by piece.
+    pub(crate) fn end_task(&mut self, task: TaskId, status: ExitStatus) {
+        let ending = &mut self.tasks[task];
+        if !ending.is_live() {
+            return;
+        }
+        ending.ended = Some(Ending { status, stage: Stage::ReceiveRights(0) });
+        let mut next = ending.threads.front();
+        while let Some(thread) = next {
+            next = self.sched.next_sibling(&self.tasks[task].threads, thread);
+            self.terminate_thread(thread);
+        }
+        self.step.later(Work::Task(task));
+        self.step.trace.record(Event::TaskEnded(task));
+    }
+
+    /// Takes an ended task apart by one piece.
+    pub(crate) fn reap_task(&mut self, machine: &mut dyn Machine, task: TaskId) -> Progress {
+        assert!(self.tasks[task].threads.is_empty(), "threads end before their task is taken apart");
+        let stage = self.tasks[task].ended.expect("only ended tasks are taken apart").stage;
+        let next = match stage {
+            Stage::ReceiveRights(index) => match self.next_name(task, index) {
+                Some((name, next)) => {
+                    name.into_iter().for_each(|name| self.end_receive_name(task, name));
+                    Stage::ReceiveRights(next)
+                }
+                None => Stage::Names(0),
+            },
+            Stage::Names(index) => match self.next_name(task, index) {
+                Some((name, next)) => {
+                    name.into_iter().for_each(|name| self.destroy_name(task, name));
+                    Stage::Names(next)
+                }
+                None => Stage::Ports,
+            },
+            Stage::Ports => {
+                self.end_task_ports(task);
+                Stage::Memory
+            }
+            Stage::Memory => {
+                if !self.tasks.unmap_some(machine, task) {
+                    self.forget_task(machine, task);
+                    return Progress::Done;
+                }
+                Stage::Memory
+            }
+        };
+        self.tasks[task].ended.as_mut().expect("it has ended").stage = next;
+        Progress::More
+    }
+
+    /// Returns the first name from an index on, if it is near, and where to look next, or `None` at the table's end.
+    fn next_name(&self, task: TaskId, from: u32) -> Option<(Option<PortName>, u32)> {
+        self.ipc.next_name(self.tasks[task].space, from, from + FREE_ENTRIES_PIECE)
+    }
+
+    /// First pass: receive rights go before everything else (mach-ipc 6.6 step 4).
+    fn end_receive_name(&mut self, task: TaskId, name: PortName) {
+        let entry = self.ipc.space(self.tasks[task].space).get(name).expect("the name is there");
+        if matches!(entry.right, EntryRight::Receive { .. }) {
+            self.destroy_name(task, name);
+        }
+    }
+
+    fn destroy_name(&mut self, task: TaskId, name: PortName) {
+        self.ipc.destroy_name(&mut self.sched, &mut self.step, self.tasks[task].space, name);
+    }
+
+    /// Special ports and the task's own.
+    fn end_task_ports(&mut self, task: TaskId) {
+        let Kernel { tasks, ipc, step, .. } = self;
+        let ending = &mut tasks[task];
+        ipc.destroy_carried(step, ending.bootstrap.take());
+        ipc.destroy_port(step, ending.control_port);
+        if let Some(port) = ending.name_port {
+            ipc.destroy_port(step, port);
+        }
+    }
+
+    /// Last: the address space goes, and the exit message.
+    fn forget_task(&mut self, machine: &mut dyn Machine, task: TaskId) {
+        let Kernel { tasks, ipc, step, .. } = self;
+        let gone = tasks.remove(task);
+        machine.destroy_address_space(gone.address_space);
+        ipc.remove_space(gone.space);
+        step.release_policy_change();
+        // The port releases its own places when it is forgotten.
+        step.release_work(Work::PER_OBJECT);
+        let status = gone.ended.expect("it has ended").status;
+        if let Some(to) = gone.exit_port {
+            ipc.send_from_kernel(step, to, EXIT_MESSAGE_ID, Body::Words(&[status.0]));
+        }
+        if Some(task) == self.first_task {
+            self.exit_status = Some(status);
+        }
+    }
+
+    /// Returns a send right of a task's bootstrap port for another holder: a child, or a task that asks.
+    pub(crate) fn copy_bootstrap(&mut self, task: TaskId) -> Carried {
+        match &self.tasks[task].bootstrap {
+            Carried::Null => Carried::Null,
+            Carried::Dead => Carried::Dead,
+            Carried::Right(right) => match right.port() {
+                port if self.ipc.live_port(port).is_some() => Carried::Right(Right::Send(self.ipc.copy_send(port))),
+                _ => Carried::Dead,
+            },
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Delivery: a message that was taken for a receiver goes into the receiver's task and memory (mach-ipc 3.9).
+
+use crate::ids::{Context, MessageId, PortId};
+use crate::ipc::right::Carried;
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use crate::outcome::Outcome;
+use crate::sched::thread::ReceiveWait;
+use crate::trace::Event;
+use abi::KernReturn;
+use abi::code::*;
+use abi::message::*;
+use abi::port::{Disposition, MACH_PORT_DEAD, MACH_PORT_NULL, PortName};
+use abi::qos::Priority;
+use core::mem::offset_of;
+use zerocopy::IntoBytes;
+
+/// The receiver's side of a delivery.
+struct Delivery<'a> {
+    receiver: Context,
+    wait: &'a ReceiveWait,
+    message: MessageId,
+    /// The receiver's name of the port that the message was sent to.
+    local: PortName,
+    /// The message's number at that port.
+    seqno: u32,
+    /// The context of that port.
+    context: u64,
+}
+
+impl Kernel {
+    /// Returns true if a message with the trailer asked for fits the receiver's buffer.
+    #[inline]
+    pub(crate) fn fits(&self, message: MessageId, wait: &ReceiveWait) -> bool {
+        self.ipc.message(message).size + trailer_size(wait.options.elements()) <= wait.size as usize
+    }
+
+    /// Tells a receiver with `MACH_RCV_LARGE` about a message that stays where it is.
+    pub(crate) fn report_too_large(
+        &mut self,
+        machine: &mut dyn Machine,
+        receiver: Context,
+        wait: &ReceiveWait,
+        message: MessageId,
+        port: PortId,
+    ) -> KernReturn {
+        let address_space = receiver.address_space;
+        let field = |offset: usize| wait.buffer.plus(offset as u64);
+        if wait.size < 16 {
+            return MACH_RCV_TOO_LARGE;
+        }
+        let size = self.ipc.message(message).size as u32;
+        let mut result = machine.copy_out(address_space, field(offset_of!(Header, msgh_size)), &size.to_le_bytes());
+        if wait.options.contains(MsgOption::RCV_LARGE_IDENTITY) {
+            let name = self.ipc.name_for_receiver(receiver.space, port);
+            let at = field(offset_of!(Header, msgh_local_port));
+            result = result.and_then(|()| machine.copy_out(address_space, at, &name.0.to_le_bytes()));
+        }
+        // The answer is the same whether the user can read the size or not: the message is still there.
+        let _ = result;
+        MACH_RCV_TOO_LARGE
+    }
+
+    /// Delivers a message that has been taken for `receiver`, which is not blocked any more: copies its rights and bytes
+    /// out, or destroys it if it does not fit. The message is used up.
+    pub(crate) fn deliver(
+        &mut self,
+        machine: &mut dyn Machine,
+        receiver: Context,
+        wait: &ReceiveWait,
+        message: MessageId,
+        port: PortId,
+    ) -> Outcome {
+        self.step.trace.record(Event::Delivered(message, port, receiver.thread));
+        let seqno = self.ipc.next_seqno(port);
+        let fits = self.fits(message, wait);
+        if fits {
+            self.ipc.fire_armed_requests(&mut self.step, port);
+        }
+        let local = self.ipc.name_for_receiver(receiver.space, port);
+        let context = self.ipc.port(port).context();
+        let delivery = Delivery { receiver, wait, message, local, seqno, context };
+        if !fits {
+            return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
+        }
+        let reply = match self.ipc.copy_out_reply(receiver.space, message) {
+            Ok(name) => name,
+            Err(_) => return self.discard(machine, &delivery, MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE)),
+        };
+        self.write_out(machine, &delivery, reply)
+    }
+
+    /// Copies out all but the reply right, whose name is `reply`, and forgets the message.
+    #[inline]
+    fn write_out(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, reply: PortName) -> Outcome {
+        let Delivery { receiver, wait, message, local, .. } = *delivery;
+        let Kernel { ipc, step, .. } = self;
+        let kind = ipc.consume_message_destination(step, message);
+        let taken = ipc.message_mut(message);
+        let qos =
+            u64::from(taken.priority.to_pthread()) << 32 | u64::from(Priority::of(taken.qos_override).to_pthread());
+        let mut header = taken.header();
+        // Without a disposition the voucher field is as the sender wrote it, otherwise there is no voucher.
+        let with_voucher =
+            wait.options.contains(MsgOption::RCV_VOUCHER) && taken.voucher_disposition != Disposition::NONE;
+        let voucher = if with_voucher { Disposition::PORT_SEND } else { Disposition::NONE };
+        let complex = header.flags() & HeaderFlags::COMPLEX;
+        header.msgh_bits = msgh_bits(taken.reply_disposition, kind, voucher, complex);
+        header.msgh_size = taken.size as u32;
+        header.msgh_remote_port = reply;
+        header.msgh_local_port = local;
+        taken.set_header(&header);
+        let bits = if taken.descriptors.is_empty() { 0 } else { ipc.copy_out_body(step, receiver.space, message) };
+        let end = self.put_trailer(delivery);
+        let bytes = &self.ipc.message(message).bytes[..end];
+        let written = machine.copy_out(receiver.address_space, wait.buffer, bytes);
+        self.ipc.remove_message(&mut self.step, message);
+        match written {
+            Err(_) => Outcome::undelivered(MACH_RCV_INVALID_DATA),
+            Ok(()) if bits != 0 => Outcome::Message(MACH_RCV_BODY_ERROR.with_bits(bits), qos),
+            Ok(()) => Outcome::Message(MACH_MSG_SUCCESS, qos),
+        }
+    }
+
+    /// Writes the trailer behind a message, into the room its buffer has for it; returns where it ends (mach-ipc 3.5).
+    #[inline]
+    fn put_trailer(&mut self, delivery: &Delivery<'_>) -> usize {
+        let Delivery { wait, message, seqno, context, .. } = *delivery;
+        let elements = wait.options.elements();
+        let size = trailer_size(elements);
+        let taken = self.ipc.message_mut(message);
+        let start = taken.size;
+        if elements == 0 {
+            taken.bytes[start..start + SHORT_TRAILER.len()].copy_from_slice(&SHORT_TRAILER);
+            return start + size;
+        }
+        let trailer = Trailer {
+            msgh_trailer_type: 0,
+            msgh_trailer_size: size as u32,
+            msgh_seqno: seqno,
+            msgh_sender: taken.sender.token(),
+            msgh_audit: taken.sender.audit_words(),
+            msgh_context: context,
+            msgh_ad: 0,
+            msgh_labels: 0,
+        };
+        taken.bytes[start..start + size].copy_from_slice(&trailer.as_bytes()[..size]);
+        start + size
+    }
+
+    /// Destroys a taken message and writes an error message in its place: a header and the trailer, as much as fits
+    /// (mach-ipc 3.9 "Failure outputs").
+    fn discard(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, code: KernReturn) -> Outcome {
+        let Delivery { receiver, wait, message, local, .. } = *delivery;
+        let Kernel { ipc, step, .. } = self;
+        let kind = ipc.consume_message_destination(step, message);
+        let taken = ipc.message_mut(message);
+        let mut header = taken.header();
+        let flags = header.flags() & HeaderFlags::COMPLEX;
+        header.msgh_bits = msgh_bits(taken.reply_disposition, kind, taken.voucher_disposition, flags);
+        header.msgh_size = Header::SIZE as u32;
+        header.msgh_remote_port = if taken.reply == Carried::Dead { MACH_PORT_DEAD } else { MACH_PORT_NULL };
+        header.msgh_local_port = local;
+        // The trailer goes over the body, which has been read for the last time; its rights are in the descriptors.
+        taken.set_header(&header);
+        let sent_size = core::mem::replace(&mut taken.size, Header::SIZE);
+        let end = self.put_trailer(delivery).min(wait.size as usize);
+        let bytes = &self.ipc.message(message).bytes[..end];
+        let written = machine.copy_out(receiver.address_space, wait.buffer, bytes);
+        self.ipc.message_mut(message).size = sent_size;
+        self.ipc.destroy_message(&mut self.step, message);
+        Outcome::undelivered(if written.is_err() { MACH_RCV_INVALID_DATA } else { code })
+    }
+}

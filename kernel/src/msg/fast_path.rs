@@ -1,0 +1,103 @@
+//! The fast path of `mach_msg` for the common call: a small message without descriptors to a thread that waits for it,
+//! whose sender then waits for a message itself (errata 5).
+//!
+//! It does exactly what [`send`](Kernel::send) and [`receive`](Kernel::receive) would do one after the other, in the cases
+//! in which that comes to very little: the message goes from one buffer to the other without ever being queued, and the
+//! receiver runs at once because the scheduler would choose it anyway. [`plan_call`](Kernel::plan_call) checks everything
+//! and changes nothing; [`commit_call`](Kernel::commit_call) cannot fail. Everything else takes the slow path. The host
+//! tests compare the two.
+
+use crate::ids::Context;
+use crate::ipc::direct::DirectMessage;
+use crate::kernel::Kernel;
+use crate::limits::SMALL_MESSAGE;
+use crate::machine::{AddressSpace, Cpu, Machine, UserAddr};
+use crate::msg::plain_call::{PlainCall, Switch};
+use crate::outcome::Outcome;
+use crate::sched::thread::{ReceiveWait, State, Wait};
+use abi::code::*;
+use abi::message::*;
+use abi::port::PortName;
+
+/// What must be asked for.
+const CALL: MsgOption = MsgOption::SEND_MSG.union(MsgOption::RCV_MSG);
+
+/// What else may be asked for: no option that concerns the sending, and none that concerns the waiting.
+const OPTIONAL: MsgOption =
+    MsgOption::RCV_LARGE.union(MsgOption::RCV_LARGE_IDENTITY).union(MsgOption::trailer_elements(0xF));
+
+/// A call that has been found plain. Nothing has changed yet.
+struct Plan {
+    message: DirectMessage,
+    size: usize,
+    /// Where the receiver's message goes.
+    buffer: UserAddr,
+    address_space: AddressSpace,
+    /// No other thread waits where the receiver does.
+    alone: bool,
+    /// The receiver's options.
+    options: MsgOption,
+}
+
+impl Kernel {
+    /// Makes a combined call if it is a plain one, and returns the thread that it leads to; otherwise nothing has changed.
+    #[inline(always)]
+    pub fn call_directly(&mut self, machine: &mut dyn Machine, cpu: Cpu, call: &PlainCall) -> Option<Switch<'_>> {
+        let size = call.send_size as usize;
+        let plain = call.options().difference(OPTIONAL) == CALL;
+        if !plain || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
+            return None;
+        }
+        if !self.step.is_quiet() {
+            return None;
+        }
+        let caller = self.sched[self.sched.current(cpu)?].context();
+        machine.copy_in(caller.address_space, call.buffer, self.transfer.sent(size)).ok()?;
+        let plan = self.plan_call(caller, cpu, size, call)?;
+        // ---- The point of no return. ----
+        Some(self.commit_call(machine, caller, &plan, call))
+    }
+
+    /// Finds out whether the message in the transfer buffer makes a plain call.
+    #[inline(always)]
+    fn plan_call(&self, caller: Context, cpu: Cpu, size: usize, call: &PlainCall) -> Option<Plan> {
+        let message = self.ipc.plan_direct(caller.space, self.transfer.header(), PortName(call.receive_name))?;
+        let waiting = &self.sched[message.receiver];
+        let State::Waiting(Wait::Receive(ReceiveWait { buffer, size: room, options, .. })) = *waiting.state() else {
+            return None;
+        };
+        let fits = options.elements() == 0 && room as usize >= size + SHORT_TRAILER.len();
+        if !fits || waiting.is_suspended() {
+            return None;
+        }
+        if !self.sched.would_run_next(waiting.schedule()) || !self.sched.timer_ends_quantum(cpu, waiting.schedule()) {
+            return None;
+        }
+        let alone = waiting.waits_alone();
+        Some(Plan { message, size, buffer, address_space: waiting.context().address_space, alone, options })
+    }
+
+    /// Hands the message over, lets the caller wait and the receiver run. Only writing to the receiver's buffer can fail,
+    /// which the receiver is told.
+    #[inline(always)]
+    fn commit_call(&mut self, machine: &mut dyn Machine, caller: Context, plan: &Plan, call: &PlainCall) -> Switch<'_> {
+        let Kernel { ipc, sched, step, transfer, .. } = self;
+        let Plan { message, size, buffer, address_space, alone, options } = *plan;
+        let received = ipc.commit_direct(&message);
+        let timed = options.contains(MsgOption::RCV_TIMEOUT);
+        sched.take_receiver(message.receiver, ipc.direct_queue(&message), alone, timed);
+        let written = machine.copy_out(address_space, buffer, transfer.received(size, received));
+        let wait = ReceiveWait {
+            object: message.source,
+            buffer: call.buffer,
+            size: call.receive_size,
+            options: call.options(),
+        };
+        let source = ipc.direct_source(&message);
+        let now = machine.stamp();
+        let receiver = sched.block_and_switch(step, caller.thread, wait, source, message.receiver, now);
+        let code = if written.is_ok() { MACH_MSG_SUCCESS } else { MACH_RCV_INVALID_DATA };
+        receiver.finish(Outcome::undelivered(code));
+        Switch { thread: message.receiver, frame: receiver.frame_mut(), address_space }
+    }
+}

@@ -1,0 +1,38 @@
+//! Waits that end without what they waited for: their time is over, or they are aborted (mach-ipc 3.8, 3.9).
+
+use crate::ids::ThreadId;
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use crate::outcome::Outcome;
+use crate::sched::thread::{Wait, WaitEnd};
+use abi::code::*;
+
+impl Kernel {
+    /// Ends a thread's wait and writes what that means into its registers. A message that waited to be sent goes back to
+    /// its sender.
+    pub(crate) fn give_up_wait(&mut self, machine: &mut dyn Machine, thread: ThreadId, why: WaitEnd) {
+        let timed_out = why == WaitEnd::TimedOut;
+        let outcome = match self.ipc.end_wait(&mut self.sched, &mut self.step, thread) {
+            Wait::Receive(_) if timed_out => Outcome::undelivered(MACH_RCV_TIMED_OUT),
+            Wait::Receive(_) => Outcome::undelivered(MACH_RCV_INTERRUPTED),
+            Wait::Send(send) => {
+                let reason = if timed_out { MACH_SEND_TIMED_OUT } else { MACH_SEND_INTERRUPTED };
+                let sender = self.sched[thread].context();
+                Outcome::undelivered(self.return_to_sender(machine, sender, &send, reason))
+            }
+            Wait::Clock if timed_out => Outcome::Code(KERN_SUCCESS),
+            Wait::Clock => Outcome::Code(KERN_ABORTED),
+            Wait::Word(_) if timed_out => Outcome::Unix(Err(ETIMEDOUT)),
+            Wait::Word(_) => Outcome::Unix(Err(EINTR)),
+        };
+        self.sched.finish(thread, outcome);
+    }
+
+    /// Aborts whatever a thread waits for, and its depression.
+    pub(crate) fn abort_thread(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
+        if self.sched[thread].is_waiting() {
+            self.give_up_wait(machine, thread, WaitEnd::Aborted);
+        }
+        self.sched.end_depression(&mut self.step, thread);
+    }
+}

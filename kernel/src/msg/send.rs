@@ -1,0 +1,247 @@
+//! The send phase of `mach_msg`: fetch, copy in, send (mach-ipc 3.6 to 3.8, 3.11).
+
+use crate::ids::{Context, MessageId};
+use crate::ipc::queue::Admission;
+use crate::ipc::right::Carried;
+use crate::kernel::Kernel;
+use crate::machine::{Machine, Nanos};
+use crate::msg::receive::deadline_after;
+use crate::outcome::Outcome;
+use crate::policy::class_for_priority;
+use crate::sched::thread::{ReceiveArgs, SendArgs, SendWait, Wait};
+use abi::KernReturn;
+use abi::code::*;
+use abi::message::*;
+use abi::port::Disposition;
+use abi::qos::{MessagePriority, Priority};
+use zerocopy::FromBytes;
+
+impl Kernel {
+    /// Sends a message for the running thread `caller`. If it must wait, `then` is the receive phase that follows.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        args: &SendArgs,
+        then: Option<ReceiveArgs>,
+    ) -> Outcome {
+        let message = match self.fetch(machine, caller, args) {
+            Ok(message) => message,
+            Err(code) => return Outcome::undelivered(code),
+        };
+        let header = self.ipc.message(message).header();
+        let Kernel { ipc, sched, step, .. } = self;
+        if let Err(code) = ipc.copy_in_header(sched, step, caller.space, message, &header) {
+            ipc.remove_message(step, message);
+            return Outcome::undelivered(code);
+        }
+        let forced =
+            args.options.contains(MsgOption::SEND_NOTIFY) && self.arm_send_possible(caller, &header, message, args);
+        if args.options.intersects(MsgOption::SEND_OVERRIDE | MsgOption::SEND_PROPAGATE_QOS) {
+            self.assign_qos(caller, message, args);
+        }
+        let Kernel { ipc, sched, step, .. } = self;
+        if header.flags().contains(HeaderFlags::COMPLEX)
+            && let Err(code) = ipc.copy_in_body(sched, step, caller.space, message)
+        {
+            ipc.destroy_message(step, message);
+            return Outcome::undelivered(code);
+        }
+        // What the copy-in caused is queued before the message.
+        self.post_notifications(machine);
+        let Kernel { ipc, step, .. } = self;
+        let port = ipc.message(message).destination.port().filter(|&port| ipc.live_port(port).is_some());
+        let Some(port) = port.filter(|_| !ipc.message(message).circular) else {
+            ipc.destroy_message(step, message);
+            return Outcome::SENT;
+        };
+        if let Some(object) = ipc.object_behind(port) {
+            ipc.next_seqno(port);
+            let reply = self.call_kernel_object(machine, object, message);
+            // What the call caused is queued before its reply.
+            self.post_notifications(machine);
+            return match reply {
+                Some((reply, port)) => {
+                    let send = SendWait { port, message: reply, args: *args, is_kernel_reply: true, then };
+                    self.enqueue_or_block(machine, caller, send, false)
+                }
+                None => Outcome::SENT,
+            };
+        }
+        let send = SendWait { port, message, args: *args, is_kernel_reply: false, then };
+        self.enqueue_or_block(machine, caller, send, forced)
+    }
+
+    /// Copies a message from its sender's memory, once (mach-ipc 3.6).
+    ///
+    /// # Errors
+    /// `MACH_SEND_MSG_TOO_SMALL`, `MACH_SEND_TOO_LARGE`, `MACH_SEND_INVALID_DATA`, `MACH_SEND_NO_BUFFER`.
+    #[inline]
+    fn fetch(&mut self, machine: &mut dyn Machine, caller: Context, args: &SendArgs) -> Result<MessageId, KernReturn> {
+        let size = args.size as usize;
+        if size < Header::SIZE || !size.is_multiple_of(4) {
+            return Err(MACH_SEND_MSG_TOO_SMALL);
+        }
+        if size > MAX_INLINE_SIZE {
+            return Err(MACH_SEND_TOO_LARGE);
+        }
+        let credentials = self.tasks[caller.task].credentials;
+        let made = self.ipc.new_message(&mut self.step, size, credentials);
+        let message = made.map_err(|_| MACH_SEND_NO_BUFFER)?;
+        let bytes = &mut self.ipc.message_mut(message).bytes[..size];
+        let fetched = machine.copy_in(caller.address_space, args.buffer, bytes).map_err(|_| MACH_SEND_INVALID_DATA);
+        let checked = match fetched {
+            Ok(()) => check_descriptor_count(bytes),
+            Err(fault) => {
+                // The part of the beginning that can be read decides which error it is.
+                let start = size.min(DESCRIPTORS_OFFSET);
+                let readable = machine.copy_in(caller.address_space, args.buffer, &mut bytes[..start]).is_ok();
+                if readable { check_descriptor_count(bytes).and(Err(fault)) } else { Err(fault) }
+            }
+        };
+        if checked.is_err() {
+            self.ipc.remove_message(&mut self.step, message);
+        }
+        checked.map(|()| message)
+    }
+
+    /// `MACH_SEND_NOTIFY` (mach-ipc 3.8): with a full queue the name's send-possible request is armed. Returns true if the
+    /// name has such a request and the queue has room: the limit does not count for the message any more.
+    fn arm_send_possible(&mut self, caller: Context, header: &Header, message: MessageId, args: &SendArgs) -> bool {
+        let (space, name) = (caller.space, header.msgh_remote_port);
+        let Some(port) = self.ipc.message(message).destination.port() else { return false };
+        if header.remote().converted() != Disposition::PORT_SEND || self.ipc.is_kernel_port(port) {
+            return false;
+        }
+        let Some(state) = self.ipc.live_port(port) else { return false };
+        if !state.is_full() {
+            return self.ipc.has_send_possible_request(space, name);
+        }
+        if self.ipc.arm_request(space, name) && args.options.contains(MsgOption::SEND_OVERRIDE) {
+            let qos = match MessagePriority::decode(args.priority) {
+                MessagePriority::Pthread(priority) => priority.qos,
+                MessagePriority::Native { over, .. } => over,
+            };
+            self.ipc.raise_head(port, qos);
+        }
+        false
+    }
+
+    /// Gives a message the QoS that it carries (importance 7.2).
+    fn assign_qos(&mut self, caller: Context, message: MessageId, args: &SendArgs) {
+        let sender = &self.sched[caller.thread];
+        let base = match sender.policy().requested {
+            _ if !args.options.contains(MsgOption::SEND_PROPAGATE_QOS) => Priority::UNSPECIFIED,
+            Priority::UNSPECIFIED => Priority::of(class_for_priority(sender.schedule().base)),
+            requested => requested,
+        };
+        let (priority, qos_override) = if !args.options.contains(MsgOption::SEND_OVERRIDE) {
+            (base, base.qos)
+        } else {
+            match MessagePriority::decode(args.priority) {
+                MessagePriority::Pthread(word) => (base, base.qos.max(word.qos)),
+                MessagePriority::Native { priority, over } => (priority, priority.qos.max(over)),
+            }
+        };
+        let sent = self.ipc.message_mut(message);
+        (sent.priority, sent.qos_override) = (priority, qos_override);
+    }
+
+    /// Sends a message that has been copied in: at once, or when there is room, or not at all. With `forced` the queue's
+    /// limit does not count.
+    #[inline]
+    fn enqueue_or_block(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        send: SendWait,
+        forced: bool,
+    ) -> Outcome {
+        let SendWait { port, message, ref args, .. } = send;
+        let admission = self.ipc.admission(message, port, forced);
+        if admission == Admission::Accepted && self.offer(machine, message, port) {
+            return Outcome::SENT;
+        }
+        let deadline = if args.options.contains(MsgOption::SEND_TIMEOUT) {
+            deadline_after(args.timeout, || machine.now())
+        } else {
+            Some(Nanos::MAX)
+        };
+        let Kernel { ipc, sched, step, .. } = self;
+        let budget = ipc.budget_for(message, port, ipc.space(caller.space).budget());
+        let reason = match (admission, deadline) {
+            (Admission::Full | Admission::HardLimit, None) => MACH_SEND_TIMED_OUT,
+            (Admission::HardLimit, _) => MACH_SEND_NO_BUFFER,
+            _ if ipc.charge_message(message, budget).is_err() => MACH_SEND_NO_BUFFER,
+            (Admission::Accepted, _) => {
+                ipc.append(step, message, port);
+                return Outcome::SENT;
+            }
+            (Admission::Full, Some(deadline)) => {
+                ipc.block(sched, step, caller.thread, Wait::Send(send), deadline);
+                return Outcome::Pending;
+            }
+        };
+        Outcome::undelivered(self.return_to_sender(machine, caller, &send, reason))
+    }
+
+    /// Pseudo-receive: a message that could not be sent goes back to its sender, rights and all, over the buffer it came
+    /// from, ready to be sent again (mach-ipc 3.11). Returns `reason`, with the detail bits of what failed.
+    pub(crate) fn return_to_sender(
+        &mut self,
+        machine: &mut dyn Machine,
+        sender: Context,
+        send: &SendWait,
+        reason: KernReturn,
+    ) -> KernReturn {
+        let Kernel { ipc, step, .. } = self;
+        let message = send.message;
+        if send.is_kernel_reply {
+            ipc.destroy_message(step, message);
+            return MACH_MSG_SUCCESS;
+        }
+        let returned = ipc.message_mut(message);
+        let mut header = returned.header();
+        let destination = returned.destination.take();
+        let reply = returned.reply.take();
+        let mut bits = 0;
+        let remote_kind = kind_of(&destination, header.remote());
+        let local_kind = kind_of(&reply, header.local());
+        header.msgh_remote_port = ipc.copy_out_carried(step, sender.space, destination, &mut bits);
+        header.msgh_local_port = ipc.copy_out_carried(step, sender.space, reply, &mut bits);
+        header.msgh_bits = msgh_bits(remote_kind, local_kind, header.voucher(), header.flags() & HeaderFlags::COMPLEX);
+        header.msgh_size = send.args.size;
+        let returned = ipc.message_mut(message);
+        returned.set_header(&header);
+        if !returned.descriptors.is_empty() {
+            bits |= ipc.copy_out_body(step, sender.space, message);
+        }
+        let returned = ipc.message(message);
+        // A sender that took its buffer away loses the message (mach-ipc 3.11: a write fault is ignored).
+        let _ = machine.copy_out(sender.address_space, send.args.buffer, &returned.bytes[..returned.size]);
+        ipc.remove_message(step, message);
+        reason.with_bits(bits)
+    }
+}
+
+/// Returns the disposition under which a right comes back.
+fn kind_of(carried: &Carried, sent: Disposition) -> Disposition {
+    match carried {
+        Carried::Right(right) => right.disposition(),
+        _ => sent.converted(),
+    }
+}
+
+/// Steps 4 and 5 of the fetch: checks that a complex message has room for its descriptors.
+fn check_descriptor_count(bytes: &[u8]) -> Result<(), KernReturn> {
+    let (header, body) = Header::read_from_prefix(bytes).expect("a message has a header");
+    if !header.flags().contains(HeaderFlags::COMPLEX) {
+        return Ok(());
+    }
+    let (count, descriptors) = u32::read_from_prefix(body).map_err(|_| MACH_SEND_MSG_TOO_SMALL)?;
+    if count as usize > descriptors.len() / PortDescriptor::SIZE {
+        return Err(MACH_SEND_MSG_TOO_SMALL);
+    }
+    Ok(())
+}

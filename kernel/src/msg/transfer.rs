@@ -1,0 +1,42 @@
+//! [`TransferBuffer`]: where a message is while the fast path hands it over.
+
+use crate::ipc::direct::ReceivedHeader;
+use crate::limits::SMALL_MESSAGE;
+use abi::message::{Header, SHORT_TRAILER};
+use zerocopy::FromBytes;
+
+/// A message on its way from buffer to buffer. It means nothing between two steps.
+#[derive(Debug)]
+pub struct TransferBuffer([u8; SMALL_MESSAGE + SHORT_TRAILER.len()]);
+
+impl Default for TransferBuffer {
+    fn default() -> Self {
+        TransferBuffer([0; SMALL_MESSAGE + SHORT_TRAILER.len()])
+    }
+}
+
+impl TransferBuffer {
+    /// Returns the header of the message that was copied in.
+    #[inline(always)]
+    pub(crate) fn header(&self) -> &Header {
+        Header::ref_from_prefix(&self.0).expect("a message begins with a header").0
+    }
+
+    /// Returns the place where a message of `size` bytes is copied in.
+    #[inline(always)]
+    pub(crate) fn sent(&mut self, size: usize) -> &mut [u8] {
+        &mut self.0[..size]
+    }
+
+    /// Turns the message of `size` bytes that was sent into one that is received, with its trailer, and returns it.
+    #[inline(always)]
+    pub(crate) fn received(&mut self, size: usize, received: ReceivedHeader) -> &[u8] {
+        let (header, _) = Header::mut_from_prefix(&mut self.0).expect("a message begins with a header");
+        header.msgh_bits = received.bits;
+        header.msgh_size = size as u32;
+        header.msgh_remote_port = received.remote;
+        header.msgh_local_port = received.local;
+        self.0[size..size + SHORT_TRAILER.len()].copy_from_slice(&SHORT_TRAILER);
+        &self.0[..size + SHORT_TRAILER.len()]
+    }
+}

@@ -1,0 +1,303 @@
+//! Which thread a processor runs (importance 8.6, mandatory part).
+//!
+//! 128 levels, first come first served on each, the highest that is not empty runs. A thread has the processor for a
+//! quantum of 10 ms. When it is preempted it goes back to the head of its level with the rest of its quantum; when the
+//! quantum is over, to the tail.
+
+use super::Scheduling;
+use super::run_queue::{End, PRIORITY_IDLE, Schedule};
+use super::thread::{State, Thread};
+use super::timer::TimerKind;
+use crate::ids::ThreadId;
+use crate::machine::{Cpu, Nanos};
+use crate::rate::Stamp;
+use crate::step::Step;
+use crate::trace::Event;
+
+/// A preempted thread with less than this left has used its quantum up.
+const QUANTUM_REST_MIN: Nanos = 250_000;
+
+/// When a thread's time began to count.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    Time(Nanos),
+    /// On a direct switch: most threads that it leads to are gone before the time matters.
+    Stamp(Stamp),
+}
+
+/// One processor.
+#[derive(Debug)]
+pub(super) struct Processor {
+    /// The thread whose registers the processor holds, or held when it entered the kernel.
+    pub(super) current: Option<ThreadId>,
+    /// When the current thread's time began to count.
+    since: Since,
+    /// The current thread has not used a whole quantum since it was chosen: equals do not preempt it.
+    first_slice: bool,
+    /// The deadline the processor's timer is set to.
+    timer: Option<Nanos>,
+    /// The timer comes within that time from any moment since it was set; the longest time if it is not set.
+    timer_within: Nanos,
+}
+
+impl Processor {
+    pub(super) const fn new() -> Processor {
+        let (current, since, first_slice) = (None, Since::Time(0), false);
+        Processor { current, since, first_slice, timer: None, timer_within: Nanos::MAX }
+    }
+}
+
+impl Scheduling {
+    /// Returns the thread that runs on `cpu`, or that entered the kernel there.
+    #[inline(always)]
+    pub fn current(&self, cpu: Cpu) -> Option<ThreadId> {
+        self.processors[cpu].current
+    }
+
+    /// Returns true if any thread is ready.
+    pub fn anyone_ready(&self) -> bool {
+        self.ready.highest().is_some()
+    }
+
+    #[inline]
+    fn enqueue(&mut self, step: &mut Step, thread: ThreadId, end: End) {
+        self.ready.add(&mut self.threads, thread, end);
+        step.choose_again();
+    }
+
+    /// Makes a thread that was neither ready nor running ready: it waits behind its equals, with a fresh quantum.
+    #[inline]
+    pub(super) fn make_ready(&mut self, step: &mut Step, thread: ThreadId) {
+        let schedule = &mut self.threads[thread].schedule;
+        schedule.quantum_left = schedule.quantum();
+        self.enqueue(step, thread, End::Tail);
+    }
+
+    /// Takes a ready thread off the run queue, or a running one off its processor, and gives it another state.
+    #[inline]
+    pub(super) fn withdraw(&mut self, step: &mut Step, thread: ThreadId, state: State) {
+        let before = core::mem::replace(&mut self.threads[thread].state, state);
+        match before {
+            State::Ready => {
+                let level = usize::from(self.threads[thread].schedule.priority);
+                self.ready.remove(&mut self.threads, thread, level);
+            }
+            State::Running(cpu) => self.processors[cpu].current = None,
+            State::Suspended | State::Waiting(_) => {}
+        }
+        step.choose_again();
+    }
+
+    /// Returns when the time of the current thread of `cpu` began to count.
+    #[inline]
+    fn since(&self, cpu: Cpu) -> Nanos {
+        match self.processors[cpu].since {
+            Since::Time(time) => time,
+            Since::Stamp(stamp) => self.clock.time_of(stamp),
+        }
+    }
+
+    /// Takes the time that the current thread of `cpu` has run off its quantum, and returns the thread.
+    #[inline]
+    fn charge(&mut self, cpu: Cpu, now: Nanos) -> Option<(ThreadId, &mut Schedule)> {
+        let id = self.processors[cpu].current?;
+        let ran = now - self.since(cpu);
+        self.processors[cpu].since = Since::Time(now);
+        let schedule = &mut self.threads[id].schedule;
+        schedule.quantum_left = schedule.quantum_left.saturating_sub(ran);
+        Some((id, schedule))
+    }
+
+    /// Puts the current thread of `cpu` back among the ready ones, as preempted: at the head with the rest of its
+    /// quantum, or at the tail if nearly nothing is left.
+    fn preempt(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) {
+        let Some((thread, schedule)) = self.charge(cpu, now) else { return };
+        let used_up = schedule.quantum_left < QUANTUM_REST_MIN;
+        if used_up {
+            schedule.quantum_left += schedule.quantum();
+        }
+        self.processors[cpu].current = None;
+        self.enqueue(step, thread, if used_up { End::Tail } else { End::Head });
+    }
+
+    /// Lets time pass on a processor, whose timer is off. If the current thread's quantum is over, the thread starts
+    /// another one behind the threads of its own or a higher level, if there are any.
+    pub fn tick(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) {
+        (self.processors[cpu].timer, self.processors[cpu].timer_within) = (None, Nanos::MAX);
+        step.choose_again();
+        let Some((thread, schedule)) = self.charge(cpu, now) else { return };
+        if schedule.quantum_left > 0 {
+            return;
+        }
+        schedule.quantum_left = schedule.quantum();
+        let priority = usize::from(schedule.priority);
+        self.processors[cpu].first_slice = false;
+        if self.ready.highest() >= Some(priority) {
+            self.processors[cpu].current = None;
+            self.enqueue(step, thread, End::Tail);
+        }
+    }
+
+    /// Chooses what `cpu` runs now: the current thread, unless one of a higher level is ready, or one of the same level
+    /// and the current one has had its first slice. Returns `None` if no thread can run.
+    #[inline]
+    pub fn choose(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) -> Option<ThreadId> {
+        let ready = self.ready.highest();
+        if let Some(thread) = self.processors[cpu].current {
+            let priority = usize::from(self.threads[thread].schedule.priority);
+            let preempted =
+                ready.is_some_and(|level| level > priority || (level == priority && !self.processors[cpu].first_slice));
+            if !preempted {
+                return Some(thread);
+            }
+        }
+        let level = ready?;
+        let thread = self.ready.first(level).expect("an occupied level has a thread");
+        self.ready.remove(&mut self.threads, thread, level);
+        // Only now: an equal that is preempted goes to the head of the level from which the other one comes.
+        self.preempt(step, cpu, now);
+        let chosen = &mut self.threads[thread];
+        chosen.state = State::Running(cpu);
+        if chosen.schedule.yielding {
+            chosen.schedule.yielding = false;
+            chosen.schedule.priority = chosen.schedule.level();
+        }
+        let processor = &mut self.processors[cpu];
+        (processor.current, processor.since, processor.first_slice) = (Some(thread), Since::Time(now), true);
+        step.trace.record(Event::Chosen(thread));
+        Some(thread)
+    }
+
+    /// Returns true if a thread that becomes ready runs as soon as the processor's thread waits.
+    #[inline(always)]
+    pub fn would_run_next(&self, schedule: &Schedule) -> bool {
+        self.ready.highest().is_none_or(|level| level < usize::from(schedule.priority))
+    }
+
+    /// Returns true if the timer of `cpu` comes no later than the end of a quantum that begins now. If it comes earlier
+    /// that does no harm.
+    #[inline(always)]
+    pub fn timer_ends_quantum(&self, cpu: Cpu, schedule: &Schedule) -> bool {
+        self.processors[cpu].timer_within <= schedule.quantum()
+    }
+
+    /// Gives the processor of a thread that starts to wait to `next` at once, whose wait has just ended, which
+    /// [would be chosen](Scheduling::would_run_next), and whose [quantum the timer ends](Scheduling::timer_ends_quantum):
+    /// what `withdraw`, `make_ready` and `choose` come to.
+    #[inline(always)]
+    pub(super) fn switch(&mut self, step: &mut Step, cpu: Cpu, next: ThreadId, now: Stamp) -> &mut Thread {
+        let processor = &mut self.processors[cpu];
+        let thread = &mut self.threads[next];
+        thread.state = State::Running(cpu);
+        thread.schedule.quantum_left = thread.schedule.quantum();
+        (processor.current, processor.since, processor.first_slice) = (Some(next), Since::Stamp(now), true);
+        step.trace.record(Event::Chosen(next));
+        thread
+    }
+
+    /// Lets the running thread `thread` yield: it is ready at level 0 until it is chosen again.
+    pub fn yield_now(&mut self, step: &mut Step, thread: ThreadId, now: Nanos) {
+        let State::Running(cpu) = self.threads[thread].state else { panic!("{thread:?} yields but does not run") };
+        let (thread, schedule) = self.charge(cpu, now).expect("only a running thread yields");
+        schedule.yielding = true;
+        schedule.priority = PRIORITY_IDLE;
+        self.processors[cpu].current = None;
+        self.enqueue(step, thread, End::Tail);
+    }
+
+    /// Gives a thread a new base priority or scheduling mode, and moves it to its new level: to the tail if it is ready.
+    /// Where it waits it keeps its place: see [`requeue`](Scheduling::requeue).
+    pub fn set_base(&mut self, step: &mut Step, thread: ThreadId, base: u8, timeshare: bool) {
+        let schedule = &mut self.threads[thread].schedule;
+        (schedule.base, schedule.timeshare) = (base, timeshare);
+        schedule.quantum_left = schedule.quantum_left.min(schedule.quantum());
+        self.move_to_level(step, thread);
+    }
+
+    /// Lets a thread run at level 0 until a point in time.
+    pub fn depress(&mut self, step: &mut Step, thread: ThreadId, until: Nanos) {
+        self.end_depression(step, thread);
+        self.timers.set(&mut self.threads, thread, TimerKind::Depress, until);
+        self.set_depressed(step, thread, true);
+    }
+
+    /// Ends a thread's depression, if it is depressed.
+    pub fn end_depression(&mut self, step: &mut Step, thread: ThreadId) {
+        if self.threads[thread].schedule.depressed {
+            self.timers.cancel(&mut self.threads, thread, TimerKind::Depress);
+            self.set_depressed(step, thread, false);
+        }
+    }
+
+    /// Starts or ends a thread's depression, whatever its deadline.
+    pub fn set_depressed(&mut self, step: &mut Step, thread: ThreadId, depressed: bool) {
+        self.threads[thread].schedule.depressed = depressed;
+        step.choose_again();
+        self.move_to_level(step, thread);
+    }
+
+    /// Makes a thread's schedule what tests want it to be, with the level that follows.
+    pub fn force_schedule(&mut self, step: &mut Step, thread: ThreadId, schedule: Schedule) {
+        let priority = self.threads[thread].schedule.priority;
+        self.threads[thread].schedule = Schedule { priority, ..schedule };
+        step.choose_again();
+        self.move_to_level(step, thread);
+    }
+
+    fn move_to_level(&mut self, step: &mut Step, thread: ThreadId) {
+        let Thread { schedule, state, .. } = &mut self.threads[thread];
+        let level = schedule.level();
+        let before = core::mem::replace(&mut schedule.priority, level);
+        if level == before {
+            return;
+        }
+        let ready = matches!(state, State::Ready);
+        if ready {
+            self.ready.remove(&mut self.threads, thread, usize::from(before));
+        }
+        step.choose_again();
+        if ready {
+            self.enqueue(step, thread, End::Tail);
+        }
+    }
+
+    /// Returns when `cpu` must next enter the kernel by itself: at the end of its thread's quantum or at the earliest
+    /// deadline. Returns `None` if its timer is set early enough already.
+    #[inline]
+    pub fn timer_to_set(&mut self, cpu: Cpu) -> Option<Nanos> {
+        let earliest = self.timers.earliest();
+        let since = self.since(cpu);
+        let processor = &mut self.processors[cpu];
+        let wanted = match processor.current {
+            Some(thread) => earliest.min(since + self.threads[thread].schedule.quantum_left),
+            None => earliest,
+        };
+        if wanted == Nanos::MAX || processor.timer.is_some_and(|set| set <= wanted) {
+            return None;
+        }
+        // The current thread's time began before now, so that is no less than what is left.
+        processor.timer_within = wanted.saturating_sub(since);
+        processor.timer = Some(wanted);
+        Some(wanted)
+    }
+
+    /// Panics unless run queue, processors and threads agree.
+    pub(super) fn check_choice(&self) {
+        let mut ready = self.ready.check(&self.threads);
+        let mut running = 0;
+        for (id, thread) in self.threads.iter() {
+            match thread.state {
+                State::Ready => ready -= 1,
+                State::Running(cpu) => {
+                    assert_eq!(self.processors[cpu].current, Some(id), "{id:?} thinks it runs");
+                    running += 1;
+                }
+                State::Suspended | State::Waiting(_) => {}
+            }
+            assert_eq!(thread.schedule.priority, thread.schedule.level(), "{id:?} has the level it should have");
+        }
+        assert_eq!(ready, 0, "every ready thread is queued once");
+        let current = self.processors.iter().filter(|processor| processor.current.is_some()).count();
+        assert_eq!(running, current, "every processor's thread knows that it runs");
+    }
+}

@@ -1,0 +1,320 @@
+//! Threads, what they wait for, and which of them runs.
+//!
+//! [`Scheduling`] owns all of it and keeps its rules; nothing outside this folder writes a thread's state. It knows ports
+//! and messages by their ids alone.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`thread`] | threads and the records of their waits |
+//! | [`waiting`] | blocking and waking |
+//! | [`wait_queue`] | threads that wait for the same thing, by priority |
+//! | [`timer`] | deadlines |
+//! | [`run_queue`] | ready threads by level |
+//! | [`choice`] | who runs |
+
+pub mod choice;
+pub mod run_queue;
+pub mod thread;
+pub mod timer;
+pub mod wait_queue;
+pub mod waiting;
+
+use crate::ids::{Context, TaskId, ThreadId, tag};
+use crate::limits::CPUS_MAX;
+use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
+use crate::policy::ThreadPolicy;
+use crate::rate::Clock;
+use crate::step::Step;
+use crate::trap_frame::TrapFrame;
+use abi::KernReturn;
+use abi::code::KERN_FAILURE;
+use choice::Processor;
+use core::ops::{Index, IndexMut};
+use foldhash::fast::FixedState;
+use run_queue::{RunQueue, Schedule};
+use store::{LinearMap, Link, List, NodeList};
+use thread::{Continuation, Siblings, State, Thread, Threads, WaitPlace};
+use timer::{TimerKind, TimerSlots, Timers};
+use wait_queue::{WaitLink, WaitQueue};
+
+/// The threads of one task.
+pub type ThreadList = List<tag::Thread, Siblings>;
+
+/// Threads, deadlines and processors.
+#[derive(Debug)]
+pub struct Scheduling {
+    threads: Threads,
+    ready: RunQueue,
+    processors: [Processor; CPUS_MAX],
+    clock: Clock,
+    timers: Timers,
+    /// The threads that wait for a word of memory.
+    words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
+    /// How many threads there have been.
+    numbers: u64,
+}
+
+impl Scheduling {
+    /// Returns a scheduler without threads. `clock` makes times of the machine's stamps, `seed` makes the places of words in
+    /// their table unpredictable.
+    pub fn new(clock: Clock, seed: u64) -> Scheduling {
+        Scheduling {
+            threads: Threads::new(),
+            ready: RunQueue::default(),
+            processors: [const { Processor::new() }; CPUS_MAX],
+            clock,
+            timers: Timers::default(),
+            words: LinearMap::new(FixedState::with_seed(seed)),
+            numbers: 0,
+        }
+    }
+
+    /// Returns the thread, if it has not ended.
+    #[inline(always)]
+    pub fn get(&self, thread: ThreadId) -> Option<&Thread> {
+        self.threads.get(thread)
+    }
+
+    /// Returns the thread, if it has not ended.
+    #[inline(always)]
+    pub fn get_mut(&mut self, thread: ThreadId) -> Option<&mut Thread> {
+        self.threads.get_mut(thread)
+    }
+
+    /// Returns true if the thread has not ended.
+    pub fn contains(&self, thread: ThreadId) -> bool {
+        self.threads.contains(thread)
+    }
+
+    /// Returns all threads. For checks and printouts.
+    pub fn iter(&self) -> impl Iterator<Item = (ThreadId, &Thread)> {
+        self.threads.iter()
+    }
+
+    /// Returns the number of threads.
+    pub fn len(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Returns true if there are no threads.
+    pub fn is_empty(&self) -> bool {
+        self.threads.is_empty()
+    }
+
+    /// Adds a suspended thread to the threads of a task.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing has changed.
+    pub fn create(
+        &mut self,
+        step: &mut Step,
+        siblings: &mut ThreadList,
+        belongings: Belongings,
+        frame: TrapFrame,
+        policy: ThreadPolicy,
+        base: u8,
+    ) -> Result<ThreadId, NoMemory> {
+        let number = self.numbers.checked_add(1).ok_or(NoMemory)?;
+        self.threads.reserve()?;
+        step.reserve_policy_change()?;
+        if self.timers.reserve_for_thread().is_err() {
+            step.release_policy_change();
+            return Err(NoMemory);
+        }
+        self.numbers = number;
+        let Belongings { task, space, address_space } = belongings;
+        let id = self.threads.insert_reserved(|thread| Thread {
+            frame,
+            context: Context { thread, task, space, address_space },
+            number,
+            state: State::Suspended,
+            continuation: None,
+            ending: false,
+            schedule: Schedule::with_base(base),
+            policy,
+            suspend_count: 1,
+            control_port: None,
+            timers: TimerSlots::default(),
+            wait_link: WaitLink::default(),
+            run_link: Link::default(),
+            sibling_link: Link::default(),
+        });
+        siblings.push_back(&mut self.threads, id);
+        Ok(id)
+    }
+
+    /// Removes a thread that waits for nothing and returns it. What its trap left to be done becomes background work.
+    pub fn remove(&mut self, step: &mut Step, siblings: &mut ThreadList, thread: ThreadId) -> Thread {
+        assert!(!self.threads[thread].is_waiting(), "{thread:?} ends while it waits");
+        self.timers.cancel(&mut self.threads, thread, TimerKind::Depress);
+        self.withdraw(step, thread, State::Suspended);
+        siblings.remove(&mut self.threads, thread);
+        self.timers.release_for_thread();
+        step.release_policy_change();
+        let mut removed = self.threads.remove(thread).expect("a thread ends once");
+        if let Some(continuation) = removed.continuation.take() {
+            step.add_background(continuation.work);
+        }
+        removed
+    }
+
+    /// Returns the thread after `thread` in the list of its task.
+    pub fn next_sibling(&self, siblings: &ThreadList, thread: ThreadId) -> Option<ThreadId> {
+        siblings.after(&self.threads, thread)
+    }
+
+    /// Lets a running thread end when its processor leaves the kernel. Returns true if the thread runs; any other the caller
+    /// ends at once.
+    pub fn end_when_leaving(&mut self, step: &mut Step, thread: ThreadId) -> bool {
+        let ending = &mut self.threads[thread];
+        if ending.is_running() {
+            ending.ending = true;
+            step.look_at_caller();
+        }
+        ending.is_running()
+    }
+
+    /// Suspends a thread once more. A waiting thread goes on waiting, but will not run when that is over; a running one
+    /// stops when its processor leaves the kernel.
+    ///
+    /// # Errors
+    /// `KERN_FAILURE` if it was suspended too often.
+    pub fn suspend(&mut self, step: &mut Step, thread: ThreadId) -> Result<(), KernReturn> {
+        let state = &mut self.threads[thread];
+        state.suspend_count = state.suspend_count.checked_add(1).ok_or(KERN_FAILURE)?;
+        step.look_at_caller();
+        if matches!(state.state, State::Ready) {
+            self.stop(step, thread);
+        }
+        Ok(())
+    }
+
+    /// Stops a running thread that was suspended. Called when its processor leaves the kernel.
+    pub fn stop_if_suspended(&mut self, step: &mut Step, thread: ThreadId) {
+        if self.threads[thread].suspend_count > 0 && self.threads[thread].is_running() {
+            self.withdraw(step, thread, State::Suspended);
+        }
+    }
+
+    /// Stops a ready thread. Others wait for what its trap left to be done, so that becomes background work.
+    fn stop(&mut self, step: &mut Step, thread: ThreadId) {
+        self.withdraw(step, thread, State::Suspended);
+        let stopped = &mut self.threads[thread];
+        if let Some(continuation) = stopped.continuation.take() {
+            stopped.continuation = Continuation::receive(continuation.receive);
+            step.add_background(continuation.work);
+        }
+    }
+
+    /// Takes one suspension back; with the last the thread can run.
+    ///
+    /// # Errors
+    /// `KERN_FAILURE` if it is not suspended.
+    pub fn resume(&mut self, step: &mut Step, thread: ThreadId) -> Result<(), KernReturn> {
+        let state = &mut self.threads[thread];
+        state.suspend_count = state.suspend_count.checked_sub(1).ok_or(KERN_FAILURE)?;
+        if state.suspend_count == 0 && matches!(state.state, State::Suspended) {
+            self.make_ready(step, thread);
+        }
+        Ok(())
+    }
+
+    /// Gives a thread something to do in the kernel before it runs in user mode again.
+    pub fn set_continuation(&mut self, thread: ThreadId, continuation: Option<Continuation>) {
+        self.threads[thread].continuation = continuation;
+    }
+
+    /// Takes what a thread has left to do in the kernel.
+    pub fn take_continuation(&mut self, thread: ThreadId) -> Option<Continuation> {
+        self.threads[thread].continuation.take()
+    }
+
+    /// Keeps work with the thread that waits for it, if that is about to go on and has nothing else to do; otherwise it
+    /// becomes background work.
+    pub fn keep_work(&mut self, step: &mut Step, thread: Option<ThreadId>, work: NodeList) {
+        match thread.and_then(|id| self.threads.get_mut(id)) {
+            _ if work.is_empty() => {}
+            Some(thread) if thread.continuation.is_none() && thread.can_go_on() => {
+                thread.continuation = Some(Continuation { work, receive: None });
+            }
+            _ => step.add_background(work),
+        }
+    }
+
+    /// Changes what a thread asks for. The caller notes the policy change.
+    pub fn policy_mut(&mut self, thread: ThreadId) -> &mut ThreadPolicy {
+        &mut self.threads[thread].policy
+    }
+
+    /// Returns the earliest deadline, or never.
+    #[inline]
+    pub fn earliest_deadline(&self) -> Nanos {
+        self.timers.earliest()
+    }
+
+    /// Removes the earliest deadline if it has passed. Depressions end here; a thread whose wait has timed out is returned.
+    pub fn expire(&mut self, step: &mut Step, now: Nanos) -> Option<Expired> {
+        match self.timers.pop_due(&mut self.threads, now)? {
+            (thread, TimerKind::Wait) => Some(Expired::Wait(thread)),
+            (thread, TimerKind::Depress) => {
+                self.set_depressed(step, thread, false);
+                Some(Expired::Depression)
+            }
+        }
+    }
+
+    /// Panics unless everything here agrees.
+    pub fn check(&self) {
+        self.check_choice();
+        self.timers.check(&self.threads);
+        let on_words = self.threads.iter().filter(|(_, t)| matches!(t.wait_place(), WaitPlace::Word(..))).count();
+        assert_eq!(self.check_words(), on_words, "only waiting threads are in the queues of words");
+    }
+
+    /// Returns how many threads are in a queue of a port or set, and panics unless its order is right.
+    pub fn check_queue(&self, queue: &WaitQueue) -> usize {
+        queue.check(&self.threads)
+    }
+
+    /// Returns true if a thread is in a queue.
+    pub fn is_queued(&self, queue: &WaitQueue, thread: ThreadId) -> bool {
+        queue.iter(&self.threads).any(|other| other == thread)
+    }
+}
+
+/// Whose deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// That of a thread's wait, which the caller ends.
+    Wait(ThreadId),
+    /// That of a depression, which has ended.
+    Depression,
+}
+
+/// What a new thread belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Belongings {
+    /// Its task.
+    pub task: TaskId,
+    /// The task's names.
+    pub space: crate::ids::SpaceId,
+    /// The task's memory.
+    pub address_space: AddressSpace,
+}
+
+/// For threads that are known not to have ended.
+impl Index<ThreadId> for Scheduling {
+    type Output = Thread;
+
+    #[inline(always)]
+    fn index(&self, thread: ThreadId) -> &Thread {
+        &self.threads[thread]
+    }
+}
+
+impl IndexMut<ThreadId> for Scheduling {
+    #[inline(always)]
+    fn index_mut(&mut self, thread: ThreadId) -> &mut Thread {
+        &mut self.threads[thread]
+    }
+}

@@ -1,0 +1,167 @@
+//! The run queue: ready threads by level, first come first served on each (importance 8.6).
+
+use crate::ids::{ThreadId, tag};
+use crate::machine::Nanos;
+use crate::sched::thread::{AtLevel, State, Threads};
+use store::List;
+
+/// Number of priority levels.
+pub const LEVELS: usize = 128;
+
+/// The lowest level a thread can have, that of one that yields.
+pub const PRIORITY_IDLE: u8 = 0;
+
+/// Up to this base priority a timeshare thread has [`BACKGROUND_QUANTUM`].
+const PRIORITY_THROTTLE_MAX: u8 = 4;
+
+/// How long a thread runs before others of its priority do.
+pub const QUANTUM: Nanos = 10_000_000;
+
+/// The same for a timeshare thread of the background (base priority 4 and less).
+pub const BACKGROUND_QUANTUM: Nanos = 2_500_000;
+
+/// What the scheduler knows of a thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// The priority the thread's policy gives it.
+    pub base: u8,
+    /// The level it runs at: its base, or 0 while it yields or is depressed.
+    pub priority: u8,
+    /// What is left of its quantum.
+    pub quantum_left: Nanos,
+    /// Timeshare threads of the background have a short quantum; threads of fixed priority never do.
+    pub timeshare: bool,
+    /// It gave the processor away and runs at level 0 until it is chosen again.
+    pub yielding: bool,
+    /// It runs at level 0 until its depress deadline.
+    pub depressed: bool,
+}
+
+impl Schedule {
+    /// Returns the schedule of a new timeshare thread.
+    pub fn with_base(base: u8) -> Schedule {
+        let mut schedule =
+            Schedule { base, priority: base, quantum_left: 0, timeshare: true, yielding: false, depressed: false };
+        schedule.quantum_left = schedule.quantum();
+        schedule
+    }
+
+    /// Returns the length of its quantum.
+    pub fn quantum(&self) -> Nanos {
+        if self.timeshare && self.base <= PRIORITY_THROTTLE_MAX { BACKGROUND_QUANTUM } else { QUANTUM }
+    }
+
+    /// Returns the level that base, yield and depression make.
+    pub(super) fn level(&self) -> u8 {
+        if self.yielding || self.depressed { PRIORITY_IDLE } else { self.base }
+    }
+}
+
+/// The levels at which threads are ready, one bit each. Two words: shifting a `u128` takes three times the instructions.
+#[derive(Debug, Default)]
+struct LevelSet {
+    low: u64,
+    high: u64,
+}
+
+impl LevelSet {
+    #[inline(always)]
+    fn half(&mut self, level: usize) -> &mut u64 {
+        if level < LEVELS / 2 { &mut self.low } else { &mut self.high }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, level: usize) {
+        *self.half(level) |= 1 << (level % 64);
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, level: usize) {
+        *self.half(level) &= !(1 << (level % 64));
+    }
+
+    fn contains(&self, level: usize) -> bool {
+        let half = if level < LEVELS / 2 { self.low } else { self.high };
+        half >> (level % 64) & 1 == 1
+    }
+
+    #[inline(always)]
+    fn highest(&self) -> Option<usize> {
+        match (self.high.checked_ilog2(), self.low.checked_ilog2()) {
+            (Some(bit), _) => Some(64 + bit as usize),
+            (None, bit) => bit.map(|bit| bit as usize),
+        }
+    }
+}
+
+/// Which end of its level a thread joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The front: it was preempted.
+    Head,
+    /// The back.
+    Tail,
+}
+
+/// Ready threads by level.
+#[derive(Debug)]
+pub struct RunQueue {
+    levels: [List<tag::Thread, AtLevel>; LEVELS],
+    occupied: LevelSet,
+}
+
+impl Default for RunQueue {
+    fn default() -> Self {
+        RunQueue { levels: [const { List::new() }; LEVELS], occupied: LevelSet::default() }
+    }
+}
+
+impl RunQueue {
+    /// Returns the highest level at which a thread is ready.
+    #[inline(always)]
+    pub(super) fn highest(&self) -> Option<usize> {
+        self.occupied.highest()
+    }
+
+    /// Returns the thread that is chosen next at a level.
+    pub(super) fn first(&self, level: usize) -> Option<ThreadId> {
+        self.levels[level].front()
+    }
+
+    /// Adds a thread at the level of its priority and makes it ready.
+    #[inline]
+    pub(super) fn add(&mut self, threads: &mut Threads, id: ThreadId, end: End) {
+        let thread = &mut threads[id];
+        thread.state = State::Ready;
+        let level = usize::from(thread.schedule.priority);
+        let queue = &mut self.levels[level];
+        match end {
+            End::Head => queue.push_front(threads, id),
+            End::Tail => queue.push_back(threads, id),
+        }
+        self.occupied.add(level);
+    }
+
+    /// Removes a thread from the level at which it is queued. The caller gives it another state.
+    #[inline]
+    pub(super) fn remove(&mut self, threads: &mut Threads, thread: ThreadId, level: usize) {
+        self.levels[level].remove(threads, thread);
+        if self.levels[level].is_empty() {
+            self.occupied.remove(level);
+        }
+    }
+
+    /// Panics unless queue, bitmap and threads agree; returns how many threads are queued.
+    pub(super) fn check(&self, threads: &Threads) -> usize {
+        let mut ready = 0;
+        for (level, queue) in self.levels.iter().enumerate() {
+            assert_eq!(self.occupied.contains(level), !queue.is_empty(), "the bitmap is wrong about level {level}");
+            for thread in queue.iter(threads) {
+                assert!(matches!(threads[thread].state, State::Ready), "{thread:?} is queued but not ready");
+                assert_eq!(usize::from(threads[thread].schedule.priority), level, "{thread:?} is on the wrong level");
+                ready += 1;
+            }
+        }
+        ready
+    }
+}

@@ -1,0 +1,310 @@
+//! Threads: what the kernel knows of each.
+
+use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadId, tag};
+use crate::machine::{Cpu, UserAddr};
+use crate::outcome::Outcome;
+use crate::policy::ThreadPolicy;
+use crate::sched::run_queue::Schedule;
+use crate::sched::timer::TimerSlots;
+use crate::sched::wait_queue::WaitLink;
+use crate::trap_frame::TrapFrame;
+use abi::message::MsgOption;
+use abi::port::PortName;
+use store::{Arena, Link, NodeList};
+
+/// All threads. Each is allocated by itself: their frames are big, and the way to one is then shortest.
+pub type Threads = Arena<Thread, 1, tag::Thread>;
+
+/// A thread.
+///
+/// Its fields are written in this folder alone.
+#[derive(Debug)]
+pub struct Thread {
+    /// Its registers, while it does not run.
+    pub(super) frame: TrapFrame,
+    /// Itself, its task and what belongs to that.
+    pub(super) context: Context,
+    /// Its number, unique over the life of the system.
+    pub(super) number: u64,
+    /// What it is doing.
+    pub(super) state: State,
+    /// What remains to be done in the kernel before it goes on in user mode.
+    pub(super) continuation: Option<Continuation>,
+    /// It ends when its processor leaves the kernel.
+    pub(super) ending: bool,
+    /// What the scheduler knows of it.
+    pub(super) schedule: Schedule,
+    /// The QoS it asked for, and what that became.
+    pub(super) policy: ThreadPolicy,
+    /// How often it was suspended and not resumed.
+    pub(super) suspend_count: u32,
+    /// Its control port, made when it is first asked for.
+    pub(super) control_port: Option<PortId>,
+    /// Where its deadlines are.
+    pub(super) timers: TimerSlots,
+    /// Its place among those that wait for the same thing.
+    pub(super) wait_link: WaitLink,
+    /// Its place on the run queue.
+    pub(super) run_link: Link<tag::Thread>,
+    /// Its place among the threads of its task.
+    pub(super) sibling_link: Link<tag::Thread>,
+}
+
+/// The list of the ready threads of a level.
+#[derive(Debug)]
+pub enum AtLevel {}
+
+/// The list of a task's threads.
+#[derive(Debug)]
+pub enum Siblings {}
+
+store::linked!(Thread as tag::Thread, AtLevel: run_link, Siblings: sibling_link);
+
+/// What a thread is doing.
+#[derive(Debug)]
+pub enum State {
+    /// It has a processor.
+    Running(Cpu),
+    /// It is on the run queue.
+    Ready,
+    /// It could run, but was suspended, or never resumed since its creation.
+    Suspended,
+    /// It waits for something.
+    Waiting(Wait),
+}
+
+/// What a waiting thread waits for, with everything needed to finish the wait.
+#[derive(Debug)]
+pub enum Wait {
+    /// A message.
+    Receive(ReceiveWait),
+    /// Room in a queue.
+    Send(SendWait),
+    /// A point in time.
+    Clock,
+    /// A change of a word of its memory, announced by `ulock_wake`.
+    Word(UserAddr),
+}
+
+/// Where a thread waits: which queue it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitPlace {
+    /// Among the receivers of a port or set.
+    Receivers(Receivable),
+    /// Among the blocked senders of a port.
+    Senders(PortId),
+    /// Among those that wait for a word of a task's memory.
+    Word(TaskId, UserAddr),
+    /// In no queue.
+    Nowhere,
+}
+
+impl WaitPlace {
+    /// Returns the priority at which a thread of base priority `base` queues here: in a set all are equal (mach-ipc 3.9).
+    #[inline]
+    pub(super) fn queue_priority(self, base: u8) -> u8 {
+        if matches!(self, WaitPlace::Receivers(Receivable::Set(_))) { 0 } else { base }
+    }
+}
+
+/// The arguments of a send phase of `mach_msg`.
+#[derive(Clone, Copy, Debug)]
+pub struct SendArgs {
+    /// Where the message is.
+    pub buffer: UserAddr,
+    /// How many bytes it has.
+    pub size: u32,
+    /// The call's options.
+    pub options: MsgOption,
+    /// Milliseconds, used with `MACH_SEND_TIMEOUT`.
+    pub timeout: u32,
+    /// Message QoS, used with `MACH_SEND_OVERRIDE`.
+    pub priority: u32,
+}
+
+/// The arguments of a receive phase of `mach_msg`.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiveArgs {
+    /// The name of a receive right or port set.
+    pub name: PortName,
+    /// Where the message goes.
+    pub buffer: UserAddr,
+    /// How many bytes fit there.
+    pub size: u32,
+    /// The call's options.
+    pub options: MsgOption,
+    /// Milliseconds, used with `MACH_RCV_TIMEOUT`.
+    pub timeout: u32,
+}
+
+/// A receive whose name has been looked up, blocked or not.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiveWait {
+    /// What it receives from.
+    pub object: Receivable,
+    /// Where the message goes.
+    pub buffer: UserAddr,
+    /// How many bytes fit there.
+    pub size: u32,
+    /// The call's options.
+    pub options: MsgOption,
+}
+
+/// A send whose message has been copied in, blocked or not.
+#[derive(Clone, Copy, Debug)]
+pub struct SendWait {
+    /// The port it is sent to.
+    pub port: PortId,
+    /// The message.
+    pub message: MessageId,
+    /// The arguments: where the message is written back if it cannot be sent.
+    pub args: SendArgs,
+    /// The message is a kernel object's reply: if it cannot be sent it is destroyed, and the call succeeds all the same.
+    pub is_kernel_reply: bool,
+    /// The receive phase of the same call.
+    pub then: Option<ReceiveArgs>,
+}
+
+/// What the kernel still has to do for a thread before the thread runs in user mode again.
+#[derive(Debug)]
+pub struct Continuation {
+    /// First: what its trap left to be destroyed or sent.
+    pub work: NodeList,
+    /// Then: the receive phase of its call.
+    pub receive: Option<ReceiveArgs>,
+}
+
+impl Continuation {
+    /// The continuation of a thread that only has its receive phase left, or nothing.
+    pub fn receive(args: Option<ReceiveArgs>) -> Option<Continuation> {
+        args.map(|args| Continuation { work: NodeList::new(), receive: Some(args) })
+    }
+}
+
+/// Why a wait ends without what it waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitEnd {
+    /// Its time is over.
+    TimedOut,
+    /// It was aborted.
+    Aborted,
+}
+
+impl Thread {
+    /// Returns the thread, its task and what belongs to that.
+    #[inline(always)]
+    pub fn context(&self) -> Context {
+        self.context
+    }
+
+    /// Returns the task it belongs to.
+    pub fn task(&self) -> TaskId {
+        self.context.task
+    }
+
+    /// Returns its id.
+    pub fn id(&self) -> ThreadId {
+        self.context.thread
+    }
+
+    /// Returns its number, unique over the life of the system.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns its saved registers.
+    #[inline(always)]
+    pub fn frame(&self) -> &TrapFrame {
+        &self.frame
+    }
+
+    /// Returns its saved registers.
+    #[inline(always)]
+    pub fn frame_mut(&mut self) -> &mut TrapFrame {
+        &mut self.frame
+    }
+
+    /// Returns what it is doing.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Returns true if it has a processor.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, State::Running(_))
+    }
+
+    /// Returns true if it waits for something.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting(_))
+    }
+
+    /// Returns true if no other thread is in the queue in which it waits.
+    #[inline(always)]
+    pub fn waits_alone(&self) -> bool {
+        self.wait_link.is_alone()
+    }
+
+    /// Returns how often it was suspended and not resumed.
+    pub fn suspend_count(&self) -> u32 {
+        self.suspend_count
+    }
+
+    /// Returns true if it was suspended and not resumed as often.
+    #[inline(always)]
+    pub fn is_suspended(&self) -> bool {
+        self.suspend_count != 0
+    }
+
+    /// Returns true if it runs, or will run without anything else having to happen.
+    pub fn can_go_on(&self) -> bool {
+        matches!(self.state, State::Running(_) | State::Ready)
+    }
+
+    /// Returns true if it ends when its processor leaves the kernel.
+    pub fn is_ending(&self) -> bool {
+        self.ending
+    }
+
+    /// Returns true if the kernel has something left to do before the thread runs in user mode.
+    pub fn has_continuation(&self) -> bool {
+        self.continuation.is_some()
+    }
+
+    /// Returns what the scheduler knows of it.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Returns what it asks for.
+    pub fn policy(&self) -> &ThreadPolicy {
+        &self.policy
+    }
+
+    /// Returns its control port, if that was made.
+    pub fn control_port(&self) -> Option<PortId> {
+        self.control_port
+    }
+
+    /// Notes the control port that was made for it.
+    pub(crate) fn set_control_port(&mut self, port: PortId) {
+        self.control_port = Some(port);
+    }
+
+    /// Returns the queue in which it waits.
+    #[inline]
+    pub fn wait_place(&self) -> WaitPlace {
+        match &self.state {
+            State::Waiting(Wait::Receive(wait)) => WaitPlace::Receivers(wait.object),
+            State::Waiting(Wait::Send(wait)) => WaitPlace::Senders(wait.port),
+            State::Waiting(Wait::Word(word)) => WaitPlace::Word(self.context.task, *word),
+            _ => WaitPlace::Nowhere,
+        }
+    }
+
+    /// Writes what its trap came to into its registers.
+    #[inline(always)]
+    pub(crate) fn finish(&mut self, outcome: Outcome) {
+        outcome.write_to(&mut self.frame);
+    }
+}

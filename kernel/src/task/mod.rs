@@ -1,0 +1,175 @@
+//! Tasks: what the kernel knows of each, and their memory.
+//!
+//! [`Tasks`] owns the records and keeps the rules of memory. A task's names are in its space (`ipc`), its threads belong to
+//! the scheduler; how tasks begin and end is in `lifetime.rs`.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`regions`] | a task's memory |
+//! | [`program`] | reading a program and laying it out in memory |
+
+pub mod program;
+pub mod regions;
+
+use crate::credentials::Credentials;
+use crate::ids::{PortId, SpaceId, TaskId, tag};
+use crate::ipc::right::{Carried, SendOnceRight};
+use crate::limits::{Limits, TASKS_MAX};
+use crate::machine::{AddressSpace, NoMemory};
+use crate::policy::TaskPolicy;
+use crate::sched::ThreadList;
+use abi::task::ExitStatus;
+use core::ops::{Index, IndexMut};
+use heapless::String;
+use regions::Regions;
+use store::Arena;
+
+/// A task.
+#[derive(Debug)]
+pub struct Task {
+    /// Its program's name, for logs.
+    pub name: String<32>,
+    /// Its identity.
+    pub credentials: Credentials,
+    /// Its names.
+    pub space: SpaceId,
+    /// Its memory.
+    pub(crate) regions: Regions,
+    /// Where the machine keeps that memory.
+    pub address_space: AddressSpace,
+    /// Its threads.
+    pub threads: ThreadList,
+    /// Type, role and clamp, and what follows from them.
+    pub policy: TaskPolicy,
+    /// Its control port.
+    pub control_port: PortId,
+    /// Its name port, made when it is first asked for.
+    pub name_port: Option<PortId>,
+    /// Its bootstrap port.
+    pub bootstrap: Carried,
+    /// The right that its exit message goes to.
+    pub exit_port: Option<SendOnceRight>,
+    /// How it ended, once it has: from then on it is being taken apart.
+    pub(crate) ended: Option<Ending>,
+}
+
+/// A task that is being taken apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// How far its end has come.
+    pub(crate) stage: Stage,
+}
+
+/// The order of termination (errata 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Receive rights, from this index on.
+    ReceiveRights(u32),
+    /// All other names, from this index on.
+    Names(u32),
+    /// Its own ports.
+    Ports,
+    /// Its memory.
+    Memory,
+}
+
+impl Task {
+    /// Returns its memory.
+    pub fn regions(&self) -> &Regions {
+        &self.regions
+    }
+
+    /// Returns true if it has not ended.
+    pub fn is_live(&self) -> bool {
+        self.ended.is_none()
+    }
+}
+
+/// All tasks, each allocated by itself like threads.
+#[derive(Debug)]
+pub struct Tasks {
+    tasks: Arena<Task, 1, tag::Task>,
+    /// How many tasks there have been.
+    pids: u32,
+    limits: Limits,
+}
+
+impl Tasks {
+    /// Returns the state without tasks.
+    pub fn new(limits: Limits) -> Tasks {
+        Tasks { tasks: Arena::new(), pids: 0, limits }
+    }
+
+    /// Makes room for one more task.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if there is none, or there are too many tasks, or all numbers were used; nothing has changed.
+    pub fn make_room(&mut self) -> Result<(), NoMemory> {
+        if self.tasks.len() >= TASKS_MAX || self.pids >= self.limits.process_number_max {
+            return Err(NoMemory);
+        }
+        self.tasks.reserve()
+    }
+
+    /// Adds the task that `make` returns for its id and number. There is room for it.
+    pub fn insert(&mut self, make: impl FnOnce(TaskId, u32) -> Task) -> TaskId {
+        self.pids += 1;
+        let pid = self.pids;
+        self.tasks.insert_reserved(|id| make(id, pid))
+    }
+
+    /// Forgets a task of which nothing is left, and returns its record.
+    pub fn remove(&mut self, task: TaskId) -> Task {
+        self.tasks.remove(task).expect("a task is removed once")
+    }
+
+    /// Returns the task, if it has not been forgotten.
+    pub fn get(&self, task: TaskId) -> Option<&Task> {
+        self.tasks.get(task)
+    }
+
+    /// Returns true if the task has not been forgotten.
+    pub fn contains(&self, task: TaskId) -> bool {
+        self.tasks.contains(task)
+    }
+
+    /// Returns true if the task exists and has not ended.
+    #[inline]
+    pub fn is_live(&self, task: TaskId) -> bool {
+        self.tasks.get(task).is_some_and(Task::is_live)
+    }
+
+    /// Returns all tasks. For checks and printouts.
+    pub fn iter(&self) -> impl Iterator<Item = (TaskId, &Task)> {
+        self.tasks.iter()
+    }
+
+    /// Returns the number of tasks.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Returns true if there are no tasks.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
+
+/// For tasks that are known to exist.
+impl Index<TaskId> for Tasks {
+    type Output = Task;
+
+    #[inline(always)]
+    fn index(&self, task: TaskId) -> &Task {
+        &self.tasks[task]
+    }
+}
+
+impl IndexMut<TaskId> for Tasks {
+    #[inline(always)]
+    fn index_mut(&mut self, task: TaskId) -> &mut Task {
+        &mut self.tasks[task]
+    }
+}

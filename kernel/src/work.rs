@@ -1,0 +1,82 @@
+//! Doing what steps have left to do.
+
+use crate::ids::{TaskId, ThreadId};
+use crate::kernel::Kernel;
+use crate::limits::REAP_SLICE;
+use crate::machine::Machine;
+use crate::policy::TaskPolicy;
+use crate::step::{PolicyChange, Progress, Work};
+
+impl Kernel {
+    /// Does one slice of this step's work. Work that this causes is added at the end.
+    pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
+        for _ in 0..REAP_SLICE {
+            let Some(work) = self.step.next_work() else { return };
+            if self.do_work(machine, work) == Progress::More {
+                self.step.put_back(work);
+            }
+        }
+    }
+
+    fn do_work(&mut self, machine: &mut dyn Machine, work: Work) -> Progress {
+        let Kernel { ipc, sched, step, .. } = self;
+        match work {
+            Work::Post(message) => {
+                self.post(machine, message);
+                Progress::Done
+            }
+            Work::Message(message) => ipc.reap_message(step, message),
+            Work::Port(port) => ipc.reap_port(sched, step, port),
+            Work::Requests(port) => ipc.reap_requests(step, port),
+            Work::Armed(port) => ipc.reap_armed(step, port),
+            Work::Set(set) => ipc.reap_set(sched, step, set),
+            Work::Task(task) => self.reap_task(machine, task),
+        }
+    }
+
+    /// Does one slice of the background work.
+    pub(crate) fn background_slice(&mut self, machine: &mut dyn Machine) {
+        self.step.swap_background();
+        self.work_slice(machine);
+        self.step.swap_background();
+    }
+
+    /// Applies the policy changes of this step in their order.
+    pub fn apply_policy_changes(&mut self) {
+        while let Some(change) = self.step.next_policy_change() {
+            match change {
+                PolicyChange::Thread(thread) => self.apply_thread_policy(thread),
+                PolicyChange::Task(task) => self.apply_task_policy(task),
+            }
+        }
+    }
+
+    /// Gives a thread the priority that its and its task's policy call for now.
+    fn apply_thread_policy(&mut self, thread: ThreadId) {
+        let Kernel { tasks, ipc, sched, step, .. } = self;
+        let Some(state) = sched.get(thread) else { return };
+        let effective = state.policy().effective(&tasks[state.task()].policy.effective());
+        sched.set_base(step, thread, effective.base_priority, effective.timeshare);
+        let queue = ipc.wait_queue(sched[thread].wait_place());
+        sched.requeue(thread, queue);
+    }
+
+    fn apply_task_policy(&mut self, task: TaskId) {
+        let Some(changed) = self.tasks.get(task) else { return };
+        let mut next = changed.threads.front();
+        while let Some(thread) = next {
+            next = self.sched.next_sibling(&self.tasks[task].threads, thread);
+            self.apply_thread_policy(thread);
+        }
+    }
+
+    /// Changes a task's policy. If that changes anything, its threads get their new priorities before the next choice.
+    pub fn change_task_policy(&mut self, task: TaskId, change: impl FnOnce(&mut TaskPolicy)) {
+        let policy = &mut self.tasks[task].policy;
+        let before = policy.effective();
+        change(policy);
+        if policy.effective() != before {
+            self.step.policy_changed(PolicyChange::Task(task));
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! [`Nodes`]: lists whose room is set aside before it is needed.
+
+use crate::{Chunks, NoMemory};
+
+/// How many nodes are allocated together.
+const TOGETHER: usize = 64;
+
+/// A pool of list nodes. Whoever may put items on a list later [reserves](Nodes::reserve) a node for each of them now, so
+/// that adding an item never fails. Several [`NodeList`]s share a pool.
+#[derive(Debug)]
+pub struct Nodes<T> {
+    nodes: Chunks<Node<T>, TOGETHER>,
+    /// Head of the list of free nodes.
+    free: Option<u32>,
+    /// Nodes that are promised, in use or not.
+    reserved: usize,
+    in_use: usize,
+}
+
+#[derive(Debug)]
+struct Node<T> {
+    item: Option<T>,
+    next: Option<u32>,
+}
+
+impl<T> Default for Node<T> {
+    fn default() -> Self {
+        Node { item: None, next: None }
+    }
+}
+
+/// A list of items in nodes of a [`Nodes`] pool. It is always used with the same pool.
+#[derive(Debug, Default, PartialEq, Eq)]
+#[must_use = "items on a list that is dropped keep their nodes"]
+pub struct NodeList {
+    ends: Option<(u32, u32)>,
+}
+
+impl NodeList {
+    /// Returns a list without items.
+    pub const fn new() -> NodeList {
+        NodeList { ends: None }
+    }
+
+    /// Returns true if the list has no items.
+    #[inline(always)]
+    pub const fn is_empty(&self) -> bool {
+        self.ends.is_none()
+    }
+
+    /// Leaves an empty list and returns what was there.
+    #[inline]
+    pub fn take(&mut self) -> NodeList {
+        core::mem::take(self)
+    }
+}
+
+impl<T> Default for Nodes<T> {
+    fn default() -> Self {
+        Nodes { nodes: Chunks::new(), free: None, reserved: 0, in_use: 0 }
+    }
+}
+
+impl<T> Nodes<T> {
+    /// Sets aside room for `count` items.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing has changed.
+    #[inline]
+    pub fn reserve(&mut self, count: usize) -> Result<(), NoMemory> {
+        if self.nodes.len() < self.reserved + count {
+            self.grow(count)?;
+        }
+        self.reserved += count;
+        Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self, count: usize) -> Result<(), NoMemory> {
+        while self.nodes.len() < self.reserved + count {
+            let first = self.nodes.len();
+            self.nodes.grow()?;
+            for index in (first..self.nodes.len()).rev() {
+                self.nodes[index].next = self.free.replace(index as u32);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back the room for `count` items that are on no list.
+    #[inline]
+    pub fn release(&mut self, count: usize) {
+        self.reserved -= count;
+        debug_assert!(self.in_use <= self.reserved, "room is given back for items that are on a list");
+    }
+
+    /// Returns how many items have room set aside.
+    pub fn reserved(&self) -> usize {
+        self.reserved
+    }
+
+    fn fill(&mut self, item: T, next: Option<u32>) -> u32 {
+        let index = self.free.expect("room was set aside for every item");
+        let node = &mut self.nodes[index as usize];
+        self.free = node.next;
+        *node = Node { item: Some(item), next };
+        self.in_use += 1;
+        assert!(self.in_use <= self.reserved, "an item is added for which no room was set aside");
+        index
+    }
+
+    /// Adds an item at the end of a list. Room for it was set aside.
+    #[inline]
+    pub fn push_back(&mut self, list: &mut NodeList, item: T) {
+        let node = self.fill(item, None);
+        list.ends = match list.ends {
+            Some((head, tail)) => {
+                self.nodes[tail as usize].next = Some(node);
+                Some((head, node))
+            }
+            None => Some((node, node)),
+        };
+    }
+
+    /// Adds an item at the beginning of a list. Room for it was set aside.
+    #[inline]
+    pub fn push_front(&mut self, list: &mut NodeList, item: T) {
+        let node = self.fill(item, list.ends.map(|(head, _)| head));
+        list.ends = Some((node, list.ends.map_or(node, |(_, tail)| tail)));
+    }
+
+    /// Removes the first item of a list and returns it.
+    #[inline]
+    pub fn pop_front(&mut self, list: &mut NodeList) -> Option<T> {
+        let (head, tail) = list.ends?;
+        let Node { item, next } = core::mem::take(&mut self.nodes[head as usize]);
+        list.ends = next.map(|next| (next, tail));
+        self.nodes[head as usize].next = self.free.replace(head);
+        self.in_use -= 1;
+        Some(item.expect("a node on a list has an item"))
+    }
+
+    /// Returns the first item of a list.
+    pub fn front(&self, list: &NodeList) -> Option<&T> {
+        self.nodes[list.ends?.0 as usize].item.as_ref()
+    }
+
+    /// Moves all items of `other` to the end of `list`.
+    pub fn append(&mut self, list: &mut NodeList, other: NodeList) {
+        let Some((first, last)) = other.ends else { return };
+        list.ends = match list.ends {
+            Some((head, tail)) => {
+                self.nodes[tail as usize].next = Some(first);
+                Some((head, last))
+            }
+            None => Some((first, last)),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(nodes: &mut Nodes<u32>, list: &mut NodeList) -> Vec<u32> {
+        core::iter::from_fn(|| nodes.pop_front(list)).collect()
+    }
+
+    #[test]
+    fn items_come_in_the_order_in_which_they_were_added() {
+        let mut nodes = Nodes::default();
+        nodes.reserve(5).unwrap();
+        let mut list = NodeList::new();
+        nodes.push_back(&mut list, 2);
+        nodes.push_back(&mut list, 3);
+        nodes.push_front(&mut list, 1);
+        assert_eq!(nodes.front(&list), Some(&1));
+        let mut other = NodeList::new();
+        nodes.push_back(&mut other, 4);
+        nodes.push_back(&mut other, 5);
+        nodes.append(&mut list, other);
+        assert_eq!(drain(&mut nodes, &mut list), [1, 2, 3, 4, 5]);
+        assert!(list.is_empty());
+    }
+
+    #[test]
+    fn appending_to_or_from_an_empty_list_moves_everything() {
+        let mut nodes = Nodes::default();
+        nodes.reserve(2).unwrap();
+        let (mut list, mut other) = (NodeList::new(), NodeList::new());
+        nodes.push_back(&mut other, 7);
+        nodes.append(&mut list, other.take());
+        nodes.append(&mut list, other);
+        nodes.push_back(&mut list, 8);
+        assert_eq!(drain(&mut nodes, &mut list), [7, 8]);
+    }
+
+    #[test]
+    fn nodes_are_used_again_and_no_more_are_allocated() {
+        let mut nodes = Nodes::default();
+        nodes.reserve(TOGETHER + 1).unwrap();
+        let mut list = NodeList::new();
+        for round in 0..10 {
+            (0..=TOGETHER as u32).for_each(|item| nodes.push_back(&mut list, item + round));
+            assert_eq!(drain(&mut nodes, &mut list).len(), TOGETHER + 1);
+        }
+        assert_eq!(nodes.nodes.len(), 2 * TOGETHER);
+        nodes.release(TOGETHER + 1);
+        assert_eq!(nodes.reserved(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "no room was set aside")]
+    fn an_item_without_room_is_a_broken_promise() {
+        let mut nodes = Nodes::default();
+        nodes.reserve(1).unwrap();
+        let mut list = NodeList::new();
+        nodes.push_back(&mut list, 1);
+        nodes.push_back(&mut list, 2);
+    }
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Changes the kernel's code in small ways, one at a time, and tells which changes no test notices. See usage below.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'END'
+tools/mutants.sh [OPTION...] [GLOB...]
+
+Makes mutants of the files (by default those of ports, messages, tasks, threads and time in the kernel's core), runs the
+kernel's host tests on each and lists the mutants that pass. Needs `cargo install --locked cargo-mutants cargo-nextest`.
+
+  --sample N   so many mutants, chosen at random; 300 by default, 0 for all of them
+  --seed S     which ones; 1 by default
+  --shard K/N  the K-th of N parts of the sample, K from 0
+  --jobs N     so many at a time; 2 by default
+  --list       only names them
+
+Mutants that no test noticed are in target/mutants/mutants.out/missed.txt; what became of each one is beside it.
+END
+}
+
+# Folders and files of the core where a mistake shows in what a program sees.
+files=('kernel/src/'{ipc,sched,task}'/**' 'kernel/src/'{sched,task,thread,timer,wait,reap}.rs)
+sample=300 seed=1 shard=0/1 jobs=2 list=
+while [[ "${1:-}" == -* ]]; do
+  case "$1" in
+    --sample) sample=$2; shift ;;
+    --seed) seed=$2; shift ;;
+    --shard) shard=$2; shift ;;
+    --jobs) jobs=$2; shift ;;
+    --list) list=yes ;;
+    --help | -h) usage; exit ;;
+    *) usage >&2; exit 64 ;;
+  esac
+  shift
+done
+(($# == 0)) || files=("$@")
+
+for command in mutants nextest; do
+  cargo "$command" --version >/dev/null 2>&1 || {
+    echo "tools/mutants.sh: missing: cargo install --locked cargo-$command" >&2
+    exit 69
+  }
+done
+
+# sampled: of the names that are read, those that seed, sample and shard choose.
+sampled() {
+  awk -v seed="$seed" 'BEGIN { srand(seed) } { printf "%.9f\t%s\n", rand(), $0 }' | sort | cut -f 2- |
+    awk -v sample="$sample" -v shard="$shard" '
+      BEGIN { split(shard, part, "/") }
+      (sample == 0 || NR <= sample) && (NR - 1) % part[2] == part[1]'
+}
+
+place=target/mutants
+mkdir -p "$place"
+arguments=(--package kernel)
+for file in "${files[@]}"; do arguments+=(--file "$file"); done
+cargo mutants --list "${arguments[@]}" | sampled >"$place/sample.txt"
+[[ -s "$place/sample.txt" ]] || { echo "tools/mutants.sh: no mutants" >&2; exit 64; }
+[[ -z $list ]] || { cat "$place/sample.txt"; exit; }
+
+# A configuration with the names as regular expressions: a command line has less room. cargo-mutants 27 runs the few
+# mutants that delete a field even if they are not among them.
+{
+  echo "examine_re = ["
+  sed -e 's/[][\.*^$+?(){}|&~#-]/\\&/g' -e "s/.*/  '''^&\$''',/" "$place/sample.txt"
+  echo "]"
+} >"$place/sample.toml"
+
+# Fewer random steps; one test at a time, because mutants run beside each other. nextest ends tests that hang.
+export TALLY_STEPS=${TALLY_STEPS:-50} NEXTEST_PROFILE=mutants NEXTEST_TEST_THREADS=1
+nice -n 10 cargo mutants "${arguments[@]}" --config "$place/sample.toml" --output "$place" --jobs "$jobs" \
+  --profile mutants --test-tool nextest --cap-lints true --timeout 300
