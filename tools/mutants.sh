@@ -21,7 +21,7 @@ END
 }
 
 # Folders and files of the core where a mistake shows in what a program sees.
-files=('kernel/src/'{ipc,sched,task}'/**' 'kernel/src/'{sched,task,thread,timer,wait,reap}.rs)
+files=('kernel/src/'{ipc,msg,sched,task}'/**' 'kernel/src/'{lifetime,step,work}.rs)
 sample=300 seed=1 shard=0/1 jobs=2 list=
 while [[ "${1:-}" == -* ]]; do
   case "$1" in

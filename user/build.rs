@@ -1,7 +1,7 @@
 //! Link arguments of the programs.
 
-/// Where each program is linked. They differ, and from where others usually are (4 MiB), so that a debugger can have the
-/// symbols of all.
+/// The link address of each program. The addresses differ from each other and from the usual one, 4 MiB, so that a
+/// debugger can load the symbols of all programs.
 const PLACES: [(&str, u64); 3] = [("init", 16 << 20), ("tests", 32 << 20), ("bench", 48 << 20)];
 
 fn main() {

@@ -15,14 +15,14 @@ use heapless::String;
 /// The name by which the first program knows itself.
 const FIRST_ARGUMENT: &[u8] = b"init\0";
 
-/// Why the first program did not start.
+/// The reason why the first program did not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootError {
     /// The bundle has no file `init`.
     NoInit,
-    /// It could not be started.
+    /// The program could not be started.
     BadInit(KernReturn),
-    /// Its arguments are longer than [`ARGUMENTS_SIZE_MAX`], or take with their pointers more than half of the first
+    /// The arguments are longer than [`ARGUMENTS_SIZE_MAX`], or with their pointers take more than half of the program's
     /// stack.
     TooManyArguments,
 }
@@ -38,10 +38,11 @@ impl fmt::Display for BootError {
 }
 
 impl Kernel {
-    /// Starts `init` from the bundle, as user 0, with the arguments in the bundle's file `cmdline`.
+    /// Starts `init` from the bundle, as user 0, with the arguments in the bundle's file `cmdline`, each ended by a zero
+    /// byte. Called once, before the first trap.
     ///
     /// # Errors
-    /// [`BootError`].
+    /// [`BootError`]; the machine has no program to run then.
     pub fn boot(&mut self, machine: &mut dyn Machine) -> Result<Next, BootError> {
         let file = self.bundle.file("init").ok_or(BootError::NoInit)?;
         let given = self.bundle.file("cmdline").unwrap_or(b"");

@@ -1,13 +1,13 @@
-//! The identity of a task as others see it.
+//! The identity of a task as the receivers of its messages see it.
 
-/// User, group and number of a task: what trailers show.
+/// User, group and pid of a task, as message trailers show them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// User; 0 is privileged.
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// The task's number, never used twice; 0 for the kernel.
+    /// Process number, given once only; 0 for the kernel.
     pub pid: u32,
 }
 
@@ -20,8 +20,8 @@ impl Credentials {
         [self.uid, self.gid]
     }
 
-    /// Returns the `audit_token_t`: auid, euid, egid, ruid, rgid, pid, asid, pidversion (errata 6). A pid is never used
-    /// again, so it is its own version.
+    /// Returns the `audit_token_t`: auid, euid, egid, ruid, rgid, pid, asid, pidversion (errata 6). The pid is its own
+    /// version, because each pid is given once only.
     pub fn audit_words(&self) -> [u32; 8] {
         let Credentials { uid, gid, pid } = *self;
         if *self == Credentials::KERNEL { [0; 8] } else { [uid, uid, gid, uid, gid, pid, 0, pid] }

@@ -1,39 +1,39 @@
-//! Names of the kernel's objects.
+//! Ids of the kernel's objects.
 //!
-//! An id names an object of an arena by index and generation. It holds a tag, not the object's type, so that every layer
-//! can keep ids of objects that it cannot see.
+//! An id denotes an object of an arena by index and generation. Its type contains a tag and not the object's type, so that
+//! every layer can keep ids of objects whose types it cannot see.
 
 use crate::machine::AddressSpace;
 use abi::port::ikot;
 use store::Id;
 
-/// What ids name.
+/// Tags: they make the ids of different kinds of objects different types.
 pub mod tag {
-    /// Names a task.
+    /// The tag of tasks.
     #[derive(Debug)]
     pub enum Task {}
-    /// Names a thread.
+    /// The tag of threads.
     #[derive(Debug)]
     pub enum Thread {}
-    /// Names a space of port names.
+    /// The tag of spaces.
     #[derive(Debug)]
     pub enum Space {}
-    /// Names a budget of kernel memory.
+    /// The tag of budgets.
     #[derive(Debug)]
     pub enum Budget {}
-    /// Names a port.
+    /// The tag of ports.
     #[derive(Debug)]
     pub enum Port {}
-    /// Names a port set.
+    /// The tag of port sets.
     #[derive(Debug)]
     pub enum PortSet {}
-    /// Names a port's membership in a set.
+    /// The tag of memberships of ports in sets.
     #[derive(Debug)]
     pub enum Membership {}
-    /// Names a request for a notification.
+    /// The tag of requests for notifications.
     #[derive(Debug)]
     pub enum Request {}
-    /// Names a message.
+    /// The tag of messages.
     #[derive(Debug)]
     pub enum Message {}
 }
@@ -42,30 +42,30 @@ pub mod tag {
 pub type TaskId = Id<tag::Task>;
 /// A thread's id.
 pub type ThreadId = Id<tag::Thread>;
-/// The id of a space of port names.
+/// The id of a space, a task's table of port names.
 pub type SpaceId = Id<tag::Space>;
-/// A budget's id. The id of a budget that is gone is harmless: giving back to it does nothing.
+/// A budget's id. An object can outlive the budget that it is on; a refund to a removed budget has no effect.
 pub type BudgetId = Id<tag::Budget>;
-/// A port's id. The id of a dead port denotes nothing, or for a moment a port that is being taken apart.
+/// A port's id. After a port's death the id denotes the port until it has been taken apart, and no object after that.
 pub type PortId = Id<tag::Port>;
 /// A port set's id.
 pub type SetId = Id<tag::PortSet>;
-/// A membership's id.
+/// The id of a port's membership in a set.
 pub type MembershipId = Id<tag::Membership>;
-/// A request's id.
+/// The id of a request for a notification.
 pub type RequestId = Id<tag::Request>;
 /// A message's id.
 pub type MessageId = Id<tag::Message>;
 
-/// A thread and what belongs to it for life. A trap's caller and a message's receiver are passed along as one of these, so
-/// that nothing is looked up twice.
+/// A thread with its task, space and memory, which stay the same for its whole life. A trap's caller and a message's
+/// receiver are passed as a `Context`, so that these need not be looked up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
     /// The thread.
     pub thread: ThreadId,
     /// The thread's task.
     pub task: TaskId,
-    /// The task's port names.
+    /// The task's space of port names.
     pub space: SpaceId,
     /// The task's memory.
     pub address_space: AddressSpace,
@@ -80,21 +80,21 @@ pub enum Receivable {
     Set(SetId),
 }
 
-/// An object of the kernel whose port's messages are calls.
+/// An object that the kernel represents by a port: each message to the port is a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelObject {
-    /// A task.
+    /// A task, through its control port.
     Task(TaskId),
-    /// A task, for those who may only know of it.
+    /// A task, through its name port, by which it can be identified but not controlled.
     TaskName(TaskId),
-    /// A thread.
+    /// A thread, through its control port.
     Thread(ThreadId),
     /// The host.
     Host,
 }
 
 impl KernelObject {
-    /// Returns the number that `mach_port_kobject` shows.
+    /// Returns the kind of object that `mach_port_kobject` reports.
     pub fn kind(self) -> u32 {
         match self {
             KernelObject::Task(_) => ikot::TASK_CONTROL,

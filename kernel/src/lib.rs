@@ -1,20 +1,19 @@
 //! The portable core of Tally.
 //!
-//! A trap, an interrupt or an exception is one call of [`kernel::Kernel::handle`]: all state is in one structure, there
-//! are no locks, no globals and no `unsafe`, and the hardware is behind one trait, [`machine::Machine`]. So the whole
-//! kernel runs in host tests, and reads as a program like any other. `ARCHITECTURE.md` says how the parts fit together
-//! and which principles hold; start there, or at [`kernel`].
+//! A trap, an interrupt or an exception is one call of [`kernel::Kernel::handle`]. All state is in one structure, without
+//! locks, globals or `unsafe`, and the hardware is behind one trait, [`machine::Machine`]. The whole kernel therefore runs
+//! in host tests. `ARCHITECTURE.md` explains the principles and how the parts fit together; start there, or at [`kernel`].
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`ids`], [`machine`], [`trap_frame`], [`outcome`], [`policy`], [`rate`], [`limits`], … | words that all others use |
-//! | 1 | [`step`], [`trace`] | what a step leaves to do, and what it reports |
-//! | 2 | [`sched`] | threads, what they wait for, who runs |
-//! | 3 | [`ipc`], [`task`] | ports, names, messages at rest; tasks and their memory |
-//! | 5 | [`kernel`], [`boot`], [`lifetime`], `work`, `msg`, `calls` | transactions: everything that touches several of these |
-//! | 6 | [`inspect`] | looking at it all |
+//! | 0 | [`ids`], [`machine`], [`trap_frame`], [`outcome`], [`policy`], [`rate`], [`limits`], … | the types that all layers use |
+//! | 1 | [`step`], [`trace`] | the work that a step leaves to do, and the events in it |
+//! | 2 | [`sched`] | threads, their waits, and the choice of the one that runs |
+//! | 3 | [`ipc`], [`task`] | ports, rights, names and queued messages; tasks and their memory |
+//! | 5 | [`kernel`], [`boot`], [`lifetime`], `work`, `msg`, `calls` | transactions: operations on several of these at once |
+//! | 6 | [`inspect`] | object counts and invariants |
 //!
-//! A layer uses the layers below it alone. Layer 4, importance, comes between ports and transactions.
+//! A layer uses only the layers below it. Layer 4, importance, will come between ports and transactions.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

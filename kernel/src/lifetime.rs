@@ -1,7 +1,8 @@
-//! How tasks and threads begin and end: transactions over everything that belongs to them.
+//! The beginning and end of tasks and threads.
 //!
-//! The end of a task goes in this order (errata 4): its port no longer refers to it and its threads end; receive rights; all
-//! other names; its own ports and its bootstrap port; memory; the exit message. All but the first is deferred work.
+//! A task ends in this order (errata 4): its control port no longer refers to it, and its threads end; then go its receive
+//! rights, all other names, its own ports and its bootstrap port, and its memory; last the exit message is sent. All but
+//! the first is deferred work.
 
 use crate::credentials::Credentials;
 use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
@@ -23,33 +24,33 @@ use abi::port::PortName;
 use abi::task::{EXIT_MESSAGE_ID, ExitStatus};
 use heapless::String;
 
-/// How many entries of a dead task's table are passed over in one piece.
+/// The number of entries of an ended task's space that one piece of work may look at to find a name.
 const FREE_ENTRIES_PIECE: u32 = 64;
 
-/// What a thread costs the budget of its task.
+/// The cost of a thread on the budget of its task, in bytes.
 pub(crate) const THREAD_COST: usize = size_of::<Thread>();
 
-/// Places on the work list of a task and its control port.
+/// The places on the work list for a task and its control port.
 const WORK_PER_TASK: usize = Work::PER_OBJECT + Work::PER_PORT;
 
-/// Identity and policy of a task to be made.
+/// The identity and policy of a task to be created.
 #[derive(Debug)]
 pub struct NewTask {
     /// See [`Task::name`].
     pub name: String<32>,
-    /// User and group; the pid is given.
+    /// User.
     pub uid: u32,
-    /// See `uid`.
+    /// Group.
     pub gid: u32,
     /// See [`Task::policy`].
     pub policy: TaskPolicy,
 }
 
 impl Kernel {
-    /// Makes a task without threads, names or memory.
+    /// Creates a task without threads, names or memory, and gives it a pid.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none or there are too many tasks; nothing has changed.
+    /// [`NoMemory`] if memory runs out, there are too many tasks, or all pids are used up; nothing has changed.
     pub(crate) fn create_task(&mut self, machine: &mut dyn Machine, new: NewTask) -> Result<TaskId, NoMemory> {
         let seed = self.next_seed();
         let Kernel { tasks, ipc, step, .. } = self;
@@ -78,10 +79,10 @@ impl Kernel {
         }))
     }
 
-    /// Adds a suspended thread to a live task.
+    /// Creates a suspended thread in a live task.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none, or the task's budget or number of threads is used up; nothing has changed.
+    /// [`NoMemory`] if memory runs out, the task's budget is used up or the task has too many threads; nothing has changed.
     pub(crate) fn create_thread(
         &mut self,
         task: TaskId,
@@ -100,10 +101,10 @@ impl Kernel {
         })
     }
 
-    /// Returns a thread's control port, which is made when it is first asked for.
+    /// Returns the control port of a thread. The first call for a thread makes the port.
     ///
     /// # Errors
-    /// [`NoMemory`] if it must be made and there is none.
+    /// [`NoMemory`] if the port cannot be made; nothing has changed.
     pub(crate) fn thread_control_port(&mut self, thread: ThreadId) -> Result<PortId, NoMemory> {
         if let Some(port) = self.sched[thread].control_port() {
             return Ok(port);
@@ -113,15 +114,16 @@ impl Kernel {
         Ok(made)
     }
 
-    /// Ends a thread: at once, or, if it runs, when its processor leaves the kernel.
+    /// Terminates a thread: at once, or, if it is running, when its processor leaves the kernel. Until then the step may
+    /// still use it.
     pub(crate) fn terminate_thread(&mut self, thread: ThreadId) {
         if !self.sched.end_when_leaving(&mut self.step, thread) {
             self.end_thread(thread);
         }
     }
 
-    /// Ends a thread: whatever it waits for is given up, its message is destroyed (mach-ipc 6.6), and what its trap left to
-    /// be done becomes background work. With its last thread a task ends.
+    /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6), and the
+    /// work that its trap left becomes background work. A task ends with its last thread.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
         let Kernel { tasks, ipc, sched, step, .. } = self;
         let queue = ipc.wait_queue(sched[thread].wait_place());
@@ -139,7 +141,8 @@ impl Kernel {
         }
     }
 
-    /// Ends a task. Its port no longer refers to it and its threads end at once; the rest follows piece by piece.
+    /// Ends a task, unless it has ended already. Its control port no longer refers to it and its threads are terminated;
+    /// the rest is taken apart piece by piece.
     pub(crate) fn end_task(&mut self, task: TaskId, status: ExitStatus) {
         let ending = &mut self.tasks[task];
         if !ending.is_live() {
@@ -155,10 +158,10 @@ impl Kernel {
         self.step.trace.record(Event::TaskEnded(task));
     }
 
-    /// Takes an ended task apart by one piece.
+    /// Takes an ended task apart by one piece: a name, its ports or some memory.
     pub(crate) fn reap_task(&mut self, machine: &mut dyn Machine, task: TaskId) -> Progress {
-        assert!(self.tasks[task].threads.is_empty(), "threads end before their task is taken apart");
-        let stage = self.tasks[task].ended.expect("only ended tasks are taken apart").stage;
+        assert!(self.tasks[task].threads.is_empty(), "{task:?} is taken apart but has threads");
+        let stage = self.tasks[task].ended.expect("a task that is taken apart has ended").stage;
         let next = match stage {
             Stage::ReceiveRights(index) => match self.next_name(task, index) {
                 Some((name, next)) => {
@@ -186,18 +189,19 @@ impl Kernel {
                 Stage::Memory
             }
         };
-        self.tasks[task].ended.as_mut().expect("it has ended").stage = next;
+        self.tasks[task].ended.as_mut().expect("a task that is taken apart has ended").stage = next;
         Progress::More
     }
 
-    /// Returns the first name from an index on, if it is near, and where to look next, or `None` at the table's end.
+    /// Returns the first name from index `from` on, if there is one within [`FREE_ENTRIES_PIECE`] entries, and the index
+    /// from which to look next. Returns `None` at the end of the table.
     fn next_name(&self, task: TaskId, from: u32) -> Option<(Option<PortName>, u32)> {
         self.ipc.next_name(self.tasks[task].space, from, from + FREE_ENTRIES_PIECE)
     }
 
-    /// First pass: receive rights go before everything else (mach-ipc 6.6 step 4).
+    /// Destroys a name if it has a receive right: these go before all other names (mach-ipc 6.6 step 4).
     fn end_receive_name(&mut self, task: TaskId, name: PortName) {
-        let entry = self.ipc.space(self.tasks[task].space).get(name).expect("the name is there");
+        let entry = self.ipc.space(self.tasks[task].space).get(name).expect("the name has just been found");
         if matches!(entry.right, EntryRight::Receive { .. }) {
             self.destroy_name(task, name);
         }
@@ -207,7 +211,7 @@ impl Kernel {
         self.ipc.destroy_name(&mut self.sched, &mut self.step, self.tasks[task].space, name);
     }
 
-    /// Special ports and the task's own.
+    /// Destroys a task's own ports and its right to the bootstrap port.
     fn end_task_ports(&mut self, task: TaskId) {
         let Kernel { tasks, ipc, step, .. } = self;
         let ending = &mut tasks[task];
@@ -218,16 +222,16 @@ impl Kernel {
         }
     }
 
-    /// Last: the address space goes, and the exit message.
+    /// Removes a task of which only the address space is left, and sends the exit message.
     fn forget_task(&mut self, machine: &mut dyn Machine, task: TaskId) {
         let Kernel { tasks, ipc, step, .. } = self;
         let gone = tasks.remove(task);
         machine.destroy_address_space(gone.address_space);
         ipc.remove_space(gone.space);
         step.release_policy_change();
-        // The port releases its own places when it is forgotten.
+        // The places of the control port are released when that is removed.
         step.release_work(Work::PER_OBJECT);
-        let status = gone.ended.expect("it has ended").status;
+        let status = gone.ended.expect("a task that is removed has ended").status;
         if let Some(to) = gone.exit_port {
             ipc.send_from_kernel(step, to, EXIT_MESSAGE_ID, Body::Words(&[status.0]));
         }
@@ -236,7 +240,7 @@ impl Kernel {
         }
     }
 
-    /// Returns a send right of a task's bootstrap port for another holder: a child, or a task that asks.
+    /// Returns a copy of a task's right to its bootstrap port, for a child or for a reply.
     pub(crate) fn copy_bootstrap(&mut self, task: TaskId) -> Carried {
         match &self.tasks[task].bootstrap {
             Carried::Null => Carried::Null,

@@ -1,7 +1,7 @@
-//! What the core needs of the hardware: the [`Machine`] trait.
+//! The hardware as the core needs it: the [`Machine`] trait.
 //!
-//! The image implements it in `arch/x86_64`, the host tests by a fake one with memory in a map and a clock they turn by
-//! hand. Nothing else in the core touches hardware or a user's memory.
+//! The kernel image implements it in `arch/x86_64`. The host tests implement it by a fake machine, whose memory is a map
+//! and whose clock the test sets. The core reaches hardware and user memory through this trait alone.
 
 use crate::rate::Stamp;
 use abi::task::PAGE_SIZE;
@@ -9,100 +9,100 @@ use bitflags::bitflags;
 use core::fmt;
 pub use store::NoMemory;
 
-/// Time in nanoseconds since boot. `u64::MAX` means never.
+/// Time in nanoseconds since boot. As a deadline, `Nanos::MAX` means that there is none.
 pub type Nanos = u64;
 
 /// A processor's number.
 pub type Cpu = usize;
 
-/// The first address that is never a user's: the last page of the lower half stays unmapped, so that the address after
-/// any instruction a user can execute is canonical.
+/// The end of user space. The last page of the lower half is not part of it and stays unmapped, so that the address after
+/// any instruction that a user can execute is canonical: `sysret` to another address would fault in the kernel.
 pub const USER_END: u64 = 0x0000_7FFF_FFFF_F000;
 
-/// The end of the page behind [`USER_END`], where the addresses that are not canonical begin. The page is never mapped.
+/// The end of the unmapped page behind [`USER_END`]. The addresses from here on are not canonical.
 pub const GUARD_END: u64 = USER_END + PAGE_SIZE;
 
-/// The first address that may be mapped: null pointers, and what is near them, always fault.
+/// The first address that may be mapped. The 64 KiB below it stay unmapped, so that accesses through null pointers fault.
 pub const USER_START: u64 = 0x1_0000;
 
-/// A user's claim to an address. It cannot be dereferenced; only [`Machine`] can copy from and to it, and checks it.
+/// An address that a user claims to have. It cannot be dereferenced: only [`Machine`] copies from and to it, and checks
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
 pub struct UserAddr(pub u64);
 
 impl UserAddr {
-    /// This address plus `bytes`; beyond the end of the address space it is an address no user has.
+    /// Returns this address plus `bytes`. A sum that does not fit 64 bits saturates, so that it is outside user space.
     pub const fn plus(self, bytes: u64) -> UserAddr {
         UserAddr(self.0.saturating_add(bytes))
     }
 
-    /// Whether `size` bytes from here on lie in the part of the address space that users may have. They need not be
-    /// mapped. No bytes lie anywhere.
-    pub const fn holds(self, size: u64) -> bool {
+    /// Returns true if the `size` bytes from here on are within user space, mapped or not. An empty range always is.
+    pub const fn contains_range(self, size: u64) -> bool {
         size == 0 || self.0 < USER_END && size <= USER_END - self.0
     }
 
-    /// Returns true if `size` bytes from here on end before [`GUARD_END`]: an access to them succeeds or is a page fault of
-    /// the user's half. For up to a page that takes one comparison.
+    /// Returns true if the `size` bytes from here on end before [`GUARD_END`], so that an access to them succeeds or is a
+    /// page fault in the lower half. For up to a page that takes one comparison.
     #[inline(always)]
     pub const fn ends_before_guard(self, size: u64) -> bool {
-        self.0 < USER_END && size <= PAGE_SIZE || self.holds(size)
+        self.0 < USER_END && size <= PAGE_SIZE || self.contains_range(size)
     }
 
-    /// Whether this is the first address of a page.
+    /// Returns true if this is the first address of a page.
     pub const fn is_page_aligned(self) -> bool {
         self.0.is_multiple_of(PAGE_SIZE)
     }
 }
 
-/// A user address was not mapped as needed.
+/// The error of an access to user memory that is not mapped, or not for this kind of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault;
 
-/// An address space of the machine, by a number that means something to the machine alone.
+/// An address space of the machine. The core does not interpret the number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct AddressSpace(pub u64);
 
 bitflags! {
-    /// What user code may do with a page. The bits are those of `vm_prot_t`.
+    /// The accesses to a page that user code may make. The bits are those of `vm_prot_t`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Protection: u32 {
-        /// Read it.
+        /// Reading.
         const READ = abi::task::VM_PROT_READ;
-        /// Write it.
+        /// Writing.
         const WRITE = abi::task::VM_PROT_WRITE;
-        /// Run it.
+        /// Executing.
         const EXECUTE = abi::task::VM_PROT_EXECUTE;
     }
 }
 
-/// The hardware, as the core sees it. All calls happen with interrupts off and the kernel's lock held.
+/// The hardware, as the core sees it. All calls are made with interrupts off and the kernel's lock held.
 ///
-/// Sizes are bytes, `pages` are pages of 4096 bytes, addresses given to `map`, `unmap`, `protect` and `load` are page
-/// aligned and inside the user part: the core checks that, so these may assert it.
+/// Sizes are in bytes, `pages` are pages of 4096 bytes. The core checks that the ranges given to `map`, `unmap`, `protect`
+/// and `load` are within user space, and page aligned for the first three, so an implementation may assert it.
 pub trait Machine {
-    /// The time. Never goes back.
+    /// Returns the time. Each value is at least the one before.
     fn now(&mut self) -> Nanos;
 
-    /// Returns this moment's stamp, of which the clock in `Config` makes the time.
+    /// Returns the stamp of this moment, of which the clock in `Config` makes the time.
     fn stamp(&mut self) -> Stamp;
 
-    /// Sees to it that processor `cpu` raises `Event::Timer` soon after `deadline`; at
-    /// once if that is over. Replaces the deadline set before.
+    /// Makes processor `cpu` raise `Event::Timer` soon after `deadline`, or at once if that has passed. Replaces the
+    /// deadline set before.
     fn set_timer(&mut self, cpu: Cpu, deadline: Nanos);
 
-    /// Copies from a user's memory.
+    /// Copies from user memory.
     ///
     /// # Errors
-    /// [`Fault`] if any byte is not readable by the user; `to` then holds anything.
+    /// [`Fault`] if any byte is not readable by the user; the contents of `to` are then unspecified.
     fn copy_in(&mut self, space: AddressSpace, from: UserAddr, to: &mut [u8]) -> Result<(), Fault>;
 
-    /// Copies to a user's memory.
+    /// Copies to user memory.
     ///
     /// # Errors
     /// [`Fault`] if any byte is not writable by the user; bytes before it may have been written.
     fn copy_out(&mut self, space: AddressSpace, to: UserAddr, from: &[u8]) -> Result<(), Fault>;
 
-    /// Reads one aligned or unaligned word of a user's memory.
+    /// Reads one word of user memory, which need not be aligned.
     ///
     /// # Errors
     /// [`Fault`] if any byte is not readable by the user.
@@ -118,34 +118,34 @@ pub trait Machine {
     /// [`NoMemory`].
     fn create_address_space(&mut self) -> Result<AddressSpace, NoMemory>;
 
-    /// Ends an address space. Its user memory has been unmapped, and no thread will run in it.
+    /// Destroys an address space. The caller has unmapped its user memory, and no thread of it will run.
     fn destroy_address_space(&mut self, space: AddressSpace);
 
-    /// Puts zeroed memory at a range where there is none.
+    /// Maps zeroed memory at a range that is completely unmapped.
     ///
     /// # Errors
-    /// [`NoMemory`]; nothing is mapped then.
+    /// [`NoMemory`]; the range is still unmapped.
     fn map(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) -> Result<(), NoMemory>;
 
-    /// Takes away the memory of a range that is mapped completely.
+    /// Unmaps and frees the memory of a range that is completely mapped.
     fn unmap(&mut self, space: AddressSpace, at: UserAddr, pages: u64);
 
-    /// Changes what a range that is mapped completely allows.
+    /// Changes the protection of a range that is completely mapped.
     fn protect(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection);
 
-    /// Writes to mapped memory whatever its protection: how a program's image gets where it belongs.
+    /// Writes to mapped memory, whatever its protection: a program's code is loaded into pages that are not writable.
     fn load(&mut self, space: AddressSpace, to: UserAddr, from: &[u8]);
 
-    /// How many page frames are free.
+    /// Returns the number of free page frames.
     fn free_frames(&self) -> u64;
 
-    /// How many processors run.
+    /// Returns the number of processors in operation.
     fn cpu_count(&self) -> u32;
 
     /// Writes to the console.
     fn console_write(&mut self, bytes: &[u8]);
 
-    /// Writes a line about what happened to the kernel's log, which is not the console.
+    /// Writes a line to the kernel's log, which is apart from the console.
     fn log(&mut self, line: fmt::Arguments<'_>);
 }
 
@@ -154,14 +154,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_that_leave_the_user_part_or_wrap_are_refused() {
-        assert!(UserAddr(USER_END - 8).holds(8));
-        assert!(!UserAddr(USER_END - 8).holds(9));
-        assert!(!UserAddr(USER_END).holds(1));
-        assert!(!UserAddr(0x8000_0000_0000_0000).holds(1), "not canonical");
-        assert!(!UserAddr(u64::MAX - 3).holds(4), "wraps to zero");
-        assert!(!UserAddr(u64::MAX).holds(u64::MAX), "wraps far");
-        assert!(UserAddr(0).holds(0) && UserAddr(u64::MAX).holds(0), "no bytes lie anywhere");
+    fn ranges_that_leave_user_space_or_wrap_are_refused() {
+        assert!(UserAddr(USER_END - 8).contains_range(8));
+        assert!(!UserAddr(USER_END - 8).contains_range(9));
+        assert!(!UserAddr(USER_END).contains_range(1));
+        assert!(!UserAddr(0x8000_0000_0000_0000).contains_range(1), "not canonical");
+        assert!(!UserAddr(u64::MAX - 3).contains_range(4), "wraps to zero");
+        assert!(!UserAddr(u64::MAX).contains_range(u64::MAX), "wraps far");
+        assert!(UserAddr(0).contains_range(0) && UserAddr(u64::MAX).contains_range(0), "an empty range is valid");
         assert_eq!(UserAddr(u64::MAX - 1).plus(16), UserAddr(u64::MAX));
     }
 
@@ -175,8 +175,8 @@ mod tests {
             let allowed = UserAddr(start).ends_before_guard(size);
             let end = u128::from(start) + u128::from(size);
             assert!(!allowed || size == 0 || end <= u128::from(GUARD_END), "{size} bytes from {start:#x}");
-            assert!(allowed || !UserAddr(start).holds(size), "{size} bytes from {start:#x} are a user's");
+            assert!(allowed || !UserAddr(start).contains_range(size), "{size} bytes from {start:#x} are in user space");
         }
-        assert!(!UserAddr(USER_END).ends_before_guard(1), "a range of the guard alone is refused");
+        assert!(!UserAddr(USER_END).ends_before_guard(1), "a range within the guard page is refused");
     }
 }

@@ -1,6 +1,6 @@
 //! The kernel image: the portable core (this package's library) on the hardware of a PC.
 //!
-//! All that knows the hardware is in `arch/x86_64`; start reading there with its list of files.
+//! The code for the hardware is in `arch/x86_64`, whose first page has a list of its files.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

@@ -1,36 +1,37 @@
-//! What a trap or a wait comes to, and the only code that writes it into a thread's registers.
+//! The outcome of a trap or wait, and the only code that writes it into a thread's registers.
 
 use crate::trap_frame::TrapFrame;
 use abi::code::{Errno, KERN_SUCCESS, KernReturn, MACH_MSG_SUCCESS};
 use abi::port::PortName;
 
-/// What a trap comes to, at once or when its wait ends.
+/// The outcome of a trap, known at once or when the thread's wait ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {
-    /// A code, for Mach traps.
+    /// The return code of a Mach trap.
     Code(KernReturn),
-    /// A name or another value that is no code.
+    /// A port name or another value that is not a return code.
     Value(u64),
-    /// The code of `mach_msg`, and the QoS words of the message that it delivered, or 0 (errata 6).
+    /// The return code of `mach_msg`, and the QoS words of the message that it delivered, or 0 (errata 6).
     Message(KernReturn, u64),
-    /// A value or an error number, for Unix traps.
+    /// The value or error number of a Unix trap.
     Unix(Result<u64, Errno>),
-    /// Nothing yet: the thread waits, or has work left to do in the kernel, or has ended. Whoever finishes that gives the
-    /// real outcome.
+    /// The outcome is not known yet: the thread waits, has work left to do in the kernel, or has ended. The code that ends
+    /// the wait or the work writes the real outcome.
     Pending,
 }
 
 impl Outcome {
-    /// The outcome of a `mach_msg` that delivered no message.
+    /// Returns the outcome of a `mach_msg` that delivered no message.
     pub const fn undelivered(code: KernReturn) -> Outcome {
         Outcome::Message(code, 0)
     }
 
-    /// The outcome of a `mach_msg` whose send phase is all of it, and went well.
+    /// The outcome of a `mach_msg` whose send phase succeeded and that has no receive phase.
     pub const SENT: Outcome = Outcome::undelivered(MACH_MSG_SUCCESS);
 
-    /// Writes the outcome into the registers of the thread that made the trap. A pending one writes nothing.
+    /// Writes the outcome into the registers of the thread that made the trap. [`Outcome::Pending`] leaves them as they
+    /// are.
     #[inline(always)]
     pub fn write_to(self, frame: &mut TrapFrame) {
         match self {

@@ -1,12 +1,14 @@
-//! From what tasks and threads ask for to the priority they get: pure functions (importance 2.3, 8.1 to 8.4).
+//! Policies: pure functions from the requested policy of tasks and threads to the effective policy and the base priority
+//! (importance 2.3, 8.1 to 8.4).
 //!
-//! Everything is computed from scratch on every change; nothing is adjusted.
+//! The effective policy is computed from scratch on every change. It therefore depends on the present requests alone and
+//! not on the order in which they were made.
 
 use abi::qos::{AppType, MIN_RELATIVE_PRIORITY, Priority, Qos, Role};
 
-/// Highest priority of user threads.
+/// The highest base priority of user threads outside the graphics server.
 pub const MAXPRI_USER: u8 = 63;
-/// Base priority of a thread without QoS.
+/// The base priority of a thread without a QoS class.
 pub const BASEPRI_DEFAULT: u8 = 31;
 const BASEPRI_CONTROL: u8 = 48;
 const BASEPRI_GRAPHICS: u8 = 76;
@@ -14,7 +16,7 @@ const MAXPRI_RESERVED: u8 = 79;
 const MAXPRI_SUPPRESSED: u8 = 28;
 const MAXPRI_THROTTLE: u8 = 4;
 
-/// The base priority of a class (importance 8.2), without the extra point of an urgent interface.
+/// Returns the base priority of a class (importance 8.2), without the extra point in an urgent task.
 pub const fn base_priority_of(qos: Qos) -> u8 {
     match qos {
         Qos::Unspecified => 0,
@@ -26,7 +28,8 @@ pub const fn base_priority_of(qos: Qos) -> u8 {
     }
 }
 
-/// The base priority of the next lower distinct class, below which no relative priority goes (importance 8.3).
+/// Returns the base priority of the next lower distinct class, which a relative priority approaches but does not pass
+/// (importance 8.3).
 const fn floor_of(qos: Qos) -> u8 {
     match qos {
         Qos::Unspecified | Qos::Maintenance | Qos::Background => 0,
@@ -37,76 +40,76 @@ const fn floor_of(qos: Qos) -> u8 {
     }
 }
 
-/// The base priority of a class with a relative priority of 0 to −15 (importance 8.3).
+/// Returns the base priority of a class with a relative priority of 0 to −15 (importance 8.3).
 pub const fn base_priority(priority: Priority) -> u8 {
     let Priority { qos, relative } = priority;
     let (high, low) = (base_priority_of(qos) as u32, floor_of(qos) as u32);
     (high - (((high - low) * relative.unsigned_abs() as u32) >> 4)) as u8
 }
 
-/// The highest class whose base priority is not above `priority`; maintenance if there is none (importance 7.2).
+/// Returns the highest class whose base priority is at most `priority`, or maintenance if there is none (importance 7.2).
 pub fn class_for_priority(priority: u8) -> Qos {
     let fits = |qos: &&Qos| base_priority_of(**qos) <= priority;
-    // Below the background's priority there is only maintenance, which has the same table entry.
+    // Background and maintenance have the same base priority: below it, the lower class of the two is meant.
     if priority < base_priority_of(Qos::Background) {
         return Qos::Maintenance;
     }
     Qos::CLASSES.iter().rev().find(fits).copied().unwrap_or(Qos::Maintenance)
 }
 
-/// What a task was made to be and is told to be: the requested policy (importance 2.3).
+/// The requested policy of a task (importance 2.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskPolicy {
-    /// What kind of program it is.
+    /// The kind of program, given when the task is started.
     pub app_type: AppType,
-    /// What part it plays.
+    /// The role, for applications.
     pub role: Role,
-    /// No thread of the task gets above this class.
+    /// The highest class that threads of the task get. Threads without a class get this one.
     pub qos_clamp: Qos,
-    /// It holds importance boosts.
+    /// The task holds importance boosts.
     pub boosted: bool,
-    /// It put itself into the background.
+    /// The task has put itself into the background.
     pub internal_background: bool,
-    /// Somebody else put it into the background.
+    /// Another task has put this one into the background.
     pub external_background: bool,
     /// App Nap.
     pub suppression: Suppression,
 }
 
-/// What App Nap asks for; all of it is lifted while the task is boosted (importance 2.6).
+/// The policy of App Nap. All of it is lifted while the task is boosted (importance 2.6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Suppression {
-    /// It is in force.
+    /// The task naps.
     pub active: bool,
-    /// Run at the lowest priority.
+    /// Its threads run at the lowest priority.
     pub lowpri_cpu: bool,
-    /// Run at a lowered priority.
+    /// Its threads run at a lowered priority.
     pub cpu: bool,
 }
 
-/// What a task's policy comes to: the effective policy (importance 2.3).
+/// The effective policy of a task (importance 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskEffective {
-    /// It runs in the background.
+    /// The task runs in the background.
     pub background: bool,
-    /// And only because it is an adaptive daemon without a boost.
+    /// The task runs in the background for the only reason that it is an adaptive daemon without a boost.
     pub adaptive_background: bool,
     /// Its threads run at the lowest priority.
     pub lowpri_cpu: bool,
-    /// No thread of the task gets above this class.
+    /// See [`TaskPolicy::qos_clamp`].
     pub qos_clamp: Qos,
-    /// No thread that asks for a class gets above this one.
+    /// The highest class for threads that have a class. Threads without a class are not affected.
     pub qos_ceiling: Qos,
-    /// The interface class is urgent: one point more.
+    /// The class user-interactive is urgent: its base priority is one point higher.
     pub urgent: bool,
-    /// The priority of threads without a class.
+    /// The base priority of threads without a class.
     pub priority: u8,
-    /// The highest priority of any thread.
+    /// The highest base priority of any thread.
     pub max_priority: u8,
 }
 
 impl TaskPolicy {
-    /// What the policy comes to.
+    /// Returns the effective policy (importance 2.3).
     pub fn effective(&self) -> TaskEffective {
         let unboosted_adaptive = self.app_type == AppType::DaemonAdaptive && !self.boosted;
         let other_background = self.internal_background
@@ -131,7 +134,7 @@ impl TaskPolicy {
         }
     }
 
-    /// The highest class, and whether the interface is urgent (importance 2.5).
+    /// Returns the class ceiling, and true if the class user-interactive is urgent (importance 2.5).
     fn ceiling(&self) -> (Qos, bool) {
         if self.app_type != AppType::AppDefault {
             return (Qos::UserInitiated, false);
@@ -145,6 +148,8 @@ impl TaskPolicy {
         }
     }
 
+    /// Returns the base priority of threads without a class, and the highest base priority of any thread. The first
+    /// condition of the table in importance 2.3 that holds decides.
     fn priorities(&self, lowpri_cpu: bool) -> (u8, u8) {
         if lowpri_cpu {
             return (MAXPRI_THROTTLE, MAXPRI_THROTTLE);
@@ -166,8 +171,8 @@ impl TaskPolicy {
         }
     }
 
-    /// The class that the first thread of the task asks for by itself (importance 2.1); process 1 gets at least
-    /// user-initiated.
+    /// Returns the class that the first thread of the task requests (importance 2.1). The first task of the system gets at
+    /// least user-initiated, because all others depend on it.
     pub fn main_thread_qos(&self, is_first: bool) -> Qos {
         let by_type = match self.app_type {
             AppType::None => Qos::Unspecified,
@@ -183,20 +188,20 @@ impl TaskPolicy {
     }
 }
 
-/// What a thread asks for, and what others ask for it (importance 8.4).
+/// The requested policy of a thread: its own requests, and those of others for it (importance 8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadPolicy {
-    /// Its own class and relative priority.
+    /// The class and relative priority that the thread requests.
     pub requested: Priority,
     /// The highest explicit override.
-    pub over: Qos,
-    /// The class of the highest synchronous push.
+    pub qos_override: Qos,
+    /// The class of the highest synchronous push: of the threads that wait for this one.
     pub promote: Qos,
     /// The priority of the highest synchronous push.
     pub promotion_priority: u8,
     /// The override of the queue it serves.
     pub servicer_override: Qos,
-    /// It takes part in time sharing; otherwise its priority is fixed.
+    /// The thread takes part in time sharing. Otherwise its priority is fixed.
     pub timeshare: bool,
 }
 
@@ -206,25 +211,25 @@ impl Default for ThreadPolicy {
     }
 }
 
-/// What a thread's policy comes to in its task.
+/// The effective policy of a thread in its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadEffective {
-    /// Class and relative priority in effect.
+    /// The class and relative priority in effect.
     pub priority: Priority,
-    /// It runs in the background.
+    /// The thread runs in the background.
     pub background: bool,
-    /// Its base priority.
+    /// The base priority.
     pub base_priority: u8,
-    /// It takes part in time sharing: because it asked to, or because its task may do nothing else.
+    /// The thread takes part in time sharing: by its own request, or because its task's maximum priority demands it.
     pub timeshare: bool,
 }
 
 impl ThreadPolicy {
-    /// A thread that asks for a class and nothing more.
+    /// Returns the policy of a timeshare thread whose only request is a class and relative priority.
     pub const fn requesting(requested: Priority) -> ThreadPolicy {
         ThreadPolicy {
             requested,
-            over: Qos::Unspecified,
+            qos_override: Qos::Unspecified,
             promote: Qos::Unspecified,
             promotion_priority: 0,
             servicer_override: Qos::Unspecified,
@@ -232,53 +237,73 @@ impl ThreadPolicy {
         }
     }
 
-    /// What the policy comes to in a task (importance 8.4, the numbers are its steps).
+    /// Returns the effective policy in a task. The numbers are the steps of importance 8.4. Tally has no I/O tiers (6), and
+    /// a terminated thread does not run (7).
     pub fn effective(&self, task: &TaskEffective) -> ThreadEffective {
-        // 1: the highest of what is asked for it, if the thread asks for anything itself.
-        let mut qos = self.requested.qos;
-        if qos != Qos::Unspecified {
-            qos = qos.max(self.over).max(self.promote).max(self.servicer_override);
-        }
-        // 2: a synchronous push gets a single thread out of an adaptive daemon's clamp.
-        let above = task.background && task.adaptive_background && self.promote > Qos::Background;
-        if above {
-            qos = self.promote;
-        }
-        // 3
-        if task.qos_clamp != Qos::Unspecified {
-            qos = if qos == Qos::Unspecified { task.qos_clamp } else { qos.min(task.qos_clamp) };
-        }
-        if qos != Qos::Unspecified && task.qos_ceiling != Qos::Unspecified {
-            qos = qos.min(task.qos_ceiling);
-        }
-        // 4
-        let undisturbed = self.requested.qos != Qos::Unspecified
-            && self.requested.qos == qos
-            && [self.over, self.promote, self.servicer_override].iter().all(|&other| other == Qos::Unspecified);
-        let mut relative = if undisturbed { self.requested.relative } else { 0 };
-        // 5
-        let background = (task.background && !above) || matches!(qos, Qos::Background | Qos::Maintenance);
-        if background && (qos > Qos::Background || qos == Qos::Unspecified) {
-            (qos, relative) = (Qos::Background, 0);
-        }
-        let priority = Priority { qos, relative: relative.max(MIN_RELATIVE_PRIORITY) };
+        let raised = self.raised_class();
+        // (2) A thread that a more important one waits for leaves the background of its adaptive daemon, alone: the daemon
+        // has no boost that would lift all its threads.
+        let escapes = task.background && task.adaptive_background && self.promote > Qos::Background;
+        let limited = limited_class(if escapes { self.promote } else { raised }, task);
+        // (4) A relative priority is a place within the requested class. In another class, or beside an override, it has no
+        // meaning.
+        let keeps_place = self.requested.qos == limited && limited != Qos::Unspecified && !self.is_overridden();
+        let relative = if keeps_place { self.requested.relative.max(MIN_RELATIVE_PRIORITY) } else { 0 };
+        // (5) A thread is in the background with its task, or alone by its class. The class then shows it.
+        let background = (task.background && !escapes) || matches!(limited, Qos::Background | Qos::Maintenance);
+        let priority = if background && (limited > Qos::Background || limited == Qos::Unspecified) {
+            Priority::of(Qos::Background)
+        } else {
+            Priority { qos: limited, relative }
+        };
         ThreadEffective {
             priority,
             background,
-            base_priority: self.base_priority(task, priority, above),
+            base_priority: self.base_priority(task, priority, escapes),
+            // (9) A fixed priority is for tasks that may rise above the lowest levels.
             timeshare: self.timeshare || task.max_priority <= MAXPRI_THROTTLE,
         }
     }
 
-    /// Step 8.
-    fn base_priority(&self, task: &TaskEffective, priority: Priority, above: bool) -> u8 {
+    /// Returns the requested class, raised to the highest class that others request for the thread (1). A thread without a
+    /// class stays without one: its priority comes from its task.
+    fn raised_class(&self) -> Qos {
+        match self.requested.qos {
+            Qos::Unspecified => Qos::Unspecified,
+            own => own.max(self.qos_override).max(self.promote).max(self.servicer_override),
+        }
+    }
+
+    /// Returns true if others request a class for the thread, even a lower one than its own.
+    fn is_overridden(&self) -> bool {
+        [self.qos_override, self.promote, self.servicer_override].iter().any(|&class| class != Qos::Unspecified)
+    }
+
+    /// Returns the base priority for the class in effect (8): at least that of the highest synchronous push, so that a
+    /// waiter does not wait for a thread of lower priority, and at most the task's maximum. A thread that `escapes` its
+    /// task's background may exceed that maximum up to the push.
+    fn base_priority(&self, task: &TaskEffective, priority: Priority, escapes: bool) -> u8 {
         let own = match priority.qos {
             Qos::Unspecified => task.priority,
             Qos::UserInteractive if task.urgent => base_priority(priority) + 1,
             _ => base_priority(priority),
         };
-        let max = if above { task.max_priority.max(self.promotion_priority) } else { task.max_priority };
+        let max = if escapes { task.max_priority.max(self.promotion_priority) } else { task.max_priority };
         own.max(self.promotion_priority).min(max)
+    }
+}
+
+/// Returns the class within the limits of the task (3). The clamp also gives a class to a thread without one, so that
+/// no thread of a clamped task stays above it; the ceiling only limits classes.
+fn limited_class(class: Qos, task: &TaskEffective) -> Qos {
+    let clamped = match (class, task.qos_clamp) {
+        (class, Qos::Unspecified) => class,
+        (Qos::Unspecified, clamp) => clamp,
+        (class, clamp) => class.min(clamp),
+    };
+    match (clamped, task.qos_ceiling) {
+        (class, Qos::Unspecified) => class,
+        (class, ceiling) => class.min(ceiling),
     }
 }
 
@@ -291,7 +316,7 @@ mod tests {
         TaskPolicy { app_type, role, ..TaskPolicy::default() }
     }
 
-    /// Base priorities of threads that ask for UI, IN, LEGACY, UT, BG, MT and nothing.
+    /// Returns the base priorities of threads of each class, and of one without a class.
     fn bases(task: TaskPolicy) -> [u8; 7] {
         [UserInteractive, UserInitiated, Legacy, Utility, Background, Maintenance, Unspecified]
             .map(|qos| ThreadPolicy::requesting(Priority::of(qos)).effective(&task.effective()).base_priority)
@@ -354,7 +379,7 @@ mod tests {
         assert_eq!(all(task(AppType::AppDefault, Role::Throttle)), [4; 6]);
         let suppression = Suppression { active: true, cpu: true, lowpri_cpu: false };
         assert_eq!(all(TaskPolicy { suppression, ..foreground }), [28; 6]);
-        assert_eq!(pushed(adaptive, 4), 4, "a push from the background lifts nobody");
+        assert_eq!(pushed(adaptive, 4), 4, "a push from the background has no effect");
     }
 
     #[test]
@@ -391,12 +416,13 @@ mod tests {
     // covers importance E140
     #[test]
     fn an_override_voids_the_relative_priority_even_if_it_is_lower_than_the_class() {
-        let thread = ThreadPolicy { over: Utility, ..ThreadPolicy::requesting(Priority { qos: Legacy, relative: -8 }) };
+        let requested = ThreadPolicy::requesting(Priority { qos: Legacy, relative: -8 });
+        let thread = ThreadPolicy { qos_override: Utility, ..requested };
         assert_eq!(thread.effective(&TaskPolicy::default().effective()).base_priority, 31);
     }
 
     #[test]
-    fn the_first_thread_asks_for_what_its_program_is() {
+    fn the_first_thread_requests_the_class_of_its_kind_of_program() {
         let main = |app_type, qos_clamp, first| {
             TaskPolicy { app_type, qos_clamp, ..TaskPolicy::default() }.main_thread_qos(first)
         };

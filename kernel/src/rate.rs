@@ -1,10 +1,10 @@
-//! Rates of counters: the arithmetic between what a counter counts and nanoseconds, and how a rate is measured.
+//! Rates of counters: conversion between ticks and nanoseconds, and the measurement of rates.
 //!
-//! A measurement must survive interruptions: a processor that is a thread of a busy host stands still while the host runs
-//! something else. So [`calibrate`] does not take a wait for as long as it was meant to be. All counters go on during an
-//! interruption and are read again after it. Two things can still go wrong. An interruption between the readings of two
-//! counters puts the readings apart: the closest of several counts. One that is longer than a period of the reference
-//! makes the reference seem slow: two measurements in a row have to agree.
+//! A measurement must survive interruptions: a virtual processor stands still while its host runs other work.
+//! [`calibrate`] therefore does not rely on a wait having its intended length: all counters go on during an interruption
+//! and are read again after it. Two sources of error remain. An interruption between the readings of two counters puts
+//! them apart in time, so the closest of several readings counts. An interruption that is longer than a period of the
+//! reference makes the reference seem slow, so two measurements in a row have to agree.
 
 use crate::machine::Nanos;
 
@@ -13,13 +13,15 @@ const FRACTION: u32 = 32;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Two measurements of the same counter agree if they differ by less than one part in so many.
-const AGREEMENT: u64 = 64;
+/// Two measurements of the same counter agree if they differ by at most this fraction of the larger one.
+const AGREEMENT_DIVISOR: u64 = 64;
 
 /// The rate of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
+    /// Fixed point.
     nanos_per_tick: u64,
+    /// Fixed point.
     ticks_per_nano: u64,
 }
 
@@ -29,31 +31,32 @@ impl Rate {
         Rate { nanos_per_tick: quotient(elapsed, ticks), ticks_per_nano: quotient(ticks, elapsed) }
     }
 
-    /// Returns how long `ticks` take, which a counter has really made: nanoseconds of centuries fit.
+    /// Returns the time that `ticks` take. The result of any count that a counter reaches fits: 64 bits of nanoseconds are
+    /// centuries.
     #[inline]
     pub fn nanos(self, ticks: u64) -> Nanos {
         ((u128::from(ticks) * u128::from(self.nanos_per_tick)) >> FRACTION) as u64
     }
 
-    /// Returns how many ticks are complete after `nanos`; if that is no number, the largest one. A program may ask for any
-    /// time, and the counter may be faster than the clock.
+    /// Returns the number of complete ticks after `nanos`, or `u64::MAX` if that does not fit. It may not fit, because a
+    /// program may ask for any time and the counter may have more than one tick per nanosecond.
     #[inline]
     pub fn ticks(self, nanos: Nanos) -> u64 {
         u64::try_from((u128::from(nanos) * u128::from(self.ticks_per_nano)) >> FRACTION).unwrap_or(u64::MAX)
     }
 
-    /// Returns the initial count of a 32-bit timer that ends after `nanos` and not before; if that is too long for the
-    /// timer, its longest count.
+    /// Returns the initial count of a 32-bit timer that ends after `nanos` and not earlier, or the timer's longest count if
+    /// `nanos` is too long for it.
     pub fn timer_count(self, nanos: Nanos) -> u32 {
-        // The tick that is going on when the timer starts does not count.
+        // The timer may start just before a tick, so that its first tick takes no time.
         u32::try_from(self.ticks(nanos).saturating_add(1)).unwrap_or(u32::MAX)
     }
 
-    /// Returns true if both rates can be measurements of the same counter.
+    /// Returns true if the rates are equal up to the errors of measurement.
     pub fn agrees_with(self, other: Rate) -> bool {
         let (less, more) =
             (self.ticks_per_nano.min(other.ticks_per_nano), self.ticks_per_nano.max(other.ticks_per_nano));
-        more - less <= more / AGREEMENT
+        more - less <= more / AGREEMENT_DIVISOR
     }
 
     /// Returns the rate in MHz.
@@ -62,11 +65,11 @@ impl Rate {
     }
 }
 
-/// A moment by a counter that never stops. It costs little to take, and becomes a time when somebody asks: see [`Clock`].
+/// A moment by a counter that never stops. It costs little to take, and becomes a time only where a time is needed: see [`Clock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(pub u64);
 
-/// What makes times of a counter's stamps.
+/// The conversion of a counter's stamps into times.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Stamp,
@@ -91,35 +94,36 @@ impl Clock {
     }
 }
 
-/// Returns the fixed-point quotient of two numbers, of which neither counts as 0.
+/// Returns the fixed-point quotient of two numbers. A number that is 0 counts as 1.
 fn quotient(dividend: u64, divisor: u64) -> u64 {
     let quotient = (u128::from(dividend.max(1)) << FRACTION) / u128::from(divisor.max(1));
     u64::try_from(quotient).unwrap_or(u64::MAX)
 }
 
-/// Measurements in a second, if nothing interrupts them.
+/// The length of a measurement, as measurements per second.
 const MEASUREMENTS_PER_SECOND: u64 = 1000;
 
-/// Readings of which the closest counts.
+/// The number of readings of which the one with the shortest duration counts.
 const READINGS: usize = 4;
 
-/// Measurements after which the slowest counts, because no two agree: all interruptions make a counter seem fast.
+/// The number of measurements after which, if no two in a row agree, the slowest counts: interruptions make a counter seem
+/// fast.
 const MEASUREMENTS_MAX: usize = 32;
 
-/// Counters, read at about the same moment.
+/// The counters, read at about the same time.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     /// The time stamp counter.
     pub stamp: u64,
-    /// The reference, which starts again from 0 after 2^16 ticks.
+    /// The reference, which wraps after 2^16 ticks.
     pub reference: u16,
-    /// A counter that counts down.
+    /// The other counter, which counts down.
     pub other: u32,
-    /// Time stamps that passed during the reading.
+    /// Ticks of the time stamp counter during the reading.
     pub duration: u64,
 }
 
-/// How far the counters of a [`Reading`] went on.
+/// The ticks of each counter between two [`Reading`]s.
 #[derive(Clone, Copy, Debug)]
 struct Elapsed {
     stamp: u64,
@@ -127,7 +131,7 @@ struct Elapsed {
     other: u64,
 }
 
-/// What [`calibrate`] finds out.
+/// The result of [`calibrate`].
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
     /// The rate of the time stamp counter.
@@ -149,7 +153,8 @@ impl Elapsed {
     }
 }
 
-/// Measures two counters against a reference that makes `reference_rate` ticks a second, by what `read` reads.
+/// Measures the time stamp counter and another counter against a reference of `reference_rate` ticks per second. `read`
+/// reads all three.
 pub fn calibrate(reference_rate: u64, mut read: impl FnMut() -> Reading) -> Rates {
     let mut closest = || {
         let readings = (0..READINGS).map(|_| read());

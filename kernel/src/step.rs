@@ -1,12 +1,15 @@
-//! What a step leaves to do.
+//! The step: a record of the work that one call of `Kernel::handle` leaves to do.
 //!
-//! A step is one call of `Kernel::handle`. The code that runs in it does not destroy what
-//! has become superfluous, does not send the kernel's notifications and does not choose who runs: it notes all that here,
-//! and the step's end (`kernel.rs`) settles it once. So counting a right down can never deliver a message, and nothing
-//! recurses, however deep messages are nested in ports and ports in messages.
+//! The code that runs in a step does not take objects apart, send the kernel's notifications or choose the thread that
+//! runs. It notes all that in the [`Step`], and the step's end (`kernel.rs`) settles it. So an operation that counts a
+//! right down does not deliver a message in the middle of another operation, and taking apart messages that are nested in
+//! ports needs no recursion.
 //!
 //! Work is done in the order in which it was noted, in slices between which all invariants hold and other threads can run
-//! (errata 4). Adding to a list never fails: each object reserves its place on the lists when it is made.
+//! (errata 4). Messages of the kernel's own are sent before other work goes on. So they are queued in the order of their
+//! causes, long destruction does not keep them from other tasks, and no more of them are in memory at a time than one piece
+//! of work or one trap can cause. Adding to a list cannot fail, because each object reserves its places on the lists when
+//! it is made.
 
 use crate::ids::{MessageId, PortId, SetId, TaskId, ThreadId};
 use crate::trace::Trace;
@@ -16,15 +19,15 @@ use store::{NoMemory, NodeList, Nodes};
 /// A piece of deferred work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Send a message of the kernel's own, which is complete.
+    /// Send a message that the kernel has made.
     Post(MessageId),
-    /// Destroy a message with its rights.
+    /// Take a message apart: its rights, then the message itself.
     Message(MessageId),
-    /// Take a dead port apart: blocked senders and messages.
+    /// Take a dead port apart, first part: blocked senders and messages.
     Port(PortId),
-    /// Take a dead port apart, second part: tell those who made requests, then forget the port.
+    /// Take a dead port apart, second part: fire the requests about it, then remove the port.
     Requests(PortId),
-    /// Fire the armed requests of a port.
+    /// Fire the armed send-possible requests of a port.
     Armed(PortId),
     /// Take a dead port set apart.
     Set(SetId),
@@ -33,16 +36,16 @@ pub enum Work {
 }
 
 impl Work {
-    /// How many pieces of work about one port there can be at a time.
+    /// The number of pieces of work about one port that can be on the lists at the same time.
     pub const PER_PORT: usize = 2;
-    /// How many pieces of work about one message, set or task there can be at a time.
+    /// The same for one message, set or task.
     pub const PER_OBJECT: usize = 1;
 }
 
-/// Bytes that the place of one piece of work takes.
+/// Bytes of kernel memory for the place of one piece of work.
 pub const WORK_COST: usize = 24;
 
-/// What is left of a piece of work.
+/// The state of a piece of work after a part of it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// There may be more to do.
@@ -51,48 +54,51 @@ pub enum Progress {
     Done,
 }
 
-/// A policy that has to be computed anew, with the priorities that follow from it.
+/// A requested policy that has changed, so that priorities have to be computed anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyChange {
-    /// That of a thread.
+    /// The policy of a thread.
     Thread(ThreadId),
-    /// That of a task, for all its threads.
+    /// The policy of a task, which affects all its threads.
     Task(TaskId),
 }
 
 bitflags! {
-    /// Why a step cannot end on the fast exit.
+    /// The reasons why a step cannot end on the fast exit.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     struct Reasons: u8 {
-        /// The choice of who runs may come out differently, or a processor's timer is set too late.
+        /// Another thread may have to run, or a processor's timer is set too late.
         const CHOOSE = 1;
-        /// The thread that entered is to end or was suspended, or its registers must be loaded anew.
+        /// The thread that entered the kernel is to end or was suspended, or its registers must be loaded anew.
         const CALLER = 2;
-        /// There is work.
+        /// The step has work.
         const WORK = 4;
-        /// There is work for which no thread waits.
+        /// There is background work.
         const BACKGROUND = 8;
         /// A policy has changed.
         const POLICY = 16;
     }
 }
 
-/// What the current step leaves to do. Between two steps nothing but background work is left.
+/// The work that the current step leaves to do. Between two steps only background work is left.
 #[derive(Debug, Default)]
 pub struct Step {
     reasons: Reasons,
+    /// [`Work::Post`], which goes before all other work.
+    posts: NodeList,
+    /// The work of this step. The thread that caused it does not go on before it is done.
     work: NodeList,
-    /// Work for which no thread waits: each full exit and the idle loop do a slice of it.
+    /// Background work, for which no thread waits: each full exit and the idle loop do a slice of it.
     background: NodeList,
     work_nodes: Nodes<Work>,
     policy: NodeList,
     policy_nodes: Nodes<PolicyChange>,
-    /// What the step reports about itself.
+    /// The recorder of events.
     pub trace: Trace,
 }
 
 impl Step {
-    /// Sets aside room for `count` pieces of work: see [`Work::PER_PORT`] and [`Work::PER_OBJECT`].
+    /// Reserves places for `count` pieces of work: see [`Work::PER_PORT`] and [`Work::PER_OBJECT`].
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
@@ -101,13 +107,13 @@ impl Step {
         self.work_nodes.reserve(count)
     }
 
-    /// Gives back what [`reserve_work`](Step::reserve_work) set aside.
+    /// Gives back `count` places that [`reserve_work`](Step::reserve_work) reserved.
     #[inline]
     pub fn release_work(&mut self, count: usize) {
         self.work_nodes.release(count);
     }
 
-    /// Sets aside room for the policy changes of one task or thread.
+    /// Reserves the place for a policy change of one task or thread.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
@@ -115,49 +121,52 @@ impl Step {
         self.policy_nodes.reserve(1)
     }
 
-    /// Gives back what [`reserve_policy_change`](Step::reserve_policy_change) set aside.
+    /// Gives back a place that [`reserve_policy_change`](Step::reserve_policy_change) reserved.
     pub fn release_policy_change(&mut self) {
         self.policy_nodes.release(1);
     }
 
-    /// Notes a piece of work. It is done after all that was noted before.
+    /// Notes a piece of work, for which a place is reserved. It is done after the work of its kind noted before it.
     pub fn later(&mut self, work: Work) {
         self.reasons |= Reasons::WORK;
-        self.work_nodes.push_back(&mut self.work, work);
+        let list = if matches!(work, Work::Post(_)) { &mut self.posts } else { &mut self.work };
+        self.work_nodes.push_back(list, work);
     }
 
-    /// Notes that a policy has changed. Changes apply in the order in which they are noted, before the next choice.
+    /// Notes that a requested policy has changed. Changes apply in the order in which they are noted, before the next
+    /// choice of a thread to run.
     pub fn policy_changed(&mut self, change: PolicyChange) {
         self.reasons |= Reasons::POLICY;
         self.policy_nodes.push_back(&mut self.policy, change);
     }
 
-    /// Takes the policy change that applies next.
+    /// Removes and returns the policy change that applies next.
     pub fn next_policy_change(&mut self) -> Option<PolicyChange> {
         self.policy_nodes.pop_front(&mut self.policy)
     }
 
-    /// Notes that the choice of who runs may come out differently.
+    /// Notes that another thread may have to run.
     #[inline(always)]
     pub fn choose_again(&mut self) {
         self.reasons |= Reasons::CHOOSE;
     }
 
-    /// Notes that the thread that entered is to end, was suspended, or has registers that must be loaded anew.
+    /// Notes that the thread that entered the kernel is to end, was suspended, or has registers that must be loaded anew.
     pub fn look_at_caller(&mut self) {
         self.reasons |= Reasons::CALLER;
     }
 
-    /// Returns true if the step leaves nothing to do: the thread that has the processor simply goes on.
+    /// Returns true if the step leaves no work and no other reason for a full exit: the thread that has the processor goes
+    /// on.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {
         self.reasons.is_empty()
     }
 
-    /// Notes that the choice was made and everything else settled. Only background work may be left.
+    /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left.
     #[inline]
     pub fn settled(&mut self) {
-        debug_assert!(self.work.is_empty() && self.policy.is_empty(), "a step is settled with work left to do");
+        debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
         self.reasons = Reasons::empty();
         self.reasons.set(Reasons::BACKGROUND, !self.background.is_empty());
     }
@@ -165,44 +174,47 @@ impl Step {
     /// Returns true if this step has work to do.
     #[inline(always)]
     pub fn has_work(&self) -> bool {
-        !self.work.is_empty()
+        !self.posts.is_empty() || !self.work.is_empty()
     }
 
-    /// Returns true if there is work for which no thread waits.
+    /// Returns true if there is background work.
     pub fn has_background_work(&self) -> bool {
         !self.background.is_empty()
     }
 
-    /// Takes the next piece of work.
+    /// Removes and returns the next piece of work.
     pub fn next_work(&mut self) -> Option<Work> {
-        self.work_nodes.pop_front(&mut self.work)
+        self.work_nodes.pop_front(&mut self.posts).or_else(|| self.work_nodes.pop_front(&mut self.work))
     }
 
-    /// Takes the next piece of work if it is a message to send.
+    /// Removes and returns the next message of the kernel's own that is to be sent.
     pub fn next_post(&mut self) -> Option<MessageId> {
-        let Some(&Work::Post(message)) = self.work_nodes.front(&self.work) else { return None };
-        self.next_work();
-        Some(message)
+        match self.work_nodes.pop_front(&mut self.posts)? {
+            Work::Post(message) => Some(message),
+            other => panic!("{other:?} is among the messages to send"),
+        }
     }
 
-    /// Puts a piece of work of which something is left back in front.
+    /// Puts back a piece of work that is not done, before all other work.
     pub fn put_back(&mut self, work: Work) {
         self.work_nodes.push_front(&mut self.work, work);
     }
 
-    /// Takes all work of this step, to be kept with the thread that waits for it.
+    /// Removes and returns all work of this step, to be kept in the continuation of the thread that waits for it. The
+    /// messages have been sent.
     pub fn take_work(&mut self) -> NodeList {
+        debug_assert!(self.posts.is_empty(), "no message waits for other work");
         self.work.take()
     }
 
-    /// Makes `list` the work of this step, which has none.
+    /// Makes `list` the work of this step, which must have none.
     pub fn resume_work(&mut self, list: NodeList) {
-        debug_assert!(self.work.is_empty(), "a step's own work comes first");
+        debug_assert!(!self.has_work(), "a step resumes other work while it has work of its own");
         self.reasons |= Reasons::WORK;
         self.work = list;
     }
 
-    /// Adds work for which no thread waits any more.
+    /// Adds work to the background work, because the thread that caused it does not wait for it.
     pub fn add_background(&mut self, list: NodeList) {
         if list.is_empty() {
             return;
@@ -211,15 +223,23 @@ impl Step {
         self.work_nodes.append(&mut self.background, list);
     }
 
-    /// Makes the background work the work of this step, which has none, or puts what is left of it back.
-    pub fn swap_background(&mut self) {
-        core::mem::swap(&mut self.work, &mut self.background);
+    /// Makes the background work the work of this step, which has none.
+    pub fn resume_background(&mut self) {
+        let list = self.background.take();
+        self.resume_work(list);
     }
 
-    /// Panics unless the room set aside is that of so many pieces of work and so many policies.
+    /// Makes the work of this step background work again: it goes before what was added since.
+    pub fn put_back_background(&mut self) {
+        let added = core::mem::replace(&mut self.background, self.work.take());
+        self.add_background(added);
+    }
+
+    /// Panics unless places for `work` pieces of work and `policies` policy changes are reserved, and all lists but the
+    /// background work are empty.
     pub fn check(&self, work: usize, policies: usize) {
         assert_eq!(self.work_nodes.reserved(), work, "every object has its places on the work list");
         assert_eq!(self.policy_nodes.reserved(), policies, "every task and thread has its place for a policy change");
-        assert!(self.work.is_empty() && self.policy.is_empty(), "a step leaves nothing but background work");
+        assert!(!self.has_work() && self.policy.is_empty(), "only background work is left between steps");
     }
 }

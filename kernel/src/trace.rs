@@ -1,18 +1,18 @@
-//! Events that a step reports about itself.
+//! Events that happen in a step.
 //!
-//! Every layer has the step, so every layer can record. The recorder keeps nothing yet; the calls stand where the events
-//! happen, and cost nothing.
+//! Every layer is passed the step, so every layer can record. The recorder does not keep events yet: the calls mark the
+//! places where they happen and compile to no code.
 
 use crate::ids::{MessageId, PortId, TaskId, ThreadId};
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A message was put into a port's queue.
     Queued(MessageId, PortId),
     /// A message of a port was delivered to a thread.
     Delivered(MessageId, PortId, ThreadId),
-    /// A message is to be destroyed with the rights in it.
+    /// A message is to be taken apart with the rights in it.
     Destroyed(MessageId),
     /// A port died.
     PortDied(PortId),
@@ -20,7 +20,7 @@ pub enum Event {
     Blocked(ThreadId),
     /// A thread's wait ended.
     Woken(ThreadId),
-    /// A thread was given a processor.
+    /// A processor was given to a thread.
     Chosen(ThreadId),
     /// A task ended.
     TaskEnded(TaskId),

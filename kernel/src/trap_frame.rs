@@ -1,27 +1,28 @@
-//! A thread's saved registers.
+//! The trap frame: a thread's saved registers.
 //!
-//! The entry code stores registers straight into the current thread's [`TrapFrame`] and the exit code loads them from there:
-//! there is no other copy, and completing a thread's wait means writing its result here. The layout is shared with the
+//! The entry code stores registers straight into the current thread's [`TrapFrame`], and the exit code loads them from
+//! there. There is no other copy: a thread's trap is completed by writing its outcome here. The layout is shared with the
 //! assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
 
 use abi::code::{Errno, KernReturn};
 use bitflags::bitflags;
 
-/// What [`TrapFrame::cause`] holds when the thread entered the kernel by `syscall`, not by an interrupt or exception.
+/// The value of [`TrapFrame::cause`] when the thread entered the kernel by `syscall`, not by an interrupt or exception.
 pub const CAUSE_TRAP: u64 = 0x100;
 
-/// Flags a thread starts with: interrupts enabled and the bit that is always set.
+/// The flags that a thread starts with: interrupts enabled, and the bit that is always set.
 const INITIAL_RFLAGS: u64 = 0x202;
 const CARRY: u64 = 1;
 
 /// The registers of a thread that is not running.
 ///
-/// In a trap those registers are still in the processor that it neither reads nor writes (rbx, r12 to r15 and what is
-/// [`Extended`]); they follow when another thread runs. While a thread runs, its frame says `CAUSE_TRAP`.
+/// During a trap those registers are still in the processor that the kernel neither reads nor writes: rbx, r12 to r15 and
+/// the state that [`Extended`] names. They are stored when another thread runs. While a thread runs, its frame says
+/// `CAUSE_TRAP`.
 ///
-/// The fields from `rax` to `ss` are in the order in which pushes fill them from the end: the processor pushes `ss` to
-/// `rip` on an interrupt, the entry code the rest. The end of `ss` is aligned to 16 bytes, as the processor demands of
-/// the stack it pushes to.
+/// The fields from `r15` to `ss` are in the order in which pushes fill them from the end: on an interrupt the processor
+/// pushes `ss` to `rip`, the entry code the rest. The end of `ss` is aligned to 16 bytes, because the processor aligns the
+/// stack before it pushes.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(16))]
 pub struct TrapFrame {
@@ -59,7 +60,7 @@ pub struct TrapFrame {
     pub cause: u64,
     /// The error code of an exception, or 0.
     pub error: u64,
-    /// Where the thread goes on.
+    /// The address of the instruction at which the thread continues.
     pub rip: u64,
     /// Code segment. Not stored on a trap: user code has one.
     pub cs: u64,
@@ -73,7 +74,7 @@ pub struct TrapFrame {
     pub fs_base: u64,
     /// Thread-local base in `gs`.
     pub gs_base: u64,
-    /// FPU state.
+    /// The saved FPU state.
     pub fpu: FpuState,
     /// What the thread needs besides general registers.
     pub extended: Extended,
@@ -83,7 +84,7 @@ const _: () =
     assert!(core::mem::offset_of!(TrapFrame, fs_base) % 16 == 0, "the processor aligns the stack it pushes to");
 
 bitflags! {
-    /// State that most threads do not have: a switch between two threads without any is shorter.
+    /// State that most threads lack: a switch between two threads without it is shorter.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Extended: u8 {
         /// FPU state other than the initial one.
@@ -93,8 +94,8 @@ bitflags! {
     }
 }
 
-/// Vector and floating-point registers as `fxsave` stores them. If the thread is in a trap only the control words count.
-/// Up to date only while the thread does not run: that is the affair of `arch`.
+/// FPU state: floating-point and vector registers as `fxsave` stores them. Up to date only while the thread does not run;
+/// if the thread is in a trap, the control words alone are.
 #[derive(Clone, Debug)]
 #[repr(C, align(16))]
 pub struct FpuState(pub [u8; 512]);
@@ -105,7 +106,7 @@ impl FpuState {
     /// Where the control and status register of the vector unit is.
     pub const MXCSR: usize = 24;
 
-    /// The state of a fresh thread: all registers zero, all exceptions masked, as the ABI has it.
+    /// The state of a new thread: all registers zero, all exceptions masked, as the System V ABI demands.
     pub const INITIAL: FpuState = {
         let mut bytes = [0; 512];
         [bytes[FpuState::CONTROL_WORD], bytes[FpuState::CONTROL_WORD + 1]] = 0x037Fu16.to_le_bytes();
@@ -121,7 +122,7 @@ impl Default for FpuState {
 }
 
 impl TrapFrame {
-    /// The frame of a thread that will start at `entry` with the stack pointer `stack` and one argument.
+    /// Returns the frame of a thread that will start at `entry` with the stack pointer `stack` and one argument.
     pub fn starting_at(entry: u64, stack: u64, argument: u64) -> TrapFrame {
         TrapFrame {
             rip: entry,
@@ -145,27 +146,27 @@ impl TrapFrame {
         self.extended.set(Extended::BASES, base != 0);
     }
 
-    /// The trap number; the upper half of `rax` is ignored (mach-ipc 7.1).
+    /// Returns the trap number. The upper half of `rax` is ignored (mach-ipc 7.1).
     pub fn trap_number(&self) -> u32 {
         self.rax as u32
     }
 
-    /// The arguments that came in registers.
+    /// Returns the arguments that were passed in registers.
     pub fn arguments(&self) -> [u64; 6] {
         [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
     }
 
-    /// Sets a Mach trap's result, sign-extended.
+    /// Sets the return code of a Mach trap, sign-extended.
     pub fn set_code(&mut self, code: KernReturn) {
         self.rax = i64::from(code.0) as u64;
     }
 
-    /// Sets a result that is not a code.
+    /// Sets a result that is not a return code.
     pub fn set_value(&mut self, value: u64) {
         self.rax = value;
     }
 
-    /// Sets a Unix trap's result: errors have the carry flag set.
+    /// Sets the result of a Unix trap: a value with the carry flag clear, or an error number with the flag set.
     pub fn set_unix(&mut self, result: Result<u64, Errno>) {
         match result {
             Ok(value) => {

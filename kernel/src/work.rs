@@ -1,4 +1,4 @@
-//! Doing what steps have left to do.
+//! Settling what steps leave to do: deferred work and policy changes.
 
 use crate::ids::{TaskId, ThreadId};
 use crate::kernel::Kernel;
@@ -8,7 +8,8 @@ use crate::policy::TaskPolicy;
 use crate::step::{PolicyChange, Progress, Work};
 
 impl Kernel {
-    /// Does one slice of this step's work. Work that this causes is added at the end.
+    /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes. Other work
+    /// that it causes is added at the end.
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
         for _ in 0..REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
@@ -16,6 +17,7 @@ impl Kernel {
                 self.step.put_back(work);
             }
         }
+        self.post_notifications(machine);
     }
 
     fn do_work(&mut self, machine: &mut dyn Machine, work: Work) -> Progress {
@@ -34,14 +36,14 @@ impl Kernel {
         }
     }
 
-    /// Does one slice of the background work.
+    /// Does one slice of the background work. The step must have no work of its own.
     pub(crate) fn background_slice(&mut self, machine: &mut dyn Machine) {
-        self.step.swap_background();
+        self.step.resume_background();
         self.work_slice(machine);
-        self.step.swap_background();
+        self.step.put_back_background();
     }
 
-    /// Applies the policy changes of this step in their order.
+    /// Applies the policy changes of this step in the order in which they were noted.
     pub fn apply_policy_changes(&mut self) {
         while let Some(change) = self.step.next_policy_change() {
             match change {
@@ -70,7 +72,8 @@ impl Kernel {
         }
     }
 
-    /// Changes a task's policy. If that changes anything, its threads get their new priorities before the next choice.
+    /// Changes a task's policy. If the effective policy changes with it, the task's threads get their new priorities
+    /// before the next choice of a thread to run.
     pub fn change_task_policy(&mut self, task: TaskId, change: impl FnOnce(&mut TaskPolicy)) {
         let policy = &mut self.tasks[task].policy;
         let before = policy.effective();

@@ -124,10 +124,6 @@ fn a_program_of_ones_own_runs_with_its_output_and_its_exit_status() {
         let seen = command_line(&[&["run", &path], arguments].concat());
         assert_eq!((seen.status, &*seen.output), (status, "hello\n"), "{}", seen.errors);
     }
-    let mut script = Command::new(root().join("run-qemu.sh"));
-    script.args(["run", &path]).arg(OsStr::from_bytes(b"\xFFhello")).env("TALLY_OUTPUT", place.0.join("output"));
-    let seen = run(&mut script);
-    assert_eq!((seen.status, &*seen.output), (2, "\u{FFFD}hello"), "an argument need not be text: {}", seen.errors);
 }
 
 /// What the arguments of a program may take, with a zero byte each (docs/abi.md).

@@ -1,6 +1,7 @@
 //! Assertions that print the expected and the seen value, and the report of a panic.
 //!
-//! A failed assertion panics, and a panic ends the task with status [`PANICKED`](crate::PANICKED) after a report on the console.
+//! A failed assertion panics, and a panic ends the task with status [`PANICKED`](crate::PANICKED) after a report on the
+//! console.
 
 use crate::{print, println};
 use core::fmt::Debug;

@@ -106,8 +106,8 @@ fn run_one(supervisor: &mut Supervisor, test: &Test) -> Verdict {
     }
 }
 
-/// Returns the counts as soon as they equal those of before, or when the limit is over. The kernel destroys the queues of a
-/// dead task piece by piece, and may still be at it when the exit message has arrived.
+/// Returns the counts as soon as they equal those of before, or when the limit is over. The kernel destroys the queues
+/// of a dead task piece by piece, and may still be at it when the exit message has arrived.
 fn settled_counts(before: &Counts) -> Counts {
     let deadline = now() + SETTLE_LIMIT * MILLISECOND;
     loop {

@@ -15,8 +15,8 @@
 //! | [`suite`] | all tests that run in user mode |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
 //!
-//! A program is a binary with `#![no_std]`, `#![no_main]` and [`program!`]`(start)`, where `start` takes the arguments and
-//! returns the exit status.
+//! A program is a binary with `#![no_std]`, `#![no_main]` and [`program!`]`(start)`, where `start` takes the arguments
+//! and returns the exit status.
 
 #![cfg_attr(target_os = "none", no_std)]
 

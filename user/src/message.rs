@@ -60,8 +60,8 @@ pub fn mach_msg_at(address: u64, call: &Call) -> KernReturn {
 }
 
 /// Makes the trap `mach_msg`, and makes it again if `thread_abort` interrupts it, as the library's `mach_msg` does. An
-/// interrupted send is repeated with the message that came back, an interrupted receive without its send (mach-ipc 3.11).
-/// With `MACH_SEND_INTERRUPT` and `MACH_RCV_INTERRUPT` the call returns instead.
+/// interrupted send is repeated with the message that came back, an interrupted receive without its send (mach-ipc
+/// 3.11). With `MACH_SEND_INTERRUPT` and `MACH_RCV_INTERRUPT` the call returns instead.
 pub fn mach_msg(address: u64, call: &Call) -> KernReturn {
     let mut call = *call;
     loop {
@@ -212,8 +212,8 @@ impl Message {
     }
 
     /// Gives back everything that a received message brought and that was not taken out of it: the reply right, the
-    /// voucher, the rights and the memory of its descriptors. A name in the header without a disposition is no right but a
-    /// number that the sender chose.
+    /// voucher, the rights and the memory of its descriptors. A name in the header without a disposition is no right
+    /// but a number that the sender chose.
     pub fn destroy(self) {
         let header = self.header();
         port::destroy_right(header.msgh_remote_port, header.remote());
@@ -250,8 +250,8 @@ impl Message {
         &mut self.bytes
     }
 
-    /// Calls [`mach_msg`] with this message. A `send_size` of 0 means the size of the message, a `receive_size` of 0 that of
-    /// the buffer.
+    /// Calls [`mach_msg`] with this message. A `send_size` of 0 means the size of the message, a `receive_size` of 0
+    /// that of the buffer.
     pub fn call(&mut self, call: &Call) -> KernReturn {
         let send_size = if call.send_size == 0 { self.size as u32 } else { call.send_size };
         let receive_size = if call.receive_size == 0 { CAPACITY as u32 } else { call.receive_size };
@@ -305,8 +305,9 @@ impl Message {
         message.call(&call).ok().map(|()| message)
     }
 
-    /// Receives the next message for a server, and waits for at most this many milliseconds, or without a limit. Also returns
-    /// a message that lost some of its rights for want of room (`MACH_RCV_BODY_ERROR`): the server must give the others back.
+    /// Receives the next message for a server, and waits for at most this many milliseconds, or without a limit. Also
+    /// returns a message that lost some of its rights for want of room (`MACH_RCV_BODY_ERROR`): the server must give
+    /// the others back.
     ///
     /// # Errors
     /// Those of `mach_msg`. After an error that [`is_lost`] accepts the server receives again.
@@ -349,8 +350,8 @@ const fn without_detail(code: KernReturn) -> KernReturn {
     KernReturn(code.0 & !MACH_MSG_MASK)
 }
 
-/// Returns true if a receive failed because of the message, which the kernel has destroyed: the next receive may succeed.
-/// The other errors are about the receiver's own name or buffer, and repeat.
+/// Returns true if a receive failed because of the message, which the kernel has destroyed: the next receive may
+/// succeed. The other errors are about the receiver's own name or buffer, and repeat.
 pub fn is_lost(code: KernReturn) -> bool {
     matches!(without_detail(code), MACH_RCV_TOO_LARGE | MACH_RCV_HEADER_ERROR)
 }
@@ -377,7 +378,8 @@ pub fn call_server(request: Message) -> Result<Message, KernReturn> {
     Err(refused)
 }
 
-/// Calls a kernel object with words as the arguments. Returns the reply, in which the results begin at word 3 of the body.
+/// Calls a kernel object with words as the arguments. Returns the reply, in which the results begin at word 3 of the
+/// body.
 ///
 /// # Errors
 /// Those of [`call_server`].

@@ -67,8 +67,8 @@ impl Request {
     /// Decodes a request as a MIG stub does: first its id, then its shape, then the kind of its right.
     ///
     /// # Errors
-    /// `MIG_BAD_ID`; `MIG_BAD_ARGUMENTS` for another size or number of descriptors; `MIG_TYPE_ERROR` for another kind of
-    /// right; `KERN_INVALID_CAPABILITY` for a null or dead name.
+    /// `MIG_BAD_ID`; `MIG_BAD_ARGUMENTS` for another size or number of descriptors; `MIG_TYPE_ERROR` for another kind
+    /// of right; `KERN_INVALID_CAPABILITY` for a null or dead name.
     fn decode(request: &View<'_>) -> Result<Request, KernReturn> {
         match request.header().msgh_id {
             REGISTER => {
@@ -112,8 +112,8 @@ impl Registry {
         Registry { services: Vec::new() }
     }
 
-    /// Replies to a request, and gives back every right in it that is not registered. A request without a send-once reply
-    /// right is only destroyed, because its sender could not learn the result.
+    /// Replies to a request, and gives back every right in it that is not registered. A request without a send-once
+    /// reply right is only destroyed, because its sender could not learn the result.
     pub fn serve(&mut self, mut request: Message) {
         let Some(reply) = request.take_reply() else { return request.destroy() };
         let answer = self.answer(&mut request);

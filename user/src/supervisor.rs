@@ -55,8 +55,8 @@ impl Supervisor {
         Supervisor { services, exits, all, registry: Registry::new() }
     }
 
-    /// Starts a task and waits for its end. Terminates it after `limit` milliseconds, unless the limit is 0. Forgets the
-    /// services that were registered meanwhile, so that the next task finds all names free.
+    /// Starts a task and waits for its end. Terminates it after `limit` milliseconds, unless the limit is 0. Forgets
+    /// the services that were registered meanwhile, so that the next task finds all names free.
     ///
     /// # Errors
     /// [`Failure`].
@@ -89,8 +89,8 @@ impl Supervisor {
         let deadline = if limit == 0 { u64::MAX } else { now() + u64::from(limit) * MILLISECOND };
         loop {
             let left = deadline.saturating_sub(now()).div_ceil(MILLISECOND).min(u64::from(u32::MAX)) as u32;
-            // When the time is over only an exit message counts: requests that follow each other without a pause must not
-            // keep a task alive.
+            // When the time is over only an exit message counts: requests that follow each other without a pause must
+            // not keep a task alive.
             let source = if left == 0 { self.exits.name() } else { self.all };
             let message = match Message::receive_any(source, (limit != 0).then_some(left)) {
                 Ok(message) => message,

@@ -60,8 +60,8 @@ impl Spawn {
         self
     }
 
-    /// Replaces the program's arguments, its name included, by strings that each end with a zero byte. They may be as long
-    /// as the kernel allows.
+    /// Replaces the program's arguments, its name included, by strings that each end with a zero byte. They may be as
+    /// long as the kernel allows.
     pub fn arguments(self, strings: &'static [u8]) -> Spawn {
         Spawn { given: Some(strings), ..self }
     }

@@ -1,7 +1,7 @@
 //! A checked view of a received message: a server reads messages from untrusted senders through it.
 //!
-//! [`View::of`] checks the message once: its size lies in the buffer, and its descriptors, whose sizes differ by type, lie in
-//! the message. Every later read stays inside its part, so the bytes of a body cannot pass for a descriptor.
+//! [`View::of`] checks the message once: its size lies in the buffer, and its descriptors, whose sizes differ by type,
+//! lie in the message. Every later read stays inside its part, so the bytes of a body cannot pass for a descriptor.
 
 use crate::sys::machine;
 use crate::{port, task};
@@ -43,8 +43,8 @@ pub enum Descriptor {
 }
 
 impl Descriptor {
-    /// Splits the first descriptor off. None if the bytes end inside it, or if it has another type. A guarded port arrives as
-    /// a plain port descriptor unless the receiver asks for it, and this crate does not.
+    /// Splits the first descriptor off. None if the bytes end inside it, or if it has another type. A guarded port
+    /// arrives as a plain port descriptor unless the receiver asks for it, and this crate does not.
     fn split_first(bytes: &[u8]) -> Option<(Descriptor, &[u8])> {
         let kind = *bytes.get(DESCRIPTOR_TYPE_OFFSET)?;
         if kind == MACH_MSG_PORT_DESCRIPTOR {
@@ -121,8 +121,8 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Checks the message at the beginning of a receive buffer. None if it leaves the buffer, or if its descriptors leave it,
-    /// for example in a buffer that has received no message.
+    /// Checks the message at the beginning of a receive buffer. None if it leaves the buffer, or if its descriptors
+    /// leave it, for example in a buffer that has received no message.
     pub fn of(buffer: &'a [u8]) -> Option<View<'a>> {
         let header = Header::read_from_prefix(buffer).ok()?.0;
         let rest = buffer.get(Header::SIZE..header.msgh_size as usize)?;

@@ -1,9 +1,9 @@
-//! [`ActivityIds`]: numbers that programs use to connect their logs (vouchers 4.13).
+//! [`ActivityIds`]: numbers by which programs connect their log entries (vouchers 4.13).
 
 use crate::Error;
 use abi::voucher::MACH_ACTIVITY_ID_COUNT_MAX;
 
-/// Hands out numbers that are used once. They are not attached to vouchers.
+/// A generator of unique activity ids. Activity ids are independent of vouchers.
 #[derive(Debug)]
 pub struct ActivityIds {
     next: u64,
@@ -16,12 +16,12 @@ impl Default for ActivityIds {
 }
 
 impl ActivityIds {
-    /// The id that is handed out next; 1 at first.
+    /// Returns the next id to be reserved, at first 1.
     pub const fn next(&self) -> u64 {
         self.next
     }
 
-    /// `mach_generate_activity_id`: reserves `count` ids in a row and returns the first.
+    /// Reserves `count` consecutive ids and returns the first: `mach_generate_activity_id`.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the count is not 1 to 16.
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_begin_with_1_and_are_never_handed_out_again() {
+    fn ids_begin_with_1_and_are_unique() {
         let mut ids = ActivityIds::default();
         for count in [0, 17, -1, i32::MIN] {
             assert_eq!(ids.generate(count), Err(Error::InvalidArgument));

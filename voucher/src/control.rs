@@ -1,83 +1,83 @@
-//! [`Control`]: a key's registration (vouchers 1.12, 4.9).
+//! [`AttributeControl`]: the state of a registered key (vouchers 1.12, 4.9).
 
 use crate::value::{AttributeValue, ValueTable};
 
-/// Which of the kernel's message operations a manager takes part in (vouchers 5.3).
+/// The message operations of the kernel in which a manager takes part (vouchers 5.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Processing {
-    /// `SUPPORT_SEND_PREPROCESS`: the attribute is worked on when a message is sent.
+    /// `SUPPORT_SEND_PREPROCESS`: the attribute is preprocessed when a message is sent.
     pub send: bool,
     /// `SUPPORT_RECEIVE_POSTPROCESS`: the attribute is redeemed when a message is received.
     pub receive: bool,
 }
 
-/// What is known about the handles that a manager invents: how their elements are found best.
+/// The form of a manager's handles, which decides how their values are found fastest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Handles {
-    /// Nothing: they are hashed.
+pub enum HandleKind {
+    /// Any numbers. They are hashed.
     #[default]
     Any,
-    /// They are [ids](store::Id) of an arena: the low half is a place, used by one object at a time, and the places freed
-    /// last are used first. Elements are then mostly found without a table.
+    /// [Ids](store::Id) of an arena. The low half is an index that one live object has, and the index freed last is
+    /// reused first. Most values are then found without a search.
     Ids,
 }
 
-/// What a registration says about a key.
+/// The properties of a manager that is registered for a key.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
     /// The handle that means "no value".
     pub default: u64,
-    /// What the handles are.
-    pub handles: Handles,
-    /// The message operations that the manager takes part in.
+    /// The form of the handles.
+    pub handles: HandleKind,
+    /// The message operations in which the manager takes part.
     pub processing: Processing,
-    /// How many values may be in use at a time.
+    /// The largest number of values in use at a time.
     pub values_max: usize,
 }
 
 impl Default for Registration {
-    /// Default handle 0, any handles, no part in messages, no limit but memory.
+    /// Returns a registration with default handle 0, any handles, no part in messages and no limit of values.
     fn default() -> Self {
-        Registration { default: 0, handles: Handles::Any, processing: Processing::default(), values_max: usize::MAX }
+        Registration { default: 0, handles: HandleKind::Any, processing: Processing::default(), values_max: usize::MAX }
     }
 }
 
-/// A key for which a manager is registered: whoever has it may put handles in vouchers, and its values are here.
+/// A registered key with its values. A reference to the control authorises its holder to store handles in vouchers.
 #[derive(Debug)]
-pub struct Control {
+pub struct AttributeControl {
     pub(crate) refs: u64,
     pub(crate) processing: Processing,
     pub(crate) table: ValueTable,
 }
 
-impl Control {
-    /// How many references there are: one for the registration, one for each value in use, one for each question to the
-    /// manager.
+impl AttributeControl {
+    /// Returns the number of references: one of the registration, one of each value in use, and one of each pending
+    /// request for a value.
     pub const fn refs(&self) -> u64 {
         self.refs
     }
 
-    /// The message operations that the manager takes part in.
+    /// Returns the message operations in which the manager takes part.
     pub const fn processing(&self) -> Processing {
         self.processing
     }
 
-    /// How many values are in use, persistent ones and those in limbo included.
+    /// Returns the number of values in use, including persistent ones and those in limbo.
     pub fn values_in_use(&self) -> usize {
         self.table.len()
     }
 
-    /// The values in use, each with its index in the table.
+    /// Returns the values in use, each with its index in the table.
     pub fn values(&self) -> impl Iterator<Item = (u32, &AttributeValue)> {
         self.table.iter()
     }
 
-    /// How many elements there is memory for.
+    /// Returns the number of values for which memory is allocated.
     pub fn capacity(&self) -> usize {
         self.table.capacity()
     }
 
-    /// Bytes of memory that the value table has.
+    /// Returns the size of the value table's memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.table.bytes()
     }

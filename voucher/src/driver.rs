@@ -1,92 +1,118 @@
-//! [`Driver`]: who asks the managers what the registry wants to know.
+//! [`Driver`]: carries the registry's requests to the managers, and the calls that need a driver.
 
-use crate::creation::{Creation, Step};
-use crate::manager::{Caller, GetValue, Output, Value};
+use crate::creation::{Creation, CreationStep};
+use crate::manager::{AttributeManager, CallingTask, CommandRequest, ManagerValue, OutBuffer, ValueRequest};
 use crate::recipe::{RawRecipe, Recipe, RecipeArray};
-use crate::release::{DeadVoucher, Release, ReleaseValue};
+use crate::release::{DeadVoucher, Release, ReleaseRequest};
 use crate::voucher::{PortBinding, VoucherId};
 use crate::{Error, Key, Registry};
 use core::task::Poll;
 
-/// Has a registry and can ask managers. [`Vouchers`](crate::Vouchers) is one; a kernel whose managers live in user space
-/// is another.
+/// A registry together with its managers. [`Vouchers`](crate::Vouchers) is a driver; a kernel with managers in user
+/// space is another.
 ///
-/// No call to a manager is made while the registry is borrowed, so a manager may do whatever its driver lets it do.
+/// The calls of this crate ask a manager only through the driver and never while the registry is borrowed, so the
+/// driver may itself use the registry in between. The methods that ask have default implementations, which pass the
+/// request to [`manager`](Driver::manager). A driver can override them to observe a request, or to answer it by other
+/// means.
 pub trait Driver {
-    /// The registry.
+    /// Returns the registry.
     fn registry(&mut self) -> &mut Registry;
 
-    /// The registry, to look at.
+    /// Returns the registry for reading.
     fn registry_ref(&self) -> &Registry;
+
+    /// Returns the manager of a registered key.
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager;
 
     /// Asks the key's manager for a value.
     ///
     /// # Errors
-    /// The manager's.
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>>;
+    /// Those of the manager.
+    #[inline]
+    fn get_value(
+        &mut self,
+        caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        self.manager(request.key).get_value(caller, request, content)
+    }
 
-    /// Asks the key's manager to give up a value.
+    /// Asks the key's manager to release a value.
     ///
     /// # Errors
-    /// The manager's: it keeps the value.
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>>;
+    /// Those of the manager, which then keeps the value.
+    #[inline]
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        self.manager(request.key).release_value(request)
+    }
 
-    /// Asks the key's manager what a value stands for.
+    /// Asks the key's manager for the content of a value.
     ///
     /// # Errors
-    /// The manager's.
-    fn extract_content(&mut self, caller: &Caller, key: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error>;
+    /// Those of the manager.
+    fn extract_content(
+        &mut self,
+        caller: &CallingTask,
+        key: Key,
+        handle: u64,
+        out: &mut OutBuffer<'_>,
+    ) -> Result<u32, Error> {
+        self.manager(key).extract_content(caller, key, handle, out)
+    }
 
-    /// Lets the key's manager execute a command.
+    /// Asks the key's manager to execute a command.
     ///
     /// # Errors
-    /// The manager's.
+    /// Those of the manager.
     fn command(
         &mut self,
-        caller: &Caller,
-        key: Key,
-        handle: Option<u64>,
-        command: u32,
-        input: &[u8],
-        out: &mut Output<'_>,
-    ) -> Result<(), Error>;
+        caller: &CallingTask,
+        request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
+    ) -> Result<(), Error> {
+        self.manager(request.key).command(caller, request, out)
+    }
 
-    /// A voucher died. Its port, if it had one, is without a purpose.
+    /// Reports the death of a voucher. Its port, if it had one, must be destroyed.
     fn voucher_died(&mut self, _id: VoucherId, _port: Option<PortBinding>) {}
 
-    /// A key's control has gone: its manager is told, and the key is free again.
-    fn unregistered(&mut self, _key: Key) {}
+    /// Tells the manager of a key that the key's control is gone. The key can be registered again.
+    fn unregistered(&mut self, key: Key) {
+        self.manager(key).release();
+    }
 }
 
-/// Says which controls have gone.
+/// Reports all controls that are gone.
 #[inline]
-pub(crate) fn tell_unregistered<D: Driver + ?Sized>(driver: &mut D) {
+pub(crate) fn report_unregistered<D: Driver + ?Sized>(driver: &mut D) {
     while let Some(key) = driver.registry().take_unregistered() {
         driver.unregistered(key);
     }
 }
 
-/// Gives up a reference to the control of a key that has one, and returns how many are left. With the last one the key is
-/// free again.
+/// Releases a reference to a key's control, which must exist, and returns the number of references left. With the last
+/// reference the key becomes free.
 pub fn release_control<D: Driver + ?Sized>(driver: &mut D, key: Key) -> u64 {
     let left = driver.registry().release_control(key);
-    tell_unregistered(driver);
+    report_unregistered(driver);
     left
 }
 
-/// Where the recipes of a creation come from.
+/// The source of a creation's recipes.
 pub trait RecipeSource<D: ?Sized> {
-    /// The next recipe; `None` after the last.
+    /// Returns the next recipe, or `None` after the last.
     ///
     /// # Errors
-    /// If it is malformed, or its previous voucher is none.
+    /// If the recipe is malformed, or the name of its previous voucher denotes no voucher.
     fn next(&mut self, driver: &mut D) -> Option<Result<Recipe<'_>, Error>>;
 
-    /// The content of the recipe that was returned last.
+    /// Returns the content of the last recipe that [`next`](RecipeSource::next) returned.
     fn content(&self) -> &[u8];
 }
 
-/// Recipes from inside the kernel.
+/// Recipes from code inside the kernel.
 #[derive(Clone, Debug)]
 pub struct Recipes<'a> {
     rest: core::slice::Iter<'a, Recipe<'a>>,
@@ -94,7 +120,7 @@ pub struct Recipes<'a> {
 }
 
 impl<'a> Recipes<'a> {
-    /// These recipes in this order.
+    /// Returns a source of these recipes.
     pub fn new(recipes: &'a [Recipe<'a>]) -> Self {
         Recipes { rest: recipes.iter(), content: &[] }
     }
@@ -114,8 +140,8 @@ impl<D: ?Sized> RecipeSource<D> for Recipes<'_> {
     }
 }
 
-/// Recipes from a program's array. `resolve` says which voucher a name denotes in the caller's space; it is asked when
-/// the recipe's turn comes (vouchers 2.4).
+/// Recipes from a program's array. `resolve` returns the voucher that a name denotes in the caller's space; it is
+/// called when the recipe's turn comes (vouchers 2.4).
 #[derive(Clone, Debug)]
 pub struct NamedRecipes<'a, F> {
     array: RecipeArray<'a>,
@@ -124,7 +150,7 @@ pub struct NamedRecipes<'a, F> {
 }
 
 impl<'a, F> NamedRecipes<'a, F> {
-    /// The recipes in `bytes`.
+    /// Returns a source of the recipes in `bytes`.
     pub const fn new(bytes: &'a [u8], resolve: F) -> Self {
         NamedRecipes { array: RecipeArray::new(bytes), resolve, content: &[] }
     }
@@ -146,144 +172,152 @@ impl<D: ?Sized, F: FnMut(&mut D, u32) -> Option<VoucherId>> RecipeSource<D> for 
     }
 }
 
-/// Carries a creation on: to its end, or until a manager does not answer at once. Then the creation and the source of its
-/// recipes are kept; when the answer is there it is [said](Creation::value) and this is called again.
+/// Continues a creation until it is finished or a manager has to be waited for.
+///
+/// On [`Poll::Pending`] the caller keeps the creation and the source of its recipes. When the manager's answer arrives,
+/// the caller passes it to [`Creation::answer_value`] or [`Creation::answer_release`] and calls this function again.
 ///
 /// # Errors
-/// Those of vouchers 2.4 and 3, and the managers'. There is no voucher then, and all references are given up.
+/// Those of vouchers 2.4 and 3, and those of the managers. There is no voucher then, and all references are released.
 #[inline]
-pub fn run<D: Driver + ?Sized>(
+pub fn continue_creation<D: Driver + ?Sized>(
     driver: &mut D,
-    caller: &Caller,
+    caller: &CallingTask,
     creation: &mut Creation,
     source: &mut impl RecipeSource<D>,
 ) -> Poll<Result<Option<VoucherId>, Error>> {
     let step = creation.step(driver.registry());
-    go_on(driver, caller, creation, step, source)
+    take_steps(driver, caller, creation, step, source)
 }
 
 #[inline(always)]
-fn go_on<D: Driver + ?Sized>(
+fn take_steps<D: Driver + ?Sized>(
     driver: &mut D,
-    caller: &Caller,
+    caller: &CallingTask,
     creation: &mut Creation,
-    mut step: Step,
+    mut step: CreationStep,
     source: &mut impl RecipeSource<D>,
 ) -> Poll<Result<Option<VoucherId>, Error>> {
     let result = loop {
         step = match step {
-            Step::NextRecipe => match source.next(driver) {
+            CreationStep::NextRecipe => match source.next(driver) {
                 Some(Ok(recipe)) => creation.execute(driver.registry(), &recipe),
-                Some(Err(error)) => creation.fail(driver.registry(), error),
+                Some(Err(error)) => creation.reject_recipe(driver.registry(), error),
                 None => creation.finish(driver.registry()),
             },
-            Step::GetValue(ref question) => match driver.get_value(caller, question, source.content()) {
-                Poll::Ready(answer) => creation.value(driver.registry(), answer),
+            CreationStep::GetValue(ref request) => match driver.get_value(caller, request, source.content()) {
+                Poll::Ready(answer) => creation.answer_value(driver.registry(), answer),
                 Poll::Pending => break Poll::Pending,
             },
-            Step::ReleaseValue(ref question) => match driver.release_value(question) {
-                Poll::Ready(answer) => creation.released(driver.registry(), answer.is_ok()),
+            CreationStep::ReleaseValue(ref request) => match driver.release_value(request) {
+                Poll::Ready(answer) => creation.answer_release(driver.registry(), answer.is_ok()),
                 Poll::Pending => break Poll::Pending,
             },
-            Step::Died(id, port) => {
+            CreationStep::Died(id, port) => {
                 driver.voucher_died(id, port);
                 creation.step(driver.registry())
             }
-            Step::Done(Ok(voucher)) => break Poll::Ready(Ok(voucher)),
-            Step::Done(Err(error)) => break Poll::Ready(Err(error)),
+            CreationStep::Done(Ok(voucher)) => break Poll::Ready(Ok(voucher)),
+            CreationStep::Done(Err(error)) => break Poll::Ready(Err(error)),
         }
     };
-    // Whether it is over or waits: until its manager is told, a key that is free may not be registered again.
-    tell_unregistered(driver);
+    // Also while the creation waits: a key must not be registered again before its old manager is told.
+    report_unregistered(driver);
     result
 }
 
-/// What came of a creation.
+/// The outcome of the first part of a creation.
 #[derive(Debug)]
 #[must_use]
-pub enum Outcome {
-    /// It is over: a voucher with a reference for the caller, none, or an error.
+pub enum CreationOutcome {
+    /// The creation is finished: a voucher with a reference for the caller, or `None`, or an error.
     Done(Result<Option<VoucherId>, Error>),
-    /// A manager has not answered yet: the creation goes on with [`run`] when it has.
+    /// A manager has not answered yet. [`continue_creation`] continues when the answer is there.
     Waiting(Creation),
 }
 
-impl Outcome {
-    /// The result, of a creation for which all managers answer at once.
+impl CreationOutcome {
+    /// Returns the result of a creation for which every manager answers at once.
     ///
     /// # Panics
-    /// If one did not.
+    /// If a manager has not answered.
     #[track_caller]
-    pub fn done(self) -> Result<Option<VoucherId>, Error> {
+    pub fn expect_done(self) -> Result<Option<VoucherId>, Error> {
         match self {
-            Outcome::Done(result) => result,
-            Outcome::Waiting(creation) => panic!("a manager has not answered: {creation:?}"),
+            CreationOutcome::Done(result) => result,
+            CreationOutcome::Waiting(creation) => panic!("a manager has not answered: {creation:?}"),
         }
     }
 }
 
 /// Creates a voucher: `host_create_mach_voucher` and its in-kernel form (vouchers 4.2).
-pub fn create<D: Driver + ?Sized>(driver: &mut D, caller: &Caller, source: &mut impl RecipeSource<D>) -> Outcome {
+pub fn create_voucher<D: Driver + ?Sized>(
+    driver: &mut D,
+    caller: &CallingTask,
+    source: &mut impl RecipeSource<D>,
+) -> CreationOutcome {
     begin(driver, caller, Creation::new(), source)
 }
 
 /// Creates a voucher with the privilege of a key's control: `mach_voucher_attr_control_create_mach_voucher`
 /// (vouchers 4.8). Without a control the result is [`Error::InvalidCapability`].
-pub fn create_through<D: Driver + ?Sized>(
+pub fn create_voucher_with_control<D: Driver + ?Sized>(
     driver: &mut D,
-    caller: &Caller,
+    caller: &CallingTask,
     control: Option<Key>,
     source: &mut impl RecipeSource<D>,
-) -> Outcome {
-    match Creation::through(driver.registry(), control) {
+) -> CreationOutcome {
+    match Creation::with_control(driver.registry(), control) {
         Ok(creation) => begin(driver, caller, creation, source),
-        Err(error) => Outcome::Done(Err(error)),
+        Err(error) => CreationOutcome::Done(Err(error)),
     }
 }
 
 #[inline]
 fn begin<D: Driver + ?Sized>(
     driver: &mut D,
-    caller: &Caller,
+    caller: &CallingTask,
     mut creation: Creation,
     source: &mut impl RecipeSource<D>,
-) -> Outcome {
-    // A creation begins with its first recipe.
-    match go_on(driver, caller, &mut creation, Step::NextRecipe, source) {
-        Poll::Ready(Ok(voucher)) => Outcome::Done(Ok(voucher)),
-        Poll::Ready(Err(error)) => Outcome::Done(Err(error)),
-        Poll::Pending => Outcome::Waiting(creation),
+) -> CreationOutcome {
+    // The first step of a creation is its first recipe.
+    match take_steps(driver, caller, &mut creation, CreationStep::NextRecipe, source) {
+        Poll::Ready(Ok(voucher)) => CreationOutcome::Done(Ok(voucher)),
+        Poll::Ready(Err(error)) => CreationOutcome::Done(Err(error)),
+        Poll::Pending => CreationOutcome::Waiting(creation),
     }
 }
 
-/// Gives up a reference to a living voucher. If a manager has to be asked and does not answer at once, what is left to
-/// do is returned, for [`finish_release`].
+/// Releases a reference to a live voucher. If a manager has to be waited for, returns the rest of the work, for
+/// [`continue_release`].
 #[inline]
 #[must_use]
-pub fn release<D: Driver + ?Sized>(driver: &mut D, id: VoucherId) -> Option<Release> {
+pub fn release_voucher<D: Driver + ?Sized>(driver: &mut D, id: VoucherId) -> Option<Release> {
     match driver.registry().release(id) {
-        Some(dead) => bury(driver, dead),
+        Some(dead) => destroy_voucher(driver, dead),
         None => None,
     }
 }
 
-/// Gives up what a dead voucher held.
+/// Destroys a dead voucher: reports its death and releases its values. If a manager has to be waited for, returns the
+/// rest of the work, for [`continue_release`].
 #[inline(always)]
 #[must_use]
-pub fn bury<D: Driver + ?Sized>(driver: &mut D, mut dead: DeadVoucher) -> Option<Release> {
+pub fn destroy_voucher<D: Driver + ?Sized>(driver: &mut D, mut dead: DeadVoucher) -> Option<Release> {
     driver.voucher_died(dead.id, dead.port);
-    match finish_release(driver, &mut dead.values) {
+    match continue_release(driver, &mut dead.values) {
         Poll::Ready(()) => None,
         Poll::Pending => Some(dead.values),
     }
 }
 
-/// Carries a release on: to its end, or until a manager does not answer at once.
+/// Continues a release until it is finished or a manager has to be waited for. When the manager's answer arrives, the
+/// caller passes it to [`Release::answer`] and calls this function again.
 #[inline]
-pub fn finish_release<D: Driver + ?Sized>(driver: &mut D, values: &mut Release) -> Poll<()> {
+pub fn continue_release<D: Driver + ?Sized>(driver: &mut D, values: &mut Release) -> Poll<()> {
     let mut result = Poll::Ready(());
-    while let Some(question) = values.next(driver.registry()) {
-        match driver.release_value(&question) {
+    while let Some(request) = values.next(driver.registry()) {
+        match driver.release_value(&request) {
             Poll::Ready(answer) => values.answer(driver.registry(), answer.is_ok()),
             Poll::Pending => {
                 result = Poll::Pending;
@@ -291,6 +325,6 @@ pub fn finish_release<D: Driver + ?Sized>(driver: &mut D, values: &mut Release) 
             }
         }
     }
-    tell_unregistered(driver);
+    report_unregistered(driver);
     result
 }

@@ -1,21 +1,22 @@
-//! [`Error`]: why a call was refused.
+//! [`Error`]: the reason why a call failed.
 
+use abi::KernReturn;
 use abi::code::*;
 use store::NoMemory;
 
 macro_rules! errors {
     ($($(#[$doc:meta])* $name:ident = $code:ident;)*) => {
-        /// Why a call was refused: the reference's codes (vouchers 0.2) that vouchers answer with themselves, and any other
-        /// code that a manager chose.
+        /// The reason why a call failed: the return codes of the reference (vouchers 0.2) that this crate returns
+        /// itself, and any other code that a manager returns.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Error {
             $($(#[$doc])* $name,)*
-            /// A code of a manager's own.
+            /// Another code, returned by a manager.
             Other(KernReturn),
         }
 
         impl Error {
-            /// The code as programs see it.
+            /// Returns the code that programs see.
             pub const fn code(self) -> KernReturn {
                 match self {
                     $(Error::$name => $code,)*
@@ -23,7 +24,7 @@ macro_rules! errors {
                 }
             }
 
-            /// The error with this code; `KERN_SUCCESS` is none.
+            /// Returns the error with this code, or `None` for `KERN_SUCCESS`.
             pub fn from_code(code: KernReturn) -> Option<Error> {
                 match code {
                     KERN_SUCCESS => None,
@@ -34,8 +35,6 @@ macro_rules! errors {
         }
     };
 }
-
-use abi::KernReturn;
 
 errors! {
     /// `KERN_NO_SPACE`: the result does not fit the buffer.
@@ -52,9 +51,9 @@ errors! {
     Aborted = KERN_ABORTED;
     /// `KERN_INVALID_TASK`.
     InvalidTask = KERN_INVALID_TASK;
-    /// `KERN_INVALID_VALUE`: the attribute says nothing about that.
+    /// `KERN_INVALID_VALUE`: the attribute has no value for the request.
     InvalidValue = KERN_INVALID_VALUE;
-    /// `KERN_INVALID_CAPABILITY`: a name that is no voucher, or a right that the caller does not have.
+    /// `KERN_INVALID_CAPABILITY`: a name does not denote a voucher, or the caller lacks a right.
     InvalidCapability = KERN_INVALID_CAPABILITY;
     /// `KERN_INVALID_HOST`.
     InvalidHost = KERN_INVALID_HOST;
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_and_errors_go_both_ways() {
+    fn every_code_but_success_is_an_error_with_that_code() {
         assert_eq!(Error::from_code(KERN_SUCCESS), None);
         for code in 1..60 {
             let error = Error::from_code(KernReturn(code)).unwrap();

@@ -1,24 +1,24 @@
-//! Reading vouchers (vouchers 4.3 to 4.8).
+//! Calls that read vouchers (vouchers 4.3 to 4.8).
 
 use crate::driver::Driver;
-use crate::manager::{Caller, Output};
-use crate::recipe::{HEADER, write_header};
+use crate::manager::{CallingTask, CommandRequest, OutBuffer};
+use crate::recipe::{RECIPE_HEADER_SIZE, write_header};
 use crate::voucher::VoucherId;
 use crate::{Error, Key};
 use abi::voucher::MACH_VOUCHER_ATTR_NOOP;
 
-/// `mach_voucher_extract_attr_content`: what one attribute of a living voucher stands for. An absent attribute and a key
-/// out of range have no content (vouchers 4.4).
+/// Extracts the content of one attribute of a live voucher: `mach_voucher_extract_attr_content`. The content of an
+/// absent attribute, and of a key out of range, is empty (vouchers 4.4).
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] without a voucher; the manager's; [`Error::Failure`] if it claims more than there is room
-/// for. The size of `out` is then what the manager left it at.
+/// [`Error::InvalidArgument`] without a voucher; those of the manager; [`Error::Failure`] if the manager claims a size
+/// beyond the buffer. The size of `out` is then the one that the manager left.
 pub fn extract_attr_content<D: Driver + ?Sized>(
     driver: &mut D,
-    caller: &Caller,
+    caller: &CallingTask,
     voucher: Option<VoucherId>,
     key: u32,
-    out: &mut Output<'_>,
+    out: &mut OutBuffer<'_>,
 ) -> Result<(), Error> {
     let voucher = voucher.ok_or(Error::InvalidArgument)?;
     let Some((key, handle)) = present(driver, voucher, key) else {
@@ -30,21 +30,22 @@ pub fn extract_attr_content<D: Driver + ?Sized>(
     Ok(())
 }
 
-/// The key and the handle of an attribute that is present.
+/// Returns the key and the handle of an attribute, or `None` if it is absent or the key is out of range.
 fn present<D: Driver + ?Sized>(driver: &D, voucher: VoucherId, key: u32) -> Option<(Key, u64)> {
     let key = Key::new(key)?;
     driver.registry_ref().handle(voucher, key).map(|handle| (key, handle))
 }
 
-/// `mach_voucher_extract_attr_recipe`: one attribute of a living voucher, as a recipe in `buffer`. Returns how many
-/// bytes were written: 0 for an absent attribute and for a key out of range, whatever room there is (vouchers 4.3).
+/// Extracts one attribute of a live voucher as a recipe into `buffer`: `mach_voucher_extract_attr_recipe`. Returns the
+/// number of bytes written, which is 0 for an absent attribute and for a key out of range (vouchers 4.3).
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] without a voucher; [`Error::NoSpace`] for less than a header; the manager's;
-/// [`Error::Failure`] if it claims more than there is room for. The content of the buffer is then unspecified.
+/// [`Error::InvalidArgument`] without a voucher; [`Error::NoSpace`] if the buffer is shorter than a header; those of
+/// the manager; [`Error::Failure`] if the manager claims a size beyond the buffer. The content of the buffer is then
+/// unspecified.
 pub fn extract_attr_recipe<D: Driver + ?Sized>(
     driver: &mut D,
-    caller: &Caller,
+    caller: &CallingTask,
     voucher: Option<VoucherId>,
     key: u32,
     buffer: &mut [u8],
@@ -56,32 +57,32 @@ pub fn extract_attr_recipe<D: Driver + ?Sized>(
     }
 }
 
-/// Writes one attribute at the beginning of `buffer` and returns its length.
+/// Writes one attribute to the beginning of `buffer` and returns the length of the recipe.
 fn write_recipe<D: Driver + ?Sized>(
     driver: &mut D,
-    caller: &Caller,
+    caller: &CallingTask,
     key: Key,
     handle: u64,
     buffer: &mut [u8],
 ) -> Result<usize, Error> {
-    let room = buffer.len().checked_sub(HEADER).ok_or(Error::NoSpace)?;
-    // The manager may leave this as it is, and may look at nothing but the room for the content.
+    let room = buffer.len().checked_sub(RECIPE_HEADER_SIZE).ok_or(Error::NoSpace)?;
+    // The header is defined even if the manager fails. The manager gets only the rest of the buffer.
     write_header(buffer, key.number(), MACH_VOUCHER_ATTR_NOOP, room);
-    let mut out = Output::new(&mut buffer[HEADER..]);
+    let mut out = OutBuffer::new(&mut buffer[RECIPE_HEADER_SIZE..]);
     let command = driver.extract_content(caller, key, handle, &mut out)?;
     let size = out.checked_size()?;
     write_header(buffer, key.number(), command, size);
-    Ok(HEADER + size)
+    Ok(RECIPE_HEADER_SIZE + size)
 }
 
-/// `mach_voucher_extract_all_attr_recipes`: all attributes of a living voucher, in the order of the keys, as recipes in
-/// `buffer`. Returns how many bytes were written (vouchers 4.5).
+/// Extracts all attributes of a live voucher as recipes into `buffer`, in the order of the keys:
+/// `mach_voucher_extract_all_attr_recipes`. Returns the number of bytes written (vouchers 4.5).
 ///
 /// # Errors
 /// As for [`extract_attr_recipe`].
 pub fn extract_all_attr_recipes<D: Driver + ?Sized>(
     driver: &mut D,
-    caller: &Caller,
+    caller: &CallingTask,
     voucher: Option<VoucherId>,
     buffer: &mut [u8],
 ) -> Result<usize, Error> {
@@ -95,31 +96,31 @@ pub fn extract_all_attr_recipes<D: Driver + ?Sized>(
     Ok(used)
 }
 
-/// `mach_voucher_attr_command`: a command of a manager's own on the value of a living voucher, or on the default
+/// Executes a manager's command on the value of a live voucher, or on the default value: `mach_voucher_attr_command`
 /// (vouchers 4.6).
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] without a voucher, or if the key has no manager; the manager's; [`Error::Failure`] if it
-/// claims more than there is room for.
+/// [`Error::InvalidArgument`] without a voucher, or if the key has no manager; those of the manager; [`Error::Failure`]
+/// if the manager claims a size beyond the buffer.
 pub fn attr_command<D: Driver + ?Sized>(
     driver: &mut D,
-    caller: &Caller,
+    caller: &CallingTask,
     voucher: Option<VoucherId>,
     key: u32,
     command: u32,
     input: &[u8],
-    out: &mut Output<'_>,
+    out: &mut OutBuffer<'_>,
 ) -> Result<(), Error> {
     let voucher = voucher.ok_or(Error::InvalidArgument)?;
     let key = Key::new(key).filter(|&key| driver.registry_ref().control(key).is_some());
     let key = key.ok_or(Error::InvalidArgument)?;
     let handle = driver.registry_ref().handle(voucher, key);
-    driver.command(caller, key, handle, command, input, out)?;
+    driver.command(caller, &CommandRequest { key, handle, command, input }, out)?;
     out.checked_size()?;
     Ok(())
 }
 
-/// `mach_voucher_debug_info` of a release kernel: refused without a look at anything (vouchers 4.7).
+/// Refuses `mach_voucher_debug_info`, as a release kernel does for all arguments (vouchers 4.7).
 ///
 /// # Errors
 /// Always [`Error::NotSupported`].
@@ -127,8 +128,8 @@ pub const fn debug_info() -> Result<(), Error> {
     Err(Error::NotSupported)
 }
 
-/// `host_register_mach_voucher_attr_manager` and `host_register_well_known_mach_voucher_attr_manager`: programs cannot
-/// register managers (vouchers 4.9). `host` says whether the port they named is a host's.
+/// Refuses `host_register_mach_voucher_attr_manager` and `host_register_well_known_mach_voucher_attr_manager`: programs
+/// cannot register managers (vouchers 4.9). `host` is true if the caller named a host port.
 ///
 /// # Errors
 /// Always: [`Error::InvalidHost`] without a host, else [`Error::NotSupported`].

@@ -1,11 +1,11 @@
-//! [`Key`]: which attribute.
+//! [`Key`]: the name of an attribute.
 
 use abi::voucher as numbers;
 
-/// How many keys there are.
-pub const KEYS: usize = numbers::MACH_VOUCHER_ATTR_KEY_NUM_WELL_KNOWN;
+/// The number of keys.
+pub const KEY_COUNT: usize = numbers::MACH_VOUCHER_ATTR_KEY_NUM_WELL_KNOWN;
 
-/// One of the keys 1 to 8. A voucher has a slot for each, numbered from 0 (vouchers 1.3).
+/// The key of an attribute, 1 to 8. A voucher has a slot for each key, numbered from 0 (vouchers 1.3).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(u8);
 
@@ -28,34 +28,34 @@ impl Key {
         }
     }
 
-    /// The key with this number; `None` for `KEY_NONE`, `KEY_ALL` and everything above 8.
+    /// Returns the key with this number, or `None` for `KEY_NONE`, `KEY_ALL` and all numbers above 8.
     #[inline]
     pub const fn new(number: u32) -> Option<Key> {
-        if number >= 1 && number <= KEYS as u32 { Some(Key(number as u8 - 1)) } else { None }
+        if number >= 1 && number <= KEY_COUNT as u32 { Some(Key(number as u8 - 1)) } else { None }
     }
 
-    /// The key of a slot below [`KEYS`].
+    /// Returns the key of a slot below [`KEY_COUNT`].
     #[inline]
     pub(crate) const fn of_slot(slot: usize) -> Key {
-        assert!(slot < KEYS);
+        assert!(slot < KEY_COUNT);
         Key(slot as u8)
     }
 
-    /// The number, 1 to 8.
+    /// Returns the number, 1 to 8.
     #[inline]
     pub const fn number(self) -> u32 {
         self.0 as u32 + 1
     }
 
-    /// The slot in a voucher, 0 to 7.
+    /// Returns the slot in a voucher, 0 to 7.
     #[inline]
     pub const fn slot(self) -> usize {
         self.0 as usize
     }
 
-    /// All keys in ascending order.
+    /// Returns all keys in ascending order.
     pub fn all() -> impl Iterator<Item = Key> {
-        (0..KEYS).map(Key::of_slot)
+        (0..KEY_COUNT).map(Key::of_slot)
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_1_to_8_and_nothing_else() {
+    fn only_the_numbers_1_to_8_are_keys() {
         for number in [0, 9, 99, u32::MAX - 1, u32::MAX] {
             assert_eq!(Key::new(number), None);
         }

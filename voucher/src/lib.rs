@@ -1,15 +1,17 @@
-//! Vouchers: what a message says about the work it asks for.
+//! Vouchers: the context of a message's work, and its accounting.
 //!
-//! A program asks another for work, that one asks a third. Who pays for the processor time? How urgent is it, when nobody
-//! but the first knows? A **voucher** goes with the message and says so: an object that says something under each of up to
-//! eight **keys**. Whoever receives it can *adopt* it, so that the work is done in the sender's name, or send it on.
+//! A program asks another to do some work, and that one asks a third. Which program pays for the processor time? How
+//! urgent is the work, if only the first program knows? A **voucher** that goes with the message answers these
+//! questions. A voucher is an object with up to eight **attributes**, each under a **key**. The receiver can *adopt*
+//! it, so that the work is done on the sender's behalf, or send it on.
 //!
-//! A voucher never changes, and two that say the same are the same object. Programs build one from **recipes** ("copy all
-//! from that voucher; store these bytes under key 7"). What a key means is the affair of its **attribute manager**: it
-//! calls each value by a number, the *handle*, and takes it back when no voucher says it any more.
+//! A voucher never changes, and vouchers with equal attributes are the same object. Programs build vouchers from
+//! **recipes** ("copy all attributes of that voucher; store these bytes under key 7"). The meaning of a key belongs to
+//! its **attribute manager**. The manager names each value by a number, the *handle*, and is asked to release the value
+//! when no voucher holds it any more.
 //!
 //! ```text
-//!     voucher A           values in use            what their managers know
+//!     voucher A           values in use            state of the managers
 //!  ┌──────────────┐     ┌────────────────┐
 //!  │ 3  bank      ├───► │ handle, 1 ref  ├───►  bank: "task 17 pays"
 //!  │ 4  priority  ├──┬► │ handle, 2 refs ├───►  priority: "user-initiated"
@@ -24,54 +26,57 @@
 //! ```
 //! use abi::voucher::{MACH_VOUCHER_ATTR_COPY as COPY, MACH_VOUCHER_ATTR_KEY_ALL as ALL};
 //! use abi::voucher::{MACH_VOUCHER_ATTR_KEY_USER_DATA as USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE as STORE};
-//! use voucher::{Caller, Output, Recipe, Recipes, Vouchers, create, extract_attr_content, release};
+//! use voucher::{CallingTask, OutBuffer, Recipe, Recipes, Vouchers};
+//! use voucher::{create_voucher, extract_attr_content, release_voucher};
 //!
 //! let mut vouchers = Vouchers::new(4711, Default::default())?;
-//! let caller = Caller { task: 1, bank: None };
+//! let caller = CallingTask { task: 1, bank: None };
 //!
 //! let hello = [Recipe::new(USER_DATA, STORE, b"hello")];
-//! let voucher = create(&mut vouchers, &caller, &mut Recipes::new(&hello)).done()?.expect("it says something");
+//! let created = create_voucher(&mut vouchers, &caller, &mut Recipes::new(&hello)).expect_done()?;
+//! let voucher = created.expect("an attribute is present");
 //! let copy = [Recipe::from(voucher, ALL, COPY)];
-//! let same = create(&mut vouchers, &caller, &mut Recipes::new(&copy)).done()?;
-//! assert_eq!(same, Some(voucher), "what says the same is the same");
+//! let same = create_voucher(&mut vouchers, &caller, &mut Recipes::new(&copy)).expect_done()?;
+//! assert_eq!(same, Some(voucher), "vouchers with equal attributes are the same object");
 //!
-//! let mut room = [0; 16];
-//! let mut content = Output::new(&mut room);
+//! let mut bytes = [0; 16];
+//! let mut content = OutBuffer::new(&mut bytes);
 //! extract_attr_content(&mut vouchers, &caller, Some(voucher), USER_DATA, &mut content)?;
 //! let size = content.size();
-//! assert_eq!(&room[..size], b"hello");
+//! assert_eq!(&bytes[..size], b"hello");
 //!
 //! for _ in 0..2 {
-//!     assert!(release(&mut vouchers, voucher).is_none(), "no manager keeps us waiting");
+//!     assert!(release_voucher(&mut vouchers, voucher).is_none(), "every manager answers at once");
 //! }
-//! assert!(vouchers.user_data.is_empty(), "the manager has its value back");
+//! assert!(vouchers.user_data.is_empty(), "the manager has released its value");
 //! # Ok::<(), voucher::Error>(())
 //! ```
 //!
-//! **Nothing waits.** The registry never calls a manager. A [`Creation`] and a [`Release`] are values that say what has to
-//! be asked, and go on when the answer is there; any other call may run in between. A [`Driver`] asks.
+//! **No call blocks.** The registry never calls a manager. A [`Creation`] and a [`Release`] are values that return a
+//! request when a manager must be asked, and continue when they get the answer; any other call may run in between. A
+//! [`Driver`] carries the requests to the managers.
 //!
-//! **Nothing grows with the number of vouchers.** Vouchers and values are found through hash indexes that grow one bucket
-//! at a time (`cargo bench -p voucher`). A failed allocation is an [`Error::ResourceShortage`] and leaves everything as it
-//! was.
+//! **No cost grows with the number of vouchers.** Vouchers and values are found through hash indexes that grow one
+//! bucket at a time (`cargo bench -p voucher`). A failed allocation is an [`Error::ResourceShortage`] and leaves
+//! everything unchanged.
 //!
-//! **A manager of one's own** is one file and one registration: see [`AttributeManager`].
+//! **A new manager** is one file and one registration: see [`AttributeManager`].
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | `registry.rs` | [`Registry`]: all vouchers and values |
-//! | `voucher.rs` | [`Voucher`], and how equal ones are found |
-//! | `vector.rs` | what a voucher says: an index for each key |
-//! | `value.rs` | value elements, and the protocol by which they are given back |
-//! | `control.rs` | [`Control`]: the registration of a key |
+//! | `voucher.rs` | [`Voucher`], and the table that finds equal vouchers |
+//! | `vector.rs` | the values of a voucher: an index for each key |
+//! | `value.rs` | values in use, and the protocol of their release |
+//! | `control.rs` | [`AttributeControl`]: the state of a registered key |
 //! | `key.rs`, `error.rs` | [`Key`], [`Error`] |
 //! | `recipe.rs` | [`Recipe`] and the wire format |
-//! | `creation.rs` | [`Creation`]: building a voucher, with questions to managers in between |
-//! | `release.rs` | [`Release`]: giving values up, with questions to managers in between |
-//! | `driver.rs` | [`Driver`]: who asks the questions; [`create`], [`release`] |
+//! | `creation.rs` | [`Creation`]: builds a voucher, with requests to managers in between |
+//! | `release.rs` | [`Release`]: releases values, with requests to managers in between |
+//! | `driver.rs` | [`Driver`]: carries requests to managers; [`create_voucher`], [`release_voucher`] |
 //! | `extract.rs`, `message.rs`, `activity.rs` | reading vouchers, vouchers in messages, activity ids |
 //! | `manager.rs` | [`AttributeManager`]: the contract |
-//! | [`managers`] | those that come with the crate, one file each |
+//! | [`managers`] | the managers of this crate |
 //! | `system.rs` | [`Vouchers`]: the registry together with its managers |
 
 #![cfg_attr(not(test), no_std)]
@@ -98,25 +103,25 @@ mod vector;
 mod voucher;
 
 pub use activity::ActivityIds;
-pub use control::{Control, Handles, Processing, Registration};
-pub use creation::{Creation, Step};
+pub use control::{AttributeControl, HandleKind, Processing, Registration};
+pub use creation::{Creation, CreationStep};
 pub use driver::{
-    Driver, NamedRecipes, Outcome, RecipeSource, Recipes, bury, create, create_through, finish_release, release,
-    release_control, run,
+    CreationOutcome, Driver, NamedRecipes, RecipeSource, Recipes, continue_creation, continue_release, create_voucher,
+    create_voucher_with_control, destroy_voucher, release_control, release_voucher,
 };
 pub use error::Error;
 pub use extract::{
     attr_command, debug_info, extract_all_attr_recipes, extract_attr_content, extract_attr_recipe,
     host_register_attr_manager,
 };
-pub use key::{KEYS, Key};
-pub use manager::{AttributeManager, Caller, GetValue, Output, Value};
+pub use key::{KEY_COUNT, Key};
+pub use manager::{AttributeManager, CallingTask, CommandRequest, ManagerValue, OutBuffer, ValueRequest};
 pub use message::{
-    Processed, ProcessingRecipes, default_voucher, message_priority, receive_postprocessing, send_preprocessing,
+    ProcessedVoucher, ProcessingRecipes, default_voucher, message_priority, receive_postprocessing, send_preprocessing,
 };
-pub use recipe::{HEADER, RawRecipe, Recipe, RecipeArray};
+pub use recipe::{RECIPE_HEADER_SIZE, RawRecipe, Recipe, RecipeArray};
 pub use registry::Registry;
-pub use release::{DeadVoucher, Release, ReleaseValue};
+pub use release::{DeadVoucher, Release, ReleaseRequest};
 pub use system::Vouchers;
 pub use value::AttributeValue;
 pub use voucher::{PortBinding, Voucher, VoucherId};

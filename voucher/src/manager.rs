@@ -1,137 +1,151 @@
-//! [`AttributeManager`]: what gives a key its meaning (vouchers 5).
+//! [`AttributeManager`]: the meaning of a key's values (vouchers 5).
 
 use crate::managers::bank::BankElementId;
-use crate::{Error, Key, Registration, ReleaseValue, VoucherId};
+use crate::{Error, Key, Registration, ReleaseRequest, VoucherId};
 use core::task::Poll;
 
-/// On whose behalf a call is made: the "calling task".
+/// The "calling task", on whose behalf a call is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Caller {
+pub struct CallingTask {
     /// The kernel's number for the task; 0 is the kernel itself.
     pub task: u64,
     /// The task's element in the bank, if it has one.
     pub bank: Option<BankElementId>,
 }
 
-impl Caller {
+impl CallingTask {
     /// The kernel itself.
-    pub const KERNEL: Caller = Caller { task: 0, bank: None };
+    pub const KERNEL: CallingTask = CallingTask { task: 0, bank: None };
 
-    /// Whether the kernel itself calls.
+    /// Returns true if the kernel itself calls.
     pub const fn is_kernel(&self) -> bool {
         self.task == 0
     }
 }
 
-/// The question for a value. The content of the recipe goes with it.
+/// The request to a manager for a value. The content of the recipe comes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GetValue {
-    /// Which attribute.
+pub struct ValueRequest {
+    /// The key of the attribute.
     pub key: Key,
     /// The recipe's command.
     pub command: u32,
-    /// The handle of the previous value, which lives until the answer; `None` if it is the default.
+    /// The handle of the previous value, or `None` for the default. The value lives until the request is answered.
     pub previous: Option<u64>,
 }
 
-/// A value that a manager hands out, with one made reference.
+/// A value as a manager hands it out, with one made reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Value {
-    /// What the manager calls it. The default handle says that the attribute is absent, and nothing is counted for it.
+pub struct ManagerValue {
+    /// The manager's name for the value. The default handle means that the attribute is absent, and is not counted.
     pub handle: u64,
-    /// Whether the value lives for ever and is not counted, if this is the first time it is handed out.
+    /// True if the value is permanent and not counted. Only the first time a value is handed out matters.
     pub persist: bool,
-    /// A voucher that comes with the value, with a reference. Nothing uses it yet: it is released.
+    /// A voucher that comes with the value, with a reference. It is released without being used.
     pub voucher: Option<VoucherId>,
 }
 
-impl Value {
-    /// A value that is counted.
-    pub const fn counted(handle: u64) -> Value {
-        Value { handle, persist: false, voucher: None }
+impl ManagerValue {
+    /// Returns a value that is counted.
+    pub const fn counted(handle: u64) -> ManagerValue {
+        ManagerValue { handle, persist: false, voucher: None }
     }
 
-    /// A value that lives for ever.
-    pub const fn persistent(handle: u64) -> Value {
-        Value { handle, persist: true, voucher: None }
+    /// Returns a value that is permanent.
+    pub const fn persistent(handle: u64) -> ManagerValue {
+        ManagerValue { handle, persist: true, voucher: None }
     }
 }
 
-/// A buffer for what a manager reports, and how much of it was used.
+/// A command to a manager (`mach_voucher_attr_command`).
+#[derive(Clone, Copy, Debug)]
+pub struct CommandRequest<'a> {
+    /// The key of the attribute.
+    pub key: Key,
+    /// The handle of the value, or `None` for the default.
+    pub handle: Option<u64>,
+    /// The number of the command, of the manager's choice.
+    pub command: u32,
+    /// The argument of the command.
+    pub input: &'a [u8],
+}
+
+/// A buffer for the result of a manager, with the size of the result.
 ///
-/// Its size begins as all the room there is, and stays so if the manager fails without saying otherwise: the reference's
-/// in-out parameter.
+/// The size starts as the capacity of the buffer. It keeps that value if the manager fails without setting it, as the
+/// reference's in-out parameter does.
 #[derive(Debug)]
-pub struct Output<'a> {
-    room: &'a mut [u8],
+pub struct OutBuffer<'a> {
+    bytes: &'a mut [u8],
     size: usize,
 }
 
-impl<'a> Output<'a> {
-    /// An output into `room`.
-    pub const fn new(room: &'a mut [u8]) -> Self {
-        let size = room.len();
-        Output { room, size }
+impl<'a> OutBuffer<'a> {
+    /// Returns a buffer over `bytes`.
+    pub const fn new(bytes: &'a mut [u8]) -> Self {
+        let size = bytes.len();
+        OutBuffer { bytes, size }
     }
 
-    /// How many bytes there is room for.
-    pub const fn room(&self) -> usize {
-        self.room.len()
+    /// Returns the capacity of the buffer.
+    pub const fn capacity(&self) -> usize {
+        self.bytes.len()
     }
 
-    /// What the size stands at.
+    /// Returns the size of the result.
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// Says that nothing was reported.
+    /// Sets the size to 0: the result is empty.
     pub const fn clear(&mut self) {
         self.size = 0;
     }
 
-    /// Reports these bytes.
+    /// Sets the result to these bytes.
     ///
     /// # Errors
-    /// [`Error::NoSpace`] if there is too little room; size and bytes are unchanged.
+    /// [`Error::NoSpace`] if the capacity is too small; size and bytes are unchanged.
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.room.get_mut(..bytes.len()).ok_or(Error::NoSpace)?.copy_from_slice(bytes);
+        self.bytes.get_mut(..bytes.len()).ok_or(Error::NoSpace)?.copy_from_slice(bytes);
         self.size = bytes.len();
         Ok(())
     }
 
-    /// The room itself, for a manager that fills it by its own means and then [claims](Output::claim) a size.
+    /// Returns the whole buffer, for a manager that writes to it directly and then [claims](OutBuffer::claim) a size.
     pub const fn bytes_mut(&mut self) -> &mut [u8] {
-        self.room
+        self.bytes
     }
 
-    /// Says how many bytes were reported. A claim beyond the room makes the call fail (vouchers 4.3; quirk Q07).
+    /// Sets the size of the result. A size beyond the capacity makes the call fail (vouchers 4.3; quirk Q07).
     pub const fn claim(&mut self, size: usize) {
         self.size = size;
     }
 
-    /// The size, if it is not beyond the room.
+    /// Returns the size of the result.
     ///
     /// # Errors
-    /// [`Error::Failure`] if it is: the manager is wrong.
+    /// [`Error::Failure`] if the manager claimed a size beyond the capacity.
     pub(crate) fn checked_size(&self) -> Result<usize, Error> {
-        if self.size <= self.room.len() { Ok(self.size) } else { Err(Error::Failure) }
+        if self.size <= self.bytes.len() { Ok(self.size) } else { Err(Error::Failure) }
     }
 }
 
-/// What gives a key its meaning: it invents handles for values, and knows what they stand for.
+/// The manager of a key's values: it chooses a handle for each value, and interprets the handles.
 ///
-/// **Counting.** Each value handed out carries one *made reference*; the manager counts them for each handle. The
-/// registry adds up those it has received, and when no voucher holds the value any more it offers them back, all at
-/// once. The manager gives the value up if and only if the offer is all it has handed out: then nobody is about to store
-/// another one. The default handle and persistent values are not counted.
+/// **Counting.** Each value handed out comes with one *made reference*, and the manager counts them for each handle.
+/// The registry adds up the made references that it receives. When the last voucher drops the value, the registry
+/// offers them back all at once. The manager releases the value if and only if the offer equals its own count: a larger
+/// count means that another made reference is on its way to the registry. The default handle and persistent values are
+/// not counted.
 ///
-/// **A manager of one's own** is a type that implements this, and one registration:
+/// **A new manager** is a type that implements this trait, and one registration:
 ///
 /// ```
 /// use std::{collections::HashMap, task::Poll};
 /// use voucher::*;
 ///
-/// /// Keeps one letter: the handle is the letter itself, and all there is to know is how often it was handed out.
+/// /// A manager of letters. The handle is the letter itself, so the manager keeps only the counts of made references.
 /// #[derive(Default)]
 /// struct Letters {
 ///     made: HashMap<u64, u64>,
@@ -140,24 +154,35 @@ impl<'a> Output<'a> {
 /// const LETTER: u32 = 900;
 ///
 /// impl AttributeManager for Letters {
-///     fn get_value(&mut self, _: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+///     fn get_value(
+///         &mut self,
+///         _: &CallingTask,
+///         request: &ValueRequest,
+///         content: &[u8],
+///     ) -> Poll<Result<ManagerValue, Error>> {
 ///         let &[letter] = content else { return Poll::Ready(Err(Error::InvalidArgument)) };
-///         if question.command != LETTER {
+///         if request.command != LETTER {
 ///             return Poll::Ready(Err(Error::InvalidArgument));
 ///         }
 ///         *self.made.entry(letter.into()).or_default() += 1;
-///         Poll::Ready(Ok(Value::counted(letter.into())))
+///         Poll::Ready(Ok(ManagerValue::counted(letter.into())))
 ///     }
 ///
-///     fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-///         if self.made.get(&question.handle) != Some(&question.sync) {
+///     fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+///         if self.made.get(&request.handle) != Some(&request.sync) {
 ///             return Poll::Ready(Err(Error::Failure));
 ///         }
-///         self.made.remove(&question.handle);
+///         self.made.remove(&request.handle);
 ///         Poll::Ready(Ok(()))
 ///     }
 ///
-///     fn extract_content(&mut self, _: &Caller, _: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+///     fn extract_content(
+///         &mut self,
+///         _: &CallingTask,
+///         _: Key,
+///         handle: u64,
+///         out: &mut OutBuffer<'_>,
+///     ) -> Result<u32, Error> {
 ///         out.put(&[handle as u8])?;
 ///         Ok(LETTER)
 ///     }
@@ -166,58 +191,66 @@ impl<'a> Output<'a> {
 /// let mut vouchers = Vouchers::new(4711, Default::default())?;
 /// vouchers.register(5, Box::new(Letters::default()))?;
 ///
-/// let caller = Caller { task: 1, bank: None };
+/// let caller = CallingTask { task: 1, bank: None };
 /// let recipes = [Recipe::new(5, LETTER, b"x")];
-/// let voucher = create(&mut vouchers, &caller, &mut Recipes::new(&recipes)).done()?.expect("it says something");
+/// let created = create_voucher(&mut vouchers, &caller, &mut Recipes::new(&recipes)).expect_done()?;
+/// let voucher = created.expect("an attribute is present");
 /// assert_eq!(vouchers.registry.handle(voucher, Key::new(5).unwrap()), Some(u64::from(b'x')));
-/// assert!(release(&mut vouchers, voucher).is_none());
+/// assert!(release_voucher(&mut vouchers, voucher).is_none());
 /// # Ok::<(), Error>(())
 /// ```
 ///
 /// A manager that cannot answer at once returns [`Poll::Pending`] from [`get_value`](AttributeManager::get_value) or
-/// [`release_value`](AttributeManager::release_value), and whoever drives it says the answer later.
+/// [`release_value`](AttributeManager::release_value). Its driver passes the answer on later.
 pub trait AttributeManager {
-    /// What is to be registered: the default handle, the message operations that the manager takes part in, and how many
-    /// values there may be.
+    /// Returns the properties to register: the default handle, the message operations in which the manager takes part,
+    /// and the largest number of values.
     fn registration(&self) -> Registration {
         Registration::default()
     }
 
-    /// Finds or makes the value that a recipe asks for.
+    /// Finds or makes the value that a recipe requests.
     ///
     /// # Errors
-    /// Any; then no made reference was given. Commands that the manager does not know:
-    /// [`Error::InvalidArgument`].
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>>;
+    /// Any; no made reference is handed out then. The error for an unknown command is [`Error::InvalidArgument`].
+    fn get_value(
+        &mut self,
+        caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>>;
 
-    /// Gives up a value, with all made references: if the offer is all there are.
+    /// Releases a value and its made references if the offer is equal to the manager's count.
     ///
     /// # Errors
-    /// Any, if more were handed out; then nothing is given up.
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>>;
+    /// Any, if the manager has handed out more made references; it keeps the value then.
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>>;
 
-    /// Reports what a value stands for, and the command with which a recipe would say it.
+    /// Writes the content of a value to `out` and returns the command of the recipe that describes it.
     ///
     /// # Errors
     /// Any; usually [`Error::NoSpace`].
-    fn extract_content(&mut self, caller: &Caller, key: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error>;
+    fn extract_content(
+        &mut self,
+        caller: &CallingTask,
+        key: Key,
+        handle: u64,
+        out: &mut OutBuffer<'_>,
+    ) -> Result<u32, Error>;
 
-    /// Executes a command of the manager's own on a value, or on the default if there is no handle.
+    /// Executes a command on a value.
     ///
     /// # Errors
-    /// Any. A manager without commands answers [`Error::Failure`].
+    /// Any. A manager without commands returns [`Error::Failure`].
     fn command(
         &mut self,
-        _caller: &Caller,
-        _key: Key,
-        _handle: Option<u64>,
-        _command: u32,
-        _input: &[u8],
-        _out: &mut Output<'_>,
+        _caller: &CallingTask,
+        _request: &CommandRequest<'_>,
+        _out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
         Err(Error::Failure)
     }
 
-    /// The key's control has gone: no value is in use any more.
+    /// Ends the registration: the key's control is gone, and no value is in use.
     fn release(&mut self) {}
 }

@@ -1,26 +1,26 @@
-//! Vouchers of messages that are sent and received (vouchers 7.2, 7.4).
+//! The processing of a message's voucher when the message is sent and received (vouchers 7.2, 7.4).
 
-use crate::driver::{Driver, Outcome, RecipeSource, create};
-use crate::manager::Caller;
+use crate::driver::{CreationOutcome, Driver, RecipeSource, create_voucher};
+use crate::manager::CallingTask;
 use crate::managers::pthpriority;
 use crate::recipe::Recipe;
 use crate::voucher::VoucherId;
 use crate::{Error, Key, Processing};
 use abi::voucher::*;
 
-/// The recipes that work on a message's voucher: a copy of all, then a command for each attribute whose manager takes
-/// part.
+/// The recipes that process a message's voucher: a copy of all attributes, then a command for each attribute whose
+/// manager takes part.
 #[derive(Clone, Debug)]
 pub struct ProcessingRecipes {
     attached: VoucherId,
     command: u32,
-    /// One bit for each slot that is still to be done.
+    /// The slots whose recipes are still to come, one bit each.
     slots: u8,
     copied: bool,
 }
 
 impl ProcessingRecipes {
-    /// `None` if no manager takes part.
+    /// Returns the recipes, or `None` if no manager takes part.
     fn new<D: Driver + ?Sized>(
         driver: &D,
         attached: VoucherId,
@@ -51,41 +51,55 @@ impl<D: ?Sized> RecipeSource<D> for ProcessingRecipes {
     }
 }
 
-/// What the kernel is to do with the voucher of a message.
+/// The result of processing the voucher of a message.
 #[derive(Debug)]
 #[must_use]
-pub enum Processed {
-    /// It stays.
+pub enum ProcessedVoucher {
+    /// The message keeps its voucher.
     Unchanged,
-    /// It is replaced by this one, with a reference for the message, or by none (vouchers 7.2: a failure cannot be
-    /// reported, the message goes on without a voucher; quirk Q23).
+    /// The message gets this voucher, with a reference, or none. A failure cannot be reported: the message then goes on
+    /// without a voucher (vouchers 7.2; quirk Q23).
     Replaced(Option<VoucherId>),
-    /// A manager has not answered yet: the creation goes on with [`run`](crate::run), with these recipes.
+    /// A manager has not answered yet. [`continue_creation`](crate::continue_creation) continues the creation with
+    /// these recipes.
     Waiting(crate::Creation, ProcessingRecipes),
 }
 
-fn process<D: Driver + ?Sized>(driver: &mut D, caller: &Caller, recipes: Option<ProcessingRecipes>) -> Processed {
-    let Some(mut recipes) = recipes.filter(|_| !caller.is_kernel()) else { return Processed::Unchanged };
-    match create(driver, caller, &mut recipes) {
-        Outcome::Done(result) => Processed::Replaced(result.unwrap_or(None)),
-        Outcome::Waiting(creation) => Processed::Waiting(creation, recipes),
+fn process<D: Driver + ?Sized>(
+    driver: &mut D,
+    caller: &CallingTask,
+    recipes: Option<ProcessingRecipes>,
+) -> ProcessedVoucher {
+    let Some(mut recipes) = recipes.filter(|_| !caller.is_kernel()) else { return ProcessedVoucher::Unchanged };
+    match create_voucher(driver, caller, &mut recipes) {
+        CreationOutcome::Done(result) => ProcessedVoucher::Replaced(result.unwrap_or(None)),
+        CreationOutcome::Waiting(creation) => ProcessedVoucher::Waiting(creation, recipes),
     }
 }
 
-/// `ipc_voucher_send_preprocessing`: what sending does to the living voucher that is attached to the message.
-pub fn send_preprocessing<D: Driver + ?Sized>(driver: &mut D, caller: &Caller, attached: VoucherId) -> Processed {
+/// Processes the live voucher that is attached to a message which `caller` sends: `ipc_voucher_send_preprocessing`.
+pub fn send_preprocessing<D: Driver + ?Sized>(
+    driver: &mut D,
+    caller: &CallingTask,
+    attached: VoucherId,
+) -> ProcessedVoucher {
     let recipes = ProcessingRecipes::new(driver, attached, MACH_VOUCHER_ATTR_SEND_PREPROCESS, |part| part.send);
     process(driver, caller, recipes)
 }
 
-/// `ipc_voucher_receive_postprocessing`: what receiving does to the living voucher that is attached to the message, if
-/// the receiver wants vouchers.
-pub fn receive_postprocessing<D: Driver + ?Sized>(driver: &mut D, caller: &Caller, attached: VoucherId) -> Processed {
+/// Processes the live voucher that is attached to a message which `caller` receives:
+/// `ipc_voucher_receive_postprocessing`. For a receiver that does not ask for vouchers the kernel does not call this
+/// function.
+pub fn receive_postprocessing<D: Driver + ?Sized>(
+    driver: &mut D,
+    caller: &CallingTask,
+    attached: VoucherId,
+) -> ProcessedVoucher {
     let recipes = ProcessingRecipes::new(driver, attached, MACH_VOUCHER_ATTR_AUTO_REDEEM, |part| part.receive);
     process(driver, caller, recipes)
 }
 
-/// The priority that a message takes from its voucher (vouchers 7.3), a canonical `pthread_priority_t`.
+/// Returns the priority of a message's voucher (vouchers 7.3), a canonical `pthread_priority_t`.
 ///
 /// # Errors
 /// [`Error::Failure`] without a voucher, [`Error::InvalidValue`] if the attribute is absent.
@@ -95,12 +109,12 @@ pub fn message_priority<D: Driver + ?Sized>(driver: &D, voucher: Option<VoucherI
     Ok(pthpriority::priority(handle))
 }
 
-/// `ipc_voucher_get_default_voucher`: the voucher of a task that has bound none (vouchers 4.14): the bank's value
-/// "current task", or none for the kernel and for tasks unknown to the bank.
-pub fn default_voucher<D: Driver + ?Sized>(driver: &mut D, caller: &Caller) -> Outcome {
+/// Creates the voucher of a task that has not bound one: `ipc_voucher_get_default_voucher` (vouchers 4.14). It has the
+/// bank's value "current task". The kernel and tasks unknown to the bank get no voucher.
+pub fn default_voucher<D: Driver + ?Sized>(driver: &mut D, caller: &CallingTask) -> CreationOutcome {
     if caller.is_kernel() || caller.bank.is_none() {
-        return Outcome::Done(Ok(None));
+        return CreationOutcome::Done(Ok(None));
     }
     let recipe = [Recipe::new(MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_BANK_CREATE, &[])];
-    create(driver, caller, &mut crate::Recipes::new(&recipe))
+    create_voucher(driver, caller, &mut crate::Recipes::new(&recipe))
 }

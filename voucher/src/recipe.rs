@@ -1,57 +1,58 @@
-//! Recipes and their wire format (vouchers 2).
+//! [`Recipe`], and the wire format of recipes (vouchers 2).
 
 use crate::{Error, VoucherId};
 use abi::voucher::RecipeHeader;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Length of the header in front of a recipe's content, in bytes.
-pub const HEADER: usize = size_of::<RecipeHeader>();
+/// The size of the header that precedes a recipe's content, in bytes.
+pub const RECIPE_HEADER_SIZE: usize = size_of::<RecipeHeader>();
 
-/// One step in building a voucher, for use inside the kernel: the previous voucher is an id, not a name
-/// (vouchers 2.2).
+/// One step in the creation of a voucher, as code inside the kernel writes it: the previous voucher is an id instead of
+/// a name (vouchers 2.2).
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe<'a> {
-    /// Which attribute: 1 to 8, or `MACH_VOUCHER_ATTR_KEY_ALL`.
+    /// The key of the attribute, 1 to 8, or `MACH_VOUCHER_ATTR_KEY_ALL`.
     pub key: u32,
-    /// What to do: see [`abi::voucher`].
+    /// The command: see [`abi::voucher`].
     pub command: u32,
-    /// The previous voucher. It lives at least until the recipe has been executed: the caller has a reference.
+    /// The previous voucher. The caller holds a reference to it until the recipe has been executed.
     pub previous: Option<VoucherId>,
-    /// What the command needs; opaque to all but the manager.
+    /// The argument of the command. Only the manager interprets it.
     pub content: &'a [u8],
 }
 
 impl<'a> Recipe<'a> {
-    /// A recipe without a previous voucher.
+    /// Returns a recipe without a previous voucher.
     pub const fn new(key: u32, command: u32, content: &'a [u8]) -> Self {
         Recipe { key, command, previous: None, content }
     }
 
-    /// A recipe without content.
+    /// Returns a recipe without content.
     pub const fn from(previous: VoucherId, key: u32, command: u32) -> Self {
         Recipe { key, command, previous: Some(previous), content: &[] }
     }
 }
 
-/// A recipe as it stands in a program's array: the previous voucher is a name.
+/// A recipe of a program's array: the previous voucher is a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawRecipe<'a> {
-    /// Which attribute.
+    /// The key of the attribute.
     pub key: u32,
-    /// What to do.
+    /// The command.
     pub command: u32,
     /// The name of the previous voucher, or 0.
     pub previous: u32,
-    /// What the command needs.
+    /// The argument of the command.
     pub content: &'a [u8],
 }
 
 impl<'a> RawRecipe<'a> {
-    /// The recipe with its name replaced by what the name denotes in the caller's space, `resolved`.
+    /// Returns the recipe with its name replaced by `resolved`, the voucher that the name denotes in the caller's
+    /// space.
     ///
     /// # Errors
-    /// [`Error::InvalidCapability`] if there is a name but it denotes no voucher, whatever key and command are
-    /// (vouchers 2.4).
+    /// [`Error::InvalidCapability`] if there is a name but it denotes no voucher, even if key or command are invalid as
+    /// well (vouchers 2.4).
     pub fn resolve(self, resolved: Option<VoucherId>) -> Result<Recipe<'a>, Error> {
         if self.previous != 0 && resolved.is_none() {
             return Err(Error::InvalidCapability);
@@ -60,15 +61,15 @@ impl<'a> RawRecipe<'a> {
     }
 }
 
-/// Takes the recipes of a program's array one by one. Each is checked when its turn comes, so those before a malformed
-/// one have been executed by then.
+/// An iterator over the recipes of a program's array. It checks each recipe when its turn comes; by then the recipes
+/// before a malformed one have been executed.
 #[derive(Clone, Debug)]
 pub struct RecipeArray<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> RecipeArray<'a> {
-    /// The recipes in `bytes`, which lie one after the other without padding.
+    /// Returns the recipes in `bytes`, which follow each other without padding.
     pub const fn new(bytes: &'a [u8]) -> Self {
         RecipeArray { rest: bytes }
     }
@@ -77,8 +78,8 @@ impl<'a> RecipeArray<'a> {
 impl<'a> Iterator for RecipeArray<'a> {
     type Item = Result<RawRecipe<'a>, Error>;
 
-    /// The next recipe; [`Error::InvalidArgument`] if its header or content goes beyond the array, and nothing after
-    /// that.
+    /// Returns the next recipe, or [`Error::InvalidArgument`] if its header or content extends beyond the array, which
+    /// ends the iteration.
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -97,10 +98,10 @@ impl<'a> Iterator for RecipeArray<'a> {
 
 /// Writes the header of a recipe that extraction returns; its previous voucher is 0 (vouchers 4.3, 4.5; quirk Q08).
 ///
-/// `buffer` has at least [`HEADER`] bytes.
+/// `buffer` must have at least [`RECIPE_HEADER_SIZE`] bytes.
 pub(crate) fn write_header(buffer: &mut [u8], key: u32, command: u32, content_size: usize) {
     let header = RecipeHeader { key, command, previous_voucher: 0, content_size: content_size as u32 };
-    buffer[..HEADER].copy_from_slice(header.as_bytes());
+    buffer[..RECIPE_HEADER_SIZE].copy_from_slice(header.as_bytes());
 }
 
 #[cfg(test)]
@@ -130,8 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_recipe_is_found_when_its_turn_comes_and_ends_the_array() {
-        for length in 1..HEADER {
+    fn a_malformed_recipe_ends_the_array_when_its_turn_comes() {
+        for length in 1..RECIPE_HEADER_SIZE {
             assert_eq!(read(&array(&[(7, 211, 0, 0, b"")])[..length]), [Err(Error::InvalidArgument)]);
         }
         for size in [1, 0x7FFF_FFFF, u32::MAX] {
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_denotes_no_voucher_is_an_error_only_if_it_is_a_name() {
+    fn a_name_that_denotes_no_voucher_is_an_error_but_the_null_name_is_not() {
         let recipe = RawRecipe { key: 99, command: 999, previous: 0, content: b"" };
         assert!(recipe.resolve(None).is_ok());
         assert_eq!(RawRecipe { previous: 5, ..recipe }.resolve(None).unwrap_err(), Error::InvalidCapability);

@@ -1,51 +1,51 @@
-//! [`Release`]: giving up references to values, with the manager's answers in between (vouchers 1.7, 1.11).
+//! [`Release`]: releases references to values, with the answers of managers in between (vouchers 1.7, 1.11).
 
-use crate::value::Released;
-use crate::vector::Vector;
+use crate::value::ReleaseOutcome;
+use crate::vector::ValueVector;
 use crate::voucher::{PortBinding, VoucherId};
 use crate::{Key, Registry};
 
-/// The question whether a manager gives up a value: may it forget the `sync` made references? Yes if and only if it has
-/// handed out no more than these; then it has to forget the value itself.
+/// The request to a manager to release a value with its `sync` made references. The manager accepts if and only if it
+/// has handed out exactly that many, and then forgets the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReleaseValue {
-    /// Whose value.
+pub struct ReleaseRequest {
+    /// The key of the value.
     pub key: Key,
-    /// Which value.
+    /// The handle of the value.
     pub handle: u64,
-    /// How many made references are offered.
+    /// The number of made references that are offered.
     pub sync: u64,
 }
 
-/// References to values that are being given up. Managers may have to be asked: the driver asks what
-/// [`next`](Release::next) returns and says the answer in [`answer`](Release::answer), until there is nothing to ask.
+/// References to values that are being released. For each request that [`next`](Release::next) returns, the driver asks
+/// the manager and passes the answer to [`answer`](Release::answer), until there are no more requests.
 ///
-/// The registry is not borrowed between the two, and other calls may run. A release that is not carried through leaks
-/// its references.
+/// The registry is not borrowed between the two, and other calls may run. A release that is dropped before it is
+/// finished leaks its references.
 #[derive(Debug)]
 #[must_use]
 pub struct Release {
-    /// What is still to be given up; the lowest slot is next.
-    left: Vector,
-    /// How many made references the manager of the lowest slot is being offered.
+    /// The references that are left to release; the lowest slot is next.
+    left: ValueVector,
+    /// The number of made references that the manager of the lowest slot is offered.
     offered: Option<u64>,
 }
 
 impl Release {
     #[inline]
-    pub(crate) const fn new(left: Vector) -> Self {
+    pub(crate) const fn new(left: ValueVector) -> Self {
         Release { left, offered: None }
     }
 
-    /// Whether there is nothing left to give up.
+    /// Returns true if everything is released.
     #[inline]
     pub(crate) const fn is_done(&self) -> bool {
         self.left.is_empty()
     }
 
-    /// The next question to a manager; the same again until it is answered. `None` if everything is given up.
+    /// Returns the next request to a manager, again until it is answered, or `None` if everything is released.
     #[inline]
-    pub fn next(&mut self, registry: &mut Registry) -> Option<ReleaseValue> {
+    pub fn next(&mut self, registry: &mut Registry) -> Option<ReleaseRequest> {
         while let Some(slot) = self.left.first() {
             let table = registry.table(slot);
             let index = self.left.get(slot);
@@ -53,41 +53,43 @@ impl Release {
                 self.offered = table.drop_reference(index);
             }
             if let Some(sync) = self.offered {
-                return Some(ReleaseValue { key: Key::of_slot(slot), handle: table.value(index).handle(), sync });
+                return Some(ReleaseRequest { key: Key::of_slot(slot), handle: table.value(index).handle(), sync });
             }
             self.left.clear_first();
         }
         None
     }
 
-    /// The manager's answer to the question that [`next`](Release::next) returned: whether it has given the value up.
+    /// Answers the request that [`next`](Release::next) returned: `accepted` if the manager has released the value.
     ///
     /// # Panics
-    /// If there was no question.
+    /// If there was no request.
     #[inline]
     pub fn answer(&mut self, registry: &mut Registry, accepted: bool) {
-        let sync = self.offered.take().expect("there was a question");
-        let slot = self.left.first().expect("there was a question");
-        let released = registry.table(slot).released(self.left.get(slot), sync, accepted);
-        if let Released::Again(sync) = released {
-            self.offered = Some(sync);
-            return;
+        let sync = self.offered.take().expect("there was a request");
+        let slot = self.left.first().expect("there was a request");
+        match registry.table(slot).finish_release(self.left.get(slot), sync, accepted) {
+            ReleaseOutcome::OfferAgain(sync) => {
+                self.offered = Some(sync);
+                return;
+            }
+            ReleaseOutcome::Freed => {
+                registry.drop_control_reference(slot);
+            }
+            ReleaseOutcome::Kept => {}
         }
         self.left.clear_first();
-        if released == Released::Freed {
-            registry.drop_control_reference(slot);
-        }
     }
 }
 
-/// A voucher whose last reference went.
+/// A voucher without references.
 #[derive(Debug)]
 #[must_use]
 pub struct DeadVoucher {
-    /// What its id was.
+    /// The id of the voucher, which now refers to nothing.
     pub id: VoucherId,
-    /// The port that stood for it. It has no send rights left, and is to be destroyed first.
+    /// The port of the voucher. It has no send rights, and must be destroyed first.
     pub port: Option<PortBinding>,
-    /// Its values, to be given up.
+    /// The values of the voucher, which must be released.
     pub values: Release,
 }

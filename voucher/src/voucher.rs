@@ -1,56 +1,56 @@
-//! [`Voucher`]: the objects themselves, and how equal ones are found (vouchers 1.8).
+//! [`Voucher`], and the table that finds equal vouchers (vouchers 1.8).
 
-use crate::key::KEYS;
+use crate::key::KEY_COUNT;
 use crate::release::{DeadVoucher, Release};
-use crate::vector::Vector;
+use crate::vector::ValueVector;
 use crate::{Error, Key};
 use core::hash::{BuildHasher, Hasher};
 use core::num::NonZeroU64;
 use foldhash::fast::FixedState;
 use store::{Arena, Chain, Id, LinearIndex, chained};
 
-/// Names a voucher.
+/// The name of a voucher.
 pub type VoucherId = Id<Voucher>;
 
-/// The kernel's name for the port that stands for a voucher. Its meaning is the kernel's own affair.
+/// The kernel's name for the port of a voucher. Only the kernel interprets it.
 pub type PortBinding = NonZeroU64;
 
-/// A finished voucher: it never changes.
+/// A published voucher. Its values never change.
 #[derive(Debug)]
 pub struct Voucher {
-    /// The two parts of its [`Vector`], which fit better so.
-    indexes: [u32; KEYS],
+    /// The two parts of the [`ValueVector`], which take less memory when stored apart.
+    indexes: [u32; KEY_COUNT],
     slots: u8,
     chain: Chain,
     refs: u32,
-    /// Whether one of the references belongs to the port, on behalf of all its send rights (vouchers 1.10).
-    port_holds_one: bool,
+    /// True if the port holds one of the references, on behalf of all its send rights (vouchers 1.10).
+    port_holds_reference: bool,
     port: Option<PortBinding>,
 }
 
 impl Voucher {
-    /// How many references there are.
+    /// Returns the number of references.
     pub const fn refs(&self) -> u32 {
         self.refs
     }
 
-    /// The port that stands for the voucher, if one was bound.
+    /// Returns the port of the voucher, if one was bound.
     pub const fn port(&self) -> Option<PortBinding> {
         self.port
     }
 
-    /// Whether the port's send rights hold one of the references.
-    pub const fn port_holds_one(&self) -> bool {
-        self.port_holds_one
+    /// Returns true if the port holds one of the references, on behalf of its send rights.
+    pub const fn port_holds_reference(&self) -> bool {
+        self.port_holds_reference
     }
 
-    /// Indexes into the value tables of all keys, by slot.
+    /// Returns the indexes into the value tables of all keys.
     #[inline]
-    pub(crate) const fn vector(&self) -> Vector {
-        Vector::from_parts(self.indexes, self.slots)
+    pub(crate) const fn vector(&self) -> ValueVector {
+        ValueVector::from_parts(self.indexes, self.slots)
     }
 
-    /// Index into the value table of a key.
+    /// Returns the index into the value table of a key.
     #[inline]
     pub(crate) fn value(&self, key: Key) -> u32 {
         self.indexes[key.slot()]
@@ -73,11 +73,11 @@ impl VoucherTable {
     }
 
     #[inline]
-    fn hash(&self, indexes: &[u32; KEYS]) -> u32 {
+    fn hash(&self, indexes: &[u32; KEY_COUNT]) -> u32 {
         let mut hasher = self.hasher.build_hasher();
-        // Two at a time, but not neighbours: one of them was written just now, and to read it together with its neighbour
-        // would wait for that.
-        for (low, high) in indexes[..KEYS / 2].iter().zip(&indexes[KEYS / 2..]) {
+        // Two at a time, but not neighbours: one index has just been written, and a load that spans it and its
+        // neighbour would have to wait for the store.
+        for (low, high) in indexes[..KEY_COUNT / 2].iter().zip(&indexes[KEY_COUNT / 2..]) {
             hasher.write_u64(u64::from(*high) << 32 | u64::from(*low));
         }
         hasher.finish() as u32
@@ -87,7 +87,7 @@ impl VoucherTable {
         self.vouchers.len()
     }
 
-    /// Bytes of memory that the index has.
+    /// Returns the size of the index, in bytes.
     pub fn index_bytes(&self) -> usize {
         self.index.bytes()
     }
@@ -101,10 +101,10 @@ impl VoucherTable {
         self.vouchers.iter()
     }
 
-    /// One more reference to a voucher that lives.
+    /// Adds a reference to a live voucher.
     ///
     /// # Errors
-    /// [`Error::ResourceShortage`] if there are too many; nothing has changed.
+    /// [`Error::ResourceShortage`] if the count is at its limit; nothing has changed then.
     #[inline]
     pub fn retain(&mut self, id: VoucherId) -> Result<(), Error> {
         let voucher = &mut self.vouchers[id];
@@ -112,17 +112,17 @@ impl VoucherTable {
         Ok(())
     }
 
-    /// The voucher with this vector, with one more reference, or a new one with one reference, which takes over the
-    /// references to values (vouchers 1.8). Returns whether it is new.
+    /// Returns the voucher with this vector and adds a reference to it, or publishes a new voucher with one reference,
+    /// which takes over the vector's references to values (vouchers 1.8). The second result is true for a new voucher.
     ///
     /// # Errors
-    /// [`Error::ResourceShortage`] without memory or if there are too many references; nothing has changed.
+    /// [`Error::ResourceShortage`] if the heap has no room or the count is at its limit; nothing has changed then.
     #[inline]
-    pub fn find_or_publish(&mut self, vector: &Vector) -> Result<(VoucherId, bool), Error> {
+    pub fn find_or_publish(&mut self, vector: &ValueVector) -> Result<(VoucherId, bool), Error> {
         let indexes = *vector.indexes();
         let hash = self.hash(&indexes);
         if let Some(index) = self.index.find(&self.vouchers, hash, |voucher| voucher.indexes == indexes) {
-            let (id, _) = self.vouchers.at(index).expect("an indexed voucher lives");
+            let (id, _) = self.vouchers.at(index).expect("an indexed voucher is alive");
             self.retain(id)?;
             return Ok((id, false));
         }
@@ -131,13 +131,12 @@ impl VoucherTable {
         let slots = vector.slots();
         let id = self.vouchers.insert_with(|id| {
             let chain = self.index.push(id.index(), hash);
-            Voucher { indexes, slots, chain, refs: 1, port_holds_one: false, port: None }
+            Voucher { indexes, slots, chain, refs: 1, port_holds_reference: false, port: None }
         })?;
         Ok((id, true))
     }
 
-    /// One reference less. The last one takes the voucher out of the table, where nothing finds it any more: what is left
-    /// of it is returned.
+    /// Drops a reference. With the last one, removes the voucher from the table and returns the rest of it.
     #[inline(always)]
     pub fn release(&mut self, id: VoucherId) -> Option<DeadVoucher> {
         let voucher = &mut self.vouchers[id];
@@ -145,32 +144,32 @@ impl VoucherTable {
         if voucher.refs > 0 {
             return None;
         }
-        assert!(!voucher.port_holds_one, "I10: a port with send rights owns a reference");
+        assert!(!voucher.port_holds_reference, "I10: a port with send rights holds a reference");
         let dead = DeadVoucher { id, port: voucher.port, values: Release::new(voucher.vector()) };
         self.index.remove(&mut self.vouchers, id.index());
         self.vouchers.discard(id);
         Some(dead)
     }
 
-    /// Binds a port, which stays the voucher's for its whole life.
+    /// Binds a port to a voucher, until the voucher dies.
     pub fn bind_port(&mut self, id: VoucherId, port: PortBinding) {
         let voucher = &mut self.vouchers[id];
         assert!(voucher.port.is_none(), "the association of voucher and port never changes");
         voucher.port = Some(port);
     }
 
-    /// Gives a reference to the port. `false` if it has one already.
-    pub fn give_port_one(&mut self, id: VoucherId) -> bool {
-        !core::mem::replace(&mut self.vouchers[id].port_holds_one, true)
+    /// Gives the caller's reference to the port. Returns false if the port holds a reference already.
+    pub fn give_reference_to_port(&mut self, id: VoucherId) -> bool {
+        !core::mem::replace(&mut self.vouchers[id].port_holds_reference, true)
     }
 
-    /// Takes the port's reference away, for the caller to release.
-    pub fn take_from_port(&mut self, id: VoucherId) {
-        let held = core::mem::replace(&mut self.vouchers[id].port_holds_one, false);
-        assert!(held, "I10: a port with send rights owns a reference");
+    /// Takes the reference of the port, which the caller must release.
+    pub fn take_reference_from_port(&mut self, id: VoucherId) {
+        let held = core::mem::replace(&mut self.vouchers[id].port_holds_reference, false);
+        assert!(held, "I10: a port with send rights holds a reference");
     }
 
-    /// Sets how many references a voucher has, for tests of what happens at the limit.
+    /// Sets the number of references of a voucher, for tests of the limit.
     #[cfg(test)]
     pub fn set_refs(&mut self, id: VoucherId, refs: u32) {
         self.vouchers[id].refs = refs;
@@ -178,12 +177,12 @@ impl VoucherTable {
 
     /// Asserts I8 and I9 of vouchers 1.13.
     pub fn check(&self) {
-        assert_eq!(self.index.len(), self.vouchers.len(), "I9: the hash holds the living");
+        assert_eq!(self.index.len(), self.vouchers.len(), "I9: the index holds the live vouchers");
         for index in self.index.iter(&self.vouchers) {
-            let (_, voucher) = self.vouchers.at(index).expect("I9: what is in the hash lives");
-            assert!(voucher.refs > 0 && !voucher.vector().is_empty(), "I8: it is held and says something");
+            let (_, voucher) = self.vouchers.at(index).expect("I9: an indexed voucher is alive");
+            assert!(voucher.refs > 0 && !voucher.vector().is_empty(), "I8: a voucher has references and values");
             let hash = voucher.chain.hash();
-            assert_eq!(hash, self.hash(&voucher.indexes), "I7: its vector has not changed");
+            assert_eq!(hash, self.hash(&voucher.indexes), "I7: a vector never changes");
             let found = self.index.find(&self.vouchers, hash, |other| other.indexes == voucher.indexes);
             assert_eq!(found, Some(index), "I8: one voucher for each vector");
         }
@@ -194,15 +193,15 @@ impl VoucherTable {
 mod tests {
     use super::*;
 
-    const A: Vector = Vector::from_parts([0, 0, 0, 0, 0, 0, 1, 0], 0x40);
-    const B: Vector = Vector::from_parts([0, 0, 0, 0, 0, 0, 0, 1], 0x80);
+    const A: ValueVector = ValueVector::from_parts([0, 0, 0, 0, 0, 0, 1, 0], 0x40);
+    const B: ValueVector = ValueVector::from_parts([0, 0, 0, 0, 0, 0, 0, 1], 0x80);
 
     fn table() -> VoucherTable {
         VoucherTable::new(FixedState::with_seed(1))
     }
 
     #[test]
-    fn equal_vectors_are_one_voucher_until_its_last_reference_goes() {
+    fn equal_vectors_are_one_voucher_until_it_dies() {
         let mut table = table();
         let (a, new) = table.find_or_publish(&A).unwrap();
         assert!(new);
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_references_are_an_error() {
+    fn a_reference_beyond_the_limit_is_refused() {
         let mut table = table();
         let (a, _) = table.find_or_publish(&A).unwrap();
         table.set_refs(a, u32::MAX);
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_voucher_is_as_small_as_it_can_be() {
-        assert!(size_of::<Voucher>() <= 56, "{}", size_of::<Voucher>());
+    fn a_voucher_takes_56_bytes() {
+        assert_eq!(size_of::<Voucher>(), 56);
     }
 }

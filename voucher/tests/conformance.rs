@@ -1,4 +1,4 @@
-//! The crate answers as the reference did, and the replayer that says so notices when it does not.
+//! The crate gives the answers that were recorded of the reference, and the replayer detects every difference.
 
 #[path = "../examples/replay/replayer/mod.rs"]
 mod replayer;
@@ -8,7 +8,10 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The traces in a folder, by file name.
+/// The number of traces in the selection.
+const SELECTED_TRACES: usize = 109;
+
+/// Returns the files with traces in a folder, by name.
 fn traces(folder: &Path) -> Vec<(String, String)> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder can be read").path()).collect();
@@ -18,10 +21,12 @@ fn traces(folder: &Path) -> Vec<(String, String)> {
     files.iter().map(|file| (file.file_name().unwrap_or_default().to_string_lossy().into_owned(), read(file))).collect()
 }
 
+/// Returns the files of the selection in the repository.
 fn selection() -> Vec<(String, String)> {
     traces(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces"))
 }
 
+/// Replays traces, which must all pass, and returns their number.
 fn replay_all(traces: &[(String, String)]) -> usize {
     let mut total = replayer::Report::default();
     traces.iter().for_each(|(file, text)| total.add(replay(file, text)));
@@ -31,18 +36,18 @@ fn replay_all(traces: &[(String, String)]) -> usize {
 
 #[test]
 fn the_selected_traces_replay_as_recorded() {
-    assert_eq!(replay_all(&selection()), 109);
+    assert_eq!(replay_all(&selection()), SELECTED_TRACES);
 }
 
 #[test]
-fn all_recorded_traces_replay_as_recorded_where_they_are_there() {
+fn all_traces_in_the_shared_folder_replay_as_recorded() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance/vouchers");
     if folder.is_dir() {
-        assert!(replay_all(&traces(&folder)) >= 109);
+        assert!(replay_all(&traces(&folder)) >= SELECTED_TRACES);
     }
 }
 
-/// All lines of the selection.
+/// Returns all lines of the selection.
 fn lines() -> Vec<Value> {
     let texts = selection();
     let lines = texts.iter().flat_map(|(_, text)| text.lines());
@@ -64,7 +69,7 @@ fn the_selection_covers_every_operation_and_every_key() {
     assert!(keys.is_superset(&(0..=9).chain([0xFFFF_FFFF]).collect()));
 }
 
-/// A short trace that is as recorded.
+/// A short trace with correct answers.
 const GOOD: &str = concat!(
     r#"{"op":"begin","name":"good","build":"release","managers":[{"key":8,"manager":"counter","default":"0x0"}],"#,
     r#""expect":{"register_kr":[0]}}"#,
@@ -83,7 +88,7 @@ const GOOD: &str = concat!(
     "\n",
 );
 
-/// What the replayer says about the good trace with one text replaced by another.
+/// Replays the good trace with one text replaced by another, and returns the mismatches.
 fn replay_with(text: &str, replacement: &str) -> Vec<String> {
     let seeded = GOOD.replacen(text, replacement, 1);
     assert_ne!(seeded, GOOD, "{text} occurs");
@@ -112,7 +117,7 @@ fn a_mismatch_names_trace_line_field_and_both_values() {
 }
 
 #[test]
-fn what_is_no_trace_is_reported() {
+fn a_file_that_is_not_a_trace_is_reported() {
     let cases = [
         (r#"{"op":"end""#, r#"{"op":"dance""#, "file:4: good: activity: expected 1, got nothing"),
         (r#"{"op":"release""#, r#"{"op":release"#, "file:3: good: not a line of a trace: expected value"),
@@ -125,7 +130,7 @@ fn what_is_no_trace_is_reported() {
     }
 }
 
-/// The places of all leaves in a value, as paths of fields and numbers.
+/// Adds the paths of all leaves of a value to `found`.
 fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
@@ -138,7 +143,7 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Another value of the same kind.
+/// Returns a different value of the same kind.
 fn altered(value: &Value) -> Value {
     match value {
         Value::Null => Value::from(1),
@@ -150,7 +155,7 @@ fn altered(value: &Value) -> Value {
     }
 }
 
-/// The traces of a file.
+/// Splits a file into its traces.
 fn split(text: &str) -> Vec<Vec<Value>> {
     let mut traces: Vec<Vec<Value>> = Vec::new();
     for line in text.lines() {
@@ -163,8 +168,8 @@ fn split(text: &str) -> Vec<Vec<Value>> {
     traces
 }
 
-/// For each kind of field in the answer to each operation, once: an error seeded there is reported, unless the field
-/// mirrors the reference's layout.
+/// Seeds an error in each kind of field of each operation once. The replayer must report it, unless the field mirrors
+/// the layout of the reference.
 #[test]
 fn an_error_in_any_field_of_any_operation_is_reported() {
     let optional = ["slots", "slot", "sum", "table_size", "array_size", "ports"];
@@ -183,7 +188,7 @@ fn an_error_in_any_field_of_any_operation_is_reported() {
                     continue;
                 }
                 let mut seeded = trace.clone();
-                let place = seeded[at]["expect"].pointer_mut(&path).expect("the leaf is there");
+                let place = seeded[at]["expect"].pointer_mut(&path).expect("the path of a leaf is valid");
                 *place = altered(place);
                 let text: String = seeded.iter().map(|line| format!("{line}\n")).collect();
                 let report = replay("file", &text);
@@ -196,13 +201,14 @@ fn an_error_in_any_field_of_any_operation_is_reported() {
 }
 
 #[test]
-fn where_the_reference_stops_only_the_better_behaviour_passes() {
+fn only_the_excused_behaviour_passes_where_the_reference_panics() {
     for name in ["register-duplicate-panics", "control-release-panics"] {
-        let (_, text) = selection().into_iter().find(|(file, _)| file == "scenarios.jsonl").expect("it is selected");
-        let trace = split(&text).into_iter().find(|trace| trace[0]["name"] == name).expect("the trace is there");
+        let (_, text) =
+            selection().into_iter().find(|(file, _)| file == "scenarios.jsonl").expect("the file is selected");
+        let trace = split(&text).into_iter().find(|trace| trace[0]["name"] == name).expect("the file has the trace");
         let whole: String = trace.iter().map(|line| format!("{line}\n")).collect();
         assert_eq!(replay("file", &whole).passed, 1, "{name}");
-        // In another world the better answer would be another one, and the table does not excuse that.
+        // With another key the excused answer is wrong, and must be reported.
         let elsewhere = replay("file", &whole.replace(r#""key":7"#, r#""key":6"#)).mismatches;
         assert!(elsewhere.iter().any(|found| found.contains(": (")), "{elsewhere:?}");
     }

@@ -1,13 +1,14 @@
-//! What managers and drivers owe each other (vouchers 5.2, 6): made references are given up all at once or not at all, and
-//! handles that no manager has handed out are refused and harm nobody.
+//! The contract of managers and drivers (vouchers 5.2, 6): made references are released all at once or not at all, and
+//! handles that a manager has not handed out are refused without effect.
 
 use abi::voucher::*;
 use std::task::Poll;
-use voucher::managers::bank::{Bank, BankElement, CURRENT_TASK, Settings, TaskIdentity};
+use voucher::managers::bank::{Bank, BankElement, BankSettings, CURRENT_TASK, TaskIdentity};
 use voucher::managers::pthpriority::PthPriority;
 use voucher::managers::user_data::UserData;
 use voucher::*;
 
+/// Returns the result of a poll, which must be ready.
 fn ready<T>(poll: Poll<T>) -> T {
     match poll {
         Poll::Ready(value) => value,
@@ -15,37 +16,42 @@ fn ready<T>(poll: Poll<T>) -> T {
     }
 }
 
+/// Asks a manager for a value and returns its handle.
 fn ask(
     manager: &mut dyn AttributeManager,
-    caller: &Caller,
+    caller: &CallingTask,
     command: u32,
     previous: Option<u64>,
     content: &[u8],
 ) -> Result<u64, Error> {
-    let question = GetValue { key: Key::BANK, command, previous };
-    ready(manager.get_value(caller, &question, content)).map(|value| value.handle)
+    let request = ValueRequest { key: Key::BANK, command, previous };
+    ready(manager.get_value(caller, &request, content)).map(|value| value.handle)
 }
 
+/// Asks a manager to release a value.
 fn offer(manager: &mut dyn AttributeManager, handle: u64, sync: u64) -> Result<(), Error> {
-    ready(manager.release_value(&ReleaseValue { key: Key::BANK, handle, sync }))
+    ready(manager.release_value(&ReleaseRequest { key: Key::BANK, handle, sync }))
 }
 
-/// A bank with two tasks.
-fn bank() -> (Bank, Caller, Caller) {
-    let mut bank = Bank::new(1, Settings::default());
-    let mut task = |number| Caller { task: number, bank: Some(bank.begin_task(TaskIdentity::default()).unwrap()) };
+/// The handle of a priority.
+const PRIORITY: u64 = 0x10FF;
+
+/// Returns a bank with two tasks.
+fn bank() -> (Bank, CallingTask, CallingTask) {
+    let mut bank = Bank::new(1, BankSettings::default());
+    let mut task = |number| CallingTask { task: number, bank: Some(bank.begin_task(TaskIdentity::default()).unwrap()) };
     let (first, second) = (task(1), task(2));
     (bank, first, second)
 }
 
-/// Tasks and accounts, and of the first task the references and made references.
-fn state(bank: &Bank, task: &Caller) -> ((usize, usize), u64, u64) {
+/// Returns the numbers of tasks and accounts, and references and made references of a task.
+fn state(bank: &Bank, task: &CallingTask) -> ((usize, usize), u64, u64) {
     let Some(BankElement::Task(task)) = bank.element(task.bank.unwrap()) else { panic!("the task lives") };
     (bank.len(), task.refs(), task.made())
 }
 
 #[test]
-fn a_task_is_given_up_only_with_all_its_made_references() {
+fn a_task_is_released_only_with_all_its_made_references() {
     let (mut bank, first, _) = bank();
     let current = Some(CURRENT_TASK);
     let handle = ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, current, b"").unwrap();
@@ -56,11 +62,11 @@ fn a_task_is_given_up_only_with_all_its_made_references() {
         assert_eq!((offer(&mut bank, handle, sync), state(&bank, &first)), (Err(Error::Failure), before), "{sync}");
     }
     assert_eq!((offer(&mut bank, handle, 2), state(&bank, &first)), (Ok(()), ((2, 0), 1, 0)));
-    assert_eq!(offer(&mut bank, handle, 0), Err(Error::Failure), "nothing was handed out");
+    assert_eq!(offer(&mut bank, handle, 0), Err(Error::Failure), "the task was not handed out");
 }
 
 #[test]
-fn an_account_is_given_up_only_with_all_its_made_references() {
+fn an_account_is_released_only_with_all_its_made_references() {
     let (mut bank, first, second) = bank();
     let task = ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, Some(CURRENT_TASK), b"").unwrap();
     let account = ask(&mut bank, &second, MACH_VOUCHER_ATTR_AUTO_REDEEM, Some(task), b"").unwrap();
@@ -70,12 +76,12 @@ fn an_account_is_given_up_only_with_all_its_made_references() {
         assert_eq!((offer(&mut bank, account, sync), state(&bank, &first)), (Err(Error::Failure), before), "{sync}");
     }
     assert_eq!((offer(&mut bank, account, 2), bank.len()), (Ok(()), (2, 0)));
-    assert_eq!(offer(&mut bank, account, 2), Err(Error::Failure), "it is gone");
+    assert_eq!(offer(&mut bank, account, 2), Err(Error::Failure), "the account is gone");
     assert_eq!(offer(&mut bank, task, 1), Ok(()));
 }
 
 #[test]
-fn a_task_outlives_its_end_as_long_as_its_value_or_an_account_refers_to_it() {
+fn an_ended_task_exists_as_long_as_a_value_or_an_account_refers_to_it() {
     let (mut bank, first, second) = bank();
     let task = ask(&mut bank, &first, MACH_VOUCHER_ATTR_SEND_PREPROCESS, Some(CURRENT_TASK), b"").unwrap();
     let account = ask(&mut bank, &second, MACH_VOUCHER_ATTR_AUTO_REDEEM, Some(task), b"").unwrap();
@@ -87,7 +93,7 @@ fn a_task_outlives_its_end_as_long_as_its_value_or_an_account_refers_to_it() {
 }
 
 #[test]
-fn current_task_and_the_default_are_given_up_without_effect() {
+fn releasing_current_task_or_the_default_has_no_effect() {
     let (mut bank, first, _) = bank();
     let before = state(&bank, &first);
     for handle in [0, CURRENT_TASK] {
@@ -96,34 +102,37 @@ fn current_task_and_the_default_are_given_up_without_effect() {
 }
 
 #[test]
-fn handles_that_nobody_handed_out_are_refused() {
+fn unknown_handles_are_refused() {
     let (mut bank, first, _) = bank();
     let mut data = UserData::new(1);
     let mut room = [0; 600];
     for handle in [2, 99, 1 << 32 | 99, 7 << 32, u64::MAX] {
         let managers: [&mut dyn AttributeManager; 2] = [&mut bank, &mut data];
         for manager in managers {
-            let mut out = Output::new(&mut room);
+            let mut out = OutBuffer::new(&mut room);
             let redeemed = ask(manager, &first, MACH_VOUCHER_ATTR_REDEEM, Some(handle), b"");
             assert_eq!(redeemed, Err(Error::InvalidArgument), "{handle:#x}");
             let told = manager.extract_content(&first, Key::BANK, handle, &mut out);
             assert_eq!(told, Err(Error::InvalidArgument), "{handle:#x}");
             assert_eq!(offer(manager, handle, 1), Err(Error::Failure), "{handle:#x}");
         }
-        let mut out = Output::new(&mut room);
-        let told = bank.command(&first, Key::BANK, Some(handle), BANK_ORIGINATOR_PID, &[], &mut out);
+        let mut out = OutBuffer::new(&mut room);
+        let request = CommandRequest { key: Key::BANK, handle: Some(handle), command: BANK_ORIGINATOR_PID, input: &[] };
+        let told = bank.command(&first, &request, &mut out);
         assert_eq!(told, Err(Error::InvalidArgument), "{handle:#x}");
     }
 }
 
 #[test]
-fn what_only_a_controls_owner_can_put_in_is_counted_and_given_up_again() {
-    // As the first of its kind neither is persistent: the owner of a control says nothing about that.
-    for (key, handle) in [(Key::BANK, CURRENT_TASK), (Key::PTHPRIORITY, 0x10FF)] {
-        let mut vouchers = Vouchers::new(1, Settings::default()).unwrap();
+fn a_persistent_handle_stored_through_the_control_is_counted_and_released() {
+    // `SET_VALUE_HANDLE` never makes a value persistent, even if its manager would.
+    for (key, handle) in [(Key::BANK, CURRENT_TASK), (Key::PTHPRIORITY, PRIORITY)] {
+        let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
         let content = handle.to_le_bytes();
         let recipes = [Recipe::new(key.number(), MACH_VOUCHER_ATTR_SET_VALUE_HANDLE, &content)];
-        let put = create_through(&mut vouchers, &Caller::KERNEL, Some(key), &mut Recipes::new(&recipes)).done();
+        let put =
+            create_voucher_with_control(&mut vouchers, &CallingTask::KERNEL, Some(key), &mut Recipes::new(&recipes))
+                .expect_done();
         let voucher = put.unwrap().unwrap();
         assert_eq!(vouchers.registry.handle(voucher, key), Some(handle));
         let counts = |vouchers: &Vouchers| {
@@ -131,20 +140,20 @@ fn what_only_a_controls_owner_can_put_in_is_counted_and_given_up_again() {
             (control.refs(), control.values().map(|(_, value)| (value.refs(), value.made())).collect::<Vec<_>>())
         };
         assert_eq!(counts(&vouchers), (2, vec![(1, 1)]));
-        assert!(release(&mut vouchers, voucher).is_none());
+        assert!(release_voucher(&mut vouchers, voucher).is_none());
         assert_eq!(counts(&vouchers), (1, vec![]));
         vouchers.registry.check(true);
     }
-    assert_eq!(offer(&mut PthPriority, 0x10FF, 1), Ok(()));
+    assert_eq!(offer(&mut PthPriority, PRIORITY, 1), Ok(()));
 }
 
-/// A kernel: it destroys the ports of vouchers that die.
-struct Kernel {
+/// A driver that records the deaths of vouchers.
+struct Recorder {
     vouchers: Vouchers,
     died: Vec<(VoucherId, Option<PortBinding>)>,
 }
 
-impl Driver for Kernel {
+impl Driver for Recorder {
     fn registry(&mut self) -> &mut Registry {
         &mut self.vouchers.registry
     }
@@ -153,28 +162,8 @@ impl Driver for Kernel {
         &self.vouchers.registry
     }
 
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        self.vouchers.get_value(caller, question, content)
-    }
-
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        self.vouchers.release_value(question)
-    }
-
-    fn extract_content(&mut self, caller: &Caller, key: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
-        self.vouchers.extract_content(caller, key, handle, out)
-    }
-
-    fn command(
-        &mut self,
-        caller: &Caller,
-        key: Key,
-        handle: Option<u64>,
-        command: u32,
-        input: &[u8],
-        out: &mut Output<'_>,
-    ) -> Result<(), Error> {
-        self.vouchers.command(caller, key, handle, command, input, out)
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
+        self.vouchers.manager(key)
     }
 
     fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
@@ -182,85 +171,74 @@ impl Driver for Kernel {
     }
 }
 
-/// Answers a question with a value that comes with a voucher.
+/// A driver whose next value comes with a voucher.
 struct Generous {
-    kernel: Kernel,
+    recorder: Recorder,
     gift: Option<VoucherId>,
 }
 
 impl Driver for Generous {
     fn registry(&mut self) -> &mut Registry {
-        self.kernel.registry()
+        self.recorder.registry()
     }
 
     fn registry_ref(&self) -> &Registry {
-        self.kernel.registry_ref()
+        self.recorder.registry_ref()
     }
 
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        let voucher = self.gift.take();
-        self.kernel.get_value(caller, question, content).map_ok(|value| Value { voucher, ..value })
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
+        self.recorder.manager(key)
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        self.kernel.release_value(question)
-    }
-
-    fn extract_content(&mut self, _: &Caller, _: Key, _: u64, _: &mut Output<'_>) -> Result<u32, Error> {
-        Err(Error::NotSupported)
-    }
-
-    fn command(
+    fn get_value(
         &mut self,
-        _: &Caller,
-        _: Key,
-        _: Option<u64>,
-        _: u32,
-        _: &[u8],
-        _: &mut Output<'_>,
-    ) -> Result<(), Error> {
-        Err(Error::NotSupported)
+        caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        let voucher = self.gift.take();
+        self.recorder.get_value(caller, request, content).map_ok(|value| ManagerValue { voucher, ..value })
     }
 
     fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
-        self.kernel.voucher_died(id, port);
+        self.recorder.voucher_died(id, port);
     }
 }
 
-fn data_voucher(kernel: &mut impl Driver, content: &[u8]) -> VoucherId {
-    let recipes = [Recipe::new(7, MACH_VOUCHER_ATTR_USER_DATA_STORE, content)];
-    create(kernel, &Caller::KERNEL, &mut Recipes::new(&recipes)).done().unwrap().unwrap()
+/// Creates a voucher with this user data.
+fn data_voucher(driver: &mut impl Driver, content: &[u8]) -> VoucherId {
+    let recipes = [Recipe::new(MACH_VOUCHER_ATTR_KEY_USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE, content)];
+    create_voucher(driver, &CallingTask::KERNEL, &mut Recipes::new(&recipes)).expect_done().unwrap().unwrap()
 }
 
 #[test]
-fn a_kernel_hears_of_each_death_once_with_the_port_to_destroy() {
-    let vouchers = Vouchers::new(1, Settings::default()).unwrap();
-    let kernel = Kernel { vouchers, died: vec![] };
-    let mut driver = Generous { kernel, gift: None };
+fn each_death_is_reported_once_with_the_port_to_destroy() {
+    let vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
+    let mut driver = Generous { recorder: Recorder { vouchers, died: vec![] }, gift: None };
     let port = PortBinding::new(77);
 
     let plain = data_voucher(&mut driver, b"plain");
     let named = data_voucher(&mut driver, b"named");
     driver.registry().bind_port(named, port.unwrap());
     driver.registry().reference_to_send_right(named);
-    assert!(release(&mut driver, plain).is_none());
+    assert!(release_voucher(&mut driver, plain).is_none());
     let dead = driver.registry().no_senders(named).expect("the port had the last reference");
-    assert!(bury(&mut driver, dead).is_none());
-    assert_eq!(std::mem::take(&mut driver.kernel.died), [(plain, None), (named, port)]);
+    assert!(destroy_voucher(&mut driver, dead).is_none());
+    assert_eq!(std::mem::take(&mut driver.recorder.died), [(plain, None), (named, port)]);
 
-    // A voucher that dies in the course of a creation is told of like any other.
+    // A voucher that dies during a creation is reported as well.
     let gift = data_voucher(&mut driver, b"gift");
     driver.registry().bind_port(gift, port.unwrap());
     driver.gift = Some(gift);
     let voucher = data_voucher(&mut driver, b"new");
-    assert_eq!(std::mem::take(&mut driver.kernel.died), [(gift, port)]);
-    assert!(release(&mut driver, voucher).is_none());
-    assert!(driver.kernel.vouchers.registry.is_empty() && driver.kernel.vouchers.user_data.is_empty());
+    assert_eq!(std::mem::take(&mut driver.recorder.died), [(gift, port)]);
+    assert!(release_voucher(&mut driver, voucher).is_none());
+    assert!(driver.recorder.vouchers.registry.is_empty() && driver.recorder.vouchers.user_data.is_empty());
 }
 
 #[test]
-fn the_memory_that_tables_have_is_known_and_grows_with_what_lives() {
-    let mut vouchers = Vouchers::new(1, Settings::default()).unwrap();
+fn the_reported_size_of_a_table_grows_with_its_objects() {
+    let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
     let memory = |vouchers: &Vouchers| {
         let control = vouchers.registry.control(Key::USER_DATA).unwrap();
         let values = (control.capacity(), control.bytes());
@@ -270,6 +248,6 @@ fn the_memory_that_tables_have_is_known_and_grows_with_what_lives() {
     let made: Vec<VoucherId> = (0..2000u32).map(|n| data_voucher(&mut vouchers, &n.to_le_bytes())).collect();
     let after = memory(&vouchers);
     assert!(after.0 > before.0 && after.1.0 >= 2000 && after.1.1 > before.1.1 && after.2 > before.2, "{after:?}");
-    made.into_iter().for_each(|voucher| assert!(release(&mut vouchers, voucher).is_none()));
-    assert_eq!(memory(&vouchers), after, "it is kept for those to come");
+    made.into_iter().for_each(|voucher| assert!(release_voucher(&mut vouchers, voucher).is_none()));
+    assert_eq!(memory(&vouchers), after, "the memory is kept for later objects");
 }

@@ -1,5 +1,5 @@
-//! No memory: whatever is done, each of its allocations fails once. Each time the error is the right one and everything is
-//! as it was before; and the same thing done again succeeds, as if nothing had happened.
+//! Failed allocations: each allocation of each operation fails once. Each time the operation returns the right error
+//! and leaves everything unchanged, and the same operation succeeds when it is repeated.
 
 use abi::voucher::*;
 use std::cell::RefCell;
@@ -7,70 +7,80 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
 use store::failpoints;
-use voucher::managers::bank::{BankElement, Settings, TaskIdentity};
+use voucher::managers::bank::{BankElement, BankSettings, TaskIdentity};
 use voucher::*;
 use zerocopy::IntoBytes;
 
+const BANK: u32 = MACH_VOUCHER_ATTR_KEY_BANK;
+const PRIORITY: u32 = MACH_VOUCHER_ATTR_KEY_PTHPRIORITY;
+const DATA: u32 = MACH_VOUCHER_ATTR_KEY_USER_DATA;
+const TEST: u32 = MACH_VOUCHER_ATTR_KEY_TEST;
 const ALL: u32 = MACH_VOUCHER_ATTR_KEY_ALL;
 const COPY: u32 = MACH_VOUCHER_ATTR_COPY;
 const REMOVE: u32 = MACH_VOUCHER_ATTR_REMOVE;
 const REDEEM: u32 = MACH_VOUCHER_ATTR_REDEEM;
 const STORE: u32 = MACH_VOUCHER_ATTR_USER_DATA_STORE;
-const PRIORITY: u32 = MACH_VOUCHER_ATTR_PTHPRIORITY_CREATE;
+const PRIORITY_CREATE: u32 = MACH_VOUCHER_ATTR_PTHPRIORITY_CREATE;
 const BANK_CREATE: u32 = MACH_VOUCHER_ATTR_BANK_CREATE;
 const AUTO_REDEEM: u32 = MACH_VOUCHER_ATTR_AUTO_REDEEM;
 const PREPROCESS: u32 = MACH_VOUCHER_ATTR_SEND_PREPROCESS;
 const MODIFY_PERSONA: u32 = MACH_VOUCHER_ATTR_BANK_MODIFY_PERSONA;
 
-/// The key of a manager of numbers, and that of one that thinks before it answers.
+/// The keys of a manager of numbers that answers at once, and of one that does not.
 const NUMBERS: u32 = 5;
-const THINKING: u32 = 6;
+const DELAYED: u32 = 6;
 const NUMBER: u32 = 1000;
 
-/// How often each number was handed out.
+/// The made references of each number.
 type Given = Rc<RefCell<BTreeMap<u64, u64>>>;
 
 struct Numbers {
     given: Given,
-    thinks: bool,
+    is_delayed: bool,
 }
 
-fn give(given: &Given, number: u64) -> Value {
+fn give(given: &Given, number: u64) -> ManagerValue {
     *given.borrow_mut().entry(number).or_default() += 1;
-    Value::counted(number)
+    ManagerValue::counted(number)
 }
 
 impl AttributeManager for Numbers {
-    fn get_value(&mut self, _caller: &Caller, _question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        if self.thinks {
+    fn get_value(
+        &mut self,
+        _caller: &CallingTask,
+        _question: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        if self.is_delayed {
             return Poll::Pending;
         }
         Poll::Ready(Ok(give(&self.given, u64::from(content[0]))))
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        let all = self.given.borrow().get(&question.handle) == Some(&question.sync);
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        let all = self.given.borrow().get(&request.handle) == Some(&request.sync);
         if all {
-            self.given.borrow_mut().remove(&question.handle);
+            self.given.borrow_mut().remove(&request.handle);
         }
         Poll::Ready(if all { Ok(()) } else { Err(Error::Failure) })
     }
 
-    fn extract_content(&mut self, _: &Caller, _: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+    fn extract_content(&mut self, _: &CallingTask, _: Key, handle: u64, out: &mut OutBuffer<'_>) -> Result<u32, Error> {
         out.put(&handle.to_le_bytes())?;
         Ok(NUMBER)
     }
 }
 
-/// Vouchers of every kind.
+/// A system with vouchers of every kind.
 struct World {
     vouchers: Vouchers,
-    sender: Caller,
-    receiver: Caller,
-    /// May change personas.
-    editor: Caller,
+    sender: CallingTask,
+    receiver: CallingTask,
+    /// A task that may modify personas.
+    editor: CallingTask,
     given: Given,
-    /// The bank's value "current task", the sender's, the editor's, and an account of the receiver's work for the sender.
+    /// Vouchers with the bank's value "current task", the sender, the editor, and an account of the receiver's work for
+    /// the sender.
     current: VoucherId,
     sent: VoucherId,
     edited: VoucherId,
@@ -81,13 +91,13 @@ struct World {
 
 type Outcome = Result<(), Error>;
 
-fn make(vouchers: &mut Vouchers, caller: &Caller, recipes: &[Recipe<'_>]) -> Result<Option<VoucherId>, Error> {
-    create(vouchers, caller, &mut Recipes::new(recipes)).done()
+fn make(vouchers: &mut Vouchers, caller: &CallingTask, recipes: &[Recipe<'_>]) -> Result<Option<VoucherId>, Error> {
+    create_voucher(vouchers, caller, &mut Recipes::new(recipes)).expect_done()
 }
 
 impl World {
     fn new() -> World {
-        let settings = Settings { thread_groups: true, ..Settings::default() };
+        let settings = BankSettings { thread_groups: true, ..BankSettings::default() };
         let mut vouchers = Vouchers::new(1, settings).unwrap();
         let personas = vouchers.bank.personas_mut();
         [101, 102, 501, 502].into_iter().for_each(|id| personas.add(id).unwrap());
@@ -95,43 +105,43 @@ impl World {
             let persona_id = if number == 3 { PERSONA_ID_NONE } else { 501 };
             let info = ProcPersonaInfo { unique_pid: number, persona_id, ..ProcPersonaInfo::default() };
             let identity = TaskIdentity { info, modify_persona: true, adopt_any: true, ..TaskIdentity::default() };
-            Caller { task: number, bank: Some(vouchers.bank.begin_task(identity).unwrap()) }
+            CallingTask { task: number, bank: Some(vouchers.bank.begin_task(identity).unwrap()) }
         };
         let (sender, receiver, editor) = (task(1), task(2), task(3));
         let given = Given::default();
-        vouchers.register(NUMBERS, Box::new(Numbers { given: given.clone(), thinks: false })).unwrap();
-        vouchers.register(THINKING, Box::new(Numbers { given: given.clone(), thinks: true })).unwrap();
-        let mut new = |caller: &Caller, recipe| make(&mut vouchers, caller, &[recipe]).unwrap().unwrap();
-        let current = new(&sender, Recipe::new(3, BANK_CREATE, &[]));
-        let sent = new(&sender, Recipe::from(current, 3, PREPROCESS));
-        let edited = new(&editor, Recipe::from(current, 3, PREPROCESS));
-        let account = new(&receiver, Recipe::from(sent, 3, AUTO_REDEEM));
+        vouchers.register(NUMBERS, Box::new(Numbers { given: given.clone(), is_delayed: false })).unwrap();
+        vouchers.register(DELAYED, Box::new(Numbers { given: given.clone(), is_delayed: true })).unwrap();
+        let mut new = |caller: &CallingTask, recipe| make(&mut vouchers, caller, &[recipe]).unwrap().unwrap();
+        let current = new(&sender, Recipe::new(BANK, BANK_CREATE, &[]));
+        let sent = new(&sender, Recipe::from(current, BANK, PREPROCESS));
+        let edited = new(&editor, Recipe::from(current, BANK, PREPROCESS));
+        let account = new(&receiver, Recipe::from(sent, BANK, AUTO_REDEEM));
         let number = new(&sender, Recipe::new(NUMBERS, NUMBER, &[9]));
-        new(&sender, Recipe::new(4, PRIORITY, &[0xFF, 0x10, 0, 0]));
-        let data = [Recipe::new(7, STORE, b"old"), Recipe::new(8, STORE, &[8; 100])];
+        new(&sender, Recipe::new(PRIORITY, PRIORITY_CREATE, &[0xFF, 0x10, 0, 0]));
+        let data = [Recipe::new(DATA, STORE, b"old"), Recipe::new(TEST, STORE, &[8; 100])];
         let data = make(&mut vouchers, &sender, &data).unwrap().unwrap();
         World { vouchers, sender, receiver, editor, given, current, sent, edited, account, data, number }
     }
 
-    /// Creates a voucher, which is kept.
-    fn create(&mut self, caller: Caller, recipes: &[Recipe<'_>]) -> Outcome {
+    /// Creates a voucher and keeps it.
+    fn create(&mut self, caller: CallingTask, recipes: &[Recipe<'_>]) -> Outcome {
         make(&mut self.vouchers, &caller, recipes).map(drop)
     }
 
-    /// What a message's processing did. It cannot fail: without memory the message goes on without a voucher.
-    fn processed(processed: Processed) -> Outcome {
+    /// Returns the result of processing a message's voucher. A failed allocation shows as the loss of the voucher.
+    fn processed(processed: ProcessedVoucher) -> Outcome {
         match processed {
-            Processed::Replaced(Some(_)) => Ok(()),
-            Processed::Replaced(None) => Err(Error::ResourceShortage),
+            ProcessedVoucher::Replaced(Some(_)) => Ok(()),
+            ProcessedVoucher::Replaced(None) => Err(Error::ResourceShortage),
             other => panic!("managers take part: {other:?}"),
         }
     }
 
-    /// What a handle stands for: the same after the same was done again, though handles are not.
+    /// Returns the content of a handle. It is the same after an operation is repeated, unlike the handle.
     fn content(&self, key: Key, handle: u64) -> String {
         match key {
-            Key::USER_DATA => format!("{:?}", self.vouchers.user_data.content(handle).expect("it is kept")),
-            Key::TEST => format!("{:?}", self.vouchers.test.content(handle).expect("it is kept")),
+            Key::USER_DATA => format!("{:?}", self.vouchers.user_data.content(handle).expect("the content is kept")),
+            Key::TEST => format!("{:?}", self.vouchers.test.content(handle).expect("the content is kept")),
             Key::BANK => match self.vouchers.bank.element_of(handle) {
                 Some((id, BankElement::Task(_))) => format!("{id:?}"),
                 Some((_, BankElement::Account(account))) => format!("{:?}", account.roles()),
@@ -141,7 +151,7 @@ impl World {
         }
     }
 
-    /// How often a manager has handed out a value.
+    /// Returns the number of made references of a value.
     fn made(&self, key: Key, handle: u64) -> u64 {
         let made = match key {
             Key::USER_DATA => self.vouchers.user_data.made(handle),
@@ -155,7 +165,7 @@ impl World {
         made.expect("a value in use was handed out")
     }
 
-    /// Everything there is, but values that stay for ever.
+    /// Returns the whole state as text, without permanent values.
     fn dump(&self) -> Vec<String> {
         let registry = &self.vouchers.registry;
         registry.check(true);
@@ -174,14 +184,14 @@ impl World {
             lines.push(format!("{key:?} {} {}", control.refs() - persistent.len() as u64, counted.len()));
             for value in counted {
                 let content = self.content(key, value.handle());
-                // A made reference that came to nothing stays with the others if the value is still in use.
+                // A failed operation leaves its made reference with a value that is still in use.
                 let surplus = self.made(key, value.handle()) - value.made();
                 lines.push(format!("{key:?} {content} {} {surplus}", value.refs()));
             }
         }
         for task in [self.sender, self.receiver, self.editor] {
             let Some(BankElement::Task(task)) = self.vouchers.bank.element(task.bank.unwrap()) else {
-                panic!("it lives")
+                panic!("the task is gone")
             };
             lines.push(format!("task {} {:?}", task.refs(), task.accounts()));
         }
@@ -192,7 +202,7 @@ impl World {
     }
 }
 
-/// Fails each allocation once, and returns how many there are.
+/// Fails each allocation of an operation once, and returns the number of allocations.
 #[track_caller]
 fn fail_everywhere(name: &str, act: impl Fn(&mut World) -> Outcome) -> u64 {
     let mut world = World::new();
@@ -213,54 +223,54 @@ fn fail_everywhere(name: &str, act: impl Fn(&mut World) -> Outcome) -> u64 {
     checks
 }
 
-/// As [`fail_everywhere`] for a creation by a caller.
+/// Fails each allocation of a creation by a caller once.
 #[track_caller]
-fn creation_fails(name: &str, caller: fn(&World) -> Caller, recipes: fn(&World) -> Vec<Recipe<'static>>) {
+fn creation_fails(name: &str, caller: fn(&World) -> CallingTask, recipes: fn(&World) -> Vec<Recipe<'static>>) {
     let checks = fail_everywhere(name, |world| world.create(caller(world), &recipes(world)));
     assert!(checks > 0, "{name} allocates nothing");
 }
 
 #[test]
-fn storing_data_fails_anywhere_without_a_trace() {
+fn a_failed_allocation_while_storing_data_changes_nothing() {
     let sender = |world: &World| world.sender;
-    creation_fails("new short content", sender, |_| vec![Recipe::new(7, STORE, b"new")]);
-    creation_fails("new long content", sender, |_| vec![Recipe::new(7, STORE, &[1; 1000])]);
-    creation_fails("content that is there", sender, |_| vec![Recipe::new(7, STORE, b"old")]);
-    creation_fails("long content that is there", sender, |_| vec![Recipe::new(8, STORE, &[8; 100])]);
+    creation_fails("new short content", sender, |_| vec![Recipe::new(DATA, STORE, b"new")]);
+    creation_fails("new long content", sender, |_| vec![Recipe::new(DATA, STORE, &[1; 1000])]);
+    creation_fails("content that is there", sender, |_| vec![Recipe::new(DATA, STORE, b"old")]);
+    creation_fails("long content that is there", sender, |_| vec![Recipe::new(TEST, STORE, &[8; 100])]);
     creation_fails("a voucher that is there", sender, |world| {
-        vec![Recipe::from(world.data, ALL, COPY), Recipe::new(7, STORE, b"old")]
+        vec![Recipe::from(world.data, ALL, COPY), Recipe::new(DATA, STORE, b"old")]
     });
     creation_fails("content under two keys", sender, |_| {
-        vec![Recipe::new(7, STORE, b"x"), Recipe::new(8, STORE, b"x")]
+        vec![Recipe::new(DATA, STORE, b"x"), Recipe::new(TEST, STORE, b"x")]
     });
     creation_fails("content that replaces new content", sender, |_| {
-        vec![Recipe::new(7, STORE, b"x"), Recipe::new(7, STORE, b"y"), Recipe::new(7, STORE, b"x")]
+        vec![Recipe::new(DATA, STORE, b"x"), Recipe::new(DATA, STORE, b"y"), Recipe::new(DATA, STORE, b"x")]
     });
-    creation_fails("redeeming data", sender, |world| vec![Recipe::from(world.data, 7, REDEEM)]);
+    creation_fails("redeeming data", sender, |world| vec![Recipe::from(world.data, DATA, REDEEM)]);
     creation_fails("redeeming none, then data", sender, |world| {
-        vec![Recipe::from(world.sent, 7, REDEEM), Recipe::new(7, STORE, b"x")]
+        vec![Recipe::from(world.sent, DATA, REDEEM), Recipe::new(DATA, STORE, b"x")]
     });
 }
 
 #[test]
-fn copying_and_removing_fail_anywhere_without_a_trace() {
+fn a_failed_allocation_while_copying_or_removing_changes_nothing() {
     let sender = |world: &World| world.sender;
-    creation_fails("a part of a voucher", sender, |world| vec![Recipe::from(world.data, 7, COPY)]);
+    creation_fails("a part of a voucher", sender, |world| vec![Recipe::from(world.data, DATA, COPY)]);
     creation_fails("a copy and a change", sender, |world| {
-        vec![Recipe::from(world.data, ALL, COPY), Recipe::new(7, STORE, b"new")]
+        vec![Recipe::from(world.data, ALL, COPY), Recipe::new(DATA, STORE, b"new")]
     });
     creation_fails("a copy over new content", sender, |world| {
         vec![
-            Recipe::new(7, STORE, b"new"),
-            Recipe::new(4, PRIORITY, &[0xFF, 0x10, 0, 0]),
-            Recipe::from(world.data, 7, COPY),
+            Recipe::new(DATA, STORE, b"new"),
+            Recipe::new(PRIORITY, PRIORITY_CREATE, &[0xFF, 0x10, 0, 0]),
+            Recipe::from(world.data, DATA, COPY),
         ]
     });
     creation_fails("new content removed", sender, |world| {
-        vec![Recipe::from(world.data, ALL, COPY), Recipe::new(8, STORE, b"new"), Recipe::new(7, REMOVE, &[])]
+        vec![Recipe::from(world.data, ALL, COPY), Recipe::new(TEST, STORE, b"new"), Recipe::new(DATA, REMOVE, &[])]
     });
     creation_fails("all removed but what comes after", sender, |world| {
-        vec![Recipe::from(world.account, ALL, COPY), Recipe::new(ALL, REMOVE, &[]), Recipe::new(8, STORE, b"new")]
+        vec![Recipe::from(world.account, ALL, COPY), Recipe::new(ALL, REMOVE, &[]), Recipe::new(TEST, STORE, b"new")]
     });
     fail_everywhere("a copy of all", |world| world.create(world.sender, &[Recipe::from(world.data, ALL, COPY)]));
     fail_everywhere("a copy of all to nothing", |world| {
@@ -269,35 +279,41 @@ fn copying_and_removing_fail_anywhere_without_a_trace() {
 }
 
 #[test]
-fn the_banks_values_fail_anywhere_without_a_trace() {
+fn a_failed_allocation_for_a_bank_value_changes_nothing() {
     let (sender, receiver, editor) = (|w: &World| w.sender, |w: &World| w.receiver, |w: &World| w.editor);
-    creation_fails("current task", sender, |_| vec![Recipe::new(3, BANK_CREATE, &[]), Recipe::new(7, STORE, b"x")]);
-    creation_fails("a task's first value", receiver, |world| vec![Recipe::from(world.current, 3, PREPROCESS)]);
-    creation_fails("a task's value again", sender, |world| vec![Recipe::from(world.current, 3, PREPROCESS)]);
-    creation_fails("a new account", editor, |world| vec![Recipe::from(world.sent, 3, AUTO_REDEEM)]);
-    creation_fails("an account of an account", editor, |world| vec![Recipe::from(world.account, 3, AUTO_REDEEM)]);
-    creation_fails("an account that is there", receiver, |world| vec![Recipe::from(world.sent, 3, AUTO_REDEEM)]);
-    creation_fails("an account sent on", receiver, |world| vec![Recipe::from(world.account, 3, PREPROCESS)]);
-    creation_fails("an account redeemed", receiver, |world| vec![Recipe::from(world.account, 3, REDEEM)]);
-    creation_fails("a task's value redeemed", sender, |world| vec![Recipe::from(world.sent, 3, REDEEM)]);
+    creation_fails("current task", sender, |_| {
+        vec![Recipe::new(BANK, BANK_CREATE, &[]), Recipe::new(DATA, STORE, b"x")]
+    });
+    creation_fails("a task's first value", receiver, |world| vec![Recipe::from(world.current, BANK, PREPROCESS)]);
+    creation_fails("a task's value again", sender, |world| vec![Recipe::from(world.current, BANK, PREPROCESS)]);
+    creation_fails("a new account", editor, |world| vec![Recipe::from(world.sent, BANK, AUTO_REDEEM)]);
+    creation_fails("an account of an account", editor, |world| vec![Recipe::from(world.account, BANK, AUTO_REDEEM)]);
+    creation_fails("an account that is there", receiver, |world| vec![Recipe::from(world.sent, BANK, AUTO_REDEEM)]);
+    creation_fails("an account sent on", receiver, |world| vec![Recipe::from(world.account, BANK, PREPROCESS)]);
+    creation_fails("an account redeemed", receiver, |world| vec![Recipe::from(world.account, BANK, REDEEM)]);
+    creation_fails("a task's value redeemed", sender, |world| vec![Recipe::from(world.sent, BANK, REDEEM)]);
     fail_everywhere("another persona", |world| {
         let wanted = PersonaModifyInfo { persona_id: 502, padding: 0, unique_pid: 3 };
-        let recipe = Recipe { content: wanted.as_bytes(), ..Recipe::from(world.edited, 3, MODIFY_PERSONA) };
+        let recipe = Recipe { content: wanted.as_bytes(), ..Recipe::from(world.edited, BANK, MODIFY_PERSONA) };
         world.create(world.editor, &[recipe])
     });
     fail_everywhere("the same persona", |world| {
         let wanted = PersonaModifyInfo { persona_id: 501, padding: 0, unique_pid: 1 };
-        let recipe = Recipe { content: wanted.as_bytes(), ..Recipe::from(world.sent, 3, MODIFY_PERSONA) };
+        let recipe = Recipe { content: wanted.as_bytes(), ..Recipe::from(world.sent, BANK, MODIFY_PERSONA) };
         world.create(world.sender, &[recipe])
     });
     fail_everywhere("the default voucher", |world| {
-        default_voucher(&mut world.vouchers, &world.sender).done().map(drop)
+        default_voucher(&mut world.vouchers, &world.sender).expect_done().map(drop)
     });
 }
 
 #[test]
-fn vouchers_of_all_keys_fail_anywhere_without_a_trace() {
-    creation_fails("a priority", |world| world.sender, |_| vec![Recipe::new(4, PRIORITY, &[0xFF, 0x30, 0, 0])]);
+fn a_failed_allocation_for_a_voucher_of_all_keys_changes_nothing() {
+    creation_fails(
+        "a priority",
+        |world| world.sender,
+        |_| vec![Recipe::new(PRIORITY, PRIORITY_CREATE, &[0xFF, 0x30, 0, 0])],
+    );
     creation_fails("a number", |world| world.sender, |_| vec![Recipe::new(NUMBERS, NUMBER, &[3])]);
     creation_fails("a number that is there", |world| world.sender, |_| vec![Recipe::new(NUMBERS, NUMBER, &[9])]);
     creation_fails(
@@ -306,10 +322,10 @@ fn vouchers_of_all_keys_fail_anywhere_without_a_trace() {
         |world| {
             vec![
                 Recipe::from(world.sent, ALL, COPY),
-                Recipe::new(7, STORE, &[7; 100]),
-                Recipe::from(world.sent, 3, AUTO_REDEEM),
-                Recipe::new(4, PRIORITY, &[0xF0, 0x10, 0, 0]),
-                Recipe::new(8, STORE, b"short"),
+                Recipe::new(DATA, STORE, &[7; 100]),
+                Recipe::from(world.sent, BANK, AUTO_REDEEM),
+                Recipe::new(PRIORITY, PRIORITY_CREATE, &[0xF0, 0x10, 0, 0]),
+                Recipe::new(TEST, STORE, b"short"),
                 Recipe::from(world.number, NUMBERS, COPY),
                 Recipe::new(NUMBERS, NUMBER, &[10]),
             ]
@@ -318,7 +334,7 @@ fn vouchers_of_all_keys_fail_anywhere_without_a_trace() {
 }
 
 #[test]
-fn messages_without_memory_go_on_without_a_voucher() {
+fn a_message_loses_its_voucher_when_an_allocation_fails() {
     let checks = [
         fail_everywhere("sending", |world| {
             World::processed(send_preprocessing(&mut world.vouchers, &world.sender, world.current))
@@ -344,11 +360,15 @@ fn a_handle_that_cannot_be_put_in_stays_with_its_owner() {
             let content = value.handle.to_le_bytes();
             let command = MACH_VOUCHER_ATTR_SET_VALUE_HANDLE;
             let recipes = [Recipe::from(world.data, ALL, COPY), Recipe::new(NUMBERS, command, &content)];
-            let result =
-                create_through(&mut world.vouchers, &world.sender, Key::new(NUMBERS), &mut Recipes::new(&recipes));
-            result.done().map(drop).inspect_err(|_| {
+            let result = create_voucher_with_control(
+                &mut world.vouchers,
+                &world.sender,
+                Key::new(NUMBERS),
+                &mut Recipes::new(&recipes),
+            );
+            result.expect_done().map(drop).inspect_err(|_| {
                 let mut given = world.given.borrow_mut();
-                // If the voucher could not be published it was put in, and given back.
+                // If the voucher could not be published, the handle had been stored and was released.
                 if let Some(count) = given.get_mut(&number).filter(|count| **count > u64::from(number == 9)) {
                     *count -= 1;
                 }
@@ -360,28 +380,28 @@ fn a_handle_that_cannot_be_put_in_stays_with_its_owner() {
 }
 
 #[test]
-fn a_creation_that_waited_fails_anywhere_without_a_trace() {
+fn a_failed_allocation_in_a_creation_that_waited_changes_nothing() {
     let wait = |world: &mut World| {
         let recipes =
-            [Recipe::new(7, STORE, b"new"), Recipe::new(THINKING, NUMBER, &[3]), Recipe::new(8, STORE, b"new")];
+            [Recipe::new(DATA, STORE, b"new"), Recipe::new(DELAYED, NUMBER, &[3]), Recipe::new(TEST, STORE, b"new")];
         let (vouchers, caller) = (&mut world.vouchers, &world.sender);
         let mut source = Recipes::new(&recipes);
-        let mut creation = match create(vouchers, caller, &mut source) {
-            voucher::Outcome::Done(result) => return result.map(drop),
-            voucher::Outcome::Waiting(creation) => creation,
+        let mut creation = match create_voucher(vouchers, caller, &mut source) {
+            CreationOutcome::Done(result) => return result.map(drop),
+            CreationOutcome::Waiting(creation) => creation,
         };
         let value = give(&world.given, 3);
-        creation.value(&mut vouchers.registry, Ok(value));
-        match run(vouchers, caller, &mut creation, &mut source) {
+        creation.answer_value(&mut vouchers.registry, Ok(value));
+        match continue_creation(vouchers, caller, &mut creation, &mut source) {
             Poll::Ready(result) => result.map(drop),
-            Poll::Pending => panic!("all has been answered"),
+            Poll::Pending => panic!("every request was answered"),
         }
     };
     assert!(fail_everywhere("a creation that waits", wait) > 6);
 }
 
 #[test]
-fn tasks_and_personas_and_registrations_fail_anywhere_without_a_trace() {
+fn a_failed_allocation_for_a_task_persona_or_registration_changes_nothing() {
     let checks = [
         fail_everywhere("a task", |world| world.vouchers.bank.begin_task(TaskIdentity::default()).map(drop)),
         fail_everywhere("a persona", |world| Ok(world.vouchers.bank.personas_mut().add(503)?)),
@@ -390,7 +410,7 @@ fn tasks_and_personas_and_registrations_fail_anywhere_without_a_trace() {
             Ok(world.vouchers.bank.personas_mut().set_system_proxy(503)?)
         }),
         fail_everywhere("a registration", |world| {
-            let manager = Numbers { given: Given::default(), thinks: false };
+            let manager = Numbers { given: Given::default(), is_delayed: false };
             world.vouchers.register(1, Box::new(manager)).map(drop)
         }),
     ];
@@ -398,23 +418,23 @@ fn tasks_and_personas_and_registrations_fail_anywhere_without_a_trace() {
 }
 
 #[test]
-fn without_memory_there_are_no_vouchers_at_all() {
+fn a_failed_allocation_in_new_is_an_error() {
     failpoints::arm(None);
-    assert!(Vouchers::new(1, Settings::default()).is_ok());
+    assert!(Vouchers::new(1, BankSettings::default()).is_ok());
     let checks = failpoints::disarm();
     for at in 0..checks {
         failpoints::arm(Some(at));
-        let vouchers = Vouchers::new(1, Settings::default());
+        let vouchers = Vouchers::new(1, BankSettings::default());
         failpoints::disarm();
         assert_eq!(vouchers.err(), Some(Error::ResourceShortage), "allocation {at}");
     }
-    assert!(checks >= 4, "each key has a table");
+    assert!(checks >= 4, "each key has a value table");
 }
 
 #[test]
-fn what_gives_up_or_reads_needs_no_memory() {
+fn releasing_and_reading_need_no_memory() {
     let (mut world, other) = (World::new(), World::new());
-    assert_eq!(world.dump(), other.dump(), "worlds are equal");
+    assert_eq!(world.dump(), other.dump(), "two worlds are equal");
     failpoints::arm(Some(0));
     let mut room = [0; 2000];
     for voucher in [world.data, world.account, world.sent, world.number] {
@@ -422,16 +442,16 @@ fn what_gives_up_or_reads_needs_no_memory() {
         vouchers.registry.retain(voucher).unwrap();
         assert!(extract_all_attr_recipes(vouchers, &world.sender, Some(voucher), &mut room).is_ok());
         for key in 3..=8 {
-            let mut out = Output::new(&mut room);
+            let mut out = OutBuffer::new(&mut room);
             assert_eq!(extract_attr_content(vouchers, &world.sender, Some(voucher), key, &mut out), Ok(()));
             assert!(extract_attr_recipe(vouchers, &world.sender, Some(voucher), key, &mut room).is_ok());
         }
-        let mut out = Output::new(&mut room);
+        let mut out = OutBuffer::new(&mut room);
         let command = attr_command(vouchers, &world.sender, Some(voucher), 3, BANK_PERSONA_ADOPT_ANY, &[], &mut out);
         assert_eq!(command, Ok(()));
         let handle = vouchers.registry.handle(voucher, Key::BANK);
         vouchers.bank.adopt(world.sender.bank.unwrap(), handle);
-        assert!((0..2).all(|_| release(vouchers, voucher).is_none()));
+        assert!((0..2).all(|_| release_voucher(vouchers, voucher).is_none()));
     }
     world.vouchers.bank.end_task(world.receiver.bank.unwrap());
     assert_eq!(failpoints::disarm(), 0);

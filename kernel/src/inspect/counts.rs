@@ -1,11 +1,11 @@
-//! Numbers for tests and monitors.
+//! Object counts for tests and monitors.
 
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use abi::debug::Counts;
 
 impl Kernel {
-    /// Returns how many objects of each kind there are. Visits every task.
+    /// Returns the number of objects of each kind. Visits every task.
     pub fn counts(&self, machine: &dyn Machine) -> Counts {
         let (ports, port_sets, messages) = self.ipc.object_counts();
         let totals = self.ipc.totals();

@@ -1,13 +1,13 @@
-//! What is always true between two steps (mach-ipc 1.9, and what the other modules rely on).
+//! The invariants: conditions that hold between two steps (mach-ipc 1.9, and those that the code relies on).
 //!
-//! [`check_all`] visits everything; host tests call it after every step. It panics with the first sentence that does not
-//! hold. Each owner checks itself; here is what holds between them.
+//! Each owner checks its own; the conditions between owners are checked here. Host tests call [`check_all`] after every
+//! step.
 
 use crate::ipc::check::Outside;
 use crate::kernel::Kernel;
 use crate::lifetime::THREAD_COST;
 
-/// Panics with a helpful message unless every invariant holds.
+/// Panics unless every invariant holds; the message is the first one that does not. Visits all objects of the kernel.
 pub fn check_all(kernel: &Kernel) {
     let Kernel { ipc, sched, tasks, step, .. } = kernel;
     let mut outside = Outside::default();
@@ -16,7 +16,7 @@ pub fn check_all(kernel: &Kernel) {
         outside.send_once.extend(task.exit_port.iter().map(|right| right.port()));
         task.regions().check();
         let threads = sched.iter().filter(|(_, thread)| thread.task() == id).count();
-        assert_eq!(threads, task.threads.len(), "{id:?} knows its threads");
+        assert_eq!(threads, task.threads.len(), "the threads of {id:?} are on its list");
         *outside.charged.entry(ipc.space(task.space).budget()).or_default() += threads * THREAD_COST;
     }
     sched.check();

@@ -1,9 +1,9 @@
-//! Looking at the kernel: it reads everything and changes nothing.
+//! Inspection: functions that read the whole state of the kernel and do not change it.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`counts`] | how many objects there are |
-//! | [`invariants`] | what is always true between two steps |
+//! | [`counts`] | the number of objects of each kind |
+//! | [`invariants`] | the conditions that hold between two steps |
 
 pub mod counts;
 pub mod invariants;

@@ -120,6 +120,11 @@ impl Message {
         &self.bytes[Header::SIZE..self.size]
     }
 
+    /// Returns true if nothing is in the places of the message where rights can be.
+    pub(super) fn is_bare(&self) -> bool {
+        self.destination == Carried::Null && self.reply == Carried::Null && self.descriptors.is_empty()
+    }
+
     /// Returns what the message costs the budget it is on.
     pub fn cost(&self) -> usize {
         size_of::<Message>()

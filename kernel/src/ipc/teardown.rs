@@ -11,10 +11,15 @@ use crate::trace::Event;
 use abi::code::MACH_RCV_PORT_CHANGED;
 
 impl Ipc {
-    /// Notes that a message and all rights in it are to be destroyed.
+    /// Destroys a message: notes that the rights in it are to be destroyed, or forgets it at once if there are none. So the
+    /// messages that long destruction tries to send in vain do not pile up behind it.
     pub fn destroy_message(&mut self, step: &mut Step, message: MessageId) {
         step.trace.record(Event::Destroyed(message));
-        step.later(Work::Message(message));
+        if self.messages[message].is_bare() {
+            self.remove_message(step, message);
+        } else {
+            step.later(Work::Message(message));
+        }
     }
 
     /// Takes a message apart by one right: destination, reply, descriptors from first to last (mach-ipc 6.3).

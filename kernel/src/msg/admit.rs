@@ -33,8 +33,9 @@ impl Kernel {
         false
     }
 
-    /// Sends the kernel's messages that the step has made so far, up to the first work of another kind: what a send's
-    /// copy-in causes is queued before the message itself (errata 4).
+    /// Sends the kernel's messages that the step has made so far: what a send's copy-in causes is queued before the message
+    /// itself (errata 4). Sending one causes no other: a receive right is all that it can carry, and the end of that is
+    /// other work.
     #[inline]
     pub(crate) fn post_notifications(&mut self, machine: &mut dyn Machine) {
         while let Some(message) = self.step.next_post() {

@@ -24,6 +24,7 @@ impl Kernel {
                 Outcome::Message(MACH_MSG_SUCCESS, _) => {}
                 other => return other,
             }
+            self.post_notifications(machine);
         }
         match (receives, self.step.has_work()) {
             (false, _) => Outcome::SENT,

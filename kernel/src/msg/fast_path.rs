@@ -8,7 +8,7 @@
 //! tests compare the two.
 
 use crate::ids::Context;
-use crate::ipc::direct::DirectMessage;
+use crate::ipc::direct::{DirectMessage, DirectSwitch};
 use crate::kernel::Kernel;
 use crate::limits::SMALL_MESSAGE;
 use crate::machine::{AddressSpace, Cpu, Machine, UserAddr};
@@ -83,19 +83,16 @@ impl Kernel {
     fn commit_call(&mut self, machine: &mut dyn Machine, caller: Context, plan: &Plan, call: &PlainCall) -> Switch<'_> {
         let Kernel { ipc, sched, step, transfer, .. } = self;
         let Plan { message, size, buffer, address_space, alone, options } = *plan;
-        let received = ipc.commit_direct(&message);
-        let timed = options.contains(MsgOption::RCV_TIMEOUT);
-        sched.take_receiver(message.receiver, ipc.direct_queue(&message), alone, timed);
-        let written = machine.copy_out(address_space, buffer, transfer.received(size, received));
         let wait = ReceiveWait {
             object: message.source,
             buffer: call.buffer,
             size: call.receive_size,
             options: call.options(),
         };
-        let source = ipc.direct_source(&message);
-        let now = machine.stamp();
-        let receiver = sched.block_and_switch(step, caller.thread, wait, source, message.receiver, now);
+        let timed = options.contains(MsgOption::RCV_TIMEOUT);
+        let switch = DirectSwitch { sender: caller.thread, wait, alone, timed, now: machine.stamp() };
+        let (received, receiver) = ipc.commit_direct(sched, step, &message, switch);
+        let written = machine.copy_out(address_space, buffer, transfer.received(size, received));
         let code = if written.is_ok() { MACH_MSG_SUCCESS } else { MACH_RCV_INVALID_DATA };
         receiver.finish(Outcome::undelivered(code));
         Switch { thread: message.receiver, frame: receiver.frame_mut(), address_space }

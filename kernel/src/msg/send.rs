@@ -58,10 +58,7 @@ impl Kernel {
         };
         if let Some(object) = ipc.object_behind(port) {
             ipc.next_seqno(port);
-            let reply = self.call_kernel_object(machine, object, message);
-            // What the call caused is queued before its reply.
-            self.post_notifications(machine);
-            return match reply {
+            return match self.call_kernel_object(machine, object, message) {
                 Some((reply, port)) => {
                     let send = SendWait { port, message: reply, args: *args, is_kernel_reply: true, then };
                     self.enqueue_or_block(machine, caller, send, false)

@@ -8,32 +8,33 @@ use store::List;
 /// Number of priority levels.
 pub const LEVELS: usize = 128;
 
-/// The lowest level a thread can have, that of one that yields.
+/// The lowest level: that of threads that have yielded or are depressed.
 pub const PRIORITY_IDLE: u8 = 0;
 
-/// Up to this base priority a timeshare thread has [`BACKGROUND_QUANTUM`].
+/// The highest base priority of timeshare threads with a [`BACKGROUND_QUANTUM`].
 const PRIORITY_THROTTLE_MAX: u8 = 4;
 
-/// How long a thread runs before others of its priority do.
+/// The time that a thread runs before others of its level get their turn.
 pub const QUANTUM: Nanos = 10_000_000;
 
-/// The same for a timeshare thread of the background (base priority 4 and less).
+/// The quantum of timeshare threads of the background: of base priority 4 or less.
 pub const BACKGROUND_QUANTUM: Nanos = 2_500_000;
 
-/// What the scheduler knows of a thread.
+/// The scheduling parameters of a thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
-    /// The priority the thread's policy gives it.
+    /// The base priority, from the thread's policy.
     pub base: u8,
-    /// The level it runs at: its base, or 0 while it yields or is depressed.
+    /// The level that the thread is scheduled at: its base priority, or 0 while it yields or is depressed.
     pub priority: u8,
-    /// What is left of its quantum.
+    /// The rest of its quantum.
     pub quantum_left: Nanos,
-    /// Timeshare threads of the background have a short quantum; threads of fixed priority never do.
+    /// The thread takes part in time sharing. In the background it then has a shorter quantum than a thread of fixed
+    /// priority.
     pub timeshare: bool,
-    /// It gave the processor away and runs at level 0 until it is chosen again.
+    /// The thread has given up the processor: it is at level 0 until it is chosen again.
     pub yielding: bool,
-    /// It runs at level 0 until its depress deadline.
+    /// The thread is at level 0 until its depress deadline.
     pub depressed: bool,
 }
 
@@ -46,18 +47,19 @@ impl Schedule {
         schedule
     }
 
-    /// Returns the length of its quantum.
+    /// Returns the length of a whole quantum of the thread.
     pub fn quantum(&self) -> Nanos {
         if self.timeshare && self.base <= PRIORITY_THROTTLE_MAX { BACKGROUND_QUANTUM } else { QUANTUM }
     }
 
-    /// Returns the level that base, yield and depression make.
+    /// Returns the level that follows from base priority, yield and depression.
     pub(super) fn level(&self) -> u8 {
         if self.yielding || self.depressed { PRIORITY_IDLE } else { self.base }
     }
 }
 
-/// The levels at which threads are ready, one bit each. Two words: shifting a `u128` takes three times the instructions.
+/// The set of levels at which threads are ready, one bit each. It is two words because shifting a `u128` takes three times
+/// the instructions.
 #[derive(Debug, Default)]
 struct LevelSet {
     low: u64,
@@ -94,12 +96,12 @@ impl LevelSet {
     }
 }
 
-/// Which end of its level a thread joins.
+/// The end of its level at which a thread is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The front: it was preempted.
+    /// The front, for a thread that was preempted within its quantum.
     Head,
-    /// The back.
+    /// The back, for all others.
     Tail,
 }
 
@@ -151,7 +153,7 @@ impl RunQueue {
         }
     }
 
-    /// Panics unless queue, bitmap and threads agree; returns how many threads are queued.
+    /// Panics unless queue, bitmap and threads agree; returns the number of queued threads.
     pub(super) fn check(&self, threads: &Threads) -> usize {
         let mut ready = 0;
         for (level, queue) in self.levels.iter().enumerate() {

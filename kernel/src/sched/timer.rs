@@ -1,14 +1,14 @@
-//! Deadlines of threads: a binary heap that knows where each thread's entry is.
+//! Deadlines of threads: a binary heap, in which each thread knows the places of its entries.
 //!
-//! A thread has at most one deadline of each [`TimerKind`]. Room for both is made when the thread is created, so setting
-//! one never fails.
+//! A thread has at most one deadline of each [`TimerKind`]. Room for all of them is reserved when the thread is created,
+//! so that a thread can always block.
 
 use crate::ids::ThreadId;
 use crate::machine::{Nanos, NoMemory};
 use crate::sched::thread::{Thread, Threads};
 use store::Chunks;
 
-/// What happens at a deadline.
+/// The event at a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimerKind {
     /// The thread's wait times out.
@@ -17,10 +17,10 @@ pub enum TimerKind {
     Depress = 1,
 }
 
-/// How many kinds there are.
+/// The number of kinds.
 pub const TIMER_KINDS: usize = 2;
 
-/// Where a thread's entries are in the heap.
+/// The places of a thread's entries in the heap, by kind.
 pub type TimerSlots = [Option<u32>; TIMER_KINDS];
 
 #[derive(Clone, Copy, Debug)]
@@ -38,18 +38,20 @@ impl Entry {
     }
 }
 
-/// All deadlines, the earliest at hand.
+/// The deadlines of all threads.
 #[derive(Debug, Default)]
 pub struct Timers {
+    /// The first `len` elements are entries, the others empty. The children of element n are 2n + 1 and 2n + 2.
     heap: Chunks<Option<Entry>, 64>,
     len: usize,
-    /// Entries that live threads have a right to.
+    /// The number of entries reserved for threads.
     reserved: usize,
-    set_so_far: u64,
+    /// The order of the last entry that was made.
+    last_order: u64,
 }
 
 impl Timers {
-    /// Makes room for one more thread.
+    /// Reserves the entries of one more thread.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
@@ -61,32 +63,33 @@ impl Timers {
         Ok(())
     }
 
-    /// Gives back the room of a thread that has no deadlines any more.
+    /// Gives back the reserved entries of a thread without deadlines.
     pub fn release_for_thread(&mut self) {
         self.reserved -= TIMER_KINDS;
     }
 
-    /// The earliest deadline, or never.
+    /// Returns the earliest deadline, or `Nanos::MAX` if no timer is armed.
     #[inline]
     pub fn earliest(&self) -> Nanos {
         if self.len == 0 { Nanos::MAX } else { self.entry(0).deadline }
     }
 
-    /// Sets a thread's deadline of one kind; it had none of that kind. Never needs no entry.
+    /// Arms the `kind` timer of `thread`, which must not be armed. A deadline of `Nanos::MAX` is not stored, because it
+    /// never comes.
     pub fn set(&mut self, threads: &mut Threads, thread: ThreadId, kind: TimerKind, deadline: Nanos) {
-        assert!(threads[thread].timers[kind as usize].is_none(), "{thread:?} has a {kind:?} deadline already");
+        assert!(threads[thread].timers[kind as usize].is_none(), "the {kind:?} timer of {thread:?} is armed already");
         if deadline == Nanos::MAX {
             return;
         }
-        self.set_so_far += 1;
+        self.last_order += 1;
         let at = self.len;
         self.len += 1;
-        self.heap[at] = Some(Entry { deadline, order: self.set_so_far, thread, kind });
+        self.heap[at] = Some(Entry { deadline, order: self.last_order, thread, kind });
         threads[thread].timers[kind as usize] = Some(at as u32);
         self.sift_up(threads, at);
     }
 
-    /// Removes a thread's deadline of one kind, if it has one.
+    /// Disarms the `kind` timer of `thread`, if it is armed.
     #[inline]
     pub fn cancel(&mut self, threads: &mut Threads, thread: ThreadId, kind: TimerKind) {
         if let Some(at) = threads[thread].timers[kind as usize].take() {
@@ -94,7 +97,7 @@ impl Timers {
         }
     }
 
-    /// Removes the earliest deadline if it is over.
+    /// Removes the earliest entry if its deadline has passed, and returns its thread and kind.
     pub fn pop_due(&mut self, threads: &mut Threads, now: Nanos) -> Option<(ThreadId, TimerKind)> {
         if self.earliest() > now {
             return None;
@@ -109,7 +112,7 @@ impl Timers {
         self.heap[at].as_ref().expect("the heap has entries up to its length")
     }
 
-    /// Fills the hole at `at` with the last entry.
+    /// Removes the entry at `at` by putting the last entry in its place. The caller has noted the removal at the thread.
     fn remove_at(&mut self, threads: &mut Threads, at: usize) {
         self.len -= 1;
         let last = self.heap[self.len].take();
@@ -163,16 +166,16 @@ impl Timers {
         }
     }
 
-    /// Panics unless heap and threads agree.
+    /// Panics unless the heap is in order and the threads know the places of their entries.
     pub fn check(&self, threads: &Threads) {
         for at in 0..self.len {
             let entry = self.entry(at);
-            assert!(at == 0 || !entry.is_before(self.entry((at - 1) / 2)), "the timer heap is out of order at {at}");
+            assert!(at == 0 || !entry.is_before(self.entry((at - 1) / 2)), "the heap is out of order at {at}");
             let place = threads[entry.thread].timers[entry.kind as usize];
-            assert_eq!(place, Some(at as u32), "{:?} is mistaken about its {:?} deadline", entry.thread, entry.kind);
+            assert_eq!(place, Some(at as u32), "{:?} has a wrong place for its {:?} timer", entry.thread, entry.kind);
         }
         let known: usize = threads.iter().map(|(_, thread): (_, &Thread)| thread.timers.iter().flatten().count()).sum();
-        assert_eq!(known, self.len, "threads know of as many deadlines as there are");
-        assert_eq!(self.reserved, threads.len() * TIMER_KINDS, "every thread has room for its deadlines");
+        assert_eq!(known, self.len, "every entry is known to its thread");
+        assert_eq!(self.reserved, threads.len() * TIMER_KINDS, "every thread has reserved entries");
     }
 }

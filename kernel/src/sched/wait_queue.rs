@@ -1,40 +1,52 @@
 //! Threads that wait for the same thing, ordered by priority.
 //!
-//! A [`WaitQueue`] keeps its threads from the highest scheduled priority to the lowest, first come first served among
-//! equals (mach-ipc 3.8, 3.9). Equal priorities form a band; the first thread of each band is also linked to the first of
-//! the next, so entering takes at most one step per priority that waits, never one per thread, and leaving is immediate.
+//! A [`WaitQueue`] is a list through its threads, from the highest priority to the lowest, first come first served among
+//! equals (mach-ipc 3.8, 3.9). The threads of one priority are a band, which the threads at its two ends know:
+//!
+//! ```text
+//! head ─────► A ◄──► B ◄──► C ◄──► D ◄──► E ◄──► F
+//!             └──────┘      └─────────────┘      │
+//! band         A..B              C..E          F..F
+//! priority      47                31             4
+//! ```
+//!
+//! Example: G comes with priority 31. The first band, A..B, has a higher priority, so the search goes on behind its last
+//! thread, at C. The band C..E has the same priority, the one behind it a lower one. G therefore goes between E and F, and
+//! C and G are now the ends of the band C..G. Then E leaves: no end, so its two neighbours are linked. Then C leaves: its
+//! neighbours are linked, and D and G are the ends of D..G.
+//!
+//! Entering takes one step per band, and there is at most one band per priority; leaving takes a constant number of steps.
+//! A program that lets many threads wait therefore does not slow down the traps of others. No step allocates memory.
 
 use crate::ids::ThreadId;
 use crate::sched::thread::{Thread, Threads};
 
-/// A thread's place in a [`WaitQueue`].
+/// A thread's place in a [`WaitQueue`]. It has a meaning only while the thread is in one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WaitLink {
     previous: Option<ThreadId>,
     next: Option<ThreadId>,
-    /// First threads of the neighbouring bands; only the first thread of a band has them.
-    previous_band: Option<ThreadId>,
-    next_band: Option<ThreadId>,
-    /// Last thread of the band; only the first thread has it.
-    band_tail: Option<ThreadId>,
-    /// The priority it was queued at.
+    /// The thread's band, if the thread is at an end of it.
+    band: Option<Band>,
+    /// The priority at which the thread was added.
     priority: u8,
 }
 
-impl WaitLink {
-    /// The place of a thread that waits alone.
-    #[inline]
-    pub fn alone(thread: ThreadId, priority: u8) -> WaitLink {
-        WaitLink { band_tail: Some(thread), priority, ..WaitLink::default() }
-    }
+/// The threads of one priority in a [`WaitQueue`]. A band of one thread has that thread at both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Band {
+    first: ThreadId,
+    last: ThreadId,
+}
 
-    /// Returns true if no other thread is in the queue of the thread whose place this is.
+impl WaitLink {
+    /// Returns true if no other thread is in the queue of the thread whose link this is.
     #[inline(always)]
     pub fn is_alone(&self) -> bool {
         self.previous.is_none() && self.next.is_none()
     }
 
-    /// The priority at which the thread queues.
+    /// Returns the priority at which the thread was added to its queue.
     pub fn priority(&self) -> u8 {
         self.priority
     }
@@ -47,24 +59,20 @@ pub struct WaitQueue {
 }
 
 impl WaitQueue {
-    /// Whether nobody waits.
+    /// Returns true if no thread waits.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.head.is_none()
     }
 
-    /// The thread to serve first.
+    /// Returns the thread to serve first.
     #[inline]
     pub const fn first(&self) -> Option<ThreadId> {
         self.head
     }
 
-    /// The thread after `thread`, which is in this queue.
-    pub fn after(&self, threads: &Threads, thread: ThreadId) -> Option<ThreadId> {
-        threads[thread].wait_link.next
-    }
-
-    /// Adds a thread behind all that have its priority or a higher one, and returns it.
+    /// Adds a thread behind all threads of its priority or a higher one, and returns it. The thread must not be in a
+    /// queue.
     #[inline(always)]
     pub fn insert<'t>(&mut self, threads: &'t mut Threads, id: ThreadId, priority: u8) -> &'t mut Thread {
         if self.head.is_some() {
@@ -72,56 +80,47 @@ impl WaitQueue {
             return &mut threads[id];
         }
         let thread = &mut threads[id];
-        // A thread that leads a band, and is in no queue, waited alone last time: its link is as it should be.
-        if thread.wait_link.band_tail == Some(id) {
-            thread.wait_link.priority = priority;
-        } else {
-            thread.wait_link = WaitLink::alone(id, priority);
-        }
+        let band = Some(Band { first: id, last: id });
+        thread.wait_link = WaitLink { previous: None, next: None, band, priority };
         self.head = Some(id);
         thread
     }
 
     fn insert_among_others(&mut self, threads: &mut Threads, thread: ThreadId, priority: u8) {
-        // `above` is the last band with a higher or equal priority.
-        let (mut above, mut below) = (None, self.head);
-        while let Some(band) = below {
-            if threads[band].wait_link.priority < priority {
-                break;
-            }
-            above = Some(band);
-            below = threads[band].wait_link.next_band;
-        }
-        let mut link = WaitLink { priority, ..WaitLink::default() };
-        match above {
-            Some(band) if threads[band].wait_link.priority == priority => {
-                link.previous = threads[band].wait_link.band_tail.replace(thread);
-                link.next = below;
-            }
-            _ => {
-                link.previous = above.and_then(|band| threads[band].wait_link.band_tail);
-                link.next = below;
-                (link.previous_band, link.next_band) = (above, below);
-                link.band_tail = Some(thread);
-                if let Some(band) = above {
-                    threads[band].wait_link.next_band = Some(thread);
-                }
-                if let Some(band) = below {
-                    threads[band].wait_link.previous_band = Some(thread);
-                }
-            }
-        }
-        match link.previous {
-            Some(previous) => threads[previous].wait_link.next = Some(thread),
-            None => self.head = Some(thread),
-        }
-        if let Some(next) = link.next {
+        let above = self.last_band_from(threads, priority);
+        let previous = above.map(|band| band.last);
+        let next = match previous {
+            Some(previous) => threads[previous].wait_link.next.replace(thread),
+            None => self.head.replace(thread),
+        };
+        if let Some(next) = next {
             threads[next].wait_link.previous = Some(thread);
         }
-        threads[thread].wait_link = link;
+        threads[thread].wait_link = WaitLink { previous, next, band: None, priority };
+        match above {
+            Some(Band { first, last }) if threads[first].wait_link.priority == priority => {
+                threads[last].wait_link.band = None;
+                set_band(threads, first, thread);
+            }
+            _ => set_band(threads, thread, thread),
+        }
     }
 
-    /// Takes out a thread that is in this queue.
+    /// Returns the last band whose priority is `priority` or higher.
+    fn last_band_from(&self, threads: &Threads, priority: u8) -> Option<Band> {
+        let mut found = None;
+        let mut next = self.head;
+        while let Some(first) = next
+            && threads[first].wait_link.priority >= priority
+        {
+            let band = threads[first].wait_link.band.expect("a band starts behind the last thread of another");
+            next = threads[band.last].wait_link.next;
+            found = Some(band);
+        }
+        found
+    }
+
+    /// Removes a thread that is in this queue.
     #[inline]
     pub fn remove(&mut self, threads: &mut Threads, thread: ThreadId) {
         let alone = threads[thread].wait_link.is_alone();
@@ -139,79 +138,149 @@ impl WaitQueue {
     }
 
     fn remove_from_others(&mut self, threads: &mut Threads, thread: ThreadId) {
-        let link = core::mem::take(&mut threads[thread].wait_link);
-        if let Some(tail) = link.band_tail {
-            self.remove_band_leader(threads, thread, link, tail);
-        } else if link.next.is_none_or(|next| threads[next].wait_link.band_tail.is_some()) {
-            // The last of its band: the leader must know the new last one.
-            let previous = link.previous.expect("a thread that leads no band has one before it");
-            let mut leader = previous;
-            if threads[previous].wait_link.band_tail.is_none() {
-                leader = match link.next {
-                    Some(next) => threads[next].wait_link.previous_band,
-                    None => self.last_band(threads),
-                }
-                .expect("every thread is in a band");
+        let WaitLink { previous, next, band, .. } = core::mem::take(&mut threads[thread].wait_link);
+        match previous {
+            Some(previous) => threads[previous].wait_link.next = next,
+            None => self.head = next,
+        }
+        if let Some(next) = next {
+            threads[next].wait_link.previous = previous;
+        }
+        match band {
+            Some(Band { first, last }) if first == last => {}
+            Some(Band { first, last }) if first == thread => {
+                set_band(threads, next.expect("the band goes on behind its first thread"), last);
             }
-            threads[leader].wait_link.band_tail = Some(previous);
-        }
-        match link.previous {
-            Some(previous) => threads[previous].wait_link.next = link.next,
-            None => self.head = link.next,
-        }
-        if let Some(next) = link.next {
-            threads[next].wait_link.previous = link.previous;
+            Some(Band { first, .. }) => {
+                set_band(threads, first, previous.expect("the band began before its last thread"));
+            }
+            None => {}
         }
     }
 
-    /// Passes the lead of a band on, or takes the band out with its only thread.
-    fn remove_band_leader(&mut self, threads: &mut Threads, thread: ThreadId, link: WaitLink, tail: ThreadId) {
-        let heir = if tail == thread { None } else { link.next };
-        if let Some(heir) = heir {
-            let heir = &mut threads[heir].wait_link;
-            (heir.previous_band, heir.next_band, heir.band_tail) = (link.previous_band, link.next_band, Some(tail));
-        }
-        if let Some(band) = link.previous_band {
-            threads[band].wait_link.next_band = heir.or(link.next_band);
-        }
-        if let Some(band) = link.next_band {
-            threads[band].wait_link.previous_band = heir.or(link.previous_band);
-        }
-    }
-
-    fn last_band(&self, threads: &Threads) -> Option<ThreadId> {
-        core::iter::successors(self.head, |&band| threads[band].wait_link.next_band).last()
-    }
-
-    /// The threads from first to last.
+    /// Returns the threads from the first to the last.
     pub fn iter<'a>(&self, threads: &'a Threads) -> impl Iterator<Item = ThreadId> + use<'a> {
         core::iter::successors(self.head, move |&thread| threads[thread].wait_link.next)
     }
 
-    /// Panics unless the order is right; returns how many wait.
+    /// Panics unless order, links and bands are right; returns the number of threads.
     pub fn check(&self, threads: &Threads) -> usize {
         let mut count = 0;
-        let mut before: Option<(ThreadId, u8)> = None;
-        let mut bands = core::iter::successors(self.head, |&band| threads[band].wait_link.next_band);
-        let mut leader = None;
+        let mut previous: Option<ThreadId> = None;
+        let mut first = None;
         for thread in self.iter(threads) {
             let link = &threads[thread].wait_link;
-            assert_eq!(link.previous, before.map(|(thread, _)| thread), "{thread:?} has another one before it");
-            let starts_band = before.is_none_or(|(_, priority)| priority > link.priority);
-            assert!(starts_band || before.is_some_and(|(_, p)| p == link.priority), "{thread:?} waits out of order");
-            assert_eq!(link.band_tail.is_some(), starts_band, "{thread:?} leads a band if it is the first of it");
-            if starts_band {
-                leader = bands.next();
-                assert_eq!(leader, Some(thread), "the bands are linked");
+            assert_eq!(link.previous, previous, "{thread:?} is linked with the thread before it");
+            let before = previous.map(|previous| threads[previous].wait_link.priority);
+            assert!(before.is_none_or(|before| before >= link.priority), "{thread:?} waits out of order");
+            let after = link.next.map(|next| threads[next].wait_link.priority);
+            let (is_first, is_last) = (before != Some(link.priority), after != Some(link.priority));
+            if is_first {
+                first = Some(thread);
             }
-            let next_priority = link.next.map(|next| threads[next].wait_link.priority);
-            if next_priority != Some(link.priority) {
-                let tail = leader.and_then(|leader| threads[leader].wait_link.band_tail);
-                assert_eq!(tail, Some(thread), "the leader knows the last of its band");
+            assert_eq!(link.band.is_some(), is_first || is_last, "{thread:?} knows its band if it is at an end of it");
+            if let Some(band) = link.band {
+                assert_eq!(first, Some(band.first), "{thread:?} knows the first thread of its band");
+                assert_eq!(
+                    threads[band.last].wait_link.band, link.band,
+                    "{thread:?} knows the last thread of its band"
+                );
+                assert!(!is_last || band.last == thread, "{thread:?} is the last thread of its band");
             }
-            before = Some((thread, link.priority));
+            previous = Some(thread);
             count += 1;
         }
         count
+    }
+}
+
+/// Makes `first` and `last` the ends of a band.
+fn set_band(threads: &mut Threads, first: ThreadId, last: ThreadId) {
+    let band = Some(Band { first, last });
+    threads[first].wait_link.band = band;
+    threads[last].wait_link.band = band;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::tag;
+    use crate::machine::AddressSpace;
+    use crate::policy::ThreadPolicy;
+    use crate::rate::{Clock, Rate, Stamp};
+    use crate::sched::{Belongings, Scheduling, ThreadList};
+    use crate::step::Step;
+    use crate::trap_frame::TrapFrame;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{RngCore, SeedableRng};
+    use store::Id;
+
+    const THREADS: usize = 24;
+    const PRIORITIES: [u8; 5] = [0, 4, 31, 47, 127];
+    const SEEDS: u64 = 200;
+    const STEPS: usize = 300;
+    const SOME_BITS: u64 = 1 << 32;
+
+    /// Returns a scheduler and the ids of its `THREADS` threads.
+    fn threads() -> (Scheduling, Vec<ThreadId>) {
+        let clock = Clock::new(Stamp(0), Rate::measured(1, 1));
+        let mut sched = Scheduling::new(clock, 0);
+        let (mut step, mut siblings) = (Step::default(), ThreadList::default());
+        let task = Id::<tag::Task>::from_bits(SOME_BITS).expect("a valid id");
+        let space = Id::<tag::Space>::from_bits(SOME_BITS).expect("a valid id");
+        let belongings = Belongings { task, space, address_space: AddressSpace(0) };
+        let mut create = |_| {
+            let (frame, policy) = (TrapFrame::default(), ThreadPolicy::default());
+            sched.create(&mut step, &mut siblings, belongings, frame, policy, 0).expect("there is memory")
+        };
+        let ids = (0..THREADS).map(&mut create).collect();
+        (sched, ids)
+    }
+
+    #[test]
+    fn a_thread_enters_behind_its_equals_and_its_superiors() {
+        let (mut sched, ids) = threads();
+        let threads = &mut sched.threads;
+        let [a, b, c, d, e, f, g] = ids[..7] else { panic!("there are enough threads") };
+        let mut queue = WaitQueue::default();
+        for (thread, priority) in [(f, 4), (c, 31), (a, 47), (d, 31), (b, 47), (e, 31), (g, 31)] {
+            queue.insert(threads, thread, priority);
+        }
+        assert_eq!(queue.iter(threads).collect::<Vec<_>>(), [a, b, c, d, e, g, f]);
+        queue.remove(threads, e);
+        queue.remove(threads, c);
+        assert_eq!(queue.iter(threads).collect::<Vec<_>>(), [a, b, d, g, f]);
+        assert_eq!(threads[g].wait_link.band, Some(Band { first: d, last: g }));
+        assert_eq!(queue.check(threads), 5);
+    }
+
+    /// Random entries and exits, compared with a vector that is sorted after each of them.
+    #[test]
+    fn any_sequence_of_entries_and_exits_keeps_the_order() {
+        let (mut sched, ids) = threads();
+        let threads = &mut sched.threads;
+        for seed in 0..SEEDS {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut below = |limit: usize| random.next_u32() as usize % limit;
+            let mut queue = WaitQueue::default();
+            let mut model: Vec<(u8, ThreadId)> = Vec::new();
+            for _ in 0..STEPS {
+                let thread = ids[below(THREADS)];
+                match model.iter().position(|&(_, other)| other == thread) {
+                    Some(at) => {
+                        queue.remove(threads, thread);
+                        model.remove(at);
+                    }
+                    None => {
+                        let priority = PRIORITIES[below(PRIORITIES.len())];
+                        queue.insert(threads, thread, priority);
+                        model.push((priority, thread));
+                        model.sort_by_key(|&(priority, _)| core::cmp::Reverse(priority));
+                    }
+                }
+                assert_eq!(queue.check(threads), model.len(), "seed {seed}");
+                assert!(queue.iter(threads).eq(model.iter().map(|&(_, thread)| thread)), "seed {seed}");
+            }
+        }
     }
 }

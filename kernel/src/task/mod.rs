@@ -1,12 +1,12 @@
-//! Tasks: what the kernel knows of each, and their memory.
+//! Tasks: their records and their memory.
 //!
 //! [`Tasks`] owns the records and keeps the rules of memory. A task's names are in its space (`ipc`), its threads belong to
-//! the scheduler; how tasks begin and end is in `lifetime.rs`.
+//! the scheduler (`sched`), and tasks begin and end in `lifetime.rs`.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`regions`] | a task's memory |
-//! | [`program`] | reading a program and laying it out in memory |
+//! | [`program`] | loading a program into memory |
 
 pub mod program;
 pub mod regions;
@@ -27,29 +27,29 @@ use store::Arena;
 /// A task.
 #[derive(Debug)]
 pub struct Task {
-    /// Its program's name, for logs.
+    /// The name of its program, for logs.
     pub name: String<32>,
     /// Its identity.
     pub credentials: Credentials,
-    /// Its names.
+    /// Its space of port names.
     pub space: SpaceId,
     /// Its memory.
     pub(crate) regions: Regions,
-    /// Where the machine keeps that memory.
+    /// The machine's address space for that memory.
     pub address_space: AddressSpace,
     /// Its threads.
     pub threads: ThreadList,
-    /// Type, role and clamp, and what follows from them.
+    /// Its requested policy.
     pub policy: TaskPolicy,
     /// Its control port.
     pub control_port: PortId,
-    /// Its name port, made when it is first asked for.
+    /// Its name port, once a program has asked for it.
     pub name_port: Option<PortId>,
     /// Its bootstrap port.
     pub bootstrap: Carried,
-    /// The right that its exit message goes to.
+    /// The right to which its exit message goes.
     pub exit_port: Option<SendOnceRight>,
-    /// How it ended, once it has: from then on it is being taken apart.
+    /// How it ended, if it has. From then on it is being taken apart.
     pub(crate) ended: Option<Ending>,
 }
 
@@ -58,11 +58,11 @@ pub struct Task {
 pub struct Ending {
     /// How it ended.
     pub status: ExitStatus,
-    /// How far its end has come.
+    /// The part that is taken apart next.
     pub(crate) stage: Stage,
 }
 
-/// The order of termination (errata 4).
+/// The parts of an ended task, in the order in which they are taken apart (errata 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Receive rights, from this index on.
@@ -87,17 +87,17 @@ impl Task {
     }
 }
 
-/// All tasks, each allocated by itself like threads.
+/// All tasks.
 #[derive(Debug)]
 pub struct Tasks {
     tasks: Arena<Task, 1, tag::Task>,
-    /// How many tasks there have been.
+    /// The last pid that was given.
     pids: u32,
     limits: Limits,
 }
 
 impl Tasks {
-    /// Returns the state without tasks.
+    /// Returns the owner of tasks, without any task.
     pub fn new(limits: Limits) -> Tasks {
         Tasks { tasks: Arena::new(), pids: 0, limits }
     }
@@ -105,7 +105,7 @@ impl Tasks {
     /// Makes room for one more task.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none, or there are too many tasks, or all numbers were used; nothing has changed.
+    /// [`NoMemory`] if memory runs out, there are too many tasks, or all pids are used up; nothing has changed.
     pub fn make_room(&mut self) -> Result<(), NoMemory> {
         if self.tasks.len() >= TASKS_MAX || self.pids >= self.limits.process_number_max {
             return Err(NoMemory);
@@ -113,24 +113,24 @@ impl Tasks {
         self.tasks.reserve()
     }
 
-    /// Adds the task that `make` returns for its id and number. There is room for it.
+    /// Adds the task that `make` returns for its id and pid. The caller has [made room](Tasks::make_room) for it.
     pub fn insert(&mut self, make: impl FnOnce(TaskId, u32) -> Task) -> TaskId {
         self.pids += 1;
         let pid = self.pids;
         self.tasks.insert_reserved(|id| make(id, pid))
     }
 
-    /// Forgets a task of which nothing is left, and returns its record.
+    /// Removes a task that has been taken apart, and returns its record.
     pub fn remove(&mut self, task: TaskId) -> Task {
-        self.tasks.remove(task).expect("a task is removed once")
+        self.tasks.remove(task).expect("the task has not been removed before")
     }
 
-    /// Returns the task, if it has not been forgotten.
+    /// Returns the task, unless it has been removed.
     pub fn get(&self, task: TaskId) -> Option<&Task> {
         self.tasks.get(task)
     }
 
-    /// Returns true if the task has not been forgotten.
+    /// Returns true if the task has not been removed. It may have ended.
     pub fn contains(&self, task: TaskId) -> bool {
         self.tasks.contains(task)
     }
@@ -157,7 +157,7 @@ impl Tasks {
     }
 }
 
-/// For tasks that are known to exist.
+/// Access to a task that is known not to have been removed. Panics otherwise.
 impl Index<TaskId> for Tasks {
     type Output = Task;
 

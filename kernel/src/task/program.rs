@@ -1,4 +1,4 @@
-//! Programs: reading a static ELF file and laying it out in a new address space.
+//! Programs: loading a static ELF file into a new task's memory.
 
 use super::Tasks;
 use crate::ids::TaskId;
@@ -13,27 +13,27 @@ use elf::file::{Class, FileHeader, parse_ident};
 use elf::segment::{ProgramHeader, SegmentTable};
 use heapless::Vec;
 
-/// Where position-independent programs go.
+/// The address to which position-independent programs are loaded.
 const PIE_BASE: u64 = 0x1000_0000;
 
 const EHDR_SIZE: usize = 64;
 const PHDR_SIZE: usize = 56;
 
-/// Bytes copied at a time.
+/// Bytes that are copied at a time.
 const PIECE: usize = 1024;
 
-/// Where a program's file is.
+/// The place of a program's file.
 #[derive(Clone, Copy, Debug)]
 pub enum Image {
     /// In the bundle.
     Bundle(&'static [u8]),
     /// In a task's memory.
     Memory {
-        /// The memory.
+        /// The task's memory.
         space: AddressSpace,
-        /// Where it begins.
+        /// The address of the file.
         start: UserAddr,
-        /// How long it is.
+        /// Its length in bytes.
         size: u64,
     },
 }
@@ -46,8 +46,11 @@ impl Image {
         }
     }
 
-    /// Reads from inside the file.
-    fn read(&self, m: &mut dyn Machine, offset: u64, to: &mut [u8]) -> Result<(), KernReturn> {
+    /// Reads a part of the file.
+    ///
+    /// # Errors
+    /// `KERN_FAILURE` if the part is not within the file in the bundle; `KERN_MEMORY_ERROR` if it cannot be read.
+    fn read(&self, machine: &mut dyn Machine, offset: u64, to: &mut [u8]) -> Result<(), KernReturn> {
         match *self {
             Image::Bundle(bytes) => {
                 let from = bytes.get(offset as usize..).and_then(|rest| rest.get(..to.len())).ok_or(KERN_FAILURE)?;
@@ -55,35 +58,40 @@ impl Image {
                 Ok(())
             }
             Image::Memory { space, start, .. } => {
-                m.copy_in(space, start.plus(offset), to).map_err(|_| KERN_MEMORY_ERROR)
+                machine.copy_in(space, start.plus(offset), to).map_err(|_| KERN_MEMORY_ERROR)
             }
         }
     }
 }
 
-/// A program laid out in memory: what its first thread must know.
+/// A loaded program, as its first thread must know it.
 #[derive(Clone, Copy, Debug)]
 pub struct Loaded {
-    /// Where it starts.
+    /// The address of the first instruction.
     pub entry: u64,
-    /// Where its program headers are in its memory, if they are.
+    /// The address of the program headers, if they are loaded.
     pub headers: Option<u64>,
-    /// How many there are.
+    /// The number of program headers.
     pub header_count: u64,
 }
 
-/// What is wanted of a file's part.
+/// A segment to load.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
+    /// The first page.
     start: u64,
+    /// The address behind the last page.
     end: u64,
+    /// The address for the contents from the file. The rest of the pages is zero.
     address: u64,
+    /// The place of the contents in the file.
     offset: u64,
+    /// The length of the contents in the file.
     file_size: u64,
     protection: Protection,
 }
 
-/// A file that was found to be a program.
+/// The checked headers of a program.
 #[derive(Debug)]
 struct Program {
     segments: Vec<Segment, SEGMENTS_MAX>,
@@ -91,66 +99,72 @@ struct Program {
 }
 
 impl Tasks {
-    /// Lays a program out in a task that has no memory yet.
+    /// Loads a program into a task that has no memory yet.
     ///
     /// # Errors
-    /// `KERN_FAILURE` if the file is no static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read;
-    /// `KERN_RESOURCE_SHORTAGE`. The task's memory is then in no particular state.
+    /// `KERN_FAILURE` if the file is not a static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read;
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out. The task may then have a part of the program's memory.
     pub(crate) fn load_program(
         &mut self,
-        m: &mut dyn Machine,
+        machine: &mut dyn Machine,
         task: TaskId,
         image: &Image,
     ) -> Result<Loaded, KernReturn> {
-        let program = read_program(m, image)?;
+        let program = read_program(machine, image)?;
         for segment in &program.segments {
             let Segment { start, end, address, offset, file_size, protection } = *segment;
-            self.vm_allocate(m, task, Some(UserAddr(start)), end - start, protection)?;
+            self.vm_allocate(machine, task, Some(UserAddr(start)), end - start, protection)?;
             let space = self.tasks[task].address_space;
             let mut done = 0;
             while done < file_size {
                 let mut piece = [0; PIECE];
                 let piece = &mut piece[..PIECE.min((file_size - done) as usize)];
-                image.read(m, offset + done, piece)?;
-                m.load(space, UserAddr(address + done), piece);
+                image.read(machine, offset + done, piece)?;
+                machine.load(space, UserAddr(address + done), piece);
                 done += piece.len() as u64;
             }
         }
         Ok(program.loaded)
     }
 
-    /// Gives a task its first stack and puts `block` at the top of it; returns where that is.
+    /// Gives a task the stack of its first thread, with a block of data at its top, and returns the block's address.
+    /// `block` returns the data for the address at which it ends.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` if the block takes more than half of the stack; `KERN_RESOURCE_SHORTAGE`.
+    /// `KERN_INVALID_ARGUMENT` if the block takes more than half of the stack; `KERN_NO_SPACE` if the program is where the
+    /// stack goes; `KERN_RESOURCE_SHORTAGE` if memory runs out.
     pub(crate) fn make_stack(
         &mut self,
-        m: &mut dyn Machine,
+        machine: &mut dyn Machine,
         task: TaskId,
         block: impl FnOnce(u64) -> Result<alloc::vec::Vec<u8>, KernReturn>,
     ) -> Result<u64, KernReturn> {
         let size = STACK_PAGES * PAGE_SIZE;
-        // One page above stays free, so that running over the end faults.
+        // One page above stays unmapped, so that an access beyond the top faults.
         let top = USER_END - PAGE_SIZE;
         let writable = Protection::READ | Protection::WRITE;
-        self.vm_allocate(m, task, Some(UserAddr(top - size)), size, writable)?;
+        self.vm_allocate(machine, task, Some(UserAddr(top - size)), size, writable)?;
         let bytes = block(top)?;
         if bytes.len() as u64 > size / 2 {
             return Err(KERN_INVALID_ARGUMENT);
         }
         let start = top - bytes.len() as u64;
-        m.load(self.tasks[task].address_space, UserAddr(start), &bytes);
+        machine.load(self.tasks[task].address_space, UserAddr(start), &bytes);
         Ok(start)
     }
 }
 
-/// Reads and checks the headers of a program, once.
-fn read_program(m: &mut dyn Machine, image: &Image) -> Result<Program, KernReturn> {
+/// Reads and checks the headers of a program. They are read once only, because a program in another task's memory may
+/// change meanwhile.
+///
+/// # Errors
+/// `KERN_FAILURE` if the file is not a static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read.
+fn read_program(machine: &mut dyn Machine, image: &Image) -> Result<Program, KernReturn> {
     let mut bytes = [0; EHDR_SIZE];
     if image.size() < EHDR_SIZE as u64 {
         return Err(KERN_FAILURE);
     }
-    image.read(m, 0, &mut bytes)?;
+    image.read(machine, 0, &mut bytes)?;
     let header = read_header(&bytes).ok_or(KERN_FAILURE)?;
     let mut table = [0; SEGMENTS_MAX * PHDR_SIZE];
     let count = usize::from(header.e_phnum);
@@ -159,13 +173,13 @@ fn read_program(m: &mut dyn Machine, image: &Image) -> Result<Program, KernRetur
     if end > image.size() {
         return Err(KERN_FAILURE);
     }
-    image.read(m, header.e_phoff, table)?;
+    image.read(machine, header.e_phoff, table)?;
     let base = if header.e_type == ET_DYN { PIE_BASE } else { 0 };
     let mut segments: Vec<Segment, SEGMENTS_MAX> = Vec::new();
     let mut headers = None;
     for part in SegmentTable::new(LittleEndian, Class::ELF64, table).iter() {
         match part.p_type {
-            // A program that needs an interpreter is not static.
+            // This program needs an interpreter, so it is not static.
             PT_INTERP => return Err(KERN_FAILURE),
             PT_LOAD if part.p_memsz > 0 => {
                 let segment = read_segment(&part, base, image.size()).ok_or(KERN_FAILURE)?;
@@ -182,15 +196,16 @@ fn read_program(m: &mut dyn Machine, image: &Image) -> Result<Program, KernRetur
         }
     }
     let entry = base.checked_add(header.e_entry).ok_or(KERN_FAILURE)?;
-    let runs = |segment: &Segment| {
+    let contains_entry = |segment: &Segment| {
         segment.protection.contains(Protection::EXECUTE) && (segment.start..segment.end).contains(&entry)
     };
-    if !segments.iter().any(runs) {
+    if !segments.iter().any(contains_entry) {
         return Err(KERN_FAILURE);
     }
     Ok(Program { segments, loaded: Loaded { entry, headers, header_count: count as u64 } })
 }
 
+/// Returns the file header, if it is that of a program for this machine.
 fn read_header(bytes: &[u8; EHDR_SIZE]) -> Option<FileHeader<LittleEndian>> {
     let ident = parse_ident::<LittleEndian>(&bytes[..16]).ok()?;
     let header = FileHeader::parse_tail(ident, &bytes[16..]).ok()?;
@@ -201,8 +216,8 @@ fn read_header(bytes: &[u8; EHDR_SIZE]) -> Option<FileHeader<LittleEndian>> {
     fits.then_some(header)
 }
 
-/// What a program header asks for, if it asks for something possible: whole pages in the user part, filled from inside
-/// the file, never both writable and executable.
+/// Returns the segment that a program header describes. Returns `None` unless its pages are within user space, its
+/// contents are within the file and it is not both writable and executable.
 fn read_segment(part: &ProgramHeader, base: u64, file_size: u64) -> Option<Segment> {
     let address = base.checked_add(part.p_vaddr)?;
     let start = address & !(PAGE_SIZE - 1);
@@ -212,9 +227,9 @@ fn read_segment(part: &ProgramHeader, base: u64, file_size: u64) -> Option<Segme
         protection.set(allows, part.p_flags & flag != 0);
     }
     let in_file = part.p_filesz <= part.p_memsz && part.p_offset.checked_add(part.p_filesz)? <= file_size;
-    let safe = !protection.contains(Protection::WRITE | Protection::EXECUTE);
-    let inside = start >= crate::machine::USER_START && end <= USER_END;
-    (in_file && safe && inside).then_some(Segment {
+    let is_safe = !protection.contains(Protection::WRITE | Protection::EXECUTE);
+    let in_user_space = start >= crate::machine::USER_START && end <= USER_END;
+    (in_file && is_safe && in_user_space).then_some(Segment {
         start,
         end,
         address,

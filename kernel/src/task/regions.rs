@@ -1,7 +1,7 @@
-//! A task's memory: which ranges it has and what it may do there.
+//! A task's memory: a list of regions, and the operations on it.
 //!
-//! Memory is there as soon as it is allocated: there is no paging, so a user address is good or bad for good reasons
-//! only. The region list is what the kernel believes; [`Machine::map`] makes it so.
+//! Page frames are allocated together with their region: there is no paging, so an access within a region that its
+//! protection allows succeeds. Each operation changes the list and the machine's page tables together, or neither.
 
 use super::{Task, Tasks};
 use crate::ids::TaskId;
@@ -12,34 +12,34 @@ use abi::code::*;
 use abi::task::PAGE_SIZE;
 use alloc::vec::Vec;
 
-/// Where addresses that the kernel chooses begin.
+/// The lowest address that the kernel chooses for a region.
 const ANYWHERE_START: u64 = 0x1_0000_0000;
 
-/// Pages taken from a dead task in one piece.
+/// Pages that one piece of work takes from an ended task.
 const UNMAP_PIECE: u64 = 256;
 
-/// The contents of a fresh page.
+/// The contents of a new page.
 const ZEROES: [u8; PAGE_SIZE as usize] = [0; PAGE_SIZE as usize];
 
-/// Where memory is to be.
+/// The place for new memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// At an address of the kernel's choice.
+    /// At an address that the kernel chooses.
     Anywhere,
-    /// At an address where there is no memory.
+    /// At this address, where the task must not have memory.
     At(UserAddr),
-    /// At an address whatever is there.
+    /// At this address, in place of memory that the task may have there.
     Over(UserAddr),
 }
 
-/// Pages with the same protection, next to each other.
+/// A range of pages with the same protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// First address.
     pub start: u64,
-    /// First address behind it.
+    /// Address behind the last byte.
     pub end: u64,
-    /// What the task may do there.
+    /// The accesses that the task may make.
     pub protection: Protection,
 }
 
@@ -49,7 +49,7 @@ impl Region {
     }
 }
 
-/// A task's regions, by address, never overlapping.
+/// A task's regions, sorted by address. They do not overlap.
 #[derive(Debug, Default)]
 pub struct Regions {
     list: Vec<Region>,
@@ -57,53 +57,53 @@ pub struct Regions {
 }
 
 impl Regions {
-    /// Number of regions.
+    /// Returns the number of regions.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether the task has no memory.
+    /// Returns true if the task has no memory.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// All regions.
+    /// Returns all regions, by address.
     pub fn iter(&self) -> impl Iterator<Item = &Region> {
         self.list.iter()
     }
 
-    /// Pages of memory.
+    /// Returns the number of pages of all regions.
     pub fn pages(&self) -> u64 {
         self.pages
     }
 
-    /// Index of the first region that ends behind `address`.
-    fn first_behind(&self, address: u64) -> usize {
+    /// Returns the index of the first region that ends behind `address`: the one that contains it, or the next one.
+    fn index_from(&self, address: u64) -> usize {
         self.list.partition_point(|region| region.end <= address)
     }
 
-    /// Returns the parts of a range that no region touches.
+    /// Returns the parts of a range that are in no region.
     fn gaps(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
-        let regions = self.list[self.first_behind(start)..].iter().take_while(move |region| region.start < end);
+        let regions = self.list[self.index_from(start)..].iter().take_while(move |region| region.start < end);
         let starts = core::iter::once(start).chain(regions.clone().map(|region| region.end));
         let ends = regions.map(|region| region.start).chain(core::iter::once(end));
         starts.zip(ends).filter(|(start, end)| start < end)
     }
 
-    /// Returns the number of pages that a task would have more with the whole of a range.
+    /// Returns the number of pages of a range that are in no region.
     fn missing_pages(&self, start: u64, end: u64) -> u64 {
         self.gaps(start, end).map(|(start, end)| (end - start) / PAGE_SIZE).sum()
     }
 
-    /// Whether no region touches the range.
+    /// Returns true if no page of the range is in a region.
     fn is_free(&self, start: u64, end: u64) -> bool {
-        self.list.get(self.first_behind(start)).is_none_or(|region| region.start >= end)
+        self.list.get(self.index_from(start)).is_none_or(|region| region.start >= end)
     }
 
-    /// The first gap of `size` bytes where the kernel chooses addresses.
+    /// Returns the address of the first gap of at least `size` bytes among the addresses that the kernel chooses.
     fn find_gap(&self, size: u64) -> Option<u64> {
         let mut start = ANYWHERE_START;
-        for region in &self.list[self.first_behind(start)..] {
+        for region in &self.list[self.index_from(start)..] {
             if region.start >= start && region.start - start >= size {
                 break;
             }
@@ -112,7 +112,10 @@ impl Regions {
         (USER_END.checked_sub(size)? >= start).then_some(start)
     }
 
-    /// Makes room for `more` entries.
+    /// Makes room in the list for `more` regions.
+    ///
+    /// # Errors
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task would have too many regions; nothing has changed.
     fn reserve(&mut self, more: usize) -> Result<(), KernReturn> {
         if self.list.len() + more > REGIONS_PER_TASK_MAX {
             return Err(KERN_RESOURCE_SHORTAGE);
@@ -121,9 +124,10 @@ impl Regions {
         self.list.try_reserve(more).map_err(|_| KERN_RESOURCE_SHORTAGE)
     }
 
-    /// Splits the regions that contain `start` and `end` there, if any; there is room for two more.
+    /// Splits the region that contains `address` at `address`, unless it starts there. The caller has made room for one
+    /// more region.
     fn split_at(&mut self, address: u64) {
-        let at = self.first_behind(address);
+        let at = self.index_from(address);
         if let Some(region) = self.list.get_mut(at)
             && region.start < address
         {
@@ -133,18 +137,18 @@ impl Regions {
         }
     }
 
-    /// How many regions more there are after [`split_at`](Regions::split_at): one, or none.
+    /// Returns the number of regions that [`split_at`](Regions::split_at) adds: 1 or 0.
     fn splits_at(&self, address: u64) -> usize {
-        let at = self.first_behind(address);
+        let at = self.index_from(address);
         usize::from(self.list.get(at).is_some_and(|region| region.start < address))
     }
 
-    /// The indexes of the regions inside a range at whose ends regions were split.
+    /// Returns the indexes of the regions within a range, at whose ends regions have been split.
     fn inside(&self, start: u64, end: u64) -> core::ops::Range<usize> {
-        self.first_behind(start)..self.list.partition_point(|region| region.start < end)
+        self.index_from(start)..self.list.partition_point(|region| region.start < end)
     }
 
-    /// Joins a region with its neighbours where they do not differ.
+    /// Joins the regions at these indexes, and their neighbours, where one ends at the next and the protection is equal.
     fn merge_around(&mut self, range: core::ops::Range<usize>) {
         let first = range.start.saturating_sub(1);
         let mut at = first;
@@ -159,13 +163,13 @@ impl Regions {
         }
     }
 
-    /// Panics unless the regions are what they should be.
+    /// Panics unless the regions are sorted, apart and within user space, and their pages are counted.
     pub fn check(&self) {
         let mut end = USER_START;
         for region in &self.list {
             assert!(
                 region.start >= end && region.end > region.start && region.end <= USER_END,
-                "{region:x?} is astray"
+                "{region:x?} overlaps another one or is outside user space"
             );
             end = region.end;
         }
@@ -173,7 +177,10 @@ impl Regions {
     }
 }
 
-/// A page-aligned range that covers `size` bytes from `address` on, inside the user part.
+/// Returns start and end of the pages that cover `size` bytes from `address` on.
+///
+/// # Errors
+/// `KERN_INVALID_ADDRESS` if they are not all within user space.
 fn page_range(address: UserAddr, size: u64) -> Result<(u64, u64), KernReturn> {
     let start = address.0 & !(PAGE_SIZE - 1);
     let end = address.0.checked_add(size).and_then(|end| end.checked_next_multiple_of(PAGE_SIZE));
@@ -183,7 +190,7 @@ fn page_range(address: UserAddr, size: u64) -> Result<(u64, u64), KernReturn> {
     }
 }
 
-/// Checks that a range does not end behind the last address that 64 bits can hold.
+/// Checks that the end of a range fits 64 bits.
 ///
 /// # Errors
 /// `KERN_INVALID_ARGUMENT`.
@@ -191,7 +198,11 @@ fn check_wrap(address: UserAddr, size: u64) -> Result<(), KernReturn> {
     address.0.checked_add(size).map(|_| ()).ok_or(KERN_INVALID_ARGUMENT)
 }
 
-/// What a user may ask for: no page is both writable and executable, and what can be written or run can be read.
+/// Returns the protection that a user asks for. A page that is writable or executable is readable as well, because the
+/// processor cannot express other combinations.
+///
+/// # Errors
+/// `KERN_INVALID_ARGUMENT` for unknown bits, `KERN_PROTECTION_FAILURE` for pages that are writable and executable.
 fn user_protection(bits: u32) -> Result<Protection, KernReturn> {
     let protection = Protection::from_bits(bits).ok_or(KERN_INVALID_ARGUMENT)?;
     if protection.contains(Protection::WRITE | Protection::EXECUTE) {
@@ -201,12 +212,12 @@ fn user_protection(bits: u32) -> Result<Protection, KernReturn> {
 }
 
 impl Tasks {
-    /// Returns where memory of a task would go: from the first to behind the last page. The size is more than 0.
+    /// Returns the range of pages for `size` bytes of new memory, which must be more than 0. Changes nothing.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for a size that is more than all pages there can be; `KERN_INVALID_ADDRESS` if the range
-    /// leaves the user part; `KERN_NO_SPACE` if it is not free, or nothing of this size is; `KERN_RESOURCE_SHORTAGE` if
-    /// the task has too much memory already.
+    /// `KERN_INVALID_ARGUMENT` if the size in whole pages does not fit 64 bits; `KERN_INVALID_ADDRESS` if the range is not
+    /// within user space; `KERN_NO_SPACE` if the task has memory in the range, or has no gap of this size;
+    /// `KERN_RESOURCE_SHORTAGE` if the task would have too many pages.
     pub(crate) fn find_room(&self, task: TaskId, place: Place, size: u64) -> Result<(u64, u64), KernReturn> {
         assert!(size > 0, "a region has at least one page");
         let rounded = size.checked_next_multiple_of(PAGE_SIZE).ok_or(KERN_INVALID_ARGUMENT)?;
@@ -227,14 +238,14 @@ impl Tasks {
         Ok((start, end))
     }
 
-    /// Gives a task zeroed memory, at an address of the kernel's choice or at `fixed`; returns where.
+    /// Gives a task zeroed memory, at an address that the kernel chooses or at `fixed`, and returns its address.
     ///
     /// # Errors
-    /// Those of [`find_room`](Tasks::find_room), and `KERN_RESOURCE_SHORTAGE` if there is no memory. Nothing has changed
-    /// then.
+    /// Those of [`find_room`](Tasks::find_room), and `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too many
+    /// regions. Nothing has changed then.
     pub(crate) fn vm_allocate(
         &mut self,
-        m: &mut dyn Machine,
+        machine: &mut dyn Machine,
         task: TaskId,
         fixed: Option<UserAddr>,
         size: u64,
@@ -246,22 +257,22 @@ impl Tasks {
         let region = Region { start, end, protection };
         regions.reserve(1)?;
         let address = UserAddr(start);
-        m.map(*address_space, address, region.pages(), protection).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-        let at = regions.first_behind(start);
+        machine.map(*address_space, address, region.pages(), protection).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        let at = regions.index_from(start);
         regions.list.insert(at, region);
         regions.pages += region.pages();
         regions.merge_around(at..at + 1);
         Ok(address)
     }
 
-    /// Gives a task zeroed, writable memory in a range that [`find_room`](Tasks::find_room) returned for
-    /// [`Place::Over`]. Pages that the task has there stay, with new contents, so that only the others can be wanting.
+    /// Gives a task zeroed, writable memory in a range that [`find_room`](Tasks::find_room) returned for [`Place::Over`].
+    /// Pages that the task has there are cleared and stay. New ones are allocated first, because only that can fail.
     ///
     /// # Errors
-    /// `KERN_RESOURCE_SHORTAGE` if there is no memory. Nothing has changed then.
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too many regions. Nothing has changed then.
     pub(crate) fn vm_replace(
         &mut self,
-        m: &mut dyn Machine,
+        machine: &mut dyn Machine,
         task: TaskId,
         start: u64,
         end: u64,
@@ -271,8 +282,8 @@ impl Tasks {
         let pages = |(start, end): (u64, u64)| (end - start) / PAGE_SIZE;
         regions.reserve(1 + regions.splits_at(start) + regions.splits_at(end))?;
         for gap in regions.gaps(start, end) {
-            if m.map(*space, UserAddr(gap.0), pages(gap), region.protection).is_err() {
-                regions.gaps(start, gap.0).for_each(|done| m.unmap(*space, UserAddr(done.0), pages(done)));
+            if machine.map(*space, UserAddr(gap.0), pages(gap), region.protection).is_err() {
+                regions.gaps(start, gap.0).for_each(|done| machine.unmap(*space, UserAddr(done.0), pages(done)));
                 return Err(KERN_RESOURCE_SHORTAGE);
             }
         }
@@ -280,9 +291,9 @@ impl Tasks {
         regions.split_at(end);
         let replaced = regions.inside(start, end);
         for old in &regions.list[replaced.clone()] {
-            m.protect(*space, UserAddr(old.start), old.pages(), region.protection);
+            machine.protect(*space, UserAddr(old.start), old.pages(), region.protection);
             for page in (old.start..old.end).step_by(PAGE_SIZE as usize) {
-                m.load(*space, UserAddr(page), &ZEROES);
+                machine.load(*space, UserAddr(page), &ZEROES);
             }
             regions.pages -= old.pages();
         }
@@ -294,14 +305,15 @@ impl Tasks {
         Ok(())
     }
 
-    /// Takes memory away from a task. What was not there stays not there.
+    /// Removes a task's memory in a range, which may have gaps.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` if the range wraps; `KERN_INVALID_ADDRESS` if it leaves the user part;
-    /// `KERN_RESOURCE_SHORTAGE` if there is no memory to remember a split region. Nothing has changed then.
+    /// `KERN_INVALID_ARGUMENT` if the range wraps; `KERN_INVALID_ADDRESS` if it is not within user space;
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too many regions, because a region must be split.
+    /// Nothing has changed then.
     pub(crate) fn vm_deallocate(
         &mut self,
-        m: &mut dyn Machine,
+        machine: &mut dyn Machine,
         task: TaskId,
         address: UserAddr,
         size: u64,
@@ -315,24 +327,25 @@ impl Tasks {
         regions.reserve(regions.splits_at(start) + regions.splits_at(end))?;
         regions.split_at(start);
         regions.split_at(end);
-        let doomed = regions.inside(start, end);
-        for region in &regions.list[doomed.clone()] {
-            m.unmap(*address_space, UserAddr(region.start), region.pages());
+        let removed = regions.inside(start, end);
+        for region in &regions.list[removed.clone()] {
+            machine.unmap(*address_space, UserAddr(region.start), region.pages());
             regions.pages -= region.pages();
         }
-        regions.list.drain(doomed);
+        regions.list.drain(removed);
         Ok(())
     }
 
-    /// Changes what a task may do in a range of its memory.
+    /// Changes the protection of a range of a task's memory.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for unknown bits or a range that wraps; `KERN_PROTECTION_FAILURE` for memory that is writable and executable;
-    /// `KERN_INVALID_ADDRESS` if the range leaves the user part or is not all allocated; `KERN_RESOURCE_SHORTAGE` if
-    /// there is no memory to remember split regions. Nothing has changed then.
+    /// `KERN_INVALID_ARGUMENT` for unknown bits or a range that wraps; `KERN_PROTECTION_FAILURE` for memory that is
+    /// writable and executable; `KERN_INVALID_ADDRESS` if the range is not within user space or has gaps;
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too many regions, because regions must be split.
+    /// Nothing has changed then.
     pub(crate) fn vm_protect(
         &mut self,
-        m: &mut dyn Machine,
+        machine: &mut dyn Machine,
         task: TaskId,
         address: UserAddr,
         size: u64,
@@ -346,7 +359,7 @@ impl Tasks {
         let (start, end) = page_range(address, size)?;
         let Task { regions, address_space, .. } = &mut self.tasks[task];
         let mut covered = start;
-        for region in &regions.list[regions.first_behind(start)..] {
+        for region in &regions.list[regions.index_from(start)..] {
             if region.start > covered || covered >= end {
                 break;
             }
@@ -360,21 +373,21 @@ impl Tasks {
         regions.split_at(end);
         let changed = regions.inside(start, end);
         for region in &mut regions.list[changed.clone()] {
-            m.protect(*address_space, UserAddr(region.start), region.pages(), protection);
+            machine.protect(*address_space, UserAddr(region.start), region.pages(), protection);
             region.protection = protection;
         }
         regions.merge_around(changed);
         Ok(())
     }
 
-    /// Takes some of an ended task's memory away; tells whether there was any.
-    pub(crate) fn unmap_some(&mut self, m: &mut dyn Machine, task: TaskId) -> bool {
+    /// Removes some of an ended task's memory. Returns true if there was any.
+    pub(crate) fn unmap_some(&mut self, machine: &mut dyn Machine, task: TaskId) -> bool {
         let Task { regions, address_space, .. } = &mut self.tasks[task];
         let Some(last) = regions.list.last_mut() else { return false };
         let pages = last.pages().min(UNMAP_PIECE);
         last.end -= pages * PAGE_SIZE;
         regions.pages -= pages;
-        m.unmap(*address_space, UserAddr(last.end), pages);
+        machine.unmap(*address_space, UserAddr(last.end), pages);
         if last.start == last.end {
             regions.list.pop();
         }

@@ -140,11 +140,6 @@ impl<T> Nodes<T> {
         Some(item.expect("a node on a list has an item"))
     }
 
-    /// Returns the first item of a list.
-    pub fn front(&self, list: &NodeList) -> Option<&T> {
-        self.nodes[list.ends?.0 as usize].item.as_ref()
-    }
-
     /// Moves all items of `other` to the end of `list`.
     pub fn append(&mut self, list: &mut NodeList, other: NodeList) {
         let Some((first, last)) = other.ends else { return };
@@ -174,7 +169,6 @@ mod tests {
         nodes.push_back(&mut list, 2);
         nodes.push_back(&mut list, 3);
         nodes.push_front(&mut list, 1);
-        assert_eq!(nodes.front(&list), Some(&1));
         let mut other = NodeList::new();
         nodes.push_back(&mut other, 4);
         nodes.push_back(&mut other, 5);

@@ -1,5 +1,6 @@
-//! What a task makes the kernel remember is on a budget: whose, and until when (mach-ipc 8.1 S14, limits.rs).
+//! The budgets of kernel memory: which task is charged for an object, and until when (mach-ipc 8.1 S14, limits.rs).
 
+use crate::calls::CHOSEN_NAME;
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::PortName;
@@ -9,7 +10,7 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::limits::Limits;
 
-/// A world in which no task may cost more than 32 KiB.
+/// Creates a world in which the budget of each task is 32 KiB.
 fn world_with_small_budget() -> World {
     World::with_limits(Limits { kernel_bytes_per_task: 32 * 1024, ..Limits::default() })
 }
@@ -31,24 +32,25 @@ fn receiving_a_message_returns_its_kernel_memory_to_the_budget() {
     assert_eq!(w.used(a.task), before);
 }
 
-/// Each send-once right given up puts a notification into the queue, for which nobody needs room (mach-ipc 8.1 S14).
+/// A notification needs no room in a queue. Without a charge, a task that drops send-once rights to its own port could
+/// use up the kernel's memory (mach-ipc 8.1 S14).
 #[test]
 fn notifications_are_charged_to_the_task_that_receives_them() {
     let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port(a);
     let (before, messages) = (w.used(a.task), w.counts().messages);
-    let give_up = |w: &mut World| {
-        w.insert_right(a, PortName(0x3203), port, D::MAKE_SEND_ONCE).unwrap();
-        w.deallocate(a, PortName(0x3203)).unwrap();
+    let drop_send_once = |w: &mut World| {
+        w.insert_right(a, CHOSEN_NAME, port, D::MAKE_SEND_ONCE).unwrap();
+        w.deallocate(a, CHOSEN_NAME).unwrap();
     };
-    (0..1000).for_each(|_| give_up(&mut w));
+    (0..1000).for_each(|_| drop_send_once(&mut w));
     let queued = w.status(a, port).mps_msgcount;
     assert!((10..100).contains(&queued), "{queued}");
     assert_eq!(w.counts().messages, messages + u64::from(queued));
     (0..queued).for_each(|_| assert_eq!(w.notification(a, port, MACH_NOTIFY_SEND_ONCE), 0));
     assert_eq!((w.used(a.task), w.counts().messages), (before, messages));
-    give_up(&mut w);
+    drop_send_once(&mut w);
     w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
 }
 
@@ -58,6 +60,7 @@ fn a_chosen_name_beyond_the_budget_is_refused_without_a_charge() {
     let a = w.task();
     let port = w.port(a);
     let before = w.used(a.task);
+    // A table with this index is larger than the whole budget.
     let far = PortName::new(5000, 3);
     assert_eq!(w.insert_right(a, far, port, D::MAKE_SEND_ONCE), Err(KERN_RESOURCE_SHORTAGE));
     w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
@@ -67,41 +70,42 @@ fn a_chosen_name_beyond_the_budget_is_refused_without_a_charge() {
     assert_eq!(w.used(a.task), before);
 }
 
-/// How often the kernel asks for memory when a request is made by each of these names.
-fn memory_for_requests(w: &mut World, a: Actor, names: &[PortName], notify: PortName) -> u64 {
+/// Registers a request on each of these names and cancels them all; returns the number of allocations for it.
+fn allocations_for_requests(w: &mut World, a: Actor, names: &[PortName], notify: PortName) -> u64 {
     w.checked = false;
     store::failpoints::arm(None);
     for &name in names {
         w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     }
-    let asked = store::failpoints::disarm();
+    let allocations = store::failpoints::disarm();
     for &name in names {
         let previous = w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, (MACH_PORT_NULL, D::NONE)).unwrap();
         w.deallocate(a, previous).unwrap();
         w.notification(a, notify, MACH_NOTIFY_SEND_ONCE);
     }
-    asked
+    allocations
 }
 
-/// What is not on a budget any more must not stay with the port.
+/// A port whose requests are cancelled keeps no memory for new ones, since no budget is charged for it any more: the
+/// second round on the same port needs as many allocations as the first.
 #[test]
 fn a_port_keeps_no_memory_of_cancelled_requests() {
     let mut w = World::new();
     let a = w.task();
     let notify = w.port(a);
-    let mut once_names = || -> Vec<PortName> {
+    let mut send_once_names = || -> Vec<PortName> {
         let port = w.port(a);
         let chosen = |n| PortName::new(400 + port.index() * 64 + n, 3);
         let insert = |n| w.insert_right(a, chosen(n), port, D::MAKE_SEND_ONCE).map(|()| chosen(n)).unwrap();
         (0..60).map(insert).collect()
     };
-    let (first, second) = (once_names(), once_names());
-    let _ = memory_for_requests(&mut w, a, &first, notify);
-    let fresh_port = memory_for_requests(&mut w, a, &second, notify);
-    assert_eq!(fresh_port, memory_for_requests(&mut w, a, &second, notify));
+    let (first, second) = (send_once_names(), send_once_names());
+    let _ = allocations_for_requests(&mut w, a, &first, notify);
+    let fresh_port = allocations_for_requests(&mut w, a, &second, notify);
+    assert_eq!(fresh_port, allocations_for_requests(&mut w, a, &second, notify));
 }
 
-/// A client that asks and asks and takes no answer uses up its own budget (mach-ipc 8.1 S10).
+/// A client that sends requests and never receives the replies uses up its own budget (mach-ipc 8.1 S10).
 #[test]
 fn replies_are_charged_to_the_client() {
     let mut w = world_with_small_budget();

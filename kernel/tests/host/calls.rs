@@ -1,24 +1,33 @@
-//! The calls of `mach_port` as test actors make them, and ways to pass rights between actors.
+//! The calls of `mach_port` as test actors make them, and functions that pass rights between actors.
 
 use crate::message::Received;
 use crate::message::{MachMsg, Msg};
-use crate::world::{Actor, BUFFER, BUFFER_SIZE, RESULT, RESULT2, World};
+use crate::world::{ARGUMENTS, Actor, BUFFER, BUFFER_SIZE, RESULT, World};
 use abi::message::*;
-use abi::mig::{NDR, mach_port as mig};
+use abi::mig::{NDR, REPLY_ID_OFFSET, mach_port as mig};
 use abi::port::*;
 use abi::trap::mach;
 use abi::{KernReturn, PortName};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-/// How the calls of `mach_port` are made that are traps and messages alike. Both come to the same.
+/// The form of a `mach_port` call that exists both as a trap and as a message. Both forms give the same results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Trap,
     Message,
 }
 
-/// The type of a name with both a send and a receive right.
+/// The type of a name with a send right and a receive right.
 pub const SEND_RECEIVE: PortType = PortType::SEND.union(PortType::RECEIVE);
+
+/// A well-formed name that denotes no right in any test.
+pub const UNUSED_NAME: PortName = PortName::new(0x42, 3);
+/// Another one.
+pub const UNUSED_NAME_2: PortName = PortName::new(0x43, 3);
+/// A free name that a test may choose. Its index is within a name table of the smallest size.
+pub const CHOSEN_NAME: PortName = PortName::new(0x32, 3);
+/// A name with the same index and another generation.
+pub const CHOSEN_NAME_REUSED: PortName = PortName::new(0x32, 7);
 
 /// Runs a scenario twice: with calls by trap and with calls by message.
 pub fn in_both_forms(scenario: impl Fn(World)) {
@@ -56,17 +65,17 @@ impl World {
         Ok(received)
     }
 
-    /// A simple call of a kernel object: NDR and words; returns the words after the code.
+    /// Makes a call of a kernel object with NDR and words; returns the words behind the return code.
     #[track_caller]
     pub fn mig(&mut self, actor: Actor, to: PortName, id: i32, words: &[u32]) -> Result<Vec<u32>, KernReturn> {
         let reply = self.rpc(actor, Msg::copy_send(to).id(id).body(&NDR).words(words))?;
-        assert_eq!(reply.header.msgh_id, id + 100);
+        assert_eq!(reply.header.msgh_id, id + REPLY_ID_OFFSET);
         Ok(reply.words()[3..].to_vec())
     }
 
     // The mach_port calls, for the actor's own task.
 
-    /// A call whose arguments are the same words in both forms.
+    /// Makes a call whose arguments are the same words in both forms.
     fn port_call(&mut self, actor: Actor, trap: u32, id: i32, words: &[u32]) -> Result<(), KernReturn> {
         match self.form {
             Form::Trap => self.call(actor, trap, &args_for_own_task(actor, words)),
@@ -74,7 +83,7 @@ impl World {
         }
     }
 
-    /// The same for a call that returns a word.
+    /// Makes a call whose arguments are the same words in both forms and that returns a word.
     fn port_call_for_word(&mut self, actor: Actor, trap: u32, id: i32, words: &[u32]) -> Result<u32, KernReturn> {
         match self.form {
             Form::Trap => {
@@ -90,13 +99,13 @@ impl World {
         self.port_call_for_word(actor, mach::MACH_PORT_ALLOCATE, mig::ALLOCATE, &[right]).map(PortName)
     }
 
-    /// A new receive right.
+    /// Allocates a receive right.
     #[track_caller]
     pub fn port(&mut self, actor: Actor) -> PortName {
         self.allocate(actor, MACH_PORT_RIGHT_RECEIVE).unwrap()
     }
 
-    /// A new receive right with a send right in the same name.
+    /// Allocates a receive right and makes a send right under the same name.
     #[track_caller]
     pub fn port_with_send(&mut self, actor: Actor) -> PortName {
         let name = self.port(actor);
@@ -131,7 +140,7 @@ impl World {
         self.call(actor, mach::MACH_PORT_INSERT_RIGHT, &args)
     }
 
-    /// `mach_port_extract_right`: the right that comes, and what it is.
+    /// Calls `mach_port_extract_right`; returns the right's name and its disposition.
     pub fn extract_right(
         &mut self,
         actor: Actor,
@@ -170,11 +179,11 @@ impl World {
             assert_eq!(words[0] as usize, words.len() - 1);
             return Ok(words[1..].to_vec());
         }
-        self.put(actor, RESULT2, &count.to_le_bytes());
+        self.put(actor, ARGUMENTS, &count.to_le_bytes());
         let info = self.result(actor);
-        let args = [u64::from(actor.self_port.0), u64::from(name.0), u64::from(flavor), info, actor.memory + RESULT2];
+        let args = [u64::from(actor.self_port.0), u64::from(name.0), u64::from(flavor), info, actor.memory + ARGUMENTS];
         self.call(actor, mach::MACH_PORT_GET_ATTRIBUTES, &args)?;
-        let count = u32::read_from_bytes(&self.get(actor, RESULT2, 4)).unwrap() as usize;
+        let count = u32::read_from_bytes(&self.get(actor, ARGUMENTS, 4)).unwrap() as usize;
         let bytes = self.get(actor, RESULT, count * 4);
         Ok(bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect())
     }
@@ -209,8 +218,8 @@ impl World {
             let words = [options.flags, options.mpl_qlimit, 0, 0, 0, 0, low, high];
             return self.mig(actor, actor.self_port, mig::CONSTRUCT, &words).map(|results| PortName(results[0]));
         }
-        self.put(actor, RESULT2, options.as_bytes());
-        let args = [u64::from(actor.self_port.0), actor.memory + RESULT2, context, self.result(actor)];
+        self.put(actor, ARGUMENTS, options.as_bytes());
+        let args = [u64::from(actor.self_port.0), actor.memory + ARGUMENTS, context, self.result(actor)];
         self.call_for_name(actor, mach::MACH_PORT_CONSTRUCT, &args)
     }
 
@@ -224,7 +233,7 @@ impl World {
         self.call(actor, mach::MACH_PORT_DESTRUCT, &args)
     }
 
-    /// `request_notification`; returns the previous right's name.
+    /// Calls `mach_port_request_notification`; returns the name of the previous notify right.
     pub fn request(
         &mut self,
         actor: Actor,
@@ -252,13 +261,13 @@ impl World {
         self.call_for_name(actor, mach::MACH_PORT_REQUEST_NOTIFICATION, &args)
     }
 
-    /// The running thread's name for its own control port.
+    /// Returns a thread's name for its own control port.
     #[track_caller]
     pub fn thread_self(&mut self, thread: Actor) -> PortName {
         self.trap(thread, mach::THREAD_SELF, &[]).name()
     }
 
-    /// `thread_abort`, by a control port's name in the actor's task.
+    /// Aborts a thread by the actor's name for its control port.
     #[track_caller]
     pub fn thread_abort(&mut self, actor: Actor, control: PortName) {
         self.rpc(actor, Msg::copy_send(control).id(abi::mig::thread_act::ABORT)).unwrap();
@@ -304,14 +313,14 @@ impl World {
         self.call(actor, mach::MACH_PORT_UNGUARD, &[u64::from(actor.self_port.0), u64::from(name.0), guard])
     }
 
-    /// Takes all names that a task can still have, as dead names.
+    /// Fills a task's name table with dead names.
     #[track_caller]
     pub fn fill_names(&mut self, actor: Actor) {
         while self.allocate(actor, MACH_PORT_RIGHT_DEAD_NAME).is_ok() {}
         assert_eq!(self.allocate(actor, MACH_PORT_RIGHT_DEAD_NAME), Err(abi::code::KERN_NO_SPACE));
     }
 
-    /// Gives up all dead names of a task.
+    /// Deallocates all dead names of a task.
     pub fn free_names(&mut self, actor: Actor) {
         for (name, kind) in self.names(actor) {
             if kind == PortType::DEAD_NAME {
@@ -320,13 +329,13 @@ impl World {
         }
     }
 
-    /// All names of a task with their types, by index.
+    /// Returns all names of a task with their types, by index.
     pub fn names(&self, actor: Actor) -> Vec<(PortName, PortType)> {
         let space = &self.space_of(actor.task);
         space.iter().map(|(name, entry)| (name, entry.right.port_type())).collect()
     }
 
-    /// Gives `to` a right of `from`'s by a message, and returns `to`'s name for it.
+    /// Sends a right from one task to another; returns its name in the task `to`.
     #[track_caller]
     pub fn transfer(&mut self, from: Actor, name: PortName, disposition: Disposition, to: Actor) -> PortName {
         let (mailbox, send_right) = self.connect(from, to);
@@ -336,14 +345,15 @@ impl World {
         message.descriptor(0).name
     }
 
-    /// A new port of `to`'s, and `from`'s name for a send right of it.
+    /// Creates a port that `to` receives from and gives `from` a send right to it. Returns the names of the receive right
+    /// in `to` and of the send right in `from`.
     #[track_caller]
     pub fn connect(&mut self, from: Actor, to: Actor) -> (PortName, PortName) {
         let mailbox = self.port(to);
         (mailbox, self.give_send(to, mailbox, from))
     }
 
-    /// Gives `to` a send right of a port that `owner` receives from, through init.
+    /// Gives `to`, through init, a send right to a port that `owner` receives from; returns its name in `to`.
     #[track_caller]
     pub fn give_send(&mut self, owner: Actor, name: PortName, to: Actor) -> PortName {
         let init = self.init;
@@ -370,7 +380,7 @@ impl World {
         }
     }
 
-    /// `holder`'s name for the control port of another task, passed on by init.
+    /// Gives `holder`, through init, a send right to the control port of another task; returns its name in `holder`.
     #[track_caller]
     pub fn task_port(&mut self, holder: Actor, of: Actor) -> PortName {
         let init = self.init;
@@ -379,12 +389,12 @@ impl World {
     }
 }
 
-/// The arguments of a trap on the actor's own task.
+/// Returns the arguments of a trap whose target is the actor's own task.
 fn args_for_own_task(actor: Actor, words: &[u32]) -> Vec<u64> {
     std::iter::once(&actor.self_port.0).chain(words).map(|&word| u64::from(word)).collect()
 }
 
-/// A 64-bit argument as a message has it: low word, high word.
+/// Splits a 64-bit argument into the two words of a message, the low word first.
 pub fn halves(long: u64) -> [u32; 2] {
     [long as u32, (long >> 32) as u32]
 }

@@ -1,5 +1,6 @@
 //! Messages that carry rights (mach-ipc 9.5).
 
+use crate::calls::UNUSED_NAME;
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, World};
 use abi::code::*;
@@ -10,9 +11,12 @@ use abi::{KernReturn, PortName};
 use kernel::machine::UserAddr;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
-const FREE: PortName = PortName(0x4203);
 
-/// A, B, B's receive right, and A's send right for it.
+/// The place of the number of descriptors, right behind the header.
+const COUNT_OFFSET: usize = Header::SIZE;
+const UNKNOWN_DESCRIPTOR_TYPE: u8 = 5;
+
+/// Creates two tasks A and B with a port that B receives from and to which A has a send right.
 fn pair() -> (World, Actor, Actor, PortName, PortName) {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
@@ -20,10 +24,10 @@ fn pair() -> (World, Actor, Actor, PortName, PortName) {
     (w, a, b, port, send_right)
 }
 
-/// A complex message with a count and `size` bytes in all.
+/// Sends a complex message of `size` bytes with this number of descriptors in its count field.
 fn send_counted(w: &mut World, a: Actor, send_right: PortName, count: u32, size: usize) -> Result<(), KernReturn> {
     let mut bytes = Msg::copy_send(send_right).bits(HeaderFlags::COMPLEX.bits()).encode();
-    bytes[24..28].copy_from_slice(&count.to_le_bytes());
+    bytes[COUNT_OFFSET..DESCRIPTORS_OFFSET].copy_from_slice(&count.to_le_bytes());
     bytes.resize(size, 0);
     w.put(a, BUFFER, &bytes);
     let args = MachMsg { options: MsgOption::SEND_MSG, send_size: size as u32, ..MachMsg::default() };
@@ -56,7 +60,7 @@ fn an_unknown_descriptor_type_destroys_the_reply_right() {
     let reply = w.port(a);
     let mut bytes =
         Msg::copy_send(send_right).reply_to(reply, D::MAKE_SEND_ONCE).port(MACH_PORT_NULL, D::COPY_SEND).encode();
-    bytes[DESCRIPTORS_OFFSET + DESCRIPTOR_TYPE_OFFSET] = 5;
+    bytes[DESCRIPTORS_OFFSET + DESCRIPTOR_TYPE_OFFSET] = UNKNOWN_DESCRIPTOR_TYPE;
     w.put(a, BUFFER, &bytes);
     let args = MachMsg { options: MsgOption::SEND_MSG, send_size: bytes.len() as u32, ..MachMsg::default() };
     assert_eq!(w.mach_msg(a, &args).code(), MACH_SEND_INVALID_TYPE);
@@ -69,7 +73,7 @@ fn an_unknown_descriptor_type_destroys_the_reply_right() {
 fn an_invalid_descriptor_destroys_the_rights_taken_before_it() {
     let (mut w, a, b, port, send_right) = pair();
     let (_, x) = w.connect(a, b);
-    let message = Msg::copy_send(send_right).port(x, D::MOVE_SEND).port(FREE, D::COPY_SEND);
+    let message = Msg::copy_send(send_right).port(x, D::MOVE_SEND).port(UNUSED_NAME, D::COPY_SEND);
     assert_eq!(w.send(a, &message), Err(MACH_SEND_INVALID_RIGHT));
     assert_eq!(w.port_type(a, x), Err(KERN_INVALID_NAME));
     w.expect_empty(b, port);
@@ -129,10 +133,10 @@ fn changes_by_the_sender_after_the_copy_have_no_effect() {
     let (mut w, a, b, port, send_right) = pair();
     let (x, y) = (w.port(a), w.port(a));
     let message = Msg::copy_send(send_right).port(x, D::MAKE_SEND).port(y, D::MAKE_SEND);
-    let count_at = UserAddr(w.buffer(a) + 24);
+    let count_at = UserAddr(w.buffer(a) + COUNT_OFFSET as u64);
     w.machine.write_after_copy(0, a.space, count_at, &1000u32.to_le_bytes());
     assert_eq!(w.send(a, &message), Ok(()));
-    assert_eq!(w.get(a, BUFFER + 24, 4), 1000u32.to_le_bytes());
+    assert_eq!(w.get(a, BUFFER + COUNT_OFFSET as u64, 4), 1000u32.to_le_bytes());
     assert_eq!(w.poll(b, port).unwrap().descriptors().len(), 2);
     assert_eq!((w.get_srights(a, x), w.get_srights(a, y)), (Ok(1), Ok(1)));
 }

@@ -1,4 +1,4 @@
-//! Receive rights on their way, circles of them, and the death of ports and tasks (mach-ipc 9.11).
+//! Receive rights in transit, cycles of them, and the death of ports and tasks (mach-ipc 9.11).
 
 use crate::calls::SEND_RECEIVE;
 use crate::message::Msg;
@@ -11,7 +11,7 @@ use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::kernel::Event;
-use kernel::limits::Limits;
+use kernel::limits::{Limits, REAP_SLICE};
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
@@ -23,8 +23,8 @@ fn two_tasks() -> (World, Actor, Actor) {
     (w, a, b)
 }
 
-/// Sends a receive right to a port of which the sender has a send right under the name `to`.
-fn carry(w: &mut World, a: Actor, receive: PortName, to: PortName) {
+/// Sends a receive right in a message to the send right `to`.
+fn send_receive_right(w: &mut World, a: Actor, receive: PortName, to: PortName) {
     w.send(a, &Msg::copy_send(to).port(receive, D::MOVE_RECEIVE)).unwrap();
 }
 
@@ -44,7 +44,7 @@ fn two_ports_sent_to_each_other_die_with_the_rights_sent_along() {
     let (mut w, a, b) = two_tasks();
     let (p, q, r) = (w.port_with_send(a), w.port_with_send(a), w.port(a));
     let (p_at_b, q_at_b) = (w.give_send(a, p, b), w.give_send(a, q, b));
-    carry(&mut w, a, q, p);
+    send_receive_right(&mut w, a, q, p);
     let message = Msg::copy_send(q).port(r, D::MAKE_SEND_ONCE).port(p, D::MOVE_RECEIVE).port(r, D::MAKE_SEND_ONCE);
     assert_eq!(w.send(a, &message), Ok(()));
     for (actor, name) in [(a, p), (a, q), (b, p_at_b), (b, q_at_b)] {
@@ -55,14 +55,14 @@ fn two_ports_sent_to_each_other_die_with_the_rights_sent_along() {
     assert_eq!(w.status(a, r).mps_sorights, 0);
 }
 
-/// A reply of the kernel's that carries a receive right is a message like any other (mach-ipc 6.2).
+/// The check for cycles also applies to a reply of the kernel that carries a receive right (mach-ipc 6.2).
 #[test]
 fn a_receive_right_extracted_to_its_own_port_dies() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
     let before = w.counts();
-    let extract = Msg::copy_send(a.self_port).id(mig::EXTRACT_RIGHT).body(&NDR).words(&[p.0, 16]);
+    let extract = Msg::copy_send(a.self_port).id(mig::EXTRACT_RIGHT).body(&NDR).words(&[p.0, D::MOVE_RECEIVE.0.into()]);
     assert_eq!(w.send(a, &extract.reply_to(p, D::MAKE_SEND_ONCE)), Ok(()));
     assert_eq!(w.port_type(a, p), DEAD);
     assert_eq!((w.counts().ports, w.counts().messages), (before.ports - 1, before.messages));
@@ -73,15 +73,20 @@ fn a_receive_right_in_a_queued_reply_counts_as_in_transit() {
     let mut w = World::new();
     let a = w.task();
     let (p, q) = (w.port_with_send(a), w.port_with_send(a));
-    let extract = Msg::copy_send(a.self_port).id(mig::EXTRACT_RIGHT).body(&NDR).words(&[p.0, 16]);
+    let extract = Msg::copy_send(a.self_port).id(mig::EXTRACT_RIGHT).body(&NDR).words(&[p.0, D::MOVE_RECEIVE.0.into()]);
     w.send(a, &extract.reply_to(q, D::MAKE_SEND_ONCE)).unwrap();
-    assert_eq!(w.port_type(a, p), Ok(PortType::SEND), "its receive right is in the reply that is queued on q");
-    carry(&mut w, a, q, p);
+    assert_eq!(w.port_type(a, p), Ok(PortType::SEND), "the receive right is in the reply that is queued on q");
+    send_receive_right(&mut w, a, q, p);
     assert_eq!((w.port_type(a, p), w.port_type(a, q)), (DEAD, DEAD));
 }
 
-/// Puts 100,000 ports into each other and destroys the last.
-fn a_long_chain_dies() {
+/// The number of ports in the chain, each of which is in transit to the next.
+const CHAIN_LENGTH: u64 = 100_000;
+/// The stack on which the chain is destroyed: less than eight bytes for each port.
+const SMALL_STACK: usize = 768 * 1024;
+
+/// Sends each port of the chain to the next and destroys the last.
+fn destroy_long_chain() {
     let limits = Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() };
     let mut w = World::with_limits(limits);
     let (a, b) = (w.task(), w.task());
@@ -89,12 +94,12 @@ fn a_long_chain_dies() {
     w.checked = false;
     let mut last = w.port(a);
     let first_at_b = w.give_send(a, last, b);
-    for _ in 1..100_000 {
+    for _ in 1..CHAIN_LENGTH {
         let next = w.port(a);
         w.send(a, &Msg::to(next, D::MAKE_SEND).port(last, D::MOVE_RECEIVE)).unwrap();
         last = next;
     }
-    assert_eq!(w.counts().ports, before.ports + 100_000);
+    assert_eq!(w.counts().ports, before.ports + CHAIN_LENGTH);
     w.mod_refs(a, last, RECEIVE, -1).unwrap();
     assert_eq!(w.port_type(b, first_at_b), DEAD);
     w.deallocate(b, first_at_b).unwrap();
@@ -105,9 +110,8 @@ fn a_long_chain_dies() {
 // covers mach-ipc D03
 #[test]
 fn a_long_chain_of_ports_in_transit_dies_without_recursion() {
-    // Ten bytes of stack for each port would be more than this.
-    let small = std::thread::Builder::new().stack_size(768 * 1024);
-    small.spawn(a_long_chain_dies).unwrap().join().expect("the whole chain dies within a small stack");
+    let small = std::thread::Builder::new().stack_size(SMALL_STACK);
+    small.spawn(destroy_long_chain).unwrap().join().expect("a small stack is enough for the whole chain");
 }
 
 // covers mach-ipc D04
@@ -184,8 +188,8 @@ fn a_receive_right_goes_to_its_requester_when_its_task_dies() {
     }
 }
 
-/// Registers for no-senders of a port; returns where the notification will come.
-fn await_no_senders(w: &mut World, owner: Actor, port: PortName) -> PortName {
+/// Registers for the no-senders notification of a port; returns the port to which it will be sent.
+fn request_no_senders(w: &mut World, owner: Actor, port: PortName) -> PortName {
     let notify = w.port(owner);
     w.request(owner, port, MACH_NOTIFY_NO_SENDERS, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
     w.expect_empty(owner, notify);
@@ -198,12 +202,12 @@ fn the_death_of_the_last_sender_causes_no_senders() {
     let (mut w, owner, a) = two_tasks();
     let p = w.port(owner);
     w.transfer(owner, p, D::MAKE_SEND, a);
-    let notify = await_no_senders(&mut w, owner, p);
+    let notify = request_no_senders(&mut w, owner, p);
     w.end_task(a);
     assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1);
 }
 
-/// mach-ipc 6.6 step 4.
+/// mach-ipc 6.6 step 4: the send right goes first, so the port still lives when it loses its last sender.
 #[test]
 fn a_dying_task_releases_its_send_right_before_its_receive_right() {
     let (mut w, a, c) = two_tasks();
@@ -215,7 +219,7 @@ fn a_dying_task_releases_its_send_right_before_its_receive_right() {
     w.expect_empty(c, notify);
 }
 
-/// mach-ipc 2.4: no-senders is told when the port is dead already, so that its own receivers do not hear of it.
+/// mach-ipc 2.4: the port is dead when no-senders is sent, so a receiver on the port itself gets port-changed instead.
 #[test]
 fn no_senders_is_sent_when_the_destroyed_port_is_already_dead() {
     let mut w = World::new();
@@ -241,7 +245,7 @@ fn destroying_the_last_send_right_in_a_message_causes_no_senders() {
     let p = w.port(owner);
     let (mailbox, send_right) = w.connect(owner, b);
     w.send(owner, &Msg::copy_send(send_right).port(p, D::MAKE_SEND)).unwrap();
-    let notify = await_no_senders(&mut w, owner, p);
+    let notify = request_no_senders(&mut w, owner, p);
     w.mod_refs(b, mailbox, RECEIVE, -1).unwrap();
     assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1);
 }
@@ -253,7 +257,7 @@ fn the_death_of_a_port_in_transit_causes_dead_name() {
     let (p, carrier) = (w.port(a), w.port_with_send(a));
     let (at_b, notify) = (w.give_send(a, p, b), w.port(b));
     w.request(b, at_b, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
-    carry(&mut w, a, p, carrier);
+    send_receive_right(&mut w, a, p, carrier);
     w.expect_empty(b, notify);
     w.mod_refs(a, carrier, RECEIVE, -1).unwrap();
     assert_eq!(w.notification(b, notify, MACH_NOTIFY_DEAD_NAME), at_b.0);
@@ -265,7 +269,7 @@ fn a_port_in_transit_still_accepts_messages() {
     let (mut w, a, b) = two_tasks();
     let p = w.port_with_send(a);
     let (mailbox, send_right) = w.connect(a, b);
-    carry(&mut w, a, p, send_right);
+    send_receive_right(&mut w, a, p, send_right);
     w.send(a, &Msg::copy_send(p).id(12)).unwrap();
     let moved = w.poll(b, mailbox).unwrap().descriptor(0).name;
     assert_eq!(w.poll(b, moved).unwrap().header.msgh_id, 12);
@@ -278,7 +282,7 @@ fn a_port_dies_if_port_destroyed_would_close_a_cycle() {
     let (p, n) = (w.port_with_send(a), w.port(a));
     let (p_at_b, n_at_b) = (w.give_send(a, p, b), w.give_send(a, n, b));
     w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
-    carry(&mut w, a, n, p);
+    send_receive_right(&mut w, a, n, p);
     w.mod_refs(a, p, RECEIVE, -1).unwrap();
     for (actor, name) in [(a, p), (b, p_at_b), (b, n_at_b)] {
         assert_eq!(w.port_type(actor, name), DEAD);
@@ -305,15 +309,15 @@ fn requests_of_a_dying_task_cause_port_deleted() {
     w.expect_empty(c, notify);
     let messages = w.counts().messages;
     w.end_task(a);
-    let mut told = [(); 2].map(|()| w.notification(c, notify, MACH_NOTIFY_PORT_DELETED)).to_vec();
-    told.sort();
+    let mut deleted = [(); 2].map(|()| w.notification(c, notify, MACH_NOTIFY_PORT_DELETED)).to_vec();
+    deleted.sort();
     names.sort();
-    assert_eq!(told, names);
+    assert_eq!(deleted, names);
     w.expect_empty(c, notify);
-    assert_eq!(w.counts().messages, messages, "nothing was sent for the dead task's own port");
+    assert_eq!(w.counts().messages, messages, "no message was sent to the dead task's own port");
 }
 
-/// What a task's table once held does not make anybody else's trap long (errata 4).
+/// A name table that once was large does not make the trap of another task long (errata 4).
 #[test]
 fn a_name_table_full_of_holes_is_destroyed_in_slices() {
     let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
@@ -323,12 +327,12 @@ fn a_name_table_full_of_holes_is_destroyed_in_slices() {
     (0..20_000).for_each(|_| assert!(w.allocate(a, dead).is_ok()));
     w.free_names(a);
     w.start_trap(a, abi::trap::unix::EXIT, &[0]);
-    assert!(w.kernel.step.has_background_work(), "one slice is not enough");
+    assert!(w.kernel.step.has_background_work(), "the table needs more than one slice");
     w.settle();
     assert!(!w.kernel.tasks.contains(a.task));
 }
 
-/// Errata 4: what a dead task leaves is worked off while others go on, a slice at each exit from the kernel.
+/// Errata 4: other tasks keep running while the objects of a dead task are destroyed, one slice at each kernel exit.
 #[test]
 fn each_trap_destroys_another_slice_of_a_dead_task() {
     let mut w = World::new();
@@ -340,19 +344,20 @@ fn each_trap_destroys_another_slice_of_a_dead_task() {
     w.start_trap(a, abi::trap::unix::EXIT, &[0]);
     let before = w.run(b.thread);
     w.restore_schedule(b.thread, before);
+    let pid = w.kernel.tasks[b.task].credentials.pid.into();
     let mut traps = 0;
     while w.kernel.step.has_background_work() {
         let before = w.counts().ports;
         w.kernel.sched[b.thread].frame_mut().rax = abi::trap::unix::GETPID.into();
         let _ = w.event(Event::Trap);
-        assert_eq!(w.state(b), Ret::Done(3), "the trap is done");
-        assert!(before - w.counts().ports <= 64, "a slice");
+        assert_eq!(w.state(b), Ret::Done(pid), "the trap returns");
+        assert!(before - w.counts().ports <= REAP_SLICE as u64, "one trap destroys only one slice");
         traps += 1;
     }
     assert!(traps > 5 && w.counts().ports < ports && !w.kernel.tasks.contains(a.task));
 }
 
-/// mach-ipc 1.7: only a notification that comes is worth a reference (docs/deviations.md).
+/// mach-ipc 1.7: only a dead-name notification adds a reference, and none is sent here (docs/deviations.md).
 #[test]
 fn a_request_that_has_fired_adds_no_reference_to_the_dead_name() {
     let mut w = World::new();
@@ -368,12 +373,13 @@ fn a_request_that_has_fired_adds_no_reference_to_the_dead_name() {
     w.expect_empty(a, n);
 }
 
-/// Takes all notifications that wait at a port; returns their ids.
-fn told(w: &mut World, a: Actor, notify: PortName) -> Vec<i32> {
+/// Receives all notifications that are queued on a port; returns their ids.
+fn notifications(w: &mut World, a: Actor, notify: PortName) -> Vec<i32> {
     std::iter::from_fn(|| w.poll(a, notify).ok()).map(|message| message.header.msgh_id).collect()
 }
 
 /// Errata 2: the notifications of messages that die with a port come before those registered on the port or its name.
+/// A message dies in the queue or with a blocked sender.
 #[test]
 fn notifications_of_destroyed_messages_precede_those_of_the_port() {
     for blocked in [false, true] {
@@ -390,11 +396,11 @@ fn notifications_of_destroyed_messages_precede_those_of_the_port() {
         w.mod_refs(a, p, RECEIVE, -1).unwrap();
         let messages = [MACH_NOTIFY_SEND_ONCE; 2];
         let own = [MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_PORT_DELETED];
-        assert_eq!(told(&mut w, a, n), [messages, own].concat(), "blocked: {blocked}");
+        assert_eq!(notifications(&mut w, a, n), [messages, own].concat(), "blocked: {blocked}");
     }
 }
 
-/// mach-ipc 2.4: as in XNU, the last sender is told of before the name.
+/// mach-ipc 2.4: as in XNU, no-senders comes before port-deleted.
 #[test]
 fn destroying_a_name_sends_port_deleted_last() {
     let (mut w, a, _) = two_tasks();
@@ -406,10 +412,10 @@ fn destroying_a_name_sends_port_deleted_last() {
     }
     w.mig(a, a.self_port, mig::DESTROY, &[p.0]).unwrap();
     let expected = [MACH_NOTIFY_SEND_ONCE, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_PORT_DELETED];
-    assert_eq!(told(&mut w, a, n), expected);
+    assert_eq!(notifications(&mut w, a, n), expected);
 }
 
-/// mach-ipc 6.5: the port lives, so that nothing is left to wait for.
+/// mach-ipc 6.5: the port lives on, so the request on the name ends with port-deleted and not with dead-name.
 #[test]
 fn port_destroyed_is_sent_before_port_deleted() {
     let (mut w, a, _) = two_tasks();
@@ -418,5 +424,5 @@ fn port_destroyed_is_sent_before_port_deleted() {
         w.request(a, p, id, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
     }
     w.mod_refs(a, p, RECEIVE, -1).unwrap();
-    assert_eq!(told(&mut w, a, n), [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_PORT_DELETED]);
+    assert_eq!(notifications(&mut w, a, n), [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_PORT_DELETED]);
 }

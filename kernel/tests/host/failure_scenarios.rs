@@ -1,8 +1,8 @@
-//! The scenarios of `failures.rs`: one trap each, in a world prepared for it.
+//! The scenarios of `failures.rs`. Each is one trap in a world prepared for it.
 
 use crate::message::{MachMsg, Msg};
-use crate::program::{program, spawn_args};
-use crate::world::{Actor, World};
+use crate::program::{PROGRAM_BASE, program, spawn_args};
+use crate::world::{ARGUMENTS, Actor, BUFFER, World};
 use abi::code::*;
 use abi::message::*;
 use abi::mig::{self, NDR};
@@ -14,32 +14,32 @@ use abi::{KernReturn, PortName};
 use kernel::ids::TaskId;
 use zerocopy::IntoBytes;
 
-/// What may fail, and what the trap then returns.
+/// One trap and the codes that it may return when something fails.
 pub struct Scenario {
     pub name: &'static str,
     pub prepare: fn() -> Stage,
-    /// Codes for a failed copy of user memory.
+    /// The codes after a failed copy of user memory.
     pub copy: &'static [KernReturn],
-    /// Codes when there is no memory.
+    /// The codes after a failed allocation.
     pub memory: &'static [KernReturn],
-    /// Whether nothing has changed when the trap returns one of them ("check, then commit", errata 3).
+    /// True if nothing has changed when the trap returns one of these codes ("check, then commit", errata 3).
     pub copy_changes_nothing: bool,
     pub memory_changes_nothing: bool,
-    /// So many points at least can fail, or the scenario tests nothing.
+    /// The least number of points that can fail. With fewer the scenario would test nothing.
     pub points_min: u64,
 }
 
-/// A world in which a scenario's trap is about to be made.
+/// A world prepared for a scenario's trap.
 pub struct Stage {
     pub world: World,
     pub actor: Actor,
     pub number: u32,
     pub args: Vec<u64>,
-    /// Somebody else who takes part.
+    /// The second actor, if the scenario has one.
     pub other: Option<Actor>,
-    /// What the trap returns when it does what it should.
+    /// The codes that the trap returns when nothing fails.
     pub answers: Vec<KernReturn>,
-    /// It may block or end instead.
+    /// True if the trap may block, or end its thread, instead.
     pub may_not_return: bool,
     actors: Vec<Actor>,
 }
@@ -62,13 +62,13 @@ impl Stage {
         self
     }
 
-    /// Ends all tasks and lets init forget them.
+    /// Ends all tasks but init, and drops init's names for them.
     pub fn finish(&mut self) {
         for actor in self.actors.clone() {
             self.world.end_task(actor);
         }
         let init = self.world.init;
-        // Children end by themselves.
+        // A spawned child is no actor, so no actor can terminate it: it exits.
         let known = |task: &TaskId| *task == init.task || self.actors.iter().any(|actor| actor.task == *task);
         let children: Vec<_> =
             self.world.kernel.tasks.iter().map(|(task, _)| task).filter(|task| !known(task)).collect();
@@ -91,14 +91,14 @@ const fn scenario(name: &'static str, prepare: fn() -> Stage) -> Scenario {
 }
 
 impl Scenario {
-    /// A result that cannot be written does not undo what was done (mach-ipc 2.0, P22).
+    /// Marks a trap that keeps its effect if its result cannot be written (mach-ipc 2.0, P22).
     const fn with_result(mut self) -> Scenario {
         self.copy_changes_nothing = false;
         self
     }
 
-    /// Stack arguments that cannot be read are bad arguments (mach-ipc 7.1); a right that cannot be kept is destroyed
-    /// (mach-ipc 2.8).
+    /// Marks a request for a notification: a stack argument that cannot be read is an invalid argument (mach-ipc 7.1), and
+    /// a notify right that cannot be registered is destroyed (mach-ipc 2.8).
     const fn requesting(mut self) -> Scenario {
         self.copy = &[KERN_INVALID_ARGUMENT, KERN_MEMORY_ERROR];
         self.copy_changes_nothing = false;
@@ -106,6 +106,7 @@ impl Scenario {
         self
     }
 
+    /// Marks a send: a failed allocation may cost the rights taken before it.
     const fn message(mut self) -> Scenario {
         self.copy = &[MACH_SEND_INVALID_DATA];
         self.memory = &[MACH_SEND_NO_BUFFER];
@@ -113,6 +114,7 @@ impl Scenario {
         self
     }
 
+    /// Marks a receive: a failure may cost the message or a right in it.
     const fn receiving(mut self) -> Scenario {
         self.copy = &[MACH_SEND_INVALID_DATA, MACH_RCV_INVALID_DATA];
         self.memory = &[
@@ -138,15 +140,17 @@ const RCV_BODY_ERROR_SPACE: KernReturn = MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_
 const RCV_BODY_ERROR_KERNEL: KernReturn = MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_IPC_KERNEL);
 
 pub const SCENARIOS: &[Scenario] = &[
-    scenario("allocate a port", || port_call(mach::MACH_PORT_ALLOCATE, |w, a, _| vec![1, w.result(a)])).with_result(),
-    scenario("allocate a set", || port_call(mach::MACH_PORT_ALLOCATE, |w, a, _| vec![3, w.result(a)])).with_result(),
-    scenario("allocate a dead name", || port_call(mach::MACH_PORT_ALLOCATE, |w, a, _| vec![4, w.result(a)]))
-        .with_result(),
+    scenario("allocate a port", || allocate(MACH_PORT_RIGHT_RECEIVE)).with_result(),
+    scenario("allocate a set", || allocate(MACH_PORT_RIGHT_PORT_SET)).with_result(),
+    scenario("allocate a dead name", || allocate(MACH_PORT_RIGHT_DEAD_NAME)).with_result(),
     scenario("construct", construct).with_result().at_least(3),
     scenario("deallocate", || port_call(mach::MACH_PORT_DEALLOCATE, |_, _, p| vec![p])).at_least(0),
-    scenario("give up a receive right", || port_call(mach::MACH_PORT_MOD_REFS, |_, _, p| vec![p, 1, -1i64 as u64]))
-        .at_least(1),
-    scenario("insert a right", || port_call(mach::MACH_PORT_INSERT_RIGHT, |_, _, p| vec![p, p, 20])).at_least(0),
+    scenario("drop a receive right", || {
+        port_call(mach::MACH_PORT_MOD_REFS, |_, _, p| vec![p, MACH_PORT_RIGHT_RECEIVE.into(), -1i64 as u64])
+    })
+    .at_least(1),
+    scenario("insert a right", || port_call(mach::MACH_PORT_INSERT_RIGHT, |_, _, p| vec![p, p, D::MAKE_SEND.0.into()]))
+        .at_least(0),
     scenario("type", || port_call(mach::MACH_PORT_TYPE, |w, a, p| vec![p, w.result(a)])),
     scenario("get attributes", get_attributes),
     scenario("insert a member", || set_call(mach::MACH_PORT_INSERT_MEMBER)),
@@ -165,9 +169,9 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("receive rights", || receive(false)).receiving().at_least(4),
     scenario("receive from a set", || receive(true)).receiving().at_least(4),
     scenario("receive with notification", receive_and_notify).receiving(),
-    scenario("ask for a port", || ask(mig::mach_port::ALLOCATE, &[1])).receiving(),
-    scenario("ask for references", || ask_about_port(mig::mach_port::GET_REFS, 0)).receiving(),
-    scenario("extract a right", || ask_about_port(mig::mach_port::EXTRACT_RIGHT, 20)).receiving(),
+    scenario("ask for a port", || ask(mig::mach_port::ALLOCATE, &[MACH_PORT_RIGHT_RECEIVE])).receiving(),
+    scenario("ask for references", || ask_about_port(mig::mach_port::GET_REFS, MACH_PORT_RIGHT_SEND)).receiving(),
+    scenario("extract a right", || ask_about_port(mig::mach_port::EXTRACT_RIGHT, D::MAKE_SEND.0.into())).receiving(),
     scenario("ask for a special port", || ask(mig::task::GET_SPECIAL_PORT, &[TASK_BOOTSTRAP_PORT])).receiving(),
     scenario("ask for the name port", || ask(mig::task::GET_SPECIAL_PORT, &[TASK_NAME_PORT])).receiving(),
     scenario("spawn", spawn).at_least(8),
@@ -178,7 +182,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("exit with everything", exit_with_everything).at_least(0),
 ];
 
-/// A call with a port that has a send right, a queued message, and no free table entry left.
+/// Prepares a call about a port with a send right and a queued message, in a task without a free table entry.
 fn port_call(number: u32, args: fn(&World, Actor, u64) -> Vec<u64>) -> Stage {
     let mut w = World::new();
     let a = w.task();
@@ -190,7 +194,13 @@ fn port_call(number: u32, args: fn(&World, Actor, u64) -> Vec<u64>) -> Stage {
     Stage::new(w, &[a], number, &all)
 }
 
-/// Uses all entries up, so that the next name makes the table grow.
+fn allocate(right: u32) -> Stage {
+    let mut stage = port_call(mach::MACH_PORT_ALLOCATE, |w, a, _| vec![0, w.result(a)]);
+    stage.args[1] = right.into();
+    stage
+}
+
+/// Uses up all entries of a task's name table, so that it grows for the next name.
 fn fill_table(w: &mut World, a: Actor) {
     while !w.space_of(a.task).must_grow() {
         w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
@@ -198,16 +208,19 @@ fn fill_table(w: &mut World, a: Actor) {
 }
 
 fn construct() -> Stage {
-    let mut stage = port_call(mach::MACH_PORT_CONSTRUCT, |w, a, _| vec![a.memory + 2048, 7, w.result(a)]);
+    let mut stage = port_call(mach::MACH_PORT_CONSTRUCT, |w, a, _| vec![a.memory + ARGUMENTS, 7, w.result(a)]);
     let flags = ConstructFlags::INSERT_SEND_RIGHT | ConstructFlags::QLIMIT | ConstructFlags::CONTEXT_AS_GUARD;
     let options = PortOptions { flags: flags.bits(), mpl_qlimit: 9, reserved: [0; 2] };
-    stage.world.put(stage.actor, 2048, options.as_bytes());
+    stage.world.put(stage.actor, ARGUMENTS, options.as_bytes());
     stage
 }
 
 fn get_attributes() -> Stage {
-    let mut stage = port_call(mach::MACH_PORT_GET_ATTRIBUTES, |w, a, p| vec![p, 2, w.result(a), a.memory + 2048]);
-    stage.world.put(stage.actor, 2048, &10u32.to_le_bytes());
+    let mut stage = port_call(mach::MACH_PORT_GET_ATTRIBUTES, |w, a, p| {
+        vec![p, MACH_PORT_RECEIVE_STATUS.into(), w.result(a), a.memory + ARGUMENTS]
+    });
+    let status_words = size_of::<PortStatus>() as u32 / 4;
+    stage.world.put(stage.actor, ARGUMENTS, &status_words.to_le_bytes());
     stage
 }
 
@@ -230,7 +243,7 @@ fn request(id: i32) -> Stage {
         _ => w.port_with_send(a),
     };
     let notify = w.port(a);
-    let args = [a.self_port.0, about.0, id as u32, 0, notify.0, 21].map(u64::from);
+    let args = [a.self_port.0, about.0, id as u32, 0, notify.0, D::MAKE_SEND_ONCE.0.into()].map(u64::from);
     let result = w.result(a);
     Stage::new(w, &[a, b], mach::MACH_PORT_REQUEST_NOTIFICATION, &[&args[..], &[result]].concat())
 }
@@ -250,12 +263,12 @@ fn mach_msg(w: World, actors: &[Actor], args: MachMsg) -> Stage {
 
 fn sending(mut w: World, actors: &[Actor], message: &Msg, args: MachMsg) -> Stage {
     let bytes = message.encode();
-    w.put(actors[0], 4096, &bytes);
+    w.put(actors[0], BUFFER, &bytes);
     let options = args.options | MsgOption::SEND_MSG;
     mach_msg(w, actors, MachMsg { options, send_size: bytes.len() as u32, ..args })
 }
 
-/// A message to another task, with what `add` makes of two ports of the sender's.
+/// Prepares a send to another task. `add` adds to the message rights of two ports of the sender.
 fn send(add: fn(Msg, PortName, PortName) -> Msg) -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
@@ -277,7 +290,7 @@ fn send_to_waiting() -> Stage {
     sending(w, &[a, b], &message, MachMsg::default())
 }
 
-/// The message comes back, with all rights.
+/// Prepares a send that times out, so that the message returns with all its rights.
 fn send_to_full() -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
@@ -313,7 +326,7 @@ fn receive(from_set: bool) -> Stage {
     mach_msg(w, &[a, b], args)
 }
 
-/// Receiving makes room, which an armed request wants to know.
+/// Prepares a receive that makes room in a full queue and so fires an armed send-possible request.
 fn receive_and_notify() -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
@@ -328,7 +341,7 @@ fn receive_and_notify() -> Stage {
     mach_msg(w, &[a, b], args)
 }
 
-/// A call of the task's own control port, by a combined send and receive.
+/// Prepares a call to the task's own control port, as a combined send and receive.
 fn ask_in(mut w: World, a: Actor, id: i32, words: &[u32]) -> Stage {
     let reply = w.port(a);
     fill_table(&mut w, a);
@@ -350,29 +363,33 @@ fn ask_about_port(id: i32, word: u32) -> Stage {
     ask_in(w, a, id, &[port.0, word])
 }
 
+/// Where the argument and environment strings of the spawned program lie in the parent's memory.
+const STRINGS: u64 = 3072;
+
 fn spawn() -> Stage {
     let mut w = World::new();
     let a = w.task();
     let (bootstrap, exit) = (w.port_with_send(a), w.port(a));
     fill_table(&mut w, a);
     let image = program();
-    w.put(a, 4096, &image);
-    w.put(a, 3072, b"one\0two\0");
+    w.put(a, BUFFER, &image);
+    let (argument, variable) = (b"one\0", b"two\0");
+    w.put(a, STRINGS, &[&argument[..], variable].concat());
     let args = TaskSpawnArgs {
         image: w.buffer(a),
         image_size: image.len() as u64,
         image_kind: SPAWN_IMAGE_BYTES,
-        arguments: a.memory + 3072,
-        arguments_size: 4,
-        environment: a.memory + 3076,
-        environment_size: 4,
+        arguments: a.memory + STRINGS,
+        arguments_size: argument.len() as u64,
+        environment: a.memory + STRINGS + argument.len() as u64,
+        environment_size: variable.len() as u64,
         bootstrap_port: bootstrap,
         exit_port: exit,
         exit_disposition: EXIT_PORT_MAKE,
         ..spawn_args()
     };
-    w.put(a, 2048, args.as_bytes());
-    let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
+    w.put(a, ARGUMENTS, args.as_bytes());
+    let words = [a.memory + ARGUMENTS, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
     Stage::new(w, &[a], tally::TASK_SPAWN, &words)
 }
 
@@ -380,7 +397,7 @@ fn create_thread() -> Stage {
     let mut w = World::new();
     let a = w.task();
     fill_table(&mut w, a);
-    let words = [a.self_port.0.into(), 0x40_0000, a.memory + 4096, 5, 0, w.result(a)];
+    let words = [a.self_port.0.into(), PROGRAM_BASE, a.memory + 4096, 5, 0, w.result(a)];
     Stage::new(w, &[a], tally::THREAD_CREATE, &words)
 }
 
@@ -391,7 +408,7 @@ fn allocate_memory() -> Stage {
     Stage::new(w, &[a], mach::MACH_VM_ALLOCATE, &words)
 }
 
-/// A call about the middle of a region.
+/// Prepares a call about the middle page of a region, which splits the region.
 fn split_memory(number: u32, more: &[u64]) -> Stage {
     let mut w = World::new();
     let a = w.task();
@@ -399,7 +416,7 @@ fn split_memory(number: u32, more: &[u64]) -> Stage {
     Stage::new(w, &[a], number, &[&words[..], more].concat())
 }
 
-/// A task ends that has messages with rights, sets, requests, and a sender waiting for it.
+/// Prepares the exit of a task whose port has queued messages with rights, a request and a blocked sender.
 fn exit_with_everything() -> Stage {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());

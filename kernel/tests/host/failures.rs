@@ -1,8 +1,8 @@
-//! Whatever can fail fails once, at every point of every scenario: the trap says so as the specification wants it, nothing
-//! changes that should not, all invariants hold, and in the end nothing is left.
+//! Every copy, frame request and allocation of every scenario fails once. The trap then returns the specified code,
+//! changes nothing else, keeps all invariants, and leaves no object behind.
 //!
-//! A scenario is one trap in a prepared world. It first runs undisturbed while its copies of user memory, its requests for
-//! page frames and its allocations are counted; then it runs once for each of them, which fails.
+//! A scenario is one trap in a prepared world. It first runs without a failure, which counts its copies of user memory,
+//! its requests for page frames and its allocations. Then it runs once for each of them, with that one failing.
 
 use crate::failure_scenarios::{SCENARIOS, Scenario, Stage};
 use crate::machine::Failure;
@@ -12,7 +12,7 @@ use abi::code::*;
 use abi::debug::Counts;
 use std::fmt::Write;
 
-/// What fails.
+/// A point at which a scenario can fail: the n-th use of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Point {
     Copy(u64),
@@ -20,7 +20,7 @@ enum Point {
     Allocation(u64),
 }
 
-/// Everything about ports, names and memory that users can see.
+/// Describes all ports, names, threads and memory that users can see.
 pub fn visible_state(w: &World) -> String {
     let mut text = String::new();
     let k = &w.kernel;
@@ -41,7 +41,7 @@ pub fn visible_state(w: &World) -> String {
     text
 }
 
-/// Runs a scenario's trap with one failure, or none; returns the outcome and how many points it passed.
+/// Runs a scenario's trap with one failure or none; returns the outcome and the number of points of each kind.
 fn run(stage: &mut Stage, point: Option<Point>) -> (Ret, [u64; 3]) {
     let w = &mut stage.world;
     w.machine.fail(match point {
@@ -57,7 +57,7 @@ fn run(stage: &mut Stage, point: Option<Point>) -> (Ret, [u64; 3]) {
     (ret, [copies, frames, allocations])
 }
 
-/// The codes that a failure may lead to.
+/// Returns the codes that a failure at this point may give.
 fn expected(scenario: &Scenario, point: Point) -> &'static [KernReturn] {
     match point {
         Point::Copy(_) => scenario.copy,
@@ -65,6 +65,7 @@ fn expected(scenario: &Scenario, point: Point) -> &'static [KernReturn] {
     }
 }
 
+/// Runs a scenario with a failure at `point` and checks its code, its effects and that nothing is left at the end.
 fn check_failure(scenario: &Scenario, point: Point, counts: &Counts) {
     let mut stage = (scenario.prepare)();
     let before = visible_state(&stage.world);
@@ -93,6 +94,7 @@ fn check_failure(scenario: &Scenario, point: Point, counts: &Counts) {
     assert_eq!(stage.world.counts(), *counts, "{}: something is left", context());
 }
 
+/// Runs a scenario without a failure and then with a failure at each of its points.
 fn check_scenario(scenario: &Scenario) {
     let baseline = World::new().counts();
     let mut stage = (scenario.prepare)();
@@ -118,27 +120,27 @@ fn a_failure_at_any_point_is_reported_and_keeps_all_invariants() {
     SCENARIOS.iter().for_each(check_scenario);
 }
 
-/// The failure that a thread meets when its message is delivered is its own: the sender does not notice.
+/// A failure while a message is delivered to a waiting thread ends that thread's receive; the send succeeds.
 #[test]
 fn a_failed_delivery_is_reported_to_the_receiver_alone() {
     let scenario = SCENARIOS.iter().find(|scenario| scenario.name == "send to a waiting receiver").unwrap();
     let (_, [copies, _, allocations]) = run(&mut (scenario.prepare)(), None);
-    let mut told = Vec::new();
+    let mut codes = Vec::new();
     let points = (0..copies).map(Point::Copy).chain((0..allocations).map(Point::Allocation));
     for point in points {
         let mut stage = (scenario.prepare)();
         let (ret, _) = run(&mut stage, Some(point));
-        let receiver = stage.other.expect("somebody waits");
+        let receiver = stage.other.expect("the scenario has a waiting receiver");
         match stage.world.state(receiver) {
             Ret::Done(value) => {
-                assert_eq!(ret, Ret::Done(0), "{point:?}: the message was taken");
-                told.push(KernReturn(value as u32 as i32));
+                assert_eq!(ret, Ret::Done(0), "{point:?}: the send succeeds");
+                codes.push(KernReturn(value as u32 as i32));
             }
             state => assert_eq!(state, Ret::Blocked, "{point:?}"),
         }
     }
     let header = MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE);
     let body = MACH_RCV_BODY_ERROR.with_bits(MACH_MSG_IPC_KERNEL);
-    told.dedup();
-    assert_eq!(told, [MACH_RCV_INVALID_DATA, header, body]);
+    codes.dedup();
+    assert_eq!(codes, [MACH_RCV_INVALID_DATA, header, body]);
 }

@@ -1,6 +1,6 @@
 //! The header of a message and the rights in it (mach-ipc 9.4).
 
-use crate::calls::SEND_RECEIVE;
+use crate::calls::{SEND_RECEIVE, UNUSED_NAME, UNUSED_NAME_2};
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, MEMORY_PAGES, World};
 use abi::code::*;
@@ -15,7 +15,19 @@ const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 
-/// A sends to a port of B's.
+/// A disposition behind the last known one.
+const BEHIND_THE_LAST: D = D(D::MAKE_SEND_ONCE.0 + 1);
+
+/// The size of a message that is only a header.
+const HEADER_SIZE: u32 = Header::SIZE as u32;
+/// The size of the example in the specification: nearly 48 MiB.
+const FAR_TOO_LARGE: u32 = 50_331_584;
+/// Header bits that only the kernel sets.
+const KERNEL_BITS: u32 = 0x3000_0000;
+/// An address that is never mapped.
+const UNMAPPED: u64 = 0x10;
+
+/// Two tasks. A sends to a port of B.
 struct Pair {
     w: World,
     a: Actor,
@@ -34,25 +46,25 @@ impl Pair {
         Pair { w, a, b, port, send_right }
     }
 
-    /// A name of A's for a send-once right of a port of B's, which B may kill.
+    /// Gives A a send-once right to a new port of B; returns B's name for the port and A's name for the right.
     fn once(&mut self) -> (PortName, PortName) {
         let port = self.w.port(self.b);
         (port, self.w.transfer(self.b, port, D::MAKE_SEND_ONCE, self.a))
     }
 
-    /// A dead name of A's.
+    /// Allocates a dead name in A.
     fn dead_name(&mut self) -> PortName {
         self.w.allocate(self.a, DEAD_NAME).unwrap()
     }
 
-    /// What A's names are, and how many references they have.
+    /// Returns A's names with their types and send references.
     fn rights_of_a(&mut self) -> Vec<(PortName, PortType, u32)> {
         let names = self.w.names(self.a);
         let refs = |(name, kind)| (name, kind, self.w.get_refs(self.a, name, SEND).unwrap());
         names.into_iter().map(refs).collect()
     }
 
-    /// A's send with a wrong size or place.
+    /// Sends from A with this size and, if given, from this address.
     fn send_raw(&mut self, buffer: Option<u64>, send_size: u32) -> Result<(), KernReturn> {
         let args = MachMsg { options: MsgOption::SEND_MSG, buffer, send_size, ..MachMsg::default() };
         self.w.mach_msg(self.a, &args).code().ok()
@@ -69,7 +81,7 @@ fn a_size_below_a_header_or_not_a_multiple_of_4_is_refused() {
         assert_eq!(pair.send_raw(None, size), Err(MACH_SEND_MSG_TOO_SMALL));
     }
     pair.w.expect_empty(pair.b, pair.port);
-    assert_eq!(pair.send_raw(None, 24), Ok(()));
+    assert_eq!(pair.send_raw(None, HEADER_SIZE), Ok(()));
 }
 
 // covers mach-ipc H02
@@ -81,11 +93,11 @@ fn an_oversized_message_is_refused_without_being_read() {
     pair.w.machine.fail(None);
     let _ = pair.send_raw(None, 20);
     let other_copies = pair.w.machine.uses().0;
-    for size in [50_331_584, MAX_INLINE_SIZE as u32 + 4] {
+    for size in [FAR_TOO_LARGE, MAX_INLINE_SIZE as u32 + 4] {
         pair.w.machine.fail(None);
         assert_eq!(pair.send_raw(None, size), Err(MACH_SEND_TOO_LARGE));
         assert_eq!(pair.w.machine.uses().0, other_copies, "the buffer is not read");
-        assert_eq!(pair.send_raw(Some(0x10), size), Err(MACH_SEND_TOO_LARGE));
+        assert_eq!(pair.send_raw(Some(UNMAPPED), size), Err(MACH_SEND_TOO_LARGE));
     }
     assert_eq!(pair.send_raw(None, MAX_INLINE_SIZE as u32), Ok(()));
 }
@@ -118,27 +130,27 @@ fn the_received_size_is_the_send_size_and_not_the_header_field() {
     let mut bytes = Msg::copy_send(pair.send_right).encode();
     bytes[4..8].copy_from_slice(&9999u32.to_le_bytes());
     pair.w.put(pair.a, BUFFER, &bytes);
-    assert_eq!(pair.send_raw(None, 24), Ok(()));
-    assert_eq!(pair.w.poll(pair.b, pair.port).unwrap().header.msgh_size, 24);
+    assert_eq!(pair.send_raw(None, HEADER_SIZE), Ok(()));
+    assert_eq!(pair.w.poll(pair.b, pair.port).unwrap().header.msgh_size, HEADER_SIZE);
 }
 
 // covers mach-ipc H05
 #[test]
 fn header_bits_reserved_for_the_kernel_are_cleared_silently() {
     let mut pair = Pair::new();
-    let message = Msg::to(pair.send_right, D::NONE).bits(0x2000_0013 | 0x1000_0000);
+    let message = Msg::copy_send(pair.send_right).bits(KERNEL_BITS);
     assert_eq!(pair.w.send(pair.a, &message), Ok(()));
     let received = pair.w.poll(pair.b, pair.port).unwrap();
-    assert_eq!(received.header.msgh_bits & 0x3000_0000, 0);
-    assert_eq!(received.header.msgh_bits, 17 << 8);
+    assert_eq!(received.header.msgh_bits & KERNEL_BITS, 0);
+    assert_eq!(received.header.msgh_bits, u32::from(D::PORT_SEND.0) << 8);
 }
 
 // covers mach-ipc H06
 #[test]
 fn a_destination_with_a_non_sending_disposition_is_refused() {
     let mut pair = Pair::new();
-    for disposition in [0, 16, 22] {
-        let message = Msg::to(pair.send_right, D(disposition));
+    for disposition in [D::NONE, D::MOVE_RECEIVE, BEHIND_THE_LAST] {
+        let message = Msg::to(pair.send_right, disposition);
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_HEADER));
     }
     pair.w.expect_empty(pair.b, pair.port);
@@ -150,8 +162,8 @@ fn a_destination_with_a_non_sending_disposition_is_refused() {
 fn a_reply_port_with_a_non_sending_disposition_is_refused() {
     let mut pair = Pair::new();
     let reply = pair.w.port_with_send(pair.a);
-    for disposition in [0, 16] {
-        let message = Msg::copy_send(pair.send_right).reply_to(reply, D(disposition));
+    for disposition in [D::NONE, D::MOVE_RECEIVE] {
+        let message = Msg::copy_send(pair.send_right).reply_to(reply, disposition);
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_HEADER));
     }
     pair.w.expect_empty(pair.b, pair.port);
@@ -165,7 +177,7 @@ fn a_destination_without_a_live_send_right_is_refused() {
     let (dead, (_, once)) = (pair.dead_name(), pair.once());
     let reply = pair.w.port(pair.a);
     let before = pair.rights_of_a();
-    for to in [MACH_PORT_NULL, MACH_PORT_DEAD, PortName(0x4203), dead, once] {
+    for to in [MACH_PORT_NULL, MACH_PORT_DEAD, UNUSED_NAME, dead, once] {
         let message = Msg::copy_send(to).reply_to(reply, D::MAKE_SEND_ONCE);
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_DEST), "{to:?}");
     }
@@ -178,7 +190,7 @@ fn a_destination_without_a_live_send_right_is_refused() {
 #[test]
 fn an_unknown_reply_port_leaves_the_destination_right_unchanged() {
     let mut pair = Pair::new();
-    let message = Msg::to(pair.send_right, D::MOVE_SEND).reply_to(PortName(0x4203), D::COPY_SEND);
+    let message = Msg::to(pair.send_right, D::MOVE_SEND).reply_to(UNUSED_NAME, D::COPY_SEND);
     assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_REPLY));
     assert_eq!(pair.w.get_refs(pair.a, pair.send_right, SEND), Ok(1));
 }
@@ -299,20 +311,21 @@ fn a_null_or_dead_reply_port_is_delivered_unchanged() {
     }
 }
 
-/// mach-ipc 3.7, step H7.
+/// mach-ipc 3.7, step H7: an unknown destination wins over an unknown reply port, and a reply port that is unknown wins
+/// over a destination with the wrong right.
 #[test]
 fn the_reply_port_is_checked_after_lookup_and_before_copyin() {
     let mut pair = Pair::new();
-    let (unknown, (_, once)) = (PortName(0x4203), pair.once());
+    let (unknown, (_, once)) = (UNUSED_NAME, pair.once());
     let before = pair.rights_of_a();
     for (to, code) in [(unknown, MACH_SEND_INVALID_DEST), (once, MACH_SEND_INVALID_REPLY)] {
-        let message = Msg::copy_send(to).reply_to(PortName(0x4303), D::MAKE_SEND_ONCE);
+        let message = Msg::copy_send(to).reply_to(UNUSED_NAME_2, D::MAKE_SEND_ONCE);
         assert_eq!(pair.w.send(pair.a, &message), Err(code));
     }
     assert_eq!(pair.rights_of_a(), before);
 }
 
-/// mach-ipc 3.7, "joint copyin": destination and reply from one name.
+/// mach-ipc 3.7, "joint copyin": destination and reply right come from one name.
 #[test]
 fn two_header_rights_of_one_name_need_as_many_references_as_they_move() {
     let mut w = World::new();
@@ -344,13 +357,13 @@ fn only_a_voucher_can_be_sent_as_a_voucher() {
     let (dead, (_, once)) = (pair.dead_name(), pair.once());
     let own = pair.w.port_with_send(pair.a);
     let before = pair.rights_of_a();
-    for name in [own, once, dead, PortName(0x4203), MACH_PORT_DEAD] {
+    for name in [own, once, dead, UNUSED_NAME, MACH_PORT_DEAD] {
         let message = Msg::to(pair.send_right, D::MOVE_SEND).voucher(name, D::COPY_SEND);
         assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_VOUCHER), "{name:?}");
     }
-    for disposition in [16, 18, 20, 21, 22] {
-        let message = Msg::copy_send(pair.send_right).voucher(MACH_PORT_NULL, D(disposition));
-        assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_VOUCHER), "{disposition}");
+    for disposition in [D::MOVE_RECEIVE, D::MOVE_SEND_ONCE, D::MAKE_SEND, D::MAKE_SEND_ONCE, BEHIND_THE_LAST] {
+        let message = Msg::copy_send(pair.send_right).voucher(MACH_PORT_NULL, disposition);
+        assert_eq!(pair.w.send(pair.a, &message), Err(MACH_SEND_INVALID_VOUCHER), "{disposition:?}");
     }
     assert_eq!(pair.rights_of_a(), before);
     pair.w.expect_empty(pair.b, pair.port);
@@ -360,9 +373,9 @@ fn only_a_voucher_can_be_sent_as_a_voucher() {
 #[test]
 fn the_voucher_is_checked_before_the_destination() {
     let mut pair = Pair::new();
-    let rows = [(PortName(0x4203), MACH_SEND_INVALID_VOUCHER), (MACH_PORT_NULL, MACH_SEND_INVALID_DEST)];
+    let rows = [(UNUSED_NAME, MACH_SEND_INVALID_VOUCHER), (MACH_PORT_NULL, MACH_SEND_INVALID_DEST)];
     for (to, code) in rows {
-        let message = Msg::copy_send(to).voucher(PortName(0x4303), D::COPY_SEND);
+        let message = Msg::copy_send(to).voucher(UNUSED_NAME_2, D::COPY_SEND);
         assert_eq!(pair.w.send(pair.a, &message), Err(code), "{to:?}");
     }
 }

@@ -1,12 +1,12 @@
-//! All orders in which the traps of a few threads, and the passing of time, can follow each other.
+//! All orders in which the traps of a few threads and the expiry of deadlines can follow each other.
 //!
-//! Each thread has a script of a few traps. A schedule says at every point who goes on: a thread that can run and has
-//! something left to do, or the clock up to the next deadline. The explorer visits every schedule, each in a fresh world,
-//! checks all invariants after every step (among them that nobody waits for what is there: I8, I9), and in the end what
-//! became of every message.
+//! Each thread has a script of a few traps. A schedule chooses at every point which one makes the next step: a thread
+//! that is not blocked and has a trap left, or the clock, which advances to the next deadline. The explorer visits every
+//! schedule, each in a new world. It checks all invariants after every step (among them I8 and I9: no thread waits for a
+//! message or for room that is there) and the fate of every message at the end.
 
 use crate::message::{MachMsg, Msg};
-use crate::world::{Actor, Ret, World};
+use crate::world::{Actor, BUFFER, Ret, World};
 use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
@@ -17,43 +17,48 @@ use kernel::kernel::Event;
 use kernel::machine::{Machine, Nanos};
 use std::collections::BTreeSet;
 
-/// A trap that a thread is in or has made.
+/// The bit that is set in the codes of receive errors and clear in those of send errors.
+const RECEIVE_ERROR: i32 = 0x4000;
+
+/// The last call of `mach_msg` of a thread.
 #[derive(Clone, Copy, Default)]
 struct Call {
-    /// The id of the message it sends.
+    /// The id of the message that the call sends.
     sends: Option<i32>,
     receives: bool,
 }
 
-/// A world with actors, and what happened to them.
-struct Play {
+/// One run of a configuration: a world with a few threads, and the results of their calls. The vectors have one element
+/// for each thread.
+struct Run {
     world: World,
     actors: Vec<Actor>,
-    /// Each actor's names for the port that the play is about, or for what stands for it.
+    /// The actor's name for the port under test.
     ports: Vec<PortName>,
+    /// The call that the actor is in.
     calls: Vec<Option<Call>>,
-    /// Where each actor can answer to.
+    /// The reply right of the last message that the actor received.
     reply_to: Vec<PortName>,
-    /// Another name that an actor needs.
+    /// A second name, if the actor's script needs one.
     second: Vec<PortName>,
-    /// Ids of messages by what became of their sending.
+    /// The ids of messages whose send succeeded, and of those whose send failed.
     sent: BTreeSet<i32>,
     refused: BTreeSet<i32>,
     received: Vec<i32>,
-    /// What each actor's calls returned.
+    /// The codes that the actor's calls returned.
     codes: Vec<Vec<KernReturn>>,
     next_id: i32,
 }
 
-type Step = fn(&mut Play, usize);
+type Step = fn(&mut Run, usize);
 
-impl Play {
-    fn new(world: World, players: &[(Actor, PortName)]) -> Play {
-        let n = players.len();
-        Play {
+impl Run {
+    fn new(world: World, actors: &[(Actor, PortName)]) -> Run {
+        let n = actors.len();
+        Run {
             world,
-            actors: players.iter().map(|player| player.0).collect(),
-            ports: players.iter().map(|player| player.1).collect(),
+            actors: actors.iter().map(|index| index.0).collect(),
+            ports: actors.iter().map(|index| index.1).collect(),
             calls: vec![None; n],
             reply_to: vec![MACH_PORT_NULL; n],
             second: vec![MACH_PORT_NULL; n],
@@ -65,16 +70,16 @@ impl Play {
         }
     }
 
-    /// A call of `mach_msg` by a player. A message gets an id of its own.
-    fn mach_msg(&mut self, player: usize, message: Option<Msg>, receive: Option<PortName>, timeout: Option<u32>) {
-        let actor = self.actors[player];
+    /// Makes an actor call `mach_msg`. A message gets a unique id.
+    fn mach_msg(&mut self, index: usize, message: Option<Msg>, receive: Option<PortName>, timeout: Option<u32>) {
+        let actor = self.actors[index];
         let mut call = Call { sends: None, receives: receive.is_some() };
         let mut args = MachMsg { receive_size: 4096, timeout: timeout.unwrap_or(0), ..MachMsg::default() };
         if let Some(message) = message {
             self.next_id += 1;
             call.sends = Some(self.next_id);
             let bytes = message.id(self.next_id).encode();
-            self.world.put(actor, 4096, &bytes);
+            self.world.put(actor, BUFFER, &bytes);
             (args.send_size, args.options) = (bytes.len() as u32, MsgOption::SEND_MSG);
         }
         if let Some(name) = receive {
@@ -84,28 +89,28 @@ impl Play {
         if timeout.is_some() {
             args.options |= MsgOption::SEND_TIMEOUT | MsgOption::RCV_TIMEOUT;
         }
-        self.calls[player] = Some(call);
+        self.calls[index] = Some(call);
         self.world.start_mach_msg(actor, &args);
     }
 
-    /// Whether a player's last trap is over.
-    fn is_free(&self, player: usize) -> bool {
-        let thread = self.world.kernel.sched.get(self.actors[player].thread);
+    /// Returns true if the actor's last trap has returned.
+    fn is_free(&self, index: usize) -> bool {
+        let thread = self.world.kernel.sched.get(self.actors[index].thread);
         thread.is_some_and(|thread| !thread.has_continuation())
-            && matches!(self.world.state(self.actors[player]), Ret::Done(_))
+            && matches!(self.world.state(self.actors[index]), Ret::Done(_))
     }
 
-    /// Notes what the calls that are over returned.
-    fn note(&mut self) {
-        for player in 0..self.actors.len() {
-            if !self.is_free(player) {
+    /// Records the results of all calls that have returned.
+    fn record_results(&mut self) {
+        for index in 0..self.actors.len() {
+            if !self.is_free(index) {
                 continue;
             }
-            let Some(call) = self.calls[player].take() else { continue };
-            let code = self.world.state(self.actors[player]).code();
-            self.codes[player].push(code);
+            let Some(call) = self.calls[index].take() else { continue };
+            let code = self.world.state(self.actors[index]).code();
+            self.codes[index].push(code);
             if let Some(id) = call.sends {
-                let refused = code != KERN_SUCCESS && code.0 & 0x4000 == 0;
+                let refused = code != KERN_SUCCESS && code.0 & RECEIVE_ERROR == 0;
                 if refused {
                     self.refused.insert(id)
                 } else {
@@ -113,95 +118,95 @@ impl Play {
                 };
             }
             if call.receives && code == KERN_SUCCESS {
-                let message = self.world.received(self.actors[player]);
+                let message = self.world.received(self.actors[index]);
                 self.received.push(message.header.msgh_id);
-                self.reply_to[player] = message.header.msgh_remote_port;
+                self.reply_to[index] = message.header.msgh_remote_port;
             }
         }
     }
 
-    /// Time passes up to the next deadline.
+    /// Advances the clock to the next deadline.
     fn pass_time(&mut self) {
         let by = self.world.kernel.sched.earliest_deadline() - self.world.machine.now();
         self.world.machine.advance(by);
         let _ = self.world.event(Event::Timer);
     }
 
-    /// What is still queued on a port: the player takes it.
-    fn drain(&mut self, player: usize, name: PortName) -> Vec<i32> {
-        let actor = self.actors[player];
+    /// Receives all messages that are still queued on a port; returns their ids.
+    fn drain(&mut self, index: usize, name: PortName) -> Vec<i32> {
+        let actor = self.actors[index];
         std::iter::from_fn(|| self.world.poll(actor, name).ok().map(|message| message.header.msgh_id)).collect()
     }
 
-    /// Every message sent was received once, and no other.
-    fn each_message_arrived_once(&self, left: &[i32]) {
+    /// Checks that exactly the messages sent have arrived, each once. `left` are the ids of messages drained at the end.
+    fn assert_each_message_arrived_once(&self, left: &[i32]) {
         let all: Vec<i32> = self.received.iter().chain(left).copied().collect();
         let unique: BTreeSet<i32> = all.iter().copied().collect();
         assert_eq!(unique.len(), all.len(), "a message arrived twice: {all:?}");
-        assert_eq!(unique, self.sent, "what was sent is what arrived");
+        assert_eq!(unique, self.sent, "the messages that arrived are those that were sent");
     }
 }
 
 struct Configuration {
-    prepare: fn() -> Play,
+    prepare: fn() -> Run,
     scripts: &'static [&'static [Step]],
-    check: fn(&mut Play),
+    check: fn(&mut Run),
 }
 
-/// Who can go on: players, and the clock as the number behind them.
-fn choices(play: &Play, left: &[usize]) -> Vec<usize> {
-    let mut all: Vec<usize> = (0..left.len()).filter(|&player| left[player] > 0 && play.is_free(player)).collect();
-    if play.world.kernel.sched.earliest_deadline() != Nanos::MAX {
+/// Returns the possible next steps: the indices of actors, and the index behind the last actor for the clock.
+fn choices(run: &Run, left: &[usize]) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..left.len()).filter(|&index| left[index] > 0 && run.is_free(index)).collect();
+    if run.world.kernel.sched.earliest_deadline() != Nanos::MAX {
         all.push(left.len());
     }
     all
 }
 
-/// Runs one schedule: the choices given, then always the first. Returns all choices made and how many there were to make.
-fn run(configuration: &Configuration, given: &[(usize, usize)]) -> Vec<(usize, usize)> {
+/// Runs one schedule: the given choices, then always the first. Returns each choice with the number of alternatives.
+fn run_schedule(configuration: &Configuration, given: &[(usize, usize)]) -> Vec<(usize, usize)> {
     let baseline = World::new().counts();
-    let mut play = (configuration.prepare)();
+    let mut run = (configuration.prepare)();
     let mut left: Vec<usize> = configuration.scripts.iter().map(|script| script.len()).collect();
     let mut path = Vec::new();
     loop {
-        play.note();
-        let choices = choices(&play, &left);
+        run.record_results();
+        let choices = choices(&run, &left);
         if choices.is_empty() {
             break;
         }
         let pick = given.get(path.len()).map_or(0, |choice| choice.0);
         path.push((pick, choices.len()));
         match choices[pick] {
-            clock if clock == left.len() => play.pass_time(),
-            player => {
-                let script = configuration.scripts[player];
-                let step = script[script.len() - left[player]];
-                left[player] -= 1;
-                step(&mut play, player);
+            clock if clock == left.len() => run.pass_time(),
+            index => {
+                let script = configuration.scripts[index];
+                let step = script[script.len() - left[index]];
+                left[index] -= 1;
+                step(&mut run, index);
             }
         }
     }
-    play.world.settle();
-    play.note();
-    (configuration.check)(&mut play);
-    for actor in play.actors.clone() {
-        play.world.end_task(actor);
+    run.world.settle();
+    run.record_results();
+    (configuration.check)(&mut run);
+    for actor in run.actors.clone() {
+        run.world.end_task(actor);
     }
-    play.world.settle();
-    let init = play.world.init;
-    while play.world.poll(init, init.inbox).is_ok() {}
-    play.world.release_dead_names();
-    assert_eq!(play.world.counts(), baseline, "everything ends with the tasks");
+    run.world.settle();
+    let init = run.world.init;
+    while run.world.poll(init, init.inbox).is_ok() {}
+    run.world.release_dead_names();
+    assert_eq!(run.world.counts(), baseline, "all objects of the tasks are gone");
     path
 }
 
-/// Visits all schedules; returns how many there are.
+/// Visits all schedules in depth-first order; returns their number.
 fn explore(configuration: &Configuration) -> usize {
     let mut schedules = 0;
     let mut path: Vec<(usize, usize)> = Vec::new();
     loop {
         let given = path.clone();
-        let outcome = std::panic::catch_unwind(|| run(configuration, &given));
+        let outcome = std::panic::catch_unwind(|| run_schedule(configuration, &given));
         path = outcome.unwrap_or_else(|panic| {
             eprintln!("the schedule that begins with {given:?} fails");
             std::panic::resume_unwind(panic)
@@ -217,72 +222,73 @@ fn explore(configuration: &Configuration) -> usize {
     }
 }
 
-/// Client, server with two threads: the client's send_right, the server's port, the reply port as the client's last name.
-fn client_and_server() -> Play {
+/// A client with a reply port as its second name, and a server with two threads.
+fn client_and_server() -> Run {
     let mut w = World::new();
     let (client, server) = (w.task(), w.task());
     let helper = w.thread(server);
     let (port, send_right) = w.connect(client, server);
     let reply = w.port(client);
-    let mut play = Play::new(w, &[(client, send_right), (server, port), (helper, port)]);
-    play.second[0] = reply;
-    play
+    let mut run = Run::new(w, &[(client, send_right), (server, port), (helper, port)]);
+    run.second[0] = reply;
+    run
 }
 
-/// A request with a send-once right for the answer, and up to 5 ms for sending and waiting.
-fn ask(play: &mut Play, player: usize) {
-    let reply = play.second[player];
-    let request = Msg::copy_send(play.ports[player]).reply_to(reply, D::MAKE_SEND_ONCE);
-    play.mach_msg(player, Some(request), Some(reply), Some(5));
+/// Sends a request with a reply right and waits for the answer, 5 ms at most.
+fn ask(run: &mut Run, index: usize) {
+    let reply = run.second[index];
+    let request = Msg::copy_send(run.ports[index]).reply_to(reply, D::MAKE_SEND_ONCE);
+    run.mach_msg(index, Some(request), Some(reply), Some(5));
 }
 
 /// Receives without a timeout.
-fn receive(play: &mut Play, player: usize) {
-    play.mach_msg(player, None, Some(play.ports[player]), None);
+fn receive(run: &mut Run, index: usize) {
+    run.mach_msg(index, None, Some(run.ports[index]), None);
 }
 
-/// Receives for up to 2 ms.
-fn receive_for_a_while(play: &mut Play, player: usize) {
-    play.mach_msg(player, None, Some(play.ports[player]), Some(2));
+/// Receives with a timeout of 2 ms.
+fn receive_for_a_while(run: &mut Run, index: usize) {
+    run.mach_msg(index, None, Some(run.ports[index]), Some(2));
 }
 
-/// Answers the last request, if there was one, and receives the next.
-fn answer_and_receive(play: &mut Play, player: usize) {
-    let to = std::mem::replace(&mut play.reply_to[player], MACH_PORT_NULL);
+/// Answers the last request, if there was one, and receives the next in the same call.
+fn answer_and_receive(run: &mut Run, index: usize) {
+    let to = std::mem::replace(&mut run.reply_to[index], MACH_PORT_NULL);
     let answer = to.is_valid().then(|| Msg::to(to, D::MOVE_SEND_ONCE));
-    play.mach_msg(player, answer, Some(play.ports[player]), None);
+    run.mach_msg(index, answer, Some(run.ports[index]), None);
 }
 
-fn send(play: &mut Play, player: usize) {
-    play.mach_msg(player, Some(Msg::copy_send(play.ports[player])), None, None);
+fn send(run: &mut Run, index: usize) {
+    run.mach_msg(index, Some(Msg::copy_send(run.ports[index])), None, None);
 }
 
-/// Sends, waiting for room for up to 3 ms.
-fn send_for_a_while(play: &mut Play, player: usize) {
-    play.mach_msg(player, Some(Msg::copy_send(play.ports[player])), None, Some(3));
+/// Sends with a timeout of 3 ms.
+fn send_for_a_while(run: &mut Run, index: usize) {
+    run.mach_msg(index, Some(Msg::copy_send(run.ports[index])), None, Some(3));
 }
 
-fn destroy_port(play: &mut Play, player: usize) {
-    let (actor, name) = (play.actors[player], play.ports[player]);
+fn destroy_port(run: &mut Run, index: usize) {
+    let (actor, name) = (run.actors[index], run.ports[index]);
     let args = [actor.self_port.0, name.0, MACH_PORT_RIGHT_RECEIVE, u32::MAX].map(u64::from);
-    play.world.start_trap(actor, mach::MACH_PORT_MOD_REFS, &args);
+    run.world.start_trap(actor, mach::MACH_PORT_MOD_REFS, &args);
 }
 
-fn exit(play: &mut Play, player: usize) {
-    play.world.start_trap(play.actors[player], abi::trap::unix::EXIT, &[0]);
+fn exit(run: &mut Run, index: usize) {
+    run.world.start_trap(run.actors[index], abi::trap::unix::EXIT, &[0]);
 }
 
-/// When the server is gone each request that was accepted has had one answer, be it that the right for it was destroyed.
-fn each_request_is_answered_once(play: &mut Play) {
-    play.world.end_task(play.actors[1]);
-    play.world.settle();
-    play.note();
-    assert!(play.is_free(0), "the client's calls end, whatever the server does");
-    let mut answers = play.drain(0, play.second[0]).len();
-    answers += play.codes[0].iter().filter(|&&code| code == KERN_SUCCESS).count();
-    let accepted = play.codes[0].iter().filter(|code| code.0 == 0 || code.0 & 0x4000 != 0).count();
-    assert_eq!(answers, accepted, "answers of all kinds, for {:?}", play.codes[0]);
-    for code in &play.codes[0] {
+/// Ends the server, and checks that each accepted request had one answer: a reply, or the notification that its reply
+/// right was destroyed.
+fn each_request_is_answered_once(run: &mut Run) {
+    run.world.end_task(run.actors[1]);
+    run.world.settle();
+    run.record_results();
+    assert!(run.is_free(0), "the client's last call has returned");
+    let mut answers = run.drain(0, run.second[0]).len();
+    answers += run.codes[0].iter().filter(|&&code| code == KERN_SUCCESS).count();
+    let accepted = run.codes[0].iter().filter(|code| code.0 == 0 || code.0 & RECEIVE_ERROR != 0).count();
+    assert_eq!(answers, accepted, "answers of all kinds, for {:?}", run.codes[0]);
+    for code in &run.codes[0] {
         let expected = [KERN_SUCCESS, MACH_RCV_TIMED_OUT, MACH_SEND_TIMED_OUT, MACH_SEND_INVALID_DEST];
         assert!(expected.contains(code), "the client's call returns {code:?}");
     }
@@ -322,29 +328,29 @@ fn a_request_is_answered_once_even_if_the_server_exits_at_any_time() {
     assert!(explore(&configuration) >= 100);
 }
 
-/// Two senders in one task, a receiver with two threads in another; the queue has room for one message.
-fn narrow_queue() -> Play {
+/// A task with two senders and a task with two receivers, for a queue that has room for one message.
+fn narrow_queue() -> Run {
     let mut w = World::new();
     let (sender, receiver) = (w.task(), w.task());
-    let (impatient, helper) = (w.thread(sender), w.thread(receiver));
+    let (timed, helper) = (w.thread(sender), w.thread(receiver));
     let (port, send_right) = w.connect(sender, receiver);
     w.set_qlimit(receiver, port, 1).unwrap();
-    Play::new(w, &[(sender, send_right), (impatient, send_right), (receiver, port), (helper, port)])
+    Run::new(w, &[(sender, send_right), (timed, send_right), (receiver, port), (helper, port)])
 }
 
-fn narrow_queue_check(play: &mut Play) {
+fn narrow_queue_check(run: &mut Run) {
     let mut left = Vec::new();
-    while let Some(player) = [2, 3].into_iter().find(|&player| play.is_free(player)) {
-        let more = play.drain(player, play.ports[player]);
-        play.note();
+    while let Some(index) = [2, 3].into_iter().find(|&index| run.is_free(index)) {
+        let more = run.drain(index, run.ports[index]);
+        run.record_results();
         if more.is_empty() {
             break;
         }
         left.extend(more);
     }
-    assert!(play.calls[0].is_none() && play.calls[1].is_none(), "nobody waits for room that is there");
-    play.each_message_arrived_once(&left);
-    assert!(play.refused.is_disjoint(&play.received.iter().chain(&left).copied().collect()));
+    assert!(run.calls[0].is_none() && run.calls[1].is_none(), "no sender waits, since the queue has room");
+    run.assert_each_message_arrived_once(&left);
+    assert!(run.refused.is_disjoint(&run.received.iter().chain(&left).copied().collect()));
 }
 
 #[test]
@@ -362,63 +368,63 @@ fn accepted_messages_arrive_once_and_refused_messages_never() {
     assert!(explore(&configuration) >= 2000);
 }
 
-/// The receive right travels to another task while messages are sent and received.
-fn travelling_port() -> Play {
+/// A sender, an owner with two threads, one of which moves the receive right, and the task that gets it.
+fn moving_port() -> Run {
     let mut w = World::new();
-    let (sender, owner, heir) = (w.task(), w.task(), w.task());
+    let (sender, owner, new_owner) = (w.task(), w.task(), w.task());
     let mover = w.thread(owner);
     let (port, send_right) = w.connect(sender, owner);
     w.set_qlimit(owner, port, 2).unwrap();
-    let (mailbox, to_heir) = w.connect(owner, heir);
-    let mut play = Play::new(w, &[(sender, send_right), (owner, port), (mover, to_heir), (heir, mailbox)]);
-    play.second[2] = port;
-    play
+    let (mailbox, to_new_owner) = w.connect(owner, new_owner);
+    let mut run = Run::new(w, &[(sender, send_right), (owner, port), (mover, to_new_owner), (new_owner, mailbox)]);
+    run.second[2] = port;
+    run
 }
 
-/// Sends the port away that the player keeps as its second name.
-fn move_port(play: &mut Play, player: usize) {
-    let message = Msg::copy_send(play.ports[player]).port(play.second[player], D::MOVE_RECEIVE);
-    play.world.put(play.actors[player], 4096, &message.encode());
+/// Sends away the receive right under the actor's second name.
+fn move_port(run: &mut Run, index: usize) {
+    let message = Msg::copy_send(run.ports[index]).port(run.second[index], D::MOVE_RECEIVE);
+    run.world.put(run.actors[index], BUFFER, &message.encode());
     let size = message.encode().len() as u32;
     let args = MachMsg { options: MsgOption::SEND_MSG, send_size: size, ..MachMsg::default() };
-    play.world.start_mach_msg(play.actors[player], &args);
+    run.world.start_mach_msg(run.actors[index], &args);
 }
 
-/// Takes a port out of the message that is there, if it is, to receive from it.
-fn take_port(play: &mut Play, player: usize) {
-    let has_it = play.second[player].is_valid();
-    if !has_it && let Ok(message) = play.world.poll(play.actors[player], play.ports[player]) {
-        play.ports[player] = message.descriptor(0).name;
-        play.second[player] = play.ports[player];
+/// Receives the moved receive right, if it has come, so that the actor can receive from it.
+fn take_port(run: &mut Run, index: usize) {
+    let has_port = run.second[index].is_valid();
+    if !has_port && let Ok(message) = run.world.poll(run.actors[index], run.ports[index]) {
+        run.ports[index] = message.descriptor(0).name;
+        run.second[index] = run.ports[index];
     }
 }
 
-/// Receives from the port if it has come, else looks for it once more.
-fn receive_from_port(play: &mut Play, player: usize) {
-    if !play.second[player].is_valid() {
-        return take_port(play, player);
+/// Receives from the moved port if it has come; otherwise polls for it once more.
+fn receive_from_port(run: &mut Run, index: usize) {
+    if !run.second[index].is_valid() {
+        return take_port(run, index);
     }
-    play.mach_msg(player, None, Some(play.ports[player]), Some(0));
+    run.mach_msg(index, None, Some(run.ports[index]), Some(0));
 }
 
-fn travelling_port_check(play: &mut Play) {
-    take_port(play, 3);
-    let mut left = play.drain(3, play.ports[3]);
-    play.world.settle();
-    play.note();
-    left.extend(play.drain(3, play.ports[3]));
-    assert!(play.calls[0].is_none(), "the sender finds room wherever the port is");
-    play.each_message_arrived_once(&left);
+fn moving_port_check(run: &mut Run) {
+    take_port(run, 3);
+    let mut left = run.drain(3, run.ports[3]);
+    run.world.settle();
+    run.record_results();
+    left.extend(run.drain(3, run.ports[3]));
+    assert!(run.calls[0].is_none(), "the sender finds room wherever the port is");
+    run.assert_each_message_arrived_once(&left);
     let expected = [KERN_SUCCESS, MACH_RCV_TIMED_OUT, MACH_RCV_PORT_CHANGED, MACH_RCV_INVALID_NAME];
-    assert!(play.codes[1].iter().all(|code| expected.contains(code)), "seen: {:?}", play.codes[1]);
+    assert!(run.codes[1].iter().all(|code| expected.contains(code)), "seen: {:?}", run.codes[1]);
 }
 
 #[test]
 fn messages_travel_with_their_port_and_arrive_once() {
     let configuration = Configuration {
-        prepare: travelling_port,
+        prepare: moving_port,
         scripts: &[&[send, send, send], &[receive_for_a_while, receive_for_a_while], &[move_port], &[take_port]],
-        check: travelling_port_check,
+        check: moving_port_check,
     };
     assert!(explore(&configuration) >= 100);
     let configuration = Configuration {
@@ -428,8 +434,8 @@ fn messages_travel_with_their_port_and_arrive_once() {
     assert!(explore(&configuration) >= 50);
 }
 
-/// One thread waits on a set, one on its member, while a third takes the member out.
-fn set_and_member() -> Play {
+/// A sender, and a task with a thread that waits on a set, one that waits on its member, and one that changes the set.
+fn set_and_member() -> Run {
     let mut w = World::new();
     let (sender, receiver) = (w.task(), w.task());
     let (on_port, changer) = (w.thread(receiver), w.thread(receiver));
@@ -437,34 +443,34 @@ fn set_and_member() -> Play {
     let set = w.allocate(receiver, MACH_PORT_RIGHT_PORT_SET).unwrap();
     let args = [receiver.self_port.0, port.0, set.0].map(u64::from);
     w.call(receiver, mach::MACH_PORT_INSERT_MEMBER, &args).unwrap();
-    let mut play = Play::new(w, &[(sender, send_right), (receiver, set), (on_port, port), (changer, port)]);
-    play.second[3] = set;
-    play
+    let mut run = Run::new(w, &[(sender, send_right), (receiver, set), (on_port, port), (changer, port)]);
+    run.second[3] = set;
+    run
 }
 
-fn change_member(play: &mut Play, player: usize, call: u32) {
-    let args = [play.actors[player].self_port.0, play.ports[player].0, play.second[player].0].map(u64::from);
-    play.world.start_trap(play.actors[player], call, &args);
+fn change_member(run: &mut Run, index: usize, call: u32) {
+    let args = [run.actors[index].self_port.0, run.ports[index].0, run.second[index].0].map(u64::from);
+    run.world.start_trap(run.actors[index], call, &args);
 }
 
-fn take_member_out(play: &mut Play, player: usize) {
-    change_member(play, player, mach::MACH_PORT_EXTRACT_MEMBER);
+fn take_member_out(run: &mut Run, index: usize) {
+    change_member(run, index, mach::MACH_PORT_EXTRACT_MEMBER);
 }
 
-fn put_member_in(play: &mut Play, player: usize) {
-    change_member(play, player, mach::MACH_PORT_INSERT_MEMBER);
+fn put_member_in(run: &mut Run, index: usize) {
+    change_member(run, index, mach::MACH_PORT_INSERT_MEMBER);
 }
 
-fn destroy_set(play: &mut Play, player: usize) {
-    let args = [play.actors[player].self_port.0, play.second[player].0, MACH_PORT_RIGHT_PORT_SET, u32::MAX];
-    play.world.start_trap(play.actors[player], mach::MACH_PORT_MOD_REFS, &args.map(u64::from));
+fn destroy_set(run: &mut Run, index: usize) {
+    let args = [run.actors[index].self_port.0, run.second[index].0, MACH_PORT_RIGHT_PORT_SET, u32::MAX];
+    run.world.start_trap(run.actors[index], mach::MACH_PORT_MOD_REFS, &args.map(u64::from));
 }
 
-fn set_and_member_check(play: &mut Play) {
-    let left = play.drain(3, play.ports[3]);
-    play.each_message_arrived_once(&left);
-    let waits = [1, 2].map(|player| play.calls[player].is_some());
-    assert!(left.is_empty() || !waits[1], "a message is there for the thread that waits on the port");
+fn set_and_member_check(run: &mut Run) {
+    let left = run.drain(3, run.ports[3]);
+    run.assert_each_message_arrived_once(&left);
+    let waits = [1, 2].map(|index| run.calls[index].is_some());
+    assert!(left.is_empty() || !waits[1], "no thread waits on a port that has a message");
 }
 
 #[test]

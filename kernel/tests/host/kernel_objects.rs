@@ -15,17 +15,26 @@ use abi::{KernReturn, PortName};
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 
-/// The NDR record as words. In a complex message the first of them is the number of descriptors.
+/// The size of a reply that is only header, NDR and code.
+const ERROR_REPLY_SIZE: u32 = 36;
+
+/// The NDR record as words. In a complex message the first word is the number of descriptors.
 const NDR_WORDS: [u32; 2] = [0, 1];
 
-/// Makes a call with a body of words and returns the whole reply.
+/// A trap number of class 1 that XNU leaves empty, and the first one behind its table.
+const EMPTY_TRAP: u32 = 17;
+const FIRST_TRAP_BEHIND_THE_TABLE: u32 = 128;
+/// An address that is never mapped.
+const UNMAPPED: u64 = 0x1000;
+
+/// Makes a call with NDR and words and returns the whole reply.
 fn reply_to(w: &mut World, a: Actor, to: PortName, id: i32, words: &[u32]) -> Received {
     let reply = w.port(a);
     w.send(a, &Msg::copy_send(to).reply_to(reply, D::MAKE_SEND_ONCE).id(id).body(&NDR).words(words)).unwrap();
     w.poll(a, reply).unwrap()
 }
 
-/// `task_set_special_port` for the actor's own task.
+/// Calls `task_set_special_port` for the actor's own task.
 fn set_special_port(w: &mut World, a: Actor, which: u32, port: PortName) -> Result<(), KernReturn> {
     let message = Msg::copy_send(a.self_port).id(task::SET_SPECIAL_PORT).port(port, D::COPY_SEND);
     w.rpc(a, message.body(&NDR).words(&[which])).map(|_| ())
@@ -36,8 +45,9 @@ fn set_special_port(w: &mut World, a: Actor, which: u32, port: PortName) -> Resu
 fn an_unknown_id_is_answered_with_bad_id() {
     let mut w = World::new();
     let a = w.task();
-    let reply = reply_to(&mut w, a, a.self_port, 99_999, &[]);
-    assert_eq!((reply.header.msgh_id, reply.header.msgh_size), (100_099, 36));
+    const UNKNOWN_ID: i32 = 99_999;
+    let reply = reply_to(&mut w, a, a.self_port, UNKNOWN_ID, &[]);
+    assert_eq!((reply.header.msgh_id, reply.header.msgh_size), (UNKNOWN_ID + REPLY_ID_OFFSET, ERROR_REPLY_SIZE));
     assert_eq!(KernReturn(reply.words()[2] as i32), MIG_BAD_ID);
 }
 
@@ -64,7 +74,7 @@ fn a_port_call_on_a_non_task_returns_invalid_task() {
     assert_eq!((reply.header.msgh_id, reply.words()[2]), (mig::ALLOCATE + REPLY_ID_OFFSET, KERN_INVALID_TASK.0 as u32));
 }
 
-/// mach-ipc 2.0: the calls marked there.
+/// mach-ipc 2.0 marks the calls that do so.
 #[test]
 fn some_port_calls_on_a_non_task_return_invalid_argument() {
     let mut w = World::new();
@@ -87,7 +97,7 @@ fn the_id_is_checked_before_the_kind_of_object() {
     }
 }
 
-/// mach-ipc 5.2: what a stub checks before the call is made.
+/// mach-ipc 5.2: size, descriptors and dispositions are checked before the call is made.
 #[test]
 fn a_request_of_the_wrong_shape_is_refused() {
     let mut w = World::new();
@@ -96,14 +106,16 @@ fn a_request_of_the_wrong_shape_is_refused() {
     let request = |id| Msg::copy_send(a.self_port).id(id);
     let long = request(mig::ALLOCATE).body(&NDR).words(&[RECEIVE, 0]);
     assert_eq!(w.rpc(a, long).unwrap_err(), MIG_BAD_ARGUMENTS);
-    let simple = request(mig::REQUEST_NOTIFICATION).body(&NDR).words(&[p.0, 70, 0]);
+    let no_senders = [p.0, MACH_NOTIFY_NO_SENDERS as u32, 0];
+    let simple = request(mig::REQUEST_NOTIFICATION).body(&NDR).words(&no_senders);
     assert_eq!(w.rpc(a, simple).unwrap_err(), MIG_BAD_ARGUMENTS);
     for (port, disposition) in [(p, D::MAKE_SEND), (MACH_PORT_NULL, D::MOVE_SEND), (MACH_PORT_NULL, D::NONE)] {
-        let notify = request(mig::REQUEST_NOTIFICATION).port(port, disposition).body(&NDR).words(&[p.0, 70, 0]);
+        let notify = request(mig::REQUEST_NOTIFICATION).port(port, disposition).body(&NDR).words(&no_senders);
         assert_eq!(w.rpc(a, notify).unwrap_err(), MIG_TYPE_ERROR);
     }
     for (port, disposition) in [(p, D::MAKE_SEND_ONCE), (MACH_PORT_NULL, D::MOVE_SEND_ONCE)] {
-        let bootstrap = request(task::SET_SPECIAL_PORT).port(port, disposition).body(&NDR).words(&[4]);
+        let bootstrap = request(task::SET_SPECIAL_PORT).port(port, disposition).body(&NDR);
+        let bootstrap = bootstrap.words(&[TASK_BOOTSTRAP_PORT]);
         assert_eq!(w.rpc(a, bootstrap).unwrap_err(), MIG_TYPE_ERROR);
     }
     w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
@@ -113,7 +125,7 @@ fn a_request_of_the_wrong_shape_is_refused() {
 /// More words than any request has.
 const TOO_MANY_WORDS: [u32; 20] = [0; 20];
 
-/// mach-ipc 5.2: the check is the same for all calls, and nothing is done.
+/// mach-ipc 5.2: the check is the same for all calls, and the call is not made.
 #[test]
 fn a_complex_request_without_descriptors_is_refused_by_every_call() {
     let mut w = World::new();
@@ -154,7 +166,7 @@ fn unsupported_calls_check_the_shape_first() {
     }
 }
 
-/// The answer of `mach_port_kobject`: header, NDR, code, kind, and an address of 64 bits.
+/// The size of the reply of `mach_port_kobject`: header, NDR, code, kind, and an address of 64 bits.
 const KOBJECT_REPLY_SIZE: u32 = 48;
 
 #[test]
@@ -186,7 +198,7 @@ fn a_reply_port_is_an_ordinary_port() {
     let a = w.task();
     let reply = w.trap(a, mach::MACH_REPLY_PORT, &[]).name();
     assert_eq!(w.port_type(a, reply), Ok(PortType::RECEIVE));
-    assert_eq!(w.status(a, reply).mps_qlimit, 5);
+    assert_eq!(w.status(a, reply).mps_qlimit, MACH_PORT_QLIMIT_DEFAULT);
 }
 
 // covers mach-ipc K07
@@ -197,7 +209,7 @@ fn a_child_inherits_the_bootstrap_port_and_no_names() {
     let p = w.port_with_send(parent);
     set_special_port(&mut w, parent, TASK_BOOTSTRAP_PORT, p).unwrap();
     let (child, _) = w.spawn(parent, spawn_args()).unwrap();
-    assert_eq!(w.names(child), [(child.self_port, PortType::SEND)], "the name that task_self made");
+    assert_eq!(w.names(child), [(child.self_port, PortType::SEND)], "the only name comes from task_self");
     let request = Msg::copy_send(child.self_port).id(task::GET_SPECIAL_PORT).body(&NDR).words(&[TASK_BOOTSTRAP_PORT]);
     let bootstrap = w.rpc(child, request).unwrap().descriptor(0).name;
     assert_eq!(w.port_type(child, bootstrap), Ok(PortType::SEND));
@@ -212,9 +224,12 @@ fn the_task_and_name_ports_cannot_be_replaced() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
-    let no_port = 99;
-    let refused =
-        [(TASK_KERNEL_PORT, KERN_NO_ACCESS), (TASK_NAME_PORT, KERN_INVALID_ARGUMENT), (no_port, KERN_INVALID_ARGUMENT)];
+    const UNKNOWN_PORT: u32 = 99;
+    let refused = [
+        (TASK_KERNEL_PORT, KERN_NO_ACCESS),
+        (TASK_NAME_PORT, KERN_INVALID_ARGUMENT),
+        (UNKNOWN_PORT, KERN_INVALID_ARGUMENT),
+    ];
     for (which, code) in refused {
         assert_eq!(set_special_port(&mut w, a, which, p), Err(code));
     }
@@ -239,14 +254,15 @@ fn a_call_succeeds_even_if_its_reply_finds_no_room() {
     let mut w = World::new();
     let a = w.task();
     let reply = w.port(a);
-    for id in 0..5 {
+    let queued = 0..MACH_PORT_QLIMIT_DEFAULT as i32;
+    for id in queued.clone() {
         w.send(a, &Msg::to(reply, D::MAKE_SEND).id(id)).unwrap();
     }
     let before = w.names(a).len();
     let request = Msg::copy_send(a.self_port).reply_to(reply, D::MAKE_SEND).id(mig::ALLOCATE);
     assert_eq!(w.try_send(a, &request.body(&NDR).words(&[RECEIVE])), Ok(()));
     assert_eq!(w.names(a).len(), before + 1);
-    for id in 0..5 {
+    for id in queued {
         assert_eq!(w.poll(a, reply).unwrap().header.msgh_id, id);
     }
     w.expect_empty(a, reply);
@@ -257,7 +273,7 @@ fn a_call_succeeds_even_if_its_reply_finds_no_room() {
 fn an_unknown_trap_ends_the_task() {
     let mut w = World::new();
     let parent = w.task();
-    for number in [17, 128] {
+    for number in [EMPTY_TRAP, FIRST_TRAP_BEHIND_THE_TABLE] {
         let exit_port = w.port(parent);
         let args = TaskSpawnArgs { exit_port, exit_disposition: u32::from(D::MAKE_SEND_ONCE.0), ..spawn_args() };
         let (child, _) = w.spawn(parent, args).unwrap();
@@ -273,23 +289,23 @@ fn mach_msg_reads_only_the_stack_arguments_it_uses() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
-    let nowhere = Actor { memory: 0x1000, ..a };
+    let with_unmapped_stack = Actor { memory: UNMAPPED, ..a };
     let message = Msg::copy_send(p).encode();
     let mut send = |trap, options: MsgOption| {
         w.put(a, BUFFER, &message);
         w.kernel.sched[a.thread].frame_mut().rdx = 7;
-        let sent = w.trap(nowhere, trap, &[w.buffer(a), options.bits().into(), 24, 0, 0, 0]);
-        assert_eq!(w.kernel.sched[a.thread].frame().rdx, 0, "errata 6: no message, no second result");
+        let sent = w.trap(with_unmapped_stack, trap, &[w.buffer(a), options.bits().into(), 24, 0, 0, 0]);
+        assert_eq!(w.kernel.sched[a.thread].frame().rdx, 0, "errata 6: without a received message rdx is 0");
         (sent.code(), w.poll(a, p).is_ok())
     };
     const REFUSED: (KernReturn, bool) = (KERN_INVALID_ARGUMENT, false);
     const SENT: (KernReturn, bool) = (MACH_MSG_SUCCESS, true);
     let with_priority = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
-    assert_eq!(send(mach::MACH_MSG, with_priority), REFUSED, "the priority is at an unmapped address");
+    assert_eq!(send(mach::MACH_MSG, with_priority), REFUSED, "the priority lies in unmapped memory");
     assert_eq!(send(mach::MACH_MSG, MsgOption::SEND_MSG), SENT, "errata 6: the priority is not read");
     assert_eq!(
         send(mach::MACH_MSG_OVERWRITE, MsgOption::SEND_MSG),
         REFUSED,
-        "the receive buffer's address is not there"
+        "the address of the receive buffer lies in unmapped memory"
     );
 }

@@ -1,4 +1,4 @@
-//! A machine of data structures: memory in a map, a clock that tests turn, and failures on demand.
+//! A machine made of data structures: memory in a map, a clock that the test advances, and failures on demand.
 
 use abi::task::PAGE_SIZE;
 use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, UserAddr};
@@ -6,7 +6,7 @@ use kernel::rate::{Clock, Rate, Stamp};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-/// Page frames of the machine.
+/// The number of page frames of the machine.
 const FRAMES: u64 = 100_000;
 
 /// The stamp at time 0.
@@ -20,7 +20,7 @@ struct Page {
     protection: Protection,
 }
 
-/// What tests can make fail: the n-th use from now on, counted from 0.
+/// A failure that a test injects: the n-th use from now on fails, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// A copy from or to user memory faults.
@@ -34,14 +34,14 @@ pub struct FakeMachine {
     next_space: u64,
     used_frames: u64,
     now: Nanos,
-    /// The deadline last set, until it is over.
+    /// The deadline that the kernel set last; the test clears it when it has expired.
     pub timer: Option<Nanos>,
-    /// What programs wrote to the console.
+    /// The bytes that programs wrote to the console.
     pub console: Vec<u8>,
-    /// What the kernel wrote to its log.
+    /// The lines that the kernel wrote to its log.
     pub log: Vec<String>,
     failure: Option<Failure>,
-    /// What another processor writes right after a copy of this number.
+    /// A write by another processor that takes effect right after the copy of this number.
     concurrent_write: Option<(u64, AddressSpace, UserAddr, Vec<u8>)>,
     copies: u64,
     requests: u64,
@@ -64,35 +64,35 @@ impl FakeMachine {
         }
     }
 
-    /// What makes times of the machine's stamps.
+    /// Returns what makes times of the machine's stamps.
     pub fn clock() -> Clock {
         Clock::new(FIRST_STAMP, Rate::measured(STAMPS_PER_NANO, 1))
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn advance(&mut self, by: Nanos) {
         self.now += by;
     }
 
-    /// Makes something fail, once; counts from now on.
+    /// Injects a failure, once, or none. Restarts the counts that [`uses`](FakeMachine::uses) returns.
     pub fn fail(&mut self, failure: Option<Failure>) {
         self.failure = failure;
         (self.copies, self.requests) = (0, 0);
     }
 
-    /// Lets another processor write into user memory right after the n-th copy from now, counted from 0, if it is a copy
-    /// from user memory.
+    /// Makes another processor write into user memory right after the n-th copy from now on, counted from 0, if that is
+    /// a copy from user memory.
     pub fn write_after_copy(&mut self, number: u64, space: AddressSpace, to: UserAddr, bytes: &[u8]) {
         self.fail(None);
         self.concurrent_write = Some((number, space, to, bytes.to_vec()));
     }
 
-    /// How many copies and requests for memory there were since [`fail`](FakeMachine::fail).
+    /// Returns the number of copies and of requests for page frames since [`fail`](FakeMachine::fail).
     pub fn uses(&self) -> (u64, u64) {
         (self.copies, self.requests)
     }
 
-    /// Looks into a task's memory.
+    /// Reads a task's memory, or returns `None` if a page of it is not mapped.
     pub fn read(&self, space: AddressSpace, from: UserAddr, size: usize) -> Option<Vec<u8>> {
         let pages = self.spaces.get(&space.0)?;
         let mut bytes = Vec::with_capacity(size);
@@ -102,12 +102,12 @@ impl FakeMachine {
         Some(bytes)
     }
 
-    /// What a task may do with a page, if it has it.
+    /// Returns the protection of a task's page, or `None` if it is not mapped.
     pub fn protection(&self, space: AddressSpace, at: UserAddr) -> Option<Protection> {
         self.spaces.get(&space.0)?.get(&(at.0 / PAGE_SIZE)).map(|page| page.protection)
     }
 
-    /// Writes into a task's memory, as the task's own instructions would.
+    /// Writes into a task's memory as the task's own instructions would.
     pub fn write(&mut self, space: AddressSpace, to: UserAddr, bytes: &[u8]) {
         self.load(space, to, bytes);
     }
@@ -122,7 +122,7 @@ impl FakeMachine {
         Ok(())
     }
 
-    /// The pieces of a range, page by page: page number, offset in it, part of the range.
+    /// Splits a range at page boundaries: page number, offset in the page, part of the range.
     fn pieces(from: UserAddr, size: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
         let mut done = 0;
         std::iter::from_fn(move || {
@@ -141,7 +141,7 @@ impl FakeMachine {
     fn check_copy(&mut self, space: AddressSpace, at: UserAddr, size: usize, need: Protection) -> Result<(), Fault> {
         let number = self.copies;
         self.copies += 1;
-        if self.failure == Some(Failure::Copy(number)) || !at.holds(size as u64) {
+        if self.failure == Some(Failure::Copy(number)) || !at.contains_range(size as u64) {
             return Err(Fault);
         }
         let pages = self.spaces.get(&space.0).expect("the kernel copies in address spaces that exist");
@@ -199,7 +199,7 @@ impl Machine for FakeMachine {
     }
 
     fn map(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) -> Result<(), NoMemory> {
-        assert!(at.is_page_aligned() && at.holds(pages * PAGE_SIZE), "the core checks ranges");
+        assert!(at.is_page_aligned() && at.contains_range(pages * PAGE_SIZE), "the core checks ranges");
         assert!(!protection.contains(Protection::WRITE | Protection::EXECUTE), "no page is writable and executable");
         self.request(pages)?;
         let memory = self.spaces.get_mut(&space.0).expect("the address space exists");

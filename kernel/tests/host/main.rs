@@ -1,8 +1,9 @@
-//! Host tests of the kernel core: scenarios named after the specification's examples, a simulation with random calls,
-//! exhaustive interleavings of small configurations, and failures at every point where something can fail.
+//! Host tests of the kernel core: the examples of the specification, a simulation with random calls, every interleaving
+//! of small configurations, and a failure at every point where a call can fail.
 //!
-//! Everything goes through [`kernel::kernel::Kernel::handle`], as on the machine: [`world::World`] plays the processor,
-//! writes arguments into frames and messages into user memory, and checks all invariants after every step.
+//! All tests enter the kernel through [`kernel::kernel::Kernel::handle`], as the hardware does. [`world::World`] stands
+//! for the processor: it writes arguments into trap frames and messages into user memory, and checks all invariants
+//! after every step.
 
 mod budgets;
 mod calls;
@@ -16,6 +17,7 @@ mod world;
 
 mod complex;
 mod death;
+mod deferred;
 mod failures;
 mod header;
 mod interleavings;

@@ -1,8 +1,8 @@
-//! A task's memory: allocating, giving back, protecting.
+//! A task's memory: allocating, deallocating and protecting it.
 
 use crate::machine::Failure;
 use crate::simulation::Random;
-use crate::world::{Actor, World};
+use crate::world::{Actor, RESULT, World};
 use abi::KernReturn;
 use abi::code::*;
 use abi::task::*;
@@ -16,17 +16,22 @@ const READ: u32 = VM_PROT_READ;
 const WRITE: u32 = VM_PROT_WRITE;
 const EXECUTE: u32 = VM_PROT_EXECUTE;
 
-/// Where tests put memory: nothing else is there.
+/// The address of the memory under test. No other memory lies behind it up to twice this address.
 const HERE: u64 = 0x5000_0000;
 
+/// A limit of pages that a test can reach.
+const FEW_PAGES: u64 = 200;
+
+/// Allocates memory at an address or, without one, anywhere.
 fn allocate(w: &mut World, a: Actor, at: Option<u64>, size: u64) -> Result<u64, KernReturn> {
     allocate_as(w, a, at.unwrap_or(0), size, if at.is_none() { VM_FLAGS_ANYWHERE } else { 0 })
 }
 
+/// Calls `mach_vm_allocate` with an address and flags.
 fn allocate_as(w: &mut World, a: Actor, at: u64, size: u64, flags: u32) -> Result<u64, KernReturn> {
-    w.put(a, 1024, &at.to_le_bytes());
+    w.put(a, RESULT, &at.to_le_bytes());
     w.call(a, mach::MACH_VM_ALLOCATE, &[a.self_port.0.into(), w.result(a), size, flags.into()])?;
-    Ok(u64::from_le_bytes(w.get(a, 1024, 8).try_into().unwrap()))
+    Ok(u64::from_le_bytes(w.get(a, RESULT, 8).try_into().unwrap()))
 }
 
 fn deallocate(w: &mut World, a: Actor, at: u64, size: u64) -> Result<(), KernReturn> {
@@ -43,7 +48,7 @@ fn world() -> (World, Actor) {
     (w, a)
 }
 
-/// The pages of a task from [`HERE`] on, with what they allow.
+/// Returns the pages of a task from [`HERE`] on with their protections.
 fn pages(w: &World, a: Actor) -> BTreeMap<u64, Protection> {
     let mut pages = BTreeMap::new();
     for region in w.kernel.tasks[a.task].regions().iter().filter(|region| (HERE..2 * HERE).contains(&region.start)) {
@@ -59,7 +64,7 @@ fn allocated_memory_is_zeroed_writable_and_separate() {
     let first = allocate(&mut w, a, None, 1).unwrap();
     let second = allocate(&mut w, a, None, 2 * PAGE + 1).unwrap();
     assert!(first.is_multiple_of(PAGE) && second.is_multiple_of(PAGE));
-    assert!(second >= first + PAGE || second + 3 * PAGE <= first, "they do not overlap");
+    assert!(second >= first + PAGE || second + 3 * PAGE <= first, "the allocations do not overlap");
     assert_eq!(before.free_frames - w.counts().free_frames, 4);
     assert_eq!(w.machine.read(a.space, UserAddr(second), 3 * PAGE as usize), Some(vec![0; 3 * PAGE as usize]));
     assert_eq!(w.machine.protection(a.space, UserAddr(first)), Some(Protection::READ | Protection::WRITE));
@@ -156,7 +161,7 @@ fn impossible_sizes_are_refused() {
     for size in [u64::MAX - PAGE + 1, 1 << 47, 1 << 63] {
         assert_eq!(allocate(&mut w, a, None, size), Err(KERN_NO_SPACE), "more than all addresses: {size:#x}");
     }
-    assert_eq!(allocate(&mut w, a, None, 1 << 46), Err(KERN_RESOURCE_SHORTAGE), "more than one task may have");
+    assert_eq!(allocate(&mut w, a, None, 1 << 46), Err(KERN_RESOURCE_SHORTAGE), "above the limit of a task");
     assert_eq!(w.counts(), before);
 }
 
@@ -173,7 +178,7 @@ fn unknown_and_unsupported_allocation_flags_are_refused() {
     }
     assert_eq!(w.counts(), before);
     let tagged = VM_FLAGS_ALIAS_MASK | VM_FLAGS_OVERWRITE | VM_FLAGS_ANYWHERE;
-    assert_ne!(allocate_as(&mut w, a, HERE, PAGE, tagged), Ok(HERE), "the kernel chooses, so nothing is replaced");
+    assert_ne!(allocate_as(&mut w, a, HERE, PAGE, tagged), Ok(HERE), "the kernel chooses a free address");
 }
 
 #[test]
@@ -195,16 +200,16 @@ fn overwritten_memory_is_zeroed_and_writable() {
     for (page, protection) in all {
         assert_eq!(w.machine.protection(a.space, UserAddr(page)), Some(protection));
     }
-    assert_eq!(before.free_frames - w.counts().free_frames, 2, "only what was missing is new");
+    assert_eq!(before.free_frames - w.counts().free_frames, 2, "only the two missing pages need frames");
     deallocate(&mut w, a, HERE, 8 * PAGE).unwrap();
     assert_eq!(w.counts().free_frames - before.free_frames, 6);
 }
 
 #[test]
 fn an_overwrite_beyond_the_page_limit_changes_nothing() {
-    let mut w = World::with_limits(Limits { pages_per_task: 200, ..Limits::default() });
+    let mut w = World::with_limits(Limits { pages_per_task: FEW_PAGES, ..Limits::default() });
     let a = w.task();
-    let left = 200 - w.kernel.tasks[a.task].regions().pages();
+    let left = FEW_PAGES - w.kernel.tasks[a.task].regions().pages();
     allocate(&mut w, a, Some(HERE), PAGE).unwrap();
     allocate(&mut w, a, Some(HERE + 2 * PAGE), PAGE).unwrap();
     w.machine.write(a.space, UserAddr(HERE), &[7]);
@@ -214,7 +219,7 @@ fn an_overwrite_beyond_the_page_limit_changes_nothing() {
     for request in 0..2 {
         w.machine.fail(Some(Failure::Memory(request)));
         let refused = allocate_as(&mut w, a, HERE, 4 * PAGE, VM_FLAGS_OVERWRITE);
-        assert_eq!(refused, Err(KERN_RESOURCE_SHORTAGE), "the frames for gap {request} are not there");
+        assert_eq!(refused, Err(KERN_RESOURCE_SHORTAGE), "there are no frames for gap {request}");
     }
     assert_eq!((pages(&w, a), w.counts()), before);
     assert_eq!(w.machine.read(a.space, UserAddr(HERE), 1), Some(vec![7]));
@@ -231,7 +236,7 @@ fn a_partly_taken_or_partly_missing_range_is_refused_as_a_whole() {
     assert_eq!(protect(&mut w, a, HERE + 2 * PAGE, PAGE + 1, READ), Err(KERN_INVALID_ADDRESS));
     assert_eq!(pages(&w, a).into_iter().collect::<Vec<_>>(), [(HERE + 2 * PAGE, Protection::READ | Protection::WRITE)]);
     deallocate(&mut w, a, HERE, 16 * PAGE).unwrap();
-    assert!(pages(&w, a).is_empty(), "what is not there need not be given back, what is goes");
+    assert!(pages(&w, a).is_empty(), "the mapped pages of the range are deallocated, its gaps are ignored");
     assert_eq!(deallocate(&mut w, a, HERE, PAGE), Ok(()));
     assert_eq!(deallocate(&mut w, a, HERE, 0), Ok(()));
 }
@@ -249,10 +254,10 @@ fn no_page_is_ever_writable_and_executable() {
     for bits in [0, READ, WRITE, READ | WRITE, EXECUTE, READ | EXECUTE] {
         protect(&mut w, a, HERE, PAGE, bits).unwrap();
         let seen = w.machine.protection(a.space, UserAddr(HERE)).unwrap().bits();
-        assert_eq!(seen, if bits == 0 { 0 } else { bits | READ }, "what can be used can be read");
+        assert_eq!(seen, if bits == 0 { 0 } else { bits | READ }, "a page that can be accessed can be read");
     }
     let args = [a.self_port.0.into(), HERE, PAGE, 1, READ.into()];
-    assert_eq!(w.call(a, mach::MACH_VM_PROTECT, &args), Err(KERN_NOT_SUPPORTED), "there are no maximal protections");
+    assert_eq!(w.call(a, mach::MACH_VM_PROTECT, &args), Err(KERN_NOT_SUPPORTED), "set_maximum is not supported");
 }
 
 #[test]
@@ -261,7 +266,7 @@ fn the_kernel_respects_page_protection() {
     allocate(&mut w, a, Some(HERE), PAGE).unwrap();
     let ask = |w: &mut World| w.call(a, mach::MACH_PORT_ALLOCATE, &[a.self_port.0.into(), 1, HERE]);
     protect(&mut w, a, HERE, PAGE, READ).unwrap();
-    assert_eq!(ask(&mut w), Err(KERN_MEMORY_ERROR), "results do not go to read-only memory");
+    assert_eq!(ask(&mut w), Err(KERN_MEMORY_ERROR), "a result cannot be written to read-only memory");
     protect(&mut w, a, HERE, PAGE, READ | WRITE).unwrap();
     assert_eq!(ask(&mut w), Ok(()));
     protect(&mut w, a, HERE, PAGE, 0).unwrap();
@@ -270,12 +275,12 @@ fn the_kernel_respects_page_protection() {
 
 #[test]
 fn pages_and_regions_of_a_task_are_limited() {
-    let mut w = World::with_limits(Limits { pages_per_task: 200, ..Limits::default() });
+    let mut w = World::with_limits(Limits { pages_per_task: FEW_PAGES, ..Limits::default() });
     let a = w.task();
-    let used = w.kernel.tasks[a.task].regions().pages();
-    assert_eq!(allocate(&mut w, a, Some(HERE), (200 - used + 1) * PAGE), Err(KERN_RESOURCE_SHORTAGE));
-    assert_eq!(allocate(&mut w, a, None, (200 - used + 1) * PAGE), Err(KERN_RESOURCE_SHORTAGE));
-    allocate(&mut w, a, Some(HERE), (200 - used) * PAGE).unwrap();
+    let left = FEW_PAGES - w.kernel.tasks[a.task].regions().pages();
+    assert_eq!(allocate(&mut w, a, Some(HERE), (left + 1) * PAGE), Err(KERN_RESOURCE_SHORTAGE));
+    assert_eq!(allocate(&mut w, a, None, (left + 1) * PAGE), Err(KERN_RESOURCE_SHORTAGE));
+    allocate(&mut w, a, Some(HERE), left * PAGE).unwrap();
     assert_eq!(allocate(&mut w, a, None, 1), Err(KERN_RESOURCE_SHORTAGE));
     deallocate(&mut w, a, HERE, PAGE).unwrap();
     allocate(&mut w, a, None, 1).unwrap();
@@ -286,23 +291,34 @@ fn pages_and_regions_of_a_task_are_limited() {
     assert!(pages < PAGES_PER_TASK_MAX);
     allocate(&mut w, a, Some(HERE), pages * PAGE).unwrap();
     let refused = (0..pages).step_by(2).find_map(|page| protect(&mut w, a, HERE + page * PAGE, PAGE, READ).err());
-    assert_eq!(refused, Some(KERN_RESOURCE_SHORTAGE), "a region cannot be split for ever");
+    assert_eq!(refused, Some(KERN_RESOURCE_SHORTAGE), "the number of regions is limited");
     let regions = w.kernel.tasks[a.task].regions().len();
     assert!(regions <= REGIONS_PER_TASK_MAX && regions > REGIONS_PER_TASK_MAX - 4, "{regions}");
     kernel::inspect::invariants::check_all(&w.kernel);
 }
 
-/// What a call should return and do, by a table of single pages.
+/// The calls of the model test, in the order of its random numbers.
+const ALLOCATE: u64 = 0;
+const DEALLOCATE: u64 = 1;
+const PROTECT: u64 = 2;
+const OVERWRITE: u64 = 3;
+const CALLS: u64 = 4;
+
+/// Makes a call on the model, a table of single pages; returns the expected result.
 fn expected(table: &mut BTreeMap<u64, Protection>, call: u64, at: u64, size: u64, bits: u32) -> Result<(), KernReturn> {
     let range = (at & !(PAGE - 1)..(at + size).next_multiple_of(PAGE)).step_by(PAGE as usize);
     match call {
-        0 if size == 0 => {}
-        0 if range.clone().any(|page| table.contains_key(&page)) => return Err(KERN_NO_SPACE),
-        0 | 3 if size > 0 => table.extend(range.map(|page| (page, Protection::READ | Protection::WRITE))),
-        1 if size > 0 => table.retain(|page, _| !range.clone().any(|other| other == *page)),
-        2 if bits & WRITE != 0 && bits & EXECUTE != 0 => return Err(KERN_PROTECTION_FAILURE),
-        2 if size > 0 && range.clone().any(|page| !table.contains_key(&page)) => return Err(KERN_INVALID_ADDRESS),
-        2 if size > 0 => {
+        ALLOCATE if size == 0 => {}
+        ALLOCATE if range.clone().any(|page| table.contains_key(&page)) => return Err(KERN_NO_SPACE),
+        ALLOCATE | OVERWRITE if size > 0 => {
+            table.extend(range.map(|page| (page, Protection::READ | Protection::WRITE)));
+        }
+        DEALLOCATE if size > 0 => table.retain(|page, _| !range.clone().any(|other| other == *page)),
+        PROTECT if bits & WRITE != 0 && bits & EXECUTE != 0 => return Err(KERN_PROTECTION_FAILURE),
+        PROTECT if size > 0 && range.clone().any(|page| !table.contains_key(&page)) => {
+            return Err(KERN_INVALID_ADDRESS);
+        }
+        PROTECT if size > 0 => {
             let readable = if bits == 0 { 0 } else { READ };
             table.extend(range.map(|page| (page, Protection::from_bits_truncate(bits | readable))));
         }
@@ -319,12 +335,12 @@ fn regions_behave_like_a_table_of_single_pages() {
         for _ in 0..400 {
             let at = HERE + random.below(16) * PAGE + random.pick(&[0, 0, 0, 1, PAGE - 1]);
             let size = random.below(5) * PAGE + random.pick(&[0, 0, 1]);
-            let (call, bits) = (random.below(4), random.below(8) as u32);
+            let (call, bits) = (random.below(CALLS), random.below(8) as u32);
             let start = if size == 0 { 0 } else { at & !(PAGE - 1) };
             let seen = match call {
-                0 => allocate(&mut w, a, Some(at), size).map(|got| assert_eq!(got, start)),
-                1 => deallocate(&mut w, a, at, size),
-                3 => allocate_as(&mut w, a, at, size, VM_FLAGS_OVERWRITE).map(|got| assert_eq!(got, start)),
+                ALLOCATE => allocate(&mut w, a, Some(at), size).map(|got| assert_eq!(got, start)),
+                DEALLOCATE => deallocate(&mut w, a, at, size),
+                OVERWRITE => allocate_as(&mut w, a, at, size, VM_FLAGS_OVERWRITE).map(|got| assert_eq!(got, start)),
                 _ => protect(&mut w, a, at, size, bits),
             };
             let wanted = expected(&mut table, call, at, size, bits);

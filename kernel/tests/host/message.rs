@@ -1,11 +1,11 @@
-//! Messages as test programs write and read them.
+//! Messages as test programs build and parse them.
 
 use abi::PortName;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_NULL};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Clone, Debug)]
 pub struct Msg {
     header: Header,
@@ -14,14 +14,14 @@ pub struct Msg {
 }
 
 impl Msg {
-    /// A message to `name`, sent by a right taken as `disposition` says.
+    /// Returns a message to `name` whose destination right is taken with `disposition`.
     pub fn to(name: PortName, disposition: Disposition) -> Msg {
         let bits = msgh_bits(disposition, Disposition::NONE, Disposition::NONE, HeaderFlags::empty());
         let header = Header { msgh_bits: bits, msgh_remote_port: name, ..Header::default() };
         Msg { header, ports: Vec::new(), body: Vec::new() }
     }
 
-    /// A simple message by a copy of a send right.
+    /// Returns a simple message to `name` that copies its send right.
     pub fn copy_send(name: PortName) -> Msg {
         Msg::to(name, Disposition::COPY_SEND)
     }
@@ -43,7 +43,7 @@ impl Msg {
         self
     }
 
-    /// More bits in `msgh_bits`.
+    /// Sets more bits in `msgh_bits`.
     pub fn bits(mut self, bits: u32) -> Msg {
         self.header.msgh_bits |= bits;
         self
@@ -58,7 +58,7 @@ impl Msg {
         self.body(words.as_bytes())
     }
 
-    /// Adds a port descriptor; the message is complex from now on.
+    /// Adds a port descriptor, which makes the message complex.
     pub fn port(mut self, name: PortName, disposition: Disposition) -> Msg {
         self.header.msgh_bits |= HeaderFlags::COMPLEX.bits();
         self.ports.push(PortDescriptor::new(name, disposition));
@@ -81,7 +81,7 @@ impl Msg {
 /// Arguments of `mach_msg`.
 #[derive(Clone, Copy, Debug)]
 pub struct MachMsg {
-    /// Another address than the actor's buffer.
+    /// The address of the message, if it is not the actor's buffer.
     pub buffer: Option<u64>,
     pub options: MsgOption,
     pub send_size: u32,
@@ -105,7 +105,7 @@ impl Default for MachMsg {
     }
 }
 
-/// What is in a receive buffer.
+/// The contents of a receive buffer.
 #[derive(Clone, Debug)]
 pub struct Received {
     pub header: Header,
@@ -135,7 +135,7 @@ impl Received {
         PortDescriptor::read_from_prefix(&self.bytes[at..]).unwrap().0
     }
 
-    /// Everything after header and descriptors.
+    /// Returns the bytes after header and descriptors.
     pub fn body(&self) -> &[u8] {
         let start = match self.is_complex() {
             true => DESCRIPTORS_OFFSET + self.descriptors().len() * PortDescriptor::SIZE,
@@ -144,12 +144,12 @@ impl Received {
         &self.bytes[start..self.header.msgh_size as usize]
     }
 
-    /// The body as words.
+    /// Returns the body as words.
     pub fn words(&self) -> Vec<u32> {
         self.body().chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect()
     }
 
-    /// The trailer; fields beyond its size are zero.
+    /// Returns the trailer. Fields beyond its size are zero.
     pub fn trailer(&self) -> Trailer {
         let start = (self.header.msgh_size as usize).next_multiple_of(4);
         let size = u32::read_from_prefix(&self.bytes[start + 4..]).unwrap().0 as usize;

@@ -1,6 +1,6 @@
 //! Names, types and user references (mach-ipc 9.1).
 
-use crate::calls::{Form, SEND_RECEIVE, in_both_forms};
+use crate::calls::{CHOSEN_NAME, CHOSEN_NAME_REUSED, Form, SEND_RECEIVE, UNUSED_NAME, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -10,7 +10,7 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use abi::{KernReturn, PortName};
 
-/// What is no disposition.
+/// Values right before and right behind the known dispositions.
 const BEFORE_DISPOSITIONS: D = D(D::MOVE_RECEIVE.0 - 1);
 const BEHIND_DISPOSITIONS: D = D(D::MAKE_SEND_ONCE.0 + 1);
 
@@ -20,8 +20,15 @@ const SEND_ONCE: u32 = MACH_PORT_RIGHT_SEND_ONCE;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 const LABELH: u32 = MACH_PORT_RIGHT_LABELH;
+const UNKNOWN_RIGHT: u32 = LABELH + 1;
+const UREFS_MAX: i32 = MACH_PORT_UREFS_MAX as i32;
 
-/// A name with one send right, beside the receive right and alone, and the type it has without it.
+/// Free names behind the end of a small name table.
+const FAR_NAME: PortName = PortName::new(0x400, 3);
+const FARTHER_NAME: PortName = PortName::new(0x500, 15);
+
+/// Runs a scenario with two kinds of name that have one send reference: one that also has the receive right, and one
+/// without it. The last argument is the type of the name when the send right is gone.
 fn with_send(scenario: impl Fn(&mut World, Actor, PortName, Result<PortType, KernReturn>)) {
     in_both_forms(|mut w| {
         let (a, owner) = (w.task(), w.task());
@@ -32,7 +39,7 @@ fn with_send(scenario: impl Fn(&mut World, Actor, PortName, Result<PortType, Ker
     });
 }
 
-/// A name for a send-once right of `port`, by a message to oneself.
+/// Makes a send-once right of `port`, by a message from a task to itself.
 fn make_once(w: &mut World, a: Actor, port: PortName) -> PortName {
     w.transfer(a, port, D::MAKE_SEND_ONCE, a)
 }
@@ -45,7 +52,8 @@ fn a_new_receive_right_has_a_well_formed_name_and_an_empty_status() {
         let name = w.allocate(a, RECEIVE).unwrap();
         assert!(name.is_well_formed() && name.index() >= 1);
         assert_eq!(w.port_type(a, name), Ok(PortType::RECEIVE));
-        assert_eq!(w.status(a, name), PortStatus { mps_qlimit: 5, ..PortStatus::default() });
+        let empty = PortStatus { mps_qlimit: MACH_PORT_QLIMIT_DEFAULT, ..PortStatus::default() };
+        assert_eq!(w.status(a, name), empty);
     });
 }
 
@@ -55,7 +63,7 @@ fn only_receive_rights_sets_and_dead_names_can_be_allocated() {
     in_both_forms(|mut w| {
         let a = w.task();
         let before = w.names(a);
-        for right in [SEND, SEND_ONCE, LABELH, 6, u32::MAX] {
+        for right in [SEND, SEND_ONCE, LABELH, UNKNOWN_RIGHT, u32::MAX] {
             assert_eq!(w.allocate(a, right), Err(KERN_INVALID_VALUE));
         }
         assert_eq!(w.names(a), before);
@@ -99,7 +107,7 @@ fn a_freed_index_is_reused_with_another_generation() {
     }
 }
 
-/// mach-ipc 1.3: an index is not handed out again under any of its last 15 generations, a chosen one included.
+/// mach-ipc 1.3: an index is not reused with any of its last 15 generations. A chosen generation counts too.
 #[test]
 fn a_freed_chosen_name_is_not_reused_for_15_generations() {
     let mut w = World::new();
@@ -110,7 +118,7 @@ fn a_freed_chosen_name_is_not_reused_for_15_generations() {
         let mut seen = vec![chosen];
         for _ in 0..40 {
             let next = w.allocate(a, DEAD_NAME).unwrap();
-            assert_eq!(next.index(), chosen.index(), "a freed index comes first");
+            assert_eq!(next.index(), chosen.index(), "a freed index is reused first");
             assert!(!seen.iter().rev().take(15).any(|&name| name == next), "{next:?} after {seen:?}");
             seen.push(next);
             w.deallocate(a, next).unwrap();
@@ -122,16 +130,16 @@ fn a_freed_chosen_name_is_not_reused_for_15_generations() {
 #[test]
 fn a_reference_count_at_the_maximum_sticks_until_all_are_dropped() {
     with_send(|w, a, name, without| {
-        w.mod_refs(a, name, SEND, 65534).unwrap();
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        w.mod_refs(a, name, SEND, UREFS_MAX - 1).unwrap();
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         assert_eq!(w.mod_refs(a, name, SEND, 1), Ok(()));
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         assert_eq!(w.deallocate(a, name), Ok(()));
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         assert_eq!(w.mod_refs(a, name, SEND, -1), Ok(()));
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         let rights = w.counts().send_rights;
-        assert_eq!(w.mod_refs(a, name, SEND, -65535), Ok(()));
+        assert_eq!(w.mod_refs(a, name, SEND, -UREFS_MAX), Ok(()));
         assert_eq!(w.port_type(a, name), without);
         assert_eq!(w.counts().send_rights, rights - 1);
     });
@@ -143,29 +151,29 @@ fn references_to_a_dead_name_stick_at_the_maximum_too() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (d, p) = (w.allocate(a, DEAD_NAME).unwrap(), w.port(a));
-        w.mod_refs(a, d, DEAD_NAME, 65534).unwrap();
+        w.mod_refs(a, d, DEAD_NAME, UREFS_MAX - 1).unwrap();
         assert_eq!(w.mod_refs(a, d, DEAD_NAME, -1), Ok(()));
         assert_eq!(w.deallocate(a, d), Ok(()));
         assert_eq!(w.send(a, &Msg::to(p, D::MAKE_SEND).port(d, D::MOVE_SEND)), Ok(()));
         assert_eq!({ w.poll(a, p).unwrap().descriptor(0).name }, MACH_PORT_DEAD);
-        assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(65535));
-        assert_eq!(w.mod_refs(a, d, DEAD_NAME, -65535), Ok(()));
+        assert_eq!(w.get_refs(a, d, DEAD_NAME), Ok(UREFS_MAX as u32));
+        assert_eq!(w.mod_refs(a, d, DEAD_NAME, -UREFS_MAX), Ok(()));
         assert_eq!(w.port_type(a, d), Err(KERN_INVALID_NAME));
     });
 }
 
-/// mach-ipc 1.4, rule 3: a send right is sent and the count stays.
+/// mach-ipc 1.4, rule 3: the right is sent although the sender's count does not change.
 #[test]
 fn moving_a_send_right_leaves_a_count_at_the_maximum_unchanged() {
     with_send(|w, a, name, without| {
-        w.mod_refs(a, name, SEND, 65534).unwrap();
+        w.mod_refs(a, name, SEND, UREFS_MAX - 1).unwrap();
         let (mailbox, b) = (w.port(a), w.init);
         w.send(a, &Msg::to(mailbox, D::MAKE_SEND).port(name, D::MOVE_SEND)).unwrap();
         assert_eq!({ w.poll(a, mailbox).unwrap().descriptor(0).name }, name);
-        assert_eq!(w.get_refs(a, name, SEND), Ok(65535));
+        assert_eq!(w.get_refs(a, name, SEND), Ok(UREFS_MAX as u32));
         let elsewhere = w.transfer(a, name, D::MOVE_SEND, b);
-        assert_eq!((w.port_type(b, elsewhere), w.get_refs(a, name, SEND)), (Ok(PortType::SEND), Ok(65535)));
-        w.mod_refs(a, name, SEND, -65535).unwrap();
+        assert_eq!((w.port_type(b, elsewhere), w.get_refs(a, name, SEND)), (Ok(PortType::SEND), Ok(UREFS_MAX as u32)));
+        w.mod_refs(a, name, SEND, -UREFS_MAX).unwrap();
         assert_eq!(w.port_type(a, name), without);
         w.deallocate(b, elsewhere).unwrap();
     });
@@ -176,7 +184,7 @@ fn moving_a_send_right_leaves_a_count_at_the_maximum_unchanged() {
 fn a_reference_delta_out_of_range_is_refused() {
     with_send(|w, a, name, _| {
         w.mod_refs(a, name, SEND, 1).unwrap();
-        for delta in [-3, 65536, -65536] {
+        for delta in [-3, UREFS_MAX + 1, -UREFS_MAX - 1] {
             assert_eq!(w.mod_refs(a, name, SEND, delta), Err(KERN_INVALID_VALUE));
         }
         assert_eq!(w.get_refs(a, name, SEND), Ok(2));
@@ -199,7 +207,7 @@ fn send_once_rights_never_share_a_name() {
     assert_eq!(w.status(a, p).mps_sorights, 2);
 }
 
-/// Sends B the rights of a port one by one in the order given; they all come under one name.
+/// Sends the rights of a port to another task in this order; checks that all arrive under one name.
 fn rights_of_one_port_arrive_under_one_name(order: [D; 3]) {
     let mut w = World::new();
     let (a, b) = (w.task(), w.task());
@@ -300,7 +308,7 @@ fn mod_refs_on_a_receive_right_refuses_other_kinds_of_right() {
         for right in [SEND, SEND_ONCE, PORT_SET, DEAD_NAME, LABELH] {
             assert_eq!(w.mod_refs(a, p, right, -1), Err(KERN_INVALID_RIGHT));
         }
-        for right in [6, 7] {
+        for right in [UNKNOWN_RIGHT, UNKNOWN_RIGHT + 1] {
             assert_eq!(w.mod_refs(a, p, right, -1), Err(KERN_INVALID_VALUE));
         }
     });
@@ -315,7 +323,7 @@ fn mod_refs_on_a_port_set_refuses_other_kinds_of_right() {
         for right in [SEND, SEND_ONCE, RECEIVE, DEAD_NAME, LABELH] {
             assert_eq!(w.mod_refs(a, s, right, -1), Err(KERN_INVALID_RIGHT));
         }
-        assert_eq!(w.mod_refs(a, s, 6, -1), Err(KERN_INVALID_VALUE));
+        assert_eq!(w.mod_refs(a, s, UNKNOWN_RIGHT, -1), Err(KERN_INVALID_VALUE));
     });
 }
 
@@ -385,8 +393,8 @@ fn a_send_right_cannot_be_inserted_under_a_second_or_malformed_name() {
     let mut w = World::new();
     let a = w.task();
     let (p, p2) = (w.port_with_send(a), w.port(a));
-    assert_eq!(w.insert_right(a, PortName(123), p, D::MAKE_SEND), Err(KERN_FAILURE));
-    assert_eq!(w.insert_right(a, PortName(122), p, D::MAKE_SEND), Err(KERN_INVALID_VALUE));
+    assert_eq!(w.insert_right(a, PortName::new(0, 123), p, D::MAKE_SEND), Err(KERN_FAILURE));
+    assert_eq!(w.insert_right(a, PortName::new(0, 122), p, D::MAKE_SEND), Err(KERN_INVALID_VALUE));
     assert_eq!(w.insert_right(a, p, p2, D::MAKE_SEND), Err(KERN_RIGHT_EXISTS));
     assert_eq!((w.get_refs(a, p, SEND), w.get_srights(a, p)), (Ok(1), Ok(1)));
     assert_eq!(w.get_srights(a, p2), Ok(0));
@@ -398,12 +406,12 @@ fn a_send_once_right_takes_a_free_chosen_name_or_is_destroyed() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
-    let chosen = PortName(0x3203);
+    let chosen = CHOSEN_NAME;
     assert_eq!(w.insert_right(a, chosen, p, D::MAKE_SEND_ONCE), Ok(()));
     assert_eq!(w.port_type(a, chosen), Ok(PortType::SEND_ONCE));
     assert_eq!(w.insert_right(a, chosen, p, D::MAKE_SEND_ONCE), Err(KERN_NAME_EXISTS));
     w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
-    assert_eq!(w.insert_right(a, PortName(0x3207), p, D::MAKE_SEND_ONCE), Err(KERN_FAILURE));
+    assert_eq!(w.insert_right(a, CHOSEN_NAME_REUSED, p, D::MAKE_SEND_ONCE), Err(KERN_FAILURE));
     w.notification(a, p, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(w.status(a, p).mps_sorights, 1);
 }
@@ -426,7 +434,7 @@ fn making_a_send_right_from_a_port_set_is_refused() {
     assert_eq!(w.insert_right(a, s, s, D::MAKE_SEND), Err(KERN_INVALID_RIGHT));
 }
 
-/// mach-ipc 2.6: "give me a send right", under the same name.
+/// mach-ipc 2.6: `insert_right` with the same name twice.
 #[test]
 fn copying_a_send_right_to_its_own_name_adds_a_reference() {
     let mut w = World::new();
@@ -444,10 +452,10 @@ fn copying_a_send_right_to_its_own_name_adds_a_reference() {
     for name in [alone, once] {
         assert_eq!(w.insert_right(a, name, name, D::MAKE_SEND), Err(KERN_INVALID_RIGHT));
     }
-    assert_eq!(w.insert_right(a, PortName(0x4203), PortName(0x4203), D::MAKE_SEND), Err(KERN_INVALID_NAME));
+    assert_eq!(w.insert_right(a, UNUSED_NAME, UNUSED_NAME, D::MAKE_SEND), Err(KERN_INVALID_NAME));
 }
 
-/// mach-ipc 2.6: the only name of a right can change, even to one that the table has no place for yet.
+/// mach-ipc 2.6: a right can move to another name, even to one beyond the end of the name table.
 #[test]
 fn insert_right_can_move_a_right_to_another_name() {
     in_both_forms(|mut w| {
@@ -455,22 +463,22 @@ fn insert_right_can_move_a_right_to_another_name() {
         let (bare, (_, alone)) = (w.port(a), w.connect(a, b));
         let once = make_once(&mut w, a, bare);
         let moves = [(alone, D::MOVE_SEND), (once, D::MOVE_SEND_ONCE), (bare, D::MOVE_RECEIVE)];
-        for (chosen, (old, disposition)) in [0x3203, 0x4_0003, 0x5_000F].map(PortName).into_iter().zip(moves) {
+        for (chosen, (old, disposition)) in [CHOSEN_NAME, FAR_NAME, FARTHER_NAME].into_iter().zip(moves) {
             let kind = w.port_type(a, old);
             assert_eq!(w.insert_right(a, chosen, old, disposition), Ok(()), "{disposition:?}");
             assert_eq!((w.port_type(a, chosen), w.port_type(a, old)), (kind, Err(KERN_INVALID_NAME)));
         }
-        w.send(a, &Msg::to(PortName(0x4_0003), D::MOVE_SEND_ONCE).id(26)).unwrap();
-        assert_eq!(w.poll(a, PortName(0x5_000F)).unwrap().header.msgh_id, 26);
+        w.send(a, &Msg::to(FAR_NAME, D::MOVE_SEND_ONCE).id(26)).unwrap();
+        assert_eq!(w.poll(a, FARTHER_NAME).unwrap().header.msgh_id, 26);
     });
 }
 
-/// mach-ipc 2.6: the first rows of its table. A trap looks up a name that is null or dead, and finds nothing.
+/// mach-ipc 2.6: the first rows of its table. A trap looks up the null and dead names, and finds no right.
 #[test]
 fn inserting_a_null_or_dead_right_is_refused() {
     in_both_forms(|mut w| {
         let a = w.task();
-        let (p, free) = (w.port(a), PortName(0x3203));
+        let (p, free) = (w.port(a), CHOSEN_NAME);
         let by_trap = w.form == Form::Trap;
         for name in [MACH_PORT_NULL, MACH_PORT_DEAD] {
             assert_eq!(w.insert_right(a, name, p, D::MAKE_SEND_ONCE), Err(KERN_INVALID_VALUE));

@@ -1,6 +1,6 @@
-//! Notifications: what the kernel tells about rights to those who asked (mach-ipc 9.3).
+//! Notifications: messages of the kernel about rights, to tasks that requested them (mach-ipc 9.3).
 
-use crate::calls::{Form, in_both_forms};
+use crate::calls::{Form, UNUSED_NAME, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -13,23 +13,24 @@ use kernel::limits::Limits;
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
-const NOBODY: (PortName, D) = (MACH_PORT_NULL, D::MAKE_SEND_ONCE);
+/// The null notify right, which cancels a request.
+const CANCEL: (PortName, D) = (MACH_PORT_NULL, D::MAKE_SEND_ONCE);
 
-/// A new right to be told at `port`.
+/// Returns a notify right that sends to `port`.
 fn at(port: PortName) -> (PortName, D) {
     (port, D::MAKE_SEND_ONCE)
 }
 
-/// B, which makes requests by its name for a port of A's.
+/// Two tasks. B makes requests on its send right to a port of A.
 struct Pair {
     w: World,
     a: Actor,
-    /// A's port.
+    /// A's receive right.
     port: PortName,
     b: Actor,
-    /// B's send right for it, with one reference.
+    /// B's send right to it, with one reference.
     send_right: PortName,
-    /// Where B wants to be told.
+    /// B's port for notifications.
     notify: PortName,
 }
 
@@ -41,38 +42,38 @@ impl Pair {
         Pair { w, a, port, b, send_right, notify }
     }
 
-    /// The same with five messages queued, which is the port's limit.
+    /// Creates a pair with as many queued messages as the port's limit allows.
     fn with_full_queue(w: World) -> Pair {
         let mut pair = Pair::new(w);
-        (0..5).for_each(|id| pair.send(id, MsgOption::empty()).unwrap());
+        (0..MACH_PORT_QLIMIT_DEFAULT).for_each(|_| pair.send(1, MsgOption::empty()).unwrap());
         pair
     }
 
-    /// B sends, but does not wait.
+    /// Sends from B without waiting for room.
     fn send(&mut self, id: i32, options: MsgOption) -> Result<(), KernReturn> {
         let message = Msg::copy_send(self.send_right).id(id);
         self.w.send_with(self.b, &message, options | MsgOption::SEND_TIMEOUT, 0).code().ok()
     }
 
-    /// A takes the next message.
-    fn take(&mut self) {
+    /// Receives the next message in A.
+    fn receive_one(&mut self) {
         self.w.poll(self.a, self.port).unwrap();
     }
 
-    /// B asks by its send_right; nothing was registered before.
+    /// Registers a request on B's send right, which must not have one yet.
     fn request(&mut self, id: i32, sync: u32) {
         let previous = self.w.request(self.b, self.send_right, id, sync, at(self.notify));
         assert_eq!(previous, Ok(MACH_PORT_NULL));
     }
 
-    /// B is told `id` about its send_right, and nothing else.
-    fn told(&mut self, id: i32) {
+    /// Expects exactly one notification, with this id and B's name for its send right.
+    fn expect_notification(&mut self, id: i32) {
         assert_eq!(self.w.notification(self.b, self.notify, id), self.send_right.0);
-        self.not_told();
+        self.expect_silence();
     }
 
-    /// B is told nothing.
-    fn not_told(&mut self) {
+    /// Expects that no notification has come.
+    fn expect_silence(&mut self) {
         self.w.expect_empty(self.b, self.notify);
     }
 
@@ -85,11 +86,12 @@ impl Pair {
     }
 }
 
-/// A send-once right that came back leads to `port`: a message sent by it arrives there.
+/// Checks that a returned send-once right belongs to `port`: a message sent to it arrives there.
 fn assert_leads_to(w: &mut World, a: Actor, once: PortName, port: PortName) {
     assert_eq!(w.port_type(a, once), Ok(PortType::SEND_ONCE));
-    w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE).id(4711)).unwrap();
-    assert_eq!(w.poll(a, port).unwrap().header.msgh_id, 4711);
+    const PROBE_ID: i32 = 4711;
+    w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE).id(PROBE_ID)).unwrap();
+    assert_eq!(w.poll(a, port).unwrap().header.msgh_id, PROBE_ID);
 }
 
 // covers mach-ipc T01
@@ -151,7 +153,7 @@ fn a_new_no_senders_request_returns_the_previous_right() {
         let first = w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, at(n2)).unwrap();
         assert!(before.iter().all(|&(name, _)| name != first), "{first:?} is a new name");
         assert_leads_to(&mut w, a, first, n1);
-        let second = w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, NOBODY).unwrap();
+        let second = w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, CANCEL).unwrap();
         assert_leads_to(&mut w, a, second, n2);
         w.deallocate(a, p).unwrap();
         assert_eq!(w.status(a, p).mps_srights, 0);
@@ -167,7 +169,7 @@ fn dead_name_carries_the_requesters_own_name() {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
         pair.destroy_port();
-        pair.told(MACH_NOTIFY_DEAD_NAME);
+        pair.expect_notification(MACH_NOTIFY_DEAD_NAME);
         assert_eq!(pair.type_at_b(), Ok(PortType::DEAD_NAME));
         assert_eq!(pair.w.get_refs(pair.b, pair.send_right, DEAD_NAME), Ok(2));
     });
@@ -197,7 +199,7 @@ fn deallocating_a_name_with_a_request_causes_port_deleted() {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
         pair.w.deallocate(pair.b, pair.send_right).unwrap();
-        pair.told(MACH_NOTIFY_PORT_DELETED);
+        pair.expect_notification(MACH_NOTIFY_PORT_DELETED);
         assert_eq!(pair.type_at_b(), Err(KERN_INVALID_NAME));
         assert_eq!(pair.w.port_type(pair.a, pair.port), Ok(PortType::RECEIVE), "the port lives");
     });
@@ -211,7 +213,7 @@ fn moving_a_name_with_a_request_causes_port_deleted() {
         let (_, mailbox) = pair.w.connect(pair.b, pair.a);
         pair.request(MACH_NOTIFY_DEAD_NAME, 0);
         pair.w.send(pair.b, &Msg::copy_send(mailbox).port(pair.send_right, D::MOVE_SEND)).unwrap();
-        pair.told(MACH_NOTIFY_PORT_DELETED);
+        pair.expect_notification(MACH_NOTIFY_PORT_DELETED);
         assert_eq!(pair.type_at_b(), Err(KERN_INVALID_NAME));
     });
 }
@@ -230,7 +232,7 @@ fn a_name_has_one_dead_name_or_send_possible_request() {
         pair.destroy_port();
         assert_eq!(pair.w.notification(b, n2, MACH_NOTIFY_DEAD_NAME), pair.send_right.0);
         pair.w.expect_empty(b, n2);
-        pair.not_told();
+        pair.expect_silence();
     });
 }
 
@@ -247,7 +249,7 @@ fn port_destroyed_delivers_the_receive_right_with_its_messages() {
         assert_eq!((w.status(a, p).mps_seqno, w.status(a, p).mps_pdrequest), (2, 1));
         assert_eq!(w.mod_refs(a, p, RECEIVE, -1), Ok(()));
         let message = w.poll(a, n).unwrap();
-        assert_eq!((message.header.msgh_id, message.is_complex()), (69, true));
+        assert_eq!((message.header.msgh_id, message.is_complex()), (MACH_NOTIFY_PORT_DESTROYED, true));
         assert_eq!(message.descriptors().len(), 1);
         let descriptor = message.descriptor(0);
         assert_eq!(descriptor.disposition, D::PORT_RECEIVE);
@@ -270,7 +272,7 @@ fn a_second_port_destroyed_request_is_refused() {
         assert_eq!(w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, at(n)), Ok(MACH_PORT_NULL));
         assert_eq!(w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, at(n)), Err(KERN_FAILURE));
         w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
-        assert_eq!(w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, NOBODY), Err(KERN_FAILURE));
+        assert_eq!(w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, CANCEL), Err(KERN_FAILURE));
         assert_eq!(w.request(a, fresh, MACH_NOTIFY_PORT_DESTROYED, 1, at(n)), Err(KERN_INVALID_VALUE));
         w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
         assert_eq!((w.status(a, p).mps_pdrequest, w.status(a, fresh).mps_pdrequest), (1, 0));
@@ -301,12 +303,13 @@ fn a_request_needs_a_live_notify_right_and_a_known_id() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (p, n) = (w.port(a), w.port(a));
-        let numbers =
-            [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_SEND_POSSIBLE, 99];
-        for id in numbers {
+        const UNKNOWN_ID: i32 = 99;
+        let known =
+            [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_SEND_POSSIBLE];
+        for id in known.into_iter().chain([UNKNOWN_ID]) {
             assert_eq!(w.request(a, p, id, 0, at(MACH_PORT_DEAD)), Err(KERN_INVALID_CAPABILITY), "{id}");
         }
-        assert_eq!(w.request(a, p, 99, 0, at(n)), Err(KERN_INVALID_VALUE));
+        assert_eq!(w.request(a, p, UNKNOWN_ID, 0, at(n)), Err(KERN_INVALID_VALUE));
         w.notification(a, n, MACH_NOTIFY_SEND_ONCE);
         let status = w.status(a, p);
         assert_eq!((status.mps_nsrequest, status.mps_pdrequest, w.port_type(a, p)), (0, 0, Ok(PortType::RECEIVE)));
@@ -331,9 +334,9 @@ fn send_possible_is_sent_at_once_if_the_queue_has_room() {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
         assert_eq!(pair.type_at_b(), Ok(PortType::SEND), "nothing is registered");
-        pair.told(MACH_NOTIFY_SEND_POSSIBLE);
+        pair.expect_notification(MACH_NOTIFY_SEND_POSSIBLE);
         pair.destroy_port();
-        pair.not_told();
+        pair.expect_silence();
     });
 }
 
@@ -343,14 +346,14 @@ fn send_possible_is_sent_once_when_a_full_queue_has_room_again() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
-        pair.not_told();
-        pair.take();
-        pair.told(MACH_NOTIFY_SEND_POSSIBLE);
+        pair.expect_silence();
+        pair.receive_one();
+        pair.expect_notification(MACH_NOTIFY_SEND_POSSIBLE);
         pair.send(5, MsgOption::empty()).unwrap();
-        pair.take();
-        pair.not_told();
+        pair.receive_one();
+        pair.expect_silence();
         pair.destroy_port();
-        pair.not_told();
+        pair.expect_silence();
     });
 }
 
@@ -360,8 +363,8 @@ fn a_send_possible_request_that_is_not_armed_stays_silent() {
     in_both_forms(|w| {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
-        pair.take();
-        pair.not_told();
+        pair.receive_one();
+        pair.expect_silence();
     });
 }
 
@@ -372,9 +375,9 @@ fn a_refused_send_arms_the_request() {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
         assert_eq!(pair.send(5, MsgOption::SEND_NOTIFY), Err(MACH_SEND_TIMED_OUT));
-        pair.not_told();
-        pair.take();
-        pair.told(MACH_NOTIFY_SEND_POSSIBLE);
+        pair.expect_silence();
+        pair.receive_one();
+        pair.expect_notification(MACH_NOTIFY_SEND_POSSIBLE);
     });
 }
 
@@ -385,9 +388,9 @@ fn a_send_that_finds_room_does_not_arm_the_request() {
         let mut pair = Pair::new(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 0);
         assert_eq!(pair.send(1, MsgOption::SEND_NOTIFY), Ok(()));
-        pair.not_told();
-        pair.take();
-        pair.not_told();
+        pair.expect_silence();
+        pair.receive_one();
+        pair.expect_silence();
         assert_eq!(pair.type_at_b(), Ok(PortType::SEND | PortType::DNREQUEST), "the request waits for a full queue");
     });
 }
@@ -399,7 +402,7 @@ fn an_armed_request_reports_the_death_of_the_port_instead() {
         let mut pair = Pair::with_full_queue(w);
         pair.request(MACH_NOTIFY_SEND_POSSIBLE, 1);
         pair.destroy_port();
-        pair.told(MACH_NOTIFY_DEAD_NAME);
+        pair.expect_notification(MACH_NOTIFY_DEAD_NAME);
     });
 }
 
@@ -411,7 +414,7 @@ fn a_names_type_shows_a_pending_request_but_not_its_kind() {
         for (id, sync) in [(MACH_NOTIFY_DEAD_NAME, 0), (MACH_NOTIFY_SEND_POSSIBLE, 0), (MACH_NOTIFY_SEND_POSSIBLE, 1)] {
             pair.request(id, sync);
             assert_eq!(pair.type_at_b(), Ok(PortType::SEND | PortType::DNREQUEST), "{id} with sync {sync}");
-            pair.w.request(pair.b, pair.send_right, id, 0, NOBODY).unwrap();
+            pair.w.request(pair.b, pair.send_right, id, 0, CANCEL).unwrap();
             assert_eq!(pair.type_at_b(), Ok(PortType::SEND));
         }
     });
@@ -425,11 +428,12 @@ fn a_notification_beyond_the_hard_queue_limit_is_dropped() {
     let n = w.port(a);
     let once = w.transfer(a, n, D::MAKE_SEND_ONCE, a);
     w.checked = false;
-    (0..65_534).for_each(|_| w.send(a, &Msg::to(n, D::MAKE_SEND_ONCE).id(1)).unwrap());
-    assert_eq!(w.status(a, n).mps_sorights, 65_535, "one for each message, and the one that will be destroyed");
+    const HARD_LIMIT: u32 = MACH_PORT_QLIMIT_KERNEL;
+    (0..HARD_LIMIT).for_each(|_| w.send(a, &Msg::to(n, D::MAKE_SEND_ONCE).id(1)).unwrap());
+    assert_eq!(w.status(a, n).mps_sorights, HARD_LIMIT + 1, "one for each message, and the one to be destroyed");
     assert_eq!(w.deallocate(a, once), Ok(()));
-    assert_eq!((w.status(a, n).mps_msgcount, w.status(a, n).mps_sorights), (65_534, 65_534));
-    (0..65_534).for_each(|_| assert_eq!(w.poll(a, n).unwrap().header.msgh_id, 1));
+    assert_eq!((w.status(a, n).mps_msgcount, w.status(a, n).mps_sorights), (HARD_LIMIT, HARD_LIMIT));
+    (0..HARD_LIMIT).for_each(|_| assert_eq!(w.poll(a, n).unwrap().header.msgh_id, 1));
     w.checked = true;
     w.expect_empty(a, n);
     assert_eq!(w.status(a, n).mps_sorights, 0);
@@ -441,13 +445,13 @@ fn cancelling_an_absent_request_needs_only_a_valid_name() {
     in_both_forms(|mut w| {
         let a = w.task();
         let set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
-        let cancel = |w: &mut World, name| w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, NOBODY);
-        assert_eq!(cancel(&mut w, PortName(0x4203)), Err(KERN_INVALID_NAME));
+        let cancel = |w: &mut World, name| w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, CANCEL);
+        assert_eq!(cancel(&mut w, UNUSED_NAME), Err(KERN_INVALID_NAME));
         assert_eq!(cancel(&mut w, set), Ok(MACH_PORT_NULL));
     });
 }
 
-/// mach-ipc 2.8: names of other rights than send rights.
+/// mach-ipc 2.8: a request may also be on a name without a send right.
 #[test]
 fn requests_on_receive_and_send_once_names_end_with_the_name() {
     in_both_forms(|mut w| {
@@ -468,7 +472,7 @@ fn requests_on_receive_and_send_once_names_end_with_the_name() {
     });
 }
 
-/// mach-ipc 2.8, rule 3: what needs no room in a queue, or has no queue, is always possible.
+/// mach-ipc 2.8, rule 3: a send-once right needs no room in the queue, and a kernel object has no queue.
 #[test]
 fn sending_by_send_once_or_to_the_kernel_is_always_possible() {
     in_both_forms(|w| {

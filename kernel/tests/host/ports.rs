@@ -1,6 +1,6 @@
 //! Calls on ports: making and ending them, attributes, guards, rights put in and taken out (mach-ipc 9.2).
 
-use crate::calls::{SEND_RECEIVE, halves, in_both_forms};
+use crate::calls::{CHOSEN_NAME, SEND_RECEIVE, UNUSED_NAME, halves, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
@@ -261,7 +261,7 @@ fn only_the_receiver_may_set_make_send_count_and_sequence_number() {
     let p = w.port(a);
     let (_, send_only) = w.connect(a, b);
     for id in [mig::SET_MSCOUNT, mig::SET_SEQNO] {
-        let wrong = [(MACH_PORT_NULL, KERN_INVALID_RIGHT), (PortName(0x4203), KERN_INVALID_NAME)];
+        let wrong = [(MACH_PORT_NULL, KERN_INVALID_RIGHT), (UNUSED_NAME, KERN_INVALID_NAME)];
         for (name, code) in wrong.into_iter().chain([(send_only, KERN_INVALID_RIGHT)]) {
             assert_eq!(w.mig(a, a.self_port, id, &[name.0, 41]), Err(code));
         }
@@ -404,9 +404,9 @@ fn rename_and_reset_link_are_not_supported() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
-    assert_eq!(w.mig(a, a.self_port, mig::RENAME, &[p.0, 0x3203]), Err(KERN_NOT_SUPPORTED));
+    assert_eq!(w.mig(a, a.self_port, mig::RENAME, &[p.0, CHOSEN_NAME.0]), Err(KERN_NOT_SUPPORTED));
     assert_eq!(w.mig(a, a.self_port, mig::SPECIAL_REPLY_PORT_RESET_LINK, &[p.0]), Err(KERN_NOT_SUPPORTED));
-    assert_eq!((w.port_type(a, p), w.port_type(a, PortName(0x3203))), (Ok(PortType::RECEIVE), FREE));
+    assert_eq!((w.port_type(a, p), w.port_type(a, CHOSEN_NAME)), (Ok(PortType::RECEIVE), FREE));
 }
 
 /// The parts of mach-ipc P17 that need no voucher.
@@ -473,7 +473,7 @@ fn extract_right_from_a_dead_name_returns_dead() {
 fn a_receive_right_inserted_under_a_second_name_is_destroyed() {
     in_both_forms(|mut w| {
         let (a, b) = (w.task(), w.task());
-        let (n, m) = (w.port_with_send(a), PortName(0x3203));
+        let (n, m) = (w.port_with_send(a), CHOSEN_NAME);
         let at_b = w.give_send(a, n, b);
         assert_eq!(w.insert_right(a, m, n, D::MOVE_RECEIVE), Err(KERN_RIGHT_EXISTS));
         assert_eq!(w.port_type(b, at_b), DEAD, "the port is destroyed");

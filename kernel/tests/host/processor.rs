@@ -1,4 +1,4 @@
-//! The processor of a [`World`], which runs whom the test says.
+//! The processor of a [`World`]. It runs the thread that the test chooses.
 
 use crate::world::World;
 use kernel::ids::ThreadId;
@@ -9,8 +9,8 @@ use kernel::sched::run_queue::Schedule;
 use kernel::sched::thread::{State, Thread};
 
 impl World {
-    /// Makes the processor run a certain thread, whatever the scheduler thinks: it gets the highest priority until
-    /// [`restore_schedule`](World::restore_schedule).
+    /// Makes the processor run `thread`: gives it the highest priority until
+    /// [`restore_schedule`](World::restore_schedule), and returns its own schedule.
     pub fn run(&mut self, thread: ThreadId) -> Schedule {
         let Kernel { sched, step, .. } = &mut self.kernel;
         let before = *sched[thread].schedule();
@@ -20,7 +20,7 @@ impl World {
         before
     }
 
-    /// Gives a thread that [`run`](World::run) chose its own priority again.
+    /// Gives a thread that [`run`](World::run) chose its own schedule again.
     pub fn restore_schedule(&mut self, thread: ThreadId, before: Schedule) {
         let Kernel { sched, step, .. } = &mut self.kernel;
         if sched.contains(thread) {
@@ -28,8 +28,8 @@ impl World {
         }
     }
 
-    /// Lets the scheduler agree that a thread runs, if no other has a higher priority, so that a trap which changes nothing
-    /// takes the fast exit, as it does on the machine.
+    /// Lets the scheduler choose `thread` itself unless another thread has a higher priority. A trap that changes
+    /// nothing then takes the fast exit, as on the hardware.
     pub fn settle_choice(&mut self, thread: ThreadId) {
         if self.kernel.step.has_background_work() {
             return;
@@ -40,11 +40,11 @@ impl World {
         if !sched.iter().any(|(_, other)| goes_first(other)) {
             let chosen = sched.choose(step, 0, self.machine.now());
             step.settled();
-            assert_eq!(chosen, Some(thread), "an equal does not take the processor from it");
+            assert_eq!(chosen, Some(thread), "a thread of equal priority does not preempt it");
         }
     }
 
-    /// One event on the processor.
+    /// Handles one event, and checks all invariants afterwards if the world is `checked`.
     pub fn event(&mut self, event: Event) -> Next {
         let next = self.kernel.handle(&mut self.machine, 0, event);
         if self.checked {

@@ -3,33 +3,44 @@
 use abi::task::*;
 use zerocopy::FromZeros;
 
-/// Arguments that ask for nothing in particular.
+/// Returns arguments of `task_spawn` in which everything is inherited or zero.
 pub fn spawn_args() -> TaskSpawnArgs {
     TaskSpawnArgs { uid: SPAWN_INHERIT, gid: SPAWN_INHERIT, ..TaskSpawnArgs::new_zeroed() }
 }
 
-/// The smallest program: one page of code at 4 MiB.
+/// The size of an ELF64 header.
+const ELF_HEADER_SIZE: usize = 64;
+/// The size of an ELF64 program header.
+const PROGRAM_HEADER_SIZE: usize = 56;
+
+/// The address of the smallest program, which is also its entry point.
+pub const PROGRAM_BASE: u64 = 0x40_0000;
+
+/// Returns the smallest program: one executable page at [`PROGRAM_BASE`] that holds the headers themselves.
 pub fn program() -> Vec<u8> {
-    let mut file = vec![0; 64 + 56];
+    const SIZE: usize = ELF_HEADER_SIZE + PROGRAM_HEADER_SIZE;
+    let mut file = vec![0; SIZE];
     file[..16].copy_from_slice(&[0x7F, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    // The file: type ET_EXEC, machine EM_X86_64, version, entry point, place, sizes and number of program headers.
     put(16, &2u16.to_le_bytes());
     put(18, &62u16.to_le_bytes());
     put(20, &1u32.to_le_bytes());
-    put(24, &0x40_0000u64.to_le_bytes());
-    put(32, &64u64.to_le_bytes());
-    put(52, &64u16.to_le_bytes());
-    put(54, &56u16.to_le_bytes());
+    put(24, &PROGRAM_BASE.to_le_bytes());
+    put(32, &(ELF_HEADER_SIZE as u64).to_le_bytes());
+    put(52, &(ELF_HEADER_SIZE as u16).to_le_bytes());
+    put(54, &(PROGRAM_HEADER_SIZE as u16).to_le_bytes());
     put(56, &1u16.to_le_bytes());
+    // The segment: type PT_LOAD, readable and executable, address, size in the file and in memory.
     put(64, &1u32.to_le_bytes());
     put(68, &5u32.to_le_bytes());
-    put(80, &0x40_0000u64.to_le_bytes());
-    put(96, &120u64.to_le_bytes());
-    put(104, &120u64.to_le_bytes());
+    put(80, &PROGRAM_BASE.to_le_bytes());
+    put(96, &(SIZE as u64).to_le_bytes());
+    put(104, &(SIZE as u64).to_le_bytes());
     file
 }
 
-/// An archive with one file.
+/// Returns a ustar archive with one file.
 pub fn archive(name: &str, contents: &[u8]) -> Vec<u8> {
     let mut header = vec![0u8; 512];
     let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());

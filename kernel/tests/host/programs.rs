@@ -1,8 +1,8 @@
 //! Starting programs: what is a program, what it finds, what its parent may ask for and is told in the end.
 
 use crate::machine::FakeMachine;
-use crate::program::{archive, program, spawn_args};
-use crate::world::{Actor, World};
+use crate::program::{PROGRAM_BASE, archive, program, spawn_args};
+use crate::world::{ARGUMENTS, Actor, BUFFER, World};
 use abi::code::*;
 use abi::port::*;
 use abi::task::*;
@@ -17,7 +17,7 @@ use zerocopy::IntoBytes;
 
 pub const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
-const BASE: u64 = 0x40_0000;
+const BASE: u64 = PROGRAM_BASE;
 
 /// A program header: type, flags, offset, address, size in the file, size in memory.
 pub type Part = (u32, u32, u64, u64, u64, u64);
@@ -53,8 +53,8 @@ pub fn spawn(w: &mut World, a: Actor, file: &[u8]) -> Result<TaskId, KernReturn>
 #[track_caller]
 fn refused(w: &mut World, a: Actor, args: TaskSpawnArgs, code: KernReturn) {
     let before = (w.counts(), w.names(a));
-    w.put(a, 2048, args.as_bytes());
-    let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
+    w.put(a, ARGUMENTS, args.as_bytes());
+    let words = [a.memory + ARGUMENTS, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
     assert_eq!(w.call(a, tally::TASK_SPAWN, &words), Err(code));
     assert_eq!((w.counts(), w.names(a)), before);
 }
@@ -254,7 +254,7 @@ fn all_random_bytes_of_a_program_are_independent() {
 fn invalid_spawn_arguments_are_refused() {
     let (mut w, a) = world();
     let image = program();
-    w.put(a, 4096, &image);
+    w.put(a, BUFFER, &image);
     w.put(a, 3072, b"init");
     let good = TaskSpawnArgs {
         image: w.buffer(a),
@@ -293,8 +293,8 @@ fn invalid_spawn_arguments_are_refused() {
         refused(&mut w, a, args, code);
     }
     for args in [good, named, exit] {
-        w.put(a, 2048, args.as_bytes());
-        let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
+        w.put(a, ARGUMENTS, args.as_bytes());
+        let words = [a.memory + ARGUMENTS, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
         assert_eq!(w.call(a, tally::TASK_SPAWN, &words), Ok(()));
     }
 }
@@ -304,7 +304,7 @@ fn invalid_spawn_arguments_are_refused() {
 fn arguments_whose_pointers_do_not_fit_the_first_stack_are_refused() {
     let (mut w, a) = world();
     let image = program();
-    w.put(a, 4096, &image);
+    w.put(a, BUFFER, &image);
     let empty = a.memory + 20 * PAGE_SIZE;
     let most = ARGUMENTS_SIZE_MAX;
     let args = TaskSpawnArgs {
@@ -325,9 +325,9 @@ fn a_longer_argument_structure_must_end_in_zeros() {
     let (mut w, a) = world();
     w.spawn_image(a, &program(), spawn_args()).unwrap();
     let known = size_of::<TaskSpawnArgs>() as u64;
-    let ask = |w: &mut World, size: u64| w.call(a, tally::TASK_SPAWN, &[a.memory + 2048, size, w.result(a)]);
+    let ask = |w: &mut World, size: u64| w.call(a, tally::TASK_SPAWN, &[a.memory + ARGUMENTS, size, w.result(a)]);
     assert_eq!(ask(&mut w, known + 8), Ok(()));
-    w.put(a, 2048 + known + 7, &[1]);
+    w.put(a, ARGUMENTS + known + 7, &[1]);
     assert_eq!(ask(&mut w, known + 7), Ok(()));
     assert_eq!(ask(&mut w, known + 8), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(ask(&mut w, 2 * known + 1), Err(KERN_INVALID_ARGUMENT));
@@ -400,7 +400,7 @@ fn a_child_or_thread_whose_name_cannot_be_written_is_not_made() {
     w.spawn_image(a, &program(), TaskSpawnArgs { exit_port, exit_disposition: EXIT_PORT_MAKE, ..spawn_args() })
         .unwrap();
     let before = (w.counts(), w.names(a));
-    let words = [a.memory + 2048, size_of::<TaskSpawnArgs>() as u64, 8];
+    let words = [a.memory + ARGUMENTS, size_of::<TaskSpawnArgs>() as u64, 8];
     assert_eq!(w.call(a, tally::TASK_SPAWN, &words), Err(KERN_MEMORY_ERROR));
     w.expect_empty(a, exit_port);
     assert_eq!(w.call(a, tally::THREAD_CREATE, &[a.self_port.0.into(), BASE, 0, 0, 0, 8]), Err(KERN_MEMORY_ERROR));

@@ -1,21 +1,22 @@
-//! What the actors of the simulation do: random calls with arguments that are mostly sensible, and failures on the way.
+//! The random calls of the simulation's actors, with mostly valid arguments and injected failures.
 
+use crate::calls::UNUSED_NAME;
 use crate::machine::Failure;
 use crate::message::{MachMsg, Msg};
-use crate::program::spawn_args;
+use crate::program::{PROGRAM_BASE, spawn_args};
 use crate::simulation::{Simulation, TASKS};
-use crate::world::{Actor, Ret};
-use abi::message::MsgOption;
+use crate::world::{ARGUMENTS, Actor, BUFFER, RESULT, Ret};
+use abi::message::*;
 use abi::mig;
 use abi::port::*;
-use abi::task::{Exception, TaskSpawnArgs};
+use abi::task::{EXIT_PORT_MAKE, Exception, TaskSpawnArgs};
 use abi::trap::{CLASS_SHIFT, CLASS_TALLY, CLASS_UNIX, mach, tally, unix};
 use abi::{KernReturn, PortName};
 use kernel::kernel::Event;
 use zerocopy::IntoBytes;
 
 impl Simulation {
-    /// A name: usually one that the task has, but never the one without which it can do nothing.
+    /// Picks a name: usually one that the task has, but not the one of its own task port, which most calls need.
     fn name(&mut self, actor: Actor) -> PortName {
         match self.random.below(32) {
             0 => MACH_PORT_NULL,
@@ -25,18 +26,28 @@ impl Simulation {
         }
     }
 
-    /// A name of the task that denotes one of certain types.
+    /// Picks a name of the task that has one of these types.
     fn name_of(&mut self, actor: Actor, types: PortType) -> PortName {
         let fits = |&(name, kind): &(PortName, PortType)| name != actor.self_port && kind.intersects(types);
         let names: Vec<_> = self.world.names(actor).into_iter().filter(fits).collect();
-        if names.is_empty() { PortName(0x3F03) } else { self.random.pick(&names).0 }
+        if names.is_empty() { UNUSED_NAME } else { self.random.pick(&names).0 }
     }
 
     fn disposition(&mut self) -> Disposition {
-        Disposition(self.random.pick(&[17, 18, 19, 20, 21, 16, 0, 22]))
+        const BEHIND_THE_LAST: Disposition = Disposition(Disposition::MAKE_SEND_ONCE.0 + 1);
+        self.random.pick(&[
+            Disposition::MOVE_SEND,
+            Disposition::MOVE_SEND_ONCE,
+            Disposition::COPY_SEND,
+            Disposition::MAKE_SEND,
+            Disposition::MAKE_SEND_ONCE,
+            Disposition::MOVE_RECEIVE,
+            Disposition::NONE,
+            BEHIND_THE_LAST,
+        ])
     }
 
-    /// A name with a disposition, usually one that it has the right for.
+    /// Picks a name and a disposition, which usually fits the name's right.
     fn right(&mut self, actor: Actor, may_move_receive: bool) -> (PortName, Disposition) {
         if self.random.one_in(12) {
             return (self.name(actor), self.disposition());
@@ -62,7 +73,7 @@ impl Simulation {
         if fitting.is_empty() { (name, self.disposition()) } else { (name, self.random.pick(&fitting)) }
     }
 
-    /// One call of an actor that can run, perhaps with a failure on its way.
+    /// Makes one random call as an actor that can run, sometimes with an injected failure.
     pub fn act(&mut self, actor: Actor) {
         let failure = match self.random.below(40) {
             0 | 1 => Some(Failure::Copy(self.random.below(4))),
@@ -87,7 +98,7 @@ impl Simulation {
         }
     }
 
-    /// Calls about one name.
+    /// Makes a random call about one name.
     fn port_call(&mut self, actor: Actor) {
         let me = u64::from(actor.self_port.0);
         let [a, b] = [self.name(actor), self.name(actor)].map(|name| u64::from(name.0));
@@ -97,8 +108,8 @@ impl Simulation {
             0..3 => (mach::MACH_PORT_ALLOCATE, vec![me, self.random.pick(&[1, 1, 1, 3, 4, small]), result]),
             3 => {
                 let options = PortOptions { flags: self.random.next() as u32 & 0x1FF, mpl_qlimit: 2, reserved: [0; 2] };
-                self.world.put(actor, 2048, options.as_bytes());
-                (mach::MACH_PORT_CONSTRUCT, vec![me, actor.memory + 2048, small & 1, result])
+                self.world.put(actor, ARGUMENTS, options.as_bytes());
+                (mach::MACH_PORT_CONSTRUCT, vec![me, actor.memory + ARGUMENTS, small & 1, result])
             }
             4 => (mach::MACH_REPLY_PORT, vec![]),
             5 | 6 => (mach::MACH_PORT_DEALLOCATE, vec![me, a]),
@@ -112,8 +123,8 @@ impl Simulation {
             }
             14 => (mach::MACH_PORT_TYPE, vec![me, a, result]),
             _ => {
-                self.world.put(actor, 2048, &17u32.to_le_bytes());
-                (mach::MACH_PORT_GET_ATTRIBUTES, vec![me, port, small, result, actor.memory + 2048])
+                self.world.put(actor, ARGUMENTS, &17u32.to_le_bytes());
+                (mach::MACH_PORT_GET_ATTRIBUTES, vec![me, port, small, result, actor.memory + ARGUMENTS])
             }
         };
         self.trap(actor, number, &args);
@@ -132,17 +143,26 @@ impl Simulation {
     fn notification_call(&mut self, actor: Actor) {
         let me = u64::from(actor.self_port.0);
         let port = self.name_of(actor, PortType::RECEIVE);
-        let id = self.random.pick(&[66, 69, 70, 72]);
-        let about = if id == 70 || id == 69 { port } else { self.name(actor) };
+        let of_receive_rights = [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_NO_SENDERS];
+        let [destroyed, no_senders] = of_receive_rights;
+        let id = self.random.pick(&[MACH_NOTIFY_SEND_POSSIBLE, destroyed, no_senders, MACH_NOTIFY_DEAD_NAME]);
+        let about = if of_receive_rights.contains(&id) { port } else { self.name(actor) };
         let once = self.name_of(actor, PortType::SEND_ONCE);
         let to = self.name_of(actor, PortType::RECEIVE);
         let (notify, disposition) = self.random.pick(&[(to, 21), (to, 21), (once, 18), (MACH_PORT_NULL, 0)]);
-        let args =
-            [me, about.0.into(), id, self.random.below(2), notify.0.into(), disposition, self.world.result(actor)];
+        let args = [
+            me,
+            about.0.into(),
+            id as u64,
+            self.random.below(2),
+            notify.0.into(),
+            disposition,
+            self.world.result(actor),
+        ];
         self.trap(actor, mach::MACH_PORT_REQUEST_NOTIFICATION, &args);
     }
 
-    /// Starts a program, which soon ends in one way or another and says so on a port of the parent's.
+    /// Spawns a child and ends it at once: by exit, by the exit of its thread or by an exception.
     fn spawn(&mut self, actor: Actor) {
         let exit_port = if self.random.one_in(2) { MACH_PORT_NULL } else { self.name_of(actor, PortType::RECEIVE) };
         let bootstrap_port = if self.random.one_in(2) { MACH_PORT_NULL } else { self.name_of(actor, PortType::SEND) };
@@ -151,7 +171,7 @@ impl Simulation {
             qos_clamp: self.random.below(8) as u32,
             bootstrap_port,
             exit_port,
-            exit_disposition: 21,
+            exit_disposition: EXIT_PORT_MAKE,
             ..spawn_args()
         };
         let before = self.world.kernel.tasks.len();
@@ -163,7 +183,7 @@ impl Simulation {
             return;
         }
         let child = self.world.newest_task();
-        let thread = self.world.kernel.tasks[child].threads.front().expect("it has not run yet");
+        let thread = self.world.kernel.tasks[child].threads.front().expect("a child has a thread");
         let before = self.world.run(thread);
         match self.random.below(3) {
             0 => self.world.kernel.sched[thread].frame_mut().rax = unix::EXIT.into(),
@@ -201,8 +221,8 @@ impl Simulation {
         self.trap(actor, number, &args);
     }
 
-    /// Any trap with any arguments, but `mach_vm_deallocate`, which would take away what the test itself uses. A number
-    /// that does not exist ends the task, so that is rare.
+    /// Makes any trap with any arguments, except `mach_vm_deallocate`, which would unmap memory that the test uses. An
+    /// unknown number is rare, because it ends the task.
     fn any_call(&mut self, actor: Actor) {
         const MACH: [u32; 27] = [
             10, 14, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32, 40, 41, 42, 59, 60, 61, 76, 77, 89, 90,
@@ -228,7 +248,7 @@ impl Simulation {
         self.trap(actor, number, &args);
     }
 
-    /// Nothing fails any more.
+    /// Cancels all injected failures.
     fn clear_failures(&mut self) {
         store::failpoints::disarm();
         self.world.machine.fail(None);
@@ -253,7 +273,7 @@ impl Simulation {
         }
     }
 
-    /// A call of `mach_msg` with a random message and random options.
+    /// Calls `mach_msg` with a random message and random options.
     fn message(&mut self, actor: Actor) {
         let (to, disposition) = self.right(actor, false);
         let mut message = Msg::to(to, disposition);
@@ -271,7 +291,7 @@ impl Simulation {
             let at = self.random.below(bytes.len() as u64) as usize;
             bytes[at] = self.random.next() as u8;
         }
-        self.world.put(actor, 4096, &bytes);
+        self.world.put(actor, BUFFER, &bytes);
         let (send, receive) = (MsgOption::SEND_MSG, MsgOption::RCV_MSG);
         let mut options = self.random.pick(&[send, receive, send | receive]);
         options |= MsgOption::trailer_elements(self.random.below(8) as u32);
@@ -308,7 +328,7 @@ impl Simulation {
         let at = self.random.pick(&[0x5000_0000u64, 0x5000_1000, 0x5000_3000, 0xFFFF_FFFF_FFFF_F000, 0]);
         let size = self.random.pick(&[0u64, 1, 4096, 3 * 4096, 60 * 4096, u64::MAX]);
         let result = self.world.result(actor);
-        self.world.put(actor, 1024, &at.to_le_bytes());
+        self.world.put(actor, RESULT, &at.to_le_bytes());
         let protection = self.random.below(9);
         let (number, args) = match self.random.below(4) {
             0 | 1 => (mach::MACH_VM_ALLOCATE, vec![me, result, size, 0]),
@@ -330,7 +350,7 @@ impl Simulation {
             2 => self.trap(actor, tally::THREAD_EXIT, &[]),
             3 if self.random.one_in(3) => self.trap(actor, unix::EXIT, &[3]),
             4..7 => {
-                self.world.put(actor, 1024, &[0; 4]);
+                self.world.put(actor, RESULT, &[0; 4]);
                 let microseconds = self.random.below(3) * 1000;
                 self.trap(actor, unix::ULOCK_WAIT, &[1, word, 0, microseconds]);
             }
@@ -341,13 +361,13 @@ impl Simulation {
             9 => {
                 let (me, result) = (u64::from(actor.self_port.0), self.world.result(actor));
                 let flags = self.random.below(3);
-                self.trap(actor, tally::THREAD_CREATE, &[me, 0x40_0000, result, 0, flags, result]);
+                self.trap(actor, tally::THREAD_CREATE, &[me, PROGRAM_BASE, result, 0, flags, result]);
             }
             _ => self.trap(actor, mach::THREAD_SELF, &[]),
         }
     }
 
-    /// A message to a kernel object, with a fitting shape.
+    /// Sends a well-formed request to a kernel object.
     fn kernel_call(&mut self, actor: Actor) {
         let (a, b) = (self.name(actor), self.name(actor));
         let words = [a.0, self.random.below(8) as u32, b.0, self.random.below(8) as u32];

@@ -1,5 +1,6 @@
 //! Receiving: what is refused, what does not fit, what ends the wait (mach-ipc 9.7).
 
+use crate::calls::UNUSED_NAME;
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, BUFFER_SIZE, Ret, World};
 use abi::code::*;
@@ -85,7 +86,7 @@ fn only_receive_rights_and_sets_can_be_received_from() {
     let mut pair = Pair::new();
     let (w, c) = (&mut pair.w, pair.c);
     let dead = w.allocate(c, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
-    for name in [pair.send_right, dead, PortName(0x4203), MACH_PORT_NULL] {
+    for name in [pair.send_right, dead, UNUSED_NAME, MACH_PORT_NULL] {
         assert_eq!(w.poll(c, name).unwrap_err(), MACH_RCV_INVALID_NAME, "{name:?}");
     }
 }
@@ -275,7 +276,7 @@ fn a_failed_send_skips_the_receive() {
         pair.w.send(pair.c, &Msg::copy_send(own)).unwrap();
         let receiver = pair.w.receive(pair.a, pair.port, MsgOption::empty());
         assert_eq!(receiver, Ret::Blocked);
-        let message = Msg::copy_send(pair.send_right).reply_to(PortName(0x4203), D::MAKE_SEND_ONCE);
+        let message = Msg::copy_send(pair.send_right).reply_to(UNUSED_NAME, D::MAKE_SEND_ONCE);
         assert_eq!(pair.send_and_receive(&message, own).code(), MACH_SEND_INVALID_REPLY);
         assert_eq!(pair.w.status(pair.c, own).mps_msgcount, 1);
         assert_eq!(pair.w.state(pair.a), Ret::Blocked);
@@ -288,7 +289,7 @@ fn a_message_is_delivered_even_if_the_receive_then_fails() {
     both_ways(|mut pair| {
         assert_eq!(pair.w.receive(pair.a, pair.port, MsgOption::empty()), Ret::Blocked);
         let message = Msg::copy_send(pair.send_right).id(6);
-        assert_eq!(pair.send_and_receive(&message, PortName(0x4203)).code(), MACH_RCV_INVALID_NAME);
+        assert_eq!(pair.send_and_receive(&message, UNUSED_NAME).code(), MACH_RCV_INVALID_NAME);
         assert_eq!(pair.w.state(pair.a).code(), MACH_MSG_SUCCESS);
         assert_eq!(pair.w.received(pair.a).header.msgh_id, 6);
     });

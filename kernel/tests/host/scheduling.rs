@@ -1,7 +1,7 @@
 //! Who runs, for how long, at what priority (importance 8.6, 10.8), and message QoS (importance 7).
 
 use crate::message::{MachMsg, Msg};
-use crate::world::{Actor, World};
+use crate::world::{Actor, BUFFER, World};
 use abi::message::MsgOption;
 use abi::port::PortName;
 use abi::qos::{AppType, MessagePriority, Priority, Qos, Role};
@@ -213,7 +213,7 @@ fn send_with_priority(w: &mut World, a: Actor, options: MsgOption, priority: u32
 
 fn post(w: &mut World, a: Actor, name: PortName, options: MsgOption, priority: u32) {
     let bytes = Msg::copy_send(name).encode();
-    w.put(a, 4096, &bytes);
+    w.put(a, BUFFER, &bytes);
     let send_size = bytes.len() as u32;
     let options = options | MsgOption::SEND_MSG;
     w.mach_msg(a, &MachMsg { options, send_size, priority, ..MachMsg::default() }).code().ok().unwrap();
@@ -315,7 +315,7 @@ fn a_refused_send_can_raise_the_override_of_the_queue_head() {
     let port = w.space_of(a.task).get(name).unwrap().right.port().unwrap();
     let knock = |w: &mut World, priority| {
         let bytes = Msg::copy_send(name).encode();
-        w.put(a, 4096, &bytes);
+        w.put(a, BUFFER, &bytes);
         let options = OVERRIDE | MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT | MsgOption::SEND_MSG;
         let args = MachMsg { options, send_size: bytes.len() as u32, priority, ..MachMsg::default() };
         assert_eq!(w.mach_msg(a, &args).code(), abi::code::MACH_SEND_TIMED_OUT);

@@ -1,6 +1,6 @@
 //! Port sets: who gets which message, and who is a member (mach-ipc 9.8).
 
-use crate::calls::{SEND_RECEIVE, in_both_forms};
+use crate::calls::{SEND_RECEIVE, UNUSED_NAME, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, Ret, World};
 use abi::PortName;
@@ -98,7 +98,7 @@ fn a_member_must_be_a_receive_right_and_a_set_a_port_set() {
     in_both_forms(|mut w| {
         let a = w.task();
         let set = new_set(&mut w, a);
-        let (p, free, dead) = (w.port(a), PortName(0x4203), w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap());
+        let (p, free, dead) = (w.port(a), UNUSED_NAME, w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap());
         let pairs = [
             (MACH_PORT_NULL, set, KERN_INVALID_RIGHT),
             (p, MACH_PORT_DEAD, KERN_INVALID_RIGHT),

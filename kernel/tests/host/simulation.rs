@@ -1,6 +1,6 @@
-//! Several tasks make random calls; after every step all invariants hold, and in the end nothing is left.
+//! Several tasks make random calls. All invariants hold after every step, and nothing is left when the tasks have ended.
 //!
-//! A failure prints its seed; `TALLY_SEED=… cargo test -p kernel --test host simulation` runs it again.
+//! A run that fails prints its seed; `TALLY_SEED=… cargo test -p kernel --test host simulation` repeats it.
 //! `TALLY_STEPS` sets the number of steps per seed.
 
 use crate::world::{Actor, Ret, World};
@@ -11,9 +11,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub const TASKS: usize = 3;
 const STEPS_PER_SEED: u64 = 2_500;
-const SEEDS: u64 = 200;
+const SEEDS_PER_SHARE: u64 = 200;
+/// How many bytes of kernel memory and pages a task of the simulation may use, so that it meets these limits.
+const KERNEL_BYTES_PER_TASK: usize = 64 * 1024;
+const PAGES_PER_TASK: u64 = 200;
 
-/// Random numbers that a seed determines.
+/// A generator of pseudo-random numbers (xorshift64*) that its seed determines.
 pub struct Random(u64);
 
 impl Random {
@@ -41,12 +44,12 @@ impl Random {
     }
 }
 
-/// Tasks at their work.
+/// A world in which tasks make random calls.
 pub struct Simulation {
     pub world: World,
     pub random: Random,
     pub actors: Vec<Actor>,
-    /// This step leaves what it does not get done at once to the next ones.
+    /// True if this step leaves its deferred work to later steps.
     pub skips_settling: bool,
 }
 
@@ -55,8 +58,8 @@ impl Simulation {
         let names_per_task = if seed.is_multiple_of(3) { 32 } else { 64 };
         let limits = Limits {
             names_per_task,
-            kernel_bytes_per_task: 64 * 1024,
-            pages_per_task: 200,
+            kernel_bytes_per_task: KERNEL_BYTES_PER_TASK,
+            pages_per_task: PAGES_PER_TASK,
             direct_calls: seed.is_multiple_of(4) || seed % 4 == 1,
             ..Limits::default()
         };
@@ -80,7 +83,7 @@ impl Simulation {
             Ret::Ended => {
                 self.actors.swap_remove(at);
                 if !self.actors.iter().any(|other| other.task == actor.task) {
-                    // It may have more threads, which nobody plays.
+                    // The task may have more threads that are not actors.
                     self.world.end_task(actor);
                     if self.actors.len() < 2 * TASKS {
                         self.add_task();
@@ -88,7 +91,7 @@ impl Simulation {
                 }
             }
             Ret::Blocked => self.act_while_blocked(actor),
-            // It has not come back from its last trap.
+            // The last trap of the thread is not finished.
             Ret::Done(_) if self.world.kernel.sched[actor.thread].has_continuation() => {
                 let _ = self.world.event(Event::Timer);
             }
@@ -96,12 +99,12 @@ impl Simulation {
         }
     }
 
-    /// Another task. It cannot reach init, whose port must not fill up.
+    /// Adds a task. It loses its send right to init, whose port must not fill up.
     fn add_task(&mut self) {
         self.world.release_dead_names();
         let app_type = self.random.pick(&[AppType::None, AppType::DaemonBackground, AppType::AppDefault]);
         let actor = self.world.task_of(app_type, Role::Unspecified);
-        // Everybody can send to everybody else.
+        // All tasks can send to each other.
         for other in self.actors.clone() {
             if matches!(self.world.state(other), Ret::Done(_)) && other.task != actor.task {
                 self.world.introduce(actor, other);
@@ -111,17 +114,18 @@ impl Simulation {
         self.actors.push(actor);
     }
 
-    /// Somebody waits: time passes, or somebody else goes on instead. If nobody can, a task is ended.
+    /// Makes a step while `actor` is blocked: advances the clock or lets another actor make a call. If every actor is
+    /// blocked, ends this actor's task.
     fn act_while_blocked(&mut self, actor: Actor) {
         if self.random.one_in(6) {
             let time = self.random.below(20_000_000);
             return self.world.advance(time);
         }
-        let can_run = |other: &&Actor| {
+        let is_ready = |other: &&Actor| {
             let thread = self.world.kernel.sched.get(other.thread);
             matches!(self.world.state(**other), Ret::Done(_)) && thread.is_some_and(|thread| !thread.has_continuation())
         };
-        let ready: Vec<Actor> = self.actors.iter().filter(can_run).copied().collect();
+        let ready: Vec<Actor> = self.actors.iter().filter(is_ready).copied().collect();
         if ready.is_empty() {
             return self.world.end_task(actor);
         }
@@ -129,7 +133,7 @@ impl Simulation {
         self.act(other);
     }
 
-    /// Ends all tasks but the first: nothing of them may be left.
+    /// Ends all tasks but init and checks that no object of theirs is left.
     fn finish(mut self, baseline: abi::debug::Counts) {
         self.world.settle();
         for actor in self.actors.clone() {
@@ -138,10 +142,11 @@ impl Simulation {
         let init = self.world.init;
         while self.world.poll(init, init.inbox).is_ok() {}
         self.world.release_dead_names();
-        assert_eq!(self.world.counts(), baseline, "what the tasks made is gone with them");
+        assert_eq!(self.world.counts(), baseline, "all objects of the tasks are gone");
     }
 }
 
+/// Runs one seed; prints it if the run fails.
 fn simulate(seed: u64, steps: u64) {
     let baseline = World::with_limits(Limits { names_per_task: 64, ..Limits::default() }).counts();
     let mut simulation = Simulation::new(seed);
@@ -160,17 +165,18 @@ fn simulate(seed: u64, steps: u64) {
     simulation.finish(baseline);
 }
 
+/// Returns the number in an environment variable, if there is one.
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
-/// Runs its share of the seeds, so that both processors of a small machine have something to do.
+/// Runs every second seed. Two tests share the seeds, so that a machine with two processors uses both.
 fn simulate_share(share: u64) {
     let steps = setting("TALLY_STEPS").unwrap_or(STEPS_PER_SEED);
     match setting("TALLY_SEED") {
         Some(seed) if seed % 2 == share => simulate(seed, steps),
         Some(_) => {}
-        None => (0..SEEDS).map(|n| 2 * n + share).for_each(|seed| simulate(seed, steps)),
+        None => (0..SEEDS_PER_SHARE).map(|n| 2 * n + share).for_each(|seed| simulate(seed, steps)),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::failures::visible_state;
 use crate::message::Msg;
+use crate::program::PROGRAM_BASE;
 use crate::world::{Actor, World};
 use abi::code::*;
 use abi::message::MACH_NOTIFY_DEAD_NAME;
@@ -111,7 +112,7 @@ impl Stage {
             (mach::MACH_PORT_UNGUARD, vec![guarded, GUARD]),
             (mach::MACH_PORT_TYPE, vec![port, result]),
             (mach::MACH_PORT_REQUEST_NOTIFICATION, vec![port, dead_name, 0, member, once, result]),
-            (tally::THREAD_CREATE, vec![0x40_0000, HERE, 0, 0, result]),
+            (tally::THREAD_CREATE, vec![PROGRAM_BASE, HERE, 0, 0, result]),
         ]
     }
 

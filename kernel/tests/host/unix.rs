@@ -1,8 +1,9 @@
 //! The Unix subset, threads, and what `debug_state` tells.
 
 use crate::message::Msg;
+use crate::program::PROGRAM_BASE;
 use crate::simulation::Random;
-use crate::world::{Actor, Ret, World};
+use crate::world::{ARGUMENTS, Actor, BUFFER, Ret, World};
 use abi::code::*;
 use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
 use abi::port::PortType;
@@ -59,8 +60,8 @@ fn wait(w: &mut World, owner: Actor, a: Actor, microseconds: u64) {
 #[test]
 fn write_takes_at_most_1024_bytes_of_readable_memory() {
     let (mut w, a) = world();
-    w.put(a, 4096, &[b'x'; 3000]);
-    w.put(a, 4096, b"hello");
+    w.put(a, BUFFER, &[b'x'; 3000]);
+    w.put(a, BUFFER, b"hello");
     let from = w.buffer(a);
     assert_eq!(call(&mut w, a, unix::WRITE, &[1, from, 5]), Ok(5));
     assert_eq!(call(&mut w, a, unix::WRITE, &[2, from, 1]), Ok(1));
@@ -236,7 +237,7 @@ fn a_new_thread_starts_with_the_registers_it_is_given() {
     assert!(matches!(w.kernel.sched[thread].state(), State::Ready));
     assert_eq!(w.port_type(a, name), Ok(PortType::SEND), "a send right to the thread's control port");
 
-    let args = [me, 0x40_0000, 0, 0, THREAD_CREATE_SUSPENDED.into(), result];
+    let args = [me, PROGRAM_BASE, 0, 0, THREAD_CREATE_SUSPENDED.into(), result];
     let name = w.call_for_name(a, tally::THREAD_CREATE, &args).unwrap();
     let thread = w.kernel.tasks[a.task].threads.back().unwrap();
     assert!(matches!(w.kernel.sched[thread].state(), State::Suspended));
@@ -252,24 +253,24 @@ fn thread_create_refuses_bad_arguments_and_too_many_threads() {
     let result = w.result(a);
     let before = (w.counts(), w.names(a));
     for args in [
-        [other, 0x40_0000, 0, 0, 0, result],
-        [0, 0x40_0000, 0, 0, 0, result],
-        [me, 0x40_0000, 0, 0, 2, result],
+        [other, PROGRAM_BASE, 0, 0, 0, result],
+        [0, PROGRAM_BASE, 0, 0, 0, result],
+        [me, PROGRAM_BASE, 0, 0, 2, result],
         [me, USER_END, 0, 0, 0, result],
         [me, u64::MAX, 0, 0, 0, result],
         [me, 0x8000_0000_0000, 0, 0, 0, result],
-        [me, 0x40_0000, USER_END + 1, 0, 0, result],
-        [me, 0x40_0000, 0xFFFF_8000_0000_0000, 0, 0, result],
+        [me, PROGRAM_BASE, USER_END + 1, 0, 0, result],
+        [me, PROGRAM_BASE, 0xFFFF_8000_0000_0000, 0, 0, result],
     ] {
         assert_eq!(w.call(a, tally::THREAD_CREATE, &args), Err(KERN_INVALID_ARGUMENT), "{args:x?}");
     }
     assert_eq!((w.counts(), w.names(a)), before);
     w.checked = false;
-    let args = [me, 0x40_0000, 0, 0, 1, result];
+    let args = [me, PROGRAM_BASE, 0, 0, 1, result];
     let made = (0..).take_while(|_| w.call(a, tally::THREAD_CREATE, &args).is_ok()).count();
     assert_eq!(made, THREADS_PER_TASK_MAX - 1);
     assert_eq!(w.call(a, tally::THREAD_CREATE, &args), Err(KERN_RESOURCE_SHORTAGE));
-    assert!(w.call(b, tally::THREAD_CREATE, &[b.self_port.0.into(), 0x40_0000, 0, 0, 1, w.result(b)]).is_ok());
+    assert!(w.call(b, tally::THREAD_CREATE, &[b.self_port.0.into(), PROGRAM_BASE, 0, 0, 1, w.result(b)]).is_ok());
     kernel::inspect::invariants::check_all(&w.kernel);
 }
 
@@ -329,18 +330,18 @@ fn destruction_continues_while_its_thread_is_suspended() {
 fn debug_state_returns_counts_and_thread_schedules() {
     let (mut w, a) = world();
     let name = w.trap(a, mach::THREAD_SELF, &[]).name();
-    let at = a.memory + 2048;
+    let at = a.memory + ARGUMENTS;
     let ask = |w: &mut World, kind: u32, name: PortName, at: u64, size: usize| {
         w.call(a, tally::DEBUG_STATE, &[kind.into(), name.0.into(), at, size as u64])
     };
     let size = size_of::<Counts>();
     ask(&mut w, DEBUG_COUNTS, PortName(0), at, size).unwrap();
-    assert_eq!(w.get(a, 2048, size), w.counts().as_bytes());
+    assert_eq!(w.get(a, ARGUMENTS, size), w.counts().as_bytes());
     assert_eq!(ask(&mut w, DEBUG_COUNTS, PortName(0), at, size - 1), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(ask(&mut w, DEBUG_COUNTS, PortName(0), 8, size), Err(KERN_MEMORY_ERROR));
     let size = size_of::<ThreadInfo>();
     ask(&mut w, DEBUG_THREAD, name, at, size).unwrap();
-    let info = ThreadInfo::read_from_bytes(&w.get(a, 2048, size)).unwrap();
+    let info = ThreadInfo::read_from_bytes(&w.get(a, ARGUMENTS, size)).unwrap();
     let schedule = w.kernel.sched[a.thread].schedule();
     assert_eq!((info.base_priority, info.scheduled_priority), (schedule.base.into(), schedule.priority.into()));
     assert_eq!(info.requested, w.kernel.sched[a.thread].policy().requested.to_pthread());

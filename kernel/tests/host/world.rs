@@ -1,9 +1,9 @@
-//! A kernel with tasks whose threads do what the test says, one trap at a time.
+//! A kernel with tasks whose threads make the traps that the test chooses, one at a time.
 
 use crate::calls::Form;
 use crate::machine::FakeMachine;
 use crate::message::{MachMsg, Msg, Received};
-use crate::program::{archive, program, spawn_args};
+use crate::program::{PROGRAM_BASE, archive, program, spawn_args};
 use abi::code::*;
 use abi::message::*;
 use abi::mig::NDR;
@@ -21,49 +21,60 @@ use kernel::machine::{AddressSpace, Nanos, UserAddr};
 use kernel::sched::thread::State;
 use zerocopy::IntoBytes;
 
-/// A thread of a task, and where the test puts things in its memory.
+/// A thread of a task, with the names and the memory that a test uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor {
     pub task: TaskId,
     pub thread: ThreadId,
     pub space: AddressSpace,
-    /// Its name for its own task.
+    /// The task's name for its own control port.
     pub self_port: PortName,
-    /// Its send right to init, which passes rights on to those who have no other way yet.
+    /// The task's send right to init, which passes rights on between tasks that cannot reach each other yet.
     pub to_init: PortName,
-    /// The receive right of the port where init delivers.
+    /// The task's receive right of the port to which init sends.
     pub inbox: PortName,
-    /// Init's names for the task and for the inbox.
+    /// Init's name for the task's control port.
     pub task_port: PortName,
+    /// Init's send right to the inbox.
     pub(super) at_init: PortName,
-    /// Its memory: [`MEMORY_PAGES`] pages that are its own.
+    /// The address of the thread's own memory, which has [`MEMORY_PAGES`] pages.
     pub(super) memory: u64,
 }
 
-/// Pages of memory that an actor has for messages and results.
+/// The number of pages that an actor has for messages and results.
 pub const MEMORY_PAGES: u64 = 40;
 
-/// Offsets in an actor's memory.
+/// Offsets in an actor's memory. The arguments on the stack lie behind the return address of a trap stub.
 const STACK: u64 = 64;
-pub(super) const RESULT: u64 = 1024;
-pub(super) const RESULT2: u64 = 2048;
-pub(super) const BUFFER: u64 = 4096;
-/// Bytes in an actor's message buffer.
+const STACK_ARGUMENTS: u64 = STACK + 8;
+/// Traps write single results here.
+pub const RESULT: u64 = 1024;
+/// Structures that traps read lie here.
+pub const ARGUMENTS: u64 = 2048;
+/// The message buffer.
+pub const BUFFER: u64 = 4096;
+/// The size of an actor's message buffer in bytes.
 pub const BUFFER_SIZE: u32 = 36 * 4096;
 
-/// What became of a trap.
+/// The beginning of a receive buffer before each receive, so that tests see which bytes the kernel writes.
+pub const UNWRITTEN: [u8; 256] = [UNWRITTEN_BYTE; 256];
+pub const UNWRITTEN_BYTE: u8 = 0xEE;
+/// The trailer elements that give the longest trailer.
+pub const ALL_TRAILER_ELEMENTS: u32 = 7;
+
+/// The outcome of a trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ret {
-    /// It returned this in `rax`.
+    /// The trap returned this value in `rax`.
     Done(u64),
-    /// The thread waits, or is suspended.
+    /// The thread waits or is suspended.
     Blocked,
-    /// The thread is gone.
+    /// The thread has ended.
     Ended,
 }
 
 impl Ret {
-    /// The code it returned.
+    /// Returns the trap's return code.
     #[track_caller]
     pub fn code(self) -> KernReturn {
         match self {
@@ -72,6 +83,7 @@ impl Ret {
         }
     }
 
+    /// Returns the name that the trap returned.
     #[track_caller]
     pub fn name(self) -> PortName {
         match self {
@@ -84,11 +96,11 @@ impl Ret {
 pub struct World {
     pub kernel: Kernel,
     pub machine: FakeMachine,
-    /// The first task, from which the others are spawned.
+    /// The first task, the parent of the others.
     pub init: Actor,
-    /// Whether all invariants are checked after every step.
+    /// True if all invariants are checked after every step.
     pub checked: bool,
-    /// How calls of `mach_port` are made.
+    /// The form of `mach_port` calls.
     pub form: Form,
 }
 
@@ -103,18 +115,18 @@ impl World {
         let mut kernel = Kernel::new(Config { bundle, seed: 0, clock: FakeMachine::clock(), limits }).unwrap();
         let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
         let task = kernel.sched[thread].task();
-        let nobody = Actor::new(task, thread, AddressSpace(0), 0);
-        let mut world = World { kernel, machine, init: nobody, checked: true, form: Form::Trap };
+        let placeholder = Actor::new(task, thread, AddressSpace(0), 0);
+        let mut world = World { kernel, machine, init: placeholder, checked: true, form: Form::Trap };
         let mut init = world.set_up_actor(task, thread);
         init.inbox = world.port(init);
         init.to_init = init.inbox;
         world.init = init;
-        // It is always ready: the threads that a test is about go first.
+        // Init is always ready. With the lowest priority it never runs before the threads of the test.
         world.set_base(thread, 0, true);
         world
     }
 
-    /// Gives a task's thread memory to work with and a name for its task.
+    /// Allocates memory for a task's first thread and gets it a name for its task.
     fn set_up_actor(&mut self, task: TaskId, thread: ThreadId) -> Actor {
         let space = self.kernel.tasks[task].address_space;
         let stack = self.kernel.sched[thread].frame().rsp - 4096;
@@ -128,12 +140,12 @@ impl World {
         actor
     }
 
-    /// A new task with one thread, a child of init.
+    /// Spawns a task with one thread as a child of init.
     pub fn task(&mut self) -> Actor {
         self.task_of(AppType::None, Role::Unspecified)
     }
 
-    /// A new task of a kind.
+    /// Spawns a task of an application type and role as a child of init.
     pub fn task_of(&mut self, app_type: AppType, role: Role) -> Actor {
         let (init, bootstrap) = (self.init, self.init.inbox);
         self.insert_right(init, bootstrap, bootstrap, Disposition::MAKE_SEND).unwrap();
@@ -150,7 +162,7 @@ impl World {
         actor
     }
 
-    /// Spawns a program that does nothing, with the parent's name for it.
+    /// Spawns the smallest program; returns its actor and the parent's name for the task.
     pub fn spawn(&mut self, parent: Actor, args: TaskSpawnArgs) -> Result<(Actor, PortName), KernReturn> {
         let name = self.start_spawn(parent, args)?;
         let task = self.newest_task();
@@ -158,12 +170,12 @@ impl World {
         Ok((self.set_up_actor(task, thread), name))
     }
 
-    /// Spawns the smallest program, which has not run yet; returns the parent's name for the task.
+    /// Spawns the smallest program, which does not run yet; returns the parent's name for the task.
     pub fn start_spawn(&mut self, parent: Actor, args: TaskSpawnArgs) -> Result<PortName, KernReturn> {
         self.spawn_image(parent, &program(), args)
     }
 
-    /// The same for any program.
+    /// Spawns the program `image`, which does not run yet; returns the parent's name for the task.
     pub fn spawn_image(&mut self, parent: Actor, image: &[u8], args: TaskSpawnArgs) -> Result<PortName, KernReturn> {
         self.put(parent, BUFFER, image);
         let args = TaskSpawnArgs {
@@ -172,35 +184,35 @@ impl World {
             image_kind: SPAWN_IMAGE_BYTES,
             ..args
         };
-        self.put(parent, RESULT2, args.as_bytes());
+        self.put(parent, ARGUMENTS, args.as_bytes());
         let size = size_of::<TaskSpawnArgs>() as u64;
-        self.call_for_name(parent, tally::TASK_SPAWN, &[parent.memory + RESULT2, size, parent.memory + RESULT])
+        self.call_for_name(parent, tally::TASK_SPAWN, &[parent.memory + ARGUMENTS, size, parent.memory + RESULT])
     }
 
-    /// The task that was made last.
+    /// Returns the task that was created last.
     pub fn newest_task(&self) -> TaskId {
         self.kernel.tasks.iter().max_by_key(|(_, task)| task.credentials.pid).unwrap().0
     }
 
-    /// Another thread of an actor's task, with memory of its own.
+    /// Creates another thread of an actor's task, with memory of its own.
     pub fn thread(&mut self, actor: Actor) -> Actor {
         self.try_thread(actor).unwrap()
     }
 
-    /// The same, if the task can have one.
+    /// Creates another thread of an actor's task, with memory of its own, if the task may have one more.
     pub fn try_thread(&mut self, actor: Actor) -> Result<Actor, KernReturn> {
         let (me, size) = (u64::from(actor.self_port.0), MEMORY_PAGES * PAGE_SIZE);
         self.put(actor, RESULT, &0u64.to_le_bytes());
         let memory = [me, actor.memory + RESULT, size, u64::from(VM_FLAGS_ANYWHERE)];
         self.call(actor, mach::MACH_VM_ALLOCATE, &memory)?;
         let memory = u64::from_le_bytes(self.get(actor, RESULT, 8).try_into().unwrap());
-        let args = [me, 0x40_0000, memory + STACK, 0, 0, actor.memory + RESULT];
+        let args = [me, PROGRAM_BASE, memory + STACK, 0, 0, actor.memory + RESULT];
         self.call_for_name(actor, tally::THREAD_CREATE, &args)?;
         let thread = self.kernel.tasks[actor.task].threads.back().unwrap();
         Ok(Actor { thread, memory, ..actor })
     }
 
-    /// Ends a task, if it has not ended, as its parent would.
+    /// Terminates a task as its parent would, if it still lives.
     pub fn end_task(&mut self, actor: Actor) {
         if !self.kernel.tasks.contains(actor.task) {
             return;
@@ -212,7 +224,7 @@ impl World {
         }
     }
 
-    /// Lets a task end itself.
+    /// Makes a task exit.
     pub fn exit(&mut self, task: TaskId) {
         let Some(thread) = self.kernel.tasks[task].threads.front() else { return };
         self.run(thread);
@@ -221,7 +233,7 @@ impl World {
         self.settle();
     }
 
-    /// Init gives up the names of what died.
+    /// Makes init deallocate all its dead names.
     pub fn release_dead_names(&mut self) {
         let init = self.init;
         for (name, _) in self.names(init) {
@@ -241,12 +253,12 @@ impl World {
         self.kernel.ipc.used(self.space_of(task).budget()).expect("a live task has a budget")
     }
 
-    /// Gives a thread a base priority, whatever its policy.
+    /// Sets a thread's base priority and mode, whatever its policy says.
     pub fn set_base(&mut self, thread: ThreadId, base: u8, timeshare: bool) {
         self.kernel.sched.set_base(&mut self.kernel.step, thread, base, timeshare);
     }
 
-    /// How many objects of each kind there are.
+    /// Returns the number of objects of each kind.
     pub fn counts(&self) -> abi::debug::Counts {
         self.kernel.counts(&self.machine)
     }
@@ -258,20 +270,20 @@ impl World {
 
     /// Reads an actor's memory.
     pub fn get(&self, actor: Actor, offset: u64, size: usize) -> Vec<u8> {
-        self.machine.read(actor.space, UserAddr(actor.memory + offset), size).expect("an actor's memory is there")
+        self.machine.read(actor.space, UserAddr(actor.memory + offset), size).expect("an actor's memory is mapped")
     }
 
-    /// The address of an actor's message buffer.
+    /// Returns the address of an actor's message buffer.
     pub fn buffer(&self, actor: Actor) -> u64 {
         actor.memory + BUFFER
     }
 
-    /// The address where single results go.
+    /// Returns the address to which traps write single results.
     pub fn result(&self, actor: Actor) -> u64 {
         actor.memory + RESULT
     }
 
-    /// Lets the kernel finish what it still has to do for any thread, without letting time pass.
+    /// Runs the kernel until no thread has a continuation that can go on and no background work is left. No time passes.
     pub fn settle(&mut self) {
         loop {
             let waiting = self.kernel.sched.iter().find(|(_, thread)| thread.has_continuation() && thread.can_go_on());
@@ -286,35 +298,36 @@ impl World {
             }
             let _ = self.event(Event::Timer);
         }
-        panic!("what is to be destroyed is never done");
+        panic!("the background work never ends");
     }
 
-    /// Lets time pass in one go, and what is due happen.
+    /// Advances the clock once, raises a timer interrupt and settles.
     pub fn advance(&mut self, by: Nanos) {
         self.machine.advance(by);
         let _ = self.event(Event::Timer);
         self.settle();
     }
 
-    /// Makes a trap as an actor's thread and finishes what it leaves to be done.
+    /// Makes a trap as an actor's thread and settles.
     pub fn trap(&mut self, actor: Actor, number: u32, args: &[u64]) -> Ret {
         self.start_trap(actor, number, args);
         self.settle();
         self.state(actor)
     }
 
-    /// Makes a trap without looking after it.
+    /// Makes a trap as an actor's thread and leaves the work that it deferred.
     pub fn start_trap(&mut self, actor: Actor, number: u32, args: &[u64]) {
         let mut slots = [0; 9];
         slots[..args.len()].copy_from_slice(args);
         let [a, b, c, d, e, f, stack @ ..] = slots;
         if args.len() > 6 {
-            self.put(actor, STACK + 8, stack.as_bytes());
+            self.put(actor, STACK_ARGUMENTS, stack.as_bytes());
         }
         let before = self.run(actor.thread);
         self.restore_schedule(actor.thread, before);
         self.settle_choice(actor.thread);
         let frame = self.kernel.sched[actor.thread].frame_mut();
+        // The kernel must ignore the upper half.
         frame.rax = u64::from(number) | 0xDEAD_BEEF_0000_0000;
         (frame.rdi, frame.rsi, frame.rdx) = (a, b, c);
         (frame.r10, frame.r8, frame.r9) = (d, e, f);
@@ -324,7 +337,7 @@ impl World {
         let _ = self.event(Event::Trap);
     }
 
-    /// What became of the last trap of a thread.
+    /// Returns the outcome of a thread's last trap.
     pub fn state(&self, actor: Actor) -> Ret {
         match self.kernel.sched.get(actor.thread) {
             None => Ret::Ended,
@@ -338,25 +351,27 @@ impl World {
         self.trap(actor, number, args).code().ok()
     }
 
-    /// Makes a trap that writes a word to the actor's result.
+    /// Makes a trap that writes a word to the address [`result`](World::result).
     pub fn call_for_word(&mut self, actor: Actor, number: u32, args: &[u64]) -> Result<u32, KernReturn> {
+        // A trap that succeeds must overwrite these bytes.
         self.put(actor, RESULT, &0xAAAA_AAAAu32.to_le_bytes());
         self.call(actor, number, args)?;
         Ok(u32::from_le_bytes(self.get(actor, RESULT, 4).try_into().unwrap()))
     }
 
-    /// Makes a trap that writes a name to the actor's result.
+    /// Makes a trap that writes a name to the address [`result`](World::result).
     pub fn call_for_name(&mut self, actor: Actor, number: u32, args: &[u64]) -> Result<PortName, KernReturn> {
         self.call_for_word(actor, number, args).map(PortName)
     }
 
-    /// `mach_msg`, with everything given.
+    /// Calls `mach_msg` and settles.
     pub fn mach_msg(&mut self, actor: Actor, args: &MachMsg) -> Ret {
         self.start_mach_msg(actor, args);
         self.settle();
         self.state(actor)
     }
 
+    /// Calls `mach_msg` and leaves the work that it deferred.
     pub fn start_mach_msg(&mut self, actor: Actor, args: &MachMsg) {
         let words = [
             args.buffer.unwrap_or(self.buffer(actor)),
@@ -370,7 +385,7 @@ impl World {
         self.start_trap(actor, mach::MACH_MSG, &words);
     }
 
-    /// Puts a message into the actor's buffer and sends it.
+    /// Puts a message into the actor's buffer and sends it with options and a timeout.
     pub fn send_with(&mut self, actor: Actor, message: &Msg, options: MsgOption, timeout: u32) -> Ret {
         let bytes = message.encode();
         self.put(actor, BUFFER, &bytes);
@@ -379,26 +394,26 @@ impl World {
         self.mach_msg(actor, &MachMsg { options, send_size, timeout, ..MachMsg::default() })
     }
 
-    /// Sends a message; it must not block.
+    /// Sends a message. The send must not block.
     #[track_caller]
     pub fn send(&mut self, actor: Actor, message: &Msg) -> Result<(), KernReturn> {
         self.send_with(actor, message, MsgOption::empty(), 0).code().ok()
     }
 
-    /// Sends a message unless the queue is full.
+    /// Sends a message without waiting for room.
     #[track_caller]
     pub fn try_send(&mut self, actor: Actor, message: &Msg) -> Result<(), KernReturn> {
         self.send_with(actor, message, MsgOption::SEND_TIMEOUT, 0).code().ok()
     }
 
-    /// Starts to receive without a timeout.
+    /// Receives without a timeout, which may block.
     pub fn receive(&mut self, actor: Actor, name: PortName, options: MsgOption) -> Ret {
         let options = options | MsgOption::RCV_MSG;
         let args = MachMsg { options, receive_name: name, receive_size: BUFFER_SIZE, ..MachMsg::default() };
         self.mach_msg(actor, &args)
     }
 
-    /// Receives what is there, with all options and a buffer size.
+    /// Receives without waiting, with options and a buffer size.
     pub fn poll_with(
         &mut self,
         actor: Actor,
@@ -407,25 +422,25 @@ impl World {
         size: u32,
     ) -> Result<Received, KernReturn> {
         let options = options | MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
-        self.put(actor, BUFFER, &[0xEE; 256]);
+        self.put(actor, BUFFER, &UNWRITTEN);
         let args = MachMsg { options, receive_name: name, receive_size: size, ..MachMsg::default() };
         self.mach_msg(actor, &args).code().ok()?;
         Ok(self.received(actor))
     }
 
-    /// Receives what is there, with the longest trailer.
+    /// Receives without waiting, with the longest trailer.
     pub fn poll(&mut self, actor: Actor, name: PortName) -> Result<Received, KernReturn> {
-        self.poll_with(actor, name, MsgOption::trailer_elements(7), BUFFER_SIZE)
+        self.poll_with(actor, name, MsgOption::trailer_elements(ALL_TRAILER_ELEMENTS), BUFFER_SIZE)
     }
 
-    /// What is in the actor's buffer.
+    /// Parses the actor's buffer as a received message.
     pub fn received(&self, actor: Actor) -> Received {
         let size = u32::from_le_bytes(self.get(actor, BUFFER + 4, 4).try_into().unwrap()) as usize;
         let with_trailer = size.next_multiple_of(4) + MAX_TRAILER_SIZE;
         Received::decode(self.get(actor, BUFFER, with_trailer.clamp(256, BUFFER_SIZE as usize)))
     }
 
-    /// Expects a notification on a port and returns the number in it, or 0.
+    /// Receives a notification, which must have this id, and returns the number in it, or 0.
     #[track_caller]
     pub fn notification(&mut self, actor: Actor, name: PortName, id: i32) -> u32 {
         let message = match self.poll(actor, name) {
@@ -434,7 +449,7 @@ impl World {
         };
         assert_eq!(message.header.msgh_id, id, "the notification's id");
         let trailer = message.trailer();
-        assert_eq!(({ trailer.msgh_sender }, { trailer.msgh_audit }), ([0, 1], [0; 8]), "it comes from the kernel");
+        assert_eq!(({ trailer.msgh_sender }, { trailer.msgh_audit }), ([0, 1], [0; 8]), "the kernel is the sender");
         match id {
             MACH_NOTIFY_SEND_ONCE => {
                 assert_eq!(message.header.msgh_size, 24);
@@ -453,11 +468,11 @@ impl World {
         }
     }
 
-    /// Expects that nothing is queued on a port.
+    /// Checks that no message is queued on a port or in a set.
     #[track_caller]
     pub fn expect_empty(&mut self, actor: Actor, name: PortName) {
         if let Ok(message) = self.poll(actor, name) {
-            panic!("nothing was expected on {name:?}, seen: {message:x?}", message = message.header);
+            panic!("no message was expected on {name:?}, seen: {message:x?}", message = message.header);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The benchmarks: how many instructions things take, kernel and user together.
+//! The benchmarks: instructions per operation, kernel and user together.
 //!
-//! They mean something only where the time stamp counter counts instructions: `./run-qemu.sh bench`. Each figure is the
-//! least of several runs, so that the timer's interrupts do not show; it is the same every time.
+//! The time stamp counter must count instructions, as it does in `./run-qemu.sh bench`. Each figure is the least of
+//! several runs, so that it does not include an interrupt of the timer. It is the same in every boot.
 //!
 //! ```text
 //! bench [INSTRUCTIONS-TO-THE-FIRST-PROGRAM]
@@ -29,7 +29,7 @@ use user::thread::Thread;
 
 user::program!(start);
 
-/// Runs of which the least counts.
+/// Runs per benchmark, of which the least counts.
 const RUNS: u32 = 12;
 /// Rounds in a run.
 const ROUNDS: u64 = 16;
@@ -89,7 +89,7 @@ fn group(number: u64, text: &mut impl core::fmt::Write) -> core::fmt::Result {
     }
 }
 
-/// Instructions per round of `round`, in the best run.
+/// Returns the instructions per call of `round` in the best run.
 fn measure(mut round: impl FnMut()) -> u64 {
     let run = |_| {
         let start = time_stamp();
@@ -120,7 +120,7 @@ impl Packet {
         Packet { header: Header::default(), body: [7; 8], trailer: [0; 2] }
     }
 
-    /// Makes it a request.
+    /// Makes the packet a request.
     #[inline(always)]
     fn address(&mut self, to: PortName, reply: PortName) {
         self.header.msgh_bits =
@@ -129,7 +129,7 @@ impl Packet {
         self.header.msgh_local_port = reply;
     }
 
-    /// Makes a request the answer to itself.
+    /// Makes a request the reply to itself.
     #[inline(always)]
     fn turn_round(&mut self) {
         self.header.msgh_bits =
@@ -243,14 +243,14 @@ fn rpc_with_right(service: PortName) -> u64 {
     measure(|| {
         packet.address(service, reply.name());
         packet.header.msgh_bits |= HeaderFlags::COMPLEX.bits();
-        // One descriptor: its number, the name, then the disposition among padding.
+        // One descriptor: the count, the name, then the disposition among padding.
         packet.body[0] = 1 | u64::from(carried.name().0) << 32;
         packet.body[1] = u64::from(Disposition::MAKE_SEND.0) << 48;
         packet.call(BOTH, reply.name());
     })
 }
 
-/// As many messages as fit the queue go in, then come out.
+/// Measures sending as many messages as fit the queue, and receiving them.
 fn send_and_receive() -> (u64, u64) {
     const MESSAGES: u64 = MACH_PORT_QLIMIT_DEFAULT as u64;
     let port = port_with_send();
@@ -273,15 +273,15 @@ fn send_and_receive() -> (u64, u64) {
     least
 }
 
-/// Two threads of one priority give way to each other.
+/// Measures yields between two threads of one priority.
 fn yields() -> u64 {
     static STOP: AtomicBool = AtomicBool::new(false);
-    let give_way = |_| {
+    let yield_always = |_| {
         while !STOP.load(Ordering::Relaxed) {
             trap(SWTCH, [0; 6]);
         }
     };
-    let other = Thread::start(give_way, 0).expect("a thread");
+    let other = Thread::start(yield_always, 0).expect("a thread");
     let figure = null_trap(SWTCH);
     STOP.store(true, Ordering::Relaxed);
     other.join();

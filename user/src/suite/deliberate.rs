@@ -1,4 +1,4 @@
-//! Tests that do not pass. `./run-qemu.sh` runs them only when it is told to, to show what is reported then.
+//! Tests that do not pass. `./run-qemu.sh --deliberate` runs them to show how failures are reported.
 
 use super::tests;
 use crate::check;
@@ -17,7 +17,7 @@ fn slow() {
     spin_for_ever();
 }
 
-/// The harness gives it all the time in the world.
+/// The harness has no limit for this test.
 fn hang() {
     spin_for_ever();
 }

@@ -1,4 +1,4 @@
-//! What a program must not do: its task ends, with a status that says why, and the kernel goes on.
+//! Faults of programs: the task ends with a status that names the exception, and the kernel goes on.
 
 use super::tests;
 use crate::sys::{self, machine, registers};
@@ -26,32 +26,32 @@ tests! { "faults":
     writing_a_model_specific_register .ends(PROTECTION_FAULT),
     output_to_a_device .ends(PROTECTION_FAULT),
     an_interrupt_gate_of_the_kernel .ends(PROTECTION_FAULT),
-    a_system_call_of_another_age .ends(PROTECTION_FAULT),
-    the_kernels_own_way_out .ends(PROTECTION_FAULT),
+    an_interrupt_that_is_a_system_call_elsewhere .ends(PROTECTION_FAULT),
+    a_return_from_a_system_call .ends(PROTECTION_FAULT),
     swapping_the_kernels_base .ends(PROTECTION_FAULT),
     a_segment_that_does_not_exist .ends(PROTECTION_FAULT),
     an_exception_with_every_flag_set .ends(UNDEFINED),
-    a_breakpoint_behind_an_instruction_that_holds_it_back .ends(BREAKPOINT),
+    a_breakpoint_behind_an_instruction_that_inhibits_it .ends(BREAKPOINT),
     a_single_step_over_a_trap .ends(SINGLE_STEP),
-    a_single_step_over_a_trap_held_back .ends(SINGLE_STEP),
-    no_stack_segment .ends(PROTECTION_FAULT),
+    a_single_step_over_a_trap_that_inhibits_it .ends(SINGLE_STEP),
+    a_null_stack_segment .ends(PROTECTION_FAULT),
     the_kernels_stack_segment .ends(PROTECTION_FAULT),
     the_kernels_data_segment .ends(PROTECTION_FAULT),
-    a_segment_of_an_own_table .ends(PROTECTION_FAULT),
+    a_segment_of_a_local_table .ends(PROTECTION_FAULT),
     the_kernels_code_segment .ends(PROTECTION_FAULT),
     the_data_segment_as_code .ends(PROTECTION_FAULT),
     a_return_to_a_task_that_does_not_exist .ends(PROTECTION_FAULT),
-    asking_for_privilege_before_turning_interrupts_off .ends(PROTECTION_FAULT),
-    asking_where_the_kernels_tables_are .ends(PROTECTION_FAULT),
-    asking_for_the_task_register .ends(PROTECTION_FAULT),
+    turning_interrupts_off_with_a_raised_privilege_level .ends(PROTECTION_FAULT),
+    reading_the_address_of_the_interrupt_table .ends(PROTECTION_FAULT),
+    reading_the_task_register .ends(PROTECTION_FAULT),
     loading_the_task_register .ends(PROTECTION_FAULT),
     setting_a_watchpoint .ends(PROTECTION_FAULT),
     reading_a_performance_counter .ends(PROTECTION_FAULT),
-    throwing_away_a_translation .ends(PROTECTION_FAULT),
-    taking_the_vector_registers .ends(PROTECTION_FAULT),
-    setting_a_base_without_the_kernel .ends(UNDEFINED),
-    a_register_wider_than_the_kernel_keeps .ends(UNDEFINED),
-    the_kernels_access_to_user_memory .ends(UNDEFINED),
+    invalidating_a_translation .ends(PROTECTION_FAULT),
+    clearing_the_task_switched_flag .ends(PROTECTION_FAULT),
+    setting_a_base_without_a_trap .ends(UNDEFINED),
+    using_a_register_wider_than_the_kernel_saves .ends(UNDEFINED),
+    setting_the_flag_for_access_to_user_memory .ends(UNDEFINED),
     a_pending_floating_point_exception .ends(FLOATING_POINT),
     reading_at_null .ends(PAGE_FAULT),
     writing_at_null .ends(PAGE_FAULT),
@@ -62,8 +62,8 @@ tests! { "faults":
     jumping_to_an_address_that_is_not_canonical .ends(PROTECTION_FAULT),
     jumping_to_null .ends(PAGE_FAULT),
     writing_to_the_programs_text .ends(PAGE_FAULT),
-    running_data .ends(PAGE_FAULT),
-    running_the_stack .ends(PAGE_FAULT),
+    executing_data .ends(PAGE_FAULT),
+    executing_the_stack .ends(PAGE_FAULT),
     reading_memory_that_was_given_back .ends(PAGE_FAULT),
     writing_to_memory_made_read_only .ends(PAGE_FAULT),
     reading_memory_without_rights .ends(PAGE_FAULT),
@@ -107,7 +107,7 @@ fn writing_a_model_specific_register() {
     write_model_register();
 }
 
-/// To the device by which the kernel leaves QEMU, of all devices.
+/// The device is the one by which the kernel ends QEMU.
 fn output_to_a_device() {
     write_port();
 }
@@ -116,11 +116,11 @@ fn an_interrupt_gate_of_the_kernel() {
     software_interrupt();
 }
 
-fn a_system_call_of_another_age() {
+fn an_interrupt_that_is_a_system_call_elsewhere() {
     old_system_call();
 }
 
-fn the_kernels_own_way_out() {
+fn a_return_from_a_system_call() {
     system_return();
 }
 
@@ -132,26 +132,26 @@ fn a_segment_that_does_not_exist() {
     bad_segment();
 }
 
-/// The kernel copies the message about the task's end, and not backwards.
+/// The kernel copies the exit message with the direction flag clear.
 fn an_exception_with_every_flag_set() {
     undefined_with_flags();
 }
 
-/// A processor without care would take it in the kernel.
-fn a_breakpoint_behind_an_instruction_that_holds_it_back() {
+/// The processor must not take the exception in the kernel.
+fn a_breakpoint_behind_an_instruction_that_inhibits_it() {
     breakpoint_in_shadow();
 }
 
-/// The step ends behind the trap, not in the kernel.
+/// The debug exception comes behind the trap, not in the kernel.
 fn a_single_step_over_a_trap() {
     single_step_over_trap();
 }
 
-fn a_single_step_over_a_trap_held_back() {
+fn a_single_step_over_a_trap_that_inhibits_it() {
     single_step_over_trap_in_shadow();
 }
 
-fn no_stack_segment() {
+fn a_null_stack_segment() {
     null_stack_segment();
 }
 
@@ -163,7 +163,7 @@ fn the_kernels_data_segment() {
     kernel_data_segment();
 }
 
-fn a_segment_of_an_own_table() {
+fn a_segment_of_a_local_table() {
     local_segment();
 }
 
@@ -179,15 +179,15 @@ fn a_return_to_a_task_that_does_not_exist() {
     return_to_outer_task();
 }
 
-fn asking_for_privilege_before_turning_interrupts_off() {
+fn turning_interrupts_off_with_a_raised_privilege_level() {
     disable_interrupts_with_privilege();
 }
 
-fn asking_where_the_kernels_tables_are() {
+fn reading_the_address_of_the_interrupt_table() {
     interrupt_table();
 }
 
-fn asking_for_the_task_register() {
+fn reading_the_task_register() {
     task_register();
 }
 
@@ -203,23 +203,23 @@ fn reading_a_performance_counter() {
     performance_counter();
 }
 
-fn throwing_away_a_translation() {
+fn invalidating_a_translation() {
     invalidate_page();
 }
 
-fn taking_the_vector_registers() {
+fn clearing_the_task_switched_flag() {
     clear_task_switched();
 }
 
-fn setting_a_base_without_the_kernel() {
+fn setting_a_base_without_a_trap() {
     write_base();
 }
 
-fn a_register_wider_than_the_kernel_keeps() {
+fn using_a_register_wider_than_the_kernel_saves() {
     wide_vector_register();
 }
 
-fn the_kernels_access_to_user_memory() {
+fn setting_the_flag_for_access_to_user_memory() {
     set_access_flag();
 }
 
@@ -266,34 +266,34 @@ fn writing_to_the_programs_text() {
     write(writing_to_the_programs_text as *const () as u64, 0xC3);
 }
 
-fn running_data() {
+fn executing_data() {
     static mut RETURN: u8 = 0xC3;
     jump((&raw const RETURN) as u64);
 }
 
-fn running_the_stack() {
+fn executing_the_stack() {
     let code = [0xC3u8; 16];
     jump(code.as_ptr() as u64);
 }
 
 fn reading_memory_that_was_given_back() {
-    let at = task::allocate(PAGE_SIZE).expect("memory");
+    let at = task::allocate(PAGE_SIZE).expect("there is memory");
     write(at, 1);
-    task::deallocate(at, PAGE_SIZE).expect("it is there");
+    task::deallocate(at, PAGE_SIZE).expect("the memory is allocated");
     read(at);
 }
 
 fn writing_to_memory_made_read_only() {
-    let at = task::allocate(PAGE_SIZE).expect("memory");
+    let at = task::allocate(PAGE_SIZE).expect("there is memory");
     write(at, 1);
-    task::protect(at, PAGE_SIZE, VM_PROT_READ | VM_PROT_EXECUTE).expect("it is there");
+    task::protect(at, PAGE_SIZE, VM_PROT_READ | VM_PROT_EXECUTE).expect("the memory is allocated");
     write(at, 2);
 }
 
 fn reading_memory_without_rights() {
-    let at = task::allocate(PAGE_SIZE).expect("memory");
+    let at = task::allocate(PAGE_SIZE).expect("there is memory");
     write(at, 1);
-    task::protect(at, PAGE_SIZE, 0).expect("it is there");
+    task::protect(at, PAGE_SIZE, 0).expect("the memory is allocated");
     read(at);
 }
 
@@ -310,22 +310,22 @@ fn pushing_without_a_stack() {
     push_without_stack();
 }
 
-/// The address after the last instruction that a user can have is still a user's: the way back does not fault in the
+/// The return address behind the last trap in user memory is a user address, so the return does not fault in the
 /// kernel.
 fn a_trap_at_the_end_of_the_users_half() {
     const LAST_PAGE: u64 = 0x7FFF_FFFF_E000;
-    task::allocate_at(LAST_PAGE, PAGE_SIZE, 0).expect("the last page of the user's half");
+    task::allocate_at(LAST_PAGE, PAGE_SIZE, 0).expect("the last page is free");
     let code = [0x0F, 0x05];
     let end = LAST_PAGE + PAGE_SIZE;
     machine::write(end - 4, code[0]);
     machine::write(end - 3, code[1]);
     machine::write(end - 2, 0x0F);
     machine::write(end - 1, 0x0B);
-    task::protect(LAST_PAGE, PAGE_SIZE, VM_PROT_READ | VM_PROT_EXECUTE).expect("it is there");
+    task::protect(LAST_PAGE, PAGE_SIZE, VM_PROT_READ | VM_PROT_EXECUTE).expect("the memory is allocated");
     machine::jump_to_trap(end - 4, TASK_SELF);
 }
 
-/// A trap whose arguments are in registers needs no stack.
+/// A trap with all arguments in registers needs no stack.
 fn a_trap_without_a_stack() {
     machine::trap_with_stack_pointer(TASK_SELF, 0xFFFF_FFFF_8000_0000);
 }

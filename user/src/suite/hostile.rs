@@ -1,4 +1,4 @@
-//! Programs that try everything: the kernel answers, and nobody else is harmed.
+//! Hostile traps: the kernel answers with an error, and the task goes on.
 
 use super::tests;
 use crate::check;
@@ -14,8 +14,8 @@ use abi::trap::mach::*;
 use abi::trap::tally::*;
 
 tests! { "hostile":
-    addresses_that_no_task_has_are_refused_by_every_trap,
-    a_range_that_leaves_its_page_is_refused,
+    addresses_outside_user_memory_are_refused_by_every_trap,
+    a_range_that_leaves_mapped_memory_is_refused,
     a_message_at_the_edge_of_memory_is_refused_or_arrives,
     random_traps_1,
     random_traps_2,
@@ -23,7 +23,7 @@ tests! { "hostile":
     random_traps_4,
 }
 
-/// Null, next to null, the end of the user's half, the hole in the middle, the kernel, and what wraps around.
+/// Null and its neighbours, the end of user memory, addresses that are not canonical, the kernel, and ranges that wrap.
 const WILD: [u64; 10] = [
     0,
     8,
@@ -41,7 +41,7 @@ fn code(number: u32, arguments: [u64; 6], more: [u64; 2]) -> KernReturn {
     KernReturn(trap_with_stack(number, arguments, more) as i32)
 }
 
-fn addresses_that_no_task_has_are_refused_by_every_trap() {
+fn addresses_outside_user_memory_are_refused_by_every_trap() {
     let own = u64::from(port::task_self().0);
     let port = port_with_send();
     let name = u64::from(port.name().0);
@@ -62,11 +62,14 @@ fn addresses_that_no_task_has_are_refused_by_every_trap() {
             check::equal("a wild address", result, KERN_MEMORY_ERROR);
         }
         let send = Call { options: MsgOption::SEND_MSG, send_size: 64, ..Call::default() };
-        check::equal("a message from there", mach_msg_at(wild, &send), MACH_SEND_INVALID_DATA);
-        check::that("a word there", unix_trap(abi::trap::unix::ULOCK_WAIT, [1, wild & !3, 0, 1000]).is_err());
+        check::equal("a message at a wild address", mach_msg_at(wild, &send), MACH_SEND_INVALID_DATA);
+        check::that(
+            "a word at a wild address is refused",
+            unix_trap(abi::trap::unix::ULOCK_WAIT, [1, wild & !3, 0, 1000]).is_err(),
+        );
     }
-    check::equal("nothing has changed", task::counts(), before);
-    // These make something before they find that they cannot tell its name (mach-ipc 2.0): see that nothing breaks.
+    check::equal("the counts", task::counts(), before);
+    // These traps make a right before they write its name (mach-ipc 2.0), so they have an effect. The task must go on.
     for wild in WILD {
         let _ = code(MACH_PORT_ALLOCATE, [own, 1, wild, 0, 0, 0], [0; 2]);
         let arguments = [own, name, 70, 0, u64::from(notify.name().0), 21];
@@ -74,26 +77,26 @@ fn addresses_that_no_task_has_are_refused_by_every_trap() {
     }
 }
 
-fn a_range_that_leaves_its_page_is_refused() {
-    let at = task::allocate(2 * PAGE_SIZE).expect("memory");
+fn a_range_that_leaves_mapped_memory_is_refused() {
+    let at = task::allocate(2 * PAGE_SIZE).expect("there is memory");
     task::deallocate(at + PAGE_SIZE, PAGE_SIZE).expect("the second page");
     let edge = at + PAGE_SIZE;
     let write = |address, size| unix_trap(abi::trap::unix::WRITE, [1, address, size, 0]);
     let fault = Err(u64::from(EFAULT.0));
-    check::equal("one byte too many", write(edge - 4, 5), fault);
-    check::equal("all beyond", write(edge, 1), fault);
+    check::equal("a text that leaves the page", write(edge - 4, 5), fault);
+    check::equal("a text behind the page", write(edge, 1), fault);
     check::equal("a length that wraps", unix_trap(abi::trap::unix::WRITE, [3, edge - 4, u64::MAX, 0]).is_err(), true);
     let timebase = |address| code(MACH_TIMEBASE_INFO, [address, 0, 0, 0, 0, 0], [0; 2]);
-    check::equal("eight bytes that fit", timebase(edge - 8), KERN_SUCCESS);
+    check::equal("eight bytes in the page", timebase(edge - 8), KERN_SUCCESS);
     for back in 0..8 {
-        check::equal("eight bytes that do not", timebase(edge - back), KERN_MEMORY_ERROR);
+        check::equal("eight bytes that leave the page", timebase(edge - back), KERN_MEMORY_ERROR);
     }
     task::deallocate(at, PAGE_SIZE).expect("the first page");
 }
 
 fn a_message_at_the_edge_of_memory_is_refused_or_arrives() {
     let port = port_with_send();
-    let at = task::allocate(2 * PAGE_SIZE).expect("memory");
+    let at = task::allocate(2 * PAGE_SIZE).expect("there is memory");
     task::deallocate(at + PAGE_SIZE, PAGE_SIZE).expect("the second page");
     let edge = at + PAGE_SIZE;
     let receive = |address, size| {
@@ -104,8 +107,8 @@ fn a_message_at_the_edge_of_memory_is_refused_or_arrives() {
     send();
     check::equal("a buffer that ends with the page", receive(edge - 32, 32), MACH_MSG_SUCCESS);
     send();
-    check::equal("one that does not", receive(edge - 28, 32), MACH_RCV_INVALID_DATA);
-    check::equal("the message is gone", receive(edge - 32, 32), MACH_RCV_TIMED_OUT);
+    check::equal("a buffer that leaves the page", receive(edge - 28, 32), MACH_RCV_INVALID_DATA);
+    check::equal("receiving the message again", receive(edge - 32, 32), MACH_RCV_TIMED_OUT);
     for back in (0..24).step_by(4) {
         let call = Call { options: MsgOption::SEND_MSG, send_size: 24, ..Call::default() };
         check::equal("a message that leaves the page", mach_msg_at(edge - back, &call), MACH_SEND_INVALID_DATA);
@@ -113,11 +116,11 @@ fn a_message_at_the_edge_of_memory_is_refused_or_arrives() {
     task::deallocate(at, PAGE_SIZE).expect("the first page");
 }
 
-/// Numbers in a fixed order that looks like none.
+/// A generator of pseudo-random numbers.
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers that follow from a seed, which is not 0.
+    /// Returns a generator with this seed, which is not 0.
     pub const fn new(seed: u64) -> Random {
         Random(seed)
     }
@@ -136,7 +139,7 @@ impl Random {
     }
 }
 
-/// Every trap that comes back.
+/// The traps that return.
 const TRAPS: [u32; 30] = [
     MACH_VM_ALLOCATE,
     MACH_PORT_ALLOCATE,
@@ -170,11 +173,12 @@ const TRAPS: [u32; 30] = [
     abi::trap::unix::ULOCK_WAKE,
 ];
 
-/// Traps with arguments that are names, small numbers, addresses of a scratch page and nonsense, mixed.
+/// Makes random traps. The arguments are names, small numbers, addresses in a scratch page, wild addresses and random
+/// numbers.
 fn random_traps(seed: u64) {
     const STEPS: u32 = 3000;
     let mut random = Random::new(seed);
-    let scratch = task::allocate(2 * PAGE_SIZE).expect("memory");
+    let scratch = task::allocate(2 * PAGE_SIZE).expect("there is memory");
     let own = u64::from(port::task_self().0);
     for _ in 0..STEPS {
         let number = TRAPS[(random.next() % TRAPS.len() as u64) as usize];
@@ -190,18 +194,18 @@ fn random_traps(seed: u64) {
             arguments[0] = own;
         }
         if matches!(number, MACH_MSG | MACH_MSG_OVERWRITE) {
-            // Always with timeouts, so that it comes back.
+            // With timeouts in both phases, so that the trap returns.
             let options = random.one_of(&[1, 2, 3]) | 0x110 | random.one_of(&[0, 0x4, 0x80, 0x700_0000]);
             let sizes = [random.one_of(&[24, 28, 64, 100, 200]), random.one_of(&[8, 32, 100, 300])];
             arguments = [scratch + random.next() % 512 * 4, options, sizes[0], sizes[1], name, 0, 0, 0];
         } else if number == MACH_VM_ALLOCATE {
-            // Not where this program is.
+            // Anywhere, so that the program's own memory stays.
             arguments[3] = 1;
         }
         let [a, b, c, d, e, f, g, h] = arguments;
         trap_with_stack(number, [a, b, c, d, e, f], [g, h]);
     }
-    check::that("the task is well", task::pid() > 0);
+    check::that("the task still has its number", task::pid() > 0);
 }
 
 fn random_traps_1() {

@@ -1,7 +1,7 @@
 //! The tests that run in user mode, each in a task of its own.
 //!
-//! To add one, write a function and its name into the list of its file. It fails by panicking, best through
-//! [`check`](mod@crate::check), or by ending otherwise than the list says.
+//! A test is a function whose name is in the list of its file. It fails if it panics, best through
+//! [`check`](mod@crate::check), or if its task ends with another status than the list says.
 
 mod basics;
 mod deliberate;
@@ -21,41 +21,41 @@ use abi::task::ExitStatus;
 
 pub use tasks::EXIT_PROGRAM;
 
-/// Milliseconds that a test may take if its list does not say otherwise. Machines may be slow, so it is generous.
+/// Milliseconds that a test may take, unless its list gives another limit. The host may be slow or busy.
 const LIMIT: u32 = 20_000;
 
 /// A test.
 #[derive(Clone, Copy, Debug)]
 pub struct Test {
-    /// The file it is in.
+    /// The name of its file.
     pub group: &'static str,
-    /// The function's name.
+    /// The name of its function.
     pub name: &'static str,
     /// The function.
     pub run: fn(),
-    /// How its task must end.
+    /// The exit status that its task must have.
     pub ends: ExitStatus,
-    /// Milliseconds that it may take; 0 means for ever.
+    /// Milliseconds that it may take; 0 is no limit.
     pub limit: u32,
 }
 
 impl Test {
-    /// A test that must end by itself, with success.
+    /// Returns a test that must exit with status 0.
     pub const fn new(group: &'static str, name: &'static str, run: fn()) -> Test {
         Test { group, name, run, ends: ExitStatus::exited(0), limit: LIMIT }
     }
 
-    /// A test that must end in this way.
+    /// Sets the exit status that the test must have.
     pub const fn ends(self, ends: ExitStatus) -> Test {
         Test { ends, ..self }
     }
 
-    /// A test that may take so many milliseconds; 0 means for ever.
+    /// Sets the limit in milliseconds; 0 is no limit.
     pub const fn limit(self, limit: u32) -> Test {
         Test { limit, ..self }
     }
 
-    /// Whether `filter` is part of its full name.
+    /// Returns true if `filter` is part of the full name.
     pub fn matches(&self, filter: &str) -> bool {
         let mut name = heapless::String::<128>::new();
         let fits = core::fmt::write(&mut name, format_args!("{self}")).is_ok();
@@ -70,7 +70,7 @@ impl core::fmt::Display for Test {
     }
 }
 
-/// Makes the list of a file's tests from the names of functions.
+/// Makes the list of the tests of a file from the names of functions.
 macro_rules! tests {
     ($group:literal: $($name:ident $(. $option:ident ($value:expr))*),+ $(,)?) => {
         /// The tests of this file.
@@ -96,13 +96,13 @@ pub const SUITE: &[&[Test]] = &[
     hostile::TESTS,
 ];
 
-/// What the harness does wrong when it is asked to, to show that it reports it: run only by name.
+/// Tests that fail, to show how the harness reports that. They run only by name.
 pub const DELIBERATE: &[Test] = deliberate::TESTS;
 
-/// What a test's task does as a child of another test, by name.
+/// The functions that children of tests run, by name.
 pub const CHILDREN: &[(&str, fn())] = tasks::CHILDREN;
 
-/// All tests, the deliberate ones too.
+/// Returns all tests, those that fail included.
 pub fn all() -> impl Iterator<Item = &'static Test> {
     SUITE.iter().flat_map(|tests| tests.iter()).chain(DELIBERATE)
 }

@@ -1,4 +1,4 @@
-//! Requests that a hostile program sends to `init`: each is refused or destroyed, and the name service goes on.
+//! Hostile requests to the name service of `init`: each is refused or destroyed, and the service goes on.
 
 use super::hostile::Random;
 use super::tests;
@@ -33,6 +33,7 @@ tests! { "name_service":
     request_without_a_send_once_reply_right_is_destroyed,
     request_with_a_dead_reply_port_is_destroyed,
     reply_port_that_is_sent_with_its_request_dies,
+    reply_for_which_its_client_has_no_room_is_destroyed,
     request_that_is_too_large_is_destroyed,
     header_field_without_a_disposition_is_no_right,
     bytes_behind_a_name_do_not_count,
@@ -42,7 +43,7 @@ tests! { "name_service":
 
 const SERVICE: &str = "a service";
 const UNKNOWN_ID: i32 = REGISTER - 1;
-/// As many port descriptors as fit the buffer of the name service.
+/// Port descriptors in one request, which fit the buffer of the name service.
 const DESCRIPTORS_MAX: usize = 70;
 
 /// Runs an attack, then checks that the name service works and that nothing of the attack is left, in `init` or here.
@@ -61,7 +62,7 @@ fn check_service() {
     check::equal("registering", names::register("honest", name), Ok(()));
     check::equal("the port that is found", names::look_up("honest"), Ok(name));
     drop(port);
-    check::equal("looking for a dead port", names::look_up("honest"), Err(KernReturn(UNKNOWN_SERVICE)));
+    check::equal("looking up a dead port", names::look_up("honest"), Err(KernReturn(UNKNOWN_SERVICE)));
     port::mod_refs(name, MACH_PORT_RIGHT_DEAD_NAME, -2).expect("one reference was made here, one came with the answer");
 }
 
@@ -69,7 +70,7 @@ fn request(id: i32) -> Message {
     Message::copy_send(task::bootstrap_port()).id(id)
 }
 
-/// Appends what is behind the descriptors of a request.
+/// Appends the body of a request: an NDR record and a name.
 fn named(request: Message, name: &str) -> Message {
     let mut bytes = [0; NAME_SIZE];
     bytes[..name.len()].copy_from_slice(name.as_bytes());
@@ -87,21 +88,21 @@ fn complex(mut message: Message) -> Message {
 fn refusal(request: Message) -> KernReturn {
     const REFUSAL_SIZE: u32 = 36;
     let id = request.message_id();
-    let reply = request.rpc().expect("there is an answer");
+    let reply = request.rpc().expect("a reply comes");
     check::equal("the reply's id", reply.message_id(), id.wrapping_add(100));
     check::equal("the reply's size", reply.header().msgh_size, REFUSAL_SIZE);
     KernReturn(reply.word(2) as i32)
 }
 
-/// Receives so many notifications that a send-once right was destroyed.
+/// Receives this number of notifications that a send-once right was destroyed.
 fn expect_destroyed(port: &Port, count: usize) {
     for _ in 0..count {
-        let told = Message::receive_within(port.name(), 0).map(|message| message.message_id());
-        check::equal("the notification", told, Ok(MACH_NOTIFY_SEND_ONCE));
+        let id = Message::receive_within(port.name(), 0).map(|message| message.message_id());
+        check::equal("the notification", id, Ok(MACH_NOTIFY_SEND_ONCE));
     }
 }
 
-/// Names that `init` may have: those of the first entries of a name table, in their first generations.
+/// Returns the names that `init` may have: the first entries of a name table, in their first generations.
 fn likely_names() -> impl Iterator<Item = PortName> {
     const INDICES: u32 = 24;
     (1..INDICES).flat_map(|index| [3, 7, 11].map(|generation| PortName::new(index, generation)))
@@ -112,10 +113,10 @@ fn reply_to_a_look_up_is_a_descriptor_alone() {
     attack(|| {
         let port = port_with_send();
         names::register(SERVICE, port.name()).expect("the name is free");
-        let reply = named(request(LOOK_UP), SERVICE).rpc().expect("there is an answer");
+        let reply = named(request(LOOK_UP), SERVICE).rpc().expect("a reply comes");
         check::equal("the size", reply.header().msgh_size, REPLY_SIZE);
         check::equal("the descriptor", reply.descriptor(0), PortDescriptor::new(port.name(), D::PORT_SEND));
-        port::destroy(port.name()).expect("it is there");
+        port::destroy(port.name()).expect("the name exists");
     });
 }
 
@@ -141,8 +142,9 @@ fn complex_request_without_descriptors_is_refused() {
 fn request_with_any_id_is_answered() {
     attack(|| {
         let ids = [i32::MAX, i32::MAX - 99, i32::MAX - 100, i32::MIN, -1, 0, REGISTER - 1, LOOK_UP + 1, REGISTER + 100];
-        let told = [MACH_NOTIFY_PORT_DELETED, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_SEND_ONCE, MACH_NOTIFY_DEAD_NAME];
-        for id in ids.into_iter().chain(told).chain([EXIT_MESSAGE_ID]) {
+        let notifications =
+            [MACH_NOTIFY_PORT_DELETED, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_SEND_ONCE, MACH_NOTIFY_DEAD_NAME];
+        for id in ids.into_iter().chain(notifications).chain([EXIT_MESSAGE_ID]) {
             check::equal("a header", refusal(request(id)), MIG_BAD_ID);
             check::equal("an NDR record and a word", refusal(request(id).bytes(&NDR).words(&[0])), MIG_BAD_ID);
         }
@@ -161,7 +163,7 @@ fn request_of_another_size_is_refused() {
             check::equal("looking up", refusal(request(LOOK_UP).bytes(&body[..size])), MIG_BAD_ARGUMENTS);
         }
         check::equal("send rights", port::status(port.name()).map(|status| status.mps_srights), Ok(1));
-        port::destroy(port.name()).expect("it is there");
+        port::destroy(port.name()).expect("the name exists");
     });
 }
 
@@ -172,12 +174,12 @@ fn request_with_another_number_of_descriptors_is_refused() {
             for count in (0..4).filter(|&count| id == LOOK_UP || count != 1) {
                 let request = (0..count).fold(request(id), |request, _| request.port(port.name(), D::COPY_SEND));
                 let request = if count == 0 { complex(request.words(&[0])) } else { request };
-                check::equal("the answer", refusal(named(request, SERVICE)), MIG_BAD_ARGUMENTS);
+                check::equal("the reply", refusal(named(request, SERVICE)), MIG_BAD_ARGUMENTS);
             }
         }
         check::equal("registering without a right", refusal(named(request(REGISTER), SERVICE)), MIG_BAD_ARGUMENTS);
         check::equal("send rights", port::status(port.name()).map(|status| status.mps_srights), Ok(1));
-        port::destroy(port.name()).expect("it is there");
+        port::destroy(port.name()).expect("the name exists");
     });
 }
 
@@ -198,7 +200,7 @@ fn rights_of_a_refused_request_are_given_back() {
         let name = port.into_name();
         check::equal("a receive right", refusal(request(UNKNOWN_ID).port(name, D::MOVE_RECEIVE)), MIG_BAD_ID);
         check::equal("the port", port::port_type(name), Ok(PortType::DEAD_NAME));
-        port::destroy(name).expect("it is there");
+        port::destroy(name).expect("the name exists");
     });
 }
 
@@ -206,10 +208,10 @@ fn receive_right_is_not_registered() {
     attack(|| {
         let name = port_with_send().into_name();
         let register = named(request(REGISTER).port(name, D::MOVE_RECEIVE), SERVICE);
-        check::equal("the answer", refusal(register), MIG_TYPE_ERROR);
+        check::equal("the reply", refusal(register), MIG_TYPE_ERROR);
         check::equal("the port", port::port_type(name), Ok(PortType::DEAD_NAME));
         check::equal("the name", names::look_up(SERVICE), Err(KernReturn(UNKNOWN_SERVICE)));
-        port::destroy(name).expect("it is there");
+        port::destroy(name).expect("the name exists");
     });
 }
 
@@ -217,7 +219,7 @@ fn send_once_right_is_not_registered() {
     attack(|| {
         let port = Port::new();
         let register = named(request(REGISTER).port(port.name(), D::MAKE_SEND_ONCE), SERVICE);
-        check::equal("the answer", refusal(register), MIG_TYPE_ERROR);
+        check::equal("the reply", refusal(register), MIG_TYPE_ERROR);
         expect_destroyed(&port, 1);
         check::equal("the name", names::look_up(SERVICE), Err(KernReturn(UNKNOWN_SERVICE)));
     });
@@ -228,10 +230,10 @@ fn null_and_dead_ports_are_not_registered() {
         let dead = port::allocate(MACH_PORT_RIGHT_DEAD_NAME).expect("there is room");
         for name in [MACH_PORT_NULL, MACH_PORT_DEAD, dead] {
             let register = named(request(REGISTER).port(name, D::COPY_SEND), SERVICE);
-            check::equal("the answer", refusal(register), KERN_INVALID_CAPABILITY);
+            check::equal("the reply", refusal(register), KERN_INVALID_CAPABILITY);
         }
         check::equal("the name", names::look_up(SERVICE), Err(KernReturn(UNKNOWN_SERVICE)));
-        port::deallocate(dead).expect("it is there");
+        port::deallocate(dead).expect("the name exists");
     });
 }
 
@@ -241,14 +243,14 @@ fn right_is_given_back_if_its_name_is_in_use() {
         names::register(SERVICE, first.name()).expect("the name is free");
         check::equal("registering again", names::register(SERVICE, second.name()), Err(KernReturn(NAME_IN_USE)));
         check::equal("send rights", port::status(second.name()).map(|status| status.mps_srights), Ok(1));
-        [first, second].iter().for_each(|port| port::destroy(port.name()).expect("it is there"));
+        [first, second].iter().for_each(|port| port::destroy(port.name()).expect("the name exists"));
     });
 }
 
 fn full_table_refuses_and_takes_again_when_ports_die() {
     let name_of = |number: usize| {
         let mut name = heapless::String::<16>::new();
-        core::fmt::write(&mut name, format_args!("service {number}")).expect("it fits");
+        core::fmt::write(&mut name, format_args!("service {number}")).expect("the name fits");
         name
     };
     attack(|| {
@@ -260,17 +262,17 @@ fn full_table_refuses_and_takes_again_when_ports_die() {
             check::equal("one more", names::register("one more", other.name()), Err(KERN_RESOURCE_SHORTAGE));
             check::equal("send rights", port::status(other.name()).map(|status| status.mps_srights), Ok(1));
             check::equal("the last one", names::look_up(&name_of(names::SERVICES_MAX - 1)), Ok(port.name()));
-            [port, other].iter().for_each(|port| port::destroy(port.name()).expect("it is there"));
+            [port, other].iter().for_each(|port| port::destroy(port.name()).expect("the name exists"));
         }
     });
 }
 
-/// Both rights are under one name in `init` then.
+/// Both rights have one name in `init` then.
 fn service_is_forgotten_if_its_receive_right_is_sent_to_init() {
     attack(|| {
         let name = port_with_send().into_name();
         names::register(SERVICE, name).expect("the name is free");
-        check::equal("the answer", refusal(request(UNKNOWN_ID).port(name, D::MOVE_RECEIVE)), MIG_BAD_ID);
+        check::equal("the reply", refusal(request(UNKNOWN_ID).port(name, D::MOVE_RECEIVE)), MIG_BAD_ID);
         check::equal("the service", names::look_up(SERVICE), Err(KernReturn(UNKNOWN_SERVICE)));
         port::destroy(name).expect("the dead name is there");
     });
@@ -284,14 +286,14 @@ fn request_without_a_send_once_reply_right_is_destroyed() {
         let send_rights = [reply.name(), task::bootstrap_port(), port::task_self()].map(|name| (name, D::COPY_SEND));
         let none = [(MACH_PORT_NULL, D::NONE), (MACH_PORT_DEAD, D::MAKE_SEND_ONCE)];
         for (name, disposition) in none.into_iter().chain(send_rights) {
-            register().reply_to(name, disposition).send().expect("there is room");
+            register().reply_to(name, disposition).send().expect("the queue has room");
         }
         check_service();
         check::equal("the name", names::look_up(SERVICE), Err(KernReturn(UNKNOWN_SERVICE)));
         for port in [reply, carried] {
             let status = port::status(port.name()).map(|status| (status.mps_msgcount, status.mps_srights));
             check::equal("messages and send rights", status, Ok((0, 1)));
-            port::destroy(port.name()).expect("it is there");
+            port::destroy(port.name()).expect("the name exists");
         }
     });
 }
@@ -302,7 +304,7 @@ fn request_with_a_dead_reply_port_is_destroyed() {
         for _ in 0..3 {
             let reply = Port::new();
             let request = request(UNKNOWN_ID).port(carried.name(), D::MAKE_SEND_ONCE);
-            request.reply_to(reply.name(), D::MAKE_SEND_ONCE).send().expect("there is room");
+            request.reply_to(reply.name(), D::MAKE_SEND_ONCE).send().expect("the queue has room");
         }
         check_service();
         expect_destroyed(&carried, 3);
@@ -313,10 +315,45 @@ fn reply_port_that_is_sent_with_its_request_dies() {
     attack(|| {
         let name = port_with_send().into_name();
         let request = request(UNKNOWN_ID).port(name, D::MOVE_RECEIVE);
-        request.reply_to(name, D::MAKE_SEND_ONCE).send().expect("there is room");
+        request.reply_to(name, D::MAKE_SEND_ONCE).send().expect("the queue has room");
         check_service();
         check::equal("the port", port::port_type(name), Ok(PortType::DEAD_NAME));
-        port::destroy(name).expect("it is there");
+        port::destroy(name).expect("the name exists");
+    });
+}
+
+/// Queues messages to ports of this task until its budget is used up.
+fn use_up_budget(ports: &[Port]) {
+    for port in ports {
+        port::set_queue_limit(port.name(), MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");
+    }
+    for words in [&[0; 200][..], &[]] {
+        let full = ports.iter().map(|port| {
+            loop {
+                if let Err(code) = Message::copy_send(port.name()).words(words).send_within(0) {
+                    break code;
+                }
+            }
+        });
+        check::that("the budget is used up", full.into_iter().any(|code| code == MACH_SEND_NO_BUFFER));
+    }
+}
+
+/// The reply to the first request would have to wait in a queue. The reply to the second one goes to a waiting thread.
+fn reply_for_which_its_client_has_no_room_is_destroyed() {
+    attack(|| {
+        let ([first, second], ports) = ([0; 2].map(|_| Port::new()), [0; 16].map(|_| port_with_send()));
+        use_up_budget(&ports);
+        let look_up = |reply: &Port| named(request(LOOK_UP), SERVICE).reply_to(reply.name(), D::MAKE_SEND_ONCE);
+        look_up(&first).send_within(0).expect("the name service receives");
+        let mut reply = look_up(&second);
+        let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+        let code = reply.call(&Call { options, receive_name: second.name(), ..Call::default() });
+        check::equal("the result of the call", code, MACH_MSG_SUCCESS);
+        check::equal("the code in the reply", reply.word(2), UNKNOWN_SERVICE as u32);
+        // This drops the receive rights, which frees the budget that calls by message need.
+        let names = ports.map(|port| port.name());
+        names.iter().for_each(|&name| port::destroy(name).expect("the dead name exists"));
     });
 }
 
@@ -333,14 +370,14 @@ fn request_that_is_too_large_is_destroyed() {
     });
 }
 
-/// A receiver that gave back what stands in the voucher's place would lose a port of its own.
+/// A receiver that gave back the name in the voucher field would lose a port of its own.
 fn header_field_without_a_disposition_is_no_right() {
     attack(|| {
         for name in likely_names() {
             let mut request = request(UNKNOWN_ID);
             let header = Header { msgh_voucher_port: name, ..request.header() };
             request.buffer()[..Header::SIZE].copy_from_slice(header.as_bytes());
-            check::equal("the answer", refusal(request), MIG_BAD_ID);
+            check::equal("the reply", refusal(request), MIG_BAD_ID);
         }
     });
 }
@@ -352,7 +389,7 @@ fn bytes_behind_a_name_do_not_count() {
         check::equal("registering", refusal(register), KERN_SUCCESS);
         check::equal("the port that is found", names::look_up("short"), Ok(port.name()));
         check::equal("registering again", names::register("short", port.name()), Err(KernReturn(NAME_IN_USE)));
-        port::destroy(port.name()).expect("it is there");
+        port::destroy(port.name()).expect("the name exists");
     });
 }
 
@@ -386,7 +423,7 @@ fn random_requests_leave_nothing_behind() {
                 reply.destroy();
             }
             for name in ports {
-                // Nothing is left of a name whose rights have all been sent away.
+                // The name does not exist any more if all its rights were sent.
                 let _ = port::destroy(name);
             }
         }
@@ -410,7 +447,8 @@ fn memory_and_ports_out_of_line_are_given_back() {
     const SIZE: u64 = 3 * PAGE_SIZE / 2;
     attack(|| {
         let ports = [0; 2].map(|_| port_with_send());
-        let (memory, names) = (task::allocate(SIZE).expect("memory"), task::allocate(PAGE_SIZE).expect("memory"));
+        let (memory, names) =
+            (task::allocate(SIZE).expect("there is memory"), task::allocate(PAGE_SIZE).expect("there is memory"));
         let bytes = ports.iter().flat_map(|port| port.name().0.to_le_bytes());
         (names..).zip(bytes).for_each(|(at, byte)| machine::write(at, byte));
         let halves = |address: u64| [address as u32, (address >> 32) as u32];

@@ -1,4 +1,4 @@
-//! What of the processor's state a program can change: it stays the thread's own, and confuses nobody.
+//! State of the processor that a program can change: each thread keeps its own, and the kernel is not affected.
 
 use super::tests;
 use crate::check;
@@ -35,21 +35,21 @@ tests! { "processor":
     flags_survive_interrupts,
     flags_do_not_reach_the_kernel,
     flags_of_privilege_cannot_be_set,
-    interrupts_do_without_a_programs_stack,
+    interrupts_do_not_use_the_programs_stack,
     interrupts_leave_what_is_below_the_stack_pointer,
-    an_argument_on_an_odd_stack_is_read_or_refused,
+    an_argument_on_any_stack_is_read_or_refused,
     messages_of_every_size_end_with_their_page,
-    the_last_page_of_the_users_half_ends_where_it_should,
-    rights_change_for_few_pages_and_for_many,
+    the_last_user_page_is_usable_to_its_end,
+    protection_changes_for_few_pages_and_for_many,
 }
 
-/// Rounds of a loop that take a while, though not as long as a thread may run.
+/// Rounds of a loop that take a while, but less than a quantum.
 const WHILE: u64 = 1_000_000;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static TURNS: AtomicU64 = AtomicU64::new(0);
 
-/// Calls `spin` until another thread of the task has run in between, which must have begun with an interrupt.
+/// Calls `spin` until another thread of the task has run meanwhile, which only an interrupt can cause.
 fn until_interrupted(mut spin: impl FnMut()) {
     STOP.store(false, Ordering::Relaxed);
     let count = |_| {
@@ -57,7 +57,7 @@ fn until_interrupted(mut spin: impl FnMut()) {
             TURNS.fetch_add(1, Ordering::Relaxed);
         }
     };
-    let other = Thread::start(count, 0).expect("a thread");
+    let other = Thread::start(count, 0).expect("the thread starts");
     let mut interrupted = 0;
     while interrupted < 2 {
         let before = TURNS.load(Ordering::Relaxed);
@@ -73,24 +73,24 @@ fn a_fresh_thread_finds_zeros() {
     VectorState::filled(0xFF).load();
     let stack = 0x1235;
     let entry = FreshThread::ENTRY as *const () as u64;
-    let thread = create_raw(entry, stack, (&raw const SEEN) as u64, 0).expect("a thread");
+    let thread = create_raw(entry, stack, (&raw const SEEN) as u64, 0).expect("the thread starts");
     while SEEN.seen().is_none() {
         time::sleep(1);
     }
     check::equal("its registers, stack and flags", SEEN.seen(), Some([0, stack, 0x202]));
-    port::deallocate(thread).expect("its name");
+    port::deallocate(thread).expect("the name exists");
 }
 
-/// Runs a child that looks at what it finds in the processor.
+/// Runs a child that checks the state of the processor at its start.
 fn check_in_child() {
     let exit = Port::new();
     let child = Spawn::program("tests").argument("child").argument("check-processor").exit_port(exit.name());
-    let child = child.start().expect("a child");
-    check::equal("how the child ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
-    port::deallocate(child).expect("its name");
+    let child = child.start().expect("the child starts");
+    check::equal("the exit status", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
+    port::deallocate(child).expect("the name exists");
 }
 
-/// The child's side.
+/// Checks the state of the processor at the start of a task, and changes it: the child's side.
 pub fn check_fresh_processor() {
     check::equal("a fresh task's selectors", registers::selectors(), [0; 4]);
     registers::wait_for_pending_exception();
@@ -107,15 +107,15 @@ fn registers_of_one_task_are_not_seen_in_another() {
     check::that("registers survive a trap", registers_survive_trap(CPU_COUNT, 5));
     check_in_child();
     check::equal("the selectors after another task has run", registers::selectors(), [0; 4]);
-    check::that("the vector registers are one's own or zero", VectorState::current().is_of_or_zero(&own));
+    check::that("the vector registers hold own values or zero", VectorState::current().is_of_or_zero(&own));
     check_in_child();
 }
 
 fn a_pending_exception_is_its_threads_own() {
     registers::leave_exception_pending();
     check_in_child();
-    Thread::start(|_| registers::wait_for_pending_exception(), 0).expect("a thread").join();
-    check::that("the kernel does not mind", registers_survive_trap(SWTCH, 1));
+    Thread::start(|_| registers::wait_for_pending_exception(), 0).expect("the thread starts").join();
+    check::that("registers survive a trap with the exception pending", registers_survive_trap(SWTCH, 1));
     registers::forget_pending_exception();
     registers::wait_for_pending_exception();
 }
@@ -225,7 +225,7 @@ fn all_vector_registers_survive_interrupts() {
                 LOST.fetch_add(u64::from(!VectorState::filled(n as u8).survives(2 * WHILE)), Ordering::Relaxed);
             }
         };
-        Thread::start(spin, u64::from(n)).expect("a thread")
+        Thread::start(spin, u64::from(n)).expect("the thread starts")
     });
     threads.into_iter().for_each(Thread::join);
     check::equal("how often a thread lost a value", LOST.load(Ordering::Relaxed), 0);
@@ -329,10 +329,10 @@ const FLAGS: u64 = 1 << 10 | 1 << 14 | 1 << 18 | 1 << 21;
 
 fn flags_survive_interrupts() {
     until_interrupted(|| check::equal("the flags", registers::flags_after_spinning(FLAGS, WHILE) & FLAGS, FLAGS));
-    check::that("the task is well", registers_survive_trap(TASK_SELF, 1));
+    check::that("registers survive a trap", registers_survive_trap(TASK_SELF, 1));
 }
 
-/// They would let copies run backwards, and the return to an interrupted thread fail.
+/// In the kernel they would reverse copies, and make the return to an interrupted thread fail.
 fn flags_do_not_reach_the_kernel() {
     let port = port_with_send();
     let mut message = Message::copy_send(port.name()).words(&[1, 2, 3, 4, 5, 6, 7, 8]);
@@ -342,14 +342,14 @@ fn flags_do_not_reach_the_kernel() {
     let [code, flags] = registers::trap_with_flags(MACH_MSG, arguments, FLAGS);
     check::equal("mach_msg", (KernReturn(code as i32), flags & FLAGS), (MACH_MSG_SUCCESS, FLAGS));
     let received = Message::receive(port.name()).expect("it was sent");
-    check::that("what arrives", (0..8).all(|word| received.word(word) == word as u32 + 1));
+    check::that("all words arrive", (0..8).all(|word| received.word(word) == word as u32 + 1));
     until_interrupted(|| {
         let [_, flags] = registers::trap_with_flags(MACH_WAIT_UNTIL, [time::now() + 100_000, 0, 0, 0, 0, 0], FLAGS);
         check::equal("the flags after a wait", flags & FLAGS, FLAGS);
     });
 }
 
-/// Access to devices, interrupts off, the mode of old programs, virtual interrupts.
+/// The privilege level for devices, interrupts off, virtual-8086 mode, virtual interrupts.
 fn flags_of_privilege_cannot_be_set() {
     const INTERRUPTS: u64 = 1 << 9;
     const PRIVILEGED: u64 = 3 << 12 | 1 << 17 | 1 << 19 | 1 << 20;
@@ -358,40 +358,40 @@ fn flags_of_privilege_cannot_be_set() {
     }
 }
 
-/// Null, odd, not canonical, the kernel's: interrupts go elsewhere.
+/// Stack pointers that are null, odd, not canonical or the kernel's. Interrupts use another stack.
 const ODD_STACKS: [u64; 6] = [0, 1, 0x1007, 0x8000_0000_0000_0001, 0xFFFF_FFFF_8000_0000, u64::MAX];
 
-fn interrupts_do_without_a_programs_stack() {
+fn interrupts_do_not_use_the_programs_stack() {
     for stack in ODD_STACKS {
         until_interrupted(|| check::that("the stack pointer", registers::stack_pointer_survives(stack, WHILE)));
     }
 }
 
 fn interrupts_leave_what_is_below_the_stack_pointer() {
-    let at = task::allocate(PAGE_SIZE).expect("memory");
+    let at = task::allocate(PAGE_SIZE).expect("there is memory");
     (at..at + PAGE_SIZE).for_each(|address| machine::write(address, address as u8));
     until_interrupted(|| {
         check::that("the stack pointer", registers::stack_pointer_survives(at + PAGE_SIZE / 2 + 3, WHILE));
     });
     let changed = (at..at + PAGE_SIZE).filter(|&address| machine::read(address) != address as u8).count();
     check::equal("bytes that have changed", changed, 0);
-    task::deallocate(at, PAGE_SIZE).expect("it is there");
+    task::deallocate(at, PAGE_SIZE).expect("the memory is allocated");
 }
 
-/// A page with nothing behind it; returns where it ends.
+/// Allocates a page without memory behind it, and returns the address of its end.
 fn page_with_an_edge() -> u64 {
-    let at = task::allocate(2 * PAGE_SIZE).expect("memory");
+    let at = task::allocate(2 * PAGE_SIZE).expect("there is memory");
     task::deallocate(at + PAGE_SIZE, PAGE_SIZE).expect("the second page");
     at + PAGE_SIZE
 }
 
-/// `mach_msg` that neither sends nor receives, but with the option that has it read its seventh argument.
+/// Calls `mach_msg` without send and receive, but with the option for which it reads its seventh argument.
 fn call_with_priority(stack: u64) -> KernReturn {
     let arguments = [0, u64::from(MsgOption::SEND_OVERRIDE.bits()), 0, 0, 0, 0];
     KernReturn(registers::trap_on_stack(MACH_MSG, arguments, stack) as i32)
 }
 
-fn an_argument_on_an_odd_stack_is_read_or_refused() {
+fn an_argument_on_any_stack_is_read_or_refused() {
     let edge = page_with_an_edge();
     for below in 16..40 {
         check::equal("an argument in the page", call_with_priority(edge - below), MACH_MSG_SUCCESS);
@@ -401,14 +401,14 @@ fn an_argument_on_an_odd_stack_is_read_or_refused() {
     }
     for before in 1..16 {
         let start = edge - PAGE_SIZE;
-        // The word at the stack pointer is nobody's business.
+        // The kernel does not read the word at the stack pointer.
         let expected = if before <= 8 { MACH_MSG_SUCCESS } else { KERN_INVALID_ARGUMENT };
         check::equal("a stack that begins below the page", call_with_priority(start - before), expected);
     }
     for stack in ODD_STACKS.into_iter().chain([0x7FFF_FFFF_EFF7, 0x7FFF_FFFF_FFFF, u64::MAX - 7, u64::MAX - 8]) {
-        check::equal("no stack", call_with_priority(stack), KERN_INVALID_ARGUMENT);
+        check::equal("a stack pointer without memory", call_with_priority(stack), KERN_INVALID_ARGUMENT);
         let code = KernReturn(registers::trap_on_stack(MACH_MSG, [0; 6], stack) as i32);
-        check::equal("no stack, but no argument on it either", code, MACH_MSG_SUCCESS);
+        check::equal("a stack pointer without memory, but no argument on the stack", code, MACH_MSG_SUCCESS);
     }
     task::deallocate(edge - PAGE_SIZE, PAGE_SIZE).expect("the first page");
 }
@@ -443,10 +443,10 @@ fn messages_of_every_size_end_with_their_page() {
     task::deallocate(edge - PAGE_SIZE, PAGE_SIZE).expect("the first page");
 }
 
-fn the_last_page_of_the_users_half_ends_where_it_should() {
+fn the_last_user_page_is_usable_to_its_end() {
     const LAST_PAGE: u64 = 0x7FFF_FFFF_E000;
     const END: u64 = LAST_PAGE + PAGE_SIZE;
-    task::allocate_at(LAST_PAGE, PAGE_SIZE, 0).expect("the last page of the user's half");
+    task::allocate_at(LAST_PAGE, PAGE_SIZE, 0).expect("the last page is free");
     let timebase = |at| KernReturn(crate::sys::trap(MACH_TIMEBASE_INFO, [at, 0, 0, 0, 0, 0]) as i32);
     check::equal("eight bytes at its end", timebase(END - 8), KERN_SUCCESS);
     for back in 0..8 {
@@ -454,30 +454,30 @@ fn the_last_page_of_the_users_half_ends_where_it_should() {
     }
     check::equal("a stack that ends there", call_with_priority(END - 16), MACH_MSG_SUCCESS);
     check::equal("one that leaves it", call_with_priority(END - 15), KERN_INVALID_ARGUMENT);
-    task::deallocate(LAST_PAGE, PAGE_SIZE).expect("it is there");
+    task::deallocate(LAST_PAGE, PAGE_SIZE).expect("the memory is allocated");
 }
 
-/// Some translations are thrown away one by one, many all together.
-fn rights_change_for_few_pages_and_for_many() {
+/// The kernel invalidates few translations one by one, and many all together.
+fn protection_changes_for_few_pages_and_for_many() {
     use abi::task::{VM_PROT_READ, VM_PROT_WRITE};
     for pages in [1, 2, 31, 32, 33, 64, 600] {
-        let at = task::allocate(pages * PAGE_SIZE).expect("memory");
+        let at = task::allocate(pages * PAGE_SIZE).expect("there is memory");
         let all = (0..pages).map(|page| at + page * PAGE_SIZE);
         all.clone().for_each(|page| machine::write(page, 1));
-        task::protect(at, pages * PAGE_SIZE, VM_PROT_READ).expect("they are there");
+        task::protect(at, pages * PAGE_SIZE, VM_PROT_READ).expect("the memory is allocated");
         let timebase = |at| KernReturn(crate::sys::trap(MACH_TIMEBASE_INFO, [at, 0, 0, 0, 0, 0]) as i32);
         for page in all.clone() {
-            check::equal("the kernel does not write there", timebase(page), KERN_MEMORY_ERROR);
+            check::equal("a result in a read-only page", timebase(page), KERN_MEMORY_ERROR);
         }
-        task::protect(at, pages * PAGE_SIZE, VM_PROT_READ | VM_PROT_WRITE).expect("they are there");
+        task::protect(at, pages * PAGE_SIZE, VM_PROT_READ | VM_PROT_WRITE).expect("the memory is allocated");
         all.clone().for_each(|page| machine::write(page, machine::read(page) + 1));
-        task::deallocate(at, pages * PAGE_SIZE).expect("they are there");
+        task::deallocate(at, pages * PAGE_SIZE).expect("the memory is allocated");
         for page in all {
-            check::equal("nothing is there", timebase(page), KERN_MEMORY_ERROR);
+            check::equal("a result in a page without memory", timebase(page), KERN_MEMORY_ERROR);
         }
-        check::equal("fresh memory at the place", task::allocate_at(at, pages * PAGE_SIZE, 0), Ok(at));
+        check::equal("fresh memory at the same address", task::allocate_at(at, pages * PAGE_SIZE, 0), Ok(at));
         let old = (0..pages).filter(|page| machine::read(at + page * PAGE_SIZE) != 0).count();
         check::equal("pages with old contents", old, 0);
-        task::deallocate(at, pages * PAGE_SIZE).expect("they are there");
+        task::deallocate(at, pages * PAGE_SIZE).expect("the memory is allocated");
     }
 }

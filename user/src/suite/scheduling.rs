@@ -1,4 +1,4 @@
-//! Who runs when (importance 8).
+//! The order in which threads run (importance 8).
 
 use super::tests;
 use crate::sys::machine;
@@ -13,24 +13,24 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 tests! { "scheduling":
     threads_of_higher_priority_run_first,
-    equals_take_turns,
-    equals_in_the_background_take_turns,
+    equal_threads_take_turns,
+    equal_background_threads_take_turns,
     a_spinning_thread_is_preempted_by_a_higher_one,
     a_lower_thread_waits_while_higher_ones_run,
-    giving_way_lets_everybody_else_go_first,
+    a_yield_lets_all_ready_threads_run_first,
     a_depressed_thread_lets_lower_ones_run,
-    waiting_until_a_time_takes_at_least_that_long,
-    thread_switch_waits_and_refuses_what_it_does_not_know,
-    a_thread_that_waits_is_woken_first_come_first_served,
-    waiting_for_a_word_ends_at_once_if_it_has_changed,
-    waiting_for_a_word_takes_no_longer_than_asked,
-    a_suspended_thread_stands_still,
+    a_wait_until_a_time_takes_at_least_that_long,
+    thread_switch_waits_and_refuses_unknown_options,
+    threads_that_wait_on_a_word_are_woken_in_order,
+    a_wait_on_a_word_ends_at_once_if_the_word_has_changed,
+    a_wait_on_a_word_times_out,
+    a_suspended_thread_does_not_run,
     an_aborted_wait_ends,
     vector_registers_are_each_threads_own,
     a_tasks_clamp_limits_its_threads,
 }
 
-/// Threads write down their number here when they run.
+/// The numbers of threads in the order in which they ran, as decimal digits.
 static ORDER: AtomicU64 = AtomicU64::new(0);
 static GATE: Gate = Gate::new();
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -50,7 +50,7 @@ fn note_after_gate(number: u64) {
 }
 
 fn started(function: fn(u64), argument: u64, qos: Qos) -> Thread {
-    let thread = Thread::start(function, argument).expect("a thread");
+    let thread = Thread::start(function, argument).expect("the thread starts");
     thread.set_qos(qos);
     thread
 }
@@ -75,7 +75,7 @@ pub fn set_own_qos(qos: Qos) {
     while WORD.load(Ordering::Acquire) == 0 {
         let _ = thread::wait_on_word(&WORD, 0, 0);
     }
-    helper.expect("a thread").join();
+    helper.expect("the thread starts").join();
 }
 
 fn threads_of_higher_priority_run_first() {
@@ -83,23 +83,24 @@ fn threads_of_higher_priority_run_first() {
     let classes = [Qos::Background, Qos::UserInitiated, Qos::Utility, Qos::Legacy];
     let threads = [0, 1, 2, 3].map(|n| started(note_after_gate, n as u64 + 1, classes[n]));
     GATE.open();
-    check::equal("nobody has run yet", noted(), 0);
+    check::equal("the order before this thread waits", noted(), 0);
     threads.into_iter().for_each(Thread::join);
     check::equal("the order", noted(), 2431);
 }
 
-/// Turns that each of some equal threads has until a test is over.
+/// Turns that each of several equal threads takes before a test ends.
 const TURNS_WANTED: u64 = 6;
-/// Turns that one of them may have then. A thread misses a turn whose time passes while the host does something else.
+/// Turns that one of them may have taken by then. A thread loses a turn if the host is busy for as long as the turn
+/// lasts.
 const TURNS_MAX: u64 = 9;
-/// No thread has this number.
+/// A number that no thread has.
 const NO_THREAD: u64 = u64::MAX;
 
 /// The thread that ran last.
 static LAST: AtomicU64 = AtomicU64::new(NO_THREAD);
 
-/// Runs, with other threads that do the same, until each of the first `players` has had the turns wanted. A turn begins
-/// when another one has run in between, so the host's speed does not count.
+/// Runs until each of the first `players` threads has taken enough turns. A turn begins when another thread has run in
+/// between, so the speed of the host has no effect on the count.
 fn take_turns(number: u64, players: usize) {
     GATE.pass();
     while TURNS[..players].iter().any(|turns| turns.load(Ordering::Relaxed) < TURNS_WANTED) {
@@ -109,7 +110,7 @@ fn take_turns(number: u64, players: usize) {
     }
 }
 
-/// Lets three threads of one class take turns, and checks that each has as many as the others.
+/// Runs three threads of one class, and checks that each takes about as many turns as the others.
 fn check_turns(qos: Qos) {
     set_own_qos(Qos::UserInteractive);
     let threads = [0, 1, 2].map(|number| started(|number| take_turns(number, 3), number, qos));
@@ -120,16 +121,16 @@ fn check_turns(qos: Qos) {
     }
 }
 
-fn equals_take_turns() {
+fn equal_threads_take_turns() {
     check_turns(Qos::Utility);
 }
 
-/// Their turns are shorter.
-fn equals_in_the_background_take_turns() {
+/// The quantum of background threads is shorter.
+fn equal_background_threads_take_turns() {
     check_turns(Qos::Background);
 }
 
-/// A thread of the lower class, which counts its rounds until it is stopped.
+/// The number of the thread with the lower priority.
 const LOWER: usize = 2;
 
 fn a_lower_thread_waits_while_higher_ones_run() {
@@ -143,13 +144,13 @@ fn a_lower_thread_waits_while_higher_ones_run() {
     let higher = [0, 1].map(|number| started(higher, number, Qos::UserInitiated));
     GATE.open();
     higher.into_iter().for_each(Thread::join);
-    check::equal("rounds of the lower one that the others have seen", SEEN.load(Ordering::Relaxed), 0);
+    check::equal("rounds of the lower thread that the higher ones have seen", SEEN.load(Ordering::Relaxed), 0);
     wait_for_rounds(LOWER);
     STOP.store(true, Ordering::Relaxed);
     lower.join();
 }
 
-/// Counts rounds of a loop until it is told to stop.
+/// Counts rounds of a loop until the test stops it.
 fn count_rounds(number: u64) {
     GATE.pass();
     while !STOP.load(Ordering::Relaxed) {
@@ -157,7 +158,7 @@ fn count_rounds(number: u64) {
     }
 }
 
-/// Sleeps until a thread has counted more rounds. If it never does the test's limit ends the test.
+/// Sleeps until a thread has counted more rounds. Only the limit of the test ends the wait otherwise.
 fn wait_for_rounds(number: usize) {
     let before = TURNS[number].load(Ordering::Relaxed);
     while TURNS[number].load(Ordering::Relaxed) == before {
@@ -165,7 +166,7 @@ fn wait_for_rounds(number: usize) {
     }
 }
 
-/// The thread that sleeps runs again only because the one that spins is interrupted.
+/// The test's thread runs again after a sleep only if the spinning thread is interrupted.
 fn a_spinning_thread_is_preempted_by_a_higher_one() {
     set_own_qos(Qos::UserInteractive);
     let spinner = started(count_rounds, 0, Qos::UserInitiated);
@@ -175,23 +176,25 @@ fn a_spinning_thread_is_preempted_by_a_higher_one() {
     spinner.join();
 }
 
-fn giving_way_lets_everybody_else_go_first() {
+fn a_yield_lets_all_ready_threads_run_first() {
     set_own_qos(Qos::UserInteractive);
     while time::yield_now() {}
     let threads = [1, 2].map(|n| started(note_after_gate, n, if n == 1 { Qos::Background } else { Qos::Utility }));
     GATE.open();
-    // Giving way lasts a quantum at most, which may pass on the host. So the thread gives way until both have run.
+    // A yield lasts a quantum at most, and the host may be busy for that long. So the thread yields until both have
+    // run.
     while noted() < 10 {
-        check::that("there are others", time::yield_now());
+        check::that("another thread is ready", time::yield_now());
     }
     note(3);
     threads.into_iter().for_each(Thread::join);
     check::equal("the order", noted(), 213);
-    // A thread that has been joined may still have to end.
+    // A thread that has been joined may not have ended yet.
     while time::yield_at_lowest_priority() {}
 }
 
-/// A depression ends when its time is over, which may pass on the host. So there are as many as it takes.
+/// A depression lasts 20 ms, and the host may be busy for that long. So the thread repeats it until the lower one has
+/// run.
 fn a_depressed_thread_lets_lower_ones_run() {
     set_own_qos(Qos::UserInteractive);
     let lower = started(count_rounds, 0, Qos::Background);
@@ -203,22 +206,22 @@ fn a_depressed_thread_lets_lower_ones_run() {
     lower.join();
 }
 
-fn waiting_until_a_time_takes_at_least_that_long() {
+fn a_wait_until_a_time_takes_at_least_that_long() {
     for milliseconds in [1, 5, 20] {
         let before = time::now();
         check::equal("mach_wait_until", time::wait_until(before + milliseconds * MILLISECOND), KERN_SUCCESS);
-        check::that("it takes that long", time::now() - before >= milliseconds * MILLISECOND);
+        check::that("the wait takes that long", time::now() - before >= milliseconds * MILLISECOND);
     }
-    check::equal("a time that is over", time::wait_until(0), KERN_SUCCESS);
+    check::equal("a time in the past", time::wait_until(0), KERN_SUCCESS);
 }
 
-fn thread_switch_waits_and_refuses_what_it_does_not_know() {
+fn thread_switch_waits_and_refuses_unknown_options() {
     let before = time::now();
     check::equal("waiting", time::thread_switch(SWITCH_OPTION_WAIT, 3), KERN_SUCCESS);
-    check::that("it takes that long", time::now() - before >= 3 * MILLISECOND);
-    check::equal("giving way", time::thread_switch(SWITCH_OPTION_NONE, 0), KERN_SUCCESS);
+    check::that("the wait takes that long", time::now() - before >= 3 * MILLISECOND);
+    check::equal("yielding", time::thread_switch(SWITCH_OPTION_NONE, 0), KERN_SUCCESS);
     for option in [3, 100, u32::MAX] {
-        check::equal("another option", time::thread_switch(option, 0), KERN_INVALID_ARGUMENT);
+        check::equal("an unknown option", time::thread_switch(option, 0), KERN_INVALID_ARGUMENT);
     }
 }
 
@@ -229,33 +232,33 @@ fn note_when_woken(number: u64) {
     note(number);
 }
 
-fn a_thread_that_waits_is_woken_first_come_first_served() {
-    // Each is started when the one before it waits.
+fn threads_that_wait_on_a_word_are_woken_in_order() {
+    // Each thread starts when the one before it waits.
     let threads = [1, 2, 3].map(|number| started(note_when_woken, number, Qos::Utility));
     for _ in 0..3 {
         let before = noted();
-        check::equal("waking one", thread::wake_word(&WORD, false), Ok(0));
+        check::equal("waking a thread", thread::wake_word(&WORD, false), Ok(0));
         while noted() == before {
             time::sleep(1);
         }
     }
-    check::equal("waking a fourth", thread::wake_word(&WORD, false), Err(u64::from(ENOENT.0)));
+    check::equal("waking a fourth thread", thread::wake_word(&WORD, false), Err(u64::from(ENOENT.0)));
     threads.into_iter().for_each(Thread::join);
     check::equal("the order", noted(), 123);
 }
 
-fn waiting_for_a_word_ends_at_once_if_it_has_changed() {
+fn a_wait_on_a_word_ends_at_once_if_the_word_has_changed() {
     check::equal("another value", thread::wait_on_word(&WORD, 1, 0), Ok(0));
 }
 
-fn waiting_for_a_word_takes_no_longer_than_asked() {
+fn a_wait_on_a_word_times_out() {
     let before = time::now();
-    check::equal("nobody wakes it", thread::wait_on_word(&WORD, 0, 3000), Err(u64::from(ETIMEDOUT.0)));
-    check::that("it takes that long", time::now() - before >= 3 * MILLISECOND);
+    check::equal("the result", thread::wait_on_word(&WORD, 0, 3000), Err(u64::from(ETIMEDOUT.0)));
+    check::that("the wait takes that long", time::now() - before >= 3 * MILLISECOND);
 }
 
-/// A thread of a lower class runs instead.
-fn a_suspended_thread_stands_still() {
+/// A thread with a lower priority runs meanwhile, which shows that the suspended one could.
+fn a_suspended_thread_does_not_run() {
     const SUSPENDED: usize = 0;
     const WITNESS: usize = 1;
     set_own_qos(Qos::UserInteractive);
@@ -263,18 +266,18 @@ fn a_suspended_thread_stands_still() {
     let witness = started(count_rounds, WITNESS as u64, Qos::Background);
     GATE.open();
     wait_for_rounds(SUSPENDED);
-    spinner.suspend().expect("it is there");
+    spinner.suspend().expect("the thread is alive");
     let before = TURNS[SUSPENDED].load(Ordering::Relaxed);
     (0..3).for_each(|_| wait_for_rounds(WITNESS));
-    check::equal("its rounds while it is suspended", TURNS[SUSPENDED].load(Ordering::Relaxed), before);
-    spinner.resume().expect("it is suspended");
+    check::equal("rounds while the thread is suspended", TURNS[SUSPENDED].load(Ordering::Relaxed), before);
+    spinner.resume().expect("the thread is suspended");
     wait_for_rounds(SUSPENDED);
     check::equal("resuming it again", spinner.resume(), Err(KERN_FAILURE));
     STOP.store(true, Ordering::Relaxed);
     [spinner, witness].into_iter().for_each(Thread::join);
 }
 
-/// An abort has no effect on a thread that does not wait yet. So there are as many as it takes.
+/// An abort has no effect on a thread that does not wait yet. So the test repeats it until the thread has ended.
 fn an_aborted_wait_ends() {
     let waiter = Thread::start(
         |_| {
@@ -283,17 +286,17 @@ fn an_aborted_wait_ends() {
         },
         0,
     );
-    let waiter = waiter.expect("a thread");
+    let waiter = waiter.expect("the thread starts");
     while noted() == 0 {
-        // It may have ended by now.
+        // The thread may have ended meanwhile.
         let _ = waiter.abort();
         time::sleep(1);
     }
     waiter.join();
-    check::equal("what it saw", noted(), 1);
+    check::equal("1 if the wait was aborted", noted(), 1);
 }
 
-/// Three threads spin with different values in a register, longer than a quantum, and this one looks at its own.
+/// Three threads spin with different values in a register for longer than a quantum.
 fn vector_registers_are_each_threads_own() {
     check::equal("a fresh thread's register", machine::vector_register(), 0);
     let threads = [1, 2, 3].map(|n| {
@@ -304,27 +307,27 @@ fn vector_registers_are_each_threads_own() {
                 }
             }
         };
-        Thread::start(spin, n).expect("a thread")
+        Thread::start(spin, n).expect("the thread starts")
     });
     threads.into_iter().for_each(Thread::join);
-    check::equal("who lost a value", noted(), 0);
+    check::equal("the numbers of the threads that lost a value", noted(), 0);
 }
 
 fn a_tasks_clamp_limits_its_threads() {
     let exit = port::Port::new();
     let child = Spawn::program("tests").argument("child").argument("check-clamp").exit_port(exit.name());
-    let child = child.policy(AppType::None, Role::Unspecified, Qos::Utility).start().expect("a child");
+    let child = child.policy(AppType::None, Role::Unspecified, Qos::Utility).start().expect("the child starts");
     let status = task::wait_for_exit(exit.name());
-    check::equal("how the child ended", status, Ok(abi::task::ExitStatus::exited(0)));
-    port::deallocate(child).expect("its name");
+    check::equal("the exit status", status, Ok(abi::task::ExitStatus::exited(0)));
+    port::deallocate(child).expect("the name exists");
 }
 
-/// The child of the test above.
+/// Checks the QoS of a thread in a task with a clamp: the child of the test above.
 pub fn check_clamp() {
     let thread = started(note_after_gate, 1, Qos::UserInteractive);
-    let info = task::thread_info(thread.name()).expect("it is a thread");
-    check::equal("what it asked for", info.requested, Priority::of(Qos::UserInteractive).to_pthread());
-    check::equal("what it gets", info.effective, Priority::of(Qos::Utility).to_pthread());
+    let info = task::thread_info(thread.name()).expect("the thread is alive");
+    check::equal("the requested QoS", info.requested, Priority::of(Qos::UserInteractive).to_pthread());
+    check::equal("the effective QoS", info.effective, Priority::of(Qos::Utility).to_pthread());
     GATE.open();
     thread.join();
 }

@@ -24,28 +24,28 @@ tests! { "supervision":
     program_that_is_missing_is_reported,
 }
 
-/// Milliseconds after which a task is terminated that would run for ever.
+/// Milliseconds that a task may run which does not end by itself.
 const SHORT: u32 = 30;
 
 fn ended(status: ExitStatus) -> Result<End, Failure> {
     Ok(End { status, timed_out: false })
 }
 
-/// Keeps the queue of the bootstrap port full: at a priority above the supervisor's it sends the next message as soon as one
-/// is received.
+/// Keeps the queue of the bootstrap port full: with a priority above the supervisor's this task sends the next message
+/// as soon as the supervisor receives one.
 pub fn flood() {
     set_own_qos(Qos::UserInteractive);
     loop {
-        Message::copy_send(task::bootstrap_port()).id(LOOK_UP).send().expect("the supervisor receives");
+        Message::copy_send(task::bootstrap_port()).id(LOOK_UP).send().expect("the queue has room in the end");
     }
 }
 
 fn task_that_sends_without_a_pause_is_terminated_in_the_end() {
     let end = Supervisor::new().run(child("flood"), SHORT);
-    check::equal("how it ended", end, Ok(End { status: ExitStatus::TERMINATED, timed_out: true }));
+    check::equal("the exit status", end, Ok(End { status: ExitStatus::TERMINATED, timed_out: true }));
 }
 
-/// Says that a task has ended with another status than it does.
+/// Sends exit messages with another status than that of this task.
 pub fn forge_exit() {
     let forged = Message::copy_send(task::bootstrap_port()).id(EXIT_MESSAGE_ID).bytes(&NDR).words(&[1]);
     forged.clone().send().expect("there is room");
@@ -55,7 +55,7 @@ pub fn forge_exit() {
 }
 
 fn exit_message_of_a_task_to_its_bootstrap_port_is_no_end() {
-    check::equal("how it ended", Supervisor::new().run(child("forge-exit"), 0), ended(ExitStatus::exited(7)));
+    check::equal("the exit status", Supervisor::new().run(child("forge-exit"), 0), ended(ExitStatus::exited(7)));
 }
 
 /// Registers a port that does not die with its task.
@@ -67,7 +67,7 @@ pub fn register_host() {
 fn services_are_forgotten_when_their_task_has_ended() {
     let mut supervisor = Supervisor::new();
     for _ in 0..3 {
-        check::equal("how it ended", supervisor.run(child("register-host"), 0), ended(ExitStatus::exited(0)));
+        check::equal("the exit status", supervisor.run(child("register-host"), 0), ended(ExitStatus::exited(0)));
     }
 }
 
@@ -81,15 +81,15 @@ fn own_set() -> PortName {
 
 fn supervisor_without_ports_reports_it() {
     let mut supervisor = Supervisor::new();
-    let destroy = |set| port::destroy(PortName(set as u32)).expect("it is there");
-    let thread = Thread::start(destroy, u64::from(own_set().0)).expect("a thread");
+    let destroy = |set| port::destroy(PortName(set as u32)).expect("the name exists");
+    let thread = Thread::start(destroy, u64::from(own_set().0)).expect("the thread starts");
     let end = supervisor.run(child("sleep"), 0);
     let expected = [MACH_RCV_PORT_CHANGED, MACH_RCV_INVALID_NAME].map(|code| Err(Failure::NoPorts(code)));
-    check::that("it says that it cannot receive", expected.contains(&end));
+    check::that("the supervisor reports that it cannot receive", expected.contains(&end));
     thread.join();
 }
 
 fn program_that_is_missing_is_reported() {
     let end = Supervisor::new().run(task::Spawn::program("no such program"), 0);
-    check::equal("how it ended", end, Err(Failure::NoStart(KERN_INVALID_NAME)));
+    check::equal("the exit status", end, Err(Failure::NoStart(KERN_INVALID_NAME)));
 }

@@ -1,4 +1,4 @@
-//! Tasks: starting, ending, talking to each other, the name service (errata 6).
+//! Tasks: their start, their end, messages between them, the name service (errata 6).
 
 use super::{processor, scheduling, supervision, tests};
 use crate::message::{Call, Message, is_empty, port_with_send};
@@ -14,14 +14,14 @@ use abi::task::*;
 use abi::{KernReturn, PortName};
 
 tests! { "tasks":
-    a_childs_end_is_told_with_its_status,
+    an_exit_message_carries_the_status,
     a_child_is_terminated,
-    a_child_that_faults_ends_alone,
-    a_program_that_is_not_there_is_refused,
+    a_fault_in_a_child_ends_the_child_alone,
+    a_missing_program_is_refused,
     a_program_in_memory_runs,
-    what_is_no_program_is_refused,
+    files_that_are_no_programs_are_refused,
     bad_arguments_of_task_spawn_are_refused,
-    a_child_gets_its_arguments,
+    a_child_finds_its_arguments,
     messages_go_from_task_to_task,
     a_right_of_a_dead_task_is_a_dead_name,
     a_message_in_the_queue_of_a_dead_task_is_destroyed,
@@ -31,7 +31,7 @@ tests! { "tasks":
     many_children_come_and_go,
 }
 
-/// What children do.
+/// The functions of children, by name.
 pub const CHILDREN: &[(&str, fn())] = &[
     ("seven", || sys::exit(7)),
     ("sleep", || time::sleep(1_000_000)),
@@ -47,48 +47,48 @@ pub const CHILDREN: &[(&str, fn())] = &[
     ("answer-with-vectors", processor::answer_with_vectors),
 ];
 
-/// A task that does what [`CHILDREN`] has under a name.
+/// Returns the arguments of a task that runs the function of [`CHILDREN`] with this name.
 pub fn child(name: &str) -> Spawn {
     Spawn::program("tests").argument("child").argument(name)
 }
 
-/// Runs a child to its end.
+/// Runs a child and returns its exit status.
 fn run(spawn: Spawn) -> ExitStatus {
     let exit = Port::new();
-    let task = spawn.exit_port(exit.name()).start().expect("a child");
-    let status = task::wait_for_exit(exit.name()).expect("it ends");
-    check::equal("its port is dead", port::port_type(task), Ok(PortType::DEAD_NAME));
-    port::deallocate(task).expect("its name is there");
+    let task = spawn.exit_port(exit.name()).start().expect("the child starts");
+    let status = task::wait_for_exit(exit.name()).expect("the child ends");
+    check::equal("the type of its port", port::port_type(task), Ok(PortType::DEAD_NAME));
+    port::deallocate(task).expect("the name exists");
     status
 }
 
-fn a_childs_end_is_told_with_its_status() {
+fn an_exit_message_carries_the_status() {
     port::task_self();
     let before = task::counts();
-    check::equal("how it ended", run(child("seven")), ExitStatus::exited(7));
-    check::equal("nothing of it is left", task::counts(), before);
+    check::equal("the exit status", run(child("seven")), ExitStatus::exited(7));
+    check::equal("the counts", task::counts(), before);
 }
 
 fn a_child_is_terminated() {
     let exit = Port::new();
-    let task = child("sleep").exit_port(exit.name()).start().expect("a child");
+    let task = child("sleep").exit_port(exit.name()).start().expect("the child starts");
     time::sleep(2);
-    check::that("it has not ended", is_empty(exit.name()));
-    check::equal("terminating it", task::terminate(task), Ok(()));
-    check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::TERMINATED));
-    check::that("a second time", task::terminate(task).is_err());
-    port::deallocate(task).expect("its name is there");
+    check::that("no exit message comes before the end", is_empty(exit.name()));
+    check::equal("terminating the child", task::terminate(task), Ok(()));
+    check::equal("the exit status", task::wait_for_exit(exit.name()), Ok(ExitStatus::TERMINATED));
+    check::that("a dead child is not terminated again", task::terminate(task).is_err());
+    port::deallocate(task).expect("the name exists");
 }
 
-fn a_child_that_faults_ends_alone() {
-    check::equal("how it ended", run(child("fault")), ExitStatus::exception(Exception::BadInstruction, 6));
+fn a_fault_in_a_child_ends_the_child_alone() {
+    check::equal("the exit status", run(child("fault")), ExitStatus::exception(Exception::BadInstruction, 6));
 }
 
-fn a_program_that_is_not_there_is_refused() {
-    check::equal("starting it", Spawn::program("no such program").start(), Err(KERN_INVALID_NAME));
+fn a_missing_program_is_refused() {
+    check::equal("starting the program", Spawn::program("no such program").start(), Err(KERN_INVALID_NAME));
 }
 
-/// The smallest program: `mov edi, 42; mov eax, 0x2000001; syscall`.
+/// A small program: `mov edi, 42; mov eax, 0x2000001; syscall`.
 pub static EXIT_PROGRAM: [u8; 132] = {
     let mut file = [0; 132];
     let parts: [(usize, &[u8]); 9] = [
@@ -116,10 +116,10 @@ pub static EXIT_PROGRAM: [u8; 132] = {
 };
 
 fn a_program_in_memory_runs() {
-    check::equal("how it ended", run(Spawn::image(&EXIT_PROGRAM)), ExitStatus::exited(42));
+    check::equal("the exit status", run(Spawn::image(&EXIT_PROGRAM)), ExitStatus::exited(42));
 }
 
-fn what_is_no_program_is_refused() {
+fn files_that_are_no_programs_are_refused() {
     let before = task::counts();
     for size in [0, 1, 63, 64, 119] {
         check::equal("a part of a program", Spawn::image(&EXIT_PROGRAM[..size]).start(), Err(KERN_FAILURE));
@@ -129,7 +129,7 @@ fn what_is_no_program_is_refused() {
         Spawn::image(b"#!/bin/sh\necho hello, this is no program at all; it is text\n").start(),
         Err(KERN_FAILURE),
     );
-    check::equal("nothing is left", task::counts(), before);
+    check::equal("the counts", task::counts(), before);
 }
 
 fn bad_arguments_of_task_spawn_are_refused() {
@@ -149,26 +149,26 @@ fn bad_arguments_of_task_spawn_are_refused() {
     let image = EXIT_PROGRAM.as_ptr() as u64;
     let good = TaskSpawnArgs { image, image_size: EXIT_PROGRAM.len() as u64, image_kind: SPAWN_IMAGE_BYTES, ..good };
     let no_port = TaskSpawnArgs { bootstrap_port: PortName(0x7777_7703), ..good };
-    check::equal("a bootstrap port that is none", task::spawn_raw(&no_port), Err(KERN_INVALID_CAPABILITY));
+    check::equal("a bootstrap port without a right", task::spawn_raw(&no_port), Err(KERN_INVALID_CAPABILITY));
     let no_memory = TaskSpawnArgs { image: 0x10, ..good };
-    check::equal("an image in no memory", task::spawn_raw(&no_memory), Err(KERN_MEMORY_ERROR));
+    check::equal("an image at an address without memory", task::spawn_raw(&no_memory), Err(KERN_MEMORY_ERROR));
 }
 
-fn a_child_gets_its_arguments() {
+fn a_child_finds_its_arguments() {
     let spawn = child("arguments").argument("one").argument("").argument("three words long");
-    check::equal("how it ended", run(spawn), ExitStatus::exited(0));
+    check::equal("the exit status", run(spawn), ExitStatus::exited(0));
 }
 
-/// The arguments themselves are for the program, which has found the child by them: see `bin/tests.rs`.
+/// `bin/tests.rs` has found this function by the arguments, so they have arrived.
 fn check_arguments() {
-    check::that("it has a number of its own", task::pid() > 1);
+    check::that("the child has its own number", task::pid() > 1);
 }
 
-/// The child's side: it registers a port with its parent through the name service, and answers.
+/// Registers a port with the name service and answers requests.
 fn echo() {
     let port = port_with_send();
     names::register("echo", port.name()).expect("the name is free");
-    let mut request = Message::receive(port.name()).expect("a request");
+    let mut request = Message::receive(port.name()).expect("a request comes");
     loop {
         if request.message_id() == 0 {
             return;
@@ -176,12 +176,12 @@ fn echo() {
         let mut reply = Message::reply(&request).words(&[request.word(0) ^ u32::MAX]);
         let call =
             Call { options: MsgOption::SEND_MSG | MsgOption::RCV_MSG, receive_name: port.name(), ..Call::default() };
-        reply.call(&call).ok().expect("another request");
+        reply.call(&call).ok().expect("the next request comes");
         request = reply;
     }
 }
 
-/// Looks a service up until it is registered. If it never is the test's limit ends the test.
+/// Looks a service up until it is registered. Only the limit of the test ends the search.
 fn find(name: &str) -> PortName {
     loop {
         match names::look_up(name) {
@@ -193,56 +193,58 @@ fn find(name: &str) -> PortName {
 
 fn messages_go_from_task_to_task() {
     let exit = Port::new();
-    let task = child("echo").exit_port(exit.name()).start().expect("a child");
+    let task = child("echo").exit_port(exit.name()).start().expect("the child starts");
     let service = find("echo");
     for number in 0..200 {
         let reply = Message::copy_send(service).id(1).words(&[number]).rpc().expect("an answer");
         check::equal("the answer", reply.word(0), number ^ u32::MAX);
     }
     Message::copy_send(service).id(0).send().expect("there is room");
-    check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
-    check::equal("its service", port::port_type(service), Ok(PortType::DEAD_NAME));
-    [service, task].into_iter().for_each(|name| port::deallocate(name).expect("it is there"));
+    check::equal("the exit status", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
+    check::equal("the type of the service", port::port_type(service), Ok(PortType::DEAD_NAME));
+    [service, task].into_iter().for_each(|name| port::deallocate(name).expect("the name exists"));
 }
 
 fn a_right_of_a_dead_task_is_a_dead_name() {
     let (exit, notify) = (Port::new(), Port::new());
-    let task = child("echo").exit_port(exit.name()).start().expect("a child");
+    let task = child("echo").exit_port(exit.name()).start().expect("the child starts");
     let service = find("echo");
-    port::request_notification(service, MACH_NOTIFY_DEAD_NAME, 0, notify.name(), D::MAKE_SEND_ONCE).expect("a request");
-    task::terminate(task).expect("it has not ended");
-    let told = Message::receive(notify.name()).expect("its end is told");
-    check::equal("whose", told.word(2), service.0);
-    check::equal("sending to it", Message::copy_send(service).send(), Err(MACH_SEND_INVALID_DEST));
-    check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::TERMINATED));
-    port::mod_refs(service, MACH_PORT_RIGHT_DEAD_NAME, -2).expect("its own reference and the notification's");
-    port::deallocate(task).expect("its name is there");
+    port::request_notification(service, MACH_NOTIFY_DEAD_NAME, 0, notify.name(), D::MAKE_SEND_ONCE)
+        .expect("the request is accepted");
+    task::terminate(task).expect("the child has not ended");
+    let notification = Message::receive(notify.name()).expect("a notification comes");
+    check::equal("the name of the dead port", notification.word(2), service.0);
+    check::equal("sending to the dead port", Message::copy_send(service).send(), Err(MACH_SEND_INVALID_DEST));
+    check::equal("the exit status", task::wait_for_exit(exit.name()), Ok(ExitStatus::TERMINATED));
+    port::mod_refs(service, MACH_PORT_RIGHT_DEAD_NAME, -2)
+        .expect("one reference is the service's, one the notification's");
+    port::deallocate(task).expect("the name exists");
 }
 
 fn a_message_in_the_queue_of_a_dead_task_is_destroyed() {
     let (exit, carried) = (Port::new(), Port::new());
-    let task = child("echo").exit_port(exit.name()).start().expect("a child");
+    let task = child("echo").exit_port(exit.name()).start().expect("the child starts");
     let service = find("echo");
-    // It does not understand this one and never takes it: it has ended by then.
+    // The first message ends the child, so the second one stays in the queue.
     Message::copy_send(service).id(0).send().expect("there is room");
     Message::copy_send(service).port(carried.name(), D::MAKE_SEND_ONCE).send_within(0).ok();
-    check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
-    let told = Message::receive(carried.name()).map(|message| message.message_id());
-    check::equal("the right in it", told, Ok(MACH_NOTIFY_SEND_ONCE));
-    [service, task].into_iter().for_each(|name| port::deallocate(name).expect("it is there"));
+    check::equal("the exit status", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
+    let notification = Message::receive(carried.name()).map(|message| message.message_id());
+    check::equal("the notification for the right in the message", notification, Ok(MACH_NOTIFY_SEND_ONCE));
+    [service, task].into_iter().for_each(|name| port::deallocate(name).expect("the name exists"));
 }
 
 fn a_service_is_registered_and_found() {
     let port = port_with_send();
     check::equal("registering", names::register("a service", port.name()), Ok(()));
-    check::equal("again", names::register("a service", port.name()), Err(KernReturn(NAME_IN_USE)));
-    check::equal("what is found", names::look_up("a service"), Ok(port.name()));
+    check::equal("registering again", names::register("a service", port.name()), Err(KernReturn(NAME_IN_USE)));
+    check::equal("the port that is found", names::look_up("a service"), Ok(port.name()));
     Message::copy_send(port.name()).id(12).send().expect("there is room");
     check::equal("the message", Message::receive(port.name()).map(|m| m.message_id()), Ok(12));
 }
 
 fn an_unknown_service_is_not_found() {
-    check::equal("looking", names::look_up("nobody"), Err(KernReturn(UNKNOWN_SERVICE)));
+    check::equal("looking up", names::look_up("unknown"), Err(KernReturn(UNKNOWN_SERVICE)));
 }
 
 fn register_and_end() {
@@ -252,8 +254,8 @@ fn register_and_end() {
 
 fn a_service_of_a_dead_task_is_forgotten() {
     for _ in 0..3 {
-        check::equal("how it ended", run(child("register")), ExitStatus::exited(0));
-        check::equal("looking", names::look_up("short-lived"), Err(KernReturn(UNKNOWN_SERVICE)));
+        check::equal("the exit status", run(child("register")), ExitStatus::exited(0));
+        check::equal("looking up", names::look_up("short-lived"), Err(KernReturn(UNKNOWN_SERVICE)));
     }
 }
 
@@ -262,11 +264,11 @@ fn many_children_come_and_go() {
     let before = task::counts();
     let exit = Port::new();
     const CHILDREN: usize = 12;
-    let tasks = [0; CHILDREN].map(|_| child("seven").exit_port(exit.name()).start().expect("a child"));
+    let tasks = [0; CHILDREN].map(|_| child("seven").exit_port(exit.name()).start().expect("the child starts"));
     for _ in tasks {
-        check::equal("how it ended", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(7)));
+        check::equal("the exit status", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(7)));
     }
-    tasks.into_iter().for_each(|task| port::deallocate(task).expect("its name is there"));
+    tasks.into_iter().for_each(|task| port::deallocate(task).expect("the name exists"));
     drop(exit);
-    check::equal("nothing of them is left", task::counts(), before);
+    check::equal("the counts", task::counts(), before);
 }

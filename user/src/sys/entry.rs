@@ -21,11 +21,12 @@ impl Arguments {
         Arguments { next: block.wrapping_add(1).cast(), left: count as usize }
     }
 
-    /// Returns the bytes of the remaining arguments, each with its zero byte. The kernel puts them one behind the other.
+    /// Returns the bytes of the remaining arguments, each with its zero byte. The kernel puts them one behind the
+    /// other.
     pub fn strings(&self) -> &'static [u8] {
         let Some(last) = self.left.checked_sub(1) else { return &[] };
-        // SAFETY: The block holds as many addresses as it says, each of a string that ends with a zero byte. The strings
-        // lie one behind the other in the order of their addresses (docs/abi.md), and no code changes them.
+        // SAFETY: The block holds as many addresses as it says, each of a string that ends with a zero byte. The
+        // strings lie one behind the other in the order of their addresses (docs/abi.md), and no code changes them.
         unsafe {
             let (first, last) = (*self.next, *self.next.add(last));
             let end = last.add(CStr::from_ptr(last).count_bytes() + 1);
@@ -40,8 +41,8 @@ impl Iterator for Arguments {
     /// Returns the next argument. An argument that is not UTF-8 is returned as an empty string.
     fn next(&mut self) -> Option<&'static str> {
         self.left = self.left.checked_sub(1)?;
-        // SAFETY: The block holds as many addresses as it says, each of a string that ends with a zero byte, and no code
-        // changes them.
+        // SAFETY: The block holds as many addresses as it says, each of a string that ends with a zero byte, and no
+        // code changes them.
         let text = unsafe { CStr::from_ptr(*self.next) };
         self.next = self.next.wrapping_add(1);
         Some(text.to_str().unwrap_or(""))

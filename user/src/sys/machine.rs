@@ -33,8 +33,8 @@ pub fn read(address: u64) -> u8 {
 
 /// Writes a byte at any address.
 ///
-/// Callers pass addresses at which the program has no object: in memory that they have allocated for this, or outside its
-/// memory, to see that the task ends.
+/// Callers pass addresses at which the program has no object: in memory that they have allocated for this, or outside
+/// its memory, to see that the task ends.
 pub fn write(address: u64, value: u8) {
     // SAFETY: No object of the program is at the address.
     unsafe { asm!("mov byte ptr [{}], {}", in(reg) address, in(reg_byte) value, options(nostack)) };
@@ -50,7 +50,13 @@ pub fn jump(address: u64) -> ! {
 pub fn trap_with_stack_pointer(number: u32, stack: u64) -> ! {
     // SAFETY: No code of this program runs afterwards: the trap or the next instruction ends the task.
     unsafe {
-        asm!("mov rsp, {stack}", "syscall", "ud2", stack = in(reg) stack, in("rax") u64::from(number), options(noreturn))
+        asm!(
+            "mov rsp, {stack}",
+            "syscall",
+            "ud2",
+            stack = in(reg) stack, in("rax") u64::from(number),
+            options(noreturn),
+        )
     }
 }
 
@@ -98,7 +104,8 @@ bad_instructions! {
     bad_segment: "mov eax, 0x1234", "mov fs, ax";
     /// Pushing without a stack.
     push_without_stack: "mov rax, rsp", "mov rsp, 0x1000", "push 0", "mov rsp, rax";
-    /// An instruction that does not exist, with the flags for direction, nested task, alignment check and identification set.
+    /// An instruction that does not exist, with the flags for direction, nested task, alignment check and
+    /// identification set.
     undefined_with_flags: "pushfq", "or dword ptr [rsp], 0x244400", "popfq", "ud2";
     /// A breakpoint behind an instruction that inhibits interrupts.
     breakpoint_in_shadow: "mov eax, ss", "mov ss, eax", "int3";
@@ -106,7 +113,8 @@ bad_instructions! {
     single_step_over_trap: "mov eax, 0x5000007", "pushfq", "or qword ptr [rsp], 0x100", "popfq", "syscall", "nop";
     /// A single step over the same trap behind an instruction that inhibits interrupts.
     single_step_over_trap_in_shadow:
-        "mov edx, ss", "pushfq", "or qword ptr [rsp], 0x100", "mov eax, 0x5000007", "popfq", "mov ss, edx", "syscall", "nop";
+        "mov edx, ss", "pushfq", "or qword ptr [rsp], 0x100", "mov eax, 0x5000007", "popfq",
+        "mov ss, edx", "syscall", "nop";
     /// Loading the null selector as stack segment.
     null_stack_segment: "xor eax, eax", "mov ss, eax";
     /// Loading the kernel's stack segment.
@@ -173,8 +181,8 @@ pub fn flags_after_trap(number: u32, flags: u64) -> u64 {
     after
 }
 
-/// Fills rbx, rbp and r12 to r15 with the successors of `seed` and makes a trap. Returns true if they are unchanged after
-/// it.
+/// Fills rbx, rbp and r12 to r15 with the successors of `seed` and makes a trap. Returns true if they are unchanged
+/// after it.
 pub fn registers_survive_trap(number: u32, seed: u64) -> bool {
     let same: u64;
     // SAFETY: rbx and rbp are put back; the trap takes no addresses.

@@ -14,8 +14,8 @@ use core::arch::asm;
 
 /// Makes a trap with up to six arguments and returns its result, sign-extended as the kernel left it.
 ///
-/// Addresses are passed as numbers. The kernel writes only to an address in an argument, so the caller passes addresses of
-/// memory that it may write and to which it has no other reference.
+/// Addresses are passed as numbers. The kernel writes only to an address in an argument, so the caller passes addresses
+/// of memory that it may write and to which it has no other reference.
 #[inline(always)]
 pub fn trap(number: u32, arguments: [u64; 6]) -> u64 {
     let [a, b, c, d, e, f] = arguments;

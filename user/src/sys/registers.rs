@@ -1,9 +1,9 @@
-//! Everything in the processor that belongs to a thread besides the general registers, and instructions that play with it.
+//! The registers of a thread besides the general ones, and instructions that change them.
 
 use core::arch::{asm, naked_asm};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// The selectors in `ds`, `es`, `fs` and `gs`.
+/// Returns the selectors in `ds`, `es`, `fs` and `gs`.
 pub fn selectors() -> [u16; 4] {
     let (ds, es, fs, gs);
     // SAFETY: Reads registers.
@@ -17,10 +17,10 @@ pub fn selectors() -> [u16; 4] {
     [ds, es, fs, gs]
 }
 
-/// Loads the selector of the stack into all of them and returns it.
+/// Loads the selector of the stack into `ds`, `es`, `fs` and `gs`, and returns it.
 pub fn load_selectors() -> u16 {
     let selector;
-    // SAFETY: A program's data segment, like none at all, means all of its memory. The bases become 0: see
+    // SAFETY: The data segment covers all memory, as the null selector does. The bases become 0: see
     // `machine::load_null_selectors`.
     unsafe {
         asm!(
@@ -38,12 +38,12 @@ pub fn load_selectors() -> u16 {
 pub struct VectorState([u8; 512]);
 
 impl VectorState {
-    /// The part in which the registers are; control words and the like are before it, nothing behind.
+    /// The part with the registers, behind the control words.
     const REGISTERS: core::ops::Range<usize> = 32..416;
-    /// The part that says which bits of MXCSR there are.
+    /// The part with the mask of the bits that MXCSR has.
     const MASK: core::ops::Range<usize> = 28..32;
 
-    /// What a fresh thread finds.
+    /// Returns the state of a fresh thread.
     pub fn fresh() -> VectorState {
         let mut state = VectorState([0; 512]);
         state.0[..2].copy_from_slice(&0x037Fu16.to_le_bytes());
@@ -51,7 +51,7 @@ impl VectorState {
         state
     }
 
-    /// All registers full of `byte`, not a number, with rounding modes that are not those of a fresh thread.
+    /// Returns a state with `byte` in every byte of the registers, and with other rounding modes than a fresh thread has.
     pub fn filled(byte: u8) -> VectorState {
         let mut state = VectorState::fresh();
         // Control word and tags: rounds down, all registers in use.
@@ -65,10 +65,10 @@ impl VectorState {
         state
     }
 
-    /// What the registers hold now.
+    /// Returns the current state.
     pub fn current() -> VectorState {
         let mut state = VectorState([0; 512]);
-        // SAFETY: The instruction writes that many bytes to memory that is aligned as it wants.
+        // SAFETY: The instruction writes 512 bytes, which the structure has, at an address with its alignment.
         unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut state, options(nostack)) };
         state.0[VectorState::MASK].fill(0);
         state.0[VectorState::REGISTERS.end..].fill(0);
@@ -81,15 +81,15 @@ impl VectorState {
         unsafe { asm!("fxrstor64 [{}]", in(reg) &raw const *self, options(nostack, readonly)) };
     }
 
-    /// Loads the registers, spins for `rounds`, and tells whether they are still the same.
+    /// Loads the registers and spins for `rounds`. Returns true if they are unchanged.
     pub fn survives(&self, rounds: u64) -> bool {
         self.load();
-        // SAFETY: Counts.
+        // SAFETY: Changes a register that is an operand.
         unsafe { asm!("2: dec {0}", "jnz 2b", inout(reg) rounds => _, options(nomem, nostack)) };
         VectorState::current() == *self
     }
 
-    /// Whether each byte of the registers is that of `other` or 0, and the control words are the same.
+    /// Returns true if each byte of the registers is that of `other` or 0, and the control words are equal.
     pub fn is_of_or_zero(&self, other: &VectorState) -> bool {
         let registers = VectorState::REGISTERS;
         let mut own = self.0[registers.clone()].iter().zip(&other.0[registers]);
@@ -127,7 +127,7 @@ pub fn forget_pending_exception() {
     unsafe { asm!("fninit", options(nomem, nostack)) };
 }
 
-/// Loads these flags and returns those that are set then; the old ones are put back.
+/// Loads these flags and returns those that are set then. Restores the old ones.
 pub fn flags_after_loading(flags: u64) -> u64 {
     let after;
     // SAFETY: Callers pass flags that a program cannot change.
@@ -135,10 +135,10 @@ pub fn flags_after_loading(flags: u64) -> u64 {
     after
 }
 
-/// Spins for `rounds` with these flags set besides the usual ones, and returns the flags afterwards.
+/// Spins for `rounds` with these flags set besides the usual ones, and returns the flags after it.
 pub fn flags_after_spinning(flags: u64, rounds: u64) -> u64 {
     let after;
-    // SAFETY: The flags are put back; those that callers pass change nothing that the instructions between do.
+    // SAFETY: The flags are restored; those that callers pass do not affect the instructions between.
     unsafe {
         asm!(
             "pushfq",
@@ -156,10 +156,10 @@ pub fn flags_after_spinning(flags: u64, rounds: u64) -> u64 {
     after
 }
 
-/// Spins for `rounds` with the stack pointer `stack`, and tells whether it is the same then.
+/// Spins for `rounds` with the stack pointer `stack`. Returns true if the stack pointer is unchanged.
 pub fn stack_pointer_survives(stack: u64, rounds: u64) -> bool {
     let after: u64;
-    // SAFETY: Nothing between uses the stack, and the pointer is put back.
+    // SAFETY: The instructions between do not use the stack, and the pointer is restored.
     unsafe {
         asm!(
             "mov {saved}, rsp",
@@ -174,11 +174,11 @@ pub fn stack_pointer_survives(stack: u64, rounds: u64) -> bool {
     after == stack
 }
 
-/// Makes a trap with the stack pointer `stack`. As for [`super::trap`]; arguments behind the sixth are in memory there.
+/// Makes a trap with the stack pointer `stack`, as [`super::trap`] does. Arguments behind the sixth are on that stack.
 pub fn trap_on_stack(number: u32, arguments: [u64; 6], stack: u64) -> u64 {
     let [a, b, c, d, e, f] = arguments;
     let result;
-    // SAFETY: As for `trap`; the kernel keeps r12, from which the stack pointer is put back.
+    // SAFETY: As for `trap`; the kernel keeps r12, from which the stack pointer is restored.
     unsafe {
         asm!(
             "mov r12, rsp",
@@ -194,12 +194,12 @@ pub fn trap_on_stack(number: u32, arguments: [u64; 6], stack: u64) -> u64 {
     result
 }
 
-/// Makes a trap with these flags set besides the usual ones, and returns its result and the flags afterwards. As for
-/// [`super::trap`].
+/// Makes a trap with these flags set besides the usual ones, as [`super::trap`] does. Returns its result and the flags
+/// after it.
 pub fn trap_with_flags(number: u32, arguments: [u64; 6], flags: u64) -> [u64; 2] {
     let [a, b, c, d, e, f] = arguments;
     let (result, after);
-    // SAFETY: As for `trap`; the flags are put back.
+    // SAFETY: As for `trap`; the flags are restored.
     unsafe {
         asm!(
             "pushfq",
@@ -285,11 +285,11 @@ unsafe extern "C" fn trap_and_store(number: u32, registers: &mut KeptRegisters) 
 #[derive(Debug)]
 #[repr(C)]
 pub struct FreshThread {
-    /// The bits that are set in any general register of which the ABI says that it is 0.
+    /// The bits that are set in any of the general registers that are 0 in a fresh thread.
     registers: AtomicU64,
     stack: AtomicU64,
     flags: AtomicU64,
-    /// 1 as soon as all of this is there.
+    /// 1 as soon as the other fields are valid.
     done: AtomicU64,
 }
 
@@ -300,16 +300,17 @@ impl Default for FreshThread {
 }
 
 impl FreshThread {
-    /// Nothing is known yet.
+    /// Returns a record without values.
     pub const fn new() -> FreshThread {
         let [registers, stack, flags, done] = [const { AtomicU64::new(0) }; 4];
         FreshThread { registers, stack, flags, done }
     }
 
-    /// Where the thread starts, with the address of the structure as its argument. It ends itself and uses no stack.
+    /// The entry point of the thread, whose argument is the address of the record. The thread ends itself and uses no
+    /// stack.
     pub const ENTRY: extern "C" fn() -> ! = enter_fresh;
 
-    /// The registers together, the stack pointer and the flags, once they are known.
+    /// Returns the bits of the registers, the stack pointer and the flags. None before the thread has stored them.
     pub fn seen(&self) -> Option<[u64; 3]> {
         let all = [&self.registers, &self.stack, &self.flags];
         (self.done.load(Ordering::Acquire) != 0).then(|| all.map(|value| value.load(Ordering::Relaxed)))

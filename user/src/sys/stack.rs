@@ -13,9 +13,9 @@ struct Start {
     _padding: [u32; 3],
 }
 
-/// Prepares a stack of `size` bytes at `bottom` for a thread that calls `function`. Returns the thread's entry point, its
-/// stack pointer, its argument, and a word that becomes 1 when the function has returned. From then on the thread does not
-/// use the stack, and it wakes the threads that wait on the word.
+/// Prepares a stack of `size` bytes at `bottom` for a thread that calls `function`. Returns the thread's entry point,
+/// its stack pointer, its argument, and a word that becomes 1 when the function has returned. From then on the thread
+/// does not use the stack, and it wakes the threads that wait on the word.
 ///
 /// `bottom` is the address of memory that the caller has allocated for this stack.
 pub fn start_thread(bottom: u64, size: u64, function: fn(u64), argument: u64) -> (u64, u64, u64, &'static AtomicU32) {

@@ -1,4 +1,4 @@
-//! What vouchers cost, with few of them and with very many: `cargo bench -p voucher`.
+//! The cost of vouchers, with few and with very many live vouchers: `cargo bench -p voucher`.
 
 mod latency;
 mod memory;
@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 use store::steps;
 use workload::{Operation, Workload};
 
-/// How many vouchers and values are live.
+/// The numbers of live vouchers and values.
 const LIVE: [usize; 5] = [10, 1_000, 10_000, 100_000, 1_000_000];
 
-/// Operations in a row that are timed together. Of many such batches the least counts, because all that disturbs only
-/// adds; there are batches for so long that a quiet moment is among them.
+/// The number of operations that are timed together. The result is the minimum of many batches, because disturbances
+/// only add time. The batches run for so long that some of them are undisturbed.
 const BATCH: usize = 10_000;
 const TIME: Duration = Duration::from_millis(400);
 
-/// What the reference takes, in nanoseconds for create and release, with as many live vouchers as in [`LIVE`]: XNU's
-/// voucher code (xnu-8020.140.41), compiled for the host with `-O2` and measured on one core of a machine like the one
-/// at hand. It was measured with 500,000 instead of a million, because it panics at 524,288 values; its extraction was
-/// not measured.
+/// The cost of the reference in nanoseconds, for create and release, with the numbers of live vouchers of [`LIVE`]:
+/// XNU's voucher code (xnu-8020.140.41), compiled for the host with `-O2` and measured on one core of a similar
+/// machine. The last number was measured with 500,000 instead of a million, because the reference panics at 524,288
+/// values. Its extraction was not measured.
 const REFERENCE: [(Operation, [u64; LIVE.len()]); 3] = [
     (Operation::New, [127, 161, 1_293, 48_980, 1_186_219]),
     (Operation::Duplicate, [139, 211, 986, 57_502, 898_553]),
@@ -38,9 +38,9 @@ const fn heading(operation: Operation) -> &'static str {
     }
 }
 
-/// What an operation has to look at far apart in memory, each to know where the next is. All else is either beside one of
-/// these, or was freed last and is still at hand.
-const fn in_a_row(operation: Operation) -> &'static str {
+/// Returns the chain of dependent memory accesses of an operation. All other accesses go to the same cache lines, or to
+/// memory that was freed last and is still in a cache.
+const fn dependent_accesses(operation: Operation) -> &'static str {
     match operation {
         Operation::New => "content's bucket",
         Operation::Duplicate => "content's bucket, content, voucher's bucket, voucher",
@@ -49,7 +49,7 @@ const fn in_a_row(operation: Operation) -> &'static str {
     }
 }
 
-/// What one operation costs.
+/// The cost of one operation.
 #[derive(Clone, Copy, Default)]
 struct Cost {
     nanoseconds: f64,
@@ -71,7 +71,7 @@ fn measure(workload: &mut Workload, operation: Operation) -> Cost {
     cost
 }
 
-/// A number with its thousands apart.
+/// Returns a number with separated thousands.
 fn grouped(number: u64) -> String {
     if number < 1_000 { number.to_string() } else { format!("{},{:03}", grouped(number / 1_000), number % 1_000) }
 }
@@ -84,23 +84,23 @@ fn print_row(live: usize, cost: Cost, few: Cost, reference: Option<u64>) {
     println!("{:>12} {nanoseconds:>8} {ratio:>8.1} {:>7.1} {reference:>13}{note}", grouped(live as u64), cost.steps);
 }
 
-/// A kernel's memory is mapped by huge pages. So is the benchmark's, where the system allows it: the C library has to be
-/// told before the program begins. With the variable set to anything else, even to nothing, it is left as it is.
+/// The environment variable by which the C library uses huge pages, as a kernel does for its memory. The variable must
+/// be set before the program starts. If it has another value, even an empty one, the benchmark leaves it unchanged.
 const HUGE_PAGES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
 
-/// Begins again with huge pages, unless the variable says something already.
-fn ask_for_huge_pages() {
+/// Runs the program again with huge pages, unless the variable is set.
+fn use_huge_pages() {
     let (variable, value) = HUGE_PAGES;
     if env::var_os(variable).is_some() {
         return;
     }
-    let program = env::current_exe().expect("a running program has a file");
+    let program = env::current_exe().expect("the program has a file");
     let status = Command::new(program).args(env::args_os().skip(1)).env(variable, value).status();
     exit(if status.is_ok_and(|status| status.success()) { 0 } else { 1 });
 }
 
 fn main() {
-    ask_for_huge_pages();
+    use_huge_pages();
     let mut costs = [[Cost::default(); LIVE.len()]; Operation::ALL.len()];
     let mut workload = Workload::new(LIVE[LIVE.len() - 1]);
     for (at, live) in LIVE.into_iter().enumerate() {
@@ -108,23 +108,20 @@ fn main() {
         for (costs, operation) in costs.iter_mut().zip(Operation::ALL) {
             costs[at] = measure(&mut workload, operation);
         }
-        assert_eq!(workload.sizes(), (live, live), "every operation gives back what it takes");
+        assert_eq!(workload.sizes(), (live, live), "every operation releases its references");
     }
     drop(workload);
 
     println!(
-        "ns: the least of many runs of {} operations. to 10: the ratio to the row with 10.",
+        "ns: the minimum of many runs of {} operations. to 10: the ratio to the row with 10.",
         grouped(BATCH as u64)
     );
     println!(
-        "steps: buckets and entries of tables that were looked at. With very many live, what counts is how often an"
+        "steps: probes of buckets and entries of tables. With very many live vouchers the cost is that of cache misses,"
     );
-    println!(
-        "operation waits for memory that is in no cache; one such wait takes {:.0} ns here and now.",
-        latency::measure()
-    );
+    println!("of which one takes {:.0} ns here and now.", latency::measure());
     for (costs, operation) in costs.iter().zip(Operation::ALL) {
-        println!("\n{}: waits for {}", heading(operation), in_a_row(operation));
+        println!("\n{}: misses {}", heading(operation), dependent_accesses(operation));
         println!("{:>12} {:>8} {:>8} {:>7} {:>13}", "live", "ns", "to 10", "steps", "reference ns");
         let reference = REFERENCE.iter().find(|(of, _)| *of == operation).map(|(_, reference)| reference);
         for (at, live) in LIVE.into_iter().enumerate() {

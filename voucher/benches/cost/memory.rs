@@ -1,4 +1,4 @@
-//! How much memory vouchers and values take: counted by the allocator.
+//! The memory of vouchers and values, counted by the allocator.
 
 use crate::workload::{Workload, content, create_one};
 use abi::voucher::MACH_VOUCHER_ATTR_USER_DATA_STORE as STORE;
@@ -10,16 +10,17 @@ use voucher::{Recipe, Vouchers};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Vouchers are made for all pairs of so many values of two keys.
+/// The number of values of each of two keys. A voucher is created for each pair.
 const VALUES: u64 = 1_000;
 const VOUCHERS: u64 = VALUES * VALUES;
 
+/// Returns the bytes that are allocated since the beginning of a region.
 fn allocated(region: &Region<'_, System>) -> f64 {
     let change = region.change();
     change.bytes_allocated as f64 - change.bytes_deallocated as f64
 }
 
-/// Bytes for each of a million vouchers that share a few values.
+/// Returns the bytes of a voucher among a million that share a few values.
 fn bytes_per_voucher() -> f64 {
     let mut vouchers = Vouchers::new(4711, Default::default()).expect("there is memory");
     let region = Region::new(ALLOCATOR);
@@ -30,7 +31,7 @@ fn bytes_per_voucher() -> f64 {
     allocated(&region) / VOUCHERS as f64
 }
 
-/// Bytes for each of a million vouchers together with a value of its own.
+/// Returns the bytes of a voucher with a value of its own, among a million.
 fn bytes_per_voucher_and_value() -> f64 {
     let mut workload = Workload::new(VOUCHERS as usize);
     let region = Region::new(ALLOCATOR);
@@ -38,7 +39,7 @@ fn bytes_per_voucher_and_value() -> f64 {
     allocated(&region) / VOUCHERS as f64
 }
 
-/// Says what they take.
+/// Prints the memory of a voucher and of a value.
 pub fn print() {
     let voucher = bytes_per_voucher();
     let value = bytes_per_voucher_and_value() - voucher;

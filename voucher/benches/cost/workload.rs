@@ -1,37 +1,39 @@
-//! [`Workload`]: live vouchers, and the operations whose cost must not depend on how many there are.
+//! [`Workload`]: live vouchers, and operations whose cost must not depend on their number.
 
 use abi::voucher::{MACH_VOUCHER_ATTR_COPY as COPY, MACH_VOUCHER_ATTR_KEY_ALL as ALL};
 use abi::voucher::{MACH_VOUCHER_ATTR_KEY_USER_DATA as USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE as STORE};
-use voucher::{Caller, Output, Recipe, Recipes, VoucherId, Vouchers, create, extract_attr_content, release};
+use voucher::{
+    CallingTask, OutBuffer, Recipe, Recipes, VoucherId, Vouchers, create_voucher, extract_attr_content, release_voucher,
+};
 
-const CALLER: Caller = Caller { task: 1, bank: None };
+const CALLER: CallingTask = CallingTask { task: 1, bank: None };
 
-/// How long each content is, in bytes.
+/// The length of each content in bytes.
 pub const CONTENT: usize = 64;
 
-/// The numbers of contents that no live voucher has.
+/// The first number of the contents that no live voucher has.
 const FRESH: u64 = 1 << 40;
 
-/// What is measured.
+/// A measured operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// A voucher with a content that there is nowhere yet is created and released.
+    /// Creates and releases a voucher with new content.
     New,
-    /// A live voucher is created again and released.
+    /// Creates a live voucher again, and releases it.
     Duplicate,
-    /// All of a live voucher is copied, its content is replaced by a new one, and the voucher is released.
+    /// Copies all attributes of a live voucher, replaces the content by new content, and releases the new voucher.
     CopyAndChange,
-    /// The content of a live voucher is read.
+    /// Extracts the content of a live voucher.
     Extract,
 }
 
 impl Operation {
-    /// All of them.
+    /// All operations.
     pub const ALL: [Operation; 4] =
         [Operation::New, Operation::Duplicate, Operation::CopyAndChange, Operation::Extract];
 }
 
-/// What an operation works on: a live voucher, and the content to store.
+/// The subject of an operation: a live voucher, and the content to store.
 pub struct Subject {
     voucher: VoucherId,
     content: [u8; CONTENT],
@@ -45,14 +47,14 @@ pub struct Workload {
     fresh: u64,
 }
 
-/// Scatters numbers (the finaliser of splitmix64).
+/// Returns a pseudo-random function of a number (the finaliser of splitmix64).
 const fn scatter(number: u64) -> u64 {
     let mixed = (number ^ number >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ mixed >> 31
 }
 
-/// The content with this number.
+/// Returns the content with this number.
 pub fn content(number: u64) -> [u8; CONTENT] {
     let mut bytes = [0; CONTENT];
     for (place, word) in bytes.chunks_exact_mut(8).zip(8 * number..) {
@@ -61,24 +63,25 @@ pub fn content(number: u64) -> [u8; CONTENT] {
     bytes
 }
 
-/// A voucher, where one must come out.
+/// Creates a voucher that must exist afterwards.
 pub fn create_one(vouchers: &mut Vouchers, recipes: &[Recipe<'_>]) -> VoucherId {
-    let created = create(vouchers, &CALLER, &mut Recipes::new(recipes)).done();
-    created.expect("nothing is wrong with the recipes").expect("the voucher says something")
+    let created = create_voucher(vouchers, &CALLER, &mut Recipes::new(recipes)).expect_done();
+    created.expect("the recipes are valid").expect("an attribute is present")
 }
 
+/// Releases a voucher of managers that answer at once.
 fn release_one(vouchers: &mut Vouchers, voucher: VoucherId) {
-    assert!(release(vouchers, voucher).is_none(), "managers answer at once");
+    assert!(release_voucher(vouchers, voucher).is_none(), "every manager answers at once");
 }
 
 impl Workload {
-    /// No live vouchers yet; room to remember `most`.
+    /// Returns a workload without live vouchers, with room for `most`.
     pub fn new(most: usize) -> Self {
         let vouchers = Vouchers::new(4711, Default::default()).expect("there is memory");
         Workload { vouchers, live: Vec::with_capacity(most), random: 0, fresh: FRESH }
     }
 
-    /// Adds live vouchers until there are so many.
+    /// Adds live vouchers until their number is `live`.
     pub fn grow_to(&mut self, live: usize) {
         for number in self.live.len()..live {
             let content = content(number as u64);
@@ -87,7 +90,7 @@ impl Workload {
         }
     }
 
-    /// Subjects for an operation: live vouchers at random.
+    /// Returns subjects for an operation, with random live vouchers.
     pub fn subjects(&mut self, operation: Operation, count: usize) -> Vec<Subject> {
         let subject = |_| {
             self.random += 1;
@@ -104,7 +107,7 @@ impl Workload {
         (0..count).map(subject).collect()
     }
 
-    /// Makes the operation once with each subject. Afterwards there is as much as before.
+    /// Runs the operation once on each subject. The number of live vouchers is the same afterwards.
     pub fn run(&mut self, operation: Operation, subjects: &[Subject]) {
         let vouchers = &mut self.vouchers;
         match operation {
@@ -123,16 +126,16 @@ impl Workload {
             }
             Operation::Extract => {
                 for Subject { voucher, content } in subjects {
-                    let mut room = [0; CONTENT];
-                    let mut out = Output::new(&mut room);
+                    let mut bytes = [0; CONTENT];
+                    let mut out = OutBuffer::new(&mut bytes);
                     let read = extract_attr_content(vouchers, &CALLER, Some(*voucher), USER_DATA, &mut out);
-                    assert!(read.is_ok() && room == *content, "the voucher holds its content");
+                    assert!(read.is_ok() && bytes == *content, "the voucher holds its content");
                 }
             }
         }
     }
 
-    /// How many vouchers and how many values there are.
+    /// Returns the numbers of vouchers and values.
     pub fn sizes(&self) -> (usize, usize) {
         (self.vouchers.registry.len(), self.vouchers.user_data.len())
     }

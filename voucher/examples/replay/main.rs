@@ -1,7 +1,8 @@
 //! Replays recorded traces of the reference against the crate.
 //!
-//! `cargo run --release -p voucher --example replay -- FILE…` prints each result that differs from what was recorded,
-//! with the trace's name, file, line and both values, and at the end how many traces passed and failed.
+//! `cargo run --release -p voucher --example replay -- FILE…` prints each answer that differs from the recorded one,
+//! with the file, the line, the name of the trace and both values, and at the end the numbers of passed and failed
+//! traces.
 
 mod replayer;
 

@@ -1,10 +1,10 @@
-//! The managers that come with the crate, one file for each kind of value.
+//! The managers of this crate.
 //!
-//! | key | manager | a value is |
+//! | key | manager | value |
 //! |---|---|---|
-//! | 3 | [`bank::Bank`] | a task, or work that one task does for another |
+//! | 3 | [`bank::Bank`] | a task, or an account of the work that one task does for another |
 //! | 4 | [`pthpriority::PthPriority`] | a QoS class |
-//! | 7, 8 | [`user_data::UserData`] | any bytes |
+//! | 7, 8 | [`user_data::UserData`] | a string of bytes |
 
 pub mod bank;
 pub mod pthpriority;

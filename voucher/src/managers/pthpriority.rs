@@ -1,28 +1,28 @@
-//! [`PthPriority`]: a QoS class (vouchers 6.2).
+//! [`PthPriority`]: the manager of QoS classes (vouchers 6.2).
 
-use crate::manager::{AttributeManager, Caller, GetValue, Output, Value};
-use crate::{Error, Key, ReleaseValue};
+use crate::manager::{AttributeManager, CallingTask, ManagerValue, OutBuffer, ValueRequest};
+use crate::{Error, Key, ReleaseRequest};
 use abi::voucher::*;
 use core::task::Poll;
 
-/// Flags that say that the word holds no QoS class: a scheduler priority, and the event manager.
+/// Flags of words without a QoS class: for a scheduler priority, and for the event manager.
 const WITHOUT_QOS: u32 = 0x2200_0000;
-/// Bits of the QoS field that mean no class.
+/// The bits of the QoS field that stand for no class.
 const NO_CLASS: u32 = 0x003F_C000;
-/// Bits of the QoS field that mean a class, one for each.
+/// The bits of the QoS field that stand for a class, one each.
 const CLASS: u32 = 0x0000_3F00;
-/// What the canonical form keeps.
+/// The bits that the canonical form keeps.
 const CANONICAL: u32 = 0x003F_FFFF;
-/// The low byte for relative priority 0: it is the relative priority minus 1.
+/// The low byte of relative priority 0. The byte is the relative priority minus 1.
 const RELATIVE_0: u32 = 0xFF;
 
-/// The manager of QoS classes. A value's handle is the canonical `pthread_priority_t` itself; there are at most 1008, and
-/// they stay for ever.
+/// The manager of QoS classes. The handle of a value is the canonical `pthread_priority_t`. There are at most 1008
+/// values, and they are permanent.
 #[derive(Debug, Default)]
 pub struct PthPriority;
 
-/// The canonical form of a `pthread_priority_t`: without flags, and with a relative priority of 0 where it is out of
-/// range; 0 if the word has no QoS class.
+/// Returns the canonical form of a `pthread_priority_t`: without flags, and with relative priority 0 in place of one
+/// out of range. The result is 0 if the word has no QoS class.
 pub const fn canonical(word: u32) -> u32 {
     if word & (WITHOUT_QOS | NO_CLASS) != 0 || word & CLASS == 0 {
         return 0;
@@ -32,34 +32,33 @@ pub const fn canonical(word: u32) -> u32 {
     word & CANONICAL
 }
 
-/// The priority that a handle stands for.
+/// Returns the priority with this handle.
 pub(crate) const fn priority(handle: u64) -> u32 {
     handle as u32
 }
 
 impl AttributeManager for PthPriority {
-    fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        let word = (question.command == MACH_VOUCHER_ATTR_PTHPRIORITY_CREATE).then_some(content);
+    fn get_value(
+        &mut self,
+        _caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        let word = (request.command == MACH_VOUCHER_ATTR_PTHPRIORITY_CREATE).then_some(content);
         let Some(Ok(bytes)) = word.map(<[u8; 4]>::try_from) else {
             return Poll::Ready(Err(Error::InvalidArgument));
         };
-        Poll::Ready(Ok(Value::persistent(u64::from(canonical(u32::from_le_bytes(bytes))))))
+        Poll::Ready(Ok(ManagerValue::persistent(u64::from(canonical(u32::from_le_bytes(bytes))))))
     }
 
-    fn release_value(&mut self, _question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        // A priority is persistent, unless the control's owner put its handle in; there is nothing to give up.
+    fn release_value(&mut self, _request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        // Only a priority that was stored through the control is not persistent. It has no state here either.
         Poll::Ready(Ok(()))
     }
 
-    fn extract_content(
-        &mut self,
-        _caller: &Caller,
-        _key: Key,
-        handle: u64,
-        out: &mut Output<'_>,
-    ) -> Result<u32, Error> {
+    fn extract_content(&mut self, _: &CallingTask, _: Key, handle: u64, out: &mut OutBuffer<'_>) -> Result<u32, Error> {
         out.clear();
-        if out.room() == 0 {
+        if out.capacity() == 0 {
             return Err(Error::InvalidValue);
         }
         out.put(&priority(handle).to_le_bytes())?;
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_classes_with_a_relative_priority_are_left() {
+    fn the_canonical_form_has_only_classes_and_a_relative_priority() {
         for (word, form) in
             [(0x8000_10FF, 0x10FF), (0x1000, 0x10FF), (0x10EF, 0x10FF), (0x10F0, 0x10F0), (0x30FF, 0x30FF)]
         {
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_1008_of_them() {
+    fn there_are_1008_canonical_priorities() {
         let forms: std::collections::HashSet<u32> = (0..1 << 14).map(canonical).filter(|&form| form != 0).collect();
         assert_eq!(forms.len(), 1008);
         assert!(forms.iter().all(|&form| canonical(form) == form));

@@ -1,7 +1,7 @@
-//! [`UserData`]: any bytes (vouchers 6.1).
+//! [`UserData`]: the manager of strings of bytes (vouchers 6.1).
 
-use crate::manager::{AttributeManager, Caller, GetValue, Output, Value};
-use crate::{Error, Handles, Key, Registration, ReleaseValue};
+use crate::manager::{AttributeManager, CallingTask, ManagerValue, OutBuffer, ValueRequest};
+use crate::{Error, HandleKind, Key, Registration, ReleaseRequest};
 use abi::voucher::*;
 use alloc::boxed::Box;
 use core::hash::{BuildHasher, Hasher};
@@ -9,15 +9,15 @@ use core::task::Poll;
 use foldhash::fast::FixedState;
 use store::{Arena, Chain, Id, LinearIndex, chained};
 
-/// How many bytes are stored without an allocation of their own.
+/// The length of the longest content that is stored without an allocation of its own.
 const SHORT: usize = 64;
 
-/// The handle of no content: the default.
-const NOTHING: u64 = 0;
+/// The handle of the empty content, which is the default.
+const EMPTY: u64 = 0;
 
-/// The manager of contents: equal bytes are one value.
+/// The manager of contents. Equal contents are one value.
 ///
-/// Each key has a manager of its own, so that the same bytes under two keys are counted apart (quirk Q10).
+/// Each key has a manager of its own, so that equal contents of two keys are counted separately (quirk Q10).
 #[derive(Debug)]
 pub struct UserData {
     contents: Arena<Content, 128>,
@@ -34,7 +34,7 @@ struct Content {
 
 chained!(Content: chain);
 
-/// Bytes, the short ones in place.
+/// The bytes of a content, in place if they are short.
 #[derive(Debug)]
 enum Bytes {
     Short { len: u8, bytes: [u8; SHORT] },
@@ -60,55 +60,57 @@ impl Bytes {
 }
 
 impl UserData {
-    /// A manager without contents. `seed` should be hard to guess: it decides which contents share a hash bucket.
+    /// Returns a manager without contents. `seed` should be hard to guess: it decides which contents share a hash
+    /// bucket.
     pub fn new(seed: u64) -> Self {
         UserData { contents: Arena::new(), index: LinearIndex::new(), hasher: FixedState::with_seed(seed) }
     }
 
-    /// How many contents are kept.
+    /// Returns the number of contents.
     pub fn len(&self) -> usize {
         self.contents.len()
     }
 
-    /// Whether none is kept.
+    /// Returns true if there are no contents.
     pub fn is_empty(&self) -> bool {
         self.contents.is_empty()
     }
 
-    /// The bytes that a handle stands for.
+    /// Returns the content with this handle.
     pub fn content(&self, handle: u64) -> Option<&[u8]> {
         Some(self.contents.get(Id::from_bits(handle)?)?.bytes.as_slice())
     }
 
-    /// How often a handle was handed out.
+    /// Returns the number of made references of a handle.
     pub fn made(&self, handle: u64) -> Option<u64> {
         Some(self.contents.get(Id::from_bits(handle)?)?.made)
     }
 
-    /// Bytes of memory for one content of up to 64 bytes, and for the index of all.
+    /// Returns two sizes in bytes: of a content that is stored in place, and of the index of all contents.
     pub fn bytes(&self) -> (usize, usize) {
         (size_of::<Content>(), self.index.bytes())
     }
 
+    /// Hands out a content once more and returns its handle.
     fn hand_out(&mut self, id: Id<Content>) -> Result<u64, Error> {
         let content = self.contents.get_mut(id).ok_or(Error::InvalidArgument)?;
         content.made = content.made.checked_add(1).ok_or(Error::ResourceShortage)?;
         Ok(id.to_bits())
     }
 
-    /// The handle of a content, handed out.
+    /// Hands out a content, new or known, and returns its handle.
     fn store(&mut self, content: &[u8]) -> Result<u64, Error> {
         if content.len() > USER_DATA_MAX_DATA {
             return Err(Error::ResourceShortage);
         }
         if content.is_empty() {
-            return Ok(NOTHING);
+            return Ok(EMPTY);
         }
         let mut hasher = self.hasher.build_hasher();
         hasher.write(content);
         let hash = hasher.finish() as u32;
         if let Some(index) = self.index.find(&self.contents, hash, |stored| stored.bytes.as_slice() == content) {
-            let (id, _) = self.contents.at(index).expect("an indexed content is there");
+            let (id, _) = self.contents.at(index).expect("an indexed content exists");
             return self.hand_out(id);
         }
         self.index.reserve()?;
@@ -128,14 +130,16 @@ impl UserData {
         Ok(id.to_bits())
     }
 
+    /// Hands out the previous content again.
     fn redeem(&mut self, previous: Option<u64>) -> Result<u64, Error> {
         match previous {
             Some(handle) => self.hand_out(Id::from_bits(handle).ok_or(Error::InvalidArgument)?),
-            None => Ok(NOTHING),
+            None => Ok(EMPTY),
         }
     }
 
-    fn give_up(&mut self, handle: u64, sync: u64) -> Result<(), Error> {
+    /// Removes a content if the offer is equal to its made references.
+    fn release_handle(&mut self, handle: u64, sync: u64) -> Result<(), Error> {
         let id = Id::from_bits(handle).ok_or(Error::Failure)?;
         if self.contents.get(id).ok_or(Error::Failure)?.made != sync {
             return Err(Error::Failure);
@@ -148,34 +152,33 @@ impl UserData {
 
 impl AttributeManager for UserData {
     fn registration(&self) -> Registration {
-        Registration { handles: Handles::Ids, ..Registration::default() }
+        Registration { handles: HandleKind::Ids, ..Registration::default() }
     }
 
     #[inline]
-    fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        let handle = match question.command {
+    fn get_value(
+        &mut self,
+        _caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        let handle = match request.command {
             MACH_VOUCHER_ATTR_USER_DATA_STORE => self.store(content),
-            MACH_VOUCHER_ATTR_REDEEM => self.redeem(question.previous),
+            MACH_VOUCHER_ATTR_REDEEM => self.redeem(request.previous),
             _ => Err(Error::InvalidArgument),
         };
-        Poll::Ready(handle.map(Value::counted))
+        Poll::Ready(handle.map(ManagerValue::counted))
     }
 
     #[inline]
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        Poll::Ready(self.give_up(question.handle, question.sync))
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        Poll::Ready(self.release_handle(request.handle, request.sync))
     }
 
-    fn extract_content(
-        &mut self,
-        _caller: &Caller,
-        _key: Key,
-        handle: u64,
-        out: &mut Output<'_>,
-    ) -> Result<u32, Error> {
+    fn extract_content(&mut self, _: &CallingTask, _: Key, handle: u64, out: &mut OutBuffer<'_>) -> Result<u32, Error> {
         let content = self.content(handle).ok_or(Error::InvalidArgument)?;
-        // Without any room this succeeds with nothing (quirk Q06).
-        if out.room() > 0 {
+        // With an empty buffer this succeeds without a result (quirk Q06).
+        if out.capacity() > 0 {
             out.put(content)?;
         }
         Ok(MACH_VOUCHER_ATTR_USER_DATA_STORE)
@@ -187,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_bytes_are_one_value_whatever_their_length() {
+    fn equal_contents_of_any_length_are_one_value() {
         let mut manager = UserData::new(1);
         let long = [7; 1000];
         for content in [&b"a"[..], &[1; 64], &[1; 65], &long] {
@@ -199,22 +202,22 @@ mod tests {
     }
 
     #[test]
-    fn a_value_goes_only_if_all_it_has_handed_out_is_offered() {
+    fn a_value_is_released_only_with_all_its_made_references() {
         let mut manager = UserData::new(1);
         let handle = manager.store(b"a").unwrap();
         manager.redeem(Some(handle)).unwrap();
-        assert_eq!(manager.give_up(handle, 1), Err(Error::Failure));
-        assert_eq!((manager.give_up(handle, 2), manager.len()), (Ok(()), 0));
-        assert_eq!(manager.give_up(handle, 2), Err(Error::Failure), "the handle is not used again");
+        assert_eq!(manager.release_handle(handle, 1), Err(Error::Failure));
+        assert_eq!((manager.release_handle(handle, 2), manager.len()), (Ok(()), 0));
+        assert_eq!(manager.release_handle(handle, 2), Err(Error::Failure), "a handle is not reused");
         assert_eq!(manager.redeem(Some(handle)), Err(Error::InvalidArgument));
     }
 
     #[test]
-    fn content_is_limited_and_no_content_is_no_value() {
+    fn content_is_limited_and_empty_content_is_the_default() {
         let mut manager = UserData::new(1);
         assert!(manager.store(&vec![1; USER_DATA_MAX_DATA]).is_ok());
         assert_eq!(manager.store(&vec![1; USER_DATA_MAX_DATA + 1]), Err(Error::ResourceShortage));
-        assert_eq!(manager.store(b""), Ok(0));
+        assert_eq!(manager.store(b""), Ok(EMPTY));
     }
 
     #[test]

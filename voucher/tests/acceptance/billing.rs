@@ -1,11 +1,11 @@
-//! BANK: who pays (vouchers 10.6).
+//! BANK: adoption and billing (vouchers 10.6).
 
 use crate::bank::*;
 use crate::support::*;
 use voucher::VoucherId;
 use voucher::managers::bank::*;
 
-/// A thread: its binding holds a reference to the voucher, and the old one goes after the bill was switched.
+/// A thread. Its binding holds a reference to the voucher, and releases the old one after the bill was switched.
 struct Thread {
     task: usize,
     bound: Option<VoucherId>,
@@ -23,7 +23,7 @@ impl Thread {
         if let Some(voucher) = voucher {
             world.vouchers.registry.retain(voucher).unwrap();
         }
-        let handle = name.and_then(|name| world.handle(name, 3));
+        let handle = name.and_then(|name| world.handle(name, BANK));
         let adoption = world.vouchers.bank.adopt(world.bank_id(self.task), handle);
         self.bill.switch(&mut world.vouchers.bank, self.used, adoption.bill);
         if let Some(old) = std::mem::replace(&mut self.bound, voucher) {
@@ -32,14 +32,14 @@ impl Thread {
         adoption
     }
 
-    /// Runs for so long, and leaves the processor.
+    /// Runs for the time `cpu`, and leaves the processor.
     fn run(&mut self, world: &mut World, cpu: u64) {
         self.used += usage(cpu);
         self.bill.charge(&mut world.vouchers.bank, self.used);
     }
 }
 
-/// Time, and energy beside it.
+/// Returns the usage of a time, with an energy in proportion.
 fn usage(cpu: u64) -> Usage {
     Usage { cpu, energy: cpu * 3 }
 }
@@ -56,7 +56,7 @@ fn serviced(cpu: u64) -> Balance {
     Balance { serviced: usage(cpu), ..Balance::default() }
 }
 
-/// B-23 but for the task's own time, which the kernel counts.
+/// B-23 without the task's own time, which the kernel counts.
 #[test]
 fn work_between_binding_and_unbinding_is_billed_to_the_holder_and_serviced_by_the_merchant() {
     let mut world = World::new();
@@ -77,7 +77,7 @@ fn work_between_binding_and_unbinding_is_billed_to_the_holder_and_serviced_by_th
 
 // covers vouchers B-24
 #[test]
-fn what_stands_on_an_open_bill_is_in_the_balances_and_stays_there_when_it_is_settled() {
+fn a_balance_includes_open_accounts_and_does_not_change_when_they_close() {
     let mut world = World::new();
     let x = x(&mut world);
     let mut thread = Thread::of(B);
@@ -93,7 +93,7 @@ fn what_stands_on_an_open_bill_is_in_the_balances_and_stays_there_when_it_is_set
 
 // covers vouchers B-25
 #[test]
-fn if_the_holder_has_ended_only_the_merchant_is_told() {
+fn work_for_an_ended_holder_is_serviced_by_the_merchant() {
     let mut world = World::new();
     let (_, w) = v_and_w(&mut world);
     let in_b = world.give(w, B);
@@ -105,7 +105,7 @@ fn if_the_holder_has_ended_only_the_merchant_is_told() {
     thread.run(&mut world, 20);
     let a = world.bank_id(A);
     world.vouchers.bank.end_task(a);
-    assert!(world.vouchers.bank.element(a).is_some(), "the account refers to it");
+    assert!(world.vouchers.bank.element(a).is_some(), "the account refers to the task");
     thread.run(&mut world, 14);
     thread.bind(&mut world, None);
     world.deallocate(x);
@@ -116,13 +116,13 @@ fn if_the_holder_has_ended_only_the_merchant_is_told() {
 
 // covers vouchers B-26
 #[test]
-fn for_work_between_a_task_and_itself_there_is_no_bill() {
+fn an_account_of_a_task_with_itself_charges_nothing() {
     let mut world =
         World::of([with_persona(10, 101), TaskIdentity { modify_persona: true, ..identity(20) }, identity(30)]);
     let (_, w) = v_and_w(&mut world);
     let wanted = [502u32.to_le_bytes(), [0; 4], 1010u32.to_le_bytes(), [0; 4]].concat();
     let in_b = world.give(w, B);
-    let account = world.switch(B).make(&[it(3, 611, in_b, wanted)]);
+    let account = world.switch(B).make(&[it(BANK, MODIFY_PERSONA, in_b, wanted)]);
     assert_eq!(bank_value(&world, account), "A(A,A,A,A;502)");
     let in_a = world.give(account, A);
     world.switch(A);
@@ -137,7 +137,7 @@ fn for_work_between_a_task_and_itself_there_is_no_bill() {
 
 // covers vouchers B-27
 #[test]
-fn when_the_last_account_goes_nothing_refers_to_its_tasks() {
+fn the_last_account_releases_its_tasks() {
     let mut world = World::new();
     let (_, w) = v_and_w(&mut world);
     let in_b = world.give(w, B);
@@ -154,10 +154,10 @@ fn when_the_last_account_goes_nothing_refers_to_its_tasks() {
 
 // covers vouchers B-28
 #[test]
-fn a_binding_keeps_its_bill_open_when_all_names_are_gone() {
+fn a_thread_binding_keeps_the_account_open_when_all_names_are_gone() {
     let mut world = World::new();
     let x = x(&mut world);
-    let Adoption { bill, .. } = world.vouchers.bank.adopt(world.bank_id(B), world.handle(x, 3));
+    let Adoption { bill, .. } = world.vouchers.bank.adopt(world.bank_id(B), world.handle(x, BANK));
     let mut thread = Thread::of(B);
     thread.bind(&mut world, Some(x));
     world.deallocate(x);
@@ -165,9 +165,17 @@ fn a_binding_keeps_its_bill_open_when_all_names_are_gone() {
     assert_eq!(balance(&world, A), billed(30));
     thread.used += usage(4);
     thread.bind(&mut world, None);
-    assert_eq!((world.vouchers.bank.len().1, balance(&world, A)), (0, billed(34)), "charged, then settled");
+    assert_eq!(
+        (world.vouchers.bank.len().1, balance(&world, A)),
+        (0, billed(34)),
+        "the account was charged, then closed"
+    );
     thread.run(&mut world, 5000);
     world.vouchers.bank.charge(bill.unwrap(), usage(5000));
-    assert_eq!((balance(&world, A), balance(&world, B)), (billed(34), serviced(34)), "a closed bill takes nothing");
+    assert_eq!(
+        (balance(&world, A), balance(&world, B)),
+        (billed(34), serviced(34)),
+        "a charge to a closed account has no effect"
+    );
     world.end();
 }

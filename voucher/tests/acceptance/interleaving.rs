@@ -6,27 +6,27 @@ use voucher::*;
 const KEY: u32 = 5;
 const HANDLE: u64 = 0x40;
 
-/// What the threads share.
+/// The state that the threads share.
 struct World {
     registry: Registry,
-    /// The manager's count of made references, by handle.
+    /// The manager's counts of made references, by handle.
     made: HashMap<u64, u64>,
     dead: HashSet<VoucherId>,
     handed_out: u64,
     given_back: u64,
     asking: u32,
-    /// The outcomes of offers: whether the manager accepted, and whether it was asked again.
+    /// The outcomes of offers: true if the manager accepted, and true if it was asked again.
     outcomes: HashSet<(bool, bool)>,
 }
 
-/// What a thread does next; each is one step.
+/// The next step of a thread.
 enum Next {
     Ask,
     GetValue(Creation),
     Store(Creation),
     Drop(VoucherId),
     Offer(Release),
-    Decide(Release, ReleaseValue),
+    Decide(Release, ReleaseRequest),
     Answer(Release, u64, bool),
 }
 
@@ -38,14 +38,14 @@ impl World {
         World { registry, made, dead, handed_out: 0, given_back: 0, asking: 0, outcomes }
     }
 
-    /// Takes a thread's next step; `None` if that was the last of a round.
+    /// Takes the next step of a thread and returns the one after it, or `None` after the last step of a round.
     fn step(&mut self, next: Next) -> Option<Next> {
         let registry = &mut self.registry;
         match next {
             Next::Ask => {
                 let mut creation = Creation::new();
                 let step = creation.execute(registry, &Recipe::new(KEY, 1000, &[]));
-                assert!(matches!(step, Step::GetValue(_)));
+                assert!(matches!(step, CreationStep::GetValue(_)));
                 Some(Next::GetValue(creation))
             }
             Next::GetValue(creation) => {
@@ -54,8 +54,13 @@ impl World {
                 Some(Next::Store(creation))
             }
             Next::Store(mut creation) => {
-                assert_eq!(creation.value(registry, Ok(Value::counted(HANDLE))), Step::NextRecipe);
-                let Step::Done(Ok(Some(voucher))) = creation.finish(registry) else { panic!("it is complete") };
+                assert_eq!(
+                    creation.answer_value(registry, Ok(ManagerValue::counted(HANDLE))),
+                    CreationStep::NextRecipe
+                );
+                let CreationStep::Done(Ok(Some(voucher))) = creation.finish(registry) else {
+                    panic!("the voucher is not complete")
+                };
                 assert!(!self.dead.contains(&voucher), "a dead voucher is never revived");
                 Some(Next::Drop(voucher))
             }
@@ -65,12 +70,12 @@ impl World {
                 Some(Next::Offer(dead.values))
             }
             Next::Offer(mut values) => {
-                let question = values.next(registry)?;
+                let request = values.next(registry)?;
                 self.asking += 1;
                 assert_eq!(self.asking, 1, "I6: one offer at a time");
-                Some(Next::Decide(values, question))
+                Some(Next::Decide(values, request))
             }
-            Next::Decide(values, ReleaseValue { handle, sync, .. }) => {
+            Next::Decide(values, ReleaseRequest { handle, sync, .. }) => {
                 let accepted = self.made.get(&handle) == Some(&sync);
                 if accepted {
                     self.made.remove(&handle);
@@ -81,16 +86,17 @@ impl World {
                 self.asking -= 1;
                 self.given_back += if accepted { sync } else { 0 };
                 values.answer(registry, accepted);
-                let question = values.next(registry);
-                self.outcomes.insert((accepted, question.is_some()));
-                let question = question?;
+                let request = values.next(registry);
+                self.outcomes.insert((accepted, request.is_some()));
+                let request = request?;
                 self.asking += 1;
-                Some(Next::Decide(values, question))
+                Some(Next::Decide(values, request))
             }
         }
     }
 
-    /// I5: the manager has handed out at least what the registry knows of, unless it has given up an older life.
+    /// Asserts I5: the manager has handed out at least the made references that the registry knows of, apart from those of
+    /// an earlier lifetime that it has already accepted.
     fn check_counts(&self, answers: impl Iterator<Item = u64>) {
         let accepted: u64 = answers.sum();
         let made = self.made.get(&HANDLE).copied().unwrap_or(0);
@@ -99,6 +105,7 @@ impl World {
         }
     }
 
+    /// Asserts that nothing is left.
     fn end(&self) {
         self.registry.check(true);
         assert!(self.registry.is_empty() && self.made.is_empty());
@@ -110,12 +117,12 @@ impl World {
 
 /// One order of steps.
 struct Order {
-    /// At each step which thread ran, and how many could.
+    /// For each step the thread that ran, and the number of threads that could run.
     taken: Vec<(usize, usize)>,
     outcomes: HashSet<(bool, bool)>,
 }
 
-/// Runs two threads with so many rounds each in the order that `choices` says, then always the first that can.
+/// Runs two threads with these numbers of rounds in the order of `choices`, and after that always the first that can run.
 fn run(rounds: [usize; 2], choices: &[usize]) -> Order {
     let mut world = World::new();
     let mut left = rounds;
@@ -143,7 +150,7 @@ fn run(rounds: [usize; 2], choices: &[usize]) -> Order {
     }
 }
 
-/// Runs the threads in all orders there are; returns how many, and what came of offers.
+/// Runs the threads in all possible orders, and returns the number of orders and the outcomes of offers.
 fn explore(rounds: [usize; 2]) -> (usize, HashSet<(bool, bool)>) {
     let (mut choices, mut outcomes) = (Vec::new(), HashSet::new());
     for orders in 1.. {
@@ -158,7 +165,7 @@ fn explore(rounds: [usize; 2]) -> (usize, HashSet<(bool, bool)>) {
 }
 
 #[test]
-fn v5_in_no_order_of_steps_is_a_dying_voucher_revived_or_a_value_lost() {
+fn v5_every_order_of_steps_keeps_values_and_revives_no_dying_voucher() {
     let (orders, outcomes) = explore([1, 1]);
     assert!(orders > 500 && outcomes.contains(&(true, false)), "{orders}: {outcomes:?}");
     let (orders, outcomes) = explore([2, 1]);

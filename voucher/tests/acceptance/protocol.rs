@@ -1,4 +1,5 @@
-//! The release of a value while it is handed out again (vouchers 1.7, 10.3): each call of two threads is one step here.
+//! The release of a value while the manager hands it out again (vouchers 1.7, 10.3). Each call of two threads is one step
+//! here.
 
 use crate::support::*;
 use std::task::Poll;
@@ -6,64 +7,66 @@ use voucher::*;
 
 const HANDLE: u64 = 0x40;
 
-/// A voucher with the handle, and a manager that takes its time to answer the offer of it.
+/// The release of the handle, with a manager that does not answer at once.
 struct Scene {
     fake: Fake,
     world: World,
     release: Release,
 }
 
-/// Somebody to whom the manager has handed out the handle, and who has not stored it.
+/// A creation for which the manager has handed out the handle, which is not stored yet.
 struct Creator(Creation);
 
 const RECIPE: &[u8] = &HANDLE.to_le_bytes();
 
 impl Scene {
-    /// The last reference to the handle is dropped, and the manager is being asked.
+    /// Drops the last reference to the handle, so that the manager is asked to release it.
     fn new() -> Self {
         let fake = Fake::default();
         let mut world = World::with_fake(&fake);
         let voucher = world.create(&[Recipe::new(FAKE, HAND_OUT, RECIPE)]).unwrap().unwrap();
         fake.0.borrow_mut().releases_wait = true;
         fake.0.borrow_mut().values_wait = true;
-        let release = release(&mut world, voucher).expect("the manager takes its time");
+        let release = release_voucher(&mut world, voucher).expect("the manager does not answer at once");
         Scene { fake, world, release }
     }
 
+    /// Begins a creation for which the manager hands out the handle.
     fn creator(&mut self) -> Creator {
         let recipes = [Recipe::new(FAKE, HAND_OUT, RECIPE)];
-        match create(&mut self.world, &Caller::KERNEL, &mut Recipes::new(&recipes)) {
-            Outcome::Waiting(creation) => Creator(creation),
-            Outcome::Done(result) => panic!("the manager takes its time: {result:?}"),
+        match create_voucher(&mut self.world, &CallingTask::KERNEL, &mut Recipes::new(&recipes)) {
+            CreationOutcome::Waiting(creation) => Creator(creation),
+            CreationOutcome::Done(result) => panic!("the manager does not answer at once: {result:?}"),
         }
     }
 
-    /// The value is stored, and the voucher is complete.
+    /// Stores the value and completes the voucher.
     fn store(&mut self, creator: Creator) -> VoucherId {
         let mut creation = creator.0;
-        creation.value(&mut self.world.vouchers.registry, Ok(Value::counted(HANDLE)));
-        match run(&mut self.world, &Caller::KERNEL, &mut creation, &mut Recipes::new(&[])) {
+        creation.answer_value(&mut self.world.vouchers.registry, Ok(ManagerValue::counted(HANDLE)));
+        match continue_creation(&mut self.world, &CallingTask::KERNEL, &mut creation, &mut Recipes::new(&[])) {
             Poll::Ready(Ok(Some(voucher))) => voucher,
-            other => panic!("it should be complete: {other:?}"),
+            other => panic!("the voucher is not complete: {other:?}"),
         }
     }
 
-    /// The manager's answer: with `free` it gives all up first. Returns whether it was asked again.
-    fn answer(&mut self, free: bool) -> bool {
-        self.release.answer(&mut self.world.vouchers.registry, free);
-        finish_release(&mut self.world, &mut self.release) == Poll::Pending
+    /// Answers the release, and returns true if the manager was asked again.
+    fn answer(&mut self, accepted: bool) -> bool {
+        self.release.answer(&mut self.world.vouchers.registry, accepted);
+        continue_release(&mut self.world, &mut self.release) == Poll::Pending
     }
 
+    /// Lets the manager release the handle.
     fn forget(&self) {
         self.fake.0.borrow_mut().forget(HANDLE);
     }
 
-    /// How many made references were offered each time so far.
+    /// Returns the made references of all offers so far.
     fn offers(&self) -> Vec<u64> {
         self.fake.0.borrow().offered.iter().map(|offer| offer.sync).collect()
     }
 
-    /// References, made references, and whether the manager is being asked.
+    /// Returns references, made references, and true if the manager is being asked to release the value.
     fn element(&self) -> (u32, u64, bool) {
         let control = self.world.vouchers.registry.control(Key::new(FAKE).unwrap()).unwrap();
         let mut values = control.values().map(|(_, value)| (value.refs(), value.made(), value.is_releasing()));
@@ -72,7 +75,7 @@ impl Scene {
         element
     }
 
-    /// Nothing waits any more, and the voucher is dropped.
+    /// Drops the voucher, with a manager that answers at once, and asserts the offer.
     fn drop_at_once(mut self, voucher: VoucherId, sync: u64) {
         self.fake.0.borrow_mut().releases_wait = false;
         self.world.take_releases();
@@ -89,7 +92,7 @@ impl Scene {
 
 // covers vouchers A-07
 #[test]
-fn a_value_that_the_manager_keeps_waits_for_whoever_got_it() {
+fn a_value_that_the_manager_keeps_waits_in_limbo_for_its_made_reference() {
     let mut scene = Scene::new();
     let creator = scene.creator();
     assert!(!scene.answer(false));
@@ -101,7 +104,7 @@ fn a_value_that_the_manager_keeps_waits_for_whoever_got_it() {
 
 // covers vouchers A-08
 #[test]
-fn a_value_that_was_freed_and_handed_out_again_begins_a_new_life() {
+fn a_handle_released_and_handed_out_again_begins_a_new_lifetime() {
     let mut scene = Scene::new();
     scene.forget();
     let creator = scene.creator();
@@ -113,14 +116,14 @@ fn a_value_that_was_freed_and_handed_out_again_begins_a_new_life() {
 
 // covers vouchers A-09
 #[test]
-fn a_new_life_that_ends_before_the_old_one_is_closed_is_offered_by_the_same_thread() {
+fn a_new_lifetime_that_ends_during_the_old_release_is_offered_by_the_same_thread() {
     let mut scene = Scene::new();
     scene.forget();
     let creator = scene.creator();
     let voucher = scene.store(creator);
-    assert!(release(&mut scene.world, voucher).is_none(), "it does not ask: the manager is being asked");
+    assert!(release_voucher(&mut scene.world, voucher).is_none(), "the manager is being asked already");
     assert_eq!((scene.offers(), scene.element()), (vec![1], (0, 2, true)));
-    assert!(scene.answer(true), "it is asked again");
+    assert!(scene.answer(true), "the manager is asked again");
     assert_eq!((scene.offers(), scene.element()), (vec![1, 1], (0, 1, true)));
     scene.forget();
     assert!(!scene.answer(true));
@@ -129,12 +132,12 @@ fn a_new_life_that_ends_before_the_old_one_is_closed_is_offered_by_the_same_thre
 
 // covers vouchers A-10
 #[test]
-fn a_value_that_came_and_went_while_the_manager_refused_is_offered_with_all_there_is() {
+fn a_value_acquired_and_dropped_during_a_refusal_is_offered_with_all_made_references() {
     let mut scene = Scene::new();
     let creator = scene.creator();
     let voucher = scene.store(creator);
-    assert!(release(&mut scene.world, voucher).is_none());
-    assert!(scene.answer(false), "it is asked again");
+    assert!(release_voucher(&mut scene.world, voucher).is_none());
+    assert!(scene.answer(false), "the manager is asked again");
     assert_eq!((scene.offers(), scene.element()), (vec![1, 2], (0, 2, true)));
     scene.forget();
     assert!(!scene.answer(true));

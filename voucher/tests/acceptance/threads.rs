@@ -1,5 +1,5 @@
-//! Threads that work on one value at the same time. Registry and manager have locks of their own, and no thread has the
-//! registry's while it asks the manager, so anything may happen between question and answer.
+//! Threads that work on one value at the same time. Registry and manager have locks of their own. A thread asks the
+//! manager without holding the registry's lock, so other threads may change both between request and answer.
 
 use std::sync::{Mutex, MutexGuard};
 use std::task::Poll;
@@ -13,8 +13,8 @@ struct Shared {
     offers: Mutex<Vec<(u64, bool)>>,
 }
 
-const STORE: u32 = 211;
-const REDEEM: u32 = 10;
+const STORE: u32 = abi::voucher::MACH_VOUCHER_ATTR_USER_DATA_STORE;
+const REDEEM: u32 = abi::voucher::MACH_VOUCHER_ATTR_REDEEM;
 
 impl Shared {
     fn new() -> Self {
@@ -28,17 +28,17 @@ impl Shared {
         self.registry.lock().unwrap()
     }
 
-    fn get_value(&self, question: &GetValue, content: &[u8]) -> Result<Value, Error> {
-        match self.manager.lock().unwrap().get_value(&Caller::KERNEL, question, content) {
+    fn get_value(&self, request: &ValueRequest, content: &[u8]) -> Result<ManagerValue, Error> {
+        match self.manager.lock().unwrap().get_value(&CallingTask::KERNEL, request, content) {
             Poll::Ready(answer) => answer,
-            Poll::Pending => panic!("user data are there at once"),
+            Poll::Pending => panic!("user data answers at once"),
         }
     }
 
-    fn offer(&self, question: &ReleaseValue) -> bool {
-        let answer = self.manager.lock().unwrap().release_value(question);
+    fn offer(&self, request: &ReleaseRequest) -> bool {
+        let answer = self.manager.lock().unwrap().release_value(request);
         let accepted = answer == Poll::Ready(Ok(()));
-        self.offers.lock().unwrap().push((question.sync, accepted));
+        self.offers.lock().unwrap().push((request.sync, accepted));
         accepted
     }
 
@@ -47,17 +47,17 @@ impl Shared {
         let mut step = creation.execute(&mut self.registry(), recipe);
         loop {
             step = match step {
-                Step::NextRecipe => creation.finish(&mut self.registry()),
-                Step::GetValue(question) => {
-                    let answer = self.get_value(&question, recipe.content);
-                    creation.value(&mut self.registry(), answer)
+                CreationStep::NextRecipe => creation.finish(&mut self.registry()),
+                CreationStep::GetValue(request) => {
+                    let answer = self.get_value(&request, recipe.content);
+                    creation.answer_value(&mut self.registry(), answer)
                 }
-                Step::ReleaseValue(question) => {
-                    let accepted = self.offer(&question);
-                    creation.released(&mut self.registry(), accepted)
+                CreationStep::ReleaseValue(request) => {
+                    let accepted = self.offer(&request);
+                    creation.answer_release(&mut self.registry(), accepted)
                 }
-                Step::Died(..) => panic!("nobody but the test drops vouchers"),
-                Step::Done(result) => return result.unwrap().unwrap(),
+                CreationStep::Died(..) => panic!("only the test drops vouchers"),
+                CreationStep::Done(result) => return result.unwrap().unwrap(),
             };
         }
     }
@@ -65,17 +65,17 @@ impl Shared {
     fn release(&self, voucher: VoucherId) {
         let Some(mut dead) = self.registry().release(voucher) else { return };
         loop {
-            // The guard is gone before the manager is asked.
-            let question = dead.values.next(&mut self.registry());
-            let Some(question) = question else { return };
-            let accepted = self.offer(&question);
+            // The lock is released before the manager is asked.
+            let request = dead.values.next(&mut self.registry());
+            let Some(request) = request else { return };
+            let accepted = self.offer(&request);
             dead.values.answer(&mut self.registry(), accepted);
         }
     }
 
-    /// I1 to I9 of vouchers 1.13, whatever is under way. No voucher has a port (I10), and no lock is held while the manager
-    /// is asked (I11).
-    fn check_under_way(&self) {
+    /// Asserts I1 to I9 of vouchers 1.13 while calls are in progress. No voucher has a port (I10), and no lock is held while
+    /// the manager is asked (I11).
+    fn check_in_progress(&self) {
         let registry = self.registry();
         registry.check(false);
         let manager = self.manager.lock().unwrap();
@@ -83,10 +83,11 @@ impl Shared {
             let made = manager.made(value.handle()).unwrap_or(0);
             assert!(value.is_releasing() || made >= value.made(), "I5: {made} for {}", value.made());
         }
-        assert!(registry.iter().all(|(_, voucher)| voucher.port().is_none() && !voucher.port_holds_one()));
+        assert!(registry.iter().all(|(_, voucher)| voucher.port().is_none() && !voucher.port_holds_reference()));
     }
 
-    /// I5 of vouchers 1.13 with nothing under way, I1 to I4 and I6 to I9. The value: references, made references.
+    /// Asserts I1 to I9 of vouchers 1.13 while no call is in progress, and returns references and made references of the
+    /// value.
     fn check(&self) -> Option<(u32, u64)> {
         let registry = self.registry();
         registry.check(true);
@@ -99,7 +100,7 @@ impl Shared {
         std::mem::take(&mut self.offers.lock().unwrap())
     }
 
-    /// I12 of vouchers 1.13.
+    /// Asserts I12 of vouchers 1.13.
     fn assert_empty(&self) {
         assert_eq!(self.check(), None);
         assert!(self.registry().is_empty() && self.manager.lock().unwrap().is_empty());
@@ -118,7 +119,7 @@ fn two_threads_create_and_drop_one_voucher_a_million_times_each() {
                 let voucher = shared.create(&recipe);
                 shared.release(voucher);
                 if time % 1024 == 0 {
-                    shared.check_under_way();
+                    shared.check_in_progress();
                     shared.take_offers();
                 }
             }
@@ -128,16 +129,16 @@ fn two_threads_create_and_drop_one_voucher_a_million_times_each() {
         threads.map(|thread| thread.join().unwrap())
     });
     assert_eq!(last[0], last[1], "I8");
-    let (refs, made) = shared.check().expect("it is in use");
+    let (refs, made) = shared.check().expect("the value is in use");
     assert_eq!(refs, 1, "I1: one voucher holds it");
     shared.take_offers();
     last.into_iter().for_each(|voucher| shared.release(voucher));
-    assert_eq!(shared.take_offers(), [(made, true)], "one release, of all there is");
+    assert_eq!(shared.take_offers(), [(made, true)], "one release of all made references");
     shared.assert_empty();
 }
 
 #[test]
-fn v8_redemptions_at_the_same_time_are_all_counted_and_given_back_by_one_release() {
+fn v8_concurrent_redemptions_are_all_counted_and_released_at_once() {
     const THREADS: usize = 4;
     const TIMES: usize = 10_000;
     let shared = Shared::new();

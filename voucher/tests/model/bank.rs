@@ -1,12 +1,12 @@
-//! The bank, as naively as can be: what it knows stands in lists that are searched from end to end.
+//! The bank as a simple model: lists that are searched from end to end.
 
 use crate::operation::Identity;
 use crate::rules::Content;
 use abi::voucher::*;
 use voucher::Error;
-use voucher::managers::bank::Settings;
+use voucher::managers::bank::BankSettings;
 
-/// Who plays which part in an account; tasks by number.
+/// The roles of an account, with tasks by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
     pub holder: usize,
@@ -19,7 +19,7 @@ pub struct Parts {
 
 pub struct Task {
     pub identity: Identity,
-    pub lives: bool,
+    pub is_alive: bool,
     billed: (u64, u64),
     serviced: (u64, u64),
 }
@@ -37,7 +37,7 @@ pub struct Bank {
     personas: Vec<u32>,
     system: u32,
     system_proxy: u32,
-    settings: Settings,
+    settings: BankSettings,
 }
 
 fn add(to: &mut (u64, u64), amount: (u64, u64)) {
@@ -45,7 +45,7 @@ fn add(to: &mut (u64, u64), amount: (u64, u64)) {
 }
 
 impl Bank {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: BankSettings) -> Self {
         let (tasks, accounts, personas) = (vec![], vec![], vec![]);
         Bank { tasks, accounts, opened: 0, personas, system: PERSONA_ID_NONE, system_proxy: PERSONA_ID_NONE, settings }
     }
@@ -54,7 +54,7 @@ impl Bank {
         if !self.settings.thread_groups {
             identity.group = 0;
         }
-        self.tasks.push(Task { identity, lives: true, billed: (0, 0), serviced: (0, 0) });
+        self.tasks.push(Task { identity, is_alive: true, billed: (0, 0), serviced: (0, 0) });
     }
 
     pub fn pid(&self, task: usize) -> i32 {
@@ -74,7 +74,7 @@ impl Bank {
         }
     }
 
-    /// 6.3.5.
+    /// Returns true if the task replaces personas by its own (6.3.5).
     fn needs_replacement(&self, task: usize) -> bool {
         let identity = self.tasks[task].identity;
         self.settings.unique_persona
@@ -88,7 +88,7 @@ impl Bank {
         !identity.no_propagate && (identity.platform_binary || self.settings.propagate_for_all)
     }
 
-    /// 6.3.4.
+    /// Returns the value that a recipe requests (6.3.4).
     pub fn value(
         &self,
         me: Option<usize>,
@@ -117,7 +117,7 @@ impl Bank {
         }
     }
 
-    /// The account with itself that a task stands for, or the account.
+    /// Returns the roles of an account, or of the account that a task would have with itself.
     fn parts(&self, me: usize, value: &Content) -> Parts {
         let of = |task: usize| {
             let Identity { persona, group, .. } = self.tasks[task].identity;
@@ -153,7 +153,7 @@ impl Bank {
         Ok(Some(if own { Content::Task(me) } else { Content::Account(parts) }))
     }
 
-    /// 6.3.6.
+    /// Executes `BANK_MODIFY_PERSONA` (6.3.6).
     fn modify_persona(&self, me: usize, previous: &Content, content: &[u8]) -> Result<Option<Content>, Error> {
         if !self.tasks[me].identity.modify_persona {
             return Err(Error::NoAccess);
@@ -179,7 +179,7 @@ impl Bank {
         Ok(Some(Content::Account(Parts { persona, ..self.parts(of, previous) })))
     }
 
-    /// 6.3.7: the command and the text.
+    /// Returns command and text of an extraction (6.3.7).
     pub fn describe(&self, me: Option<usize>, value: &Content, room: usize) -> Result<(u32, Vec<u8>), Error> {
         match room {
             0 => return Ok((MACH_VOUCHER_ATTR_NOOP, vec![])),
@@ -206,7 +206,7 @@ impl Bank {
         Ok((MACH_VOUCHER_ATTR_BANK_NULL, text.into_bytes()))
     }
 
-    /// 6.3.8.
+    /// Executes a manager command (6.3.8).
     pub fn command(
         &self,
         me: Option<usize>,
@@ -244,7 +244,7 @@ impl Bank {
         }
     }
 
-    /// A `proc_persona_info`.
+    /// Returns the `proc_persona_info` of a task.
     fn record(&self, task: usize) -> Vec<u8> {
         let mut record = (task as u64).to_le_bytes().to_vec();
         record.extend_from_slice(&self.pid(task).to_le_bytes());
@@ -254,25 +254,25 @@ impl Bank {
         record
     }
 
-    /// An account is opened.
+    /// Opens an account.
     pub fn open(&mut self, parts: Parts) {
         self.opened += 1;
         self.accounts.push(Account { serial: self.opened, parts, bill: (0, 0) });
     }
 
-    /// An account is closed: its bill is settled.
+    /// Closes an account and adds its charges to the balances.
     pub fn close(&mut self, parts: Parts) {
         let at = self.accounts.iter().position(|account| account.parts == parts).expect("the account is open");
         let bill = self.accounts.remove(at).bill;
-        if self.tasks[parts.holder].lives {
+        if self.tasks[parts.holder].is_alive {
             add(&mut self.tasks[parts.holder].billed, bill);
         }
-        if self.tasks[parts.merchant].lives {
+        if self.tasks[parts.merchant].is_alive {
             add(&mut self.tasks[parts.merchant].serviced, bill);
         }
     }
 
-    /// The account on whose bill a thread works that adopts a value, and for which persona (6.3.9).
+    /// Returns the account that a thread is charged to after it adopted a value, and its persona (6.3.9).
     pub fn adopt(&self, me: usize, value: Option<&Content>) -> (Option<u64>, u32) {
         let Some(Content::Account(parts)) = value else { return (None, self.persona(me)) };
         let account = self.accounts.iter().find(|account| account.parts == *parts).expect("the account is open");
@@ -285,7 +285,7 @@ impl Bank {
         }
     }
 
-    /// What stands to a task's name: billed, serviced; each processor and energy.
+    /// Returns the billed and the serviced sums of a task: processor time and energy.
     pub fn balance(&self, task: usize) -> [(u64, u64); 2] {
         let Task { mut billed, mut serviced, .. } = self.tasks[task];
         for account in &self.accounts {
@@ -299,7 +299,8 @@ impl Bank {
         [billed, serviced]
     }
 
-    /// In how many accounts a task is holder, in how many merchant, and how many parts it plays in all of them.
+    /// Returns the numbers of accounts in which a task is holder and merchant, and the number of its roles in all
+    /// accounts.
     pub fn parts_of(&self, task: usize) -> (u64, u64, u64) {
         let mut counts = (0, 0, 0);
         for Account { parts, .. } in &self.accounts {

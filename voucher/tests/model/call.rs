@@ -1,11 +1,11 @@
-//! A call that may have to wait for managers: a creation, or what is left of a release.
+//! A call that may wait for managers: a creation, or the rest of a release.
 
-use crate::numbers::thinks_about_giving;
-use crate::rules::{Content, Question, Rules, Says, Voucher, keys};
+use crate::numbers::delays_values;
+use crate::rules::{Attributes, Content, Question, Rules, Voucher, keys};
 use abi::voucher::*;
 use voucher::Error;
 
-/// A recipe, its previous voucher by number.
+/// A recipe, with its previous voucher by number.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     pub key: u32,
@@ -15,7 +15,7 @@ pub struct Recipe {
     pub content: Vec<u8>,
 }
 
-/// A recipe that needs managers, at one key.
+/// A recipe that needs managers, at its present key.
 #[derive(Clone, Debug)]
 pub struct Item {
     key: u32,
@@ -25,44 +25,44 @@ pub struct Item {
     all: bool,
 }
 
-/// What is still to be done; the last is next.
+/// A piece of work that is left; the last one is next.
 #[derive(Debug)]
-enum Todo {
+enum Work {
     Ask(Item),
-    /// The item goes on with the next key, or ends.
-    GoOn(Item),
+    /// The item continues with the next key, or ends.
+    Continue(Item),
     Drop(u32, Content),
     Offer(u32, Content, u64),
 }
 
-/// What a manager that was asked has answered.
+/// The answer of a manager.
 #[derive(Debug)]
 pub enum Answer {
     Value(Result<Option<Content>, Error>),
     Released(bool),
 }
 
-/// What a call waits for.
+/// The request for whose answer a call waits.
 #[derive(Debug, PartialEq)]
-pub enum Waits {
-    ForValue { key: u32, command: u32, previous: Option<Content> },
-    ForRelease { key: u32, content: Content, sync: u64 },
+pub enum Awaited {
+    Value { key: u32, command: u32, previous: Option<Content> },
+    Release { key: u32, content: Content, sync: u64 },
 }
 
 #[derive(Debug)]
 pub struct Call {
     me: Option<usize>,
-    /// `Err`: a malformed one.
+    /// `Err` stands for a malformed recipe.
     recipes: std::vec::IntoIter<Result<Recipe, Error>>,
     creates: bool,
     privilege: Option<u32>,
-    forming: Says,
-    todo: Vec<Todo>,
+    forming: Attributes,
+    work: Vec<Work>,
     error: Option<Error>,
     pub result: Option<Result<Option<usize>, Error>>,
     pub answer: Option<Answer>,
-    /// Whether `SET_VALUE_HANDLE` has taken its reference.
-    pub put: bool,
+    /// True if `SET_VALUE_HANDLE` has taken over its reference.
+    pub handle_taken: bool,
 }
 
 impl Call {
@@ -72,19 +72,19 @@ impl Call {
             recipes: recipes.into_iter(),
             creates: true,
             privilege,
-            forming: Says::new(),
-            todo: vec![],
+            forming: Attributes::new(),
+            work: vec![],
             error: None,
             result: None,
             answer: None,
-            put: false,
+            handle_taken: false,
         }
     }
 
-    /// What a dead voucher said is given up.
-    pub fn release(says: Says) -> Self {
+    /// Releases the values of a dead voucher.
+    pub fn release(attributes: Attributes) -> Self {
         let mut call = Call { creates: false, ..Call::creation(None, None, vec![]) };
-        call.drop_all(says);
+        call.drop_all(attributes);
         call
     }
 
@@ -92,75 +92,75 @@ impl Call {
         self.me == Some(task)
     }
 
-    fn drop_all(&mut self, says: Says) {
-        self.todo.extend(says.into_iter().rev().map(|(key, content)| Todo::Drop(key, content)));
+    fn drop_all(&mut self, attributes: Attributes) {
+        self.work.extend(attributes.into_iter().rev().map(|(key, content)| Work::Drop(key, content)));
     }
 
     pub fn cancel(&mut self) {
         self.error.get_or_insert(Error::Aborted);
     }
 
-    /// What a manager has to think about.
-    pub fn waits(&self, rules: &Rules) -> Waits {
-        match self.todo.last().expect("it waits") {
-            Todo::Ask(item) => {
+    /// Returns the request that a manager has not answered.
+    pub fn waits(&self, rules: &Rules) -> Awaited {
+        match self.work.last().expect("the call waits") {
+            Work::Ask(item) => {
                 let previous = self.question(rules, item).previous;
-                Waits::ForValue { key: item.key, command: item.command, previous }
+                Awaited::Value { key: item.key, command: item.command, previous }
             }
-            Todo::Offer(key, content, sync) => Waits::ForRelease { key: *key, content: content.clone(), sync: *sync },
-            other => panic!("{other:?} is nothing to wait for"),
+            Work::Offer(key, content, sync) => Awaited::Release { key: *key, content: content.clone(), sync: *sync },
+            other => panic!("{other:?} is not a request"),
         }
     }
 
-    /// The manager makes up its mind; or it refuses, if it was asked for a value.
-    pub fn decide(&mut self, rules: &mut Rules, refuses: bool) {
-        let answer = match self.todo.last().expect("it waits") {
-            Todo::Ask(_) if refuses => Answer::Value(Err(Error::InvalidTask)),
-            Todo::Ask(item) => Answer::Value(rules.decide(item.key, &self.question(rules, item))),
-            Todo::Offer(key, content, sync) => Answer::Released(rules.take(*key, content, *sync)),
-            other => panic!("{other:?} is nothing to wait for"),
+    /// Lets the manager prepare its answer. With `refuses` the manager refuses to hand out a value.
+    pub fn prepare_answer(&mut self, rules: &mut Rules, refuses: bool) {
+        let answer = match self.work.last().expect("the call waits") {
+            Work::Ask(_) if refuses => Answer::Value(Err(Error::InvalidTask)),
+            Work::Ask(item) => Answer::Value(rules.prepare_answer(item.key, &self.question(rules, item))),
+            Work::Offer(key, content, sync) => Answer::Released(rules.release(*key, content, *sync)),
+            other => panic!("{other:?} is not a request"),
         };
         self.answer = Some(answer);
     }
 
-    /// The answer arrives.
-    pub fn arrive(&mut self, rules: &mut Rules) {
-        match (self.todo.pop(), self.answer.take()) {
-            (Some(Todo::Ask(item)), Some(Answer::Value(answer))) => self.store(rules, item, answer),
-            (Some(Todo::Offer(key, content, sync)), Some(Answer::Released(accepted))) => {
+    /// Delivers the prepared answer.
+    pub fn deliver_answer(&mut self, rules: &mut Rules) {
+        match (self.work.pop(), self.answer.take()) {
+            (Some(Work::Ask(item)), Some(Answer::Value(answer))) => self.store(rules, item, answer),
+            (Some(Work::Offer(key, content, sync)), Some(Answer::Released(accepted))) => {
                 self.released(rules, key, content, sync, accepted);
             }
-            other => panic!("{other:?} do not fit"),
+            other => panic!("the answer is of the wrong kind: {other:?}"),
         }
     }
 
-    /// Goes on until all is done, or a manager has to think: `true` if all is done.
+    /// Continues until the call is finished or a manager does not answer at once. Returns true if the call is finished.
     pub fn run(&mut self, rules: &mut Rules) -> bool {
         loop {
-            match self.todo.pop() {
-                Some(Todo::Ask(item)) => {
+            match self.work.pop() {
+                Some(Work::Ask(item)) => {
                     let question = self.question(rules, &item);
                     match rules.ask(self.me, item.key, &question) {
                         Some(answer) => self.store(rules, item, answer),
                         None => {
-                            self.todo.push(Todo::Ask(item));
+                            self.work.push(Work::Ask(item));
                             return false;
                         }
                     }
                 }
-                Some(Todo::GoOn(item)) if item.all && self.error.is_none() => {
+                Some(Work::Continue(item)) if item.all && self.error.is_none() => {
                     self.ask(rules, Item { key: item.key + 1, ..item });
                 }
-                Some(Todo::GoOn(item)) => self.end_item(rules, item),
-                Some(Todo::Drop(key, content)) => {
-                    if let Some(sync) = rules.drop_one(key, &content) {
-                        self.todo.push(Todo::Offer(key, content, sync));
+                Some(Work::Continue(item)) => self.end_item(rules, item),
+                Some(Work::Drop(key, content)) => {
+                    if let Some(sync) = rules.drop_reference(key, &content) {
+                        self.work.push(Work::Offer(key, content, sync));
                     }
                 }
-                Some(Todo::Offer(key, content, sync)) => match rules.offer(key, &content, sync) {
+                Some(Work::Offer(key, content, sync)) => match rules.offer(key, &content, sync) {
                     Some(accepted) => self.released(rules, key, content, sync, accepted),
                     None => {
-                        self.todo.push(Todo::Offer(key, content, sync));
+                        self.work.push(Work::Offer(key, content, sync));
                         return false;
                     }
                 },
@@ -170,7 +170,7 @@ impl Call {
                     self.drop_all(formed);
                 }
                 None if self.error.is_some() => {
-                    self.result = Some(Err(self.error.expect("it has failed")));
+                    self.result = Some(Err(self.error.expect("the call has failed")));
                     return true;
                 }
                 None => match self.recipes.next() {
@@ -187,40 +187,42 @@ impl Call {
         }
     }
 
-    /// 1.8.
+    /// Finds or publishes the voucher (1.8).
     fn finish(&mut self, rules: &mut Rules) -> Option<usize> {
-        let says = std::mem::take(&mut self.forming);
-        if says.is_empty() {
+        let attributes = std::mem::take(&mut self.forming);
+        if attributes.is_empty() {
             return None;
         }
-        let equal = rules.living().into_iter().find(|&voucher| rules.vouchers[voucher].says == says);
+        let equal = rules.live_vouchers().into_iter().find(|&voucher| rules.vouchers[voucher].attributes == attributes);
         if let Some(voucher) = equal {
-            for (key, content) in &says {
-                assert_eq!(rules.drop_one(*key, content), None, "the other voucher holds it");
+            for (key, content) in &attributes {
+                assert_eq!(rules.drop_reference(*key, content), None, "the other voucher holds the value");
             }
             rules.vouchers[voucher].owned += 1;
             return Some(voucher);
         }
-        rules.vouchers.push(Voucher { says, owned: 1, ..Voucher::default() });
+        rules.vouchers.push(Voucher { attributes, owned: 1, ..Voucher::default() });
         Some(rules.vouchers.len() - 1)
     }
 
-    /// 3.1.
+    /// Executes a recipe (3.1).
     fn execute(&mut self, rules: &mut Rules, recipe: Recipe) -> Result<(), Error> {
         let Recipe { key, command, previous, content } = recipe;
         let previous = previous.transpose().map_err(|()| Error::InvalidCapability)?;
-        if previous.is_some_and(|voucher| !rules.lives(voucher)) {
+        if previous.is_some_and(|voucher| !rules.is_alive(voucher)) {
             return Err(Error::InvalidCapability);
         }
-        let says = previous.map(|voucher| rules.vouchers[voucher].says.clone());
+        let attributes = previous.map(|voucher| rules.vouchers[voucher].attributes.clone());
         match command {
             MACH_VOUCHER_ATTR_COPY | MACH_VOUCHER_ATTR_REMOVE if !content.is_empty() => Err(Error::InvalidArgument),
-            MACH_VOUCHER_ATTR_COPY => says.map_or(Ok(()), |says| self.copy(rules, &keys(key)?, &says)),
+            MACH_VOUCHER_ATTR_COPY => {
+                attributes.map_or(Ok(()), |attributes| self.copy(rules, &keys(key)?, &attributes))
+            }
             MACH_VOUCHER_ATTR_REMOVE => {
-                self.remove(&keys(key)?, says);
+                self.remove(&keys(key)?, attributes);
                 Ok(())
             }
-            MACH_VOUCHER_ATTR_SET_VALUE_HANDLE => self.put(rules, key, &content),
+            MACH_VOUCHER_ATTR_SET_VALUE_HANDLE => self.set_handle(rules, key, &content),
             MACH_VOUCHER_ATTR_REDEEM if key == MACH_VOUCHER_ATTR_KEY_ALL => {
                 self.begin(rules, Item { key: 1, command, previous, content, all: true });
                 Ok(())
@@ -233,16 +235,16 @@ impl Call {
         }
     }
 
-    /// 3.3.
-    fn copy(&mut self, rules: &mut Rules, keys: &[u32], says: &Says) -> Result<(), Error> {
-        let mut replaced = Says::new();
-        // What is equal already stays: nobody is asked about it.
+    /// Executes `COPY` (3.3).
+    fn copy(&mut self, rules: &mut Rules, keys: &[u32], attributes: &Attributes) -> Result<(), Error> {
+        let mut replaced = Attributes::new();
+        // An equal value stays, and its manager is not asked.
         for key in keys {
-            if self.forming.get(key) == says.get(key) {
+            if self.forming.get(key) == attributes.get(key) {
                 continue;
             }
             let old = self.forming.remove(key);
-            if let Some(content) = says.get(key) {
+            if let Some(content) = attributes.get(key) {
                 rules.copy(*key, content);
                 self.forming.insert(*key, content.clone());
             }
@@ -252,16 +254,18 @@ impl Call {
         Ok(())
     }
 
-    /// 3.4.
-    fn remove(&mut self, keys: &[u32], says: Option<Says>) {
-        let equal = |key: &u32, content: &Content| says.as_ref().is_none_or(|says| says.get(key) == Some(content));
-        let removed: Says =
+    /// Executes `REMOVE` (3.4).
+    fn remove(&mut self, keys: &[u32], attributes: Option<Attributes>) {
+        let equal = |key: &u32, content: &Content| {
+            attributes.as_ref().is_none_or(|attributes| attributes.get(key) == Some(content))
+        };
+        let removed: Attributes =
             self.forming.extract_if(.., |key, content| keys.contains(key) && equal(key, content)).collect();
         self.drop_all(removed);
     }
 
-    /// 3.5.
-    fn put(&mut self, rules: &mut Rules, key: u32, content: &[u8]) -> Result<(), Error> {
+    /// Executes `SET_VALUE_HANDLE` (3.5).
+    fn set_handle(&mut self, rules: &mut Rules, key: u32, content: &[u8]) -> Result<(), Error> {
         if self.privilege != Some(key) {
             return Err(Error::InvalidCapability);
         }
@@ -272,15 +276,15 @@ impl Call {
         rules.promise(key)?;
         let content = (number != 0).then_some(Content::Number(number));
         if let Some(content) = &content {
-            rules.give(key, content);
+            rules.hand_out(key, content);
         }
-        self.put = true;
+        self.handle_taken = true;
         self.replace(rules, key, content);
-        rules.answered_one(key);
+        rules.end_request(key);
         Ok(())
     }
 
-    /// 3.7.
+    /// Begins a recipe that needs managers (3.7).
     fn begin(&mut self, rules: &mut Rules, item: Item) {
         if let Some(previous) = item.previous {
             rules.vouchers[previous].held += 1;
@@ -293,7 +297,7 @@ impl Call {
             return self.end_item(rules, item);
         };
         match rules.promise(key) {
-            Ok(()) => self.todo.push(Todo::Ask(Item { key, ..item })),
+            Ok(()) => self.work.push(Work::Ask(Item { key, ..item })),
             Err(error) => {
                 self.error = Some(error);
                 self.end_item(rules, item);
@@ -302,16 +306,16 @@ impl Call {
     }
 
     fn question(&self, rules: &Rules, item: &Item) -> Question {
-        let says = item.previous.map_or(&self.forming, |previous| &rules.vouchers[previous].says);
+        let attributes = item.previous.map_or(&self.forming, |previous| &rules.vouchers[previous].attributes);
         let (command, content) = (item.command, item.content.clone());
-        Question { command, previous: says.get(&item.key).cloned(), content }
+        Question { command, previous: attributes.get(&item.key).cloned(), content }
     }
 
     fn store(&mut self, rules: &mut Rules, item: Item, answer: Result<Option<Content>, Error>) {
         let key = item.key;
         match answer {
             Ok(content) => {
-                self.todo.push(Todo::GoOn(item));
+                self.work.push(Work::Continue(item));
                 self.replace(rules, key, content);
             }
             Err(error) => {
@@ -319,10 +323,10 @@ impl Call {
                 self.end_item(rules, item);
             }
         }
-        rules.answered_one(key);
+        rules.end_request(key);
     }
 
-    /// The old value goes last.
+    /// Replaces a value. The old value is released last.
     fn replace(&mut self, rules: &mut Rules, key: u32, content: Option<Content>) {
         let old = self.forming.remove(&key);
         if let Some(content) = content {
@@ -335,19 +339,19 @@ impl Call {
     fn end_item(&mut self, rules: &mut Rules, item: Item) {
         let Some(previous) = item.previous else { return };
         rules.vouchers[previous].held -= 1;
-        if !rules.lives(previous) {
-            self.drop_all(rules.vouchers[previous].says.clone());
+        if !rules.is_alive(previous) {
+            self.drop_all(rules.vouchers[previous].attributes.clone());
         }
     }
 
     fn released(&mut self, rules: &mut Rules, key: u32, content: Content, sync: u64, accepted: bool) {
-        if let Some(sync) = rules.answered(key, &content, sync, accepted) {
-            self.todo.push(Todo::Offer(key, content, sync));
+        if let Some(sync) = rules.finish_release(key, &content, sync, accepted) {
+            self.work.push(Work::Offer(key, content, sync));
         }
     }
 
-    /// Whether the manager that it waits for has to hand out a value.
+    /// Returns true if the call waits for a value.
     pub fn waits_for_value(&self) -> bool {
-        matches!(self.todo.last(), Some(Todo::Ask(item)) if thinks_about_giving(item.key))
+        matches!(self.work.last(), Some(Work::Ask(item)) if delays_values(item.key))
     }
 }

@@ -1,4 +1,4 @@
-//! After each operation everything that can be seen of the vouchers is as the rules say.
+//! Compares the visible state of the crate with that of the rules.
 
 use crate::rules::Content;
 use crate::world::World;
@@ -18,19 +18,19 @@ impl World {
     }
 
     fn compare_vouchers(&self) {
-        let living = self.rules.living();
-        assert_eq!(self.real.registry.len(), living.len());
+        let live_vouchers = self.rules.live_vouchers();
+        assert_eq!(self.real.registry.len(), live_vouchers.len());
         for (voucher, expected) in self.rules.vouchers.iter().enumerate() {
             let id = self.id(voucher);
             let real = self.real.registry.get(id);
-            assert_eq!(real.is_some(), self.rules.lives(voucher), "voucher {voucher}");
+            assert_eq!(real.is_some(), self.rules.is_alive(voucher), "voucher {voucher}");
             let Some(real) = real else { continue };
-            let port = (real.port().is_some(), real.port_holds_one());
-            assert_eq!((real.refs(), port), (expected.refs(), (expected.has_port, expected.port_holds_one)));
-            let attributes = self.real.registry.attributes(id);
-            let says: BTreeMap<u32, Content> =
-                attributes.map(|(key, handle)| (key.number(), self.content(key.number(), handle))).collect();
-            assert_eq!(says, expected.says, "voucher {voucher}");
+            let port = (real.port().is_some(), real.port_holds_reference());
+            assert_eq!((real.refs(), port), (expected.refs(), (expected.has_port, expected.port_holds_reference)));
+            let handles = self.real.registry.attributes(id);
+            let attributes: BTreeMap<u32, Content> =
+                handles.map(|(key, handle)| (key.number(), self.content(key.number(), handle))).collect();
+            assert_eq!(attributes, expected.attributes, "voucher {voucher}");
         }
     }
 
@@ -41,7 +41,7 @@ impl World {
         let Some((real, expected)) = real.zip(expected) else { return };
         let elements = self.rules.elements.iter().filter(|element| element.key == number);
         for element in elements {
-            let value = real.values().find(|(_, value)| self.stands_for(number, value, &element.content));
+            let value = real.values().find(|(_, value)| self.has_content(number, value, &element.content));
             let (_, value) = value.unwrap_or_else(|| panic!("{key:?} has no value for {element:?}"));
             let counts = (value.refs(), value.made(), value.is_releasing());
             assert_eq!(counts, (element.refs, element.made, element.releasing), "{key:?}: {:?}", element.content);
@@ -51,8 +51,8 @@ impl World {
         assert_eq!(real.refs(), expected.owned + expected.asked + count, "{key:?}");
     }
 
-    /// Whether an element is that of a content. What its manager has given up already stands for nothing.
-    fn stands_for(&self, key: u32, value: &AttributeValue, content: &Content) -> bool {
+    /// Returns true if a value has this content.
+    fn has_content(&self, key: u32, value: &AttributeValue, content: &Content) -> bool {
         self.content(key, value.handle()) == *content
     }
 
@@ -60,17 +60,21 @@ impl World {
         let bank = &self.rules.bank;
         let mut tasks = 0;
         for (task, &id) in self.tasks.iter().enumerate() {
-            let given = self.given(3, &Content::Task(task));
-            let (to_pay, to_charge, parts) = bank.parts_of(task);
-            let lives = bank.tasks[task].lives;
-            let refs = u64::from(lives) + u64::from(given > 0) + parts;
+            let made = self.made(3, &Content::Task(task));
+            let (as_holder, as_merchant, parts) = bank.parts_of(task);
+            let is_alive = bank.tasks[task].is_alive;
+            let refs = u64::from(is_alive) + u64::from(made > 0) + parts;
             let Some(BankElement::Task(real)) = self.real.bank.element(id) else {
                 assert_eq!(refs, 0, "task {task}");
                 continue;
             };
             tasks += 1;
-            assert_eq!((real.refs(), real.made(), real.accounts()), (refs, given, (to_pay, to_charge)), "task {task}");
-            if lives {
+            assert_eq!(
+                (real.refs(), real.made(), real.accounts()),
+                (refs, made, (as_holder, as_merchant)),
+                "task {task}"
+            );
+            if is_alive {
                 assert_eq!(self.balance(task), bank.balance(task), "task {task}");
             }
         }
@@ -79,15 +83,15 @@ impl World {
 
     fn compare_managers(&self) {
         for (key, manager) in [(7, &self.real.user_data), (8, &self.real.test)] {
-            assert_eq!(manager.len(), self.rules.given.iter().filter(|given| given.key == key).count());
+            assert_eq!(manager.len(), self.rules.made.iter().filter(|made| made.key == key).count());
         }
         for (&key, numbers) in &self.numbers {
             let numbers = numbers.borrow();
-            let given = self.rules.given.iter().filter(|given| given.key == key);
-            let expected: BTreeMap<u64, u64> = given
-                .map(|given| match given.content {
-                    Content::Number(number) => (number, given.count),
-                    ref other => panic!("{other:?} is no number"),
+            let made = self.rules.made.iter().filter(|made| made.key == key);
+            let expected: BTreeMap<u64, u64> = made
+                .map(|made| match made.content {
+                    Content::Number(number) => (number, made.count),
+                    ref other => panic!("{other:?} is not a number"),
                 })
                 .collect();
             assert_eq!(numbers.counts, expected, "key {key}");
@@ -95,8 +99,8 @@ impl World {
         }
     }
 
-    fn given(&self, key: u32, content: &Content) -> u64 {
-        let given = self.rules.given.iter().find(|given| given.key == key && given.content == *content);
-        given.map_or(0, |given| given.count)
+    fn made(&self, key: u32, content: &Content) -> u64 {
+        let made = self.rules.made.iter().find(|made| made.key == key && made.content == *content);
+        made.map_or(0, |made| made.count)
     }
 }

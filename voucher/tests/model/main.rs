@@ -1,8 +1,8 @@
-//! Random operations on vouchers, beside a model of the rules that is as naive as can be: after every one all that can be
-//! seen is the same, and in the end nothing is left.
+//! Random operations on vouchers and on a simple model of their rules. After every operation the visible state of both
+//! is the same, and at the end nothing is left.
 //!
-//! A failure prints the fewest operations that lead to it, and its seed; `TALLY_SEED=… cargo test -p voucher --test model`
-//! runs that seed again. `TALLY_CASES` sets how many sequences each seed makes.
+//! A failure prints the shortest sequence of operations that leads to it, and its seed. `TALLY_SEED=… cargo test -p
+//! voucher --test model` runs that seed again. `TALLY_CASES` sets the number of sequences for each seed.
 
 mod bank;
 mod call;
@@ -17,7 +17,7 @@ use operation::{Identity, NUMBER_KEYS, Operation, identity, operation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use voucher::managers::bank::Settings;
+use voucher::managers::bank::BankSettings;
 use world::World;
 
 const SEEDS: std::ops::Range<u64> = 0..4;
@@ -25,17 +25,17 @@ const CASES: u32 = 1000;
 const OPERATIONS: usize = 120;
 
 impl World {
-    /// Lets go of everything: then nothing is left.
+    /// Releases everything and asserts that nothing is left.
     fn finish(mut self) {
         loop {
             while !self.waiting.is_empty() {
-                self.decide(0, false);
-                self.arrive(0);
+                self.prepare_answer(0, false);
+                self.deliver_answer(0);
             }
-            let Some(voucher) = self.rules.living().first().copied() else { break };
+            let Some(voucher) = self.rules.live_vouchers().first().copied() else { break };
             let nth = Operation::NoSenders(0);
             let release = Operation::Release(0);
-            self.perform(if self.rules.vouchers[voucher].port_holds_one { nth } else { release });
+            self.perform(if self.rules.vouchers[voucher].port_holds_reference { nth } else { release });
             self.compare();
         }
         while self.pick_task(0).is_some() {
@@ -50,7 +50,7 @@ impl World {
         let real = &self.real;
         assert!(real.registry.is_empty() && real.bank.is_empty());
         assert!(real.user_data.is_empty() && real.test.is_empty());
-        assert!(self.rules.given.is_empty(), "every manager is empty");
+        assert!(self.rules.made.is_empty(), "every manager is empty");
         assert!(self.numbers.values().all(|numbers| numbers.borrow().released));
         for key in voucher::Key::all() {
             let values = real.registry.control(key).into_iter().flat_map(|control| control.values());
@@ -59,9 +59,9 @@ impl World {
     }
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+fn settings() -> impl Strategy<Value = BankSettings> {
     (prop::bool::weighted(0.8), prop::bool::weighted(0.3), any::<bool>()).prop_map(
-        |(unique_persona, propagate_for_all, thread_groups)| Settings {
+        |(unique_persona, propagate_for_all, thread_groups)| BankSettings {
             unique_persona,
             propagate_for_all,
             thread_groups,
@@ -69,7 +69,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-fn run(seed: u64, settings: Settings, tasks: Vec<Identity>, operations: Vec<Operation>) {
+fn run(seed: u64, settings: BankSettings, tasks: Vec<Identity>, operations: Vec<Operation>) {
     let mut world = World::new(seed, settings);
     NUMBER_KEYS.into_iter().for_each(|key| world.register(key));
     for operation in tasks.into_iter().map(Operation::BeginTask).chain(operations) {
@@ -84,7 +84,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn vouchers_do_what_the_rules_say_whatever_is_done_to_them() {
+fn random_operations_have_the_effects_that_the_model_predicts() {
     let cases = number("TALLY_CASES").map_or(CASES, |cases| cases as u32);
     let seeds = number("TALLY_SEED").map_or(SEEDS, |seed| seed..seed + 1);
     for seed in seeds {

@@ -1,46 +1,50 @@
-//! A manager of a key of one's own.
+//! A manager whose values are numbers.
 
 use abi::voucher::{MACH_VOUCHER_ATTR_AUTO_REDEEM, MACH_VOUCHER_ATTR_REDEEM, MACH_VOUCHER_ATTR_SEND_PREPROCESS};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
-use voucher::{AttributeManager, Caller, Error, GetValue, Key, Output, Processing, Registration, ReleaseValue, Value};
+use voucher::{
+    AttributeManager, CallingTask, CommandRequest, Error, Key, ManagerValue, OutBuffer, Processing, Registration,
+    ReleaseRequest, ValueRequest,
+};
 
 /// The recipe command that stores a number.
 pub const STORE: u32 = 1000;
-/// The command that tells the number of a voucher.
-pub const TELL: u32 = 2000;
-/// How many numbers there may be under a key.
+/// The manager command that returns the number of a voucher.
+pub const GET_NUMBER: u32 = 2000;
+/// The largest number of values of a key.
 pub const NUMBERS_MAX: usize = 4;
-/// What a number is changed by when it is sent and when it is received.
+/// The bits that are set in a number when it is sent and when it is received.
 pub const SENT: u64 = 0x100;
 pub const RECEIVED: u64 = 0x1000;
 
-/// How often each number was handed out, and whether the registration is over.
+/// The made references of each number, and the state of the registration.
 #[derive(Debug, Default)]
-pub struct Given {
+pub struct Made {
     pub counts: BTreeMap<u64, u64>,
+    /// True after the end of the registration.
     pub released: bool,
 }
 
-/// A manager of numbers. Those of key 2 it has to think about: its answers come later.
+/// A manager of numbers. For key 2 it does not answer at once.
 pub struct Numbers {
     pub key: u32,
-    pub given: Rc<RefCell<Given>>,
+    pub made: Rc<RefCell<Made>>,
 }
 
-/// Whether the manager of a key thinks before it says whether it gives a number up.
-pub fn thinks_about_releasing(key: u32, number: u64) -> bool {
+/// Returns true if the manager of a key does not answer a release of the number at once.
+pub fn delays_releases(key: u32, number: u64) -> bool {
     key == 2 && number % 2 == 1
 }
 
-/// Whether it thinks before it hands out a number.
-pub fn thinks_about_giving(key: u32) -> bool {
+/// Returns true if the manager of a key does not answer requests for values at once.
+pub fn delays_values(key: u32) -> bool {
     key == 2
 }
 
-/// What the manager answers to a question: a number, 0 for none.
+/// Returns the manager's answer to a request: a number, 0 for an absent attribute.
 pub fn number_for(command: u32, previous: Option<u64>, content: &[u8]) -> Result<u64, Error> {
     match (command, previous) {
         (STORE, _) => Ok(u64::from_le_bytes(content.try_into().map_err(|_| Error::InvalidArgument)?)),
@@ -52,15 +56,15 @@ pub fn number_for(command: u32, previous: Option<u64>, content: &[u8]) -> Result
     }
 }
 
-impl Given {
-    pub fn give(&mut self, number: u64) -> Value {
+impl Made {
+    pub fn hand_out(&mut self, number: u64) -> ManagerValue {
         if number != 0 {
             *self.counts.entry(number).or_default() += 1;
         }
-        Value::counted(number)
+        ManagerValue::counted(number)
     }
 
-    pub fn take(&mut self, number: u64, sync: u64) -> Result<(), Error> {
+    pub fn release(&mut self, number: u64, sync: u64) -> Result<(), Error> {
         if self.counts.get(&number) != Some(&sync) {
             return Err(Error::Failure);
         }
@@ -75,31 +79,30 @@ impl AttributeManager for Numbers {
         Registration { processing, values_max: NUMBERS_MAX, ..Registration::default() }
     }
 
-    fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        if thinks_about_giving(self.key) {
-            return Poll::Pending;
-        }
-        let number = number_for(question.command, question.previous, content);
-        Poll::Ready(number.map(|number| self.given.borrow_mut().give(number)))
-    }
-
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        if thinks_about_releasing(self.key, question.handle) {
-            return Poll::Pending;
-        }
-        Poll::Ready(self.given.borrow_mut().take(question.handle, question.sync))
-    }
-
-    fn extract_content(
+    fn get_value(
         &mut self,
-        _caller: &Caller,
-        _key: Key,
-        handle: u64,
-        out: &mut Output<'_>,
-    ) -> Result<u32, Error> {
+        _caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        if delays_values(self.key) {
+            return Poll::Pending;
+        }
+        let number = number_for(request.command, request.previous, content);
+        Poll::Ready(number.map(|number| self.made.borrow_mut().hand_out(number)))
+    }
+
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        if delays_releases(self.key, request.handle) {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.made.borrow_mut().release(request.handle, request.sync))
+    }
+
+    fn extract_content(&mut self, _: &CallingTask, _: Key, handle: u64, out: &mut OutBuffer<'_>) -> Result<u32, Error> {
         if handle == 7 {
-            // It claims more than it was given room for.
-            out.claim(out.room() + 1);
+            // The claim is beyond the capacity.
+            out.claim(out.capacity() + 1);
             return Ok(STORE);
         }
         out.put(&handle.to_le_bytes())?;
@@ -108,20 +111,20 @@ impl AttributeManager for Numbers {
 
     fn command(
         &mut self,
-        _caller: &Caller,
-        _key: Key,
-        handle: Option<u64>,
-        command: u32,
-        _input: &[u8],
-        out: &mut Output<'_>,
+        _caller: &CallingTask,
+        request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
-        if command != TELL {
+        if request.command != GET_NUMBER {
             return Err(Error::InvalidArgument);
         }
-        out.put(&handle.unwrap_or(0).to_le_bytes())
+        out.put(&request.handle.unwrap_or(0).to_le_bytes())
     }
 
     fn release(&mut self) {
-        assert!(!std::mem::replace(&mut self.given.borrow_mut().released, true), "a manager is told once");
+        assert!(
+            !std::mem::replace(&mut self.made.borrow_mut().released, true),
+            "the end of a registration is reported once"
+        );
     }
 }

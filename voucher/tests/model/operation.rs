@@ -1,7 +1,7 @@
-//! What can be done to vouchers, and how often it is.
+//! The operations, and their frequencies.
 //!
-//! Small numbers name what there is: the n-th of the vouchers ever made, of the tasks, of the calls that wait. They are
-//! taken modulo how many there are, so that an operation means something wherever it stands.
+//! Small numbers select an object: the n-th of all vouchers, of the tasks, or of the waiting calls, modulo their
+//! number. So an operation is meaningful at every place in a sequence.
 
 use abi::voucher::*;
 use proptest::collection::vec;
@@ -10,16 +10,16 @@ use proptest::prelude::*;
 /// The keys of managers that answer with numbers: see [`Numbers`](crate::numbers::Numbers).
 pub const NUMBER_KEYS: [u32; 3] = [2, 5, 6];
 
-/// Who makes a call.
+/// The caller of an operation.
 #[derive(Clone, Copy, Debug)]
 pub enum Who {
     Task(u8),
-    /// A task that the bank has never heard of.
+    /// A task that is unknown to the bank.
     Stranger,
     Kernel,
 }
 
-/// A recipe with everything that may be wrong about it.
+/// A recipe, valid or not.
 #[derive(Clone, Debug)]
 pub struct RecipeOf {
     pub key: u32,
@@ -31,13 +31,13 @@ pub struct RecipeOf {
 #[derive(Clone, Copy, Debug)]
 pub enum Previous {
     None,
-    /// Any voucher there ever was: it may be dead.
+    /// Any voucher, live or dead.
     Voucher(u8),
-    /// A name that was never given.
+    /// A name that denotes nothing.
     Unknown,
 }
 
-/// The identity of a task that begins.
+/// The identity of a new task.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity {
     pub persona: u32,
@@ -51,14 +51,14 @@ pub struct Identity {
 
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// Recipes as a program passes them, with so many bytes cut off the end.
+    /// Recipes as a program passes them, without the last `cut` bytes.
     Create {
         who: Who,
         recipes: Vec<RecipeOf>,
         cut: u8,
     },
-    /// Through a key's control: a copy of a voucher, then a number.
-    Put {
+    /// With the control of a key: a copy of a voucher, then `SET_VALUE_HANDLE` with a number.
+    SetHandle {
         key: u32,
         previous: u8,
         recipe_key: u32,
@@ -67,12 +67,12 @@ pub enum Operation {
     },
     Retain(u8),
     Release(u8),
-    /// A manager that was asked makes up its mind. Its answer is on the way from then on.
-    Decide(u8),
-    /// It refuses instead.
-    Refuse(u8),
-    /// An answer arrives.
-    Arrive(u8),
+    /// A manager prepares its answer to a waiting call.
+    PrepareAnswer(u8),
+    /// A manager refuses a waiting call.
+    PrepareRefusal(u8),
+    /// A prepared answer is delivered.
+    DeliverAnswer(u8),
     Cancel(u8),
     Content {
         who: Who,
@@ -125,7 +125,7 @@ pub enum Operation {
         task: u8,
         voucher: u8,
     },
-    /// The n-th bill ever adopted is charged.
+    /// Charges an adopted bill.
     Charge {
         bill: u8,
         cpu: u64,
@@ -164,7 +164,7 @@ fn previous() -> impl Strategy<Value = Previous> {
     prop_oneof![5 => Just(Previous::None), 14 => voucher().prop_map(Previous::Voucher), 1 => Just(Previous::Unknown)]
 }
 
-/// Few contents, so that many are equal.
+/// Returns one of few contents, so that many are equal.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         6 => prop::sample::select(vec![&b"a"[..], b"b", b"ab"]).prop_map(<[u8]>::to_vec),
@@ -188,7 +188,7 @@ fn modify_persona() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// A key with a command and a content that fit, mostly.
+/// Returns a key with a command and a content that are valid in most cases.
 fn request() -> impl Strategy<Value = (u32, u32, Vec<u8>)> {
     let number_key = prop::sample::select(NUMBER_KEYS.to_vec());
     let priority = prop::sample::select(vec![0x8000_10FFu32, 0x10EF, 0x10F0, 0x30FF, 0, 0x0200_10FF, 0x20]);
@@ -222,16 +222,16 @@ fn create() -> impl Strategy<Value = Operation> {
     (who(), vec(recipe(), 0..6), cut).prop_map(|(who, recipes, cut)| Operation::Create { who, recipes, cut })
 }
 
-fn put() -> impl Strategy<Value = Operation> {
+fn set_handle() -> impl Strategy<Value = Operation> {
     let keys = || prop::sample::select(NUMBER_KEYS.to_vec());
     let recipe_key = prop_oneof![8 => Just(None), 1 => key().prop_map(Some)];
     let length = prop_oneof![8 => Just(8usize), 1 => Just(7usize)];
     (keys(), voucher(), recipe_key, number(), length).prop_map(|(key, previous, recipe_key, number, length)| {
-        Operation::Put { key, previous, recipe_key: recipe_key.unwrap_or(key), number, length }
+        Operation::SetHandle { key, previous, recipe_key: recipe_key.unwrap_or(key), number, length }
     })
 }
 
-/// Who a task may be.
+/// Returns the identity of a task.
 pub fn identity() -> impl Strategy<Value = Identity> {
     let rarely = || prop::bool::weighted(0.3);
     let persona = prop::sample::select(PERSONAS.to_vec());
@@ -250,7 +250,7 @@ pub fn identity() -> impl Strategy<Value = Identity> {
 
 fn reading() -> impl Strategy<Value = Operation> {
     use Operation::*;
-    let command = prop_oneof![4 => 1..5u32, 1 => Just(7u32), 2 => Just(crate::numbers::TELL)];
+    let command = prop_oneof![4 => 1..5u32, 1 => Just(7u32), 2 => Just(crate::numbers::GET_NUMBER)];
     prop_oneof![
         (who(), voucher(), key(), room()).prop_map(|(who, voucher, key, room)| Content { who, voucher, key, room }),
         (who(), voucher(), key(), room()).prop_map(|(who, voucher, key, room)| Recipe { who, voucher, key, room }),
@@ -283,17 +283,17 @@ fn registration() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// Any operation.
+/// Returns any operation.
 pub fn operation() -> impl Strategy<Value = Operation> {
     use Operation::*;
     prop_oneof![
         20 => create(),
-        3 => put(),
+        3 => set_handle(),
         2 => voucher().prop_map(Retain),
         12 => voucher().prop_map(Release),
-        6 => any::<u8>().prop_map(Decide),
-        1 => any::<u8>().prop_map(Refuse),
-        6 => any::<u8>().prop_map(Arrive),
+        6 => any::<u8>().prop_map(PrepareAnswer),
+        1 => any::<u8>().prop_map(PrepareRefusal),
+        6 => any::<u8>().prop_map(DeliverAnswer),
         3 => any::<u8>().prop_map(Cancel),
         8 => reading(),
         2 => voucher().prop_map(SendRight),

@@ -1,4 +1,4 @@
-//! One operation, on the vouchers and by the rules.
+//! Carries out one operation on the crate and by the rules.
 
 use crate::call::{Call, Recipe as Expected};
 use crate::operation::{Operation, Previous, RecipeOf, Who};
@@ -14,10 +14,13 @@ impl World {
     pub fn perform(&mut self, operation: Operation) {
         match operation {
             Operation::Create { who, recipes, cut } => self.create(who, &recipes, cut),
-            Operation::Put { key, previous, recipe_key, number, length } => {
-                self.put(key, previous, recipe_key, &number.to_le_bytes()[..length]);
+            Operation::SetHandle { key, previous, recipe_key, number, length } => {
+                self.set_handle(key, previous, recipe_key, &number.to_le_bytes()[..length]);
             }
-            Operation::Decide(at) | Operation::Refuse(at) | Operation::Arrive(at) | Operation::Cancel(at) => {
+            Operation::PrepareAnswer(at)
+            | Operation::PrepareRefusal(at)
+            | Operation::DeliverAnswer(at)
+            | Operation::Cancel(at) => {
                 if !self.waiting.is_empty() {
                     self.answer(&operation, usize::from(at) % self.waiting.len());
                 }
@@ -81,15 +84,15 @@ impl World {
 
     fn answer(&mut self, operation: &Operation, at: usize) {
         match operation {
-            Operation::Decide(_) => self.decide(at, false),
-            Operation::Refuse(_) if self.waiting[at].call.waits_for_value() => self.decide(at, true),
-            Operation::Refuse(_) => {}
-            Operation::Arrive(_) => self.arrive(at),
+            Operation::PrepareAnswer(_) => self.prepare_answer(at, false),
+            Operation::PrepareRefusal(_) if self.waiting[at].call.waits_for_value() => self.prepare_answer(at, true),
+            Operation::PrepareRefusal(_) => {}
+            Operation::DeliverAnswer(_) => self.deliver_answer(at),
             _ => self.cancel(at),
         }
     }
 
-    /// The recipes as bytes with the end cut off, and as the rules see them.
+    /// Returns the recipes as bytes with the end cut off, and in the form of the rules.
     fn encode(&self, recipes: &[RecipeOf], cut: u8) -> (Vec<u8>, Vec<Result<Expected, Error>>) {
         let (mut bytes, mut expected, mut ends) = (vec![], vec![], vec![]);
         let vouchers = self.ids.borrow().len();
@@ -126,11 +129,11 @@ impl World {
         let (bytes, expected) = self.encode(recipes, cut);
         let (caller, me) = self.caller(who);
         let mut source = self.array(&bytes);
-        let outcome = create(&mut self.real, &caller, &mut source);
+        let outcome = create_voucher(&mut self.real, &caller, &mut source);
         self.began(Call::creation(me, None, expected), outcome, caller, source, false);
     }
 
-    fn put(&mut self, key: u32, previous: u8, recipe_key: u32, content: &[u8]) {
+    fn set_handle(&mut self, key: u32, previous: u8, recipe_key: u32, content: &[u8]) {
         let copy = RecipeOf {
             key: MACH_VOUCHER_ATTR_KEY_ALL,
             command: MACH_VOUCHER_ATTR_COPY,
@@ -138,27 +141,27 @@ impl World {
             content: vec![],
         };
         let command = MACH_VOUCHER_ATTR_SET_VALUE_HANDLE;
-        let put = RecipeOf { key: recipe_key, command, previous: Previous::None, content: content.to_vec() };
-        // Last, so that the reference that it takes over need not wait.
-        let (bytes, expected) = self.encode(&[copy, put], 0);
-        let caller = Caller::KERNEL;
+        let set = RecipeOf { key: recipe_key, command, previous: Previous::None, content: content.to_vec() };
+        // Last, so that the reference that the recipe takes over does not have to wait.
+        let (bytes, expected) = self.encode(&[copy, set], 0);
+        let caller = CallingTask::KERNEL;
         let control = Key::new(key).filter(|_| self.rules.registered(key));
         let number = content.try_into().map_or(0, u64::from_le_bytes);
         if control.is_some() {
-            self.numbers[&key].borrow_mut().give(number);
+            self.numbers[&key].borrow_mut().hand_out(number);
         }
         let mut source = self.array(&bytes);
-        let outcome = create_through(&mut self.real, &caller, control, &mut source);
+        let outcome = create_voucher_with_control(&mut self.real, &caller, control, &mut source);
         let Some(_) = control else {
-            assert_eq!(outcome.done(), Err(Error::InvalidCapability));
+            assert_eq!(outcome.expect_done(), Err(Error::InvalidCapability));
             return;
         };
         let taken = self.began(Call::creation(None, Some(key), expected), outcome, caller, source, false);
         if !taken && number != 0 {
-            let mut given = self.numbers[&key].borrow_mut();
-            let count = given.counts.get_mut(&number).expect("it was given");
+            let mut made = self.numbers[&key].borrow_mut();
+            let count = made.counts.get_mut(&number).expect("the number was handed out");
             *count -= 1;
-            given.counts.retain(|_, count| *count > 0);
+            made.counts.retain(|_, count| *count > 0);
         }
     }
 
@@ -168,16 +171,16 @@ impl World {
         }
         self.rules.vouchers[voucher].owned -= 1;
         let id = self.id(voucher);
-        let left = release(&mut self.real, id);
-        self.buried(voucher, left);
+        let left = release_voucher(&mut self.real, id);
+        self.reference_dropped(voucher, left);
     }
 
-    /// A reference has gone: if it was the last, what the voucher said is given up.
-    fn buried(&mut self, voucher: usize, left: Option<Release>) {
-        if self.rules.lives(voucher) {
-            assert!(left.is_none(), "the voucher lives");
+    /// Releases the values of a voucher by the rules if its last reference was dropped.
+    fn reference_dropped(&mut self, voucher: usize, left: Option<Release>) {
+        if self.rules.is_alive(voucher) {
+            assert!(left.is_none(), "the voucher is_alive");
         } else {
-            self.bury(self.rules.vouchers[voucher].says.clone(), left);
+            self.destroy(self.rules.vouchers[voucher].attributes.clone(), left);
         }
     }
 
@@ -189,25 +192,25 @@ impl World {
         }
         if !std::mem::replace(&mut expected.has_port, true) {
             self.ports += 1;
-            self.real.registry.bind_port(id, NonZeroU64::new(self.ports).expect("it is not 0"));
+            self.real.registry.bind_port(id, NonZeroU64::new(self.ports).expect("a port number is not 0"));
         }
         expected.owned -= 1;
-        expected.port_holds_one = true;
+        expected.port_holds_reference = true;
         self.real.registry.reference_to_send_right(id);
     }
 
     fn no_senders(&mut self, voucher: usize) {
-        if !std::mem::replace(&mut self.rules.vouchers[voucher].port_holds_one, false) {
+        if !std::mem::replace(&mut self.rules.vouchers[voucher].port_holds_reference, false) {
             return;
         }
         let port = self.real.registry.get(self.id(voucher)).and_then(Voucher::port);
         let dead = self.real.registry.no_senders(self.id(voucher));
-        assert_eq!(dead.is_none(), self.rules.lives(voucher));
+        assert_eq!(dead.is_none(), self.rules.is_alive(voucher));
         let left = dead.and_then(|dead| {
             assert_eq!((dead.id, dead.port), (self.id(voucher), port));
-            bury(&mut self.real, dead)
+            destroy_voucher(&mut self.real, dead)
         });
-        self.buried(voucher, left);
+        self.reference_dropped(voucher, left);
     }
 
     fn message(&mut self, who: Who, voucher: usize, sending: bool) {
@@ -220,7 +223,7 @@ impl World {
         };
         let keys = self.rules.taking_part(voucher, sending);
         if caller.is_kernel() || keys.is_empty() {
-            assert!(matches!(processed, Processed::Unchanged), "{processed:?}");
+            assert!(matches!(processed, ProcessedVoucher::Unchanged), "{processed:?}");
             return;
         }
         let command = if sending { MACH_VOUCHER_ATTR_SEND_PREPROCESS } else { MACH_VOUCHER_ATTR_AUTO_REDEEM };
@@ -228,9 +231,11 @@ impl World {
         let copy = recipe(MACH_VOUCHER_ATTR_KEY_ALL, MACH_VOUCHER_ATTR_COPY);
         let recipes = std::iter::once(copy).chain(keys.into_iter().map(|key| recipe(key, command))).collect();
         let (outcome, source) = match processed {
-            Processed::Replaced(result) => (Outcome::Done(Ok(result)), self.array(&[])),
-            Processed::Waiting(creation, recipes) => (Outcome::Waiting(creation), Source::Processing(recipes)),
-            Processed::Unchanged => panic!("managers take part"),
+            ProcessedVoucher::Replaced(result) => (CreationOutcome::Done(Ok(result)), self.array(&[])),
+            ProcessedVoucher::Waiting(creation, recipes) => {
+                (CreationOutcome::Waiting(creation), Source::Processing(recipes))
+            }
+            ProcessedVoucher::Unchanged => panic!("managers take part"),
         };
         self.began(Call::creation(me, None, recipes), outcome, caller, source, true);
     }
@@ -249,7 +254,7 @@ impl World {
             self.cancel(at);
         }
         self.real.bank.end_task(self.tasks[task]);
-        self.rules.bank.tasks[task].lives = false;
+        self.rules.bank.tasks[task].is_alive = false;
     }
 
     fn persona(&mut self, id: u32, part: u8) {
@@ -263,25 +268,25 @@ impl World {
         self.rules.bank.add_persona(id, part);
     }
 
-    /// Of all vouchers those with an account are the most interesting.
+    /// Adopts a voucher, more often one with an account.
     fn adopt(&mut self, task: u8, number: u8) {
-        let mut living = self.rules.living();
+        let mut live_vouchers = self.rules.live_vouchers();
         let has_account =
-            |voucher: &usize| matches!(self.rules.vouchers[*voucher].says.get(&3), Some(Content::Account(_)));
-        if living.iter().any(has_account) && !number.is_multiple_of(4) {
-            living.retain(has_account);
+            |voucher: &usize| matches!(self.rules.vouchers[*voucher].attributes.get(&3), Some(Content::Account(_)));
+        if live_vouchers.iter().any(has_account) && !number.is_multiple_of(4) {
+            live_vouchers.retain(has_account);
         }
-        let voucher = living.get(usize::from(number) % living.len().max(1)).copied();
+        let voucher = live_vouchers.get(usize::from(number) % live_vouchers.len().max(1)).copied();
         let Some((task, voucher)) = self.pick_task(task).zip(voucher) else { return };
         let handle = self.real.registry.handle(self.id(voucher), Key::BANK);
         let adoption = self.real.bank.adopt(self.tasks[task], handle);
-        let (bill, persona) = self.rules.bank.adopt(task, self.rules.vouchers[voucher].says.get(&3));
+        let (bill, persona) = self.rules.bank.adopt(task, self.rules.vouchers[voucher].attributes.get(&3));
         assert_eq!((adoption.bill.is_some(), adoption.persona), (bill.is_some(), persona));
         self.bills.extend(adoption.bill.zip(bill));
     }
 
     fn charge(&mut self, bill: u8, cpu: u64, energy: u64) {
-        // The latest bills above all: accounts close soon.
+        // The latest bills, because accounts soon close.
         if let Some(&(bill, account)) = self.bills.iter().rev().nth(usize::from(bill) % self.bills.len().clamp(1, 4)) {
             self.real.bank.charge(bill, Usage { cpu, energy });
             self.rules.bank.charge(account, (cpu, energy));
@@ -289,14 +294,14 @@ impl World {
     }
 
     fn count_control(&mut self, key: u32, up: bool) {
-        let number = Key::new(key).expect("it is a key");
+        let number = Key::new(key).expect("the number is a key");
         let Some(control) = self.rules.controls.get_mut(&key) else {
             assert!(self.real.registry.retain_control(number).is_none());
             return;
         };
         if up {
             control.owned += 1;
-            self.real.registry.retain_control(number).expect("it is registered");
+            self.real.registry.retain_control(number).expect("the key is registered");
         } else if control.owned > 0 {
             control.owned -= 1;
             release_control(&mut self.real, number);
@@ -307,11 +312,11 @@ impl World {
     fn extract_content(&mut self, who: Who, voucher: usize, key: u32, room: usize) {
         let (caller, me) = self.caller(who);
         let mut buffer = vec![0xAA; room];
-        let mut out = Output::new(&mut buffer);
+        let mut out = OutBuffer::new(&mut buffer);
         let id = Some(self.id(voucher));
         let result = extract_attr_content(&mut self.real, &caller, id, key, &mut out);
         let size = out.size();
-        let expected = match self.rules.vouchers[voucher].says.get(&key) {
+        let expected = match self.rules.vouchers[voucher].attributes.get(&key) {
             Some(content) => self.rules.extract(me, content, room).map(|(_, bytes)| bytes),
             None => Ok(vec![]),
         };
@@ -323,7 +328,7 @@ impl World {
         let mut buffer = vec![0xAA; room];
         let id = Some(self.id(voucher));
         let result = extract_attr_recipe(&mut self.real, &caller, id, key, &mut buffer);
-        let expected = match self.rules.vouchers[voucher].says.get(&key) {
+        let expected = match self.rules.vouchers[voucher].attributes.get(&key) {
             Some(content) => expected_recipe(&self.rules, me, key, content, room),
             None => Ok(vec![]),
         };
@@ -336,7 +341,7 @@ impl World {
         let id = Some(self.id(voucher));
         let result = extract_all_attr_recipes(&mut self.real, &caller, id, &mut buffer);
         let mut expected = Ok(vec![]);
-        for (key, content) in &self.rules.vouchers[voucher].says {
+        for (key, content) in &self.rules.vouchers[voucher].attributes {
             expected = expected.and_then(|bytes: Vec<u8>| {
                 let recipe = expected_recipe(&self.rules, me, *key, content, room - bytes.len())?;
                 Ok([bytes, recipe].concat())
@@ -348,7 +353,7 @@ impl World {
     fn command(&mut self, who: Who, voucher: usize, key: u32, command: u32, room: usize) {
         let (caller, me) = self.caller(who);
         let mut buffer = vec![0xAA; room];
-        let mut out = Output::new(&mut buffer);
+        let mut out = OutBuffer::new(&mut buffer);
         let id = Some(self.id(voucher));
         let result = attr_command(&mut self.real, &caller, id, key, command, b"", &mut out);
         let size = out.size();
@@ -358,13 +363,13 @@ impl World {
 
     fn control_values(&mut self, key: u32, voucher: usize, room: usize) {
         let result = self.real.registry.control_get_values(Key::new(key), Some(self.id(voucher)), room);
-        let says = self.rules.vouchers[voucher].says.get(&key).filter(|_| room > 0).cloned();
-        let expected = if self.rules.registered(key) { Ok(says) } else { Err(Error::InvalidCapability) };
+        let attributes = self.rules.vouchers[voucher].attributes.get(&key).filter(|_| room > 0).cloned();
+        let expected = if self.rules.registered(key) { Ok(attributes) } else { Err(Error::InvalidCapability) };
         assert_eq!(result.map(|handle| handle.map(|handle| self.content(key, handle))), expected);
     }
 }
 
-/// 4.3.
+/// Extracts one attribute as a recipe by the rules (4.3).
 fn expected_recipe(
     rules: &Rules,
     me: Option<usize>,
@@ -372,7 +377,7 @@ fn expected_recipe(
     content: &Content,
     room: usize,
 ) -> Result<Vec<u8>, Error> {
-    let room = room.checked_sub(HEADER).ok_or(Error::NoSpace)?;
+    let room = room.checked_sub(RECIPE_HEADER_SIZE).ok_or(Error::NoSpace)?;
     let (command, bytes) = rules.extract(me, content, room)?;
     let header = RecipeHeader { key, command, previous_voucher: 0, content_size: bytes.len() as u32 };
     Ok([header.as_bytes(), &bytes].concat())

@@ -1,15 +1,15 @@
-//! The rules of vouchers, as naively as can be: vouchers are maps from key to content, and everything is found by
-//! looking at all there is.
+//! The rules of vouchers as a simple model: vouchers are maps from key to content, and every lookup is a search through
+//! all objects.
 
 use crate::bank::{Bank, Parts};
-use crate::numbers::{NUMBERS_MAX, number_for, thinks_about_giving, thinks_about_releasing};
+use crate::numbers::{NUMBERS_MAX, delays_releases, delays_values, number_for};
 use abi::voucher::*;
 use std::collections::BTreeMap;
 use voucher::Error;
-use voucher::managers::bank::Settings;
+use voucher::managers::bank::BankSettings;
 use voucher::managers::pthpriority::canonical;
 
-/// What a value says, whatever its handle is.
+/// The content of a value, independent of its handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Bytes(Vec<u8>),
@@ -33,22 +33,22 @@ impl Content {
     }
 }
 
-pub type Says = BTreeMap<u32, Content>;
+pub type Attributes = BTreeMap<u32, Content>;
 
 #[derive(Debug, Default)]
 pub struct Voucher {
-    pub says: Says,
-    /// References of whoever made it.
+    pub attributes: Attributes,
+    /// References of the test.
     pub owned: u32,
-    /// References of recipes that wait.
+    /// References of waiting recipes.
     pub held: u32,
     pub has_port: bool,
-    pub port_holds_one: bool,
+    pub port_holds_reference: bool,
 }
 
 impl Voucher {
     pub fn refs(&self) -> u32 {
-        self.owned + self.held + u32::from(self.port_holds_one)
+        self.owned + self.held + u32::from(self.port_holds_reference)
     }
 }
 
@@ -61,37 +61,37 @@ pub struct Element {
     pub releasing: bool,
 }
 
-/// A key's registration.
+/// The registration of a key.
 #[derive(Debug)]
 pub struct Control {
     pub owned: u64,
-    /// Managers that are asked for a value.
+    /// Pending requests for a value.
     pub asked: u64,
 }
 
-/// How often a manager has handed out a content.
+/// The made references of a content.
 #[derive(Debug)]
-pub struct Given {
+pub struct Made {
     pub key: u32,
     pub content: Content,
     pub count: u64,
 }
 
 pub struct Rules {
-    /// All there ever were.
+    /// All vouchers, live and dead.
     pub vouchers: Vec<Voucher>,
     pub elements: Vec<Element>,
     pub controls: BTreeMap<u32, Control>,
-    pub given: Vec<Given>,
+    pub made: Vec<Made>,
     pub bank: Bank,
 }
 
-/// Keys whose manager answers with numbers if it has one.
+/// Returns true for the keys whose manager, if any, has numbers as values.
 pub fn holds_numbers(key: u32) -> bool {
     matches!(key, 1 | 2 | 5 | 6)
 }
 
-/// The keys that a key stands for.
+/// Returns the keys that a key number stands for.
 pub fn keys(key: u32) -> Result<Vec<u32>, Error> {
     match key {
         MACH_VOUCHER_ATTR_KEY_ALL => Ok((1..=8).collect()),
@@ -101,17 +101,17 @@ pub fn keys(key: u32) -> Result<Vec<u32>, Error> {
 }
 
 impl Rules {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: BankSettings) -> Self {
         let controls = [3, 4, 7, 8].map(|key| (key, Control { owned: 1, asked: 0 })).into();
-        Rules { vouchers: vec![], elements: vec![], controls, given: vec![], bank: Bank::new(settings) }
+        Rules { vouchers: vec![], elements: vec![], controls, made: vec![], bank: Bank::new(settings) }
     }
 
-    pub fn lives(&self, voucher: usize) -> bool {
+    pub fn is_alive(&self, voucher: usize) -> bool {
         self.vouchers.get(voucher).is_some_and(|voucher| voucher.refs() > 0)
     }
 
-    pub fn living(&self) -> Vec<usize> {
-        (0..self.vouchers.len()).filter(|&voucher| self.lives(voucher)).collect()
+    pub fn live_vouchers(&self) -> Vec<usize> {
+        (0..self.vouchers.len()).filter(|&voucher| self.is_alive(voucher)).collect()
     }
 
     pub fn registered(&self, key: u32) -> bool {
@@ -126,33 +126,33 @@ impl Rules {
         self.elements.iter_mut().find(|element| element.key == key && element.content == *content)
     }
 
-    /// A manager hands a content out.
-    pub fn give(&mut self, key: u32, content: &Content) {
+    /// Lets a manager hand out a content.
+    pub fn hand_out(&mut self, key: u32, content: &Content) {
         if content.persists() {
             return;
         }
-        if let Some(given) = self.given.iter_mut().find(|given| given.key == key && given.content == *content) {
-            given.count += 1;
+        if let Some(made) = self.made.iter_mut().find(|made| made.key == key && made.content == *content) {
+            made.count += 1;
             return;
         }
         if let Content::Account(parts) = content {
             self.bank.open(*parts);
         }
-        self.given.push(Given { key, content: content.clone(), count: 1 });
+        self.made.push(Made { key, content: content.clone(), count: 1 });
     }
 
-    /// A manager is offered what it has handed out: whether it takes it.
-    pub fn take(&mut self, key: u32, content: &Content, sync: u64) -> bool {
-        let all = |given: &Given| given.key == key && given.content == *content && given.count == sync;
-        let Some(at) = self.given.iter().position(all) else { return false };
-        self.given.remove(at);
+    /// Offers made references to a manager, and returns true if it releases the content.
+    pub fn release(&mut self, key: u32, content: &Content, sync: u64) -> bool {
+        let all = |made: &Made| made.key == key && made.content == *content && made.count == sync;
+        let Some(at) = self.made.iter().position(all) else { return false };
+        self.made.remove(at);
         if let Content::Account(parts) = content {
             self.bank.close(*parts);
         }
         true
     }
 
-    /// What a manager answers that does not have to think.
+    /// Returns the answer of a manager.
     fn answer(&mut self, me: Option<usize>, key: u32, question: &Question) -> Result<Option<Content>, Error> {
         let Question { command, previous, content } = question;
         let value = match (key, *command) {
@@ -172,12 +172,12 @@ impl Rules {
             }
         };
         if let Some(content) = &value {
-            self.give(key, content);
+            self.hand_out(key, content);
         }
         Ok(value)
     }
 
-    /// A handed-out content goes into a slot (1.6).
+    /// Stores a content that was handed out in a slot (1.6).
     pub fn acquire(&mut self, key: u32, content: &Content) {
         let persists = content.persists();
         match self.element(key, content) {
@@ -193,19 +193,19 @@ impl Rules {
         }
     }
 
-    /// A content that is in one slot goes into another (1.6).
+    /// Copies the content of a slot to another one (1.6).
     pub fn copy(&mut self, key: u32, content: &Content) {
         if !content.persists() {
-            self.element(key, content).expect("a voucher holds it").refs += 1;
+            self.element(key, content).expect("a voucher holds the value").refs += 1;
         }
     }
 
-    /// A slot is emptied (1.7, steps 1 to 5): how many made references the manager is to be offered.
-    pub fn drop_one(&mut self, key: u32, content: &Content) -> Option<u64> {
+    /// Empties a slot (1.7, steps 1 to 5), and returns the number of made references to offer to the manager.
+    pub fn drop_reference(&mut self, key: u32, content: &Content) -> Option<u64> {
         if content.persists() {
             return None;
         }
-        let element = self.element(key, content).expect("the slot held it");
+        let element = self.element(key, content).expect("a slot holds the value");
         element.refs -= 1;
         if element.refs > 0 || element.releasing {
             return None;
@@ -214,8 +214,8 @@ impl Rules {
         Some(element.made)
     }
 
-    /// The manager has answered (1.7, step 6): how many it is to be offered next.
-    pub fn answered(&mut self, key: u32, content: &Content, sync: u64, accepted: bool) -> Option<u64> {
+    /// Processes the answer to an offer (1.7, step 6), and returns the number of made references to offer next.
+    pub fn finish_release(&mut self, key: u32, content: &Content, sync: u64, accepted: bool) -> Option<u64> {
         let element = self.element(key, content).expect("the manager was asked");
         match (element.made != sync, accepted, element.refs) {
             (true, true, refs) => {
@@ -239,14 +239,14 @@ impl Rules {
         }
     }
 
-    /// Keys whose last control reference has gone are free.
+    /// Frees the keys whose control has no references.
     pub fn sweep(&mut self) {
         let elements = &self.elements;
         let used = |key: u32| elements.iter().any(|element| element.key == key);
         self.controls.retain(|&key, control| control.owned + control.asked > 0 || used(key));
     }
 
-    /// The ceiling, and one more question to a key's manager.
+    /// Begins a request to a key's manager, unless its number of values is at the limit.
     pub fn promise(&mut self, key: u32) -> Result<(), Error> {
         let values = self.values_of(key);
         let control = self.controls.get_mut(&key).ok_or(Error::InvalidArgument)?;
@@ -257,28 +257,29 @@ impl Rules {
         Ok(())
     }
 
-    pub fn answered_one(&mut self, key: u32) {
-        self.controls.get_mut(&key).expect("a question has a reference").asked -= 1;
+    /// Ends a request to a key's manager.
+    pub fn end_request(&mut self, key: u32) {
+        self.controls.get_mut(&key).expect("a request holds a reference").asked -= 1;
         self.sweep();
     }
 
-    /// What a manager answers now; `None` if it has to think.
+    /// Returns the answer of a manager, or `None` if it does not answer at once.
     pub fn ask(&mut self, me: Option<usize>, key: u32, question: &Question) -> Option<Result<Option<Content>, Error>> {
-        if thinks_about_giving(key) { None } else { Some(self.answer(me, key, question)) }
+        if delays_values(key) { None } else { Some(self.answer(me, key, question)) }
     }
 
-    /// What a manager that had to think has come to.
-    pub fn decide(&mut self, key: u32, question: &Question) -> Result<Option<Content>, Error> {
+    /// Returns the answer of a manager that did not answer at once.
+    pub fn prepare_answer(&mut self, key: u32, question: &Question) -> Result<Option<Content>, Error> {
         self.answer(None, key, question)
     }
 
-    /// Whether a manager gives a content up; `None` if it has to think.
+    /// Returns true if a manager releases a content, or `None` if it does not answer at once.
     pub fn offer(&mut self, key: u32, content: &Content, sync: u64) -> Option<bool> {
-        let thinks = matches!(content, Content::Number(number) if thinks_about_releasing(key, *number));
-        if thinks { None } else { Some(self.take(key, content, sync)) }
+        let is_delayed = matches!(content, Content::Number(number) if delays_releases(key, *number));
+        if is_delayed { None } else { Some(self.release(key, content, sync)) }
     }
 
-    /// What extraction reports (4.3): a command and bytes.
+    /// Extracts a content (4.3): command and bytes.
     pub fn extract(&self, me: Option<usize>, content: &Content, room: usize) -> Result<(u32, Vec<u8>), Error> {
         let (command, bytes) = match content {
             Content::Bytes(_) if room == 0 => (MACH_VOUCHER_ATTR_USER_DATA_STORE, vec![]),
@@ -292,7 +293,7 @@ impl Rules {
         if bytes.len() > room { Err(Error::NoSpace) } else { Ok((command, bytes)) }
     }
 
-    /// 4.6.
+    /// Executes a manager command (4.6).
     pub fn command(
         &self,
         me: Option<usize>,
@@ -304,28 +305,28 @@ impl Rules {
         if !self.registered(key) {
             return Err(Error::InvalidArgument);
         }
-        let value = self.vouchers[voucher].says.get(&key);
+        let value = self.vouchers[voucher].attributes.get(&key);
         match key {
             3 => self.bank.command(me, value, command, room),
             4 | 7 | 8 => Err(Error::Failure),
-            _ if command != crate::numbers::TELL => Err(Error::InvalidArgument),
+            _ if command != crate::numbers::GET_NUMBER => Err(Error::InvalidArgument),
             _ if room < 8 => Err(Error::NoSpace),
             _ => Ok(value.map_or(0, Content::number).to_le_bytes().to_vec()),
         }
     }
 
-    /// The keys of a voucher whose managers take part in sending, or in receiving (5.3).
+    /// Returns the keys of a voucher whose managers take part in sending or receiving (5.3).
     pub fn taking_part(&self, voucher: usize, sending: bool) -> Vec<u32> {
         let takes_part = |key: u32| match key {
             3 | 5 => true,
             1 | 2 => !sending,
             _ => false,
         };
-        self.vouchers[voucher].says.keys().copied().filter(|&key| takes_part(key)).collect()
+        self.vouchers[voucher].attributes.keys().copied().filter(|&key| takes_part(key)).collect()
     }
 }
 
-/// What a manager is asked.
+/// A request to a manager for a value.
 #[derive(Clone, Debug)]
 pub struct Question {
     pub command: u32,

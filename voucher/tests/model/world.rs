@@ -1,8 +1,8 @@
-//! The vouchers themselves, beside the rules: every operation is done to both.
+//! The vouchers of the crate beside the rules: every operation is carried out on both.
 
 use crate::bank::Parts;
-use crate::call::{Call, Waits};
-use crate::numbers::{Given, Numbers, number_for};
+use crate::call::{Awaited, Call};
+use crate::numbers::{Made, Numbers, number_for};
 use crate::operation::{Identity, Who};
 use crate::rules::{Content, Rules, holds_numbers};
 use abi::voucher::*;
@@ -10,10 +10,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
-use voucher::managers::bank::{Account, BankElement, BankElementId, Bill, CURRENT_TASK, Settings, TaskIdentity, Usage};
+use voucher::managers::bank::{
+    Account, BankElement, BankElementId, BankSettings, Bill, CURRENT_TASK, TaskIdentity, Usage,
+};
 use voucher::*;
 
-/// Recipes that are not borrowed: a waiting call keeps them.
+/// Recipes that a waiting call can keep, because they borrow nothing.
 pub enum Source {
     Array(Array),
     Processing(ProcessingRecipes),
@@ -25,7 +27,7 @@ type Raw = (u32, u32, u32, Vec<u8>);
 /// The recipes of a program's array.
 pub struct Array {
     pub recipes: std::vec::IntoIter<Result<Raw, Error>>,
-    /// The content of the last.
+    /// The content of the last recipe.
     pub content: Vec<u8>,
     /// Vouchers by name; names begin with 1.
     pub vouchers: Rc<RefCell<Vec<VoucherId>>>,
@@ -63,15 +65,15 @@ impl RecipeSource<Vouchers> for Source {
     }
 }
 
-/// What waits.
+/// A call of the crate that waits for a manager.
 pub enum Real {
-    Creation(Caller, Creation, Source),
+    Creation(CallingTask, Creation, Source),
     Release(Release),
 }
 
-/// What a manager's answer is, until it arrives.
+/// An answer of a manager that was not delivered yet.
 pub enum Reply {
-    Value(Result<Value, Error>),
+    Value(Result<ManagerValue, Error>),
     Released(bool),
 }
 
@@ -79,7 +81,7 @@ pub struct Waiting {
     pub call: Call,
     pub real: Real,
     pub reply: Option<Reply>,
-    /// The result of a message's processing is a voucher or none.
+    /// True for the processing of a message, which replaces an error by no voucher.
     pub message: bool,
 }
 
@@ -89,15 +91,15 @@ pub struct World {
     /// The vouchers by number.
     pub ids: Rc<RefCell<Vec<VoucherId>>>,
     pub tasks: Vec<BankElementId>,
-    pub numbers: BTreeMap<u32, Rc<RefCell<Given>>>,
+    pub numbers: BTreeMap<u32, Rc<RefCell<Made>>>,
     pub waiting: Vec<Waiting>,
-    /// What was adopted: the bill, and the number of its account.
+    /// The adopted bills, each with the serial number of its account.
     pub bills: Vec<(Bill, u64)>,
     pub ports: u64,
 }
 
 impl World {
-    pub fn new(seed: u64, settings: Settings) -> Self {
+    pub fn new(seed: u64, settings: BankSettings) -> Self {
         let real = Vouchers::new(seed, settings).expect("there is memory");
         let (ids, tasks, numbers, waiting) = (Rc::default(), vec![], BTreeMap::new(), vec![]);
         World { rules: Rules::new(settings), real, ids, tasks, numbers, waiting, bills: vec![], ports: 0 }
@@ -107,26 +109,26 @@ impl World {
         self.ids.borrow()[voucher]
     }
 
-    /// A living voucher.
+    /// Returns a live voucher.
     pub fn pick(&self, number: u8) -> Option<usize> {
-        let living = self.rules.living();
-        living.get(usize::from(number) % living.len().max(1)).copied()
+        let live_vouchers = self.rules.live_vouchers();
+        live_vouchers.get(usize::from(number) % live_vouchers.len().max(1)).copied()
     }
 
-    /// A living task.
+    /// Returns a live task.
     pub fn pick_task(&self, number: u8) -> Option<usize> {
-        let living: Vec<usize> = (0..self.tasks.len()).filter(|&task| self.rules.bank.tasks[task].lives).collect();
-        living.get(usize::from(number) % living.len().max(1)).copied()
+        let live: Vec<usize> = (0..self.tasks.len()).filter(|&task| self.rules.bank.tasks[task].is_alive).collect();
+        live.get(usize::from(number) % live.len().max(1)).copied()
     }
 
-    /// A caller, and its task in the bank.
-    pub fn caller(&self, who: Who) -> (Caller, Option<usize>) {
+    /// Returns a caller and its task in the bank.
+    pub fn caller(&self, who: Who) -> (CallingTask, Option<usize>) {
         match who {
-            Who::Kernel => (Caller::KERNEL, None),
-            Who::Stranger => (Caller { task: 99, bank: None }, None),
+            Who::Kernel => (CallingTask::KERNEL, None),
+            Who::Stranger => (CallingTask { task: 99, bank: None }, None),
             Who::Task(number) => match self.pick_task(number) {
-                Some(task) => (Caller { task: task as u64 + 1, bank: Some(self.tasks[task]) }, Some(task)),
-                None => (Caller { task: 99, bank: None }, None),
+                Some(task) => (CallingTask { task: task as u64 + 1, bank: Some(self.tasks[task]) }, Some(task)),
+                None => (CallingTask { task: 99, bank: None }, None),
             },
         }
     }
@@ -140,7 +142,7 @@ impl World {
         self.tasks.push(self.real.bank.begin_task(identity).expect("there is memory"));
     }
 
-    /// A result of the vouchers is that of the rules. A new voucher gets the next number.
+    /// Asserts that the result of the crate is that of the rules. A new voucher gets the next number.
     pub fn assert_same(&mut self, real: Result<Option<VoucherId>, Error>, expected: Result<Option<usize>, Error>) {
         match (real, expected) {
             (Ok(Some(id)), Ok(Some(voucher))) => {
@@ -150,33 +152,41 @@ impl World {
                 }
                 assert_eq!(id, self.id(voucher), "voucher {voucher}");
             }
-            (real, expected) => assert_eq!(real.map(|_| ()), expected.map(|_| ()), "is it none? {real:?} {expected:?}"),
+            (real, expected) => assert_eq!(real.map(|_| ()), expected.map(|_| ()), "{real:?} {expected:?}"),
         }
         assert_eq!(real.ok().flatten().is_some(), expected.ok().flatten().is_some(), "{real:?} {expected:?}");
     }
 
-    /// What the vouchers have done with a call, beside what the rules do with it. Returns whether a put number was taken.
-    pub fn began(&mut self, mut call: Call, outcome: Outcome, caller: Caller, source: Source, message: bool) -> bool {
+    /// Runs a call by the rules and compares it with the outcome of the crate. Returns true if the rules stored a
+    /// handle.
+    pub fn began(
+        &mut self,
+        mut call: Call,
+        outcome: CreationOutcome,
+        caller: CallingTask,
+        source: Source,
+        message: bool,
+    ) -> bool {
         let done = call.run(&mut self.rules);
-        let put = call.put;
+        let handle_taken = call.handle_taken;
         match outcome {
-            Outcome::Done(result) => {
-                assert!(done, "it should wait: {call:?}");
+            CreationOutcome::Done(result) => {
+                assert!(done, "the rules wait: {call:?}");
                 let expected = call.result.expect("a creation has a result");
                 self.assert_same(result, if message { Ok(expected.unwrap_or(None)) } else { expected });
             }
-            Outcome::Waiting(creation) => {
-                assert!(!done, "it should be over: {call:?}");
+            CreationOutcome::Waiting(creation) => {
+                assert!(!done, "the rules have finished: {call:?}");
                 let waiting = Waiting { call, real: Real::Creation(caller, creation, source), reply: None, message };
                 self.push_waiting(waiting);
             }
         }
-        put
+        handle_taken
     }
 
-    /// A dead voucher's values are given up.
-    pub fn bury(&mut self, says: crate::rules::Says, left: Option<Release>) {
-        let mut call = Call::release(says);
+    /// Releases the values of a dead voucher by the rules, and compares it with the rest of the work of the crate.
+    pub fn destroy(&mut self, attributes: crate::rules::Attributes, left: Option<Release>) {
+        let mut call = Call::release(attributes);
         let done = call.run(&mut self.rules);
         assert_eq!(done, left.is_none(), "{call:?}");
         if let Some(left) = left {
@@ -185,60 +195,62 @@ impl World {
     }
 
     fn push_waiting(&mut self, mut waiting: Waiting) {
-        self.assert_same_question(&mut waiting);
+        self.assert_same_request(&mut waiting);
         self.waiting.push(waiting);
     }
 
-    /// Both wait for the same answer.
-    fn assert_same_question(&mut self, waiting: &mut Waiting) {
+    /// Asserts that crate and rules wait for the same answer.
+    fn assert_same_request(&mut self, waiting: &mut Waiting) {
         let registry = &mut self.real.registry;
         let step = match &mut waiting.real {
             Real::Creation(_, creation, _) => creation.step(registry),
-            Real::Release(left) => Step::ReleaseValue(left.next(registry).expect("a manager has to answer")),
+            Real::Release(left) => {
+                CreationStep::ReleaseValue(left.next(registry).expect("the release waits for a manager"))
+            }
         };
         let waits = match step {
-            Step::GetValue(GetValue { key, command, previous }) => {
+            CreationStep::GetValue(ValueRequest { key, command, previous }) => {
                 let previous = previous.map(Content::Number);
-                Waits::ForValue { key: key.number(), command, previous }
+                Awaited::Value { key: key.number(), command, previous }
             }
-            Step::ReleaseValue(ReleaseValue { key, handle, sync }) => {
-                Waits::ForRelease { key: key.number(), content: Content::Number(handle), sync }
+            CreationStep::ReleaseValue(ReleaseRequest { key, handle, sync }) => {
+                Awaited::Release { key: key.number(), content: Content::Number(handle), sync }
             }
-            other => panic!("{other:?} is nothing to wait for"),
+            other => panic!("{other:?} is not a request"),
         };
         assert_eq!(waits, waiting.call.waits(&self.rules));
     }
 
-    /// The manager that the n-th waiting call waits for makes up its mind.
-    pub fn decide(&mut self, at: usize, refuses: bool) {
+    /// Lets the manager of a waiting call prepare its answer.
+    pub fn prepare_answer(&mut self, at: usize, refuses: bool) {
         let Waiting { call, real, reply, .. } = &mut self.waiting[at];
         if reply.is_some() {
             return;
         }
-        let given = |key: Key| self.numbers[&key.number()].clone();
+        let made = |key: Key| self.numbers[&key.number()].clone();
         let (step, content) = match real {
             Real::Creation(_, creation, source) => (creation.step(&mut self.real.registry), source.content().to_vec()),
             Real::Release(left) => {
-                let question = left.next(&mut self.real.registry).expect("a manager has to answer");
-                (Step::ReleaseValue(question), vec![])
+                let request = left.next(&mut self.real.registry).expect("the release waits for a manager");
+                (CreationStep::ReleaseValue(request), vec![])
             }
         };
-        call.decide(&mut self.rules, refuses);
+        call.prepare_answer(&mut self.rules, refuses);
         *reply = Some(match step {
-            Step::GetValue(_) if refuses => Reply::Value(Err(Error::InvalidTask)),
-            Step::GetValue(GetValue { key, command, previous }) => {
+            CreationStep::GetValue(_) if refuses => Reply::Value(Err(Error::InvalidTask)),
+            CreationStep::GetValue(ValueRequest { key, command, previous }) => {
                 let number = number_for(command, previous, &content);
-                Reply::Value(number.map(|number| given(key).borrow_mut().give(number)))
+                Reply::Value(number.map(|number| made(key).borrow_mut().hand_out(number)))
             }
-            Step::ReleaseValue(ReleaseValue { key, handle, sync }) => {
-                Reply::Released(given(key).borrow_mut().take(handle, sync).is_ok())
+            CreationStep::ReleaseValue(ReleaseRequest { key, handle, sync }) => {
+                Reply::Released(made(key).borrow_mut().release(handle, sync).is_ok())
             }
-            other => panic!("{other:?} is nothing to wait for"),
+            other => panic!("{other:?} is not a request"),
         });
     }
 
-    /// The answer for the n-th waiting call arrives, and it goes on.
-    pub fn arrive(&mut self, at: usize) {
+    /// Delivers the prepared answer to a waiting call, which continues.
+    pub fn deliver_answer(&mut self, at: usize) {
         if self.waiting[at].reply.is_none() {
             return;
         }
@@ -246,27 +258,29 @@ impl World {
         let registry = &mut self.real.registry;
         match (&mut waiting.real, waiting.reply.take()) {
             (Real::Creation(_, creation, _), Some(Reply::Value(answer))) => {
-                creation.value(registry, answer);
+                creation.answer_value(registry, answer);
             }
             (Real::Creation(_, creation, _), Some(Reply::Released(accepted))) => {
-                creation.released(registry, accepted);
+                creation.answer_release(registry, accepted);
             }
             (Real::Release(left), Some(Reply::Released(accepted))) => left.answer(registry, accepted),
-            _ => panic!("the answer does not fit"),
+            _ => panic!("the answer is of the wrong kind"),
         }
         let result = match &mut waiting.real {
-            Real::Creation(caller, creation, source) => run(&mut self.real, caller, creation, source).map(Some),
-            Real::Release(left) => finish_release(&mut self.real, left).map(|()| None),
+            Real::Creation(caller, creation, source) => {
+                continue_creation(&mut self.real, caller, creation, source).map(Some)
+            }
+            Real::Release(left) => continue_release(&mut self.real, left).map(|()| None),
         };
-        waiting.call.arrive(&mut self.rules);
+        waiting.call.deliver_answer(&mut self.rules);
         let done = waiting.call.run(&mut self.rules);
         match result {
             Poll::Pending => {
-                assert!(!done, "it should be over: {:?}", waiting.call);
+                assert!(!done, "the rules have finished: {:?}", waiting.call);
                 self.push_waiting(waiting);
             }
             Poll::Ready(result) => {
-                assert!(done, "it should wait: {:?}", waiting.call);
+                assert!(done, "the rules wait: {:?}", waiting.call);
                 if let Some(result) = result {
                     let expected = waiting.call.result.expect("a creation has a result");
                     if waiting.message {
@@ -288,36 +302,36 @@ impl World {
     }
 
     pub fn register(&mut self, key: u32) {
-        let given = Rc::new(RefCell::new(Given::default()));
-        let result = self.real.register(key, Box::new(Numbers { key, given: given.clone() }));
+        let made = Rc::new(RefCell::new(Made::default()));
+        let result = self.real.register(key, Box::new(Numbers { key, made: made.clone() }));
         if !(1..=8).contains(&key) || self.rules.registered(key) {
             assert_eq!(result, Err(Error::InvalidArgument));
             return;
         }
         assert_eq!(result.map(Key::number), Ok(key));
         self.rules.controls.insert(key, crate::rules::Control { owned: 1, asked: 0 });
-        self.numbers.insert(key, given);
+        self.numbers.insert(key, made);
     }
 
-    /// What a handle stands for.
+    /// Returns the content of a handle.
     pub fn content(&self, key: u32, handle: u64) -> Content {
         match key {
             3 if handle == CURRENT_TASK => Content::CurrentTask,
             3 => match self.real.bank.element_of(handle) {
                 Some((id, BankElement::Task(_))) => Content::Task(self.task(id)),
                 Some((_, BankElement::Account(account))) => Content::Account(self.parts(account)),
-                None => panic!("{handle:#x} is no value of the bank"),
+                None => panic!("{handle:#x} is not a value of the bank"),
             },
             4 => Content::Priority(handle as u32),
-            7 => Content::Bytes(self.real.user_data.content(handle).expect("it is kept").to_vec()),
-            8 => Content::Bytes(self.real.test.content(handle).expect("it is kept").to_vec()),
+            7 => Content::Bytes(self.real.user_data.content(handle).expect("the content is kept").to_vec()),
+            8 => Content::Bytes(self.real.test.content(handle).expect("the content is kept").to_vec()),
             _ if holds_numbers(key) => Content::Number(handle),
             _ => panic!("key {key} has no manager"),
         }
     }
 
     fn task(&self, id: BankElementId) -> usize {
-        self.tasks.iter().position(|&task| task == id).expect("the task has begun")
+        self.tasks.iter().position(|&task| task == id).expect("the task exists")
     }
 
     fn parts(&self, account: &Account) -> Parts {
@@ -332,7 +346,7 @@ impl World {
         }
     }
 
-    /// What stands to a task's name.
+    /// Returns the balance of a task.
     pub fn balance(&self, task: usize) -> [(u64, u64); 2] {
         let balance = self.real.bank.balance(self.tasks[task]);
         [balance.billed, balance.serviced].map(|Usage { cpu, energy }| (cpu, energy))

@@ -76,6 +76,9 @@ impl Kernel {
         ipc.consume_message_destination(step, message);
         let to = ipc.message_mut(message).reply.take();
         ipc.destroy_message(step, message);
+        // The notifications that the call caused are queued before its reply. They may be what its port dies of.
+        self.post_notifications(machine);
+        let Kernel { ipc, step, .. } = self;
         let Carried::Right(to) = to else {
             destroy_answer(ipc, step, answer);
             return None;

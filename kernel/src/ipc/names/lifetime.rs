@@ -30,7 +30,7 @@ impl Ipc {
     /// `mach_port_allocate_name`: the same under a chosen name.
     ///
     /// # Errors
-    /// Those of [`port_allocate`](Kernel::port_allocate), and for the name `KERN_INVALID_VALUE`, `KERN_NO_SPACE`,
+    /// Those of [`port_allocate`](Ipc::port_allocate), and for the name `KERN_INVALID_VALUE`, `KERN_NO_SPACE`,
     /// `KERN_FAILURE`, `KERN_NAME_EXISTS` (mach-ipc 2.2).
     pub fn port_allocate_name(
         &mut self,
@@ -222,9 +222,12 @@ impl Ipc {
                     self.spaces[space].change(name, EntryRight::Receive { port, send_urefs: 0 });
                     no_senders = self.count_down_send(SendRight::counted(port));
                 }
+                if self.ports[port].port_destroyed.is_none() {
+                    self.leave_no_senders_to_port(port, no_senders.take());
+                }
                 self.end_receive_right(sched, step, space, name);
                 if let Some((notify, count)) = no_senders {
-                    self.notify_no_senders_after_death(step, port, notify, count);
+                    self.notify(step, notify, Notification::NoSenders(count));
                 }
             }
             EntryRight::PortSet { set } => {
@@ -235,15 +238,13 @@ impl Ipc {
         }
     }
 
-    /// The last send right of a port ended together with its receive right: no-senders comes after the notifications of the
-    /// port's messages (errata 4), or now if the port lives on.
-    fn notify_no_senders_after_death(&mut self, step: &mut Step, port: PortId, notify: SendOnceRight, count: u32) {
-        match self.ports.get_mut(port) {
-            Some(dying) if !dying.is_alive() => {
-                dying.no_senders = Some(notify);
-                dying.no_senders_count = Some(count);
-            }
-            _ => self.notify(step, notify, Notification::NoSenders(count)),
+    /// Leaves the no-senders request of a port to the port, which is about to die together with its last send right: the
+    /// notification then follows those of the port's messages (errata 4).
+    fn leave_no_senders_to_port(&mut self, port: PortId, request: Option<(SendOnceRight, u32)>) {
+        if let Some((notify, count)) = request {
+            let dying = &mut self.ports[port];
+            dying.no_senders = Some(notify);
+            dying.no_senders_count = Some(count);
         }
     }
 

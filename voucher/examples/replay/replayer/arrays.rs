@@ -1,11 +1,11 @@
-//! Arrays of recipes as the traces write them.
+//! Arrays of recipes in the notation of traces.
 
 use super::text::{bytes, number_in, string_in};
 use super::world::World;
 use serde_json::Value;
 use voucher::{Error, Key, Recipe, RecipeSource, VoucherId};
 
-/// The name that the caller has for the source of a recipe.
+/// Returns the caller's name for the source of a recipe.
 fn name(source: &str) -> u32 {
     let number = |name: &str| name.parse::<u32>().map_or(0, |number| number << 8 | 3);
     match source {
@@ -17,6 +17,7 @@ fn name(source: &str) -> u32 {
     }
 }
 
+/// Returns the content of a recipe.
 fn content(world: &World, control: Option<Key>, text: &str) -> Vec<u8> {
     match text.strip_prefix("handle-of:") {
         Some(voucher) => {
@@ -28,7 +29,8 @@ fn content(world: &World, control: Option<Key>, text: &str) -> Vec<u8> {
     }
 }
 
-/// The recipes of an operation as one array, in the layout of programs or of the kernel, without what is to be cut off.
+/// Returns the recipes of an operation as one array, in the layout of programs or of the kernel, without the bytes to
+/// cut off.
 pub fn array(world: &World, operation: &Value, kernel: bool) -> Vec<u8> {
     let control = world.control_in(operation);
     let mut array = Vec::new();
@@ -50,7 +52,7 @@ pub fn array(world: &World, operation: &Value, kernel: bool) -> Vec<u8> {
     array
 }
 
-/// Recipes in the layout of the kernel: the source is a pointer of 8 bytes, here the number of the voucher's name.
+/// Recipes in the layout of the kernel, where the source is a pointer of 8 bytes: here the name of the voucher.
 pub struct KernelArray<'a> {
     rest: &'a [u8],
     content: &'a [u8],
@@ -82,6 +84,7 @@ impl RecipeSource<World> for KernelArray<'_> {
         Some(Ok(Recipe { key, command, previous, content: self.content }))
     }
 
+    /// Returns the content of a recipe.
     fn content(&self) -> &[u8] {
         self.content
     }

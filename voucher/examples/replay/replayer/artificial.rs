@@ -4,17 +4,20 @@ use abi::KernReturn;
 use abi::voucher::{MACH_VOUCHER_ATTR_AUTO_REDEEM, MACH_VOUCHER_ATTR_REDEEM, MACH_VOUCHER_ATTR_SEND_PREPROCESS};
 use std::collections::HashMap;
 use std::task::Poll;
-use voucher::{AttributeManager, Caller, Error, GetValue, Key, Output, Processing, Registration, ReleaseValue, Value};
+use voucher::{
+    AttributeManager, CallingTask, CommandRequest, Error, Key, ManagerValue, OutBuffer, Processing, Registration,
+    ReleaseRequest, ValueRequest,
+};
 
-/// The recipe command that stores a number, and those of the probe: persistent, and with a voucher.
+/// The recipe command that stores a number, and that of the probe which makes it persistent.
 const STORE: u32 = 1000;
 const STORE_PERSISTENT: u32 = 1002;
-/// Stores a number and passes a voucher with it.
+/// The probe's recipe command that stores a number and passes a voucher with it.
 pub const STORE_WITH_VOUCHER: u32 = 1003;
 /// The counter's recipe command that always fails.
 const FAIL: u32 = 1001;
 
-/// Which of the two.
+/// The kind of an artificial manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Counter,
@@ -41,26 +44,26 @@ impl Artificial {
         }
     }
 
-    /// How often a handle was handed out.
+    /// Returns the made references of a handle.
     pub fn made(&self, handle: u64) -> u64 {
         self.made.get(&handle).copied().unwrap_or(0)
     }
 
-    /// Adds one to a handle's count, or takes one back.
+    /// Adds a made reference to a handle, or drops one.
     pub fn change(&mut self, handle: u64, up: bool) {
         let made = if up { self.made(handle) + 1 } else { self.made(handle).saturating_sub(1) };
         self.made.insert(handle, made);
         self.made.retain(|_, made| *made > 0);
     }
 
-    fn hand_out(&mut self, handle: u64) -> Value {
+    fn hand_out(&mut self, handle: u64) -> ManagerValue {
         if handle != self.default {
             self.change(handle, true);
         }
-        Value::counted(handle)
+        ManagerValue::counted(handle)
     }
 
-    /// The number that a store command's content holds.
+    /// Returns the number in the content of a store command.
     pub fn number(&self, content: &[u8]) -> Result<u64, Error> {
         let number = u64::from_le_bytes(content.try_into().map_err(|_| Error::InvalidArgument)?);
         match (number, self.kind) {
@@ -70,8 +73,8 @@ impl Artificial {
         }
     }
 
-    /// What the probe does when a message is received or sent.
-    fn derive(&mut self, previous: Option<u64>, refused: u64, distance: u64) -> Result<Value, Error> {
+    /// Returns the value of the probe for a message that is received or sent.
+    fn derive(&mut self, previous: Option<u64>, refused: u64, distance: u64) -> Result<ManagerValue, Error> {
         match previous {
             Some(previous) if previous & 15 == refused => Err(Error::NoAccess),
             Some(previous) => Ok(self.hand_out(previous.wrapping_add(distance))),
@@ -79,8 +82,9 @@ impl Artificial {
         }
     }
 
-    fn value(&mut self, question: &GetValue, content: &[u8]) -> Result<Value, Error> {
-        let GetValue { command, previous, .. } = *question;
+    /// Returns the value that a recipe requests.
+    fn value(&mut self, request: &ValueRequest, content: &[u8]) -> Result<ManagerValue, Error> {
+        let ValueRequest { command, previous, .. } = *request;
         match (command, self.kind) {
             (MACH_VOUCHER_ATTR_REDEEM, _) => Ok(self.hand_out(previous.unwrap_or(self.default))),
             (STORE, _) | (STORE_WITH_VOUCHER, Kind::Probe) => {
@@ -89,7 +93,7 @@ impl Artificial {
             }
             (STORE_PERSISTENT, Kind::Probe) => {
                 let number = self.number(content)?;
-                Ok(Value { persist: true, ..self.hand_out(number) })
+                Ok(ManagerValue { persist: true, ..self.hand_out(number) })
             }
             (FAIL, Kind::Counter) => Err(Error::ResourceShortage),
             (MACH_VOUCHER_ATTR_AUTO_REDEEM, Kind::Probe) => self.derive(previous, 15, 0x1000),
@@ -106,25 +110,24 @@ impl AttributeManager for Artificial {
         Registration { default: self.default, processing, ..Registration::default() }
     }
 
-    fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        Poll::Ready(self.value(question, content))
+    fn get_value(
+        &mut self,
+        _caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        Poll::Ready(self.value(request, content))
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        let all = self.made.get(&question.handle) == Some(&question.sync);
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        let all = self.made.get(&request.handle) == Some(&request.sync);
         if all {
-            self.made.remove(&question.handle);
+            self.made.remove(&request.handle);
         }
         Poll::Ready(if all { Ok(()) } else { Err(Error::Failure) })
     }
 
-    fn extract_content(
-        &mut self,
-        _caller: &Caller,
-        _key: Key,
-        handle: u64,
-        out: &mut Output<'_>,
-    ) -> Result<u32, Error> {
+    fn extract_content(&mut self, _: &CallingTask, _: Key, handle: u64, out: &mut OutBuffer<'_>) -> Result<u32, Error> {
         if self.kind == Kind::Probe && handle & 15 == 13 {
             return Err(Error::Other(KernReturn(14)));
         }
@@ -134,13 +137,11 @@ impl AttributeManager for Artificial {
 
     fn command(
         &mut self,
-        _caller: &Caller,
-        _key: Key,
-        handle: Option<u64>,
-        command: u32,
-        input: &[u8],
-        out: &mut Output<'_>,
+        _caller: &CallingTask,
+        request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
+        let CommandRequest { handle, command, input, .. } = *request;
         match (self.kind, command) {
             (Kind::Probe, _) => Err(Error::NotSupported),
             (_, 2000) => out.put(input),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use voucher::managers::bank::*;
 use voucher::{Driver, Key};
 
-/// The bank of bank traces, with the personas that exist there.
+/// Returns the bank of bank traces, with its personas.
 pub fn bank() -> Bank {
     let mut bank = Bank::new(1, BANK_SETTINGS);
     let personas = bank.personas_mut();
@@ -53,7 +53,7 @@ impl World {
         }
     }
 
-    /// How a trace writes a value of the bank.
+    /// Returns the notation of a bank value.
     pub fn bank_text(&self, handle: u64) -> Option<String> {
         if handle == CURRENT_TASK {
             return Some("bank-task:self".to_owned());
@@ -88,8 +88,8 @@ impl World {
             "bank_exit" => self.exit(pid),
             "bank_adopt" => self.adopt(operation),
             "bank_preadopt" => {
-                let (Some(me), handle) = (self.caller().bank, self.bank_handle(operation)) else { return json!({}) };
-                let group = self.bank().and_then(|bank| bank.group(me, handle));
+                let (Some(task), handle) = (self.caller().bank, self.bank_handle(operation)) else { return json!({}) };
+                let group = self.bank().and_then(|bank| bank.group(task, handle));
                 json!({"kr": 0, "group": group.unwrap_or(0)})
             }
             "bank_balance" => {
@@ -120,10 +120,10 @@ impl World {
     }
 
     fn adopt(&mut self, operation: &Value) -> Value {
-        let (Some(me), handle) = (self.caller().bank, self.bank_handle(operation)) else { return json!({}) };
+        let (Some(task), handle) = (self.caller().bank, self.bank_handle(operation)) else { return json!({}) };
         let usage = |field: &str| operation[field].as_u64().unwrap_or(0);
         let Some(bank) = self.bank_mut() else { return json!({}) };
-        let Adoption { bill, group, persona } = bank.adopt(me, handle);
+        let Adoption { bill, group, persona } = bank.adopt(task, handle);
         if let Some(bill) = bill {
             bank.charge(bill, Usage { cpu: usage("cpu"), energy: usage("energy") });
         }

@@ -1,4 +1,4 @@
-//! What has to be equal.
+//! The comparison of answers.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ const OPTIONAL: [&str; 6] = ["slots", "slot", "sum", "table_size", "array_size",
 /// Operations whose raw result has source fields that the reference does not write.
 const UNWRITTEN_SOURCES: [&str; 2] = ["extract_all", "debug_info"];
 
-/// Adds to `found` how `got` differs from `expected`.
+/// Adds the differences between `got` and `expected` to `found`.
 pub fn compare(operation: &Value, expected: &Value, got: &Value, found: &mut Vec<String>) {
     let (mut expected, mut got) = (expected.clone(), got.clone());
     if UNWRITTEN_SOURCES.iter().any(|op| operation["op"] == *op) {
@@ -51,7 +51,7 @@ fn difference(path: &str, expected: Option<&Value>, got: Option<&Value>) -> Stri
     format!("{path}: expected {}, got {}", text(expected), text(got))
 }
 
-/// The values of a dump are a set, because the slots are left open.
+/// Sorts the values of a dump, whose order FORMAT.md leaves open.
 fn sort_values(answer: &mut Value) {
     if let Some(Value::Array(values)) = answer.get_mut("values") {
         values.sort_by_key(|value| (value["key"].as_u64(), value["value"].to_string()));

@@ -8,7 +8,7 @@ use abi::voucher::MACH_VOUCHER_ATTR_MAX_RAW_RECIPE_ARRAY_SIZE;
 use serde_json::{Map, Value, json};
 use voucher::*;
 
-/// `msgh_bits` with a voucher that is moved.
+/// The `msgh_bits` of a message with a moved voucher.
 const VOUCHER_MOVED: u32 = 0x0011_0000;
 
 type Created = Result<Option<VoucherId>, Error>;
@@ -31,24 +31,26 @@ impl World {
         let mut named = NamedRecipes::new(array, |world: &mut World, name| world.named(name));
         let via = string_in(operation, "via");
         let created = match via {
-            "host" => create(self, &caller, &mut named).done(),
+            "host" => create_voucher(self, &caller, &mut named).expect_done(),
             "trap" if array.len() > MACH_VOUCHER_ATTR_MAX_RAW_RECIPE_ARRAY_SIZE => {
                 return json!({"kr": MIG_ARRAY_TOO_LARGE.0, "voucher": "untouched"});
             }
-            "trap" => match create(self, &caller, &mut named).done() {
+            "trap" => match create_voucher(self, &caller, &mut named).expect_done() {
                 Ok(voucher) => Ok(voucher.inspect(|&voucher| self.through_a_send_right(voucher))),
                 Err(error) => return json!({"kr": error.code().0, "voucher": "untouched"}),
             },
-            "ucontrol" => create_through(self, &caller, control, &mut named).done(),
-            "control" => create_through(self, &caller, control, &mut KernelArray::new(array)).done(),
+            "ucontrol" => create_voucher_with_control(self, &caller, control, &mut named).expect_done(),
+            "control" => {
+                create_voucher_with_control(self, &caller, control, &mut KernelArray::new(array)).expect_done()
+            }
             "host_null" => return json!({"kr": Error::InvalidArgument.code().0, "voucher": "untouched"}),
             "trap_null" => return json!({"kr": MACH_SEND_INVALID_DEST.0, "voucher": "untouched"}),
-            _ => create(self, &caller, &mut KernelArray::new(array)).done(),
+            _ => create_voucher(self, &caller, &mut KernelArray::new(array)).expect_done(),
         };
         self.created(created)
     }
 
-    /// A trap returns a name; its send right is turned back into a plain reference.
+    /// Returns the answer for a creation by a trap. The send right of its name is turned back into a reference.
     fn through_a_send_right(&mut self, voucher: VoucherId) {
         self.make_send_right(voucher);
         self.registry.retain(voucher).expect("there are few references");
@@ -62,7 +64,7 @@ impl World {
         }
     }
 
-    /// A success with this voucher.
+    /// Returns the answer for a success with this voucher.
     fn answer(&mut self, voucher: Option<VoucherId>) -> Value {
         let mut answer = json!({"kr": 0, "voucher": self.name(voucher)});
         if let Some(voucher) = voucher {
@@ -72,7 +74,7 @@ impl World {
         answer
     }
 
-    /// What a voucher says, by key.
+    /// Returns the attributes of a voucher, by key.
     pub fn attributes(&self, voucher: VoucherId) -> Value {
         let attributes = self.registry.attributes(voucher);
         let texts = attributes.map(|(key, handle)| (key.number().to_string(), json!(self.value_text(key, handle))));
@@ -81,34 +83,34 @@ impl World {
 
     pub fn default_voucher(&mut self, operation: &Value) -> Value {
         let caller = match string_in(operation, "task") {
-            "kernel" => Caller::KERNEL,
-            "nobank" => Caller { bank: None, ..self.caller() },
+            "kernel" => CallingTask::KERNEL,
+            "nobank" => CallingTask { bank: None, ..self.caller() },
             _ => self.caller(),
         };
-        let voucher = default_voucher(self, &caller).done().unwrap_or(None);
+        let voucher = default_voucher(self, &caller).expect_done().unwrap_or(None);
         self.answer(voucher)
     }
 
-    /// What sending or receiving does to a message's voucher.
+    /// Processes the voucher of a message that is sent or received.
     pub fn process(&mut self, operation: &Value) -> Value {
         let receives = operation["op"] == "receive_postprocess";
         let wanted = !receives || operation["rcv_voucher"].as_bool().unwrap_or(false);
-        let caller = if string_in(operation, "task") == "kernel" { Caller::KERNEL } else { self.caller() };
+        let caller = if string_in(operation, "task") == "kernel" { CallingTask::KERNEL } else { self.caller() };
         let attached = self.voucher_in(operation, "voucher");
         let processed = match attached.filter(|_| wanted) {
             Some(voucher) if receives => receive_postprocessing(self, &caller, voucher),
             Some(voucher) => send_preprocessing(self, &caller, voucher),
-            None => Processed::Unchanged,
+            None => ProcessedVoucher::Unchanged,
         };
         let (voucher, replaced) = match processed {
-            Processed::Unchanged => {
+            ProcessedVoucher::Unchanged => {
                 if let Some(voucher) = attached {
                     self.registry.retain(voucher).expect("there are few references");
                 }
                 (attached, false)
             }
-            Processed::Replaced(voucher) => (voucher, true),
-            Processed::Waiting(..) => panic!("the managers of traces answer at once"),
+            ProcessedVoucher::Replaced(voucher) => (voucher, true),
+            ProcessedVoucher::Waiting(..) => panic!("every manager of a trace answers at once"),
         };
         let mut answer = self.answer(voucher);
         answer["msgh_bits"] = json!(if replaced && receives { VOUCHER_MOVED } else { 0 });

@@ -1,5 +1,5 @@
-//! Where better behaviour is expected than was recorded: the defects that vouchers, appendix A, marks FIX. Nothing else is
-//! excused.
+//! The defects of the reference that vouchers, appendix A, marks FIX, with the behaviour that is expected instead. No
+//! other difference is excused.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ struct Excused {
     /// The quirk, or the section of the specification.
     reason: &'static str,
     op: &'static str,
-    /// What is expected instead.
+    /// The expected answer.
     expected: fn() -> Value,
 }
 
@@ -39,7 +39,7 @@ const TABLE: [Excused; 2] = [
     },
 ];
 
-/// What is expected in the place of what was recorded, and why.
+/// Returns the reason and the expected answer for a line whose recorded answer is a defect.
 pub fn expected_instead(trace: &str, operation: &Value) -> Option<(&'static str, Value)> {
     let panics = operation["expect"].get("panic").is_some();
     let excused = TABLE.iter().find(|row| row.trace == trace && operation["op"] == row.op && panics)?;

@@ -3,7 +3,7 @@
 use super::text::{code, handle_in, number_in};
 use super::world::World;
 use serde_json::{Value, json};
-use voucher::{Control, Key, VoucherId, bury, release, release_control};
+use voucher::{AttributeControl, Key, VoucherId, destroy_voucher, release_control, release_voucher};
 
 impl World {
     pub fn retain(&mut self, operation: &Value) -> Value {
@@ -14,12 +14,12 @@ impl World {
 
     pub fn release(&mut self, operation: &Value) -> Value {
         let Some(voucher) = self.voucher_in(operation, "voucher") else { return json!({"refs": null}) };
-        let left = release(self, voucher);
-        assert!(left.is_none(), "the managers of traces answer at once");
+        let left = release_voucher(self, voucher);
+        assert!(left.is_none(), "every manager of a trace answers at once");
         json!({"refs": self.refs(voucher)})
     }
 
-    /// The caller's reference becomes a send right.
+    /// Turns a reference of the caller into a send right.
     pub fn make_send_right(&mut self, voucher: VoucherId) {
         *self.send_rights.entry(voucher).or_default() += 1;
         self.registry.reference_to_send_right(voucher);
@@ -31,8 +31,8 @@ impl World {
         if *rights == 0 {
             self.send_rights.remove(&voucher);
             if let Some(dead) = self.registry.no_senders(voucher) {
-                let left = bury(self, dead);
-                assert!(left.is_none(), "the managers of traces answer at once");
+                let left = destroy_voucher(self, dead);
+                assert!(left.is_none(), "every manager of a trace answers at once");
             }
         }
     }
@@ -73,14 +73,14 @@ impl World {
             release_control(self, key);
         }
         let control = self.registry.control(key);
-        json!({"registered": control.is_some(), "refs": control.map_or(0, Control::refs)})
+        json!({"registered": control.is_some(), "refs": control.map_or(0, AttributeControl::refs)})
     }
 
-    /// A program that has a control's port does not get at the control (vouchers 4.8), and no reference is lost on the
-    /// way (quirk Q11).
+    /// Converts the port of a control: a program gets no access to the control (vouchers 4.8), and no reference is lost
+    /// (quirk Q11).
     pub fn convert_control(&mut self, operation: &Value) -> Value {
         let key = self.control_in(operation);
-        let refs = key.and_then(|key| self.registry.control(key)).map_or(0, Control::refs);
+        let refs = key.and_then(|key| self.registry.control(key)).map_or(0, AttributeControl::refs);
         json!({"control": false, "refs_before": refs, "refs_after": refs, "refs_end": refs})
     }
 

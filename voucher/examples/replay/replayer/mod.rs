@@ -1,15 +1,15 @@
-//! Replays traces: feeds their inputs to the crate and compares the answers.
+//! The replayer: feeds the inputs of traces to the crate and compares the answers.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `world.rs` | one trace's registry, managers, names and references; asks the managers and logs it |
+//! | `world.rs` | the registry, managers, names and references of a trace; asks the managers and logs the requests |
 //! | `artificial.rs` | the managers "counter" and "probe" |
-//! | `operations.rs` | which operation is done how |
+//! | `operations.rs` | the table of operations |
 //! | `creating.rs`, `reading.rs`, `holding.rs`, `banking.rs` | the operations |
-//! | `arrays.rs` | arrays of recipes as the traces write them |
-//! | `compare.rs` | what has to be equal |
-//! | `excused.rs` | where better behaviour is expected than was recorded |
-//! | `text.rs` | how traces write bytes, handles and codes |
+//! | `arrays.rs` | arrays of recipes in the notation of traces |
+//! | `compare.rs` | the comparison of answers |
+//! | `excused.rs` | defects of the reference, and the behaviour that is expected instead |
+//! | `text.rs` | the notation of bytes, handles and codes in traces |
 
 mod arrays;
 mod artificial;
@@ -26,14 +26,14 @@ mod world;
 use serde_json::Value;
 use world::World;
 
-/// What came of replaying.
+/// The result of a replay.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How many traces were as recorded.
+    /// The number of traces whose answers were as recorded.
     pub passed: usize,
-    /// How many were not.
+    /// The number of other traces.
     pub failed: usize,
-    /// All differences, one text each.
+    /// All differences, as text.
     pub mismatches: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Report {
     }
 }
 
-/// A trace on the way.
+/// A trace that is being replayed.
 struct Trace {
     name: String,
     world: World,
@@ -54,7 +54,7 @@ struct Trace {
     ended: bool,
 }
 
-/// Replays all traces in the text of a file.
+/// Replays all traces of a file.
 pub fn replay(file: &str, text: &str) -> Report {
     let mut report = Report::default();
     let mut trace: Option<Trace> = None;
@@ -82,6 +82,7 @@ pub fn replay(file: &str, text: &str) -> Report {
     report
 }
 
+/// Begins a trace with its first line.
 fn begin(operation: &Value, found: &mut Vec<String>) -> Trace {
     let (world, registered) = World::begin(operation);
     compare::compare(operation, &operation["expect"], &registered, found);
@@ -89,6 +90,7 @@ fn begin(operation: &Value, found: &mut Vec<String>) -> Trace {
     Trace { name, world, failed: false, ended: false }
 }
 
+/// Replays one line of a trace.
 fn step(trace: &mut Trace, operation: &Value, found: &mut Vec<String>) {
     let panics = operation["expect"].get("panic").is_some();
     trace.ended = panics || operation["op"] == "end";
@@ -99,13 +101,14 @@ fn step(trace: &mut Trace, operation: &Value, found: &mut Vec<String>) {
             compare::compare(operation, &expected, &got, found);
             found[before..].iter_mut().for_each(|what| *what = format!("({reason}) {what}"));
         }
-        // The reference stops there; what else to do is not recorded.
+        // The reference stopped there, so no answer was recorded.
         None if panics => {}
         None => compare::compare(operation, &operation["expect"], &got, found),
     }
     trace.world.check(found);
 }
 
+/// Adds a trace to the report.
 fn close(file: &str, report: &mut Report, trace: Option<Trace>) {
     let Some(mut trace) = trace else { return };
     if !trace.ended {

@@ -1,4 +1,4 @@
-//! Which operation is done how.
+//! The table of operations.
 
 use super::text::{code, number_in, string_in};
 use super::world::World;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use voucher::{debug_info, host_register_attr_manager};
 
 impl World {
-    /// Does an operation and returns its own results.
+    /// Carries out an operation and returns its answer.
     pub fn operation(&mut self, operation: &Value) -> Value {
         let op = string_in(operation, "op");
         match op {
@@ -52,7 +52,7 @@ impl World {
         if !self.development {
             return json!({"kr": code(&debug_info()), "size_out": size});
         }
-        // A development build looks the name up and extracts all (vouchers 4.7).
+        // A development build looks up the name and extracts all attributes (vouchers 4.7).
         let name = number_in(operation, "name");
         match self.voucher_in(operation, "voucher").or_else(|| self.named(name)) {
             Some(voucher) => self.extract_all_of(Some(voucher), size),

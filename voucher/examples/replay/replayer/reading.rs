@@ -8,16 +8,17 @@ use serde_json::{Value, json};
 use voucher::managers::bank::{BankElement, CURRENT_TASK};
 use voucher::*;
 
-/// What buffers hold before anything is written.
+/// The bytes of a buffer before a call.
 const UNWRITTEN: u8 = 0xAA;
 
-/// Recipes as a trace writes them.
+/// Returns the notation of recipes.
 fn recipes(raw: &[u8]) -> Vec<Value> {
     let text =
         |recipe: RawRecipe<'_>| json!({"key": recipe.key, "command": recipe.command, "content": hex(recipe.content)});
     RecipeArray::new(raw).filter_map(Result::ok).map(text).collect()
 }
 
+/// Returns the answer for an extraction.
 fn extracted(result: Result<usize, Error>, buffer: &[u8]) -> Value {
     match result {
         Ok(size) => {
@@ -29,7 +30,7 @@ fn extracted(result: Result<usize, Error>, buffer: &[u8]) -> Value {
 }
 
 impl World {
-    /// How a trace writes a value.
+    /// Returns the notation of a value.
     pub fn value_text(&self, key: Key, value: u64) -> String {
         match &self.managers[key.slot()] {
             Some(Manager::UserData(pool)) => self.pools[*pool].content(value).map(content),
@@ -41,13 +42,13 @@ impl World {
 
     pub fn extract_content_operation(&mut self, operation: &Value) -> Value {
         let (caller, voucher) = (self.caller(), self.voucher_in(operation, "voucher"));
-        let mut room = vec![UNWRITTEN; number_in(operation, "size") as usize];
-        let mut out = Output::new(&mut room);
+        let mut buffer = vec![UNWRITTEN; number_in(operation, "size") as usize];
+        let mut out = OutBuffer::new(&mut buffer);
         let result = extract_attr_content(self, &caller, voucher, number_in(operation, "key"), &mut out);
         let size = out.size();
         let mut answer = json!({"kr": code(&result), "size_out": size});
         if result.is_ok() {
-            answer["content"] = json!(hex(&room[..size]));
+            answer["content"] = json!(hex(&buffer[..size]));
         }
         answer
     }
@@ -83,14 +84,14 @@ impl World {
     pub fn attr_command(&mut self, operation: &Value) -> Value {
         let (caller, voucher) = (self.caller(), self.voucher_in(operation, "voucher"));
         let (key, command) = (number_in(operation, "key"), number_in(operation, "command"));
-        let mut room = vec![UNWRITTEN; number_in(operation, "out_size") as usize];
-        let mut out = Output::new(&mut room);
+        let mut buffer = vec![UNWRITTEN; number_in(operation, "out_size") as usize];
+        let mut out = OutBuffer::new(&mut buffer);
         let input = bytes(string_in(operation, "in"));
         let result = voucher::attr_command(self, &caller, voucher, key, command, &input, &mut out);
         let size = out.size();
         let mut answer = json!({"kr": code(&result), "size_out": size});
         if result.is_ok() {
-            answer["content"] = json!(hex(&room[..size]));
+            answer["content"] = json!(hex(&buffer[..size]));
         }
         answer
     }
@@ -145,7 +146,7 @@ impl World {
                     dump["manager_made"] = json!(task.made());
                     dump["manager_refs"] = json!(task.refs());
                 }
-                // The reference holds one for all vouchers together.
+                // The reference holds one reference for all vouchers together.
                 Some((_, BankElement::Account(account))) => {
                     dump["manager_made"] = json!(account.made());
                     dump["manager_refs"] = json!(1);

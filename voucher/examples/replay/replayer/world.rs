@@ -1,4 +1,4 @@
-//! One trace's world: registry, managers, names and references.
+//! The world of a trace: registry, managers, names and references.
 
 use super::artificial::{Artificial, Kind, STORE_WITH_VOUCHER};
 use super::text::{handle, handle_in, hex, number_in, string_in};
@@ -6,21 +6,21 @@ use abi::voucher::{MACH_VOUCHER_ATTR_KEY_USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, HashMap};
 use std::task::Poll;
-use voucher::managers::bank::{Bank, BankElementId, Settings};
+use voucher::managers::bank::{Bank, BankElementId, BankSettings};
 use voucher::managers::pthpriority::PthPriority;
 use voucher::managers::user_data::UserData;
 use voucher::*;
 
-/// Who answers for a key.
+/// The manager of a key.
 pub enum Manager {
     Bank(Box<Bank>),
-    /// User data: which of the world's pools.
+    /// User data, by the number of the world's pool.
     UserData(usize),
     PthPriority(PthPriority),
     Artificial(Artificial),
 }
 
-/// An operation that another thread is imagined to do at a certain moment.
+/// An operation that stands for another thread, carried out at a certain call of a manager.
 struct Hook {
     function: String,
     when: String,
@@ -28,18 +28,18 @@ struct Hook {
     operation: Json,
 }
 
-/// A vouchers' world as a trace sees it.
+/// The state of a trace.
 pub struct World {
     pub registry: Registry,
-    pub managers: [Option<Manager>; KEYS],
+    pub managers: [Option<Manager>; KEY_COUNT],
     pub pools: Vec<UserData>,
     pub activity: ActivityIds,
-    /// The assertions of the reference's development build are on.
+    /// True for a trace of the reference's development build.
     pub development: bool,
-    /// Living vouchers by the numbers that the trace gives them.
+    /// The live vouchers, by their numbers in the trace.
     pub vouchers: BTreeMap<u32, VoucherId>,
     numbers: HashMap<VoucherId, u32>,
-    /// How many vouchers have got a number.
+    /// The number of vouchers that have been numbered.
     numbered: u32,
     pub send_rights: HashMap<VoucherId, u64>,
     /// The bank's tasks by process id.
@@ -52,11 +52,11 @@ pub struct World {
 }
 
 impl World {
-    /// The world of a trace's first line, and the results of the registrations.
+    /// Returns the world that the first line of a trace describes, and the results of the registrations.
     pub fn begin(operation: &Json) -> (World, Json) {
         let mut world = World {
             registry: Registry::new(1),
-            managers: [const { None }; KEYS],
+            managers: [const { None }; KEY_COUNT],
             pools: Vec::new(),
             activity: ActivityIds::default(),
             development: operation["build"] == "development",
@@ -89,7 +89,7 @@ impl World {
         let manager = match string_in(operation, "manager") {
             "bank" => Manager::Bank(Box::new(super::banking::bank())),
             "user_data" => {
-                // One manager for all keys: the reference's shared pool (errata 8).
+                // One manager for all keys, the shared pool of the reference (errata 8).
                 self.pools.resize_with(1, || UserData::new(1));
                 Manager::UserData(0)
             }
@@ -110,7 +110,7 @@ impl World {
         Ok(key)
     }
 
-    /// Does what a line says and returns what there is to compare.
+    /// Carries out a line and returns the answer to compare.
     pub fn line(&mut self, operation: &Json) -> Json {
         let mut got = self.operation(operation);
         if let Some(got) = got.as_object_mut() {
@@ -133,17 +133,17 @@ impl World {
         json!({"vouchers": self.registry.len(), "values": values, "user_data_elements": contents})
     }
 
-    /// Looks for broken invariants.
+    /// Checks the invariants.
     pub fn check(&self, found: &mut Vec<String>) {
         self.registry.check(true);
         for (&number, &id) in &self.vouchers {
             if self.registry.get(id).is_none() {
-                found.push(format!("v{number} is not alive any more, and nobody was told"));
+                found.push(format!("v{number} died without being reported"));
             }
         }
     }
 
-    /// How the trace calls a voucher; a number is given to one that has none.
+    /// Returns the name of a voucher in the trace, with a new number for a new voucher.
     pub fn name(&mut self, voucher: Option<VoucherId>) -> Json {
         let Some(id) = voucher else { return json!("null") };
         let number = *self.numbers.entry(id).or_insert_with(|| {
@@ -154,22 +154,22 @@ impl World {
         json!(format!("v{number}"))
     }
 
-    /// The living voucher that a text like `v3` means.
+    /// Returns the live voucher with a name like `v3`.
     pub fn voucher(&self, name: &str) -> Option<VoucherId> {
         self.vouchers.get(&name.strip_prefix('v')?.parse().ok()?).copied()
     }
 
-    /// The voucher that a field names.
+    /// Returns the voucher that a field names.
     pub fn voucher_in(&self, operation: &Json, field: &str) -> Option<VoucherId> {
         self.voucher(string_in(operation, field))
     }
 
-    /// The voucher that a name in the caller's space denotes.
+    /// Returns the voucher that a name in the caller's space denotes.
     pub fn named(&self, name: u32) -> Option<VoucherId> {
         self.vouchers.get(&(name >> 8)).copied().filter(|_| name & 0xFF == 3)
     }
 
-    /// The control that a field names by its key.
+    /// Returns the key of the control that a field names.
     pub fn control_in(&self, operation: &Json) -> Option<Key> {
         Key::new(number_in(operation, "control")).filter(|&key| self.registry.control(key).is_some())
     }
@@ -178,10 +178,10 @@ impl World {
         json!(self.registry.get(voucher).map_or(0, Voucher::refs))
     }
 
-    /// On whose behalf operations are done.
-    pub fn caller(&self) -> Caller {
+    /// Returns the calling task.
+    pub fn caller(&self) -> CallingTask {
         let bank = self.current.and_then(|pid| self.tasks.get(&pid)).copied();
-        Caller { task: self.current.map_or(1, u64::from), bank }
+        CallingTask { task: self.current.map_or(1, u64::from), bank }
     }
 
     pub fn bank(&self) -> Option<&Bank> {
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// Arms a hook; whether there is a manager that could fire it.
+    /// Arms a hook, and returns true if its key has a manager that can fire it.
     pub fn arm(&mut self, operation: &Json) -> bool {
         let Some(key) = Key::new(number_in(operation, "key")) else { return false };
         let (function, when) = (string_in(operation, "fn").to_owned(), string_in(operation, "when").to_owned());
@@ -213,6 +213,7 @@ impl World {
         self.artificial(key).is_some()
     }
 
+    /// Carries out the operation of a hook that is armed for this call of a manager.
     fn fire(&mut self, function: &str, when: &str, key: Key) {
         let armed = |hook: &Hook| (&*hook.function, &*hook.when, hook.key) == (function, when, key);
         if let Some(number) = self.hooks.iter().position(armed) {
@@ -222,16 +223,7 @@ impl World {
         }
     }
 
-    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
-        match self.managers[key.slot()].as_mut().expect("the registry asks only for registered keys") {
-            Manager::Bank(bank) => &mut **bank,
-            Manager::UserData(pool) => &mut self.pools[*pool],
-            Manager::PthPriority(manager) => manager,
-            Manager::Artificial(artificial) => artificial,
-        }
-    }
-
-    /// Logs a call, if it is one to an artificial manager.
+    /// Logs a call of an artificial manager.
     fn log(&mut self, key: Key, function: &str, fields: Json) {
         let Some(artificial) = self.artificial(key) else { return };
         let mut call = json!({"manager": artificial.name(), "key": key.number(), "fn": function});
@@ -240,16 +232,16 @@ impl World {
         self.calls.push(call);
     }
 
-    /// What the probe does first when it passes a voucher with a value: it builds one of user data.
-    fn voucher_of_probe(&mut self, question: &GetValue, content: &[u8]) -> Option<VoucherId> {
-        let artificial = self.artificial(question.key)?;
-        if artificial.kind != Kind::Probe || question.command != STORE_WITH_VOUCHER {
+    /// Creates the voucher of user data that the probe passes with a value.
+    fn voucher_of_probe(&mut self, request: &ValueRequest, content: &[u8]) -> Option<VoucherId> {
+        let artificial = self.artificial(request.key)?;
+        if artificial.kind != Kind::Probe || request.command != STORE_WITH_VOUCHER {
             return None;
         }
         artificial.number(content).ok()?;
         let recipe = [Recipe::new(MACH_VOUCHER_ATTR_KEY_USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE, content)];
         let caller = self.caller();
-        create(self, &caller, &mut Recipes::new(&recipe)).done().ok()?
+        create_voucher(self, &caller, &mut Recipes::new(&recipe)).expect_done().ok()?
     }
 }
 
@@ -262,30 +254,44 @@ impl Driver for World {
         &self.registry
     }
 
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        self.fire("get_value", "before", question.key);
-        let voucher = self.voucher_of_probe(question, content);
-        let Poll::Ready(answer) = self.manager(question.key).get_value(caller, question, content) else {
-            panic!("the managers of traces answer at once");
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
+        match self.managers[key.slot()].as_mut().expect("the registry asks only managers of registered keys") {
+            Manager::Bank(bank) => &mut **bank,
+            Manager::UserData(pool) => &mut self.pools[*pool],
+            Manager::PthPriority(manager) => manager,
+            Manager::Artificial(artificial) => artificial,
+        }
+    }
+
+    fn get_value(
+        &mut self,
+        caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        self.fire("get_value", "before", request.key);
+        let voucher = self.voucher_of_probe(request, content);
+        let Poll::Ready(answer) = self.manager(request.key).get_value(caller, request, content) else {
+            panic!("every manager of a trace answers at once");
         };
-        let previous: Vec<String> = question.previous.into_iter().map(handle).collect();
+        let previous: Vec<String> = request.previous.into_iter().map(handle).collect();
         let ret = super::text::code(&answer);
-        let mut call = json!({"command": question.command, "prev": previous, "content": hex(content), "ret": ret});
+        let mut call = json!({"command": request.command, "prev": previous, "content": hex(content), "ret": ret});
         if let Ok(value) = answer {
             call["value"] = json!(handle(value.handle));
             call["flags"] = json!(u32::from(value.persist));
         }
-        self.log(question.key, "get_value", call);
-        self.fire("get_value", "after", question.key);
-        Poll::Ready(answer.map(|value| Value { voucher, ..value }))
+        self.log(request.key, "get_value", call);
+        self.fire("get_value", "after", request.key);
+        Poll::Ready(answer.map(|value| ManagerValue { voucher, ..value }))
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        let &ReleaseValue { key, handle: value, sync } = question;
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        let &ReleaseRequest { key, handle: value, sync } = request;
         self.fire("release_value", "before", key);
         let made = self.artificial(key).map_or(0, |artificial| artificial.made(value));
-        let Poll::Ready(answer) = self.manager(key).release_value(question) else {
-            panic!("the managers of traces answer at once");
+        let Poll::Ready(answer) = self.manager(key).release_value(request) else {
+            panic!("every manager of a trace answers at once");
         };
         let ret = super::text::code(&answer);
         self.log(key, "release_value", json!({"value": handle(value), "sync": sync, "made": made, "ret": ret}));
@@ -293,9 +299,15 @@ impl Driver for World {
         Poll::Ready(answer)
     }
 
-    fn extract_content(&mut self, caller: &Caller, key: Key, value: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+    fn extract_content(
+        &mut self,
+        caller: &CallingTask,
+        key: Key,
+        value: u64,
+        out: &mut OutBuffer<'_>,
+    ) -> Result<u32, Error> {
         let answer = self.manager(key).extract_content(caller, key, value, out);
-        let (size_in, size_out, ret) = (out.room(), out.size(), super::text::code(&answer));
+        let (size_in, size_out, ret) = (out.capacity(), out.size(), super::text::code(&answer));
         let call = json!({"values": [handle(value)], "size_in": size_in, "ret": ret, "size_out": size_out});
         self.log(key, "extract_content", call);
         answer
@@ -303,20 +315,17 @@ impl Driver for World {
 
     fn command(
         &mut self,
-        caller: &Caller,
-        key: Key,
-        value: Option<u64>,
-        command: u32,
-        input: &[u8],
-        out: &mut Output<'_>,
+        caller: &CallingTask,
+        request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
-        let answer = self.manager(key).command(caller, key, value, command, input, out);
-        let values: Vec<String> = value.into_iter().map(handle).collect();
+        let answer = self.manager(request.key).command(caller, request, out);
+        let values: Vec<String> = request.handle.into_iter().map(handle).collect();
         let call = json!({
-            "values": values, "command": command, "in_size": input.len(), "out_cap": out.room(),
+            "values": values, "command": request.command, "in_size": request.input.len(), "out_cap": out.capacity(),
             "ret": super::text::code(&answer), "out_size": out.size(),
         });
-        self.log(key, "command", call);
+        self.log(request.key, "command", call);
         answer
     }
 
@@ -333,5 +342,6 @@ impl Driver for World {
     }
 }
 
-/// The settings of the reference that bank traces were recorded with (errata 8).
-pub const BANK_SETTINGS: Settings = Settings { unique_persona: true, propagate_for_all: false, thread_groups: true };
+/// The settings of the reference in the recording of bank traces (errata 8).
+pub const BANK_SETTINGS: BankSettings =
+    BankSettings { unique_persona: true, propagate_for_all: false, thread_groups: true };

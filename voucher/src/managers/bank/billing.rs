@@ -4,25 +4,25 @@ use super::Bank;
 use super::element::{BankElement, BankElementId, Roles};
 use core::ops::AddAssign;
 
-/// What work costs. Sums stay at the largest number rather than begin anew.
+/// The cost of work. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Time on a processor, in ns.
+    /// The processor time in ns.
     pub cpu: u64,
-    /// Energy, in nJ.
+    /// The energy in nJ.
     pub energy: u64,
 }
 
 impl Usage {
-    /// Nothing.
+    /// No cost.
     pub const NONE: Usage = Usage { cpu: 0, energy: 0 };
 
-    /// What has been added since `before`.
+    /// Returns the difference to an earlier sum, `before`.
     pub const fn since(self, before: Usage) -> Usage {
         Usage { cpu: self.cpu.saturating_sub(before.cpu), energy: self.energy.saturating_sub(before.energy) }
     }
 
-    /// Both together.
+    /// Returns the sum.
     pub const fn plus(self, other: Usage) -> Usage {
         Usage { cpu: self.cpu.saturating_add(other.cpu), energy: self.energy.saturating_add(other.energy) }
     }
@@ -34,35 +34,36 @@ impl AddAssign for Usage {
     }
 }
 
-/// What stands to a task's name. It is added up as it is charged: whether an account is still open makes no difference
-/// to anybody who can ask.
+/// The sums of a task's accounts, open and closed. Charges are added at once, so that closing an account changes no
+/// balance that a program can read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
-    /// What others did for it: `ri_billed_…`.
+    /// The work of other tasks for this one: `ri_billed_…`.
     pub billed: Usage,
-    /// What it did for others: `ri_serviced_…`.
+    /// The work of this task for others: `ri_serviced_…`.
     pub serviced: Usage,
 }
 
-/// The bill of an account, to which a thread's work is charged. It may outlive the account: then nothing is charged.
+/// The right to charge an account. It may outlive the account; charges have no effect then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bill(BankElementId);
 
-/// What a thread gets that adopts a voucher.
+/// The effects of a voucher on a thread that adopts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adoption {
-    /// Where its work is charged, beside its own task; `None` if nobody else pays.
+    /// The account that the work of the thread is charged to, or `None` if no other task pays.
     pub bill: Option<Bill>,
-    /// The thread group it works in; `None` if it stays in its own.
+    /// The thread group that the thread joins, or `None` if it stays in its own.
     pub group: Option<u64>,
-    /// The persona it works for.
+    /// The persona for which the thread works.
     pub persona: u32,
 }
 
 impl Bank {
-    /// What a thread of a living task `me` gets that adopts a voucher with this handle, or with none.
-    pub fn adopt(&self, me: BankElementId, handle: Option<u64>) -> Adoption {
-        let task = self.task(me);
+    /// Returns the effects on a thread of the live task `task_id` that adopts a voucher with this handle, or without
+    /// one.
+    pub fn adopt(&self, task_id: BankElementId, handle: Option<u64>) -> Adoption {
+        let task = self.task(task_id);
         match handle.and_then(|handle| self.element_of(handle)) {
             Some((id, BankElement::Account(account))) => {
                 let Roles { holder, merchant, persona, group, .. } = *account.roles();
@@ -75,17 +76,17 @@ impl Bank {
         }
     }
 
-    /// The thread group of a voucher with this handle, for a thread of a living task `me` that is about to adopt it;
-    /// `None` if there is no handle.
-    pub fn group(&self, me: BankElementId, handle: Option<u64>) -> Option<u64> {
+    /// Returns the thread group of a voucher with this handle, for a thread of the live task `task_id` that is about to
+    /// adopt the voucher, or `None` without a handle.
+    pub fn group(&self, task_id: BankElementId, handle: Option<u64>) -> Option<u64> {
         match handle.map(|handle| self.element_of(handle))? {
             Some((_, BankElement::Account(account))) => Some(account.roles().group),
             Some((_, BankElement::Task(task))) => Some(task.identity().group),
-            None => Some(self.task(me).identity().group),
+            None => Some(self.task(task_id).identity().group),
         }
     }
 
-    /// Charges work to a bill.
+    /// Charges work to an account.
     pub fn charge(&mut self, Bill(id): Bill, usage: Usage) {
         let Some(BankElement::Account(account)) = self.elements.get(id) else { return };
         let Roles { holder, merchant, .. } = *account.roles();
@@ -93,25 +94,26 @@ impl Bank {
         self.task_mut(merchant).balance.serviced += usage;
     }
 
-    /// What stands to the name of a living task.
+    /// Returns the balance of a live task.
     pub fn balance(&self, id: BankElementId) -> Balance {
         self.task(id).balance
     }
 }
 
-/// To whose bill a thread's work goes, and how much of it has been charged. The kernel has one in each thread.
+/// The account that a thread's work is charged to, and the part of its work that has been charged. The kernel keeps one
+/// for each thread.
 ///
-/// All amounts given are what the thread has used in its whole life.
+/// The methods take the usage of the thread since its creation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ThreadBill {
     bill: Option<Bill>,
-    /// What the thread had used when it was last charged.
+    /// The usage of the thread when it was last charged.
     deducted: Usage,
 }
 
 impl ThreadBill {
-    /// Charges what the thread has used since it was last charged: when it leaves the processor, and when its quantum
-    /// ends.
+    /// Charges the usage since the last charge. The kernel calls this when the thread leaves the processor and when its
+    /// quantum ends.
     pub fn charge(&mut self, bank: &mut Bank, used: Usage) {
         let usage = used.since(self.deducted);
         self.deducted = used;
@@ -120,8 +122,8 @@ impl ThreadBill {
         }
     }
 
-    /// The thread has adopted another voucher, or none: what it did so far goes to the old bill. The old voucher is
-    /// released only after this.
+    /// Charges the usage so far to the old account, and replaces the account: the thread has adopted another voucher,
+    /// or none. The caller must hold the old voucher until then.
     pub fn switch(&mut self, bank: &mut Bank, used: Usage, bill: Option<Bill>) {
         self.charge(bank, used);
         self.bill = bill;
@@ -131,24 +133,24 @@ impl ThreadBill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::managers::bank::{Settings, TaskIdentity};
+    use crate::managers::bank::{BankSettings, TaskIdentity};
 
     const fn cpu(cpu: u64) -> Usage {
         Usage { cpu, energy: 0 }
     }
 
-    /// A bank with two tasks and an account of the second's work for the first.
+    /// Returns a bank with two tasks, and an account of the second task's work for the first.
     fn bank() -> (Bank, BankElementId, BankElementId, u64) {
-        let mut bank = Bank::new(1, Settings::default());
+        let mut bank = Bank::new(1, BankSettings::default());
         let (holder, merchant) = (bank.begin_task(TaskIdentity::default()), bank.begin_task(TaskIdentity::default()));
         let (holder, merchant) = (holder.unwrap(), merchant.unwrap());
         let roles = Roles { holder, merchant, originator: holder, proximate: holder, persona: 7, group: 0 };
-        let account = bank.account(roles).unwrap();
+        let account = bank.account_for(roles).unwrap();
         (bank, holder, merchant, account)
     }
 
     #[test]
-    fn a_thread_is_charged_for_what_it_does_between_two_switches() {
+    fn work_between_two_switches_is_charged_to_the_account() {
         let (mut bank, holder, merchant, account) = bank();
         let Adoption { bill, group, persona } = bank.adopt(merchant, Some(account));
         assert_eq!((bill.is_some(), group, persona), (true, None, 7));
@@ -161,32 +163,32 @@ mod tests {
         let held =
             (Balance { billed: cpu(70), ..Balance::default() }, Balance { serviced: cpu(70), ..Balance::default() });
         assert_eq!((bank.balance(holder), bank.balance(merchant)), held);
-        bank.give_up(account, 1).unwrap();
-        assert_eq!((bank.balance(holder), bank.balance(merchant)), held, "what was charged stays");
+        bank.release_handle(account, 1).unwrap();
+        assert_eq!((bank.balance(holder), bank.balance(merchant)), held, "a charge outlives its account");
     }
 
     #[test]
-    fn a_bill_that_outlives_its_account_charges_nobody() {
+    fn a_bill_that_outlives_its_account_charges_no_task() {
         let (mut bank, holder, merchant, account) = bank();
         let bill = bank.adopt(merchant, Some(account)).bill.unwrap();
-        bank.give_up(account, 1).unwrap();
+        bank.release_handle(account, 1).unwrap();
         bank.charge(bill, cpu(5));
         assert_eq!((bank.balance(holder), bank.balance(merchant)), Default::default());
     }
 
     #[test]
-    fn a_side_that_has_ended_is_skipped_and_goes_with_its_last_account() {
+    fn an_ended_task_exists_until_its_last_account_closes() {
         let (mut bank, holder, merchant, account) = bank();
         let bill = bank.adopt(merchant, Some(account)).bill.unwrap();
         bank.charge(bill, cpu(5));
         bank.end_task(holder);
-        bank.give_up(account, 1).unwrap();
+        bank.release_handle(account, 1).unwrap();
         assert!(bank.element(holder).is_none());
         assert_eq!((bank.balance(merchant).serviced, bank.len()), (cpu(5), (1, 0)));
     }
 
     #[test]
-    fn sums_stay_at_the_largest_number() {
+    fn sums_saturate() {
         let (mut bank, holder, merchant, account) = bank();
         let bill = bank.adopt(merchant, Some(account)).bill.unwrap();
         bank.charge(bill, cpu(u64::MAX));

@@ -7,34 +7,34 @@ use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use core::hash::{BuildHasher, Hasher};
 use store::{Chain, Chained, Id};
 
-/// Names a task or an account of the bank.
+/// The name of a task or an account of the bank.
 pub type BankElementId = Id<BankElement>;
 
-/// What the bank knows: a task, or an account.
+/// An object of the bank: a task or an account.
 #[derive(Debug)]
 pub enum BankElement {
     /// A process.
     Task(BankTask),
-    /// Work done by one process for another.
+    /// An account of the work that one process does for another.
     Account(Account),
 }
 
-/// Who a task is and what it may do, as it was when the bank first heard of it.
+/// The identity and the entitlements of a task at the time it was added to the bank.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskIdentity {
     /// The process.
     pub info: ProcPersonaInfo,
-    /// Whether it is part of the system.
+    /// True for a program that is part of the system.
     pub platform_binary: bool,
-    /// Entitlement `com.apple.private.personas.no.propagate`: it takes responsibility for what it passes on.
+    /// The entitlement `com.apple.private.personas.no.propagate`: the task replaces the personas of others by its own.
     pub no_propagate: bool,
-    /// Entitlement `com.apple.private.persona.adopt.any`.
+    /// The entitlement `com.apple.private.persona.adopt.any`.
     pub adopt_any: bool,
-    /// Entitlement `com.apple.private.persona.modify`.
+    /// The entitlement `com.apple.private.persona.modify`.
     pub modify_persona: bool,
-    /// Its thread group; 0 for none.
+    /// The thread group of the task; 0 for none.
     pub group: u64,
-    /// Whether it is an application: work for others counts for its own thread group.
+    /// True for an application. Its work for others counts for its own thread group.
     pub app: bool,
 }
 
@@ -46,71 +46,72 @@ impl Default for TaskIdentity {
     }
 }
 
-/// One process, as the bank sees it. It lives as long as the task, vouchers or accounts refer to it.
+/// The bank's record of a process. It exists as long as the task, vouchers or accounts refer to it.
 #[derive(Debug)]
 pub struct BankTask {
     identity: TaskIdentity,
     refs: u64,
     made: u64,
-    /// In how many accounts the task is holder.
-    pub(super) to_pay: u64,
-    /// In how many accounts the task is merchant.
-    pub(super) to_charge: u64,
-    /// What was charged to its accounts.
+    /// The number of accounts in which the task is holder.
+    pub(super) accounts_as_holder: u64,
+    /// The number of accounts in which the task is merchant.
+    pub(super) accounts_as_merchant: u64,
+    /// The usage that was charged to its accounts.
     pub(super) balance: Balance,
 }
 
 impl BankTask {
-    /// Who the task is.
+    /// Returns the identity of the task.
     pub const fn identity(&self) -> &TaskIdentity {
         &self.identity
     }
 
-    /// The process's persona, or [`PERSONA_ID_NONE`].
+    /// Returns the persona of the process, or [`PERSONA_ID_NONE`].
     pub const fn persona(&self) -> u32 {
         self.identity.info.persona_id
     }
 
-    /// How many references there are: one of the task, one of all vouchers together, four of each account.
+    /// Returns the number of references: one of the live task, one of all vouchers together, four of each account.
     pub const fn refs(&self) -> u64 {
         self.refs
     }
 
-    /// How often the value was handed out.
+    /// Returns the number of made references.
     pub const fn made(&self) -> u64 {
         self.made
     }
 
-    /// In how many accounts the task is holder, and in how many merchant.
+    /// Returns the numbers of accounts in which the task is holder and merchant.
     pub const fn accounts(&self) -> (u64, u64) {
-        (self.to_pay, self.to_charge)
+        (self.accounts_as_holder, self.accounts_as_merchant)
     }
 }
 
-/// The parts that tasks, a persona and a thread group play in an account. Accounts with equal roles are one.
+/// The roles of tasks, a persona and a thread group in an account. No two accounts have equal roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roles {
     /// The task that pays.
     pub holder: BankElementId,
     /// The task that does the work.
     pub merchant: BankElementId,
-    /// The task whose persona is vouched for.
+    /// The task whose persona the voucher carries.
     pub originator: BankElementId,
     /// The task that sent the voucher last.
     pub proximate: BankElementId,
-    /// The persona that is vouched for.
+    /// The persona that the voucher carries.
     pub persona: u32,
     /// The thread group in which the work is done.
     pub group: u64,
 }
 
 impl Roles {
+    /// Returns the tasks of all roles.
     fn tasks(&self) -> [BankElementId; 4] {
         [self.holder, self.merchant, self.originator, self.proximate]
     }
 }
 
-/// Work that a merchant does for a holder.
+/// An account of the work that a merchant does for a holder.
 #[derive(Debug)]
 pub struct Account {
     roles: Roles,
@@ -119,12 +120,12 @@ pub struct Account {
 }
 
 impl Account {
-    /// Who plays which part.
+    /// Returns the roles.
     pub const fn roles(&self) -> &Roles {
         &self.roles
     }
 
-    /// How often the value was handed out.
+    /// Returns the number of made references.
     pub const fn made(&self) -> u64 {
         self.made
     }
@@ -153,45 +154,52 @@ impl BankElement {
 }
 
 impl Bank {
-    /// A task begins. The caller has a reference, which [`end_task`](Bank::end_task) gives up.
+    /// Adds a task. The caller gets a reference, which [`end_task`](Bank::end_task) releases.
     ///
     /// # Errors
-    /// [`Error::ResourceShortage`] without memory; nothing has changed.
+    /// [`Error::ResourceShortage`] if the heap has no room; nothing has changed then.
     pub fn begin_task(&mut self, mut identity: TaskIdentity) -> Result<BankElementId, Error> {
         if !self.settings.thread_groups {
             identity.group = 0;
         }
-        let task = BankTask { identity, refs: 1, made: 0, to_pay: 0, to_charge: 0, balance: Balance::default() };
+        let task = BankTask {
+            identity,
+            refs: 1,
+            made: 0,
+            accounts_as_holder: 0,
+            accounts_as_merchant: 0,
+            balance: Balance::default(),
+        };
         Ok(self.elements.insert(BankElement::Task(task))?)
     }
 
-    /// A living task ends. Vouchers and accounts may still refer to it.
+    /// Ends a live task. Vouchers and accounts may still refer to it.
     pub fn end_task(&mut self, id: BankElementId) {
         self.drop_task_references(id, 1);
     }
 
-    /// The task or account, if it lives.
+    /// Returns the task or account, or `None` if it is gone.
     pub fn element(&self, id: BankElementId) -> Option<&BankElement> {
         self.elements.get(id)
     }
 
-    /// The task or account that a handle stands for. `None` for "current task" too.
+    /// Returns the task or account with this handle, or `None` for "current task" and unknown handles.
     pub fn element_of(&self, handle: u64) -> Option<(BankElementId, &BankElement)> {
         let id = BankElementId::from_bits(handle)?;
         self.elements.get(id).map(|element| (id, element))
     }
 
-    /// How many tasks and accounts live.
+    /// Returns the numbers of tasks and accounts.
     pub fn len(&self) -> (usize, usize) {
         (self.elements.len() - self.accounts.len(), self.accounts.len())
     }
 
-    /// Whether there is neither task nor account.
+    /// Returns true if there are neither tasks nor accounts.
     pub fn is_empty(&self) -> bool {
         self.elements.is_empty()
     }
 
-    /// A task that is known to live.
+    /// Returns a task that must exist.
     pub(super) fn task(&self, id: BankElementId) -> &BankTask {
         match &self.elements[id] {
             BankElement::Task(task) => task,
@@ -199,6 +207,7 @@ impl Bank {
         }
     }
 
+    /// Returns a task that must exist.
     pub(super) fn task_mut(&mut self, id: BankElementId) -> &mut BankTask {
         match &mut self.elements[id] {
             BankElement::Task(task) => task,
@@ -206,16 +215,21 @@ impl Bank {
         }
     }
 
+    /// Drops references to a task, and removes it with the last one.
     fn drop_task_references(&mut self, id: BankElementId, count: u64) {
         let task = self.task_mut(id);
-        task.refs = task.refs.checked_sub(count).expect("a task's references are held");
+        task.refs = task.refs.checked_sub(count).expect("each reference is dropped once");
         if task.refs == 0 {
-            assert_eq!((task.made, task.to_pay, task.to_charge), (0, 0, 0), "what refers to a task has a reference");
+            assert_eq!(
+                (task.made, task.accounts_as_holder, task.accounts_as_merchant),
+                (0, 0, 0),
+                "values and accounts hold references"
+            );
             self.elements.remove(id);
         }
     }
 
-    /// Hands a task out as a value. All vouchers together have one reference to it.
+    /// Hands out a task as a value. All vouchers together hold one reference to it.
     pub(super) fn hand_out_task(&mut self, id: BankElementId) -> Result<u64, Error> {
         let task = self.task_mut(id);
         task.made = task.made.checked_add(1).ok_or(Error::ResourceShortage)?;
@@ -225,9 +239,9 @@ impl Bank {
         Ok(id.to_bits())
     }
 
-    /// Hands an account out as a value.
+    /// Hands out an account as a value.
     pub(super) fn hand_out_account(&mut self, id: BankElementId) -> Result<u64, Error> {
-        let BankElement::Account(account) = &mut self.elements[id] else { panic!("{id:?} is no account") };
+        let BankElement::Account(account) = &mut self.elements[id] else { panic!("{id:?} is a task, not an account") };
         account.made = account.made.checked_add(1).ok_or(Error::ResourceShortage)?;
         Ok(id.to_bits())
     }
@@ -242,11 +256,11 @@ impl Bank {
         hasher.finish() as u32
     }
 
-    /// Hands out the account with these roles, and opens it if there is none.
-    pub(super) fn account(&mut self, roles: Roles) -> Result<u64, Error> {
+    /// Hands out the account with these roles, and opens it first if there is none.
+    pub(super) fn account_for(&mut self, roles: Roles) -> Result<u64, Error> {
         let hash = self.hash(&roles);
         if let Some(index) = self.accounts.find(&self.elements, hash, |element| element.account().roles == roles) {
-            let (id, _) = self.elements.at(index).expect("an indexed account lives");
+            let (id, _) = self.elements.at(index).expect("an indexed account exists");
             return self.hand_out_account(id);
         }
         self.accounts.reserve()?;
@@ -255,16 +269,16 @@ impl Bank {
             let chain = self.accounts.push(id.index(), hash);
             BankElement::Account(Account { roles, made: 1, chain })
         })?;
-        self.task_mut(roles.holder).to_pay += 1;
-        self.task_mut(roles.merchant).to_charge += 1;
+        self.task_mut(roles.holder).accounts_as_holder += 1;
+        self.task_mut(roles.merchant).accounts_as_merchant += 1;
         for task in roles.tasks() {
             self.task_mut(task).refs += 1;
         }
         Ok(id.to_bits())
     }
 
-    /// Gives a value up, if all that was handed out is offered. An account is closed.
-    pub(super) fn give_up(&mut self, handle: u64, sync: u64) -> Result<(), Error> {
+    /// Releases a value if the offer is equal to its made references. An account is closed.
+    pub(super) fn release_handle(&mut self, handle: u64, sync: u64) -> Result<(), Error> {
         if handle == 0 || handle == CURRENT_TASK {
             return Ok(());
         }
@@ -278,8 +292,8 @@ impl Bank {
                 let roles = account.roles;
                 self.accounts.remove(&mut self.elements, id.index());
                 self.elements.remove(id);
-                self.task_mut(roles.holder).to_pay -= 1;
-                self.task_mut(roles.merchant).to_charge -= 1;
+                self.task_mut(roles.holder).accounts_as_holder -= 1;
+                self.task_mut(roles.merchant).accounts_as_merchant -= 1;
                 for task in roles.tasks() {
                     self.drop_task_references(task, 1);
                 }

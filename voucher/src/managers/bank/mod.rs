@@ -1,17 +1,18 @@
-//! [`Bank`]: for whom work is done, and who pays (vouchers 6.3).
+//! [`Bank`]: the manager of tasks and accounts (vouchers 6.3).
 //!
-//! A value is a *task*, or an *account*: work that one task, the merchant, does for another, the holder, who pays. The
-//! value "current task" stands for whoever asks. When a program sends a message with a voucher, the kernel replaces
-//! "current task" by the sender's task ("send pre-processing"); when another receives it, the kernel opens an account
-//! between the two ("auto-redeem"). What the receiver's threads do while they have adopted that voucher is billed
-//! through the account: it stands to the holder's name as billed, to the merchant's as serviced.
+//! A value is a *task*, or an *account* of the work that one task, the merchant, does for another, the holder, which
+//! pays. The value "current task" stands for the calling task. When a program sends a message with a voucher, the
+//! kernel replaces "current task" by the sender's task ("send pre-processing"). When another program receives the
+//! message, the kernel opens an account between the two tasks ("auto-redeem"). While a thread of the receiver has
+//! adopted that voucher, its work is charged to the account: it is added to the holder's billed and to the merchant's
+//! serviced usage.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `element.rs` | tasks and accounts, their references, how accounts are found |
-//! | `persona.rs` | which personas there are, and who keeps a voucher's persona |
-//! | `recipe.rs` | what the recipe commands give |
-//! | `report.rs` | what extraction and commands tell |
+//! | `element.rs` | tasks and accounts, their references, the index of accounts |
+//! | `persona.rs` | the personas, and the rules by which a voucher keeps its persona |
+//! | `recipe.rs` | the recipe commands |
+//! | `report.rs` | extraction and the manager's commands |
 //! | `billing.rs` | adoption, bills and balances |
 
 mod billing;
@@ -24,9 +25,9 @@ pub use billing::{Adoption, Balance, Bill, ThreadBill, Usage};
 pub use element::{Account, BankElement, BankElementId, BankTask, Roles, TaskIdentity};
 pub use persona::Personas;
 
-use crate::control::{Handles, Processing, Registration};
-use crate::manager::{AttributeManager, Caller, GetValue, Output, Value};
-use crate::{Error, Key, ReleaseValue};
+use crate::control::{HandleKind, Processing, Registration};
+use crate::manager::{AttributeManager, CallingTask, CommandRequest, ManagerValue, OutBuffer, ValueRequest};
+use crate::{Error, Key, ReleaseRequest};
 use core::task::Poll;
 use foldhash::fast::FixedState;
 use store::{Arena, LinearIndex};
@@ -34,21 +35,22 @@ use store::{Arena, LinearIndex};
 /// The handle of the persistent value "current task".
 pub const CURRENT_TASK: u64 = 1;
 
-/// Which of the reference's build and boot settings apply.
+/// The build and boot settings of the reference that concern the bank.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// `unique_persona`: a receiver's persona replaces that of a voucher it redeems, unless the receiver may keep it.
+pub struct BankSettings {
+    /// `unique_persona`: the persona of a task replaces that of a voucher which the task redeems, unless the task may
+    /// keep the voucher's persona.
     pub unique_persona: bool,
-    /// `disable_persona_propagate_check`: every task may pass personas on, if it has not asked not to.
+    /// `disable_persona_propagate_check`: every task passes personas on unless it has opted out.
     pub propagate_for_all: bool,
-    /// Whether the thread group is a role of an account beside the five others; otherwise all groups are the same.
+    /// True if the thread group is one of the roles of an account; otherwise all groups are the same.
     pub thread_groups: bool,
 }
 
-impl Default for Settings {
-    /// Those of profile X (vouchers 0.4).
+impl Default for BankSettings {
+    /// Returns the settings of profile X (vouchers 0.4).
     fn default() -> Self {
-        Settings { unique_persona: true, propagate_for_all: false, thread_groups: false }
+        BankSettings { unique_persona: true, propagate_for_all: false, thread_groups: false }
     }
 }
 
@@ -56,16 +58,16 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Bank {
     elements: Arena<BankElement>,
-    /// The accounts among the elements, by their roles.
+    /// The index of the accounts by their roles.
     accounts: LinearIndex,
     hasher: FixedState,
-    settings: Settings,
+    settings: BankSettings,
     personas: Personas,
 }
 
 impl Bank {
-    /// A bank without tasks. `seed` should be hard to guess.
-    pub fn new(seed: u64, settings: Settings) -> Self {
+    /// Returns a bank without tasks. `seed` should be hard to guess.
+    pub fn new(seed: u64, settings: BankSettings) -> Self {
         Bank {
             elements: Arena::new(),
             accounts: LinearIndex::new(),
@@ -75,12 +77,12 @@ impl Bank {
         }
     }
 
-    /// The personas that there are.
+    /// Returns the personas.
     pub const fn personas(&self) -> &Personas {
         &self.personas
     }
 
-    /// The personas that there are, to change.
+    /// Returns the personas for changes.
     pub const fn personas_mut(&mut self) -> &mut Personas {
         &mut self.personas
     }
@@ -89,30 +91,38 @@ impl Bank {
 impl AttributeManager for Bank {
     fn registration(&self) -> Registration {
         let processing = Processing { send: true, receive: true };
-        Registration { handles: Handles::Ids, processing, ..Registration::default() }
+        Registration { handles: HandleKind::Ids, processing, ..Registration::default() }
     }
 
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        Poll::Ready(self.value(caller.bank, question, content))
+    fn get_value(
+        &mut self,
+        caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
+        Poll::Ready(self.value_for(caller.bank, request, content))
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        Poll::Ready(self.give_up(question.handle, question.sync))
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        Poll::Ready(self.release_handle(request.handle, request.sync))
     }
 
-    fn extract_content(&mut self, caller: &Caller, _key: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+    fn extract_content(
+        &mut self,
+        caller: &CallingTask,
+        _: Key,
+        handle: u64,
+        out: &mut OutBuffer<'_>,
+    ) -> Result<u32, Error> {
         self.describe(caller.bank, handle, out)
     }
 
     fn command(
         &mut self,
-        caller: &Caller,
-        _key: Key,
-        handle: Option<u64>,
-        command: u32,
-        _input: &[u8],
-        out: &mut Output<'_>,
+        caller: &CallingTask,
+        request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
-        self.execute(caller.bank, handle, command, out)
+        self.execute(caller.bank, request, out)
     }
 }

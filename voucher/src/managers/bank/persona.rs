@@ -1,11 +1,11 @@
-//! [`Personas`], and who keeps a voucher's persona (vouchers 6.3.5).
+//! [`Personas`], and the rules by which a voucher keeps its persona (vouchers 6.3.5).
 
 use super::{Bank, BankElementId};
 use abi::voucher::PERSONA_ID_NONE;
 use foldhash::fast::FixedState;
 use store::{LinearMap, NoMemory};
 
-/// The personas that there are, and the two that belong to the system.
+/// The known personas, and the two of the system.
 #[derive(Debug)]
 pub struct Personas {
     known: LinearMap<u32, (), FixedState>,
@@ -16,51 +16,51 @@ pub struct Personas {
 impl Personas {
     pub(super) const fn new(seed: u64) -> Self {
         let known = LinearMap::new(FixedState::with_seed(seed));
-        // As long as one of the two does not exist, a process without persona is taken for it (quirk Q25).
+        // Until both are set, a process without persona counts as a process of the system (quirk Q25).
         Personas { known, system: PERSONA_ID_NONE, system_proxy: PERSONA_ID_NONE }
     }
 
-    /// A persona exists from now on.
+    /// Adds a persona.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; nothing has changed.
+    /// [`NoMemory`] if the heap has no room; nothing has changed then.
     pub fn add(&mut self, id: u32) -> Result<(), NoMemory> {
         if self.exists(id) { Ok(()) } else { self.known.insert(id, ()) }
     }
 
-    /// Says which persona is the system's. It exists from now on.
+    /// Sets the persona of the system, and adds it if it is new.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; nothing has changed.
+    /// [`NoMemory`] if the heap has no room; nothing has changed then.
     pub fn set_system(&mut self, id: u32) -> Result<(), NoMemory> {
         self.add(id)?;
         self.system = id;
         Ok(())
     }
 
-    /// Says which persona is that of the system's proxies. It exists from now on.
+    /// Sets the persona of the system's proxies, and adds it if it is new.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none; nothing has changed.
+    /// [`NoMemory`] if the heap has no room; nothing has changed then.
     pub fn set_system_proxy(&mut self, id: u32) -> Result<(), NoMemory> {
         self.add(id)?;
         self.system_proxy = id;
         Ok(())
     }
 
-    /// Whether there is a persona with this id.
+    /// Returns true if there is a persona with this id.
     pub fn exists(&self, id: u32) -> bool {
         self.known.get(&id).is_some()
     }
 
-    /// Whether a process with this persona works for the system as a whole.
+    /// Returns true if the persona is one of the system's.
     const fn is_system(&self, id: u32) -> bool {
         id == self.system || id == self.system_proxy
     }
 }
 
 impl Bank {
-    /// Whether a living task that redeems a voucher puts its own persona in the place of the voucher's.
+    /// Returns true if a live task that redeems a voucher replaces the voucher's persona by its own.
     pub fn needs_persona_replacement(&self, task: BankElementId) -> bool {
         let task = self.task(task);
         let identity = task.identity();
@@ -68,7 +68,7 @@ impl Bank {
         self.settings.unique_persona && !self.personas.is_system(task.persona()) && !keeps_any
     }
 
-    /// Whether a living task passes personas of others on.
+    /// Returns true if a live task passes on the personas of others.
     pub(super) fn propagates_personas(&self, task: BankElementId) -> bool {
         let identity = self.task(task).identity();
         !identity.no_propagate && (identity.platform_binary || self.settings.propagate_for_all)

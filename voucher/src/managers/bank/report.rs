@@ -1,14 +1,14 @@
-//! What extraction and commands tell (vouchers 6.3.7, 6.3.8).
+//! Extraction and the commands of the bank (vouchers 6.3.7, 6.3.8).
 
 use super::element::{BankElement, BankElementId, BankTask};
 use super::{Bank, CURRENT_TASK};
 use crate::Error;
-use crate::manager::Output;
+use crate::manager::{CommandRequest, OutBuffer};
 use abi::voucher::*;
 use core::fmt::{self, Write};
 use zerocopy::IntoBytes;
 
-/// Text that ends with a NUL, in a buffer that is known to be large enough.
+/// A writer of text into a buffer.
 struct Text<'a> {
     bytes: &'a mut [u8],
     len: usize,
@@ -24,25 +24,30 @@ impl Write for Text<'_> {
 }
 
 impl Bank {
-    /// The task or account of a value; "current task" is `me`.
-    fn resolve(&self, me: Option<BankElementId>, handle: u64) -> Result<&BankElement, Error> {
+    /// Returns the task or account of a value. The value "current task" stands for `caller`.
+    fn resolve(&self, caller: Option<BankElementId>, handle: u64) -> Result<&BankElement, Error> {
         if handle == CURRENT_TASK {
-            return me.and_then(|me| self.element(me)).ok_or(Error::ResourceShortage);
+            return caller.and_then(|caller| self.element(caller)).ok_or(Error::ResourceShortage);
         }
         self.element_of(handle).map(|(_, element)| element).ok_or(Error::InvalidArgument)
     }
 
-    /// Writes a text for people. It needs a certain room however long it is (quirk Q09), but without any room this
-    /// succeeds with nothing (Q06).
-    pub(super) fn describe(&self, me: Option<BankElementId>, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
-        if out.room() == 0 {
+    /// Writes a description of a value as text. The buffer must have a certain capacity however short the text is
+    /// (quirk Q09), but with an empty buffer this succeeds without a result (Q06).
+    pub(super) fn describe(
+        &self,
+        caller: Option<BankElementId>,
+        handle: u64,
+        out: &mut OutBuffer<'_>,
+    ) -> Result<u32, Error> {
+        if out.capacity() == 0 {
             return Ok(MACH_VOUCHER_ATTR_NOOP);
         }
         out.clear();
-        if out.room() < MACH_VOUCHER_BANK_CONTENT_SIZE {
+        if out.capacity() < MACH_VOUCHER_BANK_CONTENT_SIZE {
             return Err(Error::NoSpace);
         }
-        let element = self.resolve(me, handle)?;
+        let element = self.resolve(caller, handle)?;
         let mut text = Text { bytes: out.bytes_mut(), len: 0 };
         self.write_text(element, &mut text).map_err(|_| Error::NoSpace)?;
         let len = text.len;
@@ -50,6 +55,7 @@ impl Bank {
         Ok(MACH_VOUCHER_ATTR_BANK_NULL)
     }
 
+    /// Writes the description of a task or account, ended by a zero byte.
     fn write_text(&self, element: &BankElement, text: &mut Text<'_>) -> fmt::Result {
         let pid = |task: &BankTask| task.identity().info.pid;
         match element {
@@ -73,28 +79,28 @@ impl Bank {
         text.write_char('\0')
     }
 
-    /// Executes a command. The room is checked before anything else.
+    /// Executes a command. The capacity of the buffer is checked before anything else.
     pub(super) fn execute(
         &self,
-        me: Option<BankElementId>,
-        handle: Option<u64>,
-        command: u32,
-        out: &mut Output<'_>,
+        caller: Option<BankElementId>,
+        request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
+        let CommandRequest { handle, command, .. } = *request;
         let size = match command {
             BANK_ORIGINATOR_PID | BANK_PERSONA_ID | BANK_PERSONA_ADOPT_ANY => size_of::<u32>(),
             BANK_PERSONA_TOKEN => size_of::<PersonaToken>(),
             _ => return Err(Error::InvalidArgument),
         };
         out.clear();
-        if out.room() < size {
+        if out.capacity() < size {
             return Err(Error::NoSpace);
         }
         if command == BANK_PERSONA_ADOPT_ANY {
-            let me = me.ok_or(Error::ResourceShortage)?;
-            return out.put(&u32::from(!self.needs_persona_replacement(me)).to_le_bytes());
+            let caller = caller.ok_or(Error::ResourceShortage)?;
+            return out.put(&u32::from(!self.needs_persona_replacement(caller)).to_le_bytes());
         }
-        match (command, self.resolve(me, handle.ok_or(Error::InvalidValue)?)?) {
+        match (command, self.resolve(caller, handle.ok_or(Error::InvalidValue)?)?) {
             (BANK_PERSONA_TOKEN, BankElement::Task(_)) => Err(Error::InvalidObject),
             (BANK_PERSONA_TOKEN, BankElement::Account(account)) => {
                 let info = |task| self.task(task).identity().info;
@@ -102,7 +108,7 @@ impl Bank {
                 out.put(PersonaToken { originator, proximate }.as_bytes())
             }
             (BANK_ORIGINATOR_PID, BankElement::Task(task)) => out.put(&task.identity().info.pid.to_le_bytes()),
-            // The holder's, not that of the originator (quirk Q18).
+            // The pid of the holder, in spite of the command's name (quirk Q18).
             (BANK_ORIGINATOR_PID, BankElement::Account(account)) => {
                 out.put(&self.task(account.roles().holder).identity().info.pid.to_le_bytes())
             }

@@ -1,4 +1,4 @@
-//! A manager that does as it is told: "FM" of vouchers 10.
+//! A manager that follows a script: "FM" of vouchers 10.
 
 use abi::KernReturn;
 use std::cell::RefCell;
@@ -9,25 +9,25 @@ use voucher::*;
 
 /// The key that the manager is registered for.
 pub const FAKE: u32 = 5;
-/// Recipe commands: hand out the handle that the content holds, counted or persistent.
+/// Recipe commands: hand out the handle in the content, counted or persistent.
 pub const HAND_OUT: u32 = 1000;
 pub const HAND_OUT_PERSISTENT: u32 = 1001;
 /// Recipe command: fail with [`FAILURE`].
 pub const FAIL: u32 = 1002;
 pub const FAILURE: Error = Error::Other(KernReturn(53));
 
-/// What the manager is to do, and what it was asked.
+/// The script of the manager, and a log of its requests.
 #[derive(Debug, Default)]
 pub struct Script {
-    pub asked: Vec<GetValue>,
-    pub offered: Vec<ReleaseValue>,
-    /// How often each handle was handed out.
+    pub asked: Vec<ValueRequest>,
+    pub offered: Vec<ReleaseRequest>,
+    /// The made references of each handle.
     pub made: BTreeMap<u64, u64>,
-    /// A value is counted, and the answer comes later.
+    /// The manager counts a value but does not answer at once.
     pub values_wait: bool,
-    /// The answer to an offer comes later, and whether the value is forgotten is the test's affair.
+    /// The manager does not answer an offer at once. The test decides about the value.
     pub releases_wait: bool,
-    /// How many bytes extraction and commands claim to have written.
+    /// The size that extraction and commands claim.
     pub claim: usize,
     pub default: u64,
     pub values_max: Option<usize>,
@@ -41,13 +41,13 @@ impl Script {
         }
     }
 
-    /// All made references of a handle are given up.
+    /// Drops all made references of a handle.
     pub fn forget(&mut self, handle: u64) {
         self.made.remove(&handle);
     }
 }
 
-/// The manager, and who tells it what to do.
+/// The manager, with the script that it shares with the test.
 #[derive(Clone, Debug, Default)]
 pub struct Fake(pub Rc<RefCell<Script>>);
 
@@ -57,33 +57,38 @@ impl AttributeManager for Fake {
         Registration { default, processing, values_max: values_max.unwrap_or(usize::MAX), ..Registration::default() }
     }
 
-    fn get_value(&mut self, _caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
+    fn get_value(
+        &mut self,
+        _caller: &CallingTask,
+        request: &ValueRequest,
+        content: &[u8],
+    ) -> Poll<Result<ManagerValue, Error>> {
         let mut script = self.0.borrow_mut();
-        script.asked.push(*question);
+        script.asked.push(*request);
         let Ok(handle) = content.try_into().map(u64::from_le_bytes) else { return Poll::Ready(Err(FAILURE)) };
-        let value = match question.command {
-            HAND_OUT => Value::counted(handle),
-            HAND_OUT_PERSISTENT => Value::persistent(handle),
+        let value = match request.command {
+            HAND_OUT => ManagerValue::counted(handle),
+            HAND_OUT_PERSISTENT => ManagerValue::persistent(handle),
             _ => return Poll::Ready(Err(FAILURE)),
         };
         script.hand_out(handle);
         if script.values_wait { Poll::Pending } else { Poll::Ready(Ok(value)) }
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
         let mut script = self.0.borrow_mut();
-        script.offered.push(*question);
+        script.offered.push(*request);
         if script.releases_wait {
             return Poll::Pending;
         }
-        if script.made.get(&question.handle) != Some(&question.sync) {
+        if script.made.get(&request.handle) != Some(&request.sync) {
             return Poll::Ready(Err(Error::Failure));
         }
-        script.forget(question.handle);
+        script.forget(request.handle);
         Poll::Ready(Ok(()))
     }
 
-    fn extract_content(&mut self, _: &Caller, _: Key, _: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+    fn extract_content(&mut self, _: &CallingTask, _: Key, _: u64, out: &mut OutBuffer<'_>) -> Result<u32, Error> {
         out.bytes_mut().fill(0x77);
         out.claim(self.0.borrow().claim);
         Ok(HAND_OUT)
@@ -91,12 +96,9 @@ impl AttributeManager for Fake {
 
     fn command(
         &mut self,
-        _caller: &Caller,
-        _key: Key,
-        _handle: Option<u64>,
-        _command: u32,
-        _input: &[u8],
-        out: &mut Output<'_>,
+        _caller: &CallingTask,
+        _request: &CommandRequest<'_>,
+        out: &mut OutBuffer<'_>,
     ) -> Result<(), Error> {
         out.claim(self.0.borrow().claim);
         Ok(())

@@ -1,4 +1,4 @@
-//! A small world around the crate: three tasks that have names for vouchers, as the kernel would keep them.
+//! A small world around the crate: three tasks with names for vouchers, as the kernel would keep them.
 
 mod fake;
 mod item;
@@ -18,37 +18,44 @@ pub const A: usize = 0;
 pub const B: usize = 1;
 pub const C: usize = 2;
 
-pub const ALL: u32 = MACH_VOUCHER_ATTR_KEY_ALL;
 /// A name that denotes no voucher in any task.
 pub const BAD_NAME: u32 = 0x707;
 
-const SYSTEM_PERSONA: u32 = 101;
+/// Results of a creation, which is the name of a voucher or 0 for no voucher.
+pub const NO_VOUCHER: Result<u32, Error> = Ok(0);
+pub const INVALID_ARGUMENT: Result<u32, Error> = Err(Error::InvalidArgument);
+pub const INVALID_CAPABILITY: Result<u32, Error> = Err(Error::InvalidCapability);
+pub const NO_ACCESS: Result<u32, Error> = Err(Error::NoAccess);
+pub const RESOURCE_SHORTAGE: Result<u32, Error> = Err(Error::ResourceShortage);
+
+pub const SYSTEM_PERSONA: u32 = 101;
 const SYSTEM_PROXY_PERSONA: u32 = 102;
-/// Two personas of users.
+/// The personas of two users.
 pub const PERSONAS: [u32; 2] = [501, 502];
 
-/// Who a task without persona and entitlements is.
+/// Returns the identity of a task without persona and entitlements.
 pub fn identity(pid: i32) -> TaskIdentity {
     let unique_pid = 1000 + pid as u64;
     let info = ProcPersonaInfo { pid, unique_pid, persona_id: PERSONA_ID_NONE, ..ProcPersonaInfo::default() };
     TaskIdentity { info, ..TaskIdentity::default() }
 }
 
+/// Returns the identity of a task with a persona.
 pub fn with_persona(pid: i32, persona_id: u32) -> TaskIdentity {
     let identity = identity(pid);
     TaskIdentity { info: ProcPersonaInfo { persona_id, ..identity.info }, ..identity }
 }
 
 struct Task {
-    caller: Caller,
-    /// For each name the voucher and the user references.
+    caller: CallingTask,
+    /// The voucher and the user references of each name.
     names: BTreeMap<u32, (VoucherId, u32)>,
 }
 
 pub struct World {
     pub vouchers: Vouchers,
-    /// All that managers were offered.
-    releases: Vec<ReleaseValue>,
+    /// The release requests to managers.
+    releases: Vec<ReleaseRequest>,
     pub died: Vec<(VoucherId, Option<PortBinding>)>,
     tasks: Vec<Task>,
     current: usize,
@@ -56,12 +63,12 @@ pub struct World {
 }
 
 impl World {
-    /// Three tasks without persona. The system's personas exist.
+    /// Returns a world with three tasks without persona, in which the personas of the system exist.
     pub fn new() -> Self {
         Self::of([10, 20, 30].map(identity))
     }
 
-    /// Three such tasks. The system's personas exist.
+    /// Returns a world with these tasks, in which the personas of the system exist.
     pub fn of(tasks: [TaskIdentity; 3]) -> Self {
         let mut world = Self::without_system_personas(tasks);
         world.add_system_persona();
@@ -70,11 +77,11 @@ impl World {
     }
 
     pub fn without_system_personas(tasks: [TaskIdentity; 3]) -> Self {
-        let mut vouchers = Vouchers::new(1, Settings::default()).unwrap();
+        let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
         PERSONAS.into_iter().for_each(|persona| vouchers.bank.personas_mut().add(persona).unwrap());
         let task = |identity: TaskIdentity| {
             let bank = Some(vouchers.bank.begin_task(identity).unwrap());
-            Task { caller: Caller { task: identity.info.unique_pid, bank }, names: BTreeMap::new() }
+            Task { caller: CallingTask { task: identity.info.unique_pid, bank }, names: BTreeMap::new() }
         };
         let tasks = tasks.map(task).into();
         World { vouchers, releases: vec![], died: vec![], tasks, current: A, last_number: 0x1000 }
@@ -88,24 +95,24 @@ impl World {
         self.vouchers.bank.personas_mut().set_system_proxy(SYSTEM_PROXY_PERSONA).unwrap();
     }
 
-    /// A world with the fake manager on its key.
+    /// Returns a world in which the fake manager is registered for its key.
     pub fn with_fake(fake: &Fake) -> Self {
         let mut world = Self::new();
         world.vouchers.register(FAKE, Box::new(fake.clone())).unwrap();
         world
     }
 
-    /// From now on this task calls.
+    /// Makes this task the calling task.
     pub fn switch(&mut self, task: usize) -> &mut Self {
         self.current = task;
         self
     }
 
-    pub fn caller(&self) -> Caller {
+    pub fn caller(&self) -> CallingTask {
         self.tasks[self.current].caller
     }
 
-    /// The bank's element of a task.
+    /// Returns the bank's name of a task.
     pub fn bank_id(&self, task: usize) -> BankElementId {
         self.tasks[task].caller.bank.unwrap()
     }
@@ -113,16 +120,17 @@ impl World {
     pub fn bank_task(&self, task: usize) -> &BankTask {
         match self.vouchers.bank.element(self.bank_id(task)) {
             Some(BankElement::Task(task)) => task,
-            other => panic!("a task is {other:?}"),
+            other => panic!("{other:?} is not a task"),
         }
     }
 
+    /// Returns a number that was not used before.
     fn number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }
 
-    /// What a name of the calling task denotes.
+    /// Returns the voucher that a name of the calling task denotes.
     pub fn named(&self, name: u32) -> Option<VoucherId> {
         self.tasks[self.current].names.get(&name).map(|&(voucher, _)| voucher)
     }
@@ -131,22 +139,22 @@ impl World {
         self.named(name).unwrap_or_else(|| panic!("{name:#x} denotes no voucher"))
     }
 
-    /// The user references of a name of the calling task.
+    /// Returns the user references of a name of the calling task.
     pub fn refs(&self, name: u32) -> u32 {
         self.tasks[self.current].names.get(&name).map_or(0, |&(_, refs)| refs)
     }
 
-    /// How many names the calling task has.
+    /// Returns the number of names of the calling task.
     pub fn names(&self) -> usize {
         self.tasks[self.current].names.len()
     }
 
-    /// The port that stands for the voucher.
+    /// Returns the port of a voucher.
     pub fn port(&self, name: u32) -> PortBinding {
         self.vouchers.registry.get(self.id(name)).and_then(Voucher::port).expect("a voucher with a name has a port")
     }
 
-    /// The caller's reference becomes a send right of the calling task.
+    /// Turns a reference into a send right of the calling task, and returns its name.
     pub fn name(&mut self, voucher: Option<VoucherId>) -> u32 {
         let Some(voucher) = voucher else { return 0 };
         if self.vouchers.registry.get(voucher).unwrap().port().is_none() {
@@ -164,7 +172,7 @@ impl World {
         name
     }
 
-    /// `mach_port_deallocate`. All managers answer at once.
+    /// Releases a send right, as `mach_port_deallocate`. All managers must answer at once.
     pub fn deallocate(&mut self, name: u32) {
         let names = &mut self.tasks[self.current].names;
         let (voucher, refs) = names.get_mut(&name).expect("the name is in use");
@@ -174,12 +182,12 @@ impl World {
             names.remove(&name);
         }
         if self.tasks.iter().all(|task| task.names.values().all(|&(other, _)| other != voucher)) {
-            let left = self.vouchers.registry.no_senders(voucher).and_then(|dead| bury(self, dead));
+            let left = self.vouchers.registry.no_senders(voucher).and_then(|dead| destroy_voucher(self, dead));
             assert!(left.is_none(), "all managers answer at once");
         }
     }
 
-    /// Another task gets a send right, as in the body of a message; returns its name there.
+    /// Gives another task a send right, as in the body of a message, and returns its name there.
     pub fn give(&mut self, name: u32, to: usize) -> u32 {
         let (voucher, from) = (self.id(name), self.current);
         self.vouchers.registry.retain(voucher).unwrap();
@@ -189,56 +197,54 @@ impl World {
         name
     }
 
-    /// `host_create_mach_voucher` with an array of bytes: the code, and the name if it succeeded.
-    pub fn mk_bytes(&mut self, bytes: &[u8]) -> (i32, u32) {
+    /// Creates a voucher from an array of bytes, as `host_create_mach_voucher`, and returns its name, 0 for no voucher.
+    pub fn mk_bytes(&mut self, bytes: &[u8]) -> Result<u32, Error> {
         let caller = self.caller();
         let mut source = NamedRecipes::new(bytes, |world: &mut World, name| world.named(name));
-        match create(self, &caller, &mut source).done() {
-            Ok(voucher) => (0, self.name(voucher)),
-            Err(error) => (error.code().0, 0),
-        }
+        create_voucher(self, &caller, &mut source).expect_done().map(|voucher| self.name(voucher))
     }
 
-    /// `mk[...]`: the code and the name.
-    pub fn mk(&mut self, items: &[Item]) -> (i32, u32) {
+    /// Creates a voucher: the `mk[...]` of the specification.
+    pub fn mk(&mut self, items: &[Item]) -> Result<u32, Error> {
         self.mk_bytes(&array(items))
     }
 
-    /// `mk[...]` that has to give a voucher.
+    /// Creates a voucher that must exist afterwards.
     #[track_caller]
     pub fn make(&mut self, items: &[Item]) -> u32 {
-        let (code, name) = self.mk(items);
-        assert!(code == 0 && name != 0, "code {code}, name {name:#x}");
-        name
+        match self.mk(items) {
+            Ok(name @ 1..) => name,
+            result => panic!("there is no voucher: {result:?}"),
+        }
     }
 
-    /// Creates a voucher for the kernel itself.
+    /// Creates a voucher as the kernel itself.
     pub fn create(&mut self, recipes: &[Recipe<'_>]) -> Result<Option<VoucherId>, Error> {
-        create(self, &Caller::KERNEL, &mut Recipes::new(recipes)).done()
+        create_voucher(self, &CallingTask::KERNEL, &mut Recipes::new(recipes)).expect_done()
     }
 
-    /// The kernel's reference goes. All managers answer at once.
+    /// Releases a reference of the kernel. All managers must answer at once.
     pub fn release(&mut self, voucher: VoucherId) {
-        assert!(release(self, voucher).is_none(), "all managers answer at once");
+        assert!(release_voucher(self, voucher).is_none(), "all managers answer at once");
     }
 
-    /// What managers were offered since the last call: key and made references.
+    /// Returns key and made references of the release requests since the last call.
     pub fn take_releases(&mut self) -> Vec<(u32, u64)> {
         self.releases.drain(..).map(|release| (release.key.number(), release.sync)).collect()
     }
 
-    /// The handle of a voucher's attribute.
+    /// Returns the handle of a voucher's attribute.
     pub fn handle(&self, name: u32, key: u32) -> Option<u64> {
         self.vouchers.registry.handle(self.id(name), Key::new(key).unwrap())
     }
 
-    /// The values of a key: handle, references, made references.
+    /// Returns the values of a key: handle, references and made references.
     pub fn values(&self, key: u32) -> Vec<(u64, u32, u64)> {
         let control = self.vouchers.registry.control(Key::new(key).unwrap()).unwrap();
         control.values().map(|(_, value)| (value.handle(), value.refs(), value.made())).collect()
     }
 
-    /// The keys that are present, with their user data.
+    /// Returns the attributes of a voucher with their user data.
     pub fn says(&self, name: u32) -> Vec<(u32, Vec<u8>)> {
         let content = |(key, handle): (Key, u64)| {
             let manager = if key == Key::TEST { &self.vouchers.test } else { &self.vouchers.user_data };
@@ -247,18 +253,18 @@ impl World {
         self.vouchers.registry.attributes(self.id(name)).map(content).collect()
     }
 
-    /// `mach_voucher_attr_command` without input: the code and what was reported.
-    pub fn command(&mut self, name: u32, key: u32, command: u32, room: usize) -> (i32, Vec<u8>) {
+    /// Executes `mach_voucher_attr_command` without input and returns its result.
+    pub fn command(&mut self, name: u32, key: u32, command: u32, room: usize) -> Result<Vec<u8>, Error> {
         let (caller, voucher) = (self.caller(), self.named(name));
         let mut bytes = vec![0xAA; room];
-        let mut out = Output::new(&mut bytes);
+        let mut out = OutBuffer::new(&mut bytes);
         let result = attr_command(self, &caller, voucher, key, command, &[], &mut out);
         let size = out.size();
         bytes.truncate(size);
-        (result.map_or_else(|error| error.code().0, |()| 0), bytes)
+        result.map(|()| bytes)
     }
 
-    /// All names are given up, and nothing is left but persistent values (I12 of vouchers 1.13).
+    /// Releases all names and asserts that only persistent values are left (I12 of vouchers 1.13).
     pub fn end(mut self) {
         for task in [A, B, C] {
             self.current = task;
@@ -275,7 +281,7 @@ impl World {
         }
     }
 
-    /// Nothing is left but persistent values (I12 of vouchers 1.13).
+    /// Asserts that only persistent values are left (I12 of vouchers 1.13).
     pub fn assert_empty(&self) {
         let Vouchers { registry, user_data, test, bank, .. } = &self.vouchers;
         registry.check(true);
@@ -297,29 +303,13 @@ impl Driver for World {
         &self.vouchers.registry
     }
 
-    fn get_value(&mut self, caller: &Caller, question: &GetValue, content: &[u8]) -> Poll<Result<Value, Error>> {
-        self.vouchers.get_value(caller, question, content)
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
+        self.vouchers.manager(key)
     }
 
-    fn release_value(&mut self, question: &ReleaseValue) -> Poll<Result<(), Error>> {
-        self.releases.push(*question);
-        self.vouchers.release_value(question)
-    }
-
-    fn extract_content(&mut self, caller: &Caller, key: Key, handle: u64, out: &mut Output<'_>) -> Result<u32, Error> {
-        self.vouchers.extract_content(caller, key, handle, out)
-    }
-
-    fn command(
-        &mut self,
-        caller: &Caller,
-        key: Key,
-        handle: Option<u64>,
-        command: u32,
-        input: &[u8],
-        out: &mut Output<'_>,
-    ) -> Result<(), Error> {
-        Driver::command(&mut self.vouchers, caller, key, handle, command, input, out)
+    fn release_value(&mut self, request: &ReleaseRequest) -> Poll<Result<(), Error>> {
+        self.releases.push(*request);
+        self.vouchers.release_value(request)
     }
 
     fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
