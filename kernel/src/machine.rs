@@ -3,7 +3,6 @@
 //! The kernel image implements it in `arch/x86_64`. The host tests implement it by a fake machine, whose memory is a map
 //! and whose clock the test sets. The core reaches hardware and user memory through this trait alone.
 
-use crate::rate::Stamp;
 use abi::task::PAGE_SIZE;
 use bitflags::bitflags;
 use core::fmt;
@@ -11,6 +10,11 @@ pub use store::NoMemory;
 
 /// Time in nanoseconds since boot. As a deadline, `Nanos::MAX` means that there is none.
 pub type Nanos = u64;
+
+/// A moment by a counter that never stops. It costs little to take, and becomes a time only where a time is needed: see
+/// [`Clock`](crate::rate::Clock).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(pub u64);
 
 /// A processor's number.
 pub type Cpu = usize;

@@ -6,7 +6,7 @@
 //! them apart in time, so the closest of several readings counts. An interruption that is longer than a period of the
 //! reference makes the reference seem slow, so two measurements in a row have to agree.
 
-use crate::machine::Nanos;
+use crate::machine::{Nanos, Stamp};
 
 /// Fixed-point factors have this many bits behind the point.
 const FRACTION: u32 = 32;
@@ -64,10 +64,6 @@ impl Rate {
         self.ticks(1000)
     }
 }
-
-/// A moment by a counter that never stops. It costs little to take, and becomes a time only where a time is needed: see [`Clock`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp(pub u64);
 
 /// The conversion of a counter's stamps into times.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use super::Ipc;
 use super::port::Home;
 use super::space::{EntryRight, Space};
 use crate::ids::{PortId, Receivable, SpaceId, ThreadId};
-use crate::rate::Stamp;
+use crate::machine::Stamp;
 use crate::sched::Scheduling;
 use crate::sched::thread::{ReceiveWait, Thread};
 use crate::step::Step;

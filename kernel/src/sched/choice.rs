@@ -9,8 +9,7 @@ use super::run_queue::{End, PRIORITY_IDLE, Schedule};
 use super::thread::{State, Thread};
 use super::timer::TimerKind;
 use crate::ids::ThreadId;
-use crate::machine::{Cpu, Nanos};
-use crate::rate::Stamp;
+use crate::machine::{Cpu, Nanos, Stamp};
 use crate::step::Step;
 use crate::trace::Event;
 

@@ -205,9 +205,9 @@ fn set_band(threads: &mut Threads, first: ThreadId, last: ThreadId) {
 mod tests {
     use super::*;
     use crate::ids::tag;
-    use crate::machine::AddressSpace;
+    use crate::machine::{AddressSpace, Stamp};
     use crate::policy::ThreadPolicy;
-    use crate::rate::{Clock, Rate, Stamp};
+    use crate::rate::{Clock, Rate};
     use crate::sched::{Belongings, Scheduling, ThreadList};
     use crate::step::Step;
     use crate::trap_frame::TrapFrame;

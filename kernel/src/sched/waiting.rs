@@ -10,9 +10,8 @@ use super::thread::{ReceiveWait, State, Thread, Wait, WaitPlace};
 use super::timer::TimerKind;
 use super::wait_queue::WaitQueue;
 use crate::ids::{Receivable, TaskId, ThreadId};
-use crate::machine::{Nanos, NoMemory, UserAddr};
+use crate::machine::{Nanos, NoMemory, Stamp, UserAddr};
 use crate::outcome::Outcome;
-use crate::rate::Stamp;
 use crate::step::Step;
 use crate::trace::Event;
 

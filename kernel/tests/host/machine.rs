@@ -1,8 +1,8 @@
 //! A machine made of data structures: memory in a map, a clock that the test advances, and failures on demand.
 
 use abi::task::PAGE_SIZE;
-use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, UserAddr};
-use kernel::rate::{Clock, Rate, Stamp};
+use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, Stamp, UserAddr};
+use kernel::rate::{Clock, Rate};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 

@@ -2,7 +2,8 @@
 
 use super::pit::{self, IntervalTimer};
 use core::arch::x86_64::_rdtsc;
-use kernel::rate::{Clock, Rate, Reading, Stamp, calibrate};
+use kernel::machine::Stamp;
+use kernel::rate::{Clock, Rate, Reading, calibrate};
 
 /// Measures the time stamp counter, and another one that counts down and whose value `count` reads. Returns the clock,
 /// which begins now, and the other counter's rate.
