@@ -5,17 +5,17 @@ use crate::ids::{TaskId, ThreadId};
 use crate::ipc::Ipc;
 use crate::limits::{Limits, REAP_SLICE};
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory};
-pub use crate::msg::plain_call::{PlainCall, Switch};
 use crate::msg::transfer::TransferBuffer;
 use crate::outcome::Outcome;
 use crate::rate::Clock;
 use crate::sched::thread::WaitEnd;
 use crate::sched::{Expired, Scheduling};
+use crate::shortcut::PlainCall;
 use crate::step::Step;
 use crate::task::Tasks;
 use crate::trap_frame::TrapFrame;
 use abi::task::{Exception, ExitStatus};
-use abi::trap::mach::MACH_MSG;
+use abi::trap::mach::{MACH_MSG, SWTCH, SWTCH_PRI};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -118,20 +118,26 @@ impl Kernel {
     /// and between two steps all invariants hold (`inspect/invariants.rs`).
     ///
     /// The entry code of a machine goes the same ways with arguments in registers: by the trap's number it tries
-    /// [`trivial_trap`](Kernel::trivial_trap) or [`call_directly`](Kernel::call_directly), then
+    /// [`call_directly`](Kernel::call_directly), [`yield_directly`](Kernel::yield_directly) or
+    /// [`quick_trap`](Kernel::quick_trap), then
     /// [`handle_off_fast_path`](Kernel::handle_off_fast_path).
     pub fn handle(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         if let (Event::Trap, Some(thread)) = (event, self.sched.current(cpu)) {
             let frame = self.sched[thread].frame();
             let (number, arguments) = (frame.trap_number(), frame.arguments());
-            if let Some(value) = self.trivial_trap(machine, number) {
-                self.sched.finish(thread, Outcome::Value(value));
-                return Next::GoOn;
-            }
-            if number == MACH_MSG
-                && self.limits.direct_calls
-                && let Some(next) = self.call_directly(machine, cpu, &PlainCall::from_arguments(arguments))
-            {
+            let switch = match number {
+                _ if !self.limits.shortcuts => None,
+                MACH_MSG => self.call_directly(machine, cpu, &PlainCall::from_arguments(arguments)),
+                SWTCH | SWTCH_PRI => self.yield_directly(machine, cpu),
+                _ => {
+                    if let Some(value) = self.quick_trap(machine, cpu, number) {
+                        self.sched.finish(thread, Outcome::Value(value));
+                        return Next::GoOn;
+                    }
+                    None
+                }
+            };
+            if let Some(next) = switch {
                 return Next::Run(next.thread);
             }
         }

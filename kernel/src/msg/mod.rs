@@ -3,7 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`call`] | `mach_msg`: send phase, then receive phase |
-//! | [`fast_path`], [`plain_call`], [`transfer`] | the common call in one go |
+//! | [`fast_path`], [`transfer`] | the common call in one go |
 //! | [`send`] | the send phase |
 //! | [`admit`] | handing messages to waiting receivers, letting blocked senders in |
 //! | [`receive`] | the receive phase |
@@ -15,7 +15,6 @@ pub(crate) mod call;
 pub(crate) mod deliver;
 pub(crate) mod fast_path;
 pub(crate) mod give_up;
-pub(crate) mod plain_call;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod transfer;

@@ -10,6 +10,7 @@ use super::thread::{State, Thread};
 use super::timer::TimerKind;
 use crate::ids::ThreadId;
 use crate::machine::{Cpu, Nanos, Stamp};
+use crate::outcome::Outcome;
 use crate::step::Step;
 use crate::trace::Event;
 
@@ -33,8 +34,8 @@ pub(super) struct Processor {
     since: Since,
     /// The current thread has not used a whole quantum since it was chosen: equals do not preempt it.
     first_slice: bool,
-    /// The deadline the processor's timer is set to.
-    timer: Option<Nanos>,
+    /// The deadline that the processor's timer is set to; the longest time if it is not set.
+    timer: Nanos,
     /// The timer comes within that time from any moment since it was set; the longest time if it is not set.
     timer_within: Nanos,
 }
@@ -42,7 +43,7 @@ pub(super) struct Processor {
 impl Processor {
     pub(super) const fn new() -> Processor {
         let (current, since, first_slice) = (None, Since::Time(0), false);
-        Processor { current, since, first_slice, timer: None, timer_within: Nanos::MAX }
+        Processor { current, since, first_slice, timer: Nanos::MAX, timer_within: Nanos::MAX }
     }
 }
 
@@ -122,7 +123,7 @@ impl Scheduling {
     /// Lets time pass on a processor, whose timer is off. If the current thread's quantum is over, the thread starts
     /// another one behind the threads of its own or a higher level, if there are any.
     pub fn tick(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) {
-        (self.processors[cpu].timer, self.processors[cpu].timer_within) = (None, Nanos::MAX);
+        (self.processors[cpu].timer, self.processors[cpu].timer_within) = (Nanos::MAX, Nanos::MAX);
         step.choose_again();
         let Some((thread, schedule)) = self.charge(cpu, now) else { return };
         if schedule.quantum_left > 0 {
@@ -155,6 +156,13 @@ impl Scheduling {
         self.ready.remove(&mut self.threads, thread, level);
         // Only now: an equal that is preempted goes to the head of the level from which the other one comes.
         self.preempt(step, cpu, now);
+        self.start(step, cpu, thread, now);
+        Some(thread)
+    }
+
+    /// Lets a thread that was taken off the run queue run on a processor without a current thread.
+    #[inline(always)]
+    fn start(&mut self, step: &mut Step, cpu: Cpu, thread: ThreadId, now: Nanos) -> &mut Thread {
         let chosen = &mut self.threads[thread];
         chosen.state = State::Running(cpu);
         if chosen.schedule.yielding {
@@ -164,7 +172,7 @@ impl Scheduling {
         let processor = &mut self.processors[cpu];
         (processor.current, processor.since, processor.first_slice) = (Some(thread), Since::Time(now), true);
         step.trace.record(Event::Chosen(thread));
-        Some(thread)
+        chosen
     }
 
     /// Returns true if a thread that becomes ready runs as soon as the processor's thread waits.
@@ -192,6 +200,31 @@ impl Scheduling {
         (processor.current, processor.since, processor.first_slice) = (Some(next), Since::Stamp(now), true);
         step.trace.record(Event::Chosen(next));
         thread
+    }
+
+    /// Lets the current thread of `cpu` yield with the result 1 and runs the thread that is chosen then: what
+    /// [`yield_now`](Scheduling::yield_now) and [`choose`](Scheduling::choose) come to, and the setting of the timer.
+    /// Returns `None`, and changes nothing, if no other thread is ready, or if the one that is chosen has something left
+    /// to do in the kernel, or if the timer must be set.
+    #[inline]
+    pub fn yield_directly(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) -> Option<&mut Thread> {
+        let level = self.ready.highest()?;
+        let next = self.ready.first(level)?;
+        let chosen = &self.threads[next];
+        let quantum_ends = now + chosen.schedule.quantum_left;
+        if chosen.continuation.is_some() || self.processors[cpu].timer > quantum_ends {
+            return None;
+        }
+        let thread = self.processors[cpu].current?;
+        self.ready.replace_first(&mut self.threads, level, thread, PRIORITY_IDLE.into());
+        let ran = now - self.since(cpu);
+        let yielding = &mut self.threads[thread];
+        yielding.schedule.quantum_left = yielding.schedule.quantum_left.saturating_sub(ran);
+        yielding.schedule.yielding = true;
+        yielding.schedule.priority = PRIORITY_IDLE;
+        yielding.state = State::Ready;
+        yielding.finish(Outcome::Value(1));
+        Some(self.start(step, cpu, next, now))
     }
 
     /// Lets the running thread `thread` yield: it is ready at level 0 until it is chosen again.
@@ -271,12 +304,12 @@ impl Scheduling {
             Some(thread) => earliest.min(since + self.threads[thread].schedule.quantum_left),
             None => earliest,
         };
-        if wanted == Nanos::MAX || processor.timer.is_some_and(|set| set <= wanted) {
+        if processor.timer <= wanted {
             return None;
         }
         // The current thread's time began before now, so that is no less than what is left.
         processor.timer_within = wanted.saturating_sub(since);
-        processor.timer = Some(wanted);
+        processor.timer = wanted;
         Some(wanted)
     }
 

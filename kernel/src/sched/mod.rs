@@ -28,6 +28,7 @@ use crate::step::Step;
 use crate::trap_frame::TrapFrame;
 use abi::KernReturn;
 use abi::code::KERN_FAILURE;
+use abi::port::{MACH_PORT_NULL, PortName};
 use choice::Processor;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
@@ -134,6 +135,7 @@ impl Scheduling {
             policy,
             suspend_count: 1,
             control_port: None,
+            own_name: MACH_PORT_NULL,
             timers: TimerSlots::default(),
             wait_link: WaitLink::default(),
             run_link: Link::default(),
@@ -239,6 +241,11 @@ impl Scheduling {
             }
             _ => step.add_background(work),
         }
+    }
+
+    /// Notes the name of a thread's control port that its task was given.
+    pub fn note_own_name(&mut self, thread: ThreadId, name: PortName) {
+        self.threads[thread].own_name = name;
     }
 
     /// Changes what a thread asks for. The caller notes the policy change.

@@ -40,6 +40,8 @@ pub struct Thread {
     pub(super) suspend_count: u32,
     /// Its control port, made when it is first asked for.
     pub(super) control_port: Option<PortId>,
+    /// The name of that which its task was given last, or null. A hint: the task may have given the name up.
+    pub(super) own_name: PortName,
     /// Where its deadlines are.
     pub(super) timers: TimerSlots,
     /// Its place among those that wait for the same thing.
@@ -284,6 +286,12 @@ impl Thread {
     /// Returns its control port, if that was made.
     pub fn control_port(&self) -> Option<PortId> {
         self.control_port
+    }
+
+    /// Returns the name of its control port that its task was given last, or null.
+    #[inline(always)]
+    pub fn own_name(&self) -> PortName {
+        self.own_name
     }
 
     /// Notes the control port that was made for it.

@@ -33,6 +33,7 @@ mod rpc;
 mod scheduling;
 mod segments;
 mod sets;
+mod shortcuts;
 mod simulation;
 mod targets;
 mod traps;

@@ -69,7 +69,7 @@ impl Pair {
 /// Runs a scenario with and without the short way for plain calls.
 fn both_ways(scenario: impl Fn(Pair)) {
     for direct_calls in [true, false] {
-        scenario(Pair::with_limits(Limits { direct_calls, ..Limits::default() }));
+        scenario(Pair::with_limits(Limits { shortcuts: direct_calls, ..Limits::default() }));
     }
 }
 

@@ -36,7 +36,7 @@ const BACKGROUND_PRIORITY: u8 = 4;
 
 impl Pair {
     fn new(direct_calls: bool) -> Pair {
-        let mut w = World::with_limits(Limits { direct_calls, names_per_task: 64, ..Limits::default() });
+        let mut w = World::with_limits(Limits { shortcuts: direct_calls, names_per_task: 64, ..Limits::default() });
         let (client, server) = (w.task(), w.task());
         let (service, send_right) = w.connect(client, server);
         let reply = w.port(client);

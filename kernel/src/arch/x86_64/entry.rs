@@ -227,30 +227,21 @@ extern "C" fn leave_trap() -> ! {
         "je 2f",
         "test rax, rax",
         "jz {resume}",
-        "jmp {switch}",
+        store_kept!(),
+        "jmp {resume}",
         "2:",
         "mov rax, [rdx + {rax}]",
         "3:",
         "mov rsp, gs:[{frame}]",
         return_from_trap!();
-        frame = const PerCpu::FRAME,
-        switch = sym switch,
-        resume = sym resume,
-    )
-}
-
-/// Stores what is still in the processor of the thread whose frame is at rax, and runs the thread whose frame is at rdx.
-#[unsafe(naked)]
-extern "C" fn switch() -> ! {
-    naked_asm!(
-        store_kept!(),
-        "jmp {resume}",
         kept = const KEPT,
+        frame = const PerCpu::FRAME,
         resume = sym resume,
     )
 }
 
-/// The same for a thread that is in a trap.
+/// Stores what is still in the processor of the thread whose frame is at rax, and runs the thread whose frame is at rdx,
+/// which is in a trap.
 #[unsafe(naked)]
 extern "C" fn switch_in_traps() -> ! {
     frame_asm!(

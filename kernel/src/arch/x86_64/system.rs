@@ -6,10 +6,12 @@ use super::machine::X86Machine;
 use super::per_cpu;
 use super::segments;
 use abi::task::Exception;
+use abi::trap::mach::{SWTCH, SWTCH_PRI};
 use core::ptr;
 use kernel::ids::ThreadId;
-use kernel::kernel::{Event, Kernel, Next, PlainCall};
+use kernel::kernel::{Event, Kernel, Next};
 use kernel::machine::{AddressSpace, Cpu, Machine, UserAddr};
+use kernel::shortcut::PlainCall;
 use kernel::trap_frame::TrapFrame;
 use x86_64::instructions::interrupts;
 
@@ -74,12 +76,29 @@ pub extern "C" fn handle_plain_call(
     })
 }
 
-/// Handles a trap with this number: at once if it is a trivial one.
+/// Handles a trap with this number: at once if it is a quick one.
 pub extern "C" fn handle_any_trap(number: u32) -> Exit {
-    match SYSTEM.with(|System { kernel, machine }| kernel.trivial_trap(machine, number)) {
+    if matches!(number, SWTCH | SWTCH_PRI) {
+        return handle_yield();
+    }
+    match SYSTEM.with(|System { kernel, machine }| kernel.quick_trap(machine, CPU, number)) {
         Some(value) => Exit { left: ptr::without_provenance_mut(value as usize), next: ptr::null_mut() },
         None => handle_trap(),
     }
+}
+
+/// Handles `swtch`: directly if that is possible.
+#[inline(never)]
+extern "C" fn handle_yield() -> Exit {
+    let exit = SYSTEM.with(|System { kernel, machine }| {
+        let next = kernel.yield_directly(machine, CPU)?;
+        run_in(machine, next.address_space);
+        let left = per_cpu::running_frame();
+        // SAFETY: The thread that made the trap is ready now: its frame is there, is another one, and is not in use.
+        unsafe { machine.exchange_extended(left, next.frame) };
+        Some(Exit { left, next: next.frame })
+    });
+    exit.unwrap_or_else(|| handle_trap())
 }
 
 /// Handles the trap whose number and arguments are in the running thread's frame.

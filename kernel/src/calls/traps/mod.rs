@@ -13,7 +13,7 @@ mod vm;
 use crate::ids::{Context, KernelObject, ThreadId};
 use crate::ipc::space::EntryRight;
 use crate::kernel::Kernel;
-use crate::machine::{Machine, UserAddr};
+use crate::machine::{Cpu, Machine, UserAddr};
 use crate::outcome::Outcome;
 use abi::code::*;
 use abi::port::MACH_PORT_NULL;
@@ -39,14 +39,17 @@ impl Kernel {
         }
     }
 
-    /// Makes a trap that takes no arguments and changes nothing, and returns its value. Returns `None` if the number is that
-    /// of another trap, or the step has something else to do than to go back.
+    /// Makes a trap that takes no arguments and leaves nothing to do, if this is one, and returns its result: what
+    /// [`trap`](Kernel::trap) and the end of the step come to. Otherwise returns `None`; nothing has changed then.
     #[inline(always)]
-    pub fn trivial_trap(&self, machine: &mut dyn Machine, trap: u32) -> Option<u64> {
+    pub fn quick_trap(&mut self, machine: &mut dyn Machine, cpu: Cpu, trap: u32) -> Option<u64> {
+        if !self.step.is_quiet() {
+            return None;
+        }
         match trap {
-            _ if !self.step.is_quiet() => None,
             number::tally::CPU_COUNT => Some(u64::from(machine.cpu_count())),
             number::tally::TIME => Some(machine.now()),
+            number::mach::THREAD_SELF => self.known_thread_self(cpu),
             _ => None,
         }
     }

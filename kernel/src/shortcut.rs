@@ -1,4 +1,5 @@
-//! The arguments and the result of the fast path.
+//! The arguments and results of the ways through the kernel that are shorter than a whole step: the fast path of
+//! `mach_msg` and quick traps.
 
 use crate::ids::ThreadId;
 use crate::machine::{AddressSpace, UserAddr};
