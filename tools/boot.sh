@@ -22,7 +22,7 @@ build() {
   fi
 }
 
-# A build may replace the images while somebody else copies them.
+# A build may replace the images while another boot copies them.
 lock_images() {
   exec 9>"$here/target/images.lock"
   flock 9

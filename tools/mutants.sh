@@ -10,10 +10,10 @@ tools/mutants.sh [OPTION...] [GLOB...]
 Makes mutants of the files (by default those of ports, messages, tasks, threads and time in the kernel's core), runs the
 kernel's host tests on each and lists the mutants that pass. Needs `cargo install --locked cargo-mutants cargo-nextest`.
 
-  --sample N   so many mutants, chosen at random; 300 by default, 0 for all of them
+  --sample N   how many mutants, chosen at random; 300 by default, 0 for all of them
   --seed S     which ones; 1 by default
   --shard K/N  the K-th of N parts of the sample, K from 0
-  --jobs N     so many at a time; 2 by default
+  --jobs N     how many at a time; 2 by default
   --list       only names them
 
 Mutants that no test noticed are in target/mutants/mutants.out/missed.txt; what became of each one is beside it.

@@ -12,7 +12,7 @@ debian_rustc=/usr/bin/rustc
 debian_cargo=/usr/bin/cargo
 
 give_up() {
-  echo "run-qemu.sh: $1" >&2
+  echo "${0##*/}: $1" >&2
   exit 69
 }
 

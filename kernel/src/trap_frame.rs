@@ -1,8 +1,8 @@
 //! The trap frame: a thread's saved registers.
 //!
 //! The entry code stores registers straight into the current thread's [`TrapFrame`], and the exit code loads them from
-//! there. There is no other copy: a thread's trap is completed by writing its outcome here. The layout is shared with the
-//! assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
+//! there. There is no other copy: a thread's trap is completed by writing its outcome here. The layout is shared with
+//! the assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
 
 use abi::code::{Errno, KernReturn};
 use bitflags::bitflags;
@@ -21,8 +21,8 @@ const CARRY: u64 = 1;
 /// `CAUSE_TRAP`.
 ///
 /// The fields from `r15` to `ss` are in the order in which pushes fill them from the end: on an interrupt the processor
-/// pushes `ss` to `rip`, the entry code the rest. The end of `ss` is aligned to 16 bytes, because the processor aligns the
-/// stack before it pushes.
+/// pushes `ss` to `rip`, the entry code the rest. The end of `ss` is aligned to 16 bytes, because the processor aligns
+/// the stack before it pushes.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(16))]
 pub struct TrapFrame {

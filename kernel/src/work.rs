@@ -8,8 +8,8 @@ use crate::policy::TaskPolicy;
 use crate::step::{PolicyChange, Progress, Work};
 
 impl Kernel {
-    /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes. Other work
-    /// that it causes is added at the end.
+    /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes.
+    /// Other work that it causes is added at the end.
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
         for _ in 0..REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
@@ -27,12 +27,12 @@ impl Kernel {
                 self.post(machine, message);
                 Progress::Done
             }
-            Work::Message(message) => ipc.reap_message(step, message),
-            Work::Port(port) => ipc.reap_port(sched, step, port),
-            Work::Requests(port) => ipc.reap_requests(step, port),
-            Work::Armed(port) => ipc.reap_armed(step, port),
-            Work::Set(set) => ipc.reap_set(sched, step, set),
-            Work::Task(task) => self.reap_task(machine, task),
+            Work::Message(message) => ipc.take_apart_message(step, message),
+            Work::Port(port) => ipc.take_apart_port(sched, step, port),
+            Work::Requests(port) => ipc.take_apart_requests(step, port),
+            Work::Armed(port) => ipc.fire_armed_piece(step, port),
+            Work::Set(set) => ipc.take_apart_set(sched, step, set),
+            Work::Task(task) => self.take_apart_task(machine, task),
         }
     }
 

@@ -13,12 +13,12 @@ pub mod tidy;
 
 use std::path::{Path, PathBuf};
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the repository").to_path_buf()
 }
 
-/// All source files of the repository with one of these endings, sorted.
+/// Returns all source files of the repository with one of these endings, sorted.
 pub fn files_with(endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut directories = vec![root()];
@@ -27,7 +27,7 @@ pub fn files_with(endings: &[&str]) -> Vec<PathBuf> {
             let path = entry.expect("a directory can be read").path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
-                // What is built, and what is not ours.
+                // Build products, and the repository itself.
                 if !["target", ".git"].contains(&&*name) {
                     directories.push(path);
                 }

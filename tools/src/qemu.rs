@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process};
 
-/// What came of running a command.
+/// The outcome of a command.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The exit status.
@@ -26,18 +26,18 @@ pub fn run(command: &mut Command) -> Outcome {
     Outcome { status, output: text(&output.stdout), errors: text(&output.stderr) }
 }
 
-/// The command line, with a place of its own for what it makes.
+/// Runs the command line, with a place of its own for its output.
 pub fn command_line(arguments: &[&str]) -> Outcome {
     let place = Place::new();
     run(Command::new(root().join("run-qemu.sh")).args(arguments).env("TALLY_OUTPUT", &place.0))
 }
 
-/// A directory of one's own that goes with the value.
+/// A directory for one test, removed with the value.
 #[derive(Debug)]
 pub struct Place(pub PathBuf);
 
 impl Place {
-    /// An empty one.
+    /// Makes an empty directory.
     pub fn new() -> Place {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -46,7 +46,7 @@ impl Place {
         Place(path)
     }
 
-    /// Writes a file in it and returns where.
+    /// Writes a file in the directory and returns its path.
     pub fn file(&self, name: &str, contents: &[u8]) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, contents).expect("there is room for a file");
@@ -66,7 +66,7 @@ impl Drop for Place {
     }
 }
 
-/// An image, built if need be.
+/// Returns the path of an image, built if need be.
 pub fn image(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -76,7 +76,7 @@ pub fn image(name: &str) -> PathBuf {
     root().join("target/x86_64-unknown-none/release").join(name)
 }
 
-/// A bundle with these files.
+/// Makes a bundle with these files and returns its path.
 pub fn bundle(place: &Place, files: &[(&str, &[u8])]) -> PathBuf {
     let names = files.iter().map(|(name, contents)| {
         place.file(name, contents);
@@ -90,7 +90,7 @@ pub fn bundle(place: &Place, files: &[(&str, &[u8])]) -> PathBuf {
     bundle
 }
 
-/// Boots with a bundle, or without one, and these further options. The errors are the log.
+/// Boots with a bundle, or without one, and with these further options. The errors are the log.
 pub fn boot(bundle: Option<&Path>, options: &[&str]) -> Outcome {
     let place = Place::new();
     let log = place.0.join("log");

@@ -15,12 +15,12 @@ pub const COLUMNS_MAX: usize = 120;
 /// Where `unsafe` code may be. Clippy's `undocumented_unsafe_blocks` demands the comment `SAFETY:`.
 const UNSAFE_PLACES: [&str; 3] = ["kernel/src/arch/", "boot/", "user/src/sys/"];
 
-/// What is wrong, and in which line.
+/// A broken rule, and the line that breaks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The line, from 1 on.
     pub line: usize,
-    /// What is wrong.
+    /// The rule.
     pub what: String,
 }
 

@@ -5,7 +5,7 @@ use tools::qemu::{Place, boot, bundle, image};
 
 const ORDINARY: [&str; 4] = ["-cpu", "max", "-m", "128"];
 
-/// QEMU's exit status for a value that was written to isa-debug-exit.
+/// Returns QEMU's exit status for a value that was written to isa-debug-exit.
 const fn status(value: i32) -> i32 {
     value << 1 | 1
 }
@@ -26,7 +26,7 @@ fn kernel() -> Vec<u8> {
     fs::read(image("kernel")).expect("the kernel is built")
 }
 
-/// Where the headers of the loadable segments are in a file.
+/// Returns where the headers of the loadable segments are in a file.
 fn loadable(file: &[u8]) -> Vec<usize> {
     let headers = word(file, 32) as usize;
     let all = (0..usize::from(file[56])).map(|number| headers + 56 * number);
@@ -37,8 +37,8 @@ fn word(file: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(file[at..at + 8].try_into().expect("eight bytes"))
 }
 
-/// The kernel's file with one field of a loadable segment's header changed. `value` can ask for any field of any
-/// segment.
+/// Returns the kernel's file with one field of a loadable segment's header changed. `value` can ask for any field of
+/// any segment.
 fn with_segment(number: usize, field: usize, value: impl FnOnce(&dyn Fn(usize, usize) -> u64) -> u64) -> Vec<u8> {
     let mut file = kernel();
     let headers = loadable(&file);

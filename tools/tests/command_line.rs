@@ -93,7 +93,7 @@ fn a_panic_of_the_kernel_is_reported_with_a_backtrace() {
     }
 }
 
-/// A static program: one page of code at 4 MiB.
+/// Returns a static program: one page of code at 4 MiB.
 fn program(code: &[u8]) -> Vec<u8> {
     let mut file = vec![0; 120];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
@@ -205,7 +205,7 @@ fn output_comes_whole_and_unchanged() {
     assert_eq!((seen.status, &*seen.output), (0, &text[..1024]), "{}", seen.errors);
 }
 
-/// The command line on a terminal, with `keys` typed as soon as the test runs.
+/// Runs the command line on a terminal, with `keys` typed as soon as the test runs.
 fn on_a_terminal(arguments: &str, keys: &str) -> Outcome {
     let place = Place::new();
     let call = format!("'{}' {arguments}", root().join("run-qemu.sh").display());
@@ -232,7 +232,7 @@ fn the_interrupt_key_ends_the_machine() {
     assert!(seen.output.contains("test deliberate::hang ... "), "the name of the test shows: {}", seen.output);
 }
 
-/// A directory with links to all commands of the path but these.
+/// Fills a directory with links to all commands of the path but these.
 fn path_without(place: &Place, commands: &[&str]) -> String {
     for directory in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {

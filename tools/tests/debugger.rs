@@ -46,7 +46,7 @@ impl Debugger {
     }
 }
 
-/// Builds the example in C, with what a debugger wants to know.
+/// Builds the example in C with debug information.
 fn example(place: &Place) -> String {
     let path = place.0.join("echo.elf");
     let source = root().join("docs/examples/echo.c");
@@ -56,7 +56,7 @@ fn example(place: &Place) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The address of a symbol of a program.
+/// Returns the address of a symbol of a program.
 fn address_of(program: &str, symbol: &str) -> String {
     let table = run(Command::new("nm").arg(program)).output;
     let line = table.lines().find(|line| line.ends_with(&format!(" {symbol}"))).expect("the symbol is there");

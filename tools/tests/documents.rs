@@ -10,7 +10,7 @@ use tools::{files_with, root};
 /// Documents that were written elsewhere or are generated.
 const FOREIGN: [&str; 2] = ["docs/spec/", "docs/coverage.md"];
 
-/// The documents that are written by hand for this project.
+/// Returns the documents that are written by hand for this project.
 fn documents() -> Vec<String> {
     let files = files_with(&[".md"]);
     let paths = files.iter().map(|file| file.strip_prefix(root()).expect("files are below the root").to_string_lossy());
@@ -18,14 +18,14 @@ fn documents() -> Vec<String> {
     ours.map(String::from).collect()
 }
 
-/// Where the links of a document lead: those in its text, and those in definitions such as `[name]: path`.
+/// Returns where the links of a document lead: those in its text, and those in definitions such as `[name]: path`.
 fn links(text: &str) -> Vec<&str> {
     let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let defined = text.lines().filter(|line| line.starts_with('[')).filter_map(|line| Some(line.split_once("]: ")?.1));
     inline.chain(defined).filter(|link| !link.starts_with("https:")).collect()
 }
 
-/// What a heading is called in links.
+/// Returns the name by which links call a heading.
 fn anchor(heading: &str) -> String {
     let letters = heading.to_lowercase().replace(' ', "-");
     letters.chars().filter(|&c| c.is_alphanumeric() || c == '-' || c == '_').collect()
@@ -42,6 +42,9 @@ fn the_listings_in_the_documents_are_the_files_they_show() {
         let listing = format!("```{language}\n{}```\n", text_of(file));
         assert!(abi.contains(&listing), "docs/abi.md does not show {file} as it is");
     }
+    let (contributing, ports) = (text_of("CONTRIBUTING.md"), text_of("kernel/tests/host/ports.rs"));
+    let test = contributing.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
+    assert!(ports.contains(test.expect("CONTRIBUTING.md shows a test")), "ports.rs has no such test");
 }
 
 #[test]

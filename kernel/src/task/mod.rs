@@ -1,7 +1,7 @@
 //! Tasks: their records and their memory.
 //!
-//! [`Tasks`] owns the records and keeps the rules of memory. A task's names are in its space (`ipc`), its threads belong to
-//! the scheduler (`sched`), and tasks begin and end in `lifetime.rs`.
+//! [`Tasks`] owns the records and keeps the rules of memory. A task's names are in its space (`ipc`), its threads
+//! belong to the scheduler (`sched`), and tasks begin and end in `lifetime.rs`.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -49,14 +49,14 @@ pub struct Task {
     pub bootstrap: Carried,
     /// The right to which its exit message goes.
     pub exit_port: Option<SendOnceRight>,
-    /// How it ended, if it has. From then on it is being taken apart.
+    /// Its ending, once it has ended. From then on it is being taken apart.
     pub(crate) ended: Option<Ending>,
 }
 
 /// A task that is being taken apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
     /// The part that is taken apart next.
     pub(crate) stage: Stage,

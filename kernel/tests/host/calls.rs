@@ -196,6 +196,12 @@ impl World {
         status
     }
 
+    /// Returns the flags in a port's status.
+    #[track_caller]
+    pub fn status_flags(&mut self, actor: Actor, name: PortName) -> PortStatusFlags {
+        PortStatusFlags::from_bits(self.status(actor, name).mps_flags).expect("a status has no other flags")
+    }
+
     pub fn set_attributes(
         &mut self,
         actor: Actor,

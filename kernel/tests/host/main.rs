@@ -19,6 +19,7 @@ mod complex;
 mod death;
 mod deferred;
 mod failures;
+mod guards;
 mod header;
 mod interleavings;
 mod kernel_objects;
