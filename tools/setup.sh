@@ -73,13 +73,16 @@ add_target() {
   (cd "$here" && timeout 60 rustup target add "$target") >/dev/null 2>&1 || true
 }
 
-# Sets two functions. `bare_cargo COMMAND ARG...`: cargo for the bare machine. `host_cargo`: cargo for this one.
+# Sets two functions and a variable. `bare_cargo COMMAND ARG...`: cargo for the bare machine. `host_cargo`: cargo for
+# this one. `bare_rustc`: the compiler for the bare machine.
 # The target stands before the arguments: behind a `--` it would be no option of cargo's.
 choose_toolchain() {
   if rustup_has_target; then
+    bare_rustc=rustc
     bare_cargo() { cargo "$1" --target "$target" "${@:2}"; }
   else
     debian_has_all || give_up "the packages ${debian_packages[*]} do not hold what they should"
+    bare_rustc=$debian_rustc
     bare_cargo() {
       # With this directory first cargo also finds its own subcommands.
       PATH=${debian_cargo%/*}:$PATH RUSTC=$debian_rustc RUSTC_BOOTSTRAP=1 \

@@ -9,7 +9,6 @@ use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::inspect::invariants::check_all;
-use kernel::kernel::Kernel;
 use kernel::limits::Limits;
 use kernel::machine::Machine;
 use kernel::sched::run_queue::{BACKGROUND_QUANTUM, QUANTUM};
@@ -464,11 +463,8 @@ fn no_option_bypasses_the_queue_limit() {
 fn a_call_to_a_server_with_a_short_quantum_ends_that_quantum() {
     for direct_calls in [true, false] {
         let mut pair = Pair::new(direct_calls);
-        let Kernel { sched, step, .. } = &mut pair.w.kernel;
-        sched.set_base(step, pair.server.thread, BACKGROUND_PRIORITY, true);
-        for watcher in pair.watchers {
-            sched.set_base(step, watcher.thread, 0, true);
-        }
+        pair.w.set_base(pair.server.thread, BACKGROUND_PRIORITY, true);
+        pair.helpers.into_iter().for_each(|helper| pair.w.set_base(helper.thread, 0, true));
         pair.serve();
         // The timer is set to the end of the client's quantum, which is longer.
         pair.w.advance(0);
