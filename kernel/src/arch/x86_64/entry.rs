@@ -1,14 +1,14 @@
 //! The border between user code and the kernel.
 //!
-//! Registers go straight into the running thread's [`TrapFrame`], and come from the frame of whichever thread runs next.
-//! The kernel's stack is empty while user code runs: nothing ever resumes inside the kernel.
+//! Registers go straight into the running thread's [`TrapFrame`], and come from the frame of whichever thread runs
+//! next. The kernel's stack is empty while user code runs: no thread ever resumes inside the kernel.
 //!
-//! A trap leaves those registers in the processor that functions keep anyway (rbx and r12 to r15): most traps go back to
-//! the thread that made them. They follow into the frame when another thread runs next, unless the thread has ended.
-//! Until then the frame is incomplete; the core only reads arguments from it and writes results to it.
+//! A trap leaves those registers in the processor that functions keep anyway (rbx and r12 to r15): most traps go back
+//! to the thread that made them. They follow into the frame when another thread runs next, unless the thread has
+//! ended. Until then the frame is incomplete; the core only reads arguments from it and writes results to it.
 //!
-//! The only things that interrupt the kernel itself are faults at user memory ([`super::user_memory`]), interrupts while
-//! the processor idles, and what ends in a panic. Those use the stack they come on.
+//! The kernel itself is interrupted by faults at user memory ([`super::user_memory`]), by interrupts while the
+//! processor idles, and by exceptions that end in a panic. Those use the stack on which they come.
 
 use super::interrupts::{handle_interrupt, handle_kernel_interrupt};
 use super::per_cpu::PerCpu;
@@ -18,7 +18,7 @@ use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 use kernel::trap_frame::{CAUSE_TRAP, TrapFrame};
 
-/// What is pushed when the kernel itself is interrupted: the same as the first part of a [`TrapFrame`].
+/// The registers that are pushed when the kernel itself is interrupted: laid out as the first part of a [`TrapFrame`].
 #[derive(Debug)]
 #[repr(C)]
 pub struct Registers {
@@ -50,7 +50,7 @@ impl Registers {
         self.cs & 3 != 0
     }
 
-    /// The frame pointer.
+    /// Returns the frame pointer.
     pub fn rbp(&self) -> u64 {
         self.general[8]
     }
@@ -216,8 +216,8 @@ extern "C" fn other_trap() -> ! {
     )
 }
 
-/// Leaves the kernel after a trap, as the [`Exit`] in rax (left) and rdx (next) says. If the thread that made the trap goes
-/// on, its result is in the frame, or else in rax.
+/// Leaves the kernel after a trap, as the [`Exit`] in rax (left) and rdx (next) says. If the thread that made the trap
+/// goes on, its result is in the frame, or else in rax.
 #[unsafe(naked)]
 extern "C" fn leave_trap() -> ! {
     frame_asm!(
@@ -240,8 +240,8 @@ extern "C" fn leave_trap() -> ! {
     )
 }
 
-/// Stores what is still in the processor of the thread whose frame is at rax, and runs the thread whose frame is at rdx,
-/// which is in a trap.
+/// Stores the registers that the thread with the frame at rax still has in the processor, and runs the thread with the
+/// frame at rdx, which is in a trap.
 #[unsafe(naked)]
 extern "C" fn switch_in_traps() -> ! {
     frame_asm!(
@@ -259,11 +259,11 @@ extern "C" fn switch_in_traps() -> ! {
 
 /// Runs the thread whose frame is at rdx. Not a function to be called: see [`run`].
 ///
-/// A thread that entered by a trap leaves by `sysretq`. Its rip is canonical, as `sysretq` demands: the last page of the
-/// user's half is never mapped (`kernel::machine::USER_END`), and no call sets a rip beyond.
+/// A thread that entered by a trap leaves by `sysretq`. Its rip is canonical, as `sysretq` demands: the last page of
+/// the user's half is never mapped (`kernel::machine::USER_END`), and no call sets a rip beyond.
 ///
-/// While a thread runs its frame says that it entered by a trap, so that traps need not say so. Interrupts do, and what
-/// they say is taken back here.
+/// While a thread runs its frame says that it entered by a trap, so that traps need not say so. Interrupts say
+/// otherwise, and this code takes that back.
 #[unsafe(naked)]
 extern "C" fn resume() -> ! {
     frame_asm!(
@@ -352,7 +352,7 @@ pub extern "C" fn fatal_vector<const VECTOR: u8, const ERROR_CODES: u8>() -> ! {
     )
 }
 
-/// Runs a thread. Nothing of the kernel's stack is needed any more.
+/// Runs a thread. The contents of the kernel's stack are lost.
 ///
 /// # Safety
 /// `frame` is the frame of a thread whose address space is active, and stays where it is until the thread enters the

@@ -1,13 +1,13 @@
 //! FPU state: the vector and floating-point registers of threads.
 //!
 //! The kernel is compiled without such registers. They hold the running thread's values once it has used them since it
-//! was chosen, or when it is known to use them; otherwise they hold the [initial](FpuState::INITIAL) values, and the flag
-//! "task switched" makes the first use an exception (`interrupts::DEVICE_NOT_AVAILABLE`). So no thread ever runs with
-//! another one's values in the registers, not even where it could not read them.
+//! was chosen, or when it is known to use them; otherwise they hold the [initial](FpuState::INITIAL) values, and the
+//! flag "task switched" makes the first use an exception (`interrupts::DEVICE_NOT_AVAILABLE`). So no thread ever runs
+//! with another one's values in the registers, not even where it could not read them.
 //!
-//! A thread that another one interrupts keeps everything. One that leaves the processor in a trap keeps its control words
-//! alone, and finds initial values otherwise: after a trap the registers are unspecified (errata 6). That saves two calling
-//! programs from storing and loading 512 bytes each way.
+//! A thread that is interrupted keeps all of its values. A thread that leaves the processor in a trap keeps its
+//! control words alone, and finds initial values in all other registers: after a trap those are unspecified (errata
+//! 6). Two programs that call each other are thus spared storing and loading 512 bytes each way.
 
 use core::arch::asm;
 use core::arch::x86_64::{_fxrstor64, _fxsave64};
@@ -35,8 +35,8 @@ fn withhold() {
     unsafe { Cr0::update(|cr0| cr0.insert(Cr0Flags::TASK_SWITCHED)) };
 }
 
-/// Exchanges the registers between two threads. `left` ran before, if it has not ended, and had the use of the registers
-/// if they were `held`.
+/// Exchanges the registers between two threads. `left` ran before, if it has not ended, and had the use of the
+/// registers if they were `held`.
 #[inline(always)]
 pub fn exchange(held: bool, left: Option<&mut TrapFrame>, next: &TrapFrame) {
     if held && let Some(left) = left {
@@ -70,7 +70,7 @@ fn store(frame: &mut TrapFrame) {
     }
 }
 
-/// Loads what a thread finds after a trap.
+/// Loads the values that a thread finds after a trap.
 #[inline(always)]
 fn load_for_trap(frame: &TrapFrame) {
     load(&INITIAL);
@@ -79,8 +79,8 @@ fn load_for_trap(frame: &TrapFrame) {
 
 #[inline(always)]
 fn load(state: &FpuState) {
-    // Some processors load the addresses of the last floating-point instruction and its operand only while an exception
-    // is pending (AMD64 APM vol. 2, 11.4.4): without the reset they would tell those of another task.
+    // Some processors load the addresses of the last floating-point instruction and its operand only while an
+    // exception is pending (AMD64 APM vol. 2, 11.4.4): without the reset they would tell those of another task.
     // SAFETY: The registers are usable now, and all of them are loaded next.
     unsafe { asm!("fninit", options(nomem, nostack, preserves_flags)) };
     // SAFETY: As for `store`. The values come from there or are the initial ones, so no reserved bit is set.
@@ -106,8 +106,8 @@ fn store_control_words(state: &mut FpuState) {
 #[inline(always)]
 fn load_control_words(state: &FpuState) {
     let at = state.0.as_ptr();
-    // SAFETY: The registers are usable now. The values were stored by `store_control_words` or `_fxsave64`, so no reserved
-    // bit is set; no exception is pending, because the state has just been loaded.
+    // SAFETY: The registers are usable now. The values were stored by `store_control_words` or `_fxsave64`, so no
+    // reserved bit is set; no exception is pending, because the state has just been loaded.
     unsafe {
         asm!(
             "fldcw [{at} + {control_word}]",

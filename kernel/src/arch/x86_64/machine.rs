@@ -22,7 +22,7 @@ pub struct X86Machine {
     /// Address spaces.
     pub paging: Paging,
     bases: Bases,
-    /// What the running thread has besides general registers, and so the processor.
+    /// The state besides general registers that the running thread has, and so the processor.
     extended: Extended,
     frames: FrameAllocator,
     user_memory: UserMemory,
@@ -58,7 +58,7 @@ impl Bases {
 }
 
 impl X86Machine {
-    /// Sets the devices up.
+    /// Sets up the devices.
     pub fn new(frames: FrameAllocator, features: &Features) -> X86Machine {
         let physical_map = frames.physical_map();
         let apic = Apic::start(physical_map);
@@ -78,12 +78,12 @@ impl X86Machine {
         }
     }
 
-    /// Returns what makes times of stamps.
+    /// Returns the clock that makes times of stamps.
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// Takes a page of the kernel's image out of its mapping.
+    /// Unmaps a page of the kernel's image.
     pub fn unmap_kernel_page(&mut self, address: VirtAddr) {
         self.paging.unmap_kernel_page(address);
     }
@@ -95,11 +95,11 @@ impl X86Machine {
         fpu::allow();
     }
 
-    /// Exchanges what threads have besides general registers. `left` is the frame of the thread that ran before, or null
-    /// if that has ended; `next` that of the one that runs now, which may be the same.
+    /// Exchanges the state that threads have besides general registers. `left` is the frame of the thread that ran
+    /// before, or null if that has ended; `next` that of the one that runs now, which may be the same.
     ///
     /// # Safety
-    /// Nothing else refers to `left` but, perhaps, `next`.
+    /// No reference to `left` is in use but, perhaps, `next`.
     #[inline(always)]
     pub unsafe fn exchange_extended(&mut self, left: *mut TrapFrame, next: &mut TrapFrame) {
         if !(self.extended | next.extended).is_empty() {
@@ -108,11 +108,11 @@ impl X86Machine {
         }
     }
 
-    /// The same for two different threads that are in traps. Programs in C use the FPU, and have no thread-local memory
-    /// unless they ask for it: that is the shortest case but one.
+    /// The same for two different threads that are in traps. Programs in C use the FPU, and have no thread-local
+    /// memory unless they ask for it: that is the shortest case but one.
     ///
     /// # Safety
-    /// Nothing else refers to `left`, which is not null.
+    /// `left` is not null, and no reference to it is in use.
     #[inline(always)]
     pub unsafe fn exchange_extended_in_traps(&mut self, left: *mut TrapFrame, next: &mut TrapFrame) {
         let (held, wanted) = (self.extended, next.extended);
@@ -197,7 +197,7 @@ impl Machine for X86Machine {
     }
 
     fn free_frames(&self) -> u64 {
-        self.frames.free()
+        self.frames.free_frames()
     }
 
     fn cpu_count(&self) -> u32 {

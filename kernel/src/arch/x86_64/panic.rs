@@ -1,4 +1,4 @@
-//! The end: a broken invariant, or an exception in the kernel.
+//! Panics: a broken invariant, or an exception in the kernel.
 //!
 //! This path takes no lock, allocates nothing, and does not recurse: a panic inside it leaves at once.
 
@@ -31,7 +31,7 @@ pub enum Exit {
 
 /// Leaves QEMU; on other machines the processor sleeps for ever.
 pub fn leave(how: Exit) -> ! {
-    // SAFETY: On a machine with the device this ends QEMU; elsewhere nothing is at this port.
+    // SAFETY: On a machine with the device this ends QEMU; elsewhere the port is unassigned.
     unsafe { Port::<u32>::new(EXIT_PORT).write(how as u32) };
     interrupts::disable();
     loop {
@@ -47,7 +47,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     }
 }
 
-/// Panics about what happened where the kernel had these registers.
+/// Panics with a message about an exception, and with the registers that the kernel had.
 pub fn panic_with(registers: &Registers, message: fmt::Arguments<'_>) -> ! {
     report(Some(registers), message)
 }
@@ -58,7 +58,7 @@ fn report(registers: Option<&Registers>, message: fmt::Arguments<'_>) -> ! {
     if !PANICKING.swap(true, Ordering::Relaxed)
         && let Some(mut log) = Serial::in_emergency()
     {
-        // A serial line never fails.
+        // Writing to a serial line cannot fail.
         let _ = write_report(&mut log, registers, message);
     }
     leave(Exit::Panic)
@@ -92,8 +92,8 @@ fn write_registers(log: &mut Serial, registers: &Registers) -> fmt::Result {
     writeln!(log, "\ntally:   rip {rip:016x} rsp {rsp:016x} rflags {rflags:08x}")
 }
 
-/// Writes the functions on the kernel's stack. The chain ends where user code entered the kernel, or at `rbp` already if
-/// the entry code had not got as far as setting it.
+/// Writes the functions on the kernel's stack. The chain ends where user code entered the kernel, or at `rbp` already
+/// if the entry code had not got as far as setting it.
 fn write_backtrace(log: &mut Serial, rbp: u64) -> fmt::Result {
     let top = per_cpu::stack();
     let stack = top.saturating_sub(STACK_SIZE)..top;
@@ -101,7 +101,7 @@ fn write_backtrace(log: &mut Serial, rbp: u64) -> fmt::Result {
         // SAFETY: The address is that of a word of the kernel's stack, which is mapped.
         unsafe { core::ptr::with_exposed_provenance::<u64>(address as usize).read() }
     };
-    // A return address may lie behind the end of a function that never gets there.
+    // A return address may lie behind the end of a function: one that does not return is called last.
     return_addresses(stack, rbp, read).try_for_each(|address| write_function(log, address.wrapping_sub(1)))
 }
 

@@ -8,7 +8,7 @@ use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 /// How often to ask for a random number before doing without.
 const RANDOM_TRIES: u32 = 10;
 
-/// What this processor has of what the kernel uses if it is there.
+/// The optional features of this processor that the kernel uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Features {
     /// Pages that cannot be executed. The boot loader demands it.
@@ -28,7 +28,7 @@ pub struct Features {
 }
 
 impl Features {
-    /// Asks the processor.
+    /// Detects the features with CPUID.
     pub fn detect() -> Features {
         let cpuid = CpuId::new();
         let basic = cpuid.get_feature_info();
@@ -45,7 +45,7 @@ impl Features {
         }
     }
 
-    /// A number that users cannot guess; not 0.
+    /// Returns an unpredictable number other than 0.
     pub fn random_number(&self) -> u64 {
         let hardware = || {
             let mut number = 0;
@@ -77,7 +77,7 @@ impl fmt::Display for Features {
     }
 }
 
-/// Turns on what is there.
+/// Turns on the features that are there.
 pub fn set_up(features: &Features) {
     assert!(features.no_execute, "this processor cannot keep data from being executed");
     let optional = [

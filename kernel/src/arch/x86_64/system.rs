@@ -1,4 +1,4 @@
-//! Between entry and exit: the lock, the kernel, and what runs next.
+//! Between entry and exit: the lock, the kernel, and the switch to the next thread.
 
 use super::big_lock::BigLock;
 use super::entry;
@@ -21,7 +21,7 @@ const CPU: Cpu = 0;
 /// The status of a machine whose first program did not start.
 const NOT_STARTED: u32 = 127;
 
-/// Everything that the lock guards.
+/// The state that the lock guards.
 struct System {
     kernel: Kernel,
     machine: X86Machine,
@@ -36,7 +36,8 @@ pub struct Exit {
     /// With a `next`: the frame of the thread that entered the kernel, into which those of its registers go that are
     /// still in the processor; null if the thread has ended. Without: the result of the trap.
     pub left: *mut TrapFrame,
-    /// The frame of the thread that runs next; null if the thread that made the trap goes on, and only its result is new.
+    /// The frame of the thread that runs next; null if the thread that made the trap goes on, and only its result is
+    /// new.
     pub next: *mut TrapFrame,
 }
 
@@ -51,12 +52,12 @@ pub fn run(kernel: Kernel, machine: X86Machine) -> ! {
         }
     });
     let frame = exit.expect("the first program is ready").next;
-    // SAFETY: `proceed` has made everything ready for this frame's thread.
+    // SAFETY: `proceed` has made the processor ready for this frame's thread.
     unsafe { entry::run(frame) }
 }
 
-/// Handles a call of `mach_msg`, with its arguments. Returns the frame of the thread that runs next; null if nothing has
-/// happened: then the call has to be handled as [any other trap](handle_trap).
+/// Handles a call of `mach_msg` on the fast path. Returns the frame of the thread that runs next. If it is null, the
+/// state is unchanged, and the call has to be handled as [any other trap](handle_trap).
 pub extern "C" fn handle_plain_call(
     message: u64,
     options: u32,
@@ -124,7 +125,7 @@ pub fn timer_while_idle() {
     SYSTEM.with(|system| system.machine.end_of_interrupt());
 }
 
-/// Returns the frame of the running thread, which goes on because nothing happened.
+/// Returns the frame of the running thread, which goes on after a spurious interrupt.
 pub fn go_on() -> *mut TrapFrame {
     SYSTEM.with(go_back)
 }
@@ -139,7 +140,8 @@ pub fn give_fpu() -> *mut TrapFrame {
     })
 }
 
-/// Lets the kernel handle an event, and does what it says. If there is no thread to run, tells which entered the kernel.
+/// Lets the kernel handle an event, and carries out its answer. If there is no thread to run, the error is the thread
+/// that entered the kernel.
 #[inline(always)]
 fn step(system: &mut System, event: Event) -> Result<Exit, Option<ThreadId>> {
     let entered = system.kernel.sched.current(CPU);
@@ -147,8 +149,8 @@ fn step(system: &mut System, event: Event) -> Result<Exit, Option<ThreadId>> {
     proceed(system, entered, next).ok_or(entered)
 }
 
-/// Does what the kernel said is next; `None` if there is no thread to run. `entered` is the thread that entered the
-/// kernel.
+/// Carries out the kernel's answer. Returns `None` if there is no thread to run. `entered` is the thread that entered
+/// the kernel.
 #[inline(always)]
 fn proceed(system: &mut System, entered: Option<ThreadId>, next: Next) -> Option<Exit> {
     match next {
@@ -175,7 +177,7 @@ fn proceed(system: &mut System, entered: Option<ThreadId>, next: Next) -> Option
 #[inline(never)]
 fn idle(entered: Option<ThreadId>) -> Exit {
     loop {
-        // What interrupts the sleep leads back here.
+        // The interrupt that ends the sleep leads back here.
         interrupts::enable_and_hlt();
         interrupts::disable();
         let exit = SYSTEM.with(|system| {
