@@ -6,9 +6,9 @@
 
 use crate::credentials::Credentials;
 use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
+use crate::ipc::entry::EntryRight;
 use crate::ipc::kernel_message::Body;
 use crate::ipc::right::{Carried, Right};
-use crate::ipc::space::EntryRight;
 use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{Machine, NoMemory};
@@ -71,6 +71,7 @@ impl Kernel {
             address_space,
             threads: ThreadList::default(),
             policy: new.policy,
+            policy_noted: false,
             control_port: ipc.insert_task_port(KernelObject::Task(task)),
             name_port: None,
             bootstrap: Carried::Null,

@@ -43,7 +43,7 @@ impl Work {
 }
 
 /// Bytes of kernel memory for the place of one piece of work.
-pub const WORK_COST: usize = 24;
+pub const WORK_COST: usize = Nodes::<Work>::ITEM_SIZE;
 
 /// The state of a piece of work after a part of it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

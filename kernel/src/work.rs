@@ -64,7 +64,8 @@ impl Kernel {
     }
 
     fn apply_task_policy(&mut self, task: TaskId) {
-        let Some(changed) = self.tasks.get(task) else { return };
+        let Some(changed) = self.tasks.get_mut(task) else { return };
+        changed.policy_noted = false;
         let mut next = changed.threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
@@ -75,10 +76,10 @@ impl Kernel {
     /// Changes a task's policy. If the effective policy changes with it, the task's threads get their new priorities
     /// before the next choice of a thread to run.
     pub fn change_task_policy(&mut self, task: TaskId, change: impl FnOnce(&mut TaskPolicy)) {
-        let policy = &mut self.tasks[task].policy;
-        let before = policy.effective();
-        change(policy);
-        if policy.effective() != before {
+        let changed = &mut self.tasks[task];
+        let before = changed.policy.effective();
+        change(&mut changed.policy);
+        if changed.policy.effective() != before && !core::mem::replace(&mut changed.policy_noted, true) {
             self.step.policy_changed(PolicyChange::Task(task));
         }
     }

@@ -3,8 +3,8 @@
 use crate::calls::put_result;
 use crate::ids::{Context, TaskId};
 use crate::ipc::copy_in::Dead;
+use crate::ipc::entry::EntryRight;
 use crate::ipc::right::{Carried, Right};
-use crate::ipc::space::EntryRight;
 use crate::kernel::Kernel;
 use crate::lifetime::NewTask;
 use crate::limits::ARGUMENTS_SIZE_MAX;

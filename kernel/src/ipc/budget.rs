@@ -39,7 +39,7 @@ impl Ipc {
     /// Returns success if a budget can be charged with `bytes`.
     ///
     /// # Errors
-    /// [`NoMemory`] if the budget would be used up, or is gone.
+    /// [`NoMemory`] if the budget would be exceeded or has been removed.
     pub(super) fn check_budget(&self, budget: BudgetId, bytes: usize) -> Result<(), NoMemory> {
         self.budgets.get(budget).ok_or(NoMemory)?.check(bytes, self.limits.kernel_bytes_per_task)
     }

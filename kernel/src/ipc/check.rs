@@ -1,11 +1,11 @@
 //! The invariants of ports, names and messages, which hold between two steps (mach-ipc 1.9).
 
 use super::Ipc;
+use super::entry::EntryRight;
 use super::port::{Home, PORT_COST, Port};
 use super::port_set::{MEMBERSHIP_COST, SET_COST};
 use super::request::REQUEST_COST;
 use super::right::{Carried, Right};
-use super::space::EntryRight;
 use crate::ids::{BudgetId, PortId, Receivable};
 use crate::sched::Scheduling;
 use crate::sched::thread::WaitPlace;

@@ -1,9 +1,9 @@
 //! Copy-in: from names to rights, when a message leaves a task (mach-ipc 3.4, 3.7).
 
 use super::Ipc;
+use super::entry::{Entry, EntryRight};
 use super::message::Descriptor;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight, SendRight};
-use super::space::{Entry, EntryRight};
 use crate::ids::{MessageId, SpaceId};
 use crate::sched::Scheduling;
 use crate::step::Step;

@@ -1,9 +1,10 @@
 //! Copy-out: from rights to names, when a message arrives in a task (mach-ipc 3.9).
 
 use super::Ipc;
+use super::entry::{EntryRight, add_urefs};
 use super::port::Home;
 use super::right::{Carried, ReceiveRight, Right, SendRight};
-use super::space::{EntryRight, NoName, add_urefs};
+use super::spaces::NoName;
 use crate::ids::{MessageId, PortId, SpaceId};
 use crate::step::Step;
 use abi::code::{MACH_MSG_IPC_KERNEL, MACH_MSG_IPC_SPACE};

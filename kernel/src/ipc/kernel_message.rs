@@ -137,7 +137,7 @@ impl Ipc {
     /// The right to send is used up in any case.
     ///
     /// # Errors
-    /// Gives the receive right back if that cannot be.
+    /// Gives the receive right back if the port of `to` is dead or memory runs out.
     pub(super) fn notify_port_destroyed(
         &mut self,
         step: &mut Step,
@@ -151,11 +151,11 @@ impl Ipc {
         })
     }
 
-    /// Makes a message of the kernel's own for a send-once right, which is used up in any case, and notes that it is to be
-    /// sent. A message that would travel inside itself is destroyed with its body instead.
+    /// Makes a message for a send-once right, which is consumed in any case, and notes that it has to be sent. A message
+    /// that would be circular is destroyed with its body instead.
     ///
     /// # Errors
-    /// Gives the body back if the destination is dead or there is no memory.
+    /// Gives the body back if the right's port is dead or memory runs out.
     pub(crate) fn send_from_kernel<'a>(
         &mut self,
         step: &mut Step,

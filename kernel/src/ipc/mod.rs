@@ -7,7 +7,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`space`], [`spaces`] | a task's space of names, and the spaces of all tasks |
+//! | [`entry`], [`space`], [`spaces`] | a task's space of names, and the spaces of all tasks |
 //! | [`budget`] | the kernel memory that each task may use |
 //! | [`port`], [`port_set`] | ports and port sets |
 //! | [`right`], [`counts`] | rights as values, and their counts |
@@ -25,6 +25,7 @@ pub mod copy_in;
 pub mod copy_out;
 pub mod counts;
 pub mod direct;
+pub mod entry;
 pub mod home;
 pub mod kernel_message;
 pub mod message;

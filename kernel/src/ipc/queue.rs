@@ -1,9 +1,9 @@
 //! A port's queue: the admission of messages, and the threads that wait to send and to receive (mach-ipc 3.8, 3.9).
 
 use super::Ipc;
+use super::entry::EntryRight;
 use super::port::Home;
 use super::right::{Carried, Right};
-use super::space::EntryRight;
 use crate::ids::{BudgetId, MessageId, PortId, Receivable, SpaceId, ThreadId};
 use crate::machine::Nanos;
 use crate::outcome::Outcome;

@@ -19,10 +19,11 @@
 //! The number of uses before the generations start over is random. It is at least 16, so that a name is not given again
 //! within the next 15 uses of its slot, and a program cannot foresee when a stale name will be given again.
 
-use crate::ids::{BudgetId, PortId, RequestId, SetId};
+use super::entry::{Entry, EntryRight, add_urefs};
+use crate::ids::{BudgetId, PortId};
 use abi::KernReturn;
-use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE};
-use abi::port::{MACH_PORT_UREFS_MAX, PortName, PortType};
+use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE};
+use abi::port::PortName;
 use foldhash::fast::FixedState;
 use store::{Chunks, LinearMap, NoMemory};
 
@@ -35,88 +36,6 @@ const GROWTH: usize = 64;
 
 /// The indexes below this one are given in order: the unusable index 0 and the first eight names (mach-ipc 1.3).
 const FIRST_SHUFFLED: usize = 9;
-
-/// The right that a name denotes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryRight {
-    /// A send right.
-    Send {
-        /// The port.
-        port: PortId,
-        /// User references, at least 1.
-        urefs: u16,
-    },
-    /// A receive right, perhaps with a send right of the same port.
-    Receive {
-        /// The port.
-        port: PortId,
-        /// User references of the send right; 0 if the name has none.
-        send_urefs: u16,
-    },
-    /// A send-once right.
-    SendOnce {
-        /// The port.
-        port: PortId,
-    },
-    /// A port set.
-    PortSet {
-        /// The set.
-        set: SetId,
-    },
-    /// A dead name: a right whose port died.
-    DeadName {
-        /// User references, at least 1.
-        urefs: u16,
-    },
-}
-
-impl EntryRight {
-    /// Returns the port, if this is a right to one.
-    #[inline(always)]
-    pub fn port(&self) -> Option<PortId> {
-        match *self {
-            EntryRight::Send { port, .. } | EntryRight::Receive { port, .. } | EntryRight::SendOnce { port } => {
-                Some(port)
-            }
-            EntryRight::PortSet { .. } | EntryRight::DeadName { .. } => None,
-        }
-    }
-
-    /// Returns the number of references to a send right, which is 0 without one.
-    #[inline(always)]
-    pub(crate) fn send_urefs(&self) -> u16 {
-        match *self {
-            EntryRight::Send { urefs, .. } | EntryRight::Receive { send_urefs: urefs, .. } => urefs,
-            EntryRight::SendOnce { .. } | EntryRight::PortSet { .. } | EntryRight::DeadName { .. } => 0,
-        }
-    }
-
-    /// Returns the type as `mach_port_type` reports it.
-    pub fn port_type(&self) -> PortType {
-        match self {
-            EntryRight::Send { .. } => PortType::SEND,
-            EntryRight::Receive { send_urefs: 0, .. } => PortType::RECEIVE,
-            EntryRight::Receive { .. } => PortType::RECEIVE | PortType::SEND,
-            EntryRight::SendOnce { .. } => PortType::SEND_ONCE,
-            EntryRight::PortSet { .. } => PortType::PORT_SET,
-            EntryRight::DeadName { .. } => PortType::DEAD_NAME,
-        }
-    }
-}
-
-/// Returns a count of user references plus `more`. The count saturates at its maximum (mach-ipc 1.4 rule 2).
-pub fn add_urefs(urefs: u16, more: u32) -> u16 {
-    (u32::from(urefs) + more).min(u32::from(MACH_PORT_UREFS_MAX)) as u16
-}
-
-/// A name's entry in a space.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// The right that the name denotes.
-    pub right: EntryRight,
-    /// The request for a notification about this name.
-    pub request: Option<RequestId>,
-}
 
 /// The place of one index in a space.
 #[derive(Debug)]
@@ -159,30 +78,6 @@ impl Slot {
 impl Default for Slot {
     fn default() -> Self {
         Slot { generation: 0, uses_left: 0, content: Content::Free { previous: None, next: None } }
-    }
-}
-
-/// The reason why a space has no room for another name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoName {
-    /// The space has its maximal size.
-    Full,
-    /// There is no memory to grow it, or its budget is used up.
-    Memory,
-}
-
-impl From<NoMemory> for NoName {
-    fn from(_: NoMemory) -> NoName {
-        NoName::Memory
-    }
-}
-
-impl From<NoName> for KernReturn {
-    fn from(error: NoName) -> KernReturn {
-        match error {
-            NoName::Full => KERN_NO_SPACE,
-            NoName::Memory => KERN_RESOURCE_SHORTAGE,
-        }
     }
 }
 

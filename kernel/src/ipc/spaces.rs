@@ -2,11 +2,36 @@
 
 use super::Ipc;
 use super::budget::Budget;
-use super::space::{NoName, Space};
+use super::space::Space;
 use crate::ids::SpaceId;
+use crate::machine::NoMemory;
 use abi::KernReturn;
-use abi::code::KERN_RESOURCE_SHORTAGE;
+use abi::code::{KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE};
 use abi::port::PortName;
+
+/// The reason why a space has no room for another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoName {
+    /// The space has its maximal size.
+    Full,
+    /// There is no memory to grow it, or its budget is used up.
+    Memory,
+}
+
+impl From<NoMemory> for NoName {
+    fn from(_: NoMemory) -> NoName {
+        NoName::Memory
+    }
+}
+
+impl From<NoName> for KernReturn {
+    fn from(error: NoName) -> KernReturn {
+        match error {
+            NoName::Full => KERN_NO_SPACE,
+            NoName::Memory => KERN_RESOURCE_SHORTAGE,
+        }
+    }
+}
 
 impl Ipc {
     /// Makes a task's space and budget. The caller has [made room](Ipc::make_room_for_task).

@@ -41,6 +41,8 @@ pub struct Task {
     pub threads: ThreadList,
     /// Its requested policy.
     pub policy: TaskPolicy,
+    /// The current step is to give its threads new priorities. A task is noted once, so that it needs one place.
+    pub(crate) policy_noted: bool,
     /// Its control port.
     pub control_port: PortId,
     /// Its name port, once a program has asked for it.
@@ -128,6 +130,11 @@ impl Tasks {
     /// Returns the task, unless it has been removed.
     pub fn get(&self, task: TaskId) -> Option<&Task> {
         self.tasks.get(task)
+    }
+
+    /// Returns the task, unless it has been removed.
+    pub fn get_mut(&mut self, task: TaskId) -> Option<&mut Task> {
+        self.tasks.get_mut(task)
     }
 
     /// Returns true if the task has not been removed. It may have ended.

@@ -62,6 +62,9 @@ impl<T> Default for Nodes<T> {
 }
 
 impl<T> Nodes<T> {
+    /// Size of the node of one item, in bytes.
+    pub const ITEM_SIZE: usize = size_of::<Node<T>>();
+
     /// Reserves nodes for `count` items.
     ///
     /// # Errors

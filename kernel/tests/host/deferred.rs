@@ -9,6 +9,7 @@ use abi::mig::NDR;
 use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
 use abi::port::*;
+use abi::qos::{AppType, Role};
 use abi::trap::{mach, unix};
 use kernel::kernel::Event;
 use kernel::limits::Limits;
@@ -141,4 +142,22 @@ fn no_senders_is_sent_for_a_port_that_waits_for_its_armed_requests() {
     assert!(w.kernel.step.has_background_work(), "the task is still being destroyed");
     w.settle();
     w.notification(owner, n, MACH_NOTIFY_NO_SENDERS);
+}
+
+/// A boost that begins and ends changes the policy each time.
+#[test]
+fn a_policy_that_changes_many_times_in_one_step_is_applied_once() {
+    const TIMES: usize = 201;
+    let mut w = World::new();
+    let a = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
+    let unboosted = w.kernel.sched[a.thread].schedule().base;
+    for n in 0..TIMES {
+        w.kernel.change_task_policy(a.task, |policy| policy.boosted = n % 2 == 0);
+    }
+    let _ = w.event(Event::Timer);
+    let boosted = w.kernel.sched[a.thread].schedule().base;
+    assert!(boosted > unboosted, "{unboosted} rises to {boosted}");
+    w.kernel.change_task_policy(a.task, |policy| policy.boosted = false);
+    let _ = w.event(Event::Timer);
+    assert_eq!(w.kernel.sched[a.thread].schedule().base, unboosted);
 }

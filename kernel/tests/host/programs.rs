@@ -1,4 +1,5 @@
-//! Spawning programs: the files that are accepted, the first stack, the arguments of `task_spawn`, and the exit message.
+//! Spawning programs: the files that are accepted, the first stack, the arguments of `task_spawn`, and the exit
+//! message.
 
 use crate::calls::UNUSED_NAME;
 use crate::machine::FakeMachine;
@@ -89,9 +90,9 @@ fn a_malformed_program_is_refused_and_leaves_nothing() {
         ("with an interpreter", two((PT_INTERP, READ, 200, BASE, 8, 8))),
     ];
     let before = (w.counts(), w.names(a));
-    for (what, file) in bad {
-        assert_eq!(spawn(&mut w, a, &file), Err(KERN_FAILURE), "a file {what}");
-        assert_eq!((w.counts(), w.names(a)), before, "after a file {what}");
+    for (kind, file) in bad {
+        assert_eq!(spawn(&mut w, a, &file), Err(KERN_FAILURE), "a file {kind}");
+        assert_eq!((w.counts(), w.names(a)), before, "after a file {kind}");
     }
     assert!(spawn(&mut w, a, &good).is_ok());
 }
@@ -128,7 +129,7 @@ fn a_program_is_mapped_as_its_headers_say() {
     assert_eq!(read(BASE, 3000), file[..3000]);
     assert_eq!(read(BASE + 3000, 1096), [0; 1096]);
     assert_eq!(read(BASE + 0x2010, 1500), file[3001..4501]);
-    assert_eq!(read(BASE + 0x2010 + 1500, 7500), vec![0; 7500], "what is not in the file is zero");
+    assert_eq!(read(BASE + 0x2010 + 1500, 7500), vec![0; 7500], "the memory beyond the file is zero");
     assert_eq!(read(BASE + 0x2000, 0x10), [0; 0x10]);
     let allows = |at: u64| w.machine.protection(space, UserAddr(at));
     assert_eq!(allows(BASE), Some(Protection::READ | Protection::EXECUTE));
@@ -401,7 +402,7 @@ fn a_child_or_thread_whose_name_cannot_be_written_is_not_made() {
     assert_eq!((w.counts(), w.names(a)), before);
 }
 
-/// Bytes that a first stack has for arguments, environment and what comes with them.
+/// The size that arguments, environment, auxiliary vector and all pointers may have on the first stack.
 const BLOCK_SIZE_MAX: u64 = STACK_PAGES * PAGE_SIZE / 2;
 
 #[test]

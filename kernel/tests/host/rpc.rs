@@ -368,8 +368,8 @@ fn a_table_that_cannot_grow_reports_shortage_unless_it_is_full() {
     }
 }
 
-/// The codes that a send may return here (mach-ipc 3.14), without their detail bits. The codes of message filters and of
-/// strict replies are not among them.
+/// The codes that a send may return here (mach-ipc 3.14), without their detail bits. The codes of message filters and
+/// of strict replies are not among them.
 const SEND_CODES: [abi::KernReturn; 15] = [
     MACH_MSG_SUCCESS,
     MACH_SEND_INVALID_DATA,

@@ -206,8 +206,8 @@ fn mailbox(w: &mut World, a: Actor) -> PortName {
     name
 }
 
-/// Sends a message from a task to itself with options and the `priority` argument, and receives it. Returns the message's
-/// QoS as a `pthread_priority_t` and its override class.
+/// Sends a message from a task to itself with options and the `priority` argument, and receives it. Returns the
+/// message's QoS as a `pthread_priority_t` and its override class.
 fn send_with_priority(w: &mut World, a: Actor, options: MsgOption, priority: u32) -> (u32, Qos) {
     let name = mailbox(w, a);
     post(w, a, name, options, priority);

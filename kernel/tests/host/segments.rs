@@ -76,7 +76,7 @@ fn a_segment_is_filled_from_the_file_and_then_with_zeros() {
     ];
     for (offset, address, in_file, in_memory) in cases {
         let (w, task) = spawn_with(data(offset, address, in_file, in_memory));
-        let what = format!("{in_file} of {in_memory} bytes from {offset} at {address:#x}");
+        let case = format!("{in_file} of {in_memory} bytes from {offset} at {address:#x}");
         let task = task.unwrap();
         let (start, end) = region_at(&w, task, address).unwrap();
         let memory =
@@ -85,8 +85,8 @@ fn a_segment_is_filled_from_the_file_and_then_with_zeros() {
         let (filled, behind) = rest.split_at(in_file as usize);
         // The headers of the spawned file differ from those in `contents`.
         let skipped = if offset == 0 { OFFSET as usize } else { 0 };
-        assert_eq!(filled[skipped..], contents[offset as usize..][..in_file as usize][skipped..], "{what}");
-        assert!(before.iter().chain(behind).all(|&byte| byte == 0), "{what}: the rest is zero");
+        assert_eq!(filled[skipped..], contents[offset as usize..][..in_file as usize][skipped..], "{case}");
+        assert!(before.iter().chain(behind).all(|&byte| byte == 0), "{case}: the rest is zero");
     }
 }
 
@@ -146,8 +146,8 @@ fn a_segment_beyond_the_file_or_larger_than_its_memory_is_refused() {
         ("up to where the sum wraps", data(u64::MAX, DATA, 1, 16)),
         ("up to behind where the sum wraps", data(u64::MAX - 7, DATA, 16, 16)),
     ];
-    for (what, segment) in refused {
-        assert_eq!(spawn_with(segment).1, Err(KERN_FAILURE), "{what}");
+    for (case, segment) in refused {
+        assert_eq!(spawn_with(segment).1, Err(KERN_FAILURE), "{case}");
     }
 }
 

@@ -86,8 +86,8 @@ impl Stage {
         Stage { w, a, other, port, guarded, member, set }
     }
 
-    /// Returns the traps with a target, each with the arguments behind the target. With these arguments the trap succeeds
-    /// and changes the state or writes a result.
+    /// Returns the traps with a target, each with the arguments behind the target. With these arguments the trap
+    /// succeeds and changes the state or writes a result.
     fn targeted(&self) -> Vec<(u32, Vec<u64>)> {
         let [port, guarded, member, set] = [self.port, self.guarded, self.member, self.set].map(|name| name.0.into());
         let at = |offset| self.a.memory + offset;

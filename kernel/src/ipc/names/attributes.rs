@@ -4,8 +4,8 @@
 use super::valid;
 use crate::ids::{PortId, SpaceId};
 use crate::ipc::Ipc;
+use crate::ipc::entry::EntryRight;
 use crate::ipc::port::Home;
-use crate::ipc::space::EntryRight;
 use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;

@@ -3,9 +3,9 @@
 use super::valid;
 use crate::ids::{PortId, SpaceId};
 use crate::ipc::Ipc;
+use crate::ipc::entry::EntryRight;
 use crate::ipc::kernel_message::Notification;
 use crate::ipc::right::{SendOnceRight, SendRight};
-use crate::ipc::space::EntryRight;
 use crate::sched::Scheduling;
 use crate::step::Step;
 use abi::KernReturn;

@@ -3,7 +3,7 @@
 use super::valid;
 use crate::ids::{PortId, SetId, SpaceId};
 use crate::ipc::Ipc;
-use crate::ipc::space::EntryRight;
+use crate::ipc::entry::EntryRight;
 use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;

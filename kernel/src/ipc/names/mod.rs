@@ -13,7 +13,7 @@ mod references;
 mod rights;
 
 use super::Ipc;
-use super::space::{Entry, EntryRight};
+use super::entry::{Entry, EntryRight};
 use crate::ids::{PortId, SetId, SpaceId};
 use abi::KernReturn;
 use abi::PortName;

@@ -3,10 +3,10 @@
 use super::valid;
 use crate::ids::{PortId, SpaceId};
 use crate::ipc::Ipc;
+use crate::ipc::entry::{EntryRight, add_urefs};
 use crate::ipc::kernel_message::Notification;
 use crate::ipc::request::{Request, RequestKind};
 use crate::ipc::right::{Carried, Right, SendOnceRight};
-use crate::ipc::space::{EntryRight, add_urefs};
 use crate::step::Step;
 use abi::KernReturn;
 use abi::PortName;

@@ -2,8 +2,8 @@
 
 use crate::ids::SpaceId;
 use crate::ipc::Ipc;
+use crate::ipc::entry::{EntryRight, add_urefs};
 use crate::ipc::right::SendRight;
-use crate::ipc::space::{EntryRight, add_urefs};
 use crate::sched::Scheduling;
 use crate::step::Step;
 use abi::KernReturn;

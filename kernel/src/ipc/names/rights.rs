@@ -3,8 +3,8 @@
 use crate::ids::SpaceId;
 use crate::ipc::Ipc;
 use crate::ipc::copy_in::Dead;
+use crate::ipc::entry::{EntryRight, add_urefs};
 use crate::ipc::right::{Carried, Right};
-use crate::ipc::space::{EntryRight, add_urefs};
 use crate::sched::Scheduling;
 use crate::step::Step;
 use abi::KernReturn;
