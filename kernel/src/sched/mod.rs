@@ -23,10 +23,12 @@ use crate::ids::{Context, TaskId, ThreadId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
 use crate::policy::ThreadPolicy;
+use crate::rate::Clock;
 use crate::step::Step;
 use crate::trap_frame::TrapFrame;
 use abi::KernReturn;
 use abi::code::KERN_FAILURE;
+use abi::port::{MACH_PORT_NULL, PortName};
 use choice::Processor;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
@@ -45,6 +47,7 @@ pub struct Scheduling {
     threads: Threads,
     ready: RunQueue,
     processors: [Processor; CPUS_MAX],
+    clock: Clock,
     timers: Timers,
     /// The threads that wait for a word of memory.
     words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
@@ -53,12 +56,14 @@ pub struct Scheduling {
 }
 
 impl Scheduling {
-    /// Returns a scheduler without threads. `seed` makes the places of words in their table unpredictable.
-    pub fn new(seed: u64) -> Scheduling {
+    /// Returns a scheduler without threads. `clock` makes times of the machine's stamps, `seed` makes the places of words in
+    /// their table unpredictable.
+    pub fn new(clock: Clock, seed: u64) -> Scheduling {
         Scheduling {
             threads: Threads::new(),
             ready: RunQueue::default(),
-            processors: core::array::from_fn(|_| Processor::default()),
+            processors: [const { Processor::new() }; CPUS_MAX],
+            clock,
             timers: Timers::default(),
             words: LinearMap::new(FixedState::with_seed(seed)),
             numbers: 0,
@@ -130,6 +135,7 @@ impl Scheduling {
             policy,
             suspend_count: 1,
             control_port: None,
+            own_name: MACH_PORT_NULL,
             timers: TimerSlots::default(),
             wait_link: WaitLink::default(),
             run_link: Link::default(),
@@ -235,6 +241,11 @@ impl Scheduling {
             }
             _ => step.add_background(work),
         }
+    }
+
+    /// Notes the name of a thread's control port that its task was given.
+    pub fn note_own_name(&mut self, thread: ThreadId, name: PortName) {
+        self.threads[thread].own_name = name;
     }
 
     /// Changes what a thread asks for. The caller notes the policy change.

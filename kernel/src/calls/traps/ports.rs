@@ -6,7 +6,7 @@ use crate::ids::{Context, PortId};
 use crate::ipc::copy_in::Dead;
 use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
-use crate::machine::{Machine, UserAddr};
+use crate::machine::{Cpu, Machine, UserAddr};
 use crate::outcome::Outcome;
 use abi::code::*;
 use abi::port::*;
@@ -22,9 +22,22 @@ impl Kernel {
 
     pub(super) fn thread_self(&mut self, caller: Context) -> PortName {
         match self.thread_control_port(caller.thread) {
-            Ok(port) => self.name_own_port(caller, port),
+            Ok(port) => {
+                let name = self.name_own_port(caller, port);
+                self.sched.note_own_name(caller.thread, name);
+                name
+            }
             Err(_) => MACH_PORT_NULL,
         }
+    }
+
+    /// `thread_self` of a thread whose task still has the name that the last such trap returned.
+    #[inline(never)]
+    pub(super) fn known_thread_self(&mut self, cpu: Cpu) -> Option<u64> {
+        let thread = &self.sched[self.sched.current(cpu)?];
+        let (space, name) = (thread.context().space, thread.own_name());
+        let named = self.ipc.name_kernel_port_again(space, name, thread.control_port()?);
+        named.then_some(u64::from(name.0))
     }
 
     pub(super) fn task_self(&mut self, caller: Context) -> PortName {
