@@ -147,11 +147,7 @@ impl Ipc {
     /// Returns the name by which a receiver knows the port that a message was sent to: the name of its receive right,
     /// null if the right is elsewhere by now, or `MACH_PORT_DEAD`.
     pub fn name_for_receiver(&self, space: SpaceId, port: PortId) -> PortName {
-        match self.ports.get(port).map(|port| port.home) {
-            Some(Home::Space { space: holder, name }) if holder == space => name,
-            Some(Home::Dead) | None => MACH_PORT_DEAD,
-            Some(_) => MACH_PORT_NULL,
-        }
+        self.ports.get(port).map_or(MACH_PORT_DEAD, |port| port.name_in(space))
     }
 
     /// Copies out the reply right of a message.

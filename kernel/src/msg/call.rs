@@ -21,7 +21,7 @@ impl Kernel {
     ) -> Outcome {
         let receives = send.options.contains(MsgOption::RCV_MSG);
         if send.options.contains(MsgOption::SEND_MSG) {
-            match self.send(machine, caller, &send, receives.then_some(receive)) {
+            match self.send(machine, caller, &send, receives.then_some(&receive)) {
                 Outcome::Message(MACH_MSG_SUCCESS, _) => {}
                 other => return other,
             }

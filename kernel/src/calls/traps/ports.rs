@@ -62,30 +62,30 @@ impl Kernel {
         arguments: [u64; 6],
     ) -> Outcome {
         let [target, rest @ ..] = arguments;
-        let handler = match trap {
+        let target = name(target);
+        let result = match trap {
             number::MACH_PORT_DEALLOCATE | number::MACH_PORT_MOD_REFS | number::MACH_PORT_DESTRUCT => {
-                Kernel::references_trap
+                self.references_trap(caller, trap, target, rest)
             }
             number::MACH_PORT_ALLOCATE
             | number::MACH_PORT_CONSTRUCT
             | number::MACH_PORT_GET_ATTRIBUTES
-            | number::MACH_PORT_TYPE => Kernel::result_trap,
+            | number::MACH_PORT_TYPE => self.result_trap(machine, caller, trap, target, rest),
             number::MACH_PORT_MOVE_MEMBER
             | number::MACH_PORT_INSERT_MEMBER
             | number::MACH_PORT_EXTRACT_MEMBER
             | number::MACH_PORT_INSERT_RIGHT
             | number::MACH_PORT_GUARD
-            | number::MACH_PORT_UNGUARD => Kernel::name_trap,
-            number::MACH_PORT_REQUEST_NOTIFICATION => Kernel::request_notification_trap,
+            | number::MACH_PORT_UNGUARD => self.name_trap(machine, caller, trap, target, rest),
+            number::MACH_PORT_REQUEST_NOTIFICATION => self.request_notification_trap(machine, caller, target, rest),
             _ => return self.missing_trap(machine, caller, trap),
         };
-        handler(self, machine, caller, trap, name(target), rest).into()
+        result.into()
     }
 
     /// The calls that change how many references a name has.
     fn references_trap(
         &mut self,
-        _machine: &mut dyn Machine,
         caller: Context,
         trap: u32,
         target: PortName,
@@ -160,7 +160,6 @@ impl Kernel {
         &mut self,
         machine: &mut dyn Machine,
         caller: Context,
-        _trap: u32,
         target: PortName,
         [by_name, message_id, sync, notify, disposition]: [u64; 5],
     ) -> Result<(), KernReturn> {
