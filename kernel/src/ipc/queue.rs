@@ -133,16 +133,19 @@ impl Ipc {
     /// Appends a message to a queue. Its QoS raises that of the messages before it (importance 7.3).
     pub fn append(&mut self, step: &mut Step, message: MessageId, port: PortId) {
         let qos_override = self.messages[message].qos_override;
-        let queue = &mut self.ports[port].queue;
-        let mut earlier = queue.back();
-        queue.push_back(&mut self.messages, message);
+        let Ipc { ports, messages, .. } = self;
+        let state = &mut ports[port];
+        let mut earlier = state.queue.back();
+        state.queue.push_back(messages, message);
         while let Some(id) = earlier
-            && self.messages[id].qos_override < qos_override
+            && messages[id].qos_override < qos_override
         {
-            self.messages[id].qos_override = qos_override;
-            earlier = self.ports[port].queue.before(&self.messages, id);
+            messages[id].qos_override = qos_override;
+            earlier = state.queue.before(messages, id);
         }
-        self.note_messages(port);
+        if !state.memberships.is_empty() {
+            self.note_messages(port);
+        }
         step.trace.record(Event::Queued(message, port));
     }
 

@@ -19,7 +19,7 @@ pub mod timer;
 pub mod wait_queue;
 pub mod waiting;
 
-use crate::ids::{Context, TaskId, ThreadId, tag};
+use crate::ids::{Context, PortId, TaskId, ThreadId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
 use crate::policy::ThreadPolicy;
@@ -145,19 +145,22 @@ impl Scheduling {
         Ok(id)
     }
 
-    /// Removes a thread that waits for nothing and returns it. What its trap left to be done becomes background work.
-    pub fn remove(&mut self, step: &mut Step, siblings: &mut ThreadList, thread: ThreadId) -> Thread {
+    /// Removes a thread that waits for nothing and returns its control port. Work that its trap left becomes background
+    /// work.
+    pub fn remove(&mut self, step: &mut Step, siblings: &mut ThreadList, thread: ThreadId) -> Option<PortId> {
         assert!(!self.threads[thread].is_waiting(), "{thread:?} ends while it waits");
         self.timers.cancel(&mut self.threads, thread, TimerKind::Depress);
         self.withdraw(step, thread, State::Suspended);
         siblings.remove(&mut self.threads, thread);
         self.timers.release_for_thread();
         step.release_policy_change();
-        let mut removed = self.threads.remove(thread).expect("a thread ends once");
+        let removed = &mut self.threads[thread];
+        let control_port = removed.control_port.take();
         if let Some(continuation) = removed.continuation.take() {
             step.add_background(continuation.work);
         }
-        removed
+        self.threads.discard(thread);
+        control_port
     }
 
     /// Returns the thread after `thread` in the list of its task.
