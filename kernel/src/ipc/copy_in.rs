@@ -23,20 +23,6 @@ pub enum Dead {
 }
 
 impl Ipc {
-    /// Returns the entry of a name, if the name exists. A name whose port has died is turned into a dead name first
-    /// (mach-ipc 1.7).
-    #[inline]
-    pub(crate) fn lookup(&mut self, space: SpaceId, name: PortName) -> Option<Entry> {
-        let entry = *self.spaces[space].get(name)?;
-        match entry.right.port() {
-            Some(port) if self.live_port(port).is_none() => {
-                self.spaces[space].make_dead_name(name);
-                self.spaces[space].get(name).copied()
-            }
-            _ => Some(entry),
-        }
-    }
-
     /// Checks that [`take_right`](Ipc::take_right) is possible, and reserves the memory that it needs.
     ///
     /// # Errors
@@ -179,18 +165,6 @@ impl Ipc {
         }
         self.detach(sched, step, port);
         ReceiveRight::detached(port)
-    }
-
-    /// Takes `count` user references off a dead name. Frees the name if none is left.
-    pub(super) fn release_dead_name(&mut self, space: SpaceId, name: PortName, count: u32) {
-        let entry = self.spaces[space].get_mut(name).expect("the name exists");
-        let EntryRight::DeadName { urefs } = &mut entry.right else { panic!("{name:?} is not a dead name") };
-        match u32::from(*urefs).checked_sub(count) {
-            // A count that has reached its maximum stays there, unless all references go.
-            Some(1..) if *urefs == MACH_PORT_UREFS_MAX => {}
-            Some(left @ 1..) => *urefs = left as u16,
-            _ => self.spaces[space].remove(name),
-        }
     }
 
     /// Copies in the rights of a header (mach-ipc 3.7).

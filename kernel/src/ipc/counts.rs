@@ -4,24 +4,11 @@
 
 use super::Ipc;
 use super::kernel_message::Notification;
-use super::port::{Home, Port};
 use super::right::{Carried, Right, SendOnceRight, SendRight};
-use crate::ids::{KernelObject, PortId};
+use crate::ids::PortId;
 use crate::step::Step;
 
 impl Ipc {
-    /// Returns the port, unless it is dead.
-    #[inline(always)]
-    pub fn live_port(&self, port: PortId) -> Option<&Port> {
-        self.ports.get(port).filter(|port| port.is_alive())
-    }
-
-    /// Returns the port, unless it is dead.
-    #[inline(always)]
-    pub(super) fn live_port_mut(&mut self, port: PortId) -> Option<&mut Port> {
-        self.ports.get_mut(port).filter(|port| port.is_alive())
-    }
-
     /// Makes a send right from the receive right of a live port (mach-ipc 1.5).
     pub fn make_send(&mut self, port: PortId) -> SendRight {
         let made = &mut self.ports[port];
@@ -119,18 +106,5 @@ impl Ipc {
         self.totals.send_rights -= u64::from(dying.send_rights);
         self.totals.send_once_rights -= u64::from(dying.send_once_rights);
         self.totals.dead_ports += 1;
-    }
-
-    /// Returns true if messages to a port are calls of a kernel object.
-    pub fn is_kernel_port(&self, port: PortId) -> bool {
-        self.object_behind(port).is_some()
-    }
-
-    /// Returns the kernel object that a port represents, if it represents one.
-    pub fn object_behind(&self, port: PortId) -> Option<KernelObject> {
-        match self.ports.get(port)?.home {
-            Home::Kernel(object) => Some(object),
-            _ => None,
-        }
     }
 }

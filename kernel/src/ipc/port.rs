@@ -247,17 +247,6 @@ impl Ipc {
         self.add_port(step, Port::kernel(object))
     }
 
-    /// Makes room for the control port, the space and the budget of one more task. The caller reserves the places on
-    /// the work list.
-    ///
-    /// # Errors
-    /// [`NoMemory`]; nothing has changed.
-    pub(crate) fn make_room_for_task(&mut self) -> Result<(), NoMemory> {
-        self.spaces.reserve()?;
-        self.budgets.reserve()?;
-        self.ports.reserve()
-    }
-
     /// Makes the control port of a task. The caller has [made room](Ipc::make_room_for_task).
     pub(crate) fn insert_task_port(&mut self, object: KernelObject) -> PortId {
         self.ports.insert_reserved(|_| Port::kernel(object))
@@ -277,5 +266,30 @@ impl Ipc {
         if let Some(budget) = removed.budget {
             self.refund(budget, PORT_COST);
         }
+    }
+
+    /// Returns the port, unless it is dead.
+    #[inline(always)]
+    pub fn live_port(&self, port: PortId) -> Option<&Port> {
+        self.ports.get(port).filter(|port| port.is_alive())
+    }
+
+    /// Returns the port, unless it is dead.
+    #[inline(always)]
+    pub(super) fn live_port_mut(&mut self, port: PortId) -> Option<&mut Port> {
+        self.ports.get_mut(port).filter(|port| port.is_alive())
+    }
+
+    /// Returns the kernel object that a port represents, if it represents one.
+    pub fn object_behind(&self, port: PortId) -> Option<KernelObject> {
+        match self.ports.get(port)?.home {
+            Home::Kernel(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Returns true if messages to a port are calls of a kernel object.
+    pub fn is_kernel_port(&self, port: PortId) -> bool {
+        self.object_behind(port).is_some()
     }
 }

@@ -2,12 +2,13 @@
 
 use super::Ipc;
 use super::budget::Budget;
+use super::entry::{Entry, EntryRight};
 use super::space::Space;
 use crate::ids::SpaceId;
 use crate::machine::NoMemory;
 use abi::KernReturn;
 use abi::code::{KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE};
-use abi::port::PortName;
+use abi::port::{MACH_PORT_UREFS_MAX, PortName};
 
 /// The reason why a space has no room for another name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,5 +94,42 @@ impl Ipc {
     #[inline]
     pub(crate) fn make_room_for_name(&mut self, space: SpaceId) -> Result<(), NoName> {
         if self.spaces[space].must_grow() { self.grow_space(space) } else { Ok(()) }
+    }
+
+    /// Makes room for the control port, the space and the budget of one more task. The caller reserves the places on
+    /// the work list.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing has changed.
+    pub(crate) fn make_room_for_task(&mut self) -> Result<(), NoMemory> {
+        self.spaces.reserve()?;
+        self.budgets.reserve()?;
+        self.ports.reserve()
+    }
+
+    /// Returns the entry of a name, if the name exists. A name whose port has died is turned into a dead name first
+    /// (mach-ipc 1.7).
+    #[inline]
+    pub(crate) fn lookup(&mut self, space: SpaceId, name: PortName) -> Option<Entry> {
+        let entry = *self.spaces[space].get(name)?;
+        match entry.right.port() {
+            Some(port) if self.live_port(port).is_none() => {
+                self.spaces[space].make_dead_name(name);
+                self.spaces[space].get(name).copied()
+            }
+            _ => Some(entry),
+        }
+    }
+
+    /// Takes `count` user references off a dead name. Frees the name if none is left.
+    pub(super) fn release_dead_name(&mut self, space: SpaceId, name: PortName, count: u32) {
+        let entry = self.spaces[space].get_mut(name).expect("the name exists");
+        let EntryRight::DeadName { urefs } = &mut entry.right else { panic!("{name:?} is not a dead name") };
+        match u32::from(*urefs).checked_sub(count) {
+            // A count that has reached its maximum stays there, unless all references go.
+            Some(1..) if *urefs == MACH_PORT_UREFS_MAX => {}
+            Some(left @ 1..) => *urefs = left as u16,
+            _ => self.spaces[space].remove(name),
+        }
     }
 }
