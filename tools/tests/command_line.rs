@@ -87,7 +87,7 @@ fn a_kernel_panic_is_reported_with_a_backtrace() {
     for line in [
         "tally: panic: the first task asked for it (kernel/src/calls/traps/tally.rs:",
         "kernel::arch::x86_64::system::handle_trap+0x",
-        "kernel::arch::x86_64::entry::trap_entry+0x",
+        "kernel::arch::x86_64::entry::other_trap+0x",
         "run-qemu.sh: the kernel panicked in the test deliberate::panic",
     ] {
         assert!(seen.errors.contains(line), "{line} is missing:\n{}", seen.errors);
