@@ -71,4 +71,4 @@ cargo mutants --list "${arguments[@]}" | sampled >"$place/sample.txt"
 # Fewer random steps; one test at a time, because mutants run beside each other. nextest ends tests that hang.
 export TALLY_STEPS=${TALLY_STEPS:-50} NEXTEST_PROFILE=mutants NEXTEST_TEST_THREADS=1
 nice -n 10 cargo mutants "${arguments[@]}" --config "$place/sample.toml" --output "$place" --jobs "$jobs" \
-  --profile mutants --test-tool nextest --cap-lints true --timeout 300
+  --profile mutants --test-tool nextest --cap-lints true --timeout 900
