@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tally's one command line: sets up what is missing, builds, boots in QEMU, reports. See usage below.
+# Installs missing tools, builds Tally, boots it in QEMU and reports the outcome. See usage below.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -9,79 +9,80 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'EOF'
-Tally, a tiny Mach-style kernel, in QEMU.
+Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
-  ./run-qemu.sh                        boot and run the tests that run in user mode
-  ./run-qemu.sh test [FILTER]          the host's tests too; FILTER is part of a test's name
-  ./run-qemu.sh run PROGRAM [ARG...]   boot and run a program: a static ELF file, see docs/abi.md
-  ./run-qemu.sh bench                  how many instructions things take
-  ./run-qemu.sh gdb [PROGRAM [ARG...]] boot, but wait for a debugger
-  ./run-qemu.sh build                  only build
+  ./run-qemu.sh                         boot and run the user-mode tests
+  ./run-qemu.sh test [FILTER]           run the host tests too; FILTER selects tests by a part of their name
+  ./run-qemu.sh run PROGRAM [ARG...]    boot and run a program: a static ELF file, see docs/abi.md
+  ./run-qemu.sh bench                   count the instructions of common operations
+  ./run-qemu.sh gdb [PROGRAM [ARG...]]  boot and wait for a debugger
+  ./run-qemu.sh build                   build only
 
-Options, before the call:
-  --debug, --release   how to build; release is the default, but for gdb
-  --mem MIB            memory of the machine, 128 by default; the tests need 16
-  --timeout S          seconds that a boot may take, 120 by default
-  --deliberate KIND    let the tests go wrong, to see how that looks: fail, slow, hang or panic
-  --help               this
+Options, before the command:
+  --debug, --release   choose the build profile; the default is release, and debug for gdb
+  --mem MIB            set the memory of the machine; 128 by default, the tests need 16
+  --timeout S          stop a boot after S seconds; 120 by default
+  --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
+  --help               show this help
 
-What is missing is installed if that is allowed (as root, or with sudo), otherwise named.
+Missing tools are installed if the script runs as root or may use sudo. Otherwise the script names them.
 
 Exit status:
   0    all tests passed
-  1    some tests failed
-  64   the command line is not understood
+  1    a test failed
+  64   the command line is invalid
   65   the build failed
-  69   something that is needed is missing
+  69   a required tool is missing
   70   the kernel panicked
-  71   the kernel was not booted
-  124  it took too long
-  130  Ctrl-C
-With `run` it is the program's own status, or 128 and the kind of exception that ended it.
+  71   QEMU did not boot the kernel
+  124  the boot took too long
+  130  interrupted by Ctrl-C
+With `run` it is the exit status of the program: 127 if the program does not start, 128 plus the kind of exception if
+one ended it.
 EOF
 }
 
 usage_error() {
-  echo "run-qemu.sh: $1 (./run-qemu.sh --help lists what there is)" >&2
+  echo "run-qemu.sh: $1 (run ./run-qemu.sh --help for usage)" >&2
   exit 64
 }
 
-# Options stand before the call, because behind it they are the program's.
+# Options stand before the command, because those behind it belong to the program.
 misplaced_option() {
   case "$1" in
-    --debug | --release | --mem | --timeout | --deliberate | --help) echo "; options stand before the call" ;;
+    --debug | --release | --mem | --timeout | --deliberate | --help) echo "; put options before the command" ;;
   esac
 }
 
-# expect_program CALL [PROGRAM [ARG...]]: there must be such a file.
+# expect_program COMMAND [PROGRAM [ARG...]]: checks that the program can be read and its arguments fit.
 expect_program() {
-  (($# > 1)) || usage_error "$1 wants a program"
+  (($# > 1)) || usage_error "$1 needs a program"
   [[ ! -d "$2" ]] || usage_error "$2 is a directory, not a program"
-  [[ -f "$2" ]] || usage_error "there is no file $2$(misplaced_option "$2")"
-  [[ -r "$2" ]] || usage_error "the file $2 cannot be read"
+  [[ -f "$2" ]] || usage_error "file not found: $2$(misplaced_option "$2")"
+  [[ -r "$2" ]] || usage_error "cannot read the file $2"
   expect_arguments run "program-${2##*/}" "${@:3}"
 }
 
-# What a program's arguments may take (docs/abi.md, "Limits"): so many bytes, with a zero byte each; and with their
-# pointers and what else the kernel puts there half of the first stack.
-arguments_most=32768
-arguments_and_pointers_most=$((64 * 4096 / 2 - 256))
+# The limits of a program's arguments in bytes (docs/abi.md, "Limits"): the strings with a zero byte each; and strings
+# and pointers together, which have half of the first stack except what the kernel itself puts there.
+arguments_max=32768
+arguments_and_pointers_max=$((64 * 4096 / 2 - 256))
 
-# expect_arguments ARG...: they must not be too long for `init`.
+# expect_arguments ARG...: checks that the arguments fit the limits of `init`.
 expect_arguments() {
-  local size most=$arguments_most
+  local size max=$arguments_max
   size=$(printf '%s\0' init "$@" | wc -c)
-  ((size <= most)) || usage_error "the arguments take $size bytes, $most is the most"
-  ((size += 8 * ($# + 1), most = arguments_and_pointers_most))
-  ((size <= most)) || usage_error "the arguments and their pointers take $size bytes, $most is the most"
+  ((size <= max)) || usage_error "the arguments take $size bytes, the limit is $max"
+  ((size += 8 * ($# + 1), max = arguments_and_pointers_max))
+  ((size <= max)) || usage_error "the arguments and their pointers take $size bytes, the limit is $max"
 }
 
 is_number() { [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]]; }
 
-# Below this the bundle lies where QEMU puts the boot loader, and nothing can say so.
-memory_least=8
+# With less memory the bundle overlaps the boot loader in QEMU, which then cannot report an error.
+memory_min=8
 
-# Ctrl-C ends the machine, and then there is nothing to report.
+# Ctrl-C ends the machine without a report.
 trap 'echo >&2; exit 130' INT
 
 profile= memory=128 time_limit=120 deliberate=() filter=
@@ -90,16 +91,16 @@ while [[ "${1:-}" == -* ]]; do
     --debug) profile=debug ;;
     --release) profile=release ;;
     --mem)
-      is_number "${2:-}" && (($2 >= memory_least)) || usage_error "--mem wants a number of MiB, $memory_least or more"
+      is_number "${2:-}" && (($2 >= memory_min)) || usage_error "--mem needs a number of MiB, at least $memory_min"
       memory=$2; shift ;;
-    --timeout) is_number "${2:-}" || usage_error "--timeout wants a number of seconds"; time_limit=$2; shift ;;
+    --timeout) is_number "${2:-}" || usage_error "--timeout needs a number of seconds"; time_limit=$2; shift ;;
     --deliberate)
       case "${2:-}" in
         fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
-        *) usage_error "--deliberate wants fail, slow, hang or panic" ;;
+        *) usage_error "--deliberate needs fail, slow, hang or panic" ;;
       esac ;;
     --help | -h) usage; exit ;;
-    *) usage_error "there is no option $1" ;;
+    *) usage_error "unknown option $1" ;;
   esac
   shift
 done
@@ -111,16 +112,16 @@ run_harness() {
   boot
 }
 
-# Runs the tests of all crates on the host, quietly unless one fails. Sets `passed` and `failed`.
+# Runs the tests of all crates on the host and shows only failures. Sets `passed` and `failed`.
 run_host_tests() {
   local log=$output/host-tests.txt status=0
-  echo "tests on this machine ..."
+  echo "running the host tests ..."
   (cd "$here" && host_cargo test --workspace --no-fail-fast ${filter:+"$filter"}) >"$log" 2>&1 || status=$?
   read -r passed failed < <(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log")
   if ((status != 0)); then
     if ((failed == 0)); then
       cat "$log" >&2
-      echo "run-qemu.sh: the host's tests do not build" >&2
+      echo "run-qemu.sh: the host tests do not build" >&2
       exit 65
     fi
     sed -n '/^failures:$/,/^test result:/p' "$log"
@@ -129,22 +130,22 @@ run_host_tests() {
   echo
 }
 
-call_test() {
+command_test() {
   local passed failed status=0
   filter=${1:-}
   run_host_tests
   run_harness || status=$?
-  # No test has the filter in its name here: that is no failure if the host had some.
+  # Status 1 may also mean that no user-mode test matches the filter. That is no failure if host tests match it.
   ((status > 1)) && return "$status"
   local summary='s/^([0-9]+) passed, ([0-9]+) failed\r?$/\1 \2/p' in_qemu_passed in_qemu_failed
   read -r in_qemu_passed in_qemu_failed < <(sed -nE "$summary" "$console" | tail -n 1)
   echo
-  echo "on this machine and in QEMU together:"
+  echo "host and QEMU together:"
   echo "$((passed + in_qemu_passed)) passed, $((failed + in_qemu_failed)) failed"
   ((failed + in_qemu_failed == 0 && passed + in_qemu_passed > 0))
 }
 
-call_run() {
+command_run() {
   make_bundle_with "$@"
   local status=0
   boot || status=$?
@@ -152,37 +153,37 @@ call_run() {
   return "$status"
 }
 
-call_bench() {
+command_bench() {
   make_bundle bench
   boot -icount shift=0,sleep=off -seed 1
 }
 
-call_gdb() {
+command_gdb() {
   if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness "${deliberate[@]}"; fi
   wait_for_debugger "$@"
 }
 
-call=${1-harness}
+command=${1-harness}
 (($# > 0)) && shift
-case "$call" in
-  harness | bench | build) (($# == 0)) || usage_error "$call takes no $1$(misplaced_option "$1")" ;;
+case "$command" in
+  harness | bench | build) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
   test)
-    (($# <= 1)) || usage_error "test takes one filter$(misplaced_option "$2")"
+    (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
     expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
   run) expect_program run "$@" ;;
   gdb) (($# == 0)) || expect_program gdb "$@" ;;
-  *) usage_error "there is no call '$call'" ;;
+  *) usage_error "unknown command '$command'" ;;
 esac
-# In a release build most functions are part of others, and a debugger finds few.
-[[ -n $profile ]] || { [[ $call == gdb ]] && profile=debug || profile=release; }
+# In a release build most functions are inlined, so a debugger finds few of them.
+[[ -n $profile ]] || { [[ $command == gdb ]] && profile=debug || profile=release; }
 
 set_up
 build
-case "$call" in
+case "$command" in
   harness) run_harness ;;
-  test) call_test "$@" ;;
-  run) call_run "$@" ;;
-  bench) call_bench ;;
+  test) command_test "$@" ;;
+  run) command_run "$@" ;;
+  bench) command_bench ;;
   build) ;;
-  gdb) call_gdb "$@" ;;
+  gdb) command_gdb "$@" ;;
 esac

@@ -1,6 +1,6 @@
-# Builds the images, makes the bundle, boots it. Sourced by run-qemu.sh.
+# Builds the images, makes the bundle and boots it. Sourced by run-qemu.sh.
 
-# What is made for a boot, and what comes of it. Two boots at the same time need two places: TALLY_OUTPUT says where.
+# The directory for the bundle and the output of a boot. Two boots at the same time need two, chosen by TALLY_OUTPUT.
 output=${TALLY_OUTPUT:-$here/target/boot}
 bundle=$output/bundle.tar
 console=$output/console.txt
@@ -30,7 +30,7 @@ lock_images() {
 
 unlock_images() { exec 9>&-; }
 
-# make_bundle ARG...: the images, and these arguments for `init`.
+# make_bundle ARG...: bundles the images and these arguments of `init`.
 make_bundle() {
   collect "$@"
   pack
@@ -46,13 +46,13 @@ collect() {
   printf '%s\0' "$@" >"$output/files/cmdline"
 }
 
-# make_bundle_with PROGRAM ARG...: that program too, for `init` to run.
+# make_bundle_with PROGRAM ARG...: bundles the program too, which `init` runs with these arguments.
 make_bundle_with() {
   local path=$1 name=${1##*/}
   shift
-  # The archive's format has room for so many bytes.
+  # The archive's format limits the length of names.
   [[ ${#name} -le 90 ]] || name=${name:0:90}
-  # Names of files that are there already are taken.
+  # The program must not replace a file of the bundle.
   [[ " kernel cmdline ${programs[*]} " == *" $name "* ]] && name=program-$name
   collect run "$name" "$@"
   cp -- "$path" "$output/files/$name"
@@ -66,17 +66,19 @@ pack() {
 qemu=(qemu-system-x86_64 -accel tcg -cpu max -display none -no-reboot -nodefaults
   -device "isa-debug-exit,iobase=0xf4")
 
-# boot QEMU-OPTION...: boots the bundle; the console goes to standard output, the log to a file. Returns the status.
+# boot QEMU-OPTION...: boots the bundle. Writes the console to standard output and the log to a file; returns the exit
+# status of the script.
 boot() {
   local status=0
   : >"$log"
-  # In the foreground, so that Ctrl-C reaches QEMU; by a signal that QEMU does not talk about.
+  # In the foreground, so that Ctrl-C reaches QEMU. SIGKILL, because QEMU reports other signals on the terminal.
   timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
     -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
   outcome "$status"
 }
 
-# What QEMU's exit status means: isa-debug-exit makes (value << 1) | 1 of the value that it is given.
+# outcome STATUS: reports the outcome of a boot and returns the exit status of the script. STATUS is QEMU's. The device
+# isa-debug-exit turns a value into the status (value << 1) | 1.
 outcome() {
   case "$1" in
     33) # The first task has ended.
@@ -88,16 +90,16 @@ outcome() {
       return 70 ;;
     124 | 137)
       printf '\n' >&2
-      name_last_test "not finished after $time_limit s"
+      name_last_test "timed out after $time_limit s"
       return 124 ;;
     *)
       cat "$log" >&2
-      echo "run-qemu.sh: the kernel was not booted (QEMU's status is $1)" >&2
+      echo "run-qemu.sh: QEMU did not boot the kernel (its exit status is $1)" >&2
       return 71 ;;
   esac
 }
 
-# Says what happened, and in which test, if it was one.
+# Reports an event, with the test in which it happened, if there is one.
 name_last_test() {
   local last
   last=$(tail -n 1 "$console" | sed -nE 's/^test (.*) \.\.\..*/\1/p')

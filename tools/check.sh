@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clippy for both machines, with what the caller adds. Editors ask for `--message-format=json`: .vscode/settings.json.
+# Runs clippy for both machines with the given arguments. Editors pass `--message-format=json`: .vscode/settings.json.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 

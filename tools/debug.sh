@@ -1,11 +1,12 @@
 # Boots and waits for a debugger. Sourced by run-qemu.sh.
 
-# Where programs that are position independent go: `PIE_BASE` in kernel/src/program.rs.
+# The load address of position-independent programs: `PIE_BASE` in kernel/src/task/program.rs.
 pie_base=0x10000000
 
 debugger_port=${TALLY_GDB_PORT:-1234}
 
-# wait_for_debugger [PROGRAM ...]: with symbols of the kernel, the bundle's programs and this one.
+# wait_for_debugger [PROGRAM ...]: boots and waits for a debugger, which gets the symbols of the kernel, of the bundle's
+# programs and of this program.
 wait_for_debugger() {
   local attach=(-ex "set confirm off" -ex "file '$images/kernel'") program
   for program in "${programs[@]}"; do attach+=(-ex "add-symbol-file '$images/$program'"); done
@@ -17,7 +18,7 @@ wait_for_debugger() {
   if [[ -t 0 && -t 1 ]] && command -v gdb >/dev/null; then
     debug_here "${attach[@]}"
   else
-    echo "waiting for a debugger at localhost:$debugger_port:" >&2
+    echo "waiting for a debugger at localhost:$debugger_port; attach with:" >&2
     printf '  gdb' >&2
     printf ' %q' "${attach[@]}" >&2
     printf '\n' >&2
@@ -27,11 +28,11 @@ wait_for_debugger() {
   fi
 }
 
-# A program that is position independent has its symbols where it is loaded.
+# Prints gdb's command for the symbols of a program. A position-independent program has them at its load address.
 symbols_of() {
   local path
   path=$(realpath -- "$1")
-  # The type of an ELF file is at offset 16; 3 is that of shared and position-independent ones.
+  # The type of an ELF file is at offset 16; 3 means shared or position-independent.
   if [[ $(od -An -tu2 -j16 -N2 -- "$path") -eq 3 ]]; then
     echo "add-symbol-file -o $pie_base '$path'"
   else
@@ -39,10 +40,10 @@ symbols_of() {
   fi
 }
 
-# Runs the debugger in this terminal and the machine apart from it: Ctrl-C is the debugger's.
+# Runs the debugger in this terminal and the machine in another session, so that Ctrl-C reaches only the debugger.
 debug_here() {
   : >"$console"
-  echo "the console goes to $console" >&2
+  echo "the console is written to $console" >&2
   setsid "${command[@]}" -serial "file:$console" -serial "file:$log" </dev/null &
   trap "kill $! 2>/dev/null || true" EXIT
   gdb "$@" || true

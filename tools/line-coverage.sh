@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tells which lines of a package its tests run, and which they do not: line-coverage.sh [PACKAGE [OPTION...]].
+# Reports which lines of a package its tests run: line-coverage.sh [PACKAGE [OPTION...]].
 # Options are those of `cargo llvm-cov`, for example `--html`. Needs `cargo install --locked cargo-llvm-cov`.
 set -euo pipefail
 cd "$(dirname "$0")/.."

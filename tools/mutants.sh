@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Changes the kernel's code in small ways, one at a time, and tells which changes no test notices. See usage below.
+# Makes small changes to the kernel's code, one at a time, and lists those that no test detects. See usage below.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,16 +7,17 @@ usage() {
   cat <<'END'
 tools/mutants.sh [OPTION...] [GLOB...]
 
-Makes mutants of the files (by default those of ports, messages, tasks, threads and time in the kernel's core), runs the
-kernel's host tests on each and lists the mutants that pass. Needs `cargo install --locked cargo-mutants cargo-nextest`.
+Make mutants of the files (by default those of ports, messages, tasks, threads and time in the kernel's core), run the
+kernel's host tests on each and list the mutants that pass. Needs `cargo install --locked cargo-mutants cargo-nextest`.
 
-  --sample N   how many mutants, chosen at random; 300 by default, 0 for all of them
-  --seed S     which ones; 1 by default
-  --shard K/N  the K-th of N parts of the sample, K from 0
-  --jobs N     how many at a time; 2 by default
-  --list       only names them
+  --sample N   test N mutants, chosen at random; 300 by default, 0 for all of them
+  --seed S     choose another sample; 1 by default
+  --shard K/N  test the K-th of N parts of the sample, K from 0
+  --jobs N     test N mutants at a time; 2 by default
+  --list       list the mutants without testing them
+  --help       show this help
 
-Mutants that no test noticed are in target/mutants/mutants.out/missed.txt; what became of each one is beside it.
+The mutants that no test detects are listed in target/mutants/mutants.out/missed.txt, beside the results of all others.
 END
 }
 
@@ -31,7 +32,7 @@ while [[ "${1:-}" == -* ]]; do
     --jobs) jobs=$2; shift ;;
     --list) list=yes ;;
     --help | -h) usage; exit ;;
-    *) usage >&2; exit 64 ;;
+    *) echo "tools/mutants.sh: unknown option $1 (run tools/mutants.sh --help for usage)" >&2; exit 64 ;;
   esac
   shift
 done
@@ -44,7 +45,7 @@ for command in mutants nextest; do
   }
 done
 
-# sampled: of the names that are read, those that seed, sample and shard choose.
+# Reads names and prints those that seed, sample and shard choose.
 sampled() {
   awk -v seed="$seed" 'BEGIN { srand(seed) } { printf "%.9f\t%s\n", rand(), $0 }' | sort | cut -f 2- |
     awk -v sample="$sample" -v shard="$shard" '
@@ -57,18 +58,18 @@ mkdir -p "$place"
 arguments=(--package kernel)
 for file in "${files[@]}"; do arguments+=(--file "$file"); done
 cargo mutants --list "${arguments[@]}" | sampled >"$place/sample.txt"
-[[ -s "$place/sample.txt" ]] || { echo "tools/mutants.sh: no mutants" >&2; exit 64; }
+[[ -s "$place/sample.txt" ]] || { echo "tools/mutants.sh: no mutants found" >&2; exit 64; }
 [[ -z $list ]] || { cat "$place/sample.txt"; exit; }
 
-# A configuration with the names as regular expressions: a command line has less room. cargo-mutants 27 runs the few
-# mutants that delete a field even if they are not among them.
+# The names go into a configuration file, as regular expressions, because a command line is too short. cargo-mutants 27
+# also tests the few mutants that delete a field, even if they are not in the sample.
 {
   echo "examine_re = ["
   sed -e 's/[][\.*^$+?(){}|&~#-]/\\&/g' -e "s/.*/  '''^&\$''',/" "$place/sample.txt"
   echo "]"
 } >"$place/sample.toml"
 
-# Fewer random steps; one test at a time, because mutants run beside each other. nextest ends tests that hang.
+# Fewer random steps, and one test at a time, because several mutants are tested at once. nextest ends tests that hang.
 export TALLY_STEPS=${TALLY_STEPS:-50} NEXTEST_PROFILE=mutants NEXTEST_TEST_THREADS=1
 nice -n 10 cargo mutants "${arguments[@]}" --config "$place/sample.toml" --output "$place" --jobs "$jobs" \
   --profile mutants --test-tool nextest --cap-lints true --timeout 900

@@ -3,16 +3,16 @@
  *   gcc -O2 -ffreestanding -nostdlib -static -o echo.elf echo.c
  *   ./run-qemu.sh run echo.elf; echo $?
  *
- * The main thread makes a port and a second thread. It sends that thread a number in a message that carries a
- * send-once right to a reply port, and waits for the answer, all in one mach_msg call. The other thread adds one to the
- * number and sends it back. The program ends with 0 if everything came out as it should, otherwise with the number of
- * the line that noticed (modulo 256). */
+ * The main thread makes a port and a second thread. In one call of mach_msg it sends the second thread a number, in a
+ * message that carries a send-once right to a reply port, and waits for the reply. The second thread adds one to the
+ * number and sends it back. The program ends with status 0, or with the number of the line whose check failed (modulo
+ * 256). */
 
 typedef unsigned int u32;
 typedef unsigned long u64;
 
-/* The traps. A C function's arguments are in the right registers already, but for the fourth, which `syscall` needs in
- * r10. The seventh argument is at rsp + 8 in a function that pushes nothing. */
+/* The traps. The arguments of a C function are already in the right registers, except the fourth, which `syscall` needs
+ * in r10. The seventh argument is at rsp + 8, since these functions push no register. */
 #define TRAP(name, number)                                                                                             \
     __asm__(".text\n.globl " #name "\n" #name ":\n"                                                                    \
             "mov $" #number ", %eax\n mov %rcx, %r10\n syscall\n ret\n")
@@ -47,7 +47,7 @@ enum {
     REQUEST_ID = 1000,
 };
 
-/* A message with one number. The receiver's buffer also has room for the trailer, 8 bytes at least. */
+/* A message with one number. The receive buffer also has room for the trailer, which has at least 8 bytes. */
 struct number_message {
     u32 bits, size, remote_port, local_port, voucher_port;
     int id;
@@ -63,13 +63,13 @@ enum { SEND_SIZE = sizeof(struct number_message) - 8 };
             exit_task(__LINE__);                                                                                       \
     } while (0)
 
-/* The second thread. It has one name for its port, because all threads of a task share the task's names. */
+/* The second thread. It uses the same name for the port as the main thread, since threads share the task's names. */
 static void serve(u32 port) {
     struct number_message message;
     CHECK(mach_msg(&message, MACH_RCV_MSG, 0, sizeof message, port, 0, 0) == 0);
     CHECK(message.size == SEND_SIZE && message.id == REQUEST_ID);
     for (;;) {
-        /* The right to reply came in the remote port's place, and leaves from there. */
+        /* The reply right arrived in the field of the remote port, and is sent back from there. */
         message.bits = MACH_MSG_TYPE_MOVE_SEND_ONCE;
         message.local_port = 0;
         message.id += 100;
@@ -87,7 +87,7 @@ static void say(const char *text) {
 
 __asm__(".text\n.globl _start\n_start:\n mov %rsp, %rdi\n call start\n");
 
-/* `block` is what the kernel put on the stack: argc, then the pointers of argv. */
+/* `block` is the first stack as the kernel made it: argc, then the pointers of argv. */
 __attribute__((noreturn, used)) void start(const u64 *block) {
     CHECK(block[0] >= 1);
 
@@ -97,7 +97,7 @@ __attribute__((noreturn, used)) void start(const u64 *block) {
 
     u64 stack = 0;
     CHECK(mach_vm_allocate(self, &stack, STACK_SIZE, VM_FLAGS_ANYWHERE) == 0);
-    /* A C function expects the stack as a call leaves it: 8 below a multiple of 16. */
+    /* A C function expects the stack as after a call: 8 below a multiple of 16. */
     CHECK(thread_create(self, serve, stack + STACK_SIZE - 8, port, 0, &thread) == 0);
 
     u32 reply_port = mach_reply_port();

@@ -22,8 +22,8 @@ pub enum BootError {
     NoInit,
     /// The program could not be started.
     BadInit(KernReturn),
-    /// The arguments are longer than [`ARGUMENTS_SIZE_MAX`], or with their pointers take more than half of the program's
-    /// stack.
+    /// The arguments are longer than [`ARGUMENTS_SIZE_MAX`], or with their pointers take more than half of the
+    /// program's stack.
     TooManyArguments,
 }
 
@@ -38,8 +38,8 @@ impl fmt::Display for BootError {
 }
 
 impl Kernel {
-    /// Starts `init` from the bundle, as user 0, with the arguments in the bundle's file `cmdline`, each ended by a zero
-    /// byte. Called once, before the first trap.
+    /// Starts `init` from the bundle, as user 0, with the arguments in the bundle's file `cmdline`, each ended by a
+    /// zero byte. Called once, before the first trap.
     ///
     /// # Errors
     /// [`BootError`]; the machine has no program to run then.

@@ -1,7 +1,7 @@
 //! Ids of the kernel's objects.
 //!
-//! An id denotes an object of an arena by index and generation. Its type contains a tag and not the object's type, so that
-//! every layer can keep ids of objects whose types it cannot see.
+//! An id denotes an object of an arena by index and generation. Its type contains a tag and not the object's type, so
+//! that every layer can keep ids of objects whose types it cannot see.
 
 use crate::machine::AddressSpace;
 use abi::port::ikot;

@@ -1,8 +1,9 @@
 //! The portable core of Tally.
 //!
-//! A trap, an interrupt or an exception is one call of [`kernel::Kernel::handle`]. All state is in one structure, without
-//! locks, globals or `unsafe`, and the hardware is behind one trait, [`machine::Machine`]. The whole kernel therefore runs
-//! in host tests. `ARCHITECTURE.md` explains the principles and how the parts fit together; start there, or at [`kernel`].
+//! A trap, an interrupt or an exception is one call of [`kernel::Kernel::handle`]. All state is in one structure,
+//! without locks, globals or `unsafe`, and the hardware is behind one trait, [`machine::Machine`]. The whole kernel
+//! therefore runs in host tests. `ARCHITECTURE.md` explains the principles and how the parts fit together; start there,
+//! or at [`kernel`].
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|

@@ -1,14 +1,14 @@
 //! The beginning and end of tasks and threads.
 //!
-//! A task ends in this order (errata 4): its control port no longer refers to it, and its threads end; then go its receive
-//! rights, all other names, its own ports and its bootstrap port, and its memory; last the exit message is sent. All but
-//! the first is deferred work.
+//! A task ends in this order (errata 4): its control port no longer refers to it, and its threads end; then go its
+//! receive rights, all other names, its own ports and its bootstrap port, and its memory; last the exit message is
+//! sent. All but the first is deferred work.
 
 use crate::credentials::Credentials;
 use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
+use crate::ipc::entry::EntryRight;
 use crate::ipc::kernel_message::Body;
 use crate::ipc::right::{Carried, Right};
-use crate::ipc::space::EntryRight;
 use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{Machine, NoMemory};
@@ -71,6 +71,7 @@ impl Kernel {
             address_space,
             threads: ThreadList::default(),
             policy: new.policy,
+            policy_noted: false,
             control_port: ipc.insert_task_port(KernelObject::Task(task)),
             name_port: None,
             bootstrap: Carried::Null,
@@ -82,7 +83,8 @@ impl Kernel {
     /// Creates a suspended thread in a live task.
     ///
     /// # Errors
-    /// [`NoMemory`] if memory runs out, the task's budget is used up or the task has too many threads; nothing has changed.
+    /// [`NoMemory`] if memory runs out, the task's budget is used up or the task has too many threads; nothing has
+    /// changed.
     pub(crate) fn create_thread(
         &mut self,
         task: TaskId,
@@ -114,16 +116,16 @@ impl Kernel {
         Ok(made)
     }
 
-    /// Terminates a thread: at once, or, if it is running, when its processor leaves the kernel. Until then the step may
-    /// still use it.
+    /// Terminates a thread: at once, or, if it is running, when its processor leaves the kernel. Until then the step
+    /// may still use it.
     pub(crate) fn terminate_thread(&mut self, thread: ThreadId) {
         if !self.sched.end_when_leaving(&mut self.step, thread) {
             self.end_thread(thread);
         }
     }
 
-    /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6), and the
-    /// work that its trap left becomes background work. A task ends with its last thread.
+    /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6),
+    /// and the work that its trap left becomes background work. A task ends with its last thread.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
         let Kernel { tasks, ipc, sched, step, .. } = self;
         let queue = ipc.wait_queue(sched[thread].wait_place());
@@ -141,8 +143,8 @@ impl Kernel {
         }
     }
 
-    /// Ends a task, unless it has ended already. Its control port no longer refers to it and its threads are terminated;
-    /// the rest is taken apart piece by piece.
+    /// Ends a task, unless it has ended already. Its control port no longer refers to it and its threads are
+    /// terminated; the rest is taken apart piece by piece.
     pub(crate) fn end_task(&mut self, task: TaskId, status: ExitStatus) {
         let ending = &mut self.tasks[task];
         if !ending.is_live() {
@@ -159,7 +161,7 @@ impl Kernel {
     }
 
     /// Takes an ended task apart by one piece: a name, its ports or some memory.
-    pub(crate) fn reap_task(&mut self, machine: &mut dyn Machine, task: TaskId) -> Progress {
+    pub(crate) fn take_apart_task(&mut self, machine: &mut dyn Machine, task: TaskId) -> Progress {
         assert!(self.tasks[task].threads.is_empty(), "{task:?} is taken apart but has threads");
         let stage = self.tasks[task].ended.expect("a task that is taken apart has ended").stage;
         let next = match stage {
@@ -193,8 +195,8 @@ impl Kernel {
         Progress::More
     }
 
-    /// Returns the first name from index `from` on, if there is one within [`FREE_ENTRIES_PIECE`] entries, and the index
-    /// from which to look next. Returns `None` at the end of the table.
+    /// Returns the first name from index `from` on, if there is one within [`FREE_ENTRIES_PIECE`] entries, and the
+    /// index from which to look next. Returns `None` at the end of the table.
     fn next_name(&self, task: TaskId, from: u32) -> Option<(Option<PortName>, u32)> {
         self.ipc.next_name(self.tasks[task].space, from, from + FREE_ENTRIES_PIECE)
     }
@@ -233,7 +235,8 @@ impl Kernel {
         step.release_work(Work::PER_OBJECT);
         let status = gone.ended.expect("a task that is removed has ended").status;
         if let Some(to) = gone.exit_port {
-            ipc.send_from_kernel(step, to, EXIT_MESSAGE_ID, Body::Words(&[status.0]));
+            // Without memory for it there is none.
+            let _ = ipc.send_from_kernel(step, to, EXIT_MESSAGE_ID, Body::Words(&[status.0]));
         }
         if Some(task) == self.first_task {
             self.exit_status = Some(status);

@@ -1,7 +1,7 @@
 //! The hardware as the core needs it: the [`Machine`] trait.
 //!
-//! The kernel image implements it in `arch/x86_64`. The host tests implement it by a fake machine, whose memory is a map
-//! and whose clock the test sets. The core reaches hardware and user memory through this trait alone.
+//! The kernel image implements it in `arch/x86_64`. The host tests implement it by a fake machine, whose memory is a
+//! map and whose clock the test sets. The core reaches hardware and user memory through this trait alone.
 
 use abi::task::PAGE_SIZE;
 use bitflags::bitflags;
@@ -14,14 +14,15 @@ pub type Nanos = u64;
 /// A processor's number.
 pub type Cpu = usize;
 
-/// The end of user space. The last page of the lower half is not part of it and stays unmapped, so that the address after
-/// any instruction that a user can execute is canonical: `sysret` to another address would fault in the kernel.
+/// The end of user space. The last page of the lower half is not part of it and stays unmapped, so that the address
+/// after any instruction that a user can execute is canonical: `sysret` to another address would fault in the kernel.
 pub const USER_END: u64 = 0x0000_7FFF_FFFF_F000;
 
 /// The end of the unmapped page behind [`USER_END`]. The addresses from here on are not canonical.
 pub const GUARD_END: u64 = USER_END + PAGE_SIZE;
 
-/// The first address that may be mapped. The 64 KiB below it stay unmapped, so that accesses through null pointers fault.
+/// The first address that may be mapped. The 64 KiB below it stay unmapped, so that accesses through null pointers
+/// fault.
 pub const USER_START: u64 = 0x1_0000;
 
 /// An address that a user claims to have. It cannot be dereferenced: only [`Machine`] copies from and to it, and checks
@@ -40,8 +41,8 @@ impl UserAddr {
         size == 0 || self.0 < USER_END && size <= USER_END - self.0
     }
 
-    /// Returns true if the `size` bytes from here on end before [`GUARD_END`], so that an access to them succeeds or is a
-    /// page fault in the lower half. For up to a page that takes one comparison.
+    /// Returns true if the `size` bytes from here on end before [`GUARD_END`], so that an access to them succeeds or is
+    /// a page fault in the lower half. For up to a page that takes one comparison.
     #[inline(always)]
     pub const fn ends_before_guard(self, size: u64) -> bool {
         self.0 < USER_END && size <= PAGE_SIZE || self.contains_range(size)
@@ -76,8 +77,9 @@ bitflags! {
 
 /// The hardware, as the core sees it. All calls are made with interrupts off and the kernel's lock held.
 ///
-/// Sizes are in bytes, `pages` are pages of 4096 bytes. The core checks that the ranges given to `map`, `unmap`, `protect`
-/// and `load` are within user space, and page aligned for the first three, so an implementation may assert it.
+/// Sizes are in bytes, `pages` are pages of 4096 bytes. The core checks that the ranges given to `map`, `unmap`,
+/// `protect` and `load` are within user space, and page aligned for the first three, so an implementation may assert
+/// it.
 pub trait Machine {
     /// Returns the time. Each value is at least the one before.
     fn now(&mut self) -> Nanos;

@@ -16,8 +16,8 @@ pub enum Outcome {
     Message(KernReturn, u64),
     /// The value or error number of a Unix trap.
     Unix(Result<u64, Errno>),
-    /// The outcome is not known yet: the thread waits, has work left to do in the kernel, or has ended. The code that ends
-    /// the wait or the work writes the real outcome.
+    /// The outcome is not known yet: the thread waits, has work left to do in the kernel, or has ended. The code that
+    /// ends the wait or the work writes the real outcome.
     Pending,
 }
 

@@ -1,8 +1,8 @@
-//! Policies: pure functions from the requested policy of tasks and threads to the effective policy and the base priority
-//! (importance 2.3, 8.1 to 8.4).
+//! Policies: pure functions from the requested policy of tasks and threads to the effective policy and the base
+//! priority (importance 2.3, 8.1 to 8.4).
 //!
-//! The effective policy is computed from scratch on every change. It therefore depends on the present requests alone and
-//! not on the order in which they were made.
+//! The effective policy is computed from scratch on every change. It therefore depends on the present requests alone
+//! and not on the order in which they were made.
 
 use abi::qos::{AppType, MIN_RELATIVE_PRIORITY, Priority, Qos, Role};
 
@@ -47,7 +47,8 @@ pub const fn base_priority(priority: Priority) -> u8 {
     (high - (((high - low) * relative.unsigned_abs() as u32) >> 4)) as u8
 }
 
-/// Returns the highest class whose base priority is at most `priority`, or maintenance if there is none (importance 7.2).
+/// Returns the highest class whose base priority is at most `priority`, or maintenance if there is none (importance
+/// 7.2).
 pub fn class_for_priority(priority: u8) -> Qos {
     let fits = |qos: &&Qos| base_priority_of(**qos) <= priority;
     // Background and maintenance have the same base priority: below it, the lower class of the two is meant.
@@ -171,8 +172,8 @@ impl TaskPolicy {
         }
     }
 
-    /// Returns the class that the first thread of the task requests (importance 2.1). The first task of the system gets at
-    /// least user-initiated, because all others depend on it.
+    /// Returns the class that the first thread of the task requests (importance 2.1). The first task of the system gets
+    /// at least user-initiated, because all others depend on it.
     pub fn main_thread_qos(&self, is_first: bool) -> Qos {
         let by_type = match self.app_type {
             AppType::None => Qos::Unspecified,
@@ -237,16 +238,16 @@ impl ThreadPolicy {
         }
     }
 
-    /// Returns the effective policy in a task. The numbers are the steps of importance 8.4. Tally has no I/O tiers (6), and
-    /// a terminated thread does not run (7).
+    /// Returns the effective policy in a task. The numbers are the steps of importance 8.4. Tally has no I/O tiers (6),
+    /// and a terminated thread does not run (7).
     pub fn effective(&self, task: &TaskEffective) -> ThreadEffective {
         let raised = self.raised_class();
-        // (2) A thread that a more important one waits for leaves the background of its adaptive daemon, alone: the daemon
-        // has no boost that would lift all its threads.
+        // (2) A thread that a more important one waits for leaves the background of its adaptive daemon, alone: the
+        // daemon has no boost that would lift all its threads.
         let escapes = task.background && task.adaptive_background && self.promote > Qos::Background;
         let limited = limited_class(if escapes { self.promote } else { raised }, task);
-        // (4) A relative priority is a place within the requested class. In another class, or beside an override, it has no
-        // meaning.
+        // (4) A relative priority is a place within the requested class. In another class, or beside an override, it
+        // has no meaning.
         let keeps_place = self.requested.qos == limited && limited != Qos::Unspecified && !self.is_overridden();
         let relative = if keeps_place { self.requested.relative.max(MIN_RELATIVE_PRIORITY) } else { 0 };
         // (5) A thread is in the background with its task, or alone by its class. The class then shows it.
@@ -265,8 +266,8 @@ impl ThreadPolicy {
         }
     }
 
-    /// Returns the requested class, raised to the highest class that others request for the thread (1). A thread without a
-    /// class stays without one: its priority comes from its task.
+    /// Returns the requested class, raised to the highest class that others request for the thread (1). A thread
+    /// without a class stays without one: its priority comes from its task.
     fn raised_class(&self) -> Qos {
         match self.requested.qos {
             Qos::Unspecified => Qos::Unspecified,
@@ -419,6 +420,57 @@ mod tests {
         let requested = ThreadPolicy::requesting(Priority { qos: Legacy, relative: -8 });
         let thread = ThreadPolicy { qos_override: Utility, ..requested };
         assert_eq!(thread.effective(&TaskPolicy::default().effective()).base_priority, 31);
+    }
+
+    #[test]
+    fn a_priority_belongs_to_the_highest_class_that_is_not_above_it() {
+        let edges = [
+            (Maintenance, 0, 3),
+            (Background, 4, 19),
+            (Utility, 20, 30),
+            (Legacy, 31, 36),
+            (UserInitiated, 37, 45),
+            (UserInteractive, 46, MAXPRI_USER),
+        ];
+        for (qos, lowest, highest) in edges {
+            assert_eq!([lowest, highest].map(class_for_priority), [qos; 2], "{lowest} to {highest}");
+        }
+    }
+
+    #[test]
+    fn whoever_puts_a_task_into_the_background_suffices() {
+        let plain = task(AppType::AppDefault, Role::Foreground);
+        assert!(!plain.effective().background);
+        for (internal_background, external_background) in [(true, false), (false, true), (true, true)] {
+            let effective = TaskPolicy { internal_background, external_background, ..plain }.effective();
+            assert!(effective.background && effective.lowpri_cpu && !effective.adaptive_background);
+        }
+    }
+
+    #[test]
+    fn only_an_adaptive_daemon_without_a_boost_is_in_the_background_for_that_reason_alone() {
+        let adaptive = task(AppType::DaemonAdaptive, Role::Unspecified);
+        assert!(adaptive.effective().adaptive_background);
+        let others = [
+            TaskPolicy { boosted: true, ..adaptive },
+            TaskPolicy { external_background: true, ..adaptive },
+            TaskPolicy { qos_clamp: Background, ..adaptive },
+            task(AppType::DaemonStandard, Role::Unspecified),
+            task(AppType::DaemonBackground, Role::Unspecified),
+        ];
+        for other in others {
+            assert!(!other.effective().adaptive_background, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_push_of_the_background_class_does_not_lift_an_adaptive_daemons_thread() {
+        let adaptive = task(AppType::DaemonAdaptive, Role::Unspecified).effective();
+        let requesting = ThreadPolicy::requesting(Priority::of(Legacy));
+        let promotion_priority = 10;
+        let pushed = |promote| ThreadPolicy { promote, promotion_priority, ..requesting }.effective(&adaptive);
+        assert_eq!(pushed(Background).base_priority, MAXPRI_THROTTLE);
+        assert_eq!(pushed(Utility).base_priority, promotion_priority);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Rates of counters: conversion between ticks and nanoseconds, and the measurement of rates.
 //!
 //! A measurement must survive interruptions: a virtual processor stands still while its host runs other work.
-//! [`calibrate`] therefore does not rely on a wait having its intended length: all counters go on during an interruption
-//! and are read again after it. Two sources of error remain. An interruption between the readings of two counters puts
-//! them apart in time, so the closest of several readings counts. An interruption that is longer than a period of the
-//! reference makes the reference seem slow, so two measurements in a row have to agree.
+//! [`calibrate`] therefore does not rely on a wait having its intended length: all counters go on during an
+//! interruption and are read again after it. Two sources of error remain. An interruption between the readings of two
+//! counters puts them apart in time, so the closest of several readings counts. An interruption that is longer than a
+//! period of the reference makes the reference seem slow, so two measurements in a row have to agree.
 
 use crate::machine::Nanos;
 
@@ -31,22 +31,22 @@ impl Rate {
         Rate { nanos_per_tick: quotient(elapsed, ticks), ticks_per_nano: quotient(ticks, elapsed) }
     }
 
-    /// Returns the time that `ticks` take. The result of any count that a counter reaches fits: 64 bits of nanoseconds are
-    /// centuries.
+    /// Returns the time that `ticks` take. The result of any count that a counter reaches fits: 64 bits of nanoseconds
+    /// are centuries.
     #[inline]
     pub fn nanos(self, ticks: u64) -> Nanos {
         ((u128::from(ticks) * u128::from(self.nanos_per_tick)) >> FRACTION) as u64
     }
 
-    /// Returns the number of complete ticks after `nanos`, or `u64::MAX` if that does not fit. It may not fit, because a
-    /// program may ask for any time and the counter may have more than one tick per nanosecond.
+    /// Returns the number of complete ticks after `nanos`, or `u64::MAX` if that does not fit. It may not fit, because
+    /// a program may ask for any time and the counter may have more than one tick per nanosecond.
     #[inline]
     pub fn ticks(self, nanos: Nanos) -> u64 {
         u64::try_from((u128::from(nanos) * u128::from(self.ticks_per_nano)) >> FRACTION).unwrap_or(u64::MAX)
     }
 
-    /// Returns the initial count of a 32-bit timer that ends after `nanos` and not earlier, or the timer's longest count if
-    /// `nanos` is too long for it.
+    /// Returns the initial count of a 32-bit timer that ends after `nanos` and not earlier, or the timer's longest
+    /// count if `nanos` is too long for it.
     pub fn timer_count(self, nanos: Nanos) -> u32 {
         // The timer may start just before a tick, so that its first tick takes no time.
         u32::try_from(self.ticks(nanos).saturating_add(1)).unwrap_or(u32::MAX)
@@ -77,8 +77,8 @@ const MEASUREMENTS_PER_SECOND: u64 = 1000;
 /// The number of readings of which the one with the shortest duration counts.
 const READINGS: usize = 4;
 
-/// The number of measurements after which, if no two in a row agree, the slowest counts: interruptions make a counter seem
-/// fast.
+/// The number of measurements after which, if no two in a row agree, the slowest counts: interruptions make a counter
+/// seem fast.
 const MEASUREMENTS_MAX: usize = 32;
 
 /// The counters, read at about the same time.

@@ -2,14 +2,14 @@
 //!
 //! The code that runs in a step does not take objects apart, send the kernel's notifications or choose the thread that
 //! runs. It notes all that in the [`Step`], and the step's end (`kernel.rs`) settles it. So an operation that counts a
-//! right down does not deliver a message in the middle of another operation, and taking apart messages that are nested in
-//! ports needs no recursion.
+//! right down does not deliver a message in the middle of another operation, and taking apart messages that are nested
+//! in ports needs no recursion.
 //!
-//! Work is done in the order in which it was noted, in slices between which all invariants hold and other threads can run
-//! (errata 4). Messages of the kernel's own are sent before other work goes on. So they are queued in the order of their
-//! causes, long destruction does not keep them from other tasks, and no more of them are in memory at a time than one piece
-//! of work or one trap can cause. Adding to a list cannot fail, because each object reserves its places on the lists when
-//! it is made.
+//! Work is done in the order in which it was noted, in slices, between which all invariants hold and other threads can
+//! run (errata 4). Messages that the kernel has made are sent before other work goes on. They are therefore queued in
+//! the order of their causes, and not held up by long destruction, and the memory for them is bounded by the number
+//! that one piece of work or one trap makes. Adding to a list cannot fail, because each object reserves its places on
+//! the lists when it is made.
 
 use crate::ids::{MessageId, PortId, SetId, TaskId, ThreadId};
 use crate::trace::Trace;
@@ -43,7 +43,7 @@ impl Work {
 }
 
 /// Bytes of kernel memory for the place of one piece of work.
-pub const WORK_COST: usize = 24;
+pub const WORK_COST: usize = Nodes::<Work>::ITEM_SIZE;
 
 /// The state of a piece of work after a part of it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ bitflags! {
 #[derive(Debug, Default)]
 pub struct Step {
     reasons: Reasons,
-    /// [`Work::Post`], which goes before all other work.
+    /// Work of the kind [`Work::Post`], which is done before other work.
     posts: NodeList,
     /// The work of this step. The thread that caused it does not go on before it is done.
     work: NodeList,
@@ -151,13 +151,14 @@ impl Step {
         self.reasons |= Reasons::CHOOSE;
     }
 
-    /// Notes that the thread that entered the kernel is to end, was suspended, or has registers that must be loaded anew.
+    /// Notes that the thread that entered the kernel is to end, was suspended, or has registers that must be loaded
+    /// anew.
     pub fn look_at_caller(&mut self) {
         self.reasons |= Reasons::CALLER;
     }
 
-    /// Returns true if the step leaves no work and no other reason for a full exit: the thread that has the processor goes
-    /// on.
+    /// Returns true if the step leaves no work and no other reason for a full exit: the thread that has the processor
+    /// goes on.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {
         self.reasons.is_empty()
@@ -187,7 +188,7 @@ impl Step {
         self.work_nodes.pop_front(&mut self.posts).or_else(|| self.work_nodes.pop_front(&mut self.work))
     }
 
-    /// Removes and returns the next message of the kernel's own that is to be sent.
+    /// Removes and returns the next message that the kernel has made.
     pub fn next_post(&mut self) -> Option<MessageId> {
         match self.work_nodes.pop_front(&mut self.posts)? {
             Work::Post(message) => Some(message),
@@ -203,7 +204,7 @@ impl Step {
     /// Removes and returns all work of this step, to be kept in the continuation of the thread that waits for it. The
     /// messages have been sent.
     pub fn take_work(&mut self) -> NodeList {
-        debug_assert!(self.posts.is_empty(), "no message waits for other work");
+        debug_assert!(self.posts.is_empty(), "a message is left to be sent later");
         self.work.take()
     }
 
@@ -223,13 +224,13 @@ impl Step {
         self.work_nodes.append(&mut self.background, list);
     }
 
-    /// Makes the background work the work of this step, which has none.
+    /// Makes the background work the work of this step, which must have none.
     pub fn resume_background(&mut self) {
         let list = self.background.take();
         self.resume_work(list);
     }
 
-    /// Makes the work of this step background work again: it goes before what was added since.
+    /// Makes the work of this step background work again, before the background work that was added since.
     pub fn put_back_background(&mut self) {
         let added = core::mem::replace(&mut self.background, self.work.take());
         self.add_background(added);

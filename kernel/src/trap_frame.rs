@@ -1,8 +1,8 @@
 //! The trap frame: a thread's saved registers.
 //!
 //! The entry code stores registers straight into the current thread's [`TrapFrame`], and the exit code loads them from
-//! there. There is no other copy: a thread's trap is completed by writing its outcome here. The layout is shared with the
-//! assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
+//! there. There is no other copy: a thread's trap is completed by writing its outcome here. The layout is shared with
+//! the assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
 
 use abi::code::{Errno, KernReturn};
 
@@ -16,8 +16,8 @@ const CARRY: u64 = 1;
 /// The registers of a thread that is not running.
 ///
 /// The fields from `r15` to `ss` are in the order in which pushes fill them from the end: on an interrupt the processor
-/// pushes `ss` to `rip`, the entry code the rest. The end of `ss` is aligned to 16 bytes, because the processor aligns the
-/// stack before it pushes.
+/// pushes `ss` to `rip`, the entry code the rest. The end of `ss` is aligned to 16 bytes, because the processor aligns
+/// the stack before it pushes.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(16))]
 pub struct TrapFrame {
@@ -76,8 +76,8 @@ pub struct TrapFrame {
 const _: () =
     assert!(core::mem::offset_of!(TrapFrame, fs_base) % 16 == 0, "the processor aligns the stack it pushes to");
 
-/// FPU state: floating-point and vector registers as `fxsave` stores them. The registers stay in the processor as long as
-/// no other thread needs it, and this copy is stale meanwhile: `arch` keeps track of that.
+/// FPU state: floating-point and vector registers as `fxsave` stores them. The registers stay in the processor as long
+/// as no other thread needs it, and this copy is stale meanwhile: `arch` keeps track of that.
 #[derive(Clone, Debug)]
 #[repr(C, align(16))]
 pub struct FpuState(pub [u8; 512]);

@@ -8,8 +8,8 @@ use crate::policy::TaskPolicy;
 use crate::step::{PolicyChange, Progress, Work};
 
 impl Kernel {
-    /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes. Other work
-    /// that it causes is added at the end.
+    /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes.
+    /// Other work that it causes is added at the end.
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
         for _ in 0..REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
@@ -27,12 +27,12 @@ impl Kernel {
                 self.post(machine, message);
                 Progress::Done
             }
-            Work::Message(message) => ipc.reap_message(step, message),
-            Work::Port(port) => ipc.reap_port(sched, step, port),
-            Work::Requests(port) => ipc.reap_requests(step, port),
-            Work::Armed(port) => ipc.reap_armed(step, port),
-            Work::Set(set) => ipc.reap_set(sched, step, set),
-            Work::Task(task) => self.reap_task(machine, task),
+            Work::Message(message) => ipc.take_apart_message(step, message),
+            Work::Port(port) => ipc.take_apart_port(sched, step, port),
+            Work::Requests(port) => ipc.take_apart_requests(step, port),
+            Work::Armed(port) => ipc.fire_armed_piece(step, port),
+            Work::Set(set) => ipc.take_apart_set(sched, step, set),
+            Work::Task(task) => self.take_apart_task(machine, task),
         }
     }
 
@@ -64,7 +64,8 @@ impl Kernel {
     }
 
     fn apply_task_policy(&mut self, task: TaskId) {
-        let Some(changed) = self.tasks.get(task) else { return };
+        let Some(changed) = self.tasks.get_mut(task) else { return };
+        changed.policy_noted = false;
         let mut next = changed.threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
@@ -75,10 +76,10 @@ impl Kernel {
     /// Changes a task's policy. If the effective policy changes with it, the task's threads get their new priorities
     /// before the next choice of a thread to run.
     pub fn change_task_policy(&mut self, task: TaskId, change: impl FnOnce(&mut TaskPolicy)) {
-        let policy = &mut self.tasks[task].policy;
-        let before = policy.effective();
-        change(policy);
-        if policy.effective() != before {
+        let changed = &mut self.tasks[task];
+        let before = changed.policy.effective();
+        change(&mut changed.policy);
+        if changed.policy.effective() != before && !core::mem::replace(&mut changed.policy_noted, true) {
             self.step.policy_changed(PolicyChange::Task(task));
         }
     }

@@ -1,4 +1,4 @@
-//! Every bad bundle and every machine that will not do ends with a line of its own and an exit status of its own.
+//! Invalid bundles and unsuitable machines: each ends with its own line and exit status.
 
 use std::fs;
 use tools::qemu::{Place, boot, bundle, image};
@@ -10,9 +10,9 @@ const fn status(value: i32) -> i32 {
     value << 1 | 1
 }
 
-/// Expects that boot gives up with this number and a line that begins like this.
+/// Boots with these files, and expects an exit with this code and one line that begins with `line`.
 #[track_caller]
-fn gives_up(files: Option<&[(&str, &[u8])]>, options: &[&str], code: i32, line: &str) {
+fn assert_refused(files: Option<&[(&str, &[u8])]>, options: &[&str], code: i32, line: &str) {
     let place = Place::new();
     let bundle = files.map(|files| bundle(&place, files));
     let seen = boot(bundle.as_deref(), options);
@@ -37,8 +37,8 @@ fn word(file: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(file[at..at + 8].try_into().expect("eight bytes"))
 }
 
-/// Returns the kernel's file with one field of a loadable segment's header changed. `value` can ask for any field of
-/// any segment.
+/// Returns the kernel's file with another value in one field of a loadable segment's header. `value` gets a function
+/// that reads any field of any segment.
 fn with_segment(number: usize, field: usize, value: impl FnOnce(&dyn Fn(usize, usize) -> u64) -> u64) -> Vec<u8> {
     let mut file = kernel();
     let headers = loadable(&file);
@@ -55,12 +55,12 @@ const ADDRESS: usize = 16;
 const MEMORY_SIZE: usize = 40;
 
 #[test]
-fn no_bundle() {
-    gives_up(None, &ORDINARY, 0x28, "no bundle: add `-initrd bundle.tar`");
+fn boot_reports_a_missing_bundle() {
+    assert_refused(None, &ORDINARY, 0x28, "no bundle: add `-initrd bundle.tar`");
 }
 
 #[test]
-fn a_bundle_that_is_no_archive() {
+fn boot_refuses_a_bundle_that_is_not_an_archive() {
     let place = Place::new();
     let text = place.file("text", &b"this is not an archive at all\n".repeat(100));
     let seen = boot(Some(&text), &ORDINARY);
@@ -69,38 +69,38 @@ fn a_bundle_that_is_no_archive() {
 }
 
 #[test]
-fn a_bundle_without_a_kernel() {
-    gives_up(Some(&[("init", b"x")]), &ORDINARY, 0x2B, "the bundle has no file `kernel`");
+fn boot_refuses_a_bundle_without_a_kernel() {
+    assert_refused(Some(&[("init", b"x")]), &ORDINARY, 0x2B, "the bundle has no file `kernel`");
 }
 
 #[test]
-fn a_kernel_that_is_no_program() {
-    gives_up(Some(&[("kernel", b"#!/bin/sh\n")]), &ORDINARY, 0x30, "`kernel` is not an ELF file");
+fn boot_refuses_a_kernel_that_is_not_an_elf_file() {
+    assert_refused(Some(&[("kernel", b"#!/bin/sh\n")]), &ORDINARY, 0x30, "`kernel` is not an ELF file");
 }
 
 #[test]
-fn a_truncated_kernel() {
+fn boot_refuses_a_truncated_kernel() {
     let file = kernel();
-    gives_up(Some(&[("kernel", &file[..40])]), &ORDINARY, 0x31, "`kernel` is truncated: it ends after 40 bytes");
-    // The headers are whole, what they refer to is not.
+    assert_refused(Some(&[("kernel", &file[..40])]), &ORDINARY, 0x31, "`kernel` is truncated: it ends after 40 bytes");
+    // The headers are complete, but the tables to which they refer are not.
     let line = "`kernel` is truncated: it ends after 8192 bytes, within its own tables: build the bundle again";
-    gives_up(Some(&[("kernel", &file[..0x2000])]), &ORDINARY, 0x31, line);
+    assert_refused(Some(&[("kernel", &file[..0x2000])]), &ORDINARY, 0x31, line);
 }
 
 #[test]
-fn a_kernel_with_a_segment_beyond_its_end() {
+fn boot_refuses_a_segment_beyond_the_end_of_the_file() {
     let last = loadable(&kernel()).len() - 1;
     let mut file = with_segment(last, FILE_OFFSET, |_| 1 << 40);
-    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x3A, "the segment at 0xffffffff8");
+    assert_refused(Some(&[("kernel", &file)]), &ORDINARY, 0x3A, "the segment at 0xffffffff8");
     file = with_segment(last, FILE_OFFSET, |_| u64::MAX);
-    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x3A, "the segment at 0xffffffff8");
+    assert_refused(Some(&[("kernel", &file)]), &ORDINARY, 0x3A, "the segment at 0xffffffff8");
 }
 
 #[test]
-fn a_kernel_with_a_segment_that_is_writable_and_executable() {
-    // The type, 1, and behind it the rights.
+fn boot_refuses_a_writable_and_executable_segment() {
+    // The type PT_LOAD, and behind it the flags for read, write and execute.
     let file = with_segment(0, TYPE_AND_RIGHTS, |_| 7 << 32 | 1);
-    gives_up(
+    assert_refused(
         Some(&[("kernel", &file)]),
         &ORDINARY,
         0x3E,
@@ -109,16 +109,21 @@ fn a_kernel_with_a_segment_that_is_writable_and_executable() {
 }
 
 #[test]
-fn a_kernel_for_another_machine() {
+fn boot_refuses_a_kernel_for_another_machine() {
     let mut file = kernel();
     file[18] = 183;
-    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x35, "`kernel` is for ELF machine type 183, not x86_64 (62)");
+    assert_refused(
+        Some(&[("kernel", &file)]),
+        &ORDINARY,
+        0x35,
+        "`kernel` is for ELF machine type 183, not x86_64 (62)",
+    );
 }
 
 #[test]
-fn a_kernel_with_overlapping_segments() {
+fn boot_refuses_overlapping_segments() {
     let file = with_segment(1, ADDRESS, |field| field(0, ADDRESS));
-    gives_up(
+    assert_refused(
         Some(&[("kernel", &file)]),
         &ORDINARY,
         0x3C,
@@ -127,28 +132,28 @@ fn a_kernel_with_overlapping_segments() {
 }
 
 #[test]
-fn a_kernel_below_the_higher_half() {
+fn boot_refuses_a_kernel_below_the_higher_half() {
     let file = with_segment(0, ADDRESS, |_| 0x10_0000);
-    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x39, "the segment at 0x100000 is not in the higher half");
+    assert_refused(Some(&[("kernel", &file)]), &ORDINARY, 0x39, "the segment at 0x100000 is not in the higher half");
 }
 
 #[test]
-fn too_little_memory() {
+fn boot_reports_too_little_memory() {
     let last = loadable(&kernel()).len() - 1;
     let file = with_segment(last, MEMORY_SIZE, |field| field(last, MEMORY_SIZE) + (256 << 20));
-    gives_up(Some(&[("kernel", &file)]), &ORDINARY, 0x25, "too little memory: the kernel needs 26");
+    assert_refused(Some(&[("kernel", &file)]), &ORDINARY, 0x25, "too little memory: the kernel needs 26");
 }
 
 #[test]
-fn a_processor_without_64_bits() {
+fn boot_refuses_a_processor_without_64_bit_mode() {
     let files: &[(&str, &[u8])] = &[("kernel", b"")];
-    gives_up(Some(files), &["-cpu", "qemu32", "-m", "128"], 0x21, "the processor has no 64-bit mode");
+    assert_refused(Some(files), &["-cpu", "qemu32", "-m", "128"], 0x21, "the processor has no 64-bit mode");
 }
 
 #[test]
-fn a_processor_that_executes_everything() {
+fn boot_refuses_a_processor_without_no_execute() {
     let file = kernel();
-    gives_up(
+    assert_refused(
         Some(&[("kernel", &file)]),
         &["-cpu", "qemu64,-nx", "-m", "128"],
         0x22,
@@ -157,7 +162,7 @@ fn a_processor_that_executes_everything() {
 }
 
 #[test]
-fn a_bundle_without_a_first_program() {
+fn the_kernel_panics_without_a_first_program() {
     let place = Place::new();
     let seen = boot(Some(&bundle(&place, &[("kernel", &kernel())])), &ORDINARY);
     assert_eq!(seen.status, status(0x11), "{}", seen.errors);
@@ -166,7 +171,7 @@ fn a_bundle_without_a_first_program() {
 }
 
 #[test]
-fn a_machine_without_the_features_that_are_optional() {
+fn the_kernel_runs_without_optional_processor_features() {
     let place = Place::new();
     let init = fs::read(image("init")).expect("init is built");
     let tests = fs::read(image("tests")).expect("the tests are built");

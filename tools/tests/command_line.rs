@@ -1,4 +1,4 @@
-//! The command line: what it prints and its exit status, when all is well and when it is not.
+//! The command line: its output and its exit status, after success and after errors.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,7 @@ use tools::qemu::{Outcome, Place, command_line, run};
 use tools::root;
 
 #[test]
-fn help_lists_the_calls_and_every_exit_status() {
+fn help_lists_all_commands_and_exit_statuses() {
     let seen = command_line(&["--help"]);
     assert_eq!((seen.status, &*seen.errors), (0, ""));
     for word in ["test [FILTER]", "run PROGRAM", "bench", "gdb", "--mem", "--timeout", "--debug"] {
@@ -21,22 +21,23 @@ fn help_lists_the_calls_and_every_exit_status() {
 }
 
 #[test]
-fn what_is_not_understood_gets_a_line_that_helps() {
+fn usage_errors_name_the_problem_and_point_to_help() {
     for (arguments, line) in [
-        (&["--no-such"][..], "there is no option --no-such"),
-        (&["no-such"], "there is no call 'no-such'"),
-        (&["run"], "run wants a program"),
-        (&["run", "/no/such/file"], "there is no file /no/such/file"),
+        (&["--no-such"][..], "unknown option --no-such"),
+        (&["no-such"], "unknown command 'no-such'"),
+        (&["run"], "run needs a program"),
+        (&["run", "/no/such/file"], "file not found: /no/such/file"),
         (&["run", "/tmp"], "/tmp is a directory, not a program"),
-        (&["run", "--mem", "64"], "there is no file --mem; options stand before the call"),
-        (&["gdb", "/no/such/file"], "there is no file /no/such/file"),
-        (&[""], "there is no call ''"),
-        (&["--mem", "lots"], "--mem wants a number of MiB"),
-        (&["--mem", "7"], "--mem wants a number of MiB, 8 or more"),
-        (&["--timeout"], "--timeout wants a number of seconds"),
-        (&["--deliberate", "luck"], "--deliberate wants"),
-        (&["bench", "x"], "bench takes no x"),
-        (&["bench", "--mem", "64"], "bench takes no --mem; options stand before the call"),
+        (&["run", "--mem", "64"], "file not found: --mem; put options before the command"),
+        (&["gdb", "/no/such/file"], "file not found: /no/such/file"),
+        (&[""], "unknown command ''"),
+        (&["--mem", "lots"], "--mem needs a number of MiB"),
+        (&["--mem", "7"], "--mem needs a number of MiB, at least 8"),
+        (&["--timeout"], "--timeout needs a number of seconds"),
+        (&["--deliberate", "luck"], "--deliberate needs fail, slow, hang or panic"),
+        (&["bench", "x"], "bench takes no argument: x"),
+        (&["bench", "--mem", "64"], "bench takes no argument: --mem; put options before the command"),
+        (&["test", "one", "two"], "test takes only one filter"),
     ] {
         let seen = command_line(arguments);
         assert_eq!((seen.status, &*seen.output), (64, ""), "{arguments:?}: {}", seen.errors);
@@ -46,7 +47,7 @@ fn what_is_not_understood_gets_a_line_that_helps() {
 }
 
 #[test]
-fn a_test_that_fails_is_reported_with_what_was_expected_and_seen_and_where() {
+fn a_failed_test_is_reported_with_expected_and_seen_values() {
     let seen = command_line(&["--deliberate", "fail"]);
     assert_eq!(seen.status, 1, "{}{}", seen.output, seen.errors);
     for line in [
@@ -64,7 +65,7 @@ fn a_test_that_fails_is_reported_with_what_was_expected_and_seen_and_where() {
 }
 
 #[test]
-fn a_test_that_takes_too_long_is_ended_by_the_harness() {
+fn the_harness_ends_a_test_that_takes_too_long() {
     let seen = command_line(&["--deliberate", "slow"]);
     assert_eq!(seen.status, 1, "{}{}", seen.output, seen.errors);
     assert!(seen.output.contains("it took longer than 300 ms"), "{}", seen.output);
@@ -72,19 +73,19 @@ fn a_test_that_takes_too_long_is_ended_by_the_harness() {
 }
 
 #[test]
-fn a_test_that_hangs_is_named() {
+fn a_hanging_test_is_named_at_the_timeout() {
     let seen = command_line(&["--timeout", "5", "--deliberate", "hang"]);
     assert_eq!(seen.status, 124, "{}{}", seen.output, seen.errors);
-    let line = "run-qemu.sh: not finished after 5 s in the test deliberate::hang";
+    let line = "run-qemu.sh: timed out after 5 s in the test deliberate::hang";
     assert!(seen.errors.contains(line), "{}", seen.errors);
 }
 
 #[test]
-fn a_panic_of_the_kernel_is_reported_with_a_backtrace() {
+fn a_kernel_panic_is_reported_with_a_backtrace() {
     let seen = command_line(&["--deliberate", "panic"]);
     assert_eq!(seen.status, 70, "{}{}", seen.output, seen.errors);
     for line in [
-        "tally: panic: the first task asked for it (kernel/src/traps/tally.rs:",
+        "tally: panic: the first task asked for it (kernel/src/calls/traps/tally.rs:",
         "kernel::arch::x86_64::system::handle_trap+0x",
         "kernel::arch::x86_64::entry::trap_entry+0x",
         "run-qemu.sh: the kernel panicked in the test deliberate::panic",
@@ -111,7 +112,7 @@ fn program(code: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_program_of_ones_own_runs_with_its_output_and_its_exit_status() {
+fn run_passes_on_arguments_output_and_exit_status() {
     // write(1, message, 6); exit(argc)
     let mut code = vec![0xB8, 4, 0, 0, 2, 0xBF, 1, 0, 0, 0, 0xBE, 0xA0, 0, 0x40, 0, 0xBA, 6, 0, 0, 0, 0x0F, 0x05];
     code.extend([0xB8, 1, 0, 0, 2, 0x48, 0x8B, 0x3C, 0x24, 0x0F, 0x05]);
@@ -126,24 +127,24 @@ fn a_program_of_ones_own_runs_with_its_output_and_its_exit_status() {
     }
 }
 
-/// What the arguments of a program may take, with a zero byte each (docs/abi.md).
-const ARGUMENTS_MOST: usize = 32_768;
+/// The largest size of a program's arguments, with a zero byte each (docs/abi.md).
+const ARGUMENTS_MAX: usize = 32_768;
 
 #[test]
-fn arguments_that_are_too_long_for_a_program_get_a_line_that_helps() {
+fn arguments_that_are_too_long_are_refused() {
     let place = Place::new();
     let path = place.file("any", &program(&[]));
     let path = path.to_string_lossy();
-    // The arguments of `init`, of which the program's are a part.
+    // The program's arguments are a part of the arguments of `init`, behind these.
     let before = "init run program-any ".len();
-    let long = "x".repeat(ARGUMENTS_MOST - before);
+    let long = "x".repeat(ARGUMENTS_MAX - before);
     let numbers: Vec<String> = (1..=20_000).map(|number| number.to_string()).collect();
     let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
     for (call, arguments, line) in [
-        ("run", &numbers[..], "the arguments take 108915 bytes, 32768 is the most"),
-        ("gdb", &numbers, "the arguments take 108915 bytes, 32768 is the most"),
-        ("run", &[&long], "the arguments take 32769 bytes, 32768 is the most"),
-        ("run", &[""; 15_000], "the arguments and their pointers take 135045 bytes, 130816 is the most"),
+        ("run", &numbers[..], "the arguments take 108915 bytes, the limit is 32768"),
+        ("gdb", &numbers, "the arguments take 108915 bytes, the limit is 32768"),
+        ("run", &[&long], "the arguments take 32769 bytes, the limit is 32768"),
+        ("run", &[""; 15_000], "the arguments and their pointers take 135045 bytes, the limit is 130816"),
     ] {
         let seen = command_line(&[&[call, &path], arguments].concat());
         assert_eq!((seen.status, &*seen.output), (64, ""), "{call}: {}", seen.errors);
@@ -161,7 +162,7 @@ fn long_arguments_reach_a_program() {
     let place = Place::new();
     let path = place.file("any", &program(&code));
     let path = path.to_string_lossy();
-    let longest = format!("hello\n{}", "x".repeat(ARGUMENTS_MOST - "init run program-any hello  ".len()));
+    let longest = format!("hello\n{}", "x".repeat(ARGUMENTS_MAX - "init run program-any hello  ".len()));
     let mut many = vec!["x"; 12_000];
     many[0] = "hello\n";
     for arguments in [&many[..], &[&longest]] {
@@ -185,15 +186,15 @@ fn a_program_may_have_any_name() {
         let seen = command_line(&["run", &path.to_string_lossy()]);
         assert_eq!((seen.status, &*seen.output, &*seen.errors), (255, "", ""), "{name}");
     }
-    // A name alone that looks like an option.
+    // A name without a folder that looks like an option.
     let mut script = Command::new(root().join("run-qemu.sh"));
     script.args(["run", "--mem"]).current_dir(&place.0).env("TALLY_OUTPUT", place.0.join("output"));
     assert_eq!(run(&mut script).status, 255);
 }
 
 #[test]
-fn output_comes_whole_and_unchanged() {
-    // write(1, message, 3000) with what the ABI says: 1024 bytes are taken. Then exit(0).
+fn output_is_passed_on_unchanged() {
+    // write(1, message, 3000), which takes 1024 bytes; exit(0)
     let mut code = vec![0xB8, 4, 0, 0, 2, 0xBF, 1, 0, 0, 0, 0xBE, 0xA0, 0, 0x40, 0, 0xBA, 0xB8, 0x0B, 0, 0, 0x0F, 0x05];
     code.extend([0xB8, 1, 0, 0, 2, 0xBF, 0, 0, 0, 0, 0x0F, 0x05]);
     code.resize(0x28, 0x90);
@@ -216,7 +217,7 @@ fn on_a_terminal(arguments: &str, keys: &str) -> Outcome {
 }
 
 #[test]
-fn there_are_colours_on_a_terminal_and_nowhere_else() {
+fn output_is_coloured_only_on_a_terminal() {
     for (arguments, word) in [("--deliberate fail", "\x1b[31mFAILED\x1b[0m"), ("--deliberate slow", "\x1b[31mFAILED")] {
         let seen = on_a_terminal(arguments, "");
         assert!(seen.output.contains(word), "{}", seen.output);
@@ -226,7 +227,7 @@ fn there_are_colours_on_a_terminal_and_nowhere_else() {
 }
 
 #[test]
-fn the_interrupt_key_ends_the_machine() {
+fn ctrl_c_ends_the_machine() {
     let seen = on_a_terminal("--deliberate hang", "\\003");
     assert_eq!(seen.status, 130, "{}", seen.output);
     assert!(seen.output.contains("test deliberate::hang ... "), "the name of the test shows: {}", seen.output);
@@ -245,19 +246,19 @@ fn path_without(place: &Place, commands: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_missing_is_named_all_at_once_where_it_may_not_be_installed() {
+fn all_missing_tools_are_named_if_they_cannot_be_installed() {
     let (place, output) = (Place::new(), Place::new());
     let path = path_without(&place, &["apt-get", "cc", "qemu-system-x86_64"]);
     let mut script = Command::new(root().join("run-qemu.sh"));
     let seen = run(script.env("PATH", path).env("TALLY_OUTPUT", &output.0));
     assert_eq!((seen.status, &*seen.output), (69, ""), "{}", seen.errors);
-    let first = "run-qemu.sh: missing: a C compiler, QEMU; on Debian, as root:\n";
+    let first = "run-qemu.sh: missing: a C compiler, QEMU; to install on Debian, run as root:\n";
     let second = "  apt-get update && apt-get install --no-install-recommends gcc libc6-dev qemu-system-x86\n";
     assert_eq!(seen.errors, format!("{first}{second}"));
 }
 
 #[test]
-fn a_program_that_faults_ends_with_128_and_the_kind_of_exception() {
+fn a_faulting_program_ends_with_128_plus_the_exception_kind() {
     let place = Place::new();
     let path = place.file("faulty", &program(&[0x0F, 0x0B]));
     let seen = command_line(&["run", &path.to_string_lossy()]);
@@ -267,7 +268,7 @@ fn a_program_that_faults_ends_with_128_and_the_kind_of_exception() {
 }
 
 #[test]
-fn what_is_no_program_does_not_start() {
+fn a_file_that_is_not_a_program_does_not_start() {
     let place = Place::new();
     let path = place.file("notes.txt", b"buy milk\n");
     let seen = command_line(&["run", &path.to_string_lossy()]);
@@ -277,7 +278,7 @@ fn what_is_no_program_does_not_start() {
 }
 
 #[test]
-fn the_benchmarks_are_the_same_each_time_and_within_their_marks() {
+fn benchmarks_are_reproducible_and_within_their_limits() {
     let runs = [0; 2].map(|_| command_line(&["bench"]));
     let [first, second] = &runs;
     assert_eq!((first.status, &first.output), (0, &second.output), "{}", first.errors);

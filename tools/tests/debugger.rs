@@ -21,7 +21,7 @@ impl Debugger {
             }
             sleep(Duration::from_millis(100));
         }
-        panic!("nothing waits for a debugger");
+        panic!("no machine waits for a debugger");
     }
 
     fn send(&mut self, command: &str) {
@@ -74,23 +74,23 @@ fn a_debugger_stops_a_program_at_a_function() {
     let script = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the script runs");
 
     let mut debugger = Debugger::attach(port);
-    assert!(debugger.ask("?").starts_with("T05"), "it waits");
+    assert!(debugger.ask("?").starts_with("T05"), "the machine waits");
     let serve = address_of(&program, "serve");
     assert_eq!(debugger.ask(&format!("Z0,{serve},1")), "OK");
-    assert!(debugger.ask("c").starts_with("T05"), "it stops");
+    assert!(debugger.ask("c").starts_with("T05"), "the machine stops");
     // Register 16 is rip, its low byte first.
     let registers = debugger.ask("g");
     let rip = u64::from_str_radix(&registers[16 * 16..][..16], 16).expect("a number").swap_bytes();
     assert_eq!(format!("{rip:x}"), serve);
     assert_eq!(debugger.ask(&format!("z0,{serve},1")), "OK");
-    // It goes on to its end.
+    // The program continues to its end.
     debugger.send("c");
 
     let ended = script.wait_with_output().expect("the script ends");
     let (output, errors) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     assert_eq!((ended.status.code(), &*output), (Some(0), "sent 41, received 42\n"), "{errors}");
     for symbols in ["release/kernel", "release/init", "release/tests", "echo.elf"] {
-        assert!(errors.contains(&format!("{symbols}\\'")), "gdb is told of {symbols}: {errors}");
+        assert!(errors.contains(&format!("{symbols}\\'")), "gdb's arguments name {symbols}: {errors}");
     }
     assert!(errors.contains(&format!("-ex target\\ remote\\ localhost:{port}\n")), "{errors}");
 }

@@ -1,4 +1,4 @@
-//! What the documents say can be checked in part: listings, links, files that are named, and the examples.
+//! Checks of the documents: listings, links, names of files, code and tests, and the examples.
 
 use std::collections::HashSet;
 use std::fs;
@@ -36,7 +36,7 @@ fn text_of(path: &str) -> String {
 }
 
 #[test]
-fn the_listings_in_the_documents_are_the_files_they_show() {
+fn listings_in_the_abi_match_the_example_files() {
     let abi = text_of("docs/abi.md");
     for (language, file) in [("asm", "docs/examples/hello.S"), ("c", "docs/examples/echo.c")] {
         let listing = format!("```{language}\n{}```\n", text_of(file));
@@ -48,7 +48,7 @@ fn the_listings_in_the_documents_are_the_files_they_show() {
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn links_have_targets() {
     for document in documents() {
         let folder = Path::new(&document).parent().expect("a file is in a folder");
         for link in links(&text_of(&document)) {
@@ -80,11 +80,11 @@ fn every_document_is_in_the_book() {
 }
 
 #[test]
-fn files_that_are_named_exist() {
+fn files_named_in_the_documents_exist() {
     let files = files_with(&[".rs", ".S", ".c", ".md", ".py", ".sh"]);
     for document in documents() {
         let text = text_of(&document);
-        // Without blocks of code.
+        // The text outside blocks of code.
         let prose: String = text.split("```").step_by(2).collect();
         for name in prose.split('`').skip(1).step_by(2) {
             let is_file = [".rs", ".S", ".c", ".md", ".py", ".sh"].iter().any(|ending| name.ends_with(ending))
@@ -97,17 +97,17 @@ fn files_that_are_named_exist() {
 }
 
 #[test]
-fn names_of_code_that_the_documents_use_exist() {
+fn code_names_in_the_documents_exist() {
     let code: String = files_with(&[".rs", ".sh", ".toml"])
         .iter()
         .filter(|path| !path.ends_with(file!()))
         .map(|path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
         .collect();
     let words: HashSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    // These speak of what does not exist, too.
-    let wider = ["docs/abi.md", "docs/deviations.md"];
-    for document in documents().iter().filter(|path| !wider.contains(&&***path)) {
-        // What is in backticks, but for blocks of code, and is one word or a path of words.
+    // These documents also name calls that Tally lacks.
+    let exempt = ["docs/abi.md", "docs/deviations.md"];
+    for document in documents().iter().filter(|path| !exempt.contains(&&***path)) {
+        // The text in backticks outside blocks of code, if it is one word or a path of words.
         let text = text_of(document);
         let prose: String = text.split("```").step_by(2).collect();
         for name in prose.split('`').skip(1).step_by(2) {
@@ -121,7 +121,22 @@ fn names_of_code_that_the_documents_use_exist() {
 }
 
 #[test]
-fn every_trap_has_its_number_in_the_abi() {
+fn tests_named_in_the_deviations_exist() {
+    let code: Vec<String> = files_with(&[".rs"]).iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+    // An entry names its tests behind the word "Test".
+    let deviations = text_of("docs/deviations.md");
+    let lists = deviations.split("\n\n").filter_map(|entry| Some(entry.rsplit_once("Test")?.1));
+    let names: Vec<&str> = lists.flat_map(|list| list.split('`').skip(1).step_by(2)).collect();
+    let tests: Vec<&&str> = names.iter().filter(|name| name.contains('_') && !name.contains(['.', '/'])).collect();
+    assert!(tests.len() > 10, "only {} tests are named", tests.len());
+    for test in tests {
+        let is_defined = |text: &String| text.contains(&format!("fn {test}()"));
+        assert!(code.iter().any(is_defined), "docs/deviations.md names {test}, which does not exist");
+    }
+}
+
+#[test]
+fn every_trap_has_a_row_in_the_abi() {
     let abi = text_of("docs/abi.md");
     for line in text_of("kernel/abi/src/trap.rs").lines() {
         let Some((name, number)) =
@@ -147,7 +162,7 @@ fn try_example(source: &str, flags: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn the_examples_do_what_the_documents_say() {
+fn the_examples_print_what_the_documents_show() {
     assert_eq!(try_example("hello.S", &[]), (7, "Hello from ring 3\n".into()));
     assert_eq!(try_example("echo.c", &["-O2", "-ffreestanding"]), (0, "sent 41, received 42\n".into()));
 }

@@ -1,4 +1,4 @@
-//! What the hardware says in the middle of a program ends in a panic of the kernel's, not in silence.
+//! Hardware errors while a program runs cause a kernel panic with a message.
 
 use std::fs;
 use std::io::Write;
@@ -7,9 +7,9 @@ use std::thread::sleep;
 use std::time::Duration;
 use tools::qemu::{Place, bundle, image};
 
-/// Boots a program that never ends, gives QEMU's monitor a command once it runs, and expects the kernel's panic.
+/// Boots a program that never ends, sends QEMU's monitor a command while it runs, and expects this kernel panic.
 #[track_caller]
-fn panics(command: &str, expected: &str) {
+fn assert_panics(command: &str, expected: &str) {
     let place = Place::new();
     let [kernel, init, tests] = ["kernel", "init", "tests"].map(|name| fs::read(image(name)).expect("it is built"));
     let files: [(&str, &[u8]); 4] =
@@ -26,7 +26,7 @@ fn panics(command: &str, expected: &str) {
     while !text(&console).contains("deliberate::hang") && machine.try_wait().expect("it is ours").is_none() {
         sleep(Duration::from_millis(20));
     }
-    // If QEMU has ended the status says so.
+    // If QEMU has already ended, its status shows it.
     let _ = writeln!(machine.stdin.as_mut().expect("it has an input"), "{command}");
     let status = machine.wait().expect("it ends");
     let log = text(&log);
@@ -35,11 +35,11 @@ fn panics(command: &str, expected: &str) {
 }
 
 #[test]
-fn a_non_maskable_interrupt_shows_where_the_processor_is() {
-    panics("nmi", "tally: panic: non-maskable interrupt\n");
+fn a_non_maskable_interrupt_panics_the_kernel() {
+    assert_panics("nmi", "tally: panic: non-maskable interrupt\n");
 }
 
 #[test]
-fn a_machine_check_is_told() {
-    panics("mce 0 1 0xbe00000000000000 0x5 0x1000 0x0", "tally: panic: machine check: ");
+fn a_machine_check_panics_the_kernel() {
+    assert_panics("mce 0 1 0xbe00000000000000 0x5 0x1000 0x0", "tally: panic: machine check: ");
 }

@@ -1,4 +1,4 @@
-//! The files of the kernel's core import only what is below them.
+//! The files of the kernel core import only files of their own layer and of lower layers.
 
 use std::fs;
 use tools::layers::{CIRCLE_MAX, CIRCLES, circles, imports, module_of, wrong_imports};
@@ -24,7 +24,7 @@ fn no_file_imports_a_higher_layer() {
 }
 
 #[test]
-fn the_only_circles_of_imports_are_small_and_have_a_reason() {
+fn circular_imports_are_few_small_and_have_a_reason() {
     let found = circles(&imports(&core_files()));
     let known: Vec<Vec<String>> =
         CIRCLES.iter().map(|(files, _)| files.iter().map(|file| (*file).to_owned()).collect()).collect();

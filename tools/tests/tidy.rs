@@ -1,4 +1,4 @@
-//! The repository keeps the rules of style that a program can check.
+//! The repository follows the rules of style that a program can check.
 
 use std::fmt::Write;
 use std::fs;
@@ -19,7 +19,7 @@ fn the_repository_is_tidy() {
         let faults = if path.ends_with(".rs") { check_rust(&path, &text) } else { check_text(&text) };
         let is_wide = WIDE.iter().any(|folder| path.starts_with(folder));
         for fault in faults.iter().filter(|fault| !(is_wide && fault.what.contains("columns"))) {
-            writeln!(report, "{path}:{}: {}", fault.line, fault.what).expect("a string takes everything");
+            writeln!(report, "{path}:{}: {}", fault.line, fault.what).expect("writing to a string succeeds");
         }
     }
     assert!(report.is_empty(), "\n{report}");

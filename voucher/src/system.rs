@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 
 /// The voucher system: the registry, the managers of this crate, and managers that are added.
 ///
-/// It is a [`Driver`](crate::Driver): calls such as [`create_voucher`](crate::create_voucher) take it as their first
+/// It is a [`Driver`]: calls such as [`create_voucher`](crate::create_voucher) take it as their first
 /// argument.
 #[derive(Debug)]
 pub struct Vouchers {

@@ -273,16 +273,12 @@ impl ValueTable {
         }
         match (revived, value.refs) {
             (true, 0) => ReleaseOutcome::OfferAgain(value.made),
-            (true, _) => {
-                value.state = ValueState::Counted;
-                ReleaseOutcome::Kept
-            }
             (false, 0) if accepted => {
                 self.index.remove(&mut self.values, index);
                 self.values.remove(index);
                 ReleaseOutcome::Freed
             }
-            (false, 0) => {
+            (true, _) | (false, 0) => {
                 value.state = ValueState::Counted;
                 ReleaseOutcome::Kept
             }

@@ -9,15 +9,15 @@ use crate::machine::{Fault, Machine, UserAddr};
 use abi::KernReturn;
 use abi::code::KERN_MEMORY_ERROR;
 
-/// An argument or result in user memory was not accessible (mach-ipc 2.0).
+/// Returns the return code for an argument or result in user memory that cannot be accessed (mach-ipc 2.0).
 pub(crate) fn memory_error(_: Fault) -> KernReturn {
     KERN_MEMORY_ERROR
 }
 
-/// Writes a result into the caller's memory. What was done stays done if that fails (mach-ipc 2.0).
+/// Writes a result into the caller's memory.
 ///
 /// # Errors
-/// `KERN_MEMORY_ERROR`.
+/// `KERN_MEMORY_ERROR` if it cannot be written. The call's effects stay (mach-ipc 2.0).
 pub(crate) fn put_result(
     machine: &mut dyn Machine,
     caller: Context,

@@ -1,10 +1,10 @@
-//! Starting programs as tasks (errata 6, importance 2.2).
+//! Starting a program as a new task (errata 6, importance 2.2).
 
 use crate::calls::put_result;
 use crate::ids::{Context, TaskId};
 use crate::ipc::copy_in::Dead;
+use crate::ipc::entry::EntryRight;
 use crate::ipc::right::{Carried, Right};
-use crate::ipc::space::EntryRight;
 use crate::kernel::Kernel;
 use crate::lifetime::NewTask;
 use crate::limits::ARGUMENTS_SIZE_MAX;
@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use heapless::String;
 use zerocopy::IntoBytes;
 
-// What a program finds behind its environment (System V ABI, "auxiliary vector").
+// Types of the entries behind a program's environment (System V ABI, "auxiliary vector").
 const AT_NULL: u64 = 0;
 const AT_PHDR: u64 = 3;
 const AT_PHENT: u64 = 4;
@@ -30,17 +30,17 @@ const AT_PAGESZ: u64 = 6;
 const AT_ENTRY: u64 = 9;
 const AT_RANDOM: u64 = 25;
 
-/// Length of the longest file name in a bundle.
+/// The length of the longest file name in a bundle.
 const NAME_MAX: u64 = 256;
 
-/// A user's memory, claimed.
+/// A range that a program claims to have in its memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Range {
     start: UserAddr,
     size: u64,
 }
 
-/// Arguments of `task_spawn`, decoded: numbers are in range, memory has not been looked at.
+/// The decoded arguments of `task_spawn`. Its numbers are in range; the memory and names have not been looked at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpawnRequest {
     image: Range,
@@ -56,10 +56,10 @@ pub(crate) struct SpawnRequest {
 }
 
 impl SpawnRequest {
-    /// Checks what can be checked without looking at memory or names.
+    /// Decodes arguments and checks those that can be checked without looking at memory or names.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT`.
+    /// `KERN_INVALID_ARGUMENT` if an argument is out of range.
     pub(crate) fn decode(args: &TaskSpawnArgs) -> Result<SpawnRequest, KernReturn> {
         let range = |start, size| Range { start: UserAddr(start), size };
         let exit_disposition = match args.exit_port {
@@ -96,7 +96,7 @@ impl SpawnRequest {
     }
 }
 
-/// What a program's first thread finds on its stack.
+/// The strings for the stack of a program's first thread.
 #[derive(Debug)]
 pub(crate) struct Strings {
     /// Arguments, each ended by a zero byte.
@@ -106,14 +106,17 @@ pub(crate) struct Strings {
 }
 
 impl Kernel {
-    /// Starts a program as a child of the caller, whose name for the child's control port is written to `result`.
+    /// Starts a program as a child of the caller, and writes the caller's name for the child's control port to
+    /// `result`.
     ///
     /// # Errors
-    /// `KERN_NO_ACCESS` if only user 0 may ask for that; `KERN_INVALID_NAME` if the bundle has no such file;
-    /// `KERN_INVALID_ARGUMENT` if the strings do not end with a zero byte or are too many for the first stack;
-    /// `KERN_INVALID_CAPABILITY` if a port named gives no such right; `KERN_MEMORY_ERROR`; `KERN_FAILURE` if the file is
-    /// no program; `KERN_NO_SPACE` if there is no name for the child, or no room for its stack where the program is;
-    /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is still being taken apart.
+    /// `KERN_NO_ACCESS` if the caller asks for another user or group and is not user 0; `KERN_INVALID_NAME` if the
+    /// bundle has no such file; `KERN_INVALID_ARGUMENT` if the strings do not end with a zero byte or take more than
+    /// half of the child's stack; `KERN_INVALID_CAPABILITY` if the bootstrap or exit port gives no right of the kind;
+    /// `KERN_MEMORY_ERROR` if memory of the caller cannot be accessed; `KERN_FAILURE` if the file is not a program;
+    /// `KERN_NO_SPACE` if the caller's space is full, or the program is where the child's stack goes;
+    /// `KERN_RESOURCE_SHORTAGE` if memory, a budget or the number of tasks is used up. A child that was created is then
+    /// being taken apart, and nothing else has changed.
     pub(crate) fn spawn(
         &mut self,
         machine: &mut dyn Machine,
@@ -144,7 +147,7 @@ impl Kernel {
         }
         let new = NewTask { name, uid, gid, policy: request.policy };
         let task = self.start_program(machine, new, &image, &strings)?;
-        // Only a child that its parent knows of gets the parent's rights.
+        // The parent's rights move to the child last, because that cannot fail.
         match self.announce_child(machine, caller, task, result) {
             Ok(()) => self.give_ports_to_child(caller, task, request),
             Err(code) => {
@@ -155,10 +158,11 @@ impl Kernel {
         Ok(())
     }
 
-    /// Tells a parent its name for a new child.
+    /// Gives a parent a name for the control port of a new child, and writes the name to `result`.
     ///
     /// # Errors
-    /// `KERN_NO_SPACE`, `KERN_RESOURCE_SHORTAGE`, `KERN_MEMORY_ERROR`. There is no name then.
+    /// `KERN_NO_SPACE` if the space is full; `KERN_RESOURCE_SHORTAGE` if memory or the budget is used up;
+    /// `KERN_MEMORY_ERROR` if the name cannot be written. Nothing has changed then.
     fn announce_child(
         &mut self,
         machine: &mut dyn Machine,
@@ -175,11 +179,12 @@ impl Kernel {
         written
     }
 
-    /// Makes a task, lays the program out in it and lets its first thread run.
+    /// Creates a task, loads a program into it and makes its first thread ready.
     ///
     /// # Errors
-    /// `KERN_MEMORY_ERROR`, `KERN_FAILURE`, `KERN_INVALID_ARGUMENT` if the strings are too many for the first stack,
-    /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then, but what was begun is still being taken apart.
+    /// Those of [`load_program`](crate::task::Tasks::load_program) and [`make_stack`](crate::task::Tasks::make_stack);
+    /// `KERN_RESOURCE_SHORTAGE` if memory, the task's budget or the number of tasks is used up. A task that was created
+    /// is then being taken apart.
     pub(crate) fn start_program(
         &mut self,
         machine: &mut dyn Machine,
@@ -198,7 +203,7 @@ impl Kernel {
         });
         match started {
             Ok(thread) => {
-                self.sched.resume(&mut self.step, thread).expect("a new thread is suspended once");
+                self.sched.resume(&mut self.step, thread).expect("the new thread is suspended");
                 Ok(task)
             }
             Err(code) => {
@@ -208,7 +213,11 @@ impl Kernel {
         }
     }
 
-    /// The file to start, and what to call it in logs.
+    /// Returns the file to start, and its name for logs.
+    ///
+    /// # Errors
+    /// `KERN_MEMORY_ERROR` if the name cannot be read; `KERN_INVALID_NAME` if it is too long or the bundle has no such
+    /// file.
     fn find_image(
         &mut self,
         machine: &mut dyn Machine,
@@ -227,12 +236,17 @@ impl Kernel {
         let file_name = core::str::from_utf8(bytes).map_err(|_| KERN_INVALID_NAME)?;
         let file = self.bundle.file(file_name).ok_or(KERN_INVALID_NAME)?;
         for character in file_name.chars() {
-            // A longer name is cut: it is for logs alone.
+            // A longer name is cut off, since it is only for logs.
             let _ = name.push(character);
         }
         Ok((Image::Bundle(file), name))
     }
 
+    /// Reads the arguments and the environment from the caller's memory.
+    ///
+    /// # Errors
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out; `KERN_MEMORY_ERROR` if they cannot be read; `KERN_INVALID_ARGUMENT`
+    /// if one of them does not end with a zero byte.
     fn read_strings(
         &mut self,
         machine: &mut dyn Machine,
@@ -252,8 +266,8 @@ impl Kernel {
         self.ipc.take_right(&mut self.sched, &mut self.step, of.space, name, disposition)
     }
 
-    /// The child's bootstrap port, its own or the parent's, and the right by which the parent hears of its end. Both were
-    /// found to be there.
+    /// Gives a child its bootstrap port, which is the parent's if the request has none, and the right to which its exit
+    /// message goes. The caller has checked that the parent has them.
     fn give_ports_to_child(&mut self, parent: Context, task: TaskId, request: &SpawnRequest) {
         self.tasks[task].bootstrap = match request.bootstrap {
             MACH_PORT_NULL => self.copy_bootstrap(parent.task),
@@ -268,8 +282,11 @@ impl Kernel {
     }
 }
 
-/// The block at the top of a first stack: argc, argv, envp, auxiliary vector, then the strings. It ends at `top` and
-/// begins at a multiple of 16.
+/// Returns the block at the top of a program's stack: argc, argv, envp, the auxiliary vector, then the strings. It ends
+/// at `top` and begins at a multiple of 16.
+///
+/// # Errors
+/// `KERN_RESOURCE_SHORTAGE` if memory runs out.
 fn stack_block(top: u64, strings: &Strings, loaded: &Loaded, random: [u64; 2]) -> Result<Vec<u8>, KernReturn> {
     let Strings { arguments, environment } = strings;
     let count = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == 0).count();

@@ -7,7 +7,7 @@ use crate::ipc::check::Outside;
 use crate::kernel::Kernel;
 use crate::lifetime::THREAD_COST;
 
-/// Panics unless every invariant holds; the message is the first one that does not. Visits all objects of the kernel.
+/// Panics unless every invariant holds. Visits all objects of the kernel.
 pub fn check_all(kernel: &Kernel) {
     let Kernel { ipc, sched, tasks, step, .. } = kernel;
     let mut outside = Outside::default();

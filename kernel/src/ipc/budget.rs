@@ -1,35 +1,50 @@
-//! Budgets: how much kernel memory a task's ports, names, threads and messages may take.
+//! Budgets: limits of the kernel memory for a task's ports, names, threads and messages.
 //!
-//! An object remembers the budget that it is on and gives back what it cost when it goes. A budget that is gone takes
-//! nothing and is given nothing back: what a task paid for may outlive it.
+//! An object records the budget that it is on and refunds its cost when it is removed. Objects can outlive the task
+//! that made them and its budget, so a refund to a removed budget has no effect.
 
 use super::Ipc;
 use crate::ids::BudgetId;
 use crate::machine::NoMemory;
 
-/// The kernel memory that one task uses.
+/// The kernel memory that one task uses, in bytes.
 #[derive(Debug, Default)]
 pub struct Budget {
     pub(super) used: usize,
 }
 
+impl Budget {
+    /// Returns success if `bytes` more stay within the limit.
+    #[inline]
+    fn check(&self, bytes: usize, limit: usize) -> Result<(), NoMemory> {
+        if bytes > limit.saturating_sub(self.used) { Err(NoMemory) } else { Ok(()) }
+    }
+}
+
 impl Ipc {
-    /// Puts kernel memory on a budget.
+    /// Charges a budget for kernel memory.
     ///
     /// # Errors
-    /// [`NoMemory`] if the budget is used up or gone; nothing has changed.
+    /// [`NoMemory`] if the budget would be exceeded or has been removed; nothing has changed.
     #[inline]
     pub fn charge(&mut self, budget: BudgetId, bytes: usize) -> Result<(), NoMemory> {
         store::failpoints::check()?;
+        let limit = self.limits.kernel_bytes_per_task;
         let budget = self.budgets.get_mut(budget).ok_or(NoMemory)?;
-        if bytes > self.limits.kernel_bytes_per_task.saturating_sub(budget.used) {
-            return Err(NoMemory);
-        }
+        budget.check(bytes, limit)?;
         budget.used += bytes;
         Ok(())
     }
 
-    /// Takes kernel memory off a budget, if the budget still exists.
+    /// Returns success if a budget can be charged with `bytes`.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if the budget would be exceeded or has been removed.
+    pub(super) fn check_budget(&self, budget: BudgetId, bytes: usize) -> Result<(), NoMemory> {
+        self.budgets.get(budget).ok_or(NoMemory)?.check(bytes, self.limits.kernel_bytes_per_task)
+    }
+
+    /// Refunds kernel memory to a budget, if the budget still exists.
     #[inline]
     pub fn refund(&mut self, budget: BudgetId, bytes: usize) {
         if let Some(budget) = self.budgets.get_mut(budget) {
@@ -37,17 +52,17 @@ impl Ipc {
         }
     }
 
-    /// Makes something on a budget: takes the cost back if it cannot be made.
+    /// Charges a budget for an object and makes the object. If `make` fails, the cost is refunded.
     ///
     /// # Errors
-    /// [`NoMemory`] if the budget is used up or gone; those of `make`. Nothing has changed then.
+    /// [`NoMemory`] if the budget would be exceeded or has been removed, or if `make` fails. Nothing has changed then.
     #[inline]
-    pub(crate) fn charged<T>(
+    pub(crate) fn charged<T, E: From<NoMemory>>(
         &mut self,
         budget: BudgetId,
         bytes: usize,
-        make: impl FnOnce(&mut Ipc) -> Result<T, NoMemory>,
-    ) -> Result<T, NoMemory> {
+        make: impl FnOnce(&mut Ipc) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.charge(budget, bytes)?;
         let made = make(self);
         if made.is_err() {
@@ -56,7 +71,7 @@ impl Ipc {
         made
     }
 
-    /// Returns how much of a budget is used, if it exists.
+    /// Returns the bytes that a budget is charged with, if it exists.
     pub fn used(&self, budget: BudgetId) -> Option<usize> {
         Some(self.budgets.get(budget)?.used)
     }

@@ -1,11 +1,11 @@
-//! What is always true of ports, names and messages between two steps (mach-ipc 1.9).
+//! The invariants of ports, names and messages, which hold between two steps (mach-ipc 1.9).
 
 use super::Ipc;
+use super::entry::EntryRight;
 use super::port::{Home, PORT_COST, Port};
 use super::port_set::{MEMBERSHIP_COST, SET_COST};
 use super::request::REQUEST_COST;
 use super::right::{Carried, Right};
-use super::space::EntryRight;
 use crate::ids::{BudgetId, PortId, Receivable};
 use crate::sched::Scheduling;
 use crate::sched::thread::WaitPlace;
@@ -13,18 +13,18 @@ use crate::step::Work;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// The rights and the budget charges that are outside this folder.
+/// The rights and the budget charges of other owners.
 #[derive(Debug, Default)]
 pub(crate) struct Outside<'a> {
-    /// What fields of tasks carry.
+    /// Rights in fields of tasks.
     pub(crate) carried: Vec<&'a Carried>,
     /// The ports of send-once rights in fields of tasks.
     pub(crate) send_once: Vec<PortId>,
-    /// Bytes that threads cost, by budget.
+    /// The cost of threads, by budget.
     pub(crate) charged: BTreeMap<BudgetId, usize>,
 }
 
-/// Rights of one port, as counted by looking everywhere.
+/// The rights of one port, counted in all places where rights are.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Rights {
     send: u32,
@@ -46,7 +46,7 @@ fn add_carried(rights: &mut RightsByPort, carried: &Carried) {
 }
 
 impl Ipc {
-    /// Panics with a helpful message unless every invariant holds.
+    /// Panics unless every invariant holds.
     pub(crate) fn check(&self, sched: &Scheduling, outside: &Outside<'_>) {
         let rights = self.count_rights(outside);
         for (id, port) in self.ports.iter() {
@@ -65,7 +65,7 @@ impl Ipc {
         self.ports.len() * Work::PER_PORT + (self.sets.len() + self.messages.len()) * Work::PER_OBJECT
     }
 
-    /// Looks for rights in every place where one can be.
+    /// Counts the rights in all places where rights are.
     fn count_rights(&self, outside: &Outside<'_>) -> RightsByPort {
         let mut rights = RightsByPort::new();
         for (_, entry) in self.spaces.iter().flat_map(|(_, space)| space.iter()) {
@@ -108,15 +108,15 @@ impl Ipc {
         assert_eq!(counted.receive, expected, "I3: {id:?} has one receive right, {:?}", port.home);
         let queued = port.queue.iter(&self.messages).count();
         assert_eq!(queued, port.queue.len(), "I5: messages of {id:?}");
-        assert!(port.receivers.is_empty() || queued == 0, "I8: threads wait on {id:?} with {queued} messages");
-        assert!(port.senders.is_empty() || port.is_full(), "I9: senders wait on {id:?} with room");
+        assert!(port.receivers.is_empty() || queued == 0, "I8: threads wait on {id:?}, which has {queued} messages");
+        assert!(port.senders.is_empty() || port.is_full(), "I9: senders wait on {id:?}, which has room");
         match port.home {
             Home::Kernel(_) => assert_eq!(queued, 0, "I10: a message is queued on the kernel's {id:?}"),
             Home::Space { space, name } => {
                 let entry = self.spaces[space].get(name);
                 let held =
                     entry.is_some_and(|entry| matches!(entry.right, EntryRight::Receive { port, .. } if port == id));
-                assert!(held, "{id:?} thinks that it is {name:?} in {space:?}");
+                assert!(held, "{name:?} in {space:?} is not the receive right of {id:?}, whose home it is");
             }
             Home::Transit(_) => self.check_transit(id),
             Home::Limbo | Home::Dead => {}
@@ -124,7 +124,7 @@ impl Ipc {
         for (made, request) in port.requests.iter(&self.requests) {
             let entry = self.spaces[request.space].get(request.name);
             let known = entry.is_some_and(|entry| entry.request == Some(made) && entry.right.port() == Some(id));
-            assert!(known, "{made:?} on {id:?} is not known to {:?}", request.name);
+            assert!(known, "{made:?} of {id:?} is not the request of its name {:?}", request.name);
         }
         self.check_queue(id, port);
     }
@@ -141,13 +141,13 @@ impl Ipc {
             }
             assert!(
                 qos_override.is_none_or(|before| before >= message.qos_override),
-                "a message of {id:?} calls for more than one before it"
+                "a message of {id:?} has a higher override than one before it"
             );
             qos_override = Some(message.qos_override);
         }
     }
 
-    /// I7: following destinations ends at a port that is somewhere.
+    /// Checks that a port in transit is not, through other ports in transit, inside itself (I7).
     fn check_transit(&self, start: PortId) {
         let mut at = start;
         for _ in 0..=self.ports.len() {
@@ -156,7 +156,7 @@ impl Ipc {
                 _ => return,
             }
         }
-        panic!("I7: {start:?} travels in a circle");
+        panic!("I7: {start:?} is in transit inside itself");
     }
 
     fn check_totals(&self) {
@@ -178,14 +178,14 @@ impl Ipc {
                         assert!(urefs > 0 && entry.request.is_none(), "I11: dead name {name:?} of {id:?}");
                     }
                     EntryRight::Send { urefs, .. } => assert!(urefs > 0, "{name:?} of {id:?} has no references"),
-                    EntryRight::PortSet { set } => assert!(self.sets.contains(set), "{name:?} of {id:?} is no set"),
+                    EntryRight::PortSet { set } => assert!(self.sets.contains(set), "{name:?} of {id:?} has no set"),
                     EntryRight::Receive { .. } | EntryRight::SendOnce { .. } => {}
                 }
             }
         }
     }
 
-    /// A budget is charged with what is on it and with nothing else. What was paid for may outlive it.
+    /// Checks that each budget is charged with the cost of the objects on it. Objects may outlive their budget.
     fn check_budgets(&self, outside: &Outside<'_>) {
         let mut used = outside.charged.clone();
         let mut add = |budget: Option<BudgetId>, bytes: usize| {
@@ -202,11 +202,12 @@ impl Ipc {
         self.memberships.iter().for_each(|(_, m)| add(Some(self.sets[m.set].budget), MEMBERSHIP_COST));
         self.messages.iter().for_each(|(_, message)| add(message.budget, message.cost()));
         for (id, budget) in self.budgets.iter() {
-            assert_eq!(budget.used, used.get(&id).copied().unwrap_or(0), "{id:?} is charged with what is on it");
+            let cost = used.get(&id).copied().unwrap_or(0);
+            assert_eq!(budget.used, cost, "{id:?} is charged with the cost of the objects on it");
         }
     }
 
-    /// Every thread that waits for a port or set is in the queue it waits in, and no other is in any.
+    /// Checks that each thread that waits on a port or set is in its queue, and that the queues have no other threads.
     fn check_waits(&self, sched: &Scheduling) {
         let mut waiting = 0;
         for (id, thread) in sched.iter() {
@@ -216,27 +217,31 @@ impl Ipc {
                 WaitPlace::Senders(port) => &self.ports[port].senders,
                 WaitPlace::Word(..) | WaitPlace::Nowhere => continue,
             };
-            assert!(sched.is_queued(queue, id), "{id:?} is not where it waits");
+            assert!(sched.is_queued(queue, id), "{id:?} is not in the queue in which it waits");
             waiting += 1;
         }
         let ports = self.ports.iter().flat_map(|(_, port)| [&port.receivers, &port.senders]);
         let sets = self.sets.iter().map(|(_, set)| &set.receivers);
         let queued: usize = ports.chain(sets).map(|queue| sched.check_queue(queue)).sum();
-        assert_eq!(queued, waiting, "only waiting threads are in wait queues");
+        assert_eq!(queued, waiting, "wait queues have waiting threads only");
     }
 
-    /// Memberships, ports and sets agree.
+    /// Checks that memberships, ports and sets agree.
     fn check_sets(&self) {
         for (id, membership) in self.memberships.iter() {
             let port = &self.ports[membership.port];
             assert!(port.is_alive(), "I6: dead {:?} is in a set", membership.port);
-            assert!(port.memberships.iter(&self.memberships).any(|other| other == id), "{id:?} is on its port's list");
+            assert!(port.memberships.iter(&self.memberships).any(|other| other == id), "{id:?} is in its port's list");
             assert_eq!(membership.is_ready, !port.queue.is_empty(), "{id:?} is ready if its port has messages");
         }
         for (id, set) in self.sets.iter() {
             let members = set.members.iter(&self.memberships).filter(|&m| self.memberships[m].set == id).count();
             let ready = set.ready.iter(&self.memberships).filter(|&m| self.memberships[m].is_ready).count();
-            assert_eq!((members, ready), (set.members.len(), set.ready.len()), "the lists of {id:?} are its own");
+            assert_eq!(
+                (members, ready),
+                (set.members.len(), set.ready.len()),
+                "the lists of {id:?} have its members only"
+            );
         }
     }
 }

@@ -1,9 +1,9 @@
-//! From names to rights: how a message leaves a task (mach-ipc 3.4, 3.7).
+//! Copy-in: from names to rights, when a message leaves a task (mach-ipc 3.4, 3.7).
 
 use super::Ipc;
+use super::entry::{Entry, EntryRight};
 use super::message::Descriptor;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight, SendRight};
-use super::space::{Entry, EntryRight};
 use crate::ids::{MessageId, SpaceId};
 use crate::sched::Scheduling;
 use crate::step::Step;
@@ -13,35 +13,23 @@ use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_UREFS_MAX, PortName};
 use zerocopy::FromBytes;
 
-/// Whether a copy-in takes a right whose port died.
+/// How a copy-in treats a dead name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dead {
-    /// It does: the receiver sees `MACH_PORT_DEAD`.
+    /// It takes a reference to the dead name, and the receiver sees `MACH_PORT_DEAD`.
     Accepted,
-    /// It does not.
+    /// It fails.
     Refused,
 }
 
 impl Ipc {
-    /// Returns what a name denotes. A name whose port died is turned into a dead name first (mach-ipc 1.7).
-    #[inline]
-    pub(crate) fn lookup(&mut self, space: SpaceId, name: PortName) -> Option<Entry> {
-        let entry = *self.spaces[space].get(name)?;
-        match entry.right.port() {
-            Some(port) if self.live_port(port).is_none() => {
-                self.spaces[space].make_dead_name(name);
-                self.spaces[space].get(name).copied()
-            }
-            _ => Some(entry),
-        }
-    }
-
-    /// Returns success if [`copy_in`](Ipc::copy_in) would succeed.
+    /// Checks that [`take_right`](Ipc::take_right) is possible, and reserves the memory that it needs.
     ///
     /// # Errors
-    /// `KERN_INVALID_NAME` if the name denotes nothing, `KERN_INVALID_CAPABILITY` if its port died and that is refused,
-    /// or it is a receive right that may not move, `KERN_INVALID_RIGHT` if it has not the right asked for,
-    /// `KERN_RESOURCE_SHORTAGE` if there is no memory to keep a send right without its receive right.
+    /// `KERN_INVALID_NAME` if the name does not exist; `KERN_INVALID_CAPABILITY` if it is a dead name and `dead`
+    /// refuses that, or an immovable receive right; `KERN_INVALID_RIGHT` if it does not have the right that
+    /// `disposition` needs; `KERN_RESOURCE_SHORTAGE` if memory runs out for the send right that stays when the receive
+    /// right leaves.
     #[inline]
     pub(crate) fn can_copy_in(
         &mut self,
@@ -52,17 +40,18 @@ impl Ipc {
     ) -> Result<(), KernReturn> {
         let entry = self.lookup(space, name).ok_or(KERN_INVALID_NAME)?;
         match (disposition, entry.right) {
-            (Disposition::MAKE_SEND | Disposition::MAKE_SEND_ONCE, EntryRight::Receive { .. }) => Ok(()),
-            (Disposition::COPY_SEND | Disposition::MOVE_SEND, EntryRight::Send { .. }) => Ok(()),
-            (Disposition::COPY_SEND | Disposition::MOVE_SEND, EntryRight::Receive { send_urefs: 1.., .. }) => Ok(()),
-            (Disposition::MOVE_SEND_ONCE, EntryRight::SendOnce { .. }) => Ok(()),
             (Disposition::MOVE_RECEIVE, EntryRight::Receive { port, .. }) if self.ports[port].guard.immovable => {
                 Err(KERN_INVALID_CAPABILITY)
             }
             (Disposition::MOVE_RECEIVE, EntryRight::Receive { send_urefs: 1.., .. }) => {
                 self.spaces[space].reserve_send_name().map_err(|_| KERN_RESOURCE_SHORTAGE)
             }
-            (Disposition::MOVE_RECEIVE, EntryRight::Receive { .. }) => Ok(()),
+            (
+                Disposition::MAKE_SEND | Disposition::MAKE_SEND_ONCE | Disposition::MOVE_RECEIVE,
+                EntryRight::Receive { .. },
+            )
+            | (Disposition::MOVE_SEND_ONCE, EntryRight::SendOnce { .. }) => Ok(()),
+            (Disposition::COPY_SEND | Disposition::MOVE_SEND, right) if right.send_urefs() > 0 => Ok(()),
             (
                 Disposition::COPY_SEND | Disposition::MOVE_SEND | Disposition::MOVE_SEND_ONCE,
                 EntryRight::DeadName { .. },
@@ -77,10 +66,10 @@ impl Ipc {
         }
     }
 
-    /// Takes a right out of a task by name (mach-ipc 3.4).
+    /// Takes a right out of a space by name (mach-ipc 3.4).
     ///
     /// # Errors
-    /// Those of [`can_copy_in`](Ipc::can_copy_in); nothing has changed.
+    /// Those of [`can_copy_in`](Ipc::can_copy_in); no right has moved.
     #[inline]
     pub(crate) fn copy_in(
         &mut self,
@@ -95,7 +84,8 @@ impl Ipc {
         Ok(self.take_right(sched, step, space, name, disposition))
     }
 
-    /// The commit half of [`copy_in`](Ipc::copy_in): what is asked for has been found possible.
+    /// Takes a right out of a space by name: the second half of [`copy_in`](Ipc::copy_in). The caller has
+    /// [checked](Ipc::can_copy_in) that it is possible.
     #[inline]
     pub(crate) fn take_right(
         &mut self,
@@ -126,19 +116,19 @@ impl Ipc {
                 Right::SendOnce(SendOnceRight::counted(port))
             }
             Disposition::MOVE_RECEIVE => Right::Receive(self.move_receive(sched, step, space, name)),
-            other => panic!("the check let {other:?} pass"),
+            other => panic!("{other:?} was checked but cannot be taken"),
         };
         Carried::Right(right)
     }
 
-    /// Takes one reference to a send right out of a name; the last one takes the right itself. A pegged count stays
-    /// (mach-ipc 1.4 rule 3).
+    /// Takes one user reference of a send right out of a name. With the last reference the right itself leaves the
+    /// name. A count that has reached its maximum stays there (mach-ipc 1.4 rule 3).
     fn move_send(&mut self, step: &mut Step, space: SpaceId, name: PortName) -> SendRight {
         let entry = self.spaces[space].get_mut(name).expect("the check found the name");
         let (port, urefs) = match &mut entry.right {
             EntryRight::Send { port, urefs } => (*port, urefs),
             EntryRight::Receive { port, send_urefs } => (*port, send_urefs),
-            other => panic!("{other:?} has no send right to move"),
+            other => panic!("{other:?} is not a send right"),
         };
         if *urefs == MACH_PORT_UREFS_MAX {
             return self.copy_send(port);
@@ -157,7 +147,7 @@ impl Ipc {
         SendRight::counted(port)
     }
 
-    /// Takes a receive right out of its task (mach-ipc 3.4, 6.1). A send right in the same name stays.
+    /// Takes a receive right out of its space (mach-ipc 3.4, 6.1). A send right of the same name stays there.
     pub(super) fn move_receive(
         &mut self,
         sched: &mut Scheduling,
@@ -177,22 +167,10 @@ impl Ipc {
         ReceiveRight::detached(port)
     }
 
-    /// Takes references off a dead name; without any left the name is free.
-    pub(super) fn release_dead_name(&mut self, space: SpaceId, name: PortName, count: u32) {
-        let entry = self.spaces[space].get_mut(name).expect("the name exists");
-        let EntryRight::DeadName { urefs } = &mut entry.right else { panic!("{name:?} is no dead name") };
-        match u32::from(*urefs).checked_sub(count) {
-            // A pegged count stays unless all of it goes.
-            Some(1..) if *urefs == MACH_PORT_UREFS_MAX => {}
-            Some(left @ 1..) => *urefs = left as u16,
-            _ => self.spaces[space].remove(name),
-        }
-    }
-
-    /// Copies in the rights of a header (mach-ipc 3.7). All or nothing: on an error no right has moved.
+    /// Copies in the rights of a header (mach-ipc 3.7).
     ///
     /// # Errors
-    /// Those of [`plan_header`](Ipc::plan_header).
+    /// Those of [`plan_header`](Ipc::plan_header); no right has moved.
     #[inline]
     pub(crate) fn copy_in_header(
         &mut self,
@@ -203,7 +181,7 @@ impl Ipc {
         header: &Header,
     ) -> Result<(), KernReturn> {
         let plan = self.plan_header(space, header)?;
-        // What is copied is copied before the last reference may move away.
+        // Both may use the same name. A copy must then be made before the last reference moves out of it.
         let reply_first = plan.reply == Place::Named(plan.destination.0, Disposition::COPY_SEND);
         let early = if reply_first { self.take_place(sched, step, space, plan.reply) } else { Carried::Null };
         let (name, disposition) = plan.destination;
@@ -222,25 +200,26 @@ impl Ipc {
         Ok(())
     }
 
-    /// Takes what a place of a header names.
+    /// Takes the right that a place of a header names.
     #[inline]
     fn take_place(&mut self, sched: &mut Scheduling, step: &mut Step, space: SpaceId, place: Place) -> Carried {
         match place {
-            Place::Nothing => Carried::Null,
-            Place::DeadName => Carried::Dead,
+            Place::Null => Carried::Null,
+            Place::Dead => Carried::Dead,
             Place::Named(name, disposition) => self.take_right(sched, step, space, name, disposition),
         }
     }
 
-    /// Checks the rights of a header, in this order:
+    /// Checks the rights of a header, in the order of mach-ipc 3.7, and returns them.
     ///
     /// | step | fails if | error |
     /// |---|---|---|
-    /// | H2 | a disposition makes no right to send, or a reply name comes without one | `MACH_SEND_INVALID_HEADER` |
-    /// | H3 | the destination is null or dead | `MACH_SEND_INVALID_DEST` |
-    /// | H4 | there is no such voucher | `MACH_SEND_INVALID_VOUCHER` |
-    /// | H6 | destination and reply are one name that cannot give both | `MACH_SEND_INVALID_DEST`, `…_REPLY` |
-    /// | H7 | the destination's name is free, the reply cannot be taken, the destination cannot be taken | `…_DEST`, `…_REPLY`, `…_DEST` |
+    /// | H2 | a disposition makes no send or send-once right, or a reply name has none | `MACH_SEND_INVALID_HEADER` |
+    /// | H3 | the destination is null or `MACH_PORT_DEAD` | `MACH_SEND_INVALID_DEST` |
+    /// | H4 | the voucher does not exist | `MACH_SEND_INVALID_VOUCHER` |
+    /// | H6, H7 | the destination's name does not exist | `MACH_SEND_INVALID_DEST` |
+    /// | H6, H7 | the reply cannot be taken | `MACH_SEND_INVALID_REPLY` |
+    /// | H6, H7 | the destination cannot be taken, or not both from one name | `MACH_SEND_INVALID_DEST` |
     fn plan_header(&mut self, space: SpaceId, header: &Header) -> Result<HeaderPlan, KernReturn> {
         let (remote, local) = (header.remote(), header.local());
         let (to, reply_to) = (header.msgh_remote_port, header.msgh_local_port);
@@ -256,15 +235,15 @@ impl Ipc {
         }
         check_voucher(header)?;
         let reply = match reply_to {
-            MACH_PORT_NULL => Place::Nothing,
-            MACH_PORT_DEAD => Place::DeadName,
+            MACH_PORT_NULL => Place::Null,
+            MACH_PORT_DEAD => Place::Dead,
             name => Place::Named(name, local),
         };
         let destination_is_dead = reply_to != to && self.is_dead_send_once(space, to, remote);
         if !destination_is_dead {
             let entry = self.lookup(space, to).ok_or(MACH_SEND_INVALID_DEST)?;
             if reply_to == to && !gives_both(entry, remote, local) {
-                // The order of errors is that of H6: the reply is looked at first.
+                // In H6 an error of the reply comes before one of the destination.
                 self.can_copy_in(space, to, local, Dead::Accepted).map_err(|_| MACH_SEND_INVALID_REPLY)?;
                 return Err(MACH_SEND_INVALID_DEST);
             }
@@ -278,8 +257,8 @@ impl Ipc {
         Ok(HeaderPlan { destination: (to, remote), destination_is_dead, reply })
     }
 
-    /// Returns true if a name is a send-once right whose port died and about which nobody asked: a reply to a client that is
-    /// gone. It is copied in as if the port lived.
+    /// Returns true if a name is a send-once right whose port has died, and has no request: the usual case of a reply
+    /// to a client that is gone. It is copied in as if the port lived, so that the send succeeds and frees the name.
     fn is_dead_send_once(&self, space: SpaceId, name: PortName, disposition: Disposition) -> bool {
         disposition == Disposition::MOVE_SEND_ONCE
             && self.spaces[space].get(name).is_some_and(|entry| match entry.right {
@@ -288,12 +267,13 @@ impl Ipc {
             })
     }
 
-    /// Copies in the descriptors of a complex message, one by one (mach-ipc 3.7). On an error those copied in so far are
-    /// in the message and will be destroyed with it; the others have not been touched.
+    /// Copies in the descriptors of a complex message, one by one (mach-ipc 3.7).
     ///
     /// # Errors
-    /// `MACH_SEND_MSG_TOO_SMALL`, `MACH_SEND_INVALID_TYPE`, `MACH_SEND_NO_GRANT_DEST`, `MACH_SEND_INVALID_RIGHT`,
-    /// `MACH_SEND_NO_BUFFER`.
+    /// `MACH_SEND_MSG_TOO_SMALL` if the message ends within a descriptor; `MACH_SEND_INVALID_TYPE` for a descriptor of
+    /// another type than port; `MACH_SEND_NO_GRANT_DEST` if the destination accepts no rights;
+    /// `MACH_SEND_INVALID_RIGHT` if a right cannot be taken; `MACH_SEND_NO_BUFFER` if memory runs out. The rights
+    /// copied in so far are then in the message and will be destroyed with it; the others have not moved.
     pub(crate) fn copy_in_body(
         &mut self,
         sched: &mut Scheduling,
@@ -310,7 +290,7 @@ impl Ipc {
         let mut offset = DESCRIPTORS_OFFSET;
         for _ in 0..count {
             let bytes = &self.messages[message].bytes[offset..];
-            let (descriptor, _) = PortDescriptor::read_from_prefix(bytes).expect("the first pass found it");
+            let (descriptor, _) = PortDescriptor::read_from_prefix(bytes).expect("the descriptors were checked");
             let PortDescriptor { name, disposition, .. } = descriptor;
             let right = match name {
                 MACH_PORT_NULL => Carried::Null,
@@ -331,36 +311,35 @@ impl Ipc {
     }
 }
 
-/// The rights of a header, found possible to take.
+/// The rights of a header that have been checked and can be taken.
 #[derive(Debug)]
 struct HeaderPlan {
     destination: (PortName, Disposition),
-    /// The destination is a send-once right whose port died, which is used up all the same.
+    /// The destination is a send-once right whose port has died: its name is freed.
     destination_is_dead: bool,
     reply: Place,
 }
 
-/// A place of a header where a right can be.
+/// The reply place of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    Nothing,
-    DeadName,
+    /// `MACH_PORT_NULL`.
+    Null,
+    /// `MACH_PORT_DEAD`.
+    Dead,
+    /// A right to take by this name.
     Named(PortName, Disposition),
 }
 
-/// Returns true if one name can give a destination and a reply: nothing is used up that both need.
+/// Returns true if destination and reply can both be taken from one name: a send-once right can be taken once, and the
+/// last reference of a send right moves once.
 fn gives_both(entry: Entry, remote: Disposition, local: Disposition) -> bool {
-    let send_urefs = match entry.right {
-        EntryRight::Send { urefs, .. } => urefs,
-        EntryRight::Receive { send_urefs, .. } => send_urefs,
-        _ => 0,
-    };
     let moves = |disposition| disposition == Disposition::MOVE_SEND;
     let once = [remote, local].contains(&Disposition::MOVE_SEND_ONCE);
-    !(once || (moves(remote) && moves(local) && send_urefs < 2))
+    !(once || (moves(remote) && moves(local) && entry.right.send_urefs() < 2))
 }
 
-/// Step H4: there are no vouchers yet, so only null can be named.
+/// Checks the voucher of a header (step H4). There are no vouchers yet, so it must be null.
 fn check_voucher(header: &Header) -> Result<(), KernReturn> {
     let none = header.msgh_voucher_port == MACH_PORT_NULL;
     match header.voucher() {
@@ -370,7 +349,8 @@ fn check_voucher(header: &Header) -> Result<(), KernReturn> {
     }
 }
 
-/// Makes the first pass over the descriptors: returns their number, and true if any carries a port.
+/// Checks sizes and types of all descriptors, before any of them is copied in. Returns their number, and true if any of
+/// them is for a port.
 fn check_descriptors(bytes: &[u8]) -> Result<(usize, bool), KernReturn> {
     let count = u32::read_from_prefix(&bytes[Header::SIZE..]).expect("the size was checked").0 as usize;
     let mut rest = &bytes[DESCRIPTORS_OFFSET..];
@@ -380,7 +360,7 @@ fn check_descriptors(bytes: &[u8]) -> Result<(usize, bool), KernReturn> {
         }
         let size = match rest[DESCRIPTOR_TYPE_OFFSET] {
             MACH_MSG_PORT_DESCRIPTOR => PortDescriptor::SIZE,
-            // Out-of-line memory and guarded ports are not there yet (docs/deviations.md).
+            // Tally does not have out-of-line memory and guarded ports yet (docs/deviations.md).
             _ => return Err(MACH_SEND_INVALID_TYPE),
         };
         rest = &rest[size..];

@@ -1,9 +1,10 @@
-//! From rights to names: how a message arrives in a task (mach-ipc 3.9).
+//! Copy-out: from rights to names, when a message arrives in a task (mach-ipc 3.9).
 
 use super::Ipc;
+use super::entry::{EntryRight, add_urefs};
 use super::port::Home;
 use super::right::{Carried, ReceiveRight, Right, SendRight};
-use super::space::{EntryRight, NoName, add_urefs};
+use super::spaces::NoName;
 use crate::ids::{MessageId, PortId, SpaceId};
 use crate::step::Step;
 use abi::code::{MACH_MSG_IPC_KERNEL, MACH_MSG_IPC_SPACE};
@@ -11,7 +12,7 @@ use abi::message::PortDescriptor;
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, PortName};
 use zerocopy::IntoBytes;
 
-/// Returns the bits that say why a right of a body found no name.
+/// Returns the detail bits of the return code for a right of a body that got no name.
 fn detail_bits(error: NoName) -> i32 {
     match error {
         NoName::Full => MACH_MSG_IPC_SPACE,
@@ -20,11 +21,12 @@ fn detail_bits(error: NoName) -> i32 {
 }
 
 impl Ipc {
-    /// Puts a right into a space (mach-ipc 1.6): a send or receive right joins the name that the space has for the port, a
-    /// send-once right always gets a new name, a right whose port died becomes `MACH_PORT_DEAD`.
+    /// Puts a right into a space and returns its name (mach-ipc 1.6). A send or receive right joins the name that the
+    /// space has for the port, if it has one. A send-once right always gets a new name. A right whose port has died
+    /// becomes `MACH_PORT_DEAD`.
     ///
     /// # Errors
-    /// The right and the reason if a new name is needed and there is none.
+    /// The right and the reason, if there is no new name for it; nothing has changed.
     pub fn copy_out_right(&mut self, space: SpaceId, right: Right) -> Result<PortName, (Right, NoName)> {
         if self.live_port(right.port()).is_none() {
             return Ok(MACH_PORT_DEAD);
@@ -36,13 +38,13 @@ impl Ipc {
                 if let Err(error) = self.make_room_for_name(space) {
                     return Err((Right::SendOnce(right), error));
                 }
-                Ok(self.spaces[space].add(entry).expect("a send-once right is not registered"))
+                Ok(self.spaces[space].add(entry).expect("only send rights are indexed"))
             }
             Right::Receive(right) => self.copy_out_receive(space, right).map_err(|(r, e)| (Right::Receive(r), e)),
         }
     }
 
-    /// Returns the name under which a space has a send or receive right of a live port.
+    /// Returns the name under which a space has a send or receive right of a live port, if it has one.
     pub(super) fn name_of(&self, space: SpaceId, port: PortId) -> Option<PortName> {
         match self.ports[port].home {
             Home::Space { space: holder, name } if holder == space => Some(name),
@@ -62,8 +64,8 @@ impl Ipc {
         self.spaces[space].add(EntryRight::Send { port, urefs: 1 }).map_err(|_| (right, NoName::Memory))
     }
 
-    /// Adds a send right to a name that has send or receive rights of the same port: one more user reference, and the
-    /// right itself only if the name had none.
+    /// Adds a send right to a name that has a send or receive right of the same port. The name gets one more user
+    /// reference. It keeps the right itself only if it has no send right yet, because the port counts one per name.
     pub(super) fn join_send(&mut self, space: SpaceId, name: PortName, right: SendRight) {
         let entry = self.spaces[space].get_mut(name).expect("the name exists");
         let spare = match &mut entry.right {
@@ -76,7 +78,7 @@ impl Ipc {
                 *send_urefs = add_urefs(*send_urefs, 1);
                 had
             }
-            other => panic!("{name:?} is {other:?} but should have rights to {:?}", right.port()),
+            other => panic!("{name:?} is {other:?} and not a right to {:?}", right.port()),
         };
         if spare {
             self.drop_spare_send(right);
@@ -95,28 +97,29 @@ impl Ipc {
                     return Err((right, error));
                 }
                 let entry = EntryRight::Receive { port, send_urefs: 0 };
-                self.spaces[space].add(entry).expect("a receive right is not registered")
+                self.spaces[space].add(entry).expect("only send rights are indexed")
             }
         };
         self.attach(port, space, name);
         Ok(name)
     }
 
-    /// Adds the receive right to a name that has send rights of the same port.
+    /// Adds the receive right to a name that has a send right of the same port.
     pub(super) fn join_receive(&mut self, space: SpaceId, name: PortName, port: PortId) {
         let space = &mut self.spaces[space];
         let entry = space.get(name).expect("the name exists");
-        let EntryRight::Send { urefs, .. } = entry.right else { panic!("{name:?} should have a send right") };
+        let EntryRight::Send { urefs, .. } = entry.right else { panic!("{name:?} is not a send right") };
         space.change(name, EntryRight::Receive { port, send_urefs: urefs });
     }
 
-    /// Gives a space a name for one of the kernel's own ports, or null if that fails (mach-ipc 5.4).
+    /// Gives a space a send right to the port of a kernel object. Returns its name, or null if there is none (mach-ipc
+    /// 5.4).
     pub fn name_kernel_port(&mut self, step: &mut Step, space: SpaceId, port: PortId) -> PortName {
         let right = Right::Send(self.make_send(port));
         self.copy_out_or_destroy(step, space, right).unwrap_or(MACH_PORT_NULL)
     }
 
-    /// Puts a right into a space, or destroys it.
+    /// Puts a right into a space and returns its name, or destroys the right.
     ///
     /// # Errors
     /// [`NoName`]; the right has been destroyed.
@@ -127,7 +130,8 @@ impl Ipc {
         })
     }
 
-    /// Returns the receiving task's own name of a port that it receives from.
+    /// Returns the name by which a receiver knows the port that a message was sent to: the name of its receive right,
+    /// null if the right is elsewhere by now, or `MACH_PORT_DEAD`.
     pub fn name_for_receiver(&self, space: SpaceId, port: PortId) -> PortName {
         match self.ports.get(port).map(|port| port.home) {
             Some(Home::Space { space: holder, name }) if holder == space => name,
@@ -136,10 +140,10 @@ impl Ipc {
         }
     }
 
-    /// Copies the reply right of a message out.
+    /// Copies out the reply right of a message.
     ///
     /// # Errors
-    /// [`NoName`]; the right is back in the message.
+    /// [`NoName`]; the right is still in the message.
     pub fn copy_out_reply(&mut self, space: SpaceId, message: MessageId) -> Result<PortName, NoName> {
         match self.messages[message].reply.take() {
             Carried::Null => Ok(MACH_PORT_NULL),
@@ -151,8 +155,8 @@ impl Ipc {
         }
     }
 
-    /// Copies out what a place of a message carries. If that fails the right is destroyed, the name is null and the
-    /// detail bits say why.
+    /// Copies out the contents of a place and returns the name. If a right gets no name, it is destroyed, null is
+    /// returned, and the reason is added to `bits`.
     pub fn copy_out_carried(&mut self, step: &mut Step, space: SpaceId, carried: Carried, bits: &mut i32) -> PortName {
         match carried {
             Carried::Null => MACH_PORT_NULL,
@@ -164,7 +168,7 @@ impl Ipc {
         }
     }
 
-    /// Copies the rights of a body out, from the last to the first, and returns the detail bits of what failed.
+    /// Copies out the rights of a body, from the last to the first. Returns the detail bits of rights that got no name.
     pub fn copy_out_body(&mut self, step: &mut Step, space: SpaceId, message: MessageId) -> i32 {
         let mut descriptors = core::mem::take(&mut self.messages[message].descriptors);
         let mut bits = 0;
@@ -174,7 +178,7 @@ impl Ipc {
             let bytes = &mut self.messages[message].bytes[descriptor.offset..];
             written.write_to_prefix(bytes).expect("the descriptor was there when the message was sent");
         }
-        // They are a part of what the message's budget is given back.
+        // The message's cost, which will be refunded, includes them.
         self.messages[message].descriptors = descriptors;
         bits
     }

@@ -2,8 +2,9 @@
 //! names (`msg/fast_path.rs`).
 
 use super::Ipc;
+use super::entry::EntryRight;
 use super::port::Home;
-use super::space::{EntryRight, Space};
+use super::space::Space;
 use crate::ids::{PortId, Receivable, SpaceId, ThreadId};
 use crate::sched::thread::WaitPlace;
 use crate::sched::wait_queue::WaitQueue;

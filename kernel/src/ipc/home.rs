@@ -1,15 +1,14 @@
-//! Where a receive right is: the only code that writes a port's home (mach-ipc 6).
+//! The place of a receive right: the only code that writes a port's [`Home`] (mach-ipc 6).
 //!
 //! ```text
 //!            detach                  begin_transit
 //! Space ─────────────► Limbo ─────────────────────► Transit(port of the message)
 //!   ▲                    │                             │
 //!   └──────── attach ────┴─────────────────────────────┤ delivered
-//!                        └──────── kill ◄──────────────┘ destroyed
+//!                        └──► destroy_receive ◄────────┘ taken apart
 //! ```
 
 use super::Ipc;
-use super::kernel_message::Notification;
 use super::port::Home;
 use super::right::ReceiveRight;
 use crate::ids::{PortId, SpaceId};
@@ -21,15 +20,15 @@ use abi::code::MACH_RCV_PORT_CHANGED;
 use abi::port::PortName;
 
 impl Ipc {
-    /// A receive right has arrived in a space, under a name.
+    /// Puts a receive right into a space, under a name that denotes it already.
     pub(super) fn attach(&mut self, port: PortId, space: SpaceId, name: PortName) {
         let state = &mut self.ports[port];
         state.home = Home::Space { space, name };
         state.temp_owner = false;
     }
 
-    /// A receive right leaves its space: the port leaves its sets, those who wait on it are told, and what the owner set is
-    /// forgotten.
+    /// Takes a receive right out of its space into limbo: the port leaves its sets, the receives of threads that wait
+    /// on it end, and the values that belong to the owner are reset. The caller has removed the right from its name.
     pub(super) fn detach(&mut self, sched: &mut Scheduling, step: &mut Step, port: PortId) {
         self.leave_all_sets(port, None);
         let state = &mut self.ports[port];
@@ -42,8 +41,9 @@ impl Ipc {
         state.temp_owner = true;
     }
 
-    /// A receive right in limbo becomes part of a message for `destination`. Returns false if it cannot: the message would
-    /// travel inside the port itself, directly or through other ports (mach-ipc 6.2).
+    /// Puts a receive right in limbo into a message for `destination`, so that it is in transit. Returns false, and
+    /// leaves it in limbo, if the message would then be queued inside the port itself, directly or through other ports
+    /// in transit (mach-ipc 6.2): no thread could ever receive it.
     pub fn begin_transit(&mut self, right: &ReceiveRight, destination: PortId) -> bool {
         let mut next = Some(destination);
         while let Some(port) = next {
@@ -61,31 +61,33 @@ impl Ipc {
         true
     }
 
-    /// Ends a receive right, which is in no space: the port dies, unless a port-destroyed request gets the right instead
-    /// (mach-ipc 6.4, 6.5).
+    /// Ends a receive right that is in no space. The port dies, unless it has a port-destroyed request: the
+    /// notification then carries the right (mach-ipc 6.4, 6.5).
     pub fn destroy_receive(&mut self, step: &mut Step, right: ReceiveRight) {
         let port = right.port();
         let state = &mut self.ports[port];
-        assert!(!matches!(state.home, Home::Space { .. }), "the receive right of {port:?} ends in a space");
+        assert!(!matches!(state.home, Home::Space { .. }), "the receive right of {port:?} ends while it is in a space");
         state.forget_owner();
         state.home = Home::Limbo;
         state.temp_owner = true;
-        match state.port_destroyed.take() {
-            Some(requester) => self.notify(step, requester, Notification::PortDestroyed(right)),
-            None => self.destroy_port(step, port),
+        let given = match state.port_destroyed.take() {
+            Some(requester) => self.notify_port_destroyed(step, requester, right),
+            None => Err(right),
+        };
+        if let Err(right) = given {
+            self.destroy_port(step, right.port());
         }
     }
 
-    /// Lets a port die. From now on every name for it is a dead name. Its messages and requests are taken apart piece by
-    /// piece; a port that has none is forgotten at once.
+    /// Lets a port die. From now on names for it are dead names. It is taken apart piece by piece; a port without
+    /// messages and requests is removed at once.
     pub fn destroy_port(&mut self, step: &mut Step, port: PortId) {
         let state = &mut self.ports[port];
         assert!(state.is_alive(), "{port:?} dies twice");
         state.home = Home::Dead;
-        self.totals.send_rights -= u64::from(state.send_rights);
-        self.totals.send_once_rights -= u64::from(state.send_once_rights);
-        self.totals.dead_ports += 1;
+        self.stop_counting(port);
         step.trace.record(Event::PortDied(port));
+        let state = &self.ports[port];
         if state.has_messages() {
             step.later(Work::Port(port));
         } else if state.has_requests() {

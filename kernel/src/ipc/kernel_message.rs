@@ -1,9 +1,10 @@
-//! Messages that the kernel makes: notifications about what became of rights (mach-ipc 2.8), and replies to calls.
+//! Messages that the kernel makes: notifications about rights (mach-ipc 2.8), and replies to calls of kernel objects.
 //!
-//! A notification goes to a send-once right that was registered for it. It ignores the queue limit, and vanishes if it
-//! cannot be delivered: a dead destination, 65,534 messages queued, no memory, or none left in the receiver's budget.
+//! A notification goes to a send-once right that was registered for it. The queue limit does not count for it. It is
+//! dropped if it cannot be delivered: if its port is dead, 65,534 messages are queued, or memory or the receiver's
+//! budget is used up.
 //!
-//! The message is made where the reason for it arises, and sent when the step comes to it ([`Work::Post`]).
+//! The message is made at once, while its cause is known, and sent later as a piece of deferred work ([`Work::Post`]).
 
 use super::Ipc;
 use super::message::Descriptor;
@@ -18,30 +19,27 @@ use abi::port::{Disposition, PortName};
 use alloc::vec::Vec;
 use zerocopy::IntoBytes;
 
-/// What a notification tells.
-#[derive(Debug)]
+/// The contents of a notification.
+#[derive(Clone, Copy, Debug)]
 pub enum Notification {
-    /// A name with a pending request is gone, its port lives.
+    /// The name of a pending request is gone, but its port lives.
     PortDeleted(PortName),
-    /// There is room in the queue again.
+    /// The queue has room again.
     SendPossible(PortName),
-    /// The receive right that would have ended.
-    PortDestroyed(ReceiveRight),
-    /// The last send right is gone; the number of send rights that were made.
+    /// The last send right has ended; with the make-send count.
     NoSenders(u32),
-    /// The send-once right itself ended unused.
+    /// The send-once right itself has ended unused.
     SendOnce,
-    /// The port died.
+    /// The port of a request has died.
     DeadName(PortName),
 }
 
 impl Notification {
     /// Returns the message id, and the number in the body if there is one.
-    fn contents(&self) -> (i32, Option<u32>) {
-        match *self {
+    fn contents(self) -> (i32, Option<u32>) {
+        match self {
             Notification::PortDeleted(name) => (MACH_NOTIFY_PORT_DELETED, Some(name.0)),
             Notification::SendPossible(name) => (MACH_NOTIFY_SEND_POSSIBLE, Some(name.0)),
-            Notification::PortDestroyed(_) => (MACH_NOTIFY_PORT_DESTROYED, None),
             Notification::NoSenders(count) => (MACH_NOTIFY_NO_SENDERS, Some(count)),
             Notification::SendOnce => (MACH_NOTIFY_SEND_ONCE, None),
             Notification::DeadName(name) => (MACH_NOTIFY_DEAD_NAME, Some(name.0)),
@@ -49,14 +47,14 @@ impl Notification {
     }
 }
 
-/// What a message of the kernel's own contains.
+/// The body of a message that the kernel makes.
 #[derive(Debug)]
 pub(crate) enum Body<'a> {
-    /// A header alone.
+    /// No body.
     Empty,
     /// An NDR record and words.
     Words(&'a [u32]),
-    /// One port descriptor: the right, and what a receiver sees beside it.
+    /// One port descriptor: the right, and the disposition that the receiver gets.
     Right(Carried, Disposition),
 }
 
@@ -75,11 +73,12 @@ impl Body<'_> {
 }
 
 impl Ipc {
-    /// Makes a message of the kernel's own for `to`, a right to send of the kind `kind` to the live port `port`, without
-    /// the right itself. A receive right in it is in transit, unless that would be circular: the message is marked then.
+    /// Makes a message for the live port `port`, which will be sent by a right of the disposition `kind`. The caller
+    /// adds that right. A receive right in the body is then in transit; if that would make the message circular, the
+    /// message is marked instead.
     ///
     /// # Errors
-    /// Gives the body back if there is no memory; nothing has changed.
+    /// The body, if memory runs out; nothing has changed.
     pub(crate) fn new_kernel_message<'a>(
         &mut self,
         step: &mut Step,
@@ -125,35 +124,51 @@ impl Ipc {
         Ok(message)
     }
 
-    /// Makes a notification and notes that it is to be sent. The right is used up in any case.
+    /// Makes a notification and notes that it has to be sent. Consumes the right to which it goes.
     pub(crate) fn notify(&mut self, step: &mut Step, to: SendOnceRight, notification: Notification) {
         let (id, number) = notification.contents();
         let number = number.map(|number| [number]);
-        let body = match (notification, &number) {
-            (Notification::PortDestroyed(right), _) => {
-                Body::Right(Carried::Right(Right::Receive(right)), Disposition::PORT_RECEIVE)
-            }
-            (_, Some(number)) => Body::Words(number),
-            (_, None) => Body::Empty,
-        };
-        self.send_from_kernel(step, to, id, body);
+        let body = number.as_ref().map_or(Body::Empty, |number| Body::Words(number));
+        // A notification that cannot be made vanishes.
+        let _ = self.send_from_kernel(step, to, id, body);
     }
 
-    /// Makes a message of the kernel's own for a send-once right and notes that it is to be sent. If it cannot be made, or
-    /// would travel inside itself, what it was to carry is destroyed.
-    pub(crate) fn send_from_kernel(&mut self, step: &mut Step, to: SendOnceRight, id: i32, body: Body<'_>) {
+    /// Makes a port-destroyed notification, with the receive right that would have ended, and notes that it is to be sent.
+    /// The right to send is used up in any case.
+    ///
+    /// # Errors
+    /// Gives the receive right back if the port of `to` is dead or memory runs out.
+    pub(super) fn notify_port_destroyed(
+        &mut self,
+        step: &mut Step,
+        to: SendOnceRight,
+        right: ReceiveRight,
+    ) -> Result<(), ReceiveRight> {
+        let body = Body::Right(Carried::Right(Right::Receive(right)), Disposition::PORT_RECEIVE);
+        self.send_from_kernel(step, to, MACH_NOTIFY_PORT_DESTROYED, body).map_err(|body| match body {
+            Body::Right(Carried::Right(Right::Receive(right)), _) => right,
+            other => panic!("{other:?} comes back in place of a receive right"),
+        })
+    }
+
+    /// Makes a message for a send-once right, which is consumed in any case, and notes that it has to be sent. A message
+    /// that would be circular is destroyed with its body instead.
+    ///
+    /// # Errors
+    /// Gives the body back if the right's port is dead or memory runs out.
+    pub(crate) fn send_from_kernel<'a>(
+        &mut self,
+        step: &mut Step,
+        to: SendOnceRight,
+        id: i32,
+        body: Body<'a>,
+    ) -> Result<(), Body<'a>> {
         let port = to.port();
         let made = match self.live_port(port) {
             Some(_) => self.new_kernel_message(step, (Disposition::PORT_SEND_ONCE, port), id, body),
             None => Err(body),
         };
         match made {
-            Err(body) => {
-                self.consume_send_once(to);
-                if let Body::Right(carried, _) = body {
-                    self.destroy_carried(step, carried);
-                }
-            }
             Ok(message) if self.messages[message].circular => {
                 self.consume_send_once(to);
                 self.destroy_message(step, message);
@@ -162,6 +177,11 @@ impl Ipc {
                 self.messages[message].destination = Carried::Right(Right::SendOnce(to));
                 step.later(Work::Post(message));
             }
+            Err(body) => {
+                self.consume_send_once(to);
+                return Err(body);
+            }
         }
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Messages while the kernel has them.
+//! Messages in the kernel, and the buffers for their bytes.
 
 use super::Ipc;
 use super::right::{Carried, Right};
@@ -21,63 +21,65 @@ pub enum Queued {}
 
 store::linked!(Message as tag::Message, Queued: link);
 
-/// A port's messages in the order in which they are received.
+/// A port's queue of messages, in the order in which they are received.
 pub type Queue = List<tag::Message, Queued>;
 
-/// A message. Names in its bytes mean nothing: its rights are in the other fields.
+/// A message in the kernel. Its rights are in the other fields; port names in its bytes are those of the sender and are
+/// not used.
 #[derive(Debug)]
 pub struct Message {
-    /// Header and body as the sender wrote them, with room for a trailer behind.
+    /// Header and body as the sender wrote them, then room for a trailer.
     pub bytes: Buffer,
-    /// Size of header and body.
+    /// The size of header and body in bytes.
     pub size: usize,
-    /// The right by which it is sent.
+    /// The right to the port that it is sent to.
     pub destination: Carried,
-    /// The reply right, and what a receiver sees beside it even if it is dead.
+    /// The reply right.
     pub reply: Carried,
-    /// The disposition of the reply right.
+    /// The disposition of the reply right, which the receiver gets even if the reply port is dead.
     pub reply_disposition: Disposition,
     /// The disposition in the voucher's position.
     pub voucher_disposition: Disposition,
     /// Its descriptors, if it is complex.
     pub descriptors: Vec<Descriptor>,
-    /// How many of the descriptors have been destroyed, while the message is taken apart.
-    pub(super) reaped_descriptors: usize,
-    /// It carries a receive right in a circle and will be destroyed (mach-ipc 6.2).
+    /// The number of descriptors whose rights have been destroyed, while the message is taken apart.
+    pub(super) destroyed_descriptors: usize,
+    /// The message carries the receive right of the port that it is sent to, directly or through ports in transit, and
+    /// will be destroyed (mach-ipc 6.2).
     pub circular: bool,
     /// The identity of its sender.
     pub sender: Credentials,
-    /// The QoS it was sent with (importance 7.2).
+    /// The QoS that it was sent with (importance 7.2).
     pub priority: Priority,
-    /// The highest QoS of it and all messages behind it (importance 7.3).
+    /// The highest QoS of this message and all messages behind it in the queue (importance 7.3).
     pub qos_override: Qos,
-    /// The budget it is on while it is queued.
+    /// The budget that it is on, from the time when it was queued or its sender blocked.
     pub(super) budget: Option<BudgetId>,
     /// Its place in a port's queue.
     link: Link<tag::Message>,
 }
 
-/// What a descriptor of a complex message carries.
+/// A port descriptor of a complex message.
 #[derive(Debug)]
 pub struct Descriptor {
-    /// Where it is in the message.
+    /// The offset of the descriptor in the message's bytes.
     pub offset: usize,
     /// The right.
     pub right: Carried,
-    /// What a receiver sees beside it.
+    /// The disposition that the receiver gets.
     pub disposition: Disposition,
 }
 
-/// The bytes of a message. Those of small messages come from a pool, so that sending one allocates nothing.
+/// The bytes of a message. Buffers for small messages come from a pool, so that sending one needs no allocation.
 #[derive(Debug)]
 pub enum Buffer {
     /// Room for [`SMALL_MESSAGE`] bytes and a trailer.
     Small(Box<SmallBuffer>),
-    /// Exactly as much as the message and a trailer need.
+    /// Room for one message and a trailer.
     Large(Vec<u8>),
 }
 
-/// See [`Buffer::Small`].
+/// The bytes of [`Buffer::Small`].
 pub type SmallBuffer = [u8; SMALL_MESSAGE + MAX_TRAILER_SIZE];
 
 impl core::ops::Deref for Buffer {
@@ -103,7 +105,7 @@ impl core::ops::DerefMut for Buffer {
 }
 
 impl Message {
-    /// Returns the header as it stands in the bytes.
+    /// Returns the header from the bytes.
     #[inline(always)]
     pub fn header(&self) -> Header {
         Header::read_from_prefix(&self.bytes).expect("every buffer has room for a header").0
@@ -115,17 +117,17 @@ impl Message {
         header.write_to_prefix(&mut self.bytes).expect("every buffer has room for a header");
     }
 
-    /// Returns the body: everything behind the header.
+    /// Returns the bytes behind the header.
     pub fn body(&self) -> &[u8] {
         &self.bytes[Header::SIZE..self.size]
     }
 
-    /// Returns true if nothing is in the places of the message where rights can be.
+    /// Returns true if the message has no rights: its places for rights are empty.
     pub(super) fn is_bare(&self) -> bool {
         self.destination == Carried::Null && self.reply == Carried::Null && self.descriptors.is_empty()
     }
 
-    /// Returns what the message costs the budget it is on.
+    /// Returns the cost of the message on a budget, in bytes.
     pub fn cost(&self) -> usize {
         size_of::<Message>()
             + Work::PER_OBJECT * WORK_COST
@@ -134,7 +136,7 @@ impl Message {
     }
 }
 
-/// Buffers of small messages that are not in use.
+/// The pool of free buffers for small messages.
 #[derive(Debug, Default)]
 pub struct SpareBuffers {
     #[expect(clippy::vec_box, reason = "a message takes the box as it is, without copying the buffer")]
@@ -174,8 +176,8 @@ impl SpareBuffers {
 }
 
 impl Ipc {
-    /// Makes a message of `size` bytes, at least a header, without rights. The bytes are whatever an earlier message left:
-    /// the caller writes all of them.
+    /// Makes a message of `size` bytes, at least a header, without rights. The caller writes all bytes, because the
+    /// buffer has the contents of an earlier message.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
@@ -186,7 +188,7 @@ impl Ipc {
         size: usize,
         sender: Credentials,
     ) -> Result<MessageId, NoMemory> {
-        assert!(size >= Header::SIZE, "a message has a header");
+        assert!(size >= Header::SIZE, "a message of {size} bytes has no room for a header");
         let bytes = self.spare_buffers.take(size)?;
         if self.messages.reserve().and_then(|()| step.reserve_work(Work::PER_OBJECT)).is_err() {
             self.spare_buffers.give_back(bytes);
@@ -200,7 +202,7 @@ impl Ipc {
             reply_disposition: Disposition::NONE,
             voucher_disposition: Disposition::NONE,
             descriptors: Vec::new(),
-            reaped_descriptors: 0,
+            destroyed_descriptors: 0,
             circular: false,
             sender,
             priority: Priority::UNSPECIFIED,
@@ -211,10 +213,10 @@ impl Ipc {
         Ok(self.messages.insert_reserved(|_| message))
     }
 
-    /// Puts a message on a budget while it is queued or its sender is blocked.
+    /// Puts a message on a budget, unless it is on one already. Called before it is queued or its sender blocks.
     ///
     /// # Errors
-    /// [`NoMemory`] if the budget is used up.
+    /// [`NoMemory`] if the budget is used up; nothing has changed.
     pub fn charge_message(&mut self, message: MessageId, budget: BudgetId) -> Result<(), NoMemory> {
         if self.messages[message].budget.is_none() {
             self.charge(budget, self.messages[message].cost())?;
@@ -223,9 +225,9 @@ impl Ipc {
         Ok(())
     }
 
-    /// Returns the budget that a message for `port` is on while it is queued: its sender's. But the answer to a send-once
-    /// right is on the receiver's, who asked for it and must not be able to use up a server's budget with answers
-    /// (mach-ipc 8.1 S10).
+    /// Returns the budget that a message for `port` is on while it is queued: its sender's, but the receiver's for a
+    /// message to a send-once right. The receiver asked for that reply, and could otherwise use up a server's budget by
+    /// not receiving replies (mach-ipc 8.1 S10).
     pub fn budget_for(&self, message: MessageId, port: PortId, sender: BudgetId) -> BudgetId {
         match self.messages[message].destination {
             Carried::Right(Right::SendOnce(_)) => self.receiving_budget(port).unwrap_or(sender),
@@ -233,11 +235,11 @@ impl Ipc {
         }
     }
 
-    /// Forgets a message that carries nothing any more.
+    /// Removes a message that carries no rights, and refunds its cost.
     #[inline]
     pub fn remove_message(&mut self, step: &mut Step, message: MessageId) {
-        let removed = self.messages.remove(message).expect("a message is removed once");
-        debug_assert!(removed.destination == Carried::Null && removed.reply == Carried::Null, "rights are lost");
+        let removed = self.messages.remove(message).expect("the message has not been removed before");
+        debug_assert!(removed.destination == Carried::Null && removed.reply == Carried::Null, "its rights are lost");
         step.release_work(Work::PER_OBJECT);
         if let Some(budget) = removed.budget {
             self.refund(budget, removed.cost());
@@ -245,7 +247,7 @@ impl Ipc {
         self.spare_buffers.give_back(removed.bytes);
     }
 
-    /// Ends the right by which a message was sent, which has done its work. Returns of which kind it was.
+    /// Ends the right by which a message was sent, because it is delivered. Returns the right's disposition.
     pub fn consume_message_destination(&mut self, step: &mut Step, message: MessageId) -> Disposition {
         let Carried::Right(right) = self.messages[message].destination.take() else {
             panic!("a queued message has a destination")

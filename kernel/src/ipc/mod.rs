@@ -1,20 +1,22 @@
 //! Ports, rights, names and messages at rest (mach-ipc).
 //!
-//! [`Ipc`] owns all of it and keeps its rules: counts of rights, name tables, where each receive right is, queues. Nothing
-//! outside this folder writes a field of it. It can wake threads, but it cannot reach a task, and it never delivers a
-//! message: what has to be sent or destroyed it notes in the [`Step`]. Messages on their way are the matter of `msg`.
+//! [`Ipc`] owns all of it and keeps its rules: counts of rights, spaces, the place of each receive right, queues. Only
+//! the files in this folder write its fields. They can wake threads, but they cannot reach a task, and they do not
+//! deliver messages: they note in the [`Step`] that a message has to be sent or destroyed. Sending and receiving is in
+//! `msg`.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`space`], [`spaces`] | a task's name table, and those of all tasks |
-//! | [`budget`] | what each task may use |
-//! | [`port`], [`port_set`] | ports and sets of them |
+//! | [`entry`], [`space`], [`spaces`] | a task's space of names, and the spaces of all tasks |
+//! | [`budget`] | the kernel memory that each task may use |
+//! | [`port`], [`port_set`] | ports and port sets |
 //! | [`right`], [`counts`] | rights as values, and their counts |
-//! | [`home`] | where a receive right is |
-//! | [`message`], [`queue`] | messages, and the queues they are in |
+//! | [`home`] | the place of a receive right |
+//! | [`message`], [`queue`] | messages, and the queues of ports |
 //! | [`copy_in`], [`copy_out`] | from names to rights and back |
-//! | [`request`], [`kernel_message`] | who asked for notifications, and the messages that the kernel makes |
-//! | [`teardown`] | dead ports and sets, taken apart |
+//! | [`request`], [`kernel_message`] | requests for notifications, and the messages that the kernel makes |
+//! | [`direct`] | the part of the fast path that concerns ports and names |
+//! | [`teardown`] | dead ports, dead sets and messages, taken apart |
 //! | [`names`] | the `mach_port` calls |
 
 pub mod budget;
@@ -23,6 +25,7 @@ pub mod copy_in;
 pub mod copy_out;
 pub mod counts;
 pub mod direct;
+pub mod entry;
 pub mod home;
 pub mod kernel_message;
 pub mod message;
@@ -48,7 +51,7 @@ use request::Request;
 use space::Space;
 use store::Arena;
 
-/// Totals that are kept as things change, so that asking for them costs nothing.
+/// Totals that are updated with every change, so that reading them takes constant time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Send rights to live ports.
@@ -59,7 +62,7 @@ pub struct Totals {
     pub dead_ports: u64,
 }
 
-/// Everything about ports and messages.
+/// The owner of ports, rights, names and messages.
 #[derive(Debug)]
 pub struct Ipc {
     spaces: Arena<Space, 1, tag::Space>,
@@ -67,11 +70,11 @@ pub struct Ipc {
     /// Live ports and those being taken apart.
     ports: Ports,
     sets: Arena<PortSet, 64, tag::PortSet>,
-    /// Which port is in which set.
+    /// Memberships of ports in sets.
     memberships: Arena<Membership, 64, tag::Membership>,
-    /// Requests for notifications about names.
+    /// Requests for dead-name and send-possible notifications.
     requests: Arena<Request, 64, tag::Request>,
-    /// Messages: queued, with blocked senders, being sent, or being taken apart.
+    /// Messages: queued, of blocked senders, being sent, or being taken apart.
     messages: Arena<Message, 64, tag::Message>,
     spare_buffers: SpareBuffers,
     totals: Totals,
@@ -80,10 +83,10 @@ pub struct Ipc {
 }
 
 impl Ipc {
-    /// Returns the state without any task: the host's port is all there is.
+    /// Returns the owner with the host port and no other object.
     ///
     /// # Errors
-    /// [`NoMemory`].
+    /// [`NoMemory`] if memory runs out.
     pub fn new(step: &mut Step, limits: Limits) -> Result<Ipc, NoMemory> {
         let mut ports = Ports::new();
         step.reserve_work(crate::step::Work::PER_PORT)?;
@@ -103,7 +106,7 @@ impl Ipc {
         })
     }
 
-    /// Returns the host's port.
+    /// Returns the host port.
     pub fn host_port(&self) -> PortId {
         self.host_port
     }
@@ -120,13 +123,13 @@ impl Ipc {
         &mut self.messages[message]
     }
 
-    /// Returns a port that has not been forgotten.
+    /// Returns a port that has not been removed.
     #[inline(always)]
     pub fn port(&self, port: PortId) -> &Port {
         &self.ports[port]
     }
 
-    /// Returns all ports that have not been forgotten. For checks and printouts.
+    /// Returns all ports that have not been removed. For checks and printouts.
     pub fn ports(&self) -> impl Iterator<Item = (PortId, &Port)> {
         self.ports.iter()
     }
@@ -136,20 +139,15 @@ impl Ipc {
         self.ports[port].queue.iter(&self.messages).map(|id| &self.messages[id])
     }
 
-    /// Returns a set that has not been forgotten.
+    /// Returns a set that has not been removed.
     pub fn set(&self, set: SetId) -> &PortSet {
         &self.sets[set]
     }
 
-    /// Returns a task's names.
+    /// Returns a space that has not been removed.
     #[inline(always)]
     pub fn space(&self, space: SpaceId) -> &Space {
         &self.spaces[space]
-    }
-
-    /// Returns a task's names, if the task has not been forgotten.
-    pub fn get_space(&self, space: SpaceId) -> Option<&Space> {
-        self.spaces.get(space)
     }
 
     /// Returns the totals.
@@ -157,7 +155,7 @@ impl Ipc {
         self.totals
     }
 
-    /// Returns the number of live ports, of sets and of messages.
+    /// Returns the numbers of live ports, of sets and of messages.
     pub fn object_counts(&self) -> (u64, u64, u64) {
         let ports = self.ports.len() as u64 - self.totals.dead_ports;
         (ports, self.sets.len() as u64, self.messages.len() as u64)

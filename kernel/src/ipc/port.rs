@@ -1,4 +1,4 @@
-//! Ports: their state, and how they are made.
+//! Ports: their state, their creation and their removal.
 
 use super::Ipc;
 use super::message::Queue;
@@ -12,38 +12,38 @@ use crate::step::{Step, WORK_COST, Work};
 use abi::port::{MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
 use store::{Arena, List};
 
-/// All ports, each allocated by itself like threads.
+/// All ports. Each is allocated by itself, which makes the way from an id to its port shortest.
 pub(super) type Ports = Arena<Port, 1, tag::Port>;
 
-/// What a port costs a budget.
+/// The cost of a port on a budget, in bytes.
 pub(super) const PORT_COST: usize = size_of::<Port>() + Work::PER_PORT * WORK_COST;
 
-/// Where a port's receive right is (mach-ipc 1.2).
+/// The place of a port's receive right (mach-ipc 1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// With a task, under a name.
+    /// In a space, under a name.
     Space {
-        /// The task's names.
+        /// The space.
         space: SpaceId,
         /// The name.
         name: PortName,
     },
-    /// Taken out of a task and not yet anywhere else, or in a message that will be destroyed.
+    /// In limbo: taken out of a space and not yet in another place, or in a message that will be destroyed.
     Limbo,
-    /// In a message, queued on or about to be sent to that port.
+    /// In transit: in a message that is queued on, or about to be sent to, this port.
     Transit(PortId),
-    /// With the kernel: messages are calls of that object.
+    /// The kernel has it: a message to the port is a call of this object.
     Kernel(KernelObject),
-    /// Nowhere: the port died.
+    /// The port has died, so there is no receive right.
     Dead,
 }
 
-/// How a port's context protects it (mach-ipc 2.9).
+/// The protection of a port by its context (mach-ipc 2.9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Guard {
-    /// The context is a guard.
+    /// The context is a guard: calls that end the receive right must give it.
     pub guarded: bool,
-    /// And shows and changes for nobody without it.
+    /// Reading and changing the context requires the guard as well.
     pub strict: bool,
     /// The receive right cannot be sent.
     pub immovable: bool,
@@ -52,49 +52,49 @@ pub struct Guard {
 /// A port.
 #[derive(Debug)]
 pub struct Port {
-    /// Where its receive right is.
+    /// The place of its receive right.
     pub(super) home: Home,
-    /// The messages in it.
+    /// Its queue of messages.
     pub(super) queue: Queue,
-    /// How many of them stop a sender.
+    /// The number of messages in the queue from which on senders block.
     pub(super) qlimit: u32,
-    /// The number that the next message received gets.
+    /// The sequence number of the next message received.
     pub(super) seqno: u32,
-    /// Send rights: one per task that has any, plus one per token.
+    /// The number of send rights: one per name that denotes a send right, plus one per token.
     pub(super) send_rights: u32,
-    /// Send-once rights: one per name, plus one per token.
+    /// The number of send-once rights: one per name, plus one per token.
     pub(super) send_once_rights: u32,
-    /// How often a send right was made.
+    /// The make-send count: the number of send rights made from the receive right.
     pub(super) make_send_count: u32,
-    /// A number its owner keeps with it.
+    /// A number that its owner sets and reads.
     pub(super) context: u64,
-    /// What the context protects.
+    /// Its protection by the context.
     pub(super) guard: Guard,
-    /// It takes no rights (mach-ipc 3.7).
+    /// It accepts no messages with rights in their bodies (mach-ipc 3.7).
     pub(super) no_grant: bool,
     /// It accepts importance donation (importance 1.5).
     pub(super) importance_donation: bool,
-    /// Its boosts are not those of the task that holds the receive right (importance 1.5).
+    /// Its boosts are not counted for the task that has the receive right (importance 1.5).
     pub(super) temp_owner: bool,
-    /// Who waits for a message.
+    /// Threads that wait for a message.
     pub(super) receivers: WaitQueue,
-    /// Who waits for room.
+    /// Senders that wait for room in the queue.
     pub(super) senders: WaitQueue,
-    /// Whom to tell when the last send right is gone.
+    /// The no-senders request: the notification goes here when the last send right ends.
     pub(super) no_senders: Option<SendOnceRight>,
-    /// The number of send rights that were made, if the last one ended with the port: for the no-senders notification.
+    /// The make-send count for the no-senders notification, if the last send right ended together with the port.
     pub(super) no_senders_count: Option<u32>,
-    /// Who gets the receive right instead of its end.
+    /// The port-destroyed request: the receive right goes here when it would end.
     pub(super) port_destroyed: Option<SendOnceRight>,
-    /// Whom to tell when the port dies or has room.
+    /// The dead-name and send-possible requests.
     pub(super) requests: Requests,
     /// The sets it is in.
     pub(super) memberships: List<tag::Membership, OfPort>,
-    /// The budget it is on; none for the kernel's own.
+    /// The budget that it is on; none if it is the port of a kernel object.
     pub(super) budget: Option<BudgetId>,
-    /// Its armed requests are on the work list.
+    /// The work list has the piece of work that fires its armed requests.
     pub(super) armed_listed: bool,
-    /// It died and nothing of it is left but that place on the work list.
+    /// It has been taken apart, but cannot be removed before that piece of work is done.
     pub(super) taken_apart: bool,
 }
 
@@ -127,12 +127,12 @@ impl Port {
         }
     }
 
-    /// Returns a port of the kernel's own, on no budget: there is a bounded number per object.
+    /// Returns a port of a kernel object. It is on no budget, because the number of such ports per object is bounded.
     pub(super) fn kernel(object: KernelObject) -> Port {
         Port::new(Home::Kernel(object), None)
     }
 
-    /// Returns where its receive right is.
+    /// Returns the place of its receive right.
     pub fn home(&self) -> Home {
         self.home
     }
@@ -158,47 +158,47 @@ impl Port {
         self.queue.front()
     }
 
-    /// Returns the number that its owner keeps with it.
+    /// Returns the context: a number that its owner sets.
     #[inline]
     pub fn context(&self) -> u64 {
         self.context
     }
 
-    /// Returns how its context protects it.
+    /// Returns its protection by the context.
     pub fn guard(&self) -> Guard {
         self.guard
     }
 
-    /// Returns true if messages can still be sent to it.
+    /// Returns true if it has not died.
     #[inline(always)]
     pub fn is_alive(&self) -> bool {
         self.home != Home::Dead
     }
 
-    /// Returns true if messages are in its queue or with blocked senders.
+    /// Returns true if it has messages, in its queue or of blocked senders.
     pub(super) fn has_messages(&self) -> bool {
         !self.queue.is_empty() || !self.senders.is_empty()
     }
 
-    /// Returns true if a notification has to be sent when it dies.
+    /// Returns true if its death causes notifications.
     pub(super) fn has_requests(&self) -> bool {
         self.no_senders.is_some() || self.requests.count() > 0
     }
 
-    /// Returns true if its queue is at its limit.
+    /// Returns true if its queue has as many messages as the limit allows, or more.
     #[inline(always)]
     pub fn is_full(&self) -> bool {
         self.queue.len() >= self.qlimit as usize
     }
 
-    /// Makes the port accept importance donation, with `temp_owner` on no task's account. Nothing takes this back while
-    /// the receive right stays where it is (importance 3.1).
+    /// Makes the port accept importance donation; with `temp_owner`, boosts are not counted for the task that has the
+    /// receive right. Both last until the receive right moves (importance 3.1, 3.2).
     pub(super) fn accept_donation(&mut self, temp_owner: bool) {
         self.importance_donation = true;
         self.temp_owner |= temp_owner;
     }
 
-    /// Forgets what the owner set, when the receive right leaves a task or ends (mach-ipc 6.1).
+    /// Resets the values that belong to the owner, when the receive right leaves a task or ends (mach-ipc 6.1).
     pub(super) fn forget_owner(&mut self) {
         self.seqno = 0;
         self.make_send_count = 0;
@@ -206,7 +206,7 @@ impl Port {
         self.guard = Guard::default();
     }
 
-    /// Returns what `mach_port_get_attributes` tells (mach-ipc 2.7).
+    /// Returns the status for `mach_port_get_attributes` (mach-ipc 2.7).
     pub fn status(&self) -> PortStatus {
         let mut flags = PortStatusFlags::empty();
         flags.set(PortStatusFlags::TEMPOWNER, self.importance_donation && self.temp_owner);
@@ -231,15 +231,15 @@ impl Port {
 }
 
 impl Ipc {
-    /// Makes a port on a budget.
+    /// Makes a port on a budget, with its receive right in limbo.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none or the budget is used up; nothing has changed.
+    /// [`NoMemory`] if memory runs out or the budget is used up; nothing has changed.
     pub(super) fn new_port(&mut self, step: &mut Step, budget: BudgetId) -> Result<PortId, NoMemory> {
         self.charged(budget, PORT_COST, |ipc| ipc.add_port(step, Port::new(Home::Limbo, Some(budget))))
     }
 
-    /// Makes a port of the kernel's own.
+    /// Makes a port of a kernel object.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
@@ -247,17 +247,7 @@ impl Ipc {
         self.add_port(step, Port::kernel(object))
     }
 
-    /// Makes room for one more task: its port, its space and its budget. Their places on the work list the caller reserves.
-    ///
-    /// # Errors
-    /// [`NoMemory`]; nothing has changed.
-    pub(crate) fn make_room_for_task(&mut self) -> Result<(), NoMemory> {
-        self.spaces.reserve()?;
-        self.budgets.reserve()?;
-        self.ports.reserve()
-    }
-
-    /// Makes the control port of a task for which there is [room](Ipc::make_room_for_task).
+    /// Makes the control port of a task. The caller has [made room](Ipc::make_room_for_task).
     pub(crate) fn insert_task_port(&mut self, object: KernelObject) -> PortId {
         self.ports.insert_reserved(|_| Port::kernel(object))
     }
@@ -268,13 +258,38 @@ impl Ipc {
         Ok(self.ports.insert_reserved(|_| port))
     }
 
-    /// Forgets a dead port of which nothing is left.
+    /// Removes a dead port that has been taken apart.
     pub(super) fn remove_port(&mut self, step: &mut Step, port: PortId) {
-        let removed = self.ports.remove(port).expect("a port is removed once");
-        assert!(removed.home == Home::Dead && removed.queue.is_empty(), "{port:?} is removed before its end");
+        let removed = self.ports.remove(port).expect("the port has not been removed before");
+        assert!(removed.home == Home::Dead && removed.queue.is_empty(), "{port:?} is removed before it is taken apart");
         step.release_work(Work::PER_PORT);
         if let Some(budget) = removed.budget {
             self.refund(budget, PORT_COST);
         }
+    }
+
+    /// Returns the port, unless it is dead.
+    #[inline(always)]
+    pub fn live_port(&self, port: PortId) -> Option<&Port> {
+        self.ports.get(port).filter(|port| port.is_alive())
+    }
+
+    /// Returns the port, unless it is dead.
+    #[inline(always)]
+    pub(super) fn live_port_mut(&mut self, port: PortId) -> Option<&mut Port> {
+        self.ports.get_mut(port).filter(|port| port.is_alive())
+    }
+
+    /// Returns the kernel object that a port represents, if it represents one.
+    pub fn object_behind(&self, port: PortId) -> Option<KernelObject> {
+        match self.ports.get(port)?.home {
+            Home::Kernel(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Returns true if messages to a port are calls of a kernel object.
+    pub fn is_kernel_port(&self, port: PortId) -> bool {
+        self.object_behind(port).is_some()
     }
 }

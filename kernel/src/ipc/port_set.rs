@@ -1,8 +1,8 @@
-//! Port sets: receiving from whichever of several ports has a message (mach-ipc 2.10, 3.9).
+//! Port sets: groups of ports from which a thread receives at once (mach-ipc 2.10, 3.9).
 //!
-//! Each membership of a port in a set is an object of its own, in three lists: the port's, the set's, and, while the port
-//! has messages, the set's list of ready members. Taking a message rotates that list, so every ready member is served in
-//! turn.
+//! The membership of a port in a set is an object. It is in the lists of its port and of its set, and while the port
+//! has messages, in the set's list of ready members. Each receive moves the member that is served to the end of that
+//! list, so that all ready members are served in turn.
 
 use super::Ipc;
 use crate::ids::{BudgetId, MembershipId, PortId, SetId, tag};
@@ -19,9 +19,9 @@ use store::{Link, List};
 pub struct PortSet {
     /// Its members in the order in which they joined.
     pub(super) members: List<tag::Membership, OfSet>,
-    /// Those that have messages; the first is served next.
+    /// Its members that have messages. The first is served next.
     pub(super) ready: List<tag::Membership, Ready>,
-    /// Who waits for a message, first come first served.
+    /// Threads that wait for a message, first come first served.
     pub(super) receivers: WaitQueue,
     /// The budget it is on.
     pub(super) budget: BudgetId,
@@ -55,10 +55,10 @@ pub enum Ready {}
 
 store::linked!(Membership as tag::Membership, OfPort: port_link, OfSet: set_link, Ready: ready_link);
 
-/// What one membership costs a budget.
+/// The cost of a membership on the budget of its set, in bytes.
 pub(super) const MEMBERSHIP_COST: usize = size_of::<Membership>();
 
-/// What one set costs a budget.
+/// The cost of a set on a budget, in bytes.
 pub(super) const SET_COST: usize = size_of::<PortSet>() + Work::PER_OBJECT * WORK_COST;
 
 impl PortSet {
@@ -72,7 +72,7 @@ impl PortSet {
         self.members.is_empty()
     }
 
-    /// Returns those who wait for a message.
+    /// Returns the threads that wait for a message.
     pub fn receivers(&self) -> &WaitQueue {
         &self.receivers
     }
@@ -82,7 +82,7 @@ impl Ipc {
     /// Makes an empty set on a budget.
     ///
     /// # Errors
-    /// [`NoMemory`] if there is none or the budget is used up; nothing has changed.
+    /// [`NoMemory`] if memory runs out or the budget is used up; nothing has changed.
     pub(super) fn new_set(&mut self, step: &mut Step, budget: BudgetId) -> Result<SetId, NoMemory> {
         self.charged(budget, SET_COST, |ipc| {
             ipc.sets.reserve()?;
@@ -97,15 +97,16 @@ impl Ipc {
         })
     }
 
-    /// The membership of a port in a set, if there is one.
+    /// Returns the membership of a port in a set, if there is one.
     fn membership(&self, port: PortId, set: SetId) -> Option<MembershipId> {
         self.ports[port].memberships.iter(&self.memberships).find(|&id| self.memberships[id].set == set)
     }
 
-    /// Adds a live port to a set. The caller then hands the port's messages to those who wait for the set.
+    /// Adds a live port to a set. The caller then hands the port's messages to threads that wait on the set.
     ///
     /// # Errors
-    /// `KERN_ALREADY_IN_SET`; `KERN_RESOURCE_SHORTAGE` if the port is in too many sets or there is no memory.
+    /// `KERN_ALREADY_IN_SET`; `KERN_RESOURCE_SHORTAGE` if the port is in too many sets, memory runs out or the budget
+    /// is used up. Nothing has changed then.
     pub(super) fn join_set(&mut self, port: PortId, set: SetId) -> Result<(), KernReturn> {
         if self.membership(port, set).is_some() {
             return Err(KERN_ALREADY_IN_SET);
@@ -130,23 +131,23 @@ impl Ipc {
         Ok(())
     }
 
-    /// Takes a port out of a set.
+    /// Removes a port from a set.
     ///
     /// # Errors
-    /// `KERN_NOT_IN_SET`.
+    /// `KERN_NOT_IN_SET`; nothing has changed.
     pub(super) fn leave_set(&mut self, port: PortId, set: SetId) -> Result<(), KernReturn> {
         let id = self.membership(port, set).ok_or(KERN_NOT_IN_SET)?;
         self.end_membership(id);
         Ok(())
     }
 
-    /// Takes a port out of all sets but perhaps one. Returns true if it was in any.
-    pub(super) fn leave_all_sets(&mut self, port: PortId, but: Option<SetId>) -> bool {
+    /// Removes a port from all sets except `kept`. Returns true if it was in any set.
+    pub(super) fn leave_all_sets(&mut self, port: PortId, kept: Option<SetId>) -> bool {
         let was_member = !self.ports[port].memberships.is_empty();
         let mut next = self.ports[port].memberships.front();
         while let Some(id) = next {
             next = self.ports[port].memberships.after(&self.memberships, id);
-            if Some(self.memberships[id].set) != but {
+            if Some(self.memberships[id].set) != kept {
                 self.end_membership(id);
             }
         }
@@ -167,7 +168,7 @@ impl Ipc {
         self.refund(budget, MEMBERSHIP_COST);
     }
 
-    /// Puts a membership on the ready list of its set if its port has messages.
+    /// Puts a membership on the ready list of its set, if its port has messages.
     fn note_ready(&mut self, id: MembershipId) {
         let membership = &mut self.memberships[id];
         if !membership.is_ready && !self.ports[membership.port].queue.is_empty() {
@@ -177,7 +178,7 @@ impl Ipc {
         }
     }
 
-    /// Tells the sets of a port that it has a message. A port is in few sets.
+    /// Makes a port ready in all its sets, because it has a message. [`SETS_PER_PORT_MAX`] bounds the time.
     #[inline]
     pub(super) fn note_messages(&mut self, port: PortId) {
         let mut next = self.ports[port].memberships.front();
@@ -187,7 +188,7 @@ impl Ipc {
         }
     }
 
-    /// Tells the sets of a port that it has no message any more.
+    /// Takes a port off the ready lists of all its sets, because it has no message left.
     #[inline]
     pub(super) fn note_empty(&mut self, port: PortId) {
         let mut next = self.ports[port].memberships.front();
@@ -201,7 +202,8 @@ impl Ipc {
         }
     }
 
-    /// The member whose message is received next, which then goes behind the others (mach-ipc 3.9 step 1).
+    /// Returns the member of a set whose message is received next, and moves it to the end of the ready list (mach-ipc
+    /// 3.9 step 1).
     pub(crate) fn next_ready_member(&mut self, set: SetId) -> Option<PortId> {
         let ready = &mut self.sets[set].ready;
         let id = ready.pop_front(&mut self.memberships)?;
@@ -209,15 +211,15 @@ impl Ipc {
         Some(self.memberships[id].port)
     }
 
-    /// Starts taking a set apart. No name denotes it from now on.
+    /// Lets a set be taken apart. The caller has removed its name.
     pub(super) fn destroy_set(&mut self, step: &mut Step, set: SetId) {
         self.sets[set].dead = true;
         step.later(Work::Set(set));
     }
 
-    /// Forgets a set of which nothing is left.
+    /// Removes a set that has been taken apart.
     pub(super) fn remove_set(&mut self, step: &mut Step, set: SetId) {
-        let removed = self.sets.remove(set).expect("a set is removed once");
+        let removed = self.sets.remove(set).expect("the set has not been removed before");
         step.release_work(Work::PER_OBJECT);
         self.refund(removed.budget, SET_COST);
     }

@@ -1,9 +1,9 @@
-//! A port's queue: which messages it admits, and who waits at either end of it (mach-ipc 3.8, 3.9).
+//! A port's queue: the admission of messages, and the threads that wait to send and to receive (mach-ipc 3.8, 3.9).
 
 use super::Ipc;
+use super::entry::EntryRight;
 use super::port::Home;
 use super::right::{Carried, Right};
-use super::space::EntryRight;
 use crate::ids::{BudgetId, MessageId, PortId, Receivable, SpaceId, ThreadId};
 use crate::machine::Nanos;
 use crate::outcome::Outcome;
@@ -15,20 +15,20 @@ use crate::trace::Event;
 use abi::port::{MACH_PORT_QLIMIT_KERNEL, PortName};
 use abi::qos::Qos;
 
-/// Whether a message may enter a queue now.
+/// The answer of a queue to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It may.
+    /// The message may enter.
     Accepted,
-    /// There is no room.
+    /// The queue is full: the sender blocks.
     Full,
-    /// 65,534 messages are queued: even send-once rights and forced sends are refused.
+    /// 65,534 messages are queued: even messages to send-once rights and forced sends are refused.
     HardLimit,
 }
 
 impl Ipc {
-    /// Returns whether a message may enter the queue of its live destination. A send-once right needs no room, nor does a
-    /// send that armed a send-possible request before (`forced`).
+    /// Returns the answer of the queue of a live port to a message. The port's limit does not count for a message to a
+    /// send-once right, nor for one that is `forced`: its name had a send-possible request when the queue had room.
     #[inline]
     pub fn admission(&self, message: MessageId, port: PortId, forced: bool) -> Admission {
         let port = &self.ports[port];
@@ -42,7 +42,7 @@ impl Ipc {
         if one_shot || forced { Admission::Accepted } else { Admission::Full }
     }
 
-    /// Returns what a name can receive from.
+    /// Returns the object that a thread receives from by a name, if the name denotes a receive right or a set.
     #[inline]
     pub fn receivable(&self, space: SpaceId, name: PortName) -> Option<Receivable> {
         match self.spaces[space].get(name)?.right {
@@ -52,8 +52,8 @@ impl Ipc {
         }
     }
 
-    /// Returns the budget of the task that receives from a port, or will when what the port is travelling in has arrived.
-    /// For a port in limbo it is the port's own.
+    /// Returns the budget of the task that receives from a port. For a port in transit this is the task that will get
+    /// its receive right, for a port in limbo the task that made it.
     pub fn receiving_budget(&self, port: PortId) -> Option<BudgetId> {
         let mut at = port;
         loop {
@@ -78,7 +78,7 @@ impl Ipc {
         }
     }
 
-    /// Takes a running thread off its processor until a message or room for one is there, or the deadline passes.
+    /// Lets a running thread wait for a message, for room in a queue or for a point in time, until `deadline` at most.
     #[inline]
     pub fn block(&mut self, sched: &mut Scheduling, step: &mut Step, thread: ThreadId, wait: Wait, deadline: Nanos) {
         let queue = match &wait {
@@ -89,15 +89,15 @@ impl Ipc {
         sched.block(step, thread, wait, queue, deadline);
     }
 
-    /// Ends the wait of a thread, whatever it waits for. The caller finishes the thread's trap.
+    /// Ends the wait of a waiting thread and returns its record. The caller writes the outcome of the thread's trap.
     #[inline]
     pub fn end_wait(&mut self, sched: &mut Scheduling, step: &mut Step, thread: ThreadId) -> Wait {
         let queue = self.wait_queue(sched[thread].wait_place());
         sched.end_wait(step, thread, queue)
     }
 
-    /// Returns the thread that gets the next message of a port: one that waits on the port itself, or else on a set, in the
-    /// order in which the port joined them.
+    /// Returns the thread that gets the next message of a port: one that waits on the port itself, or else on one of
+    /// its sets, in the order in which the port joined them.
     #[inline]
     pub fn waiting_receiver(&self, port: PortId) -> Option<ThreadId> {
         let state = &self.ports[port];
@@ -108,7 +108,7 @@ impl Ipc {
         sets.find_map(|set| self.sets[set].receivers.first())
     }
 
-    /// Puts a message at the end of a queue. Its QoS raises that of the messages before it (importance 7.3).
+    /// Appends a message to a queue. Its QoS raises that of the messages before it (importance 7.3).
     pub fn append(&mut self, step: &mut Step, message: MessageId, port: PortId) {
         let qos_override = self.messages[message].qos_override;
         let queue = &mut self.ports[port].queue;
@@ -124,7 +124,7 @@ impl Ipc {
         step.trace.record(Event::Queued(message, port));
     }
 
-    /// Raises the head of a queue alone to a QoS (importance 7.3).
+    /// Raises the QoS of the first message in a queue, and of no other (importance 7.3).
     pub fn raise_head(&mut self, port: PortId, qos: Qos) {
         if let Some(head) = self.ports[port].queue.front() {
             let head = &mut self.messages[head];
@@ -132,14 +132,14 @@ impl Ipc {
         }
     }
 
-    /// Takes the first message out of a queue. It stays on its budget until it is gone. The caller may add messages, then
-    /// calls [`note_if_empty`](Ipc::note_if_empty).
+    /// Takes the first message out of a queue. It stays on its budget until it is removed. The caller may append
+    /// messages and then calls [`note_if_empty`](Ipc::note_if_empty).
     #[inline]
     pub fn pop_message(&mut self, port: PortId) -> Option<MessageId> {
         self.ports[port].queue.pop_front(&mut self.messages)
     }
 
-    /// Tells the sets of a port if the port has no message any more.
+    /// Takes a port off the ready lists of its sets, if it has no message left.
     #[inline]
     pub fn note_if_empty(&mut self, port: PortId) {
         if self.ports[port].queue.is_empty() {
@@ -147,33 +147,35 @@ impl Ipc {
         }
     }
 
-    /// Puts a message that was [taken out](Ipc::pop_message) back in front.
+    /// Puts a message that was [taken out](Ipc::pop_message) back at the front.
     pub fn put_message_back(&mut self, port: PortId, message: MessageId) {
         self.ports[port].queue.push_front(&mut self.messages, message);
         self.note_messages(port);
     }
 
-    /// Returns true if a sender is blocked and there is room.
+    /// Returns true if a sender is blocked on a port and the queue has room.
     #[inline]
     pub fn can_admit_sender(&self, port: PortId) -> bool {
         let port = &self.ports[port];
         !port.senders.is_empty() && !port.is_full()
     }
 
-    /// Ends the wait of the first blocked sender of a port: its send has succeeded, and its receive phase follows. Returns
-    /// its message, which the caller puts where it belongs.
+    /// Ends the wait of the first blocked sender of a port, if there is one, as a successful send: its receive phase
+    /// follows. Returns its message, which the caller delivers, queues or destroys.
     pub fn release_sender(&mut self, sched: &mut Scheduling, step: &mut Step, port: PortId) -> Option<MessageId> {
         let senders = &mut self.ports[port].senders;
         let sender = senders.first()?;
         let wait = sched.end_wait(step, sender, Some(senders));
-        let Wait::Send(SendWait { message, then, .. }) = wait else { panic!("{sender:?} waits in a wrong queue") };
+        let Wait::Send(SendWait { message, then, .. }) = wait else {
+            panic!("{sender:?} is among senders but receives")
+        };
         sched.finish(sender, Outcome::SENT);
         sched.set_continuation(sender, Continuation::receive(then));
         Some(message)
     }
 
-    /// Gives a live port another queue limit. Returns by how much it is higher: the caller lets as many blocked senders
-    /// in, whatever is queued, and more if there is room then.
+    /// Sets the queue limit of a live port. Returns the difference if it is higher than before, or 0. The caller admits
+    /// that number of blocked senders.
     pub fn set_queue_limit(&mut self, port: PortId, limit: u32) -> u32 {
         let state = &mut self.ports[port];
         let more = limit.saturating_sub(state.qlimit);
@@ -181,7 +183,7 @@ impl Ipc {
         more
     }
 
-    /// Gives the next message received from a port its number.
+    /// Returns the sequence number for a message that is received from a port, and advances it.
     pub fn next_seqno(&mut self, port: PortId) -> u32 {
         let state = &mut self.ports[port];
         let seqno = state.seqno;

@@ -1,4 +1,5 @@
-//! Requests for dead-name and send-possible notifications: at most one per name, on two lists of the port (mach-ipc 2.8).
+//! Requests for dead-name and send-possible notifications (mach-ipc 2.8). A name has at most one. Its port has two
+//! lists of them: the armed ones, which fire with the next message received, and the others.
 
 use super::Ipc;
 use super::kernel_message::Notification;
@@ -9,34 +10,34 @@ use crate::step::{Step, Work};
 use abi::port::PortName;
 use store::{Arena, Link, List};
 
-/// What a request waits for. The first two kinds get a dead-name notification if the port dies.
+/// The event for which a request waits. If the port dies first, the first two kinds get a dead-name notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
     /// The port's death.
     DeadName,
-    /// Room in the queue; an armed request fires with the next message received.
+    /// Room in the queue.
     SendPossible {
-        /// The queue was found full.
+        /// A send by the request's name has found the queue full: the request fires with the next message received.
         armed: bool,
     },
-    /// Nothing more: the name went with the receive right, and a port-deleted notification follows the port's messages.
+    /// The name is gone because the receive right ended by it. A port-deleted notification follows the port's messages.
     PortDeleted,
 }
 
 const ARMED: RequestKind = RequestKind::SendPossible { armed: true };
 
-/// A request.
+/// A request for a notification.
 #[derive(Debug)]
 pub struct Request {
-    /// The right that the notification goes to.
+    /// The right to which the notification goes.
     pub(super) notify: SendOnceRight,
-    /// The space in which the request was made.
+    /// The space of the name.
     pub(super) space: SpaceId,
-    /// The name by which it was made.
+    /// The name that the request is about.
     pub(super) name: PortName,
-    /// What it waits for.
+    /// The event for which it waits.
     pub(super) kind: RequestKind,
-    /// Its place on a list of the port.
+    /// Its place in a list of its port.
     link: Link<tag::Request>,
 }
 
@@ -47,7 +48,7 @@ impl Request {
     }
 }
 
-/// What one request costs the budget of its space.
+/// The cost of a request on the budget of its space, in bytes.
 pub(super) const REQUEST_COST: usize = size_of::<Request>();
 
 /// A list of a port's requests.
@@ -56,7 +57,7 @@ pub enum OfPort {}
 
 store::linked!(Request as tag::Request, OfPort: link);
 
-/// The requests on one port.
+/// The requests about one port.
 #[derive(Debug, Default)]
 pub struct Requests {
     armed: List<tag::Request, OfPort>,
@@ -64,18 +65,18 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Number of requests.
+    /// Returns the number of requests.
     pub fn count(&self) -> usize {
         self.armed.len() + self.unarmed.len()
     }
 
-    /// Whether any request is armed.
+    /// Returns true if any request is armed.
     #[inline(always)]
     pub fn any_armed(&self) -> bool {
         !self.armed.is_empty()
     }
 
-    /// All requests.
+    /// Returns all requests.
     pub fn iter<'a>(
         &self,
         requests: &'a Arena<Request, 64, tag::Request>,
@@ -89,11 +90,11 @@ impl Requests {
 }
 
 impl Ipc {
-    /// Registers a request on a live port and notes it at the name by which it is made, which has none.
+    /// Registers a request about a live port, at the port and at its name, which must not have one.
     ///
     /// # Errors
-    /// Gives the right back if there is no memory, the budget is used up or the port has too many requests; nothing has
-    /// changed.
+    /// The right to which the notification would go, if memory runs out, the budget is used up or the port has too many
+    /// requests; nothing has changed.
     pub(super) fn register_request(&mut self, port: PortId, request: Request) -> Result<(), SendOnceRight> {
         let Request { space, name, kind, .. } = request;
         let full = self.ports[port].requests.count() >= REQUESTS_PER_PORT_MAX;
@@ -107,18 +108,18 @@ impl Ipc {
         Ok(())
     }
 
-    /// Takes a request off its port.
+    /// Removes a request from its port. The caller removes it from its name.
     fn take_request(&mut self, port: PortId, id: RequestId) -> Request {
         let kind = self.requests[id].kind;
         self.ports[port].requests.list_for(kind).remove(&mut self.requests, id);
-        let request = self.requests.remove(id).expect("a request is taken once");
+        let request = self.requests.remove(id).expect("the request has not been removed before");
         if let Some(space) = self.spaces.get(request.space) {
             self.refund(space.budget(), REQUEST_COST);
         }
         request
     }
 
-    /// Changes what a registered request waits for.
+    /// Changes the event for which a registered request waits.
     fn set_request_kind(&mut self, port: PortId, id: RequestId, kind: RequestKind) {
         let on_port = &mut self.ports[port].requests;
         on_port.list_for(self.requests[id].kind).remove(&mut self.requests, id);
@@ -126,57 +127,59 @@ impl Ipc {
         on_port.list_for(kind).push_back(&mut self.requests, id);
     }
 
-    /// Removes the request that a name has on its live port, if it has one.
+    /// Removes the request of a name from the name and from its live port, if it has one.
     pub(super) fn cancel_request(&mut self, space: SpaceId, name: PortName) -> Option<Request> {
         let entry = self.spaces[space].get_mut(name)?;
         let id = entry.request.take()?;
-        let port = entry.right.port().expect("a request belongs to a right");
+        let port = entry.right.port().expect("a name with a request has a right to a port");
         Some(self.take_request(port, id))
     }
 
-    /// Turns the request of a name that is about to disappear into a port-deleted notification.
+    /// Removes the request of a name that is about to be removed, if it has one, and notes a port-deleted notification.
     pub(super) fn delete_request(&mut self, step: &mut Step, space: SpaceId, name: PortName) {
         let request = self.cancel_request(space, name);
         self.notify_port_deleted(step, request, name);
     }
 
-    /// Notes a port-deleted notification for the request of a name that is gone, if it had one.
+    /// Notes a port-deleted notification for a request whose name has been removed, if there was one.
     pub(super) fn notify_port_deleted(&mut self, step: &mut Step, request: Option<Request>, name: PortName) {
         if let Some(request) = request {
             self.notify(step, request.notify, Notification::PortDeleted(name));
         }
     }
 
-    /// Leaves the request of a name on its port, which is about to die while the name disappears: the port-deleted
-    /// notification then follows those of the port's messages (errata 4).
+    /// Turns the request of a name that is about to be removed into one for a port-deleted notification, and leaves it
+    /// at the port, which is about to die. The notification then follows those about rights in the port's messages
+    /// (errata 4).
     pub(super) fn leave_request_to_port(&mut self, space: SpaceId, name: PortName) {
         let entry = self.spaces[space].get_mut(name).expect("the name exists");
-        let port = entry.right.port().expect("only a right has requests");
+        let port = entry.right.port().expect("a name with a request has a right to a port");
         if let Some(id) = entry.request.take() {
             self.set_request_kind(port, id, RequestKind::PortDeleted);
         }
     }
 
-    /// Returns the send-possible request that a name of a live port has, and the port.
+    /// Returns the port of a name and the name's send-possible request, if it has one. The port is alive.
     fn send_possible_request(&self, space: SpaceId, name: PortName) -> Option<(PortId, RequestId)> {
         let entry = self.spaces[space].get(name)?;
         let (port, id) = (entry.right.port()?, entry.request?);
         matches!(self.requests[id].kind, RequestKind::SendPossible { .. }).then_some((port, id))
     }
 
-    /// Returns true if a name of a live port has a send-possible request.
+    /// Returns true if a name, whose port is alive, has a send-possible request.
     pub(crate) fn has_send_possible_request(&self, space: SpaceId, name: PortName) -> bool {
         self.send_possible_request(space, name).is_some()
     }
 
-    /// Arms the send-possible request that a name of a live port has. Returns true if it has one.
+    /// Arms the send-possible request of a name whose port is alive. Returns true if it has one.
     pub(crate) fn arm_request(&mut self, space: SpaceId, name: PortName) -> bool {
         let Some((port, id)) = self.send_possible_request(space, name) else { return false };
         self.set_request_kind(port, id, ARMED);
         true
     }
 
-    /// Notes that a message of the port is received: its armed requests fire before the thread that caused it goes on.
+    /// Notes that the armed requests of a port have to fire, because a message is received. They fire before the thread
+    /// that caused this goes on.
     #[inline]
     pub(crate) fn fire_armed_requests(&mut self, step: &mut Step, port: PortId) {
         let state = &mut self.ports[port];
@@ -189,12 +192,13 @@ impl Ipc {
     pub(super) fn fire_one_armed_request(&mut self, step: &mut Step, port: PortId) -> bool {
         let Some(id) = self.ports[port].requests.armed.front() else { return false };
         let Request { notify, space, name, .. } = self.take_request(port, id);
-        self.spaces[space].get_mut(name).expect("a request's name exists").request = None;
+        self.spaces[space].get_mut(name).expect("the name of a request exists").request = None;
         self.notify(step, notify, Notification::SendPossible(name));
         true
     }
 
-    /// Fires one of the requests that were made by names of a dead port. Returns true if there was one.
+    /// Fires one of the dead-name, send-possible and port-deleted requests of a dead port. Returns true if there was
+    /// one.
     pub(super) fn fire_one_dead_name_request(&mut self, step: &mut Step, port: PortId) -> bool {
         let Requests { armed, unarmed } = &self.ports[port].requests;
         let Some(id) = unarmed.front().or(armed.front()) else { return false };
@@ -203,7 +207,7 @@ impl Ipc {
             self.notify(step, notify, Notification::PortDeleted(name));
             return true;
         }
-        // The name may have been found dead, or freed, since the port died.
+        // Since the port's death the name may have been turned into a dead name already, or freed.
         if let Some(space) = self.spaces.get_mut(space)
             && space.get(name).is_some_and(|entry| entry.right.port() == Some(port))
         {

@@ -1,23 +1,23 @@
-//! Rights as values: a token for each right that is not in a name table.
+//! Rights as values: a token for each right that is not in a space.
 //!
-//! A token sits in exactly one place, a message, a request or a variable of the kernel, and the counts of its port include
-//! it (mach-ipc 1.1, 1.9). Tokens cannot be copied. They are made where rights are counted (`counts.rs`) and by taking a
-//! right out of a name; they end by going back into a name or where they are counted down.
+//! A token is in one place: a message, a request, a field of a task or a variable. The counts of its port include it
+//! (mach-ipc 1.1, 1.9), so tokens cannot be copied. A token is made where rights are counted (`counts.rs`) or where a
+//! right is taken out of a space. It ends where the right is counted down or put into a space.
 
 use crate::ids::PortId;
 use abi::port::Disposition;
 
-/// A right to send any number of messages.
+/// A send right: the right to send any number of messages to a port.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a right that is not put somewhere must be destroyed"]
 pub struct SendRight(PortId);
 
-/// A right to send one message.
+/// A send-once right: the right to send one message to a port.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a right that is not put somewhere must be destroyed"]
 pub struct SendOnceRight(PortId);
 
-/// The right to receive. There is one per live port.
+/// The receive right of a port.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a right that is not put somewhere must be destroyed"]
 pub struct ReceiveRight(PortId);
@@ -33,20 +33,20 @@ pub enum Right {
     Receive(ReceiveRight),
 }
 
-/// What travels in a place of a message where a right can be.
+/// The contents of a place for a right: in a message, or in a field of a task.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub enum Carried {
-    /// Nothing: `MACH_PORT_NULL`.
+    /// No right: `MACH_PORT_NULL`.
     #[default]
     Null,
-    /// A right whose port was dead when it was taken: `MACH_PORT_DEAD`.
+    /// A right whose port was dead when the right was taken: `MACH_PORT_DEAD`.
     Dead,
     /// A right.
     Right(Right),
 }
 
 impl Carried {
-    /// Leaves [`Carried::Null`] and returns what was there.
+    /// Returns the contents and leaves [`Carried::Null`] in their place.
     pub fn take(&mut self) -> Carried {
         core::mem::take(self)
     }
@@ -61,7 +61,7 @@ impl Carried {
 }
 
 impl SendRight {
-    /// Returns the token for a send right that the port's count includes already.
+    /// Returns the token of a send right that the port's count already includes.
     pub(super) fn counted(port: PortId) -> SendRight {
         SendRight(port)
     }
@@ -73,7 +73,7 @@ impl SendRight {
 }
 
 impl SendOnceRight {
-    /// Returns the token for a send-once right that the port's count includes already.
+    /// Returns the token of a send-once right that the port's count already includes.
     pub(super) fn counted(port: PortId) -> SendOnceRight {
         SendOnceRight(port)
     }
@@ -85,7 +85,7 @@ impl SendOnceRight {
 }
 
 impl ReceiveRight {
-    /// Returns the token for the receive right of a port that is in no space.
+    /// Returns the token of a receive right that has been taken out of its space, or was never in one.
     pub(super) fn detached(port: PortId) -> ReceiveRight {
         ReceiveRight(port)
     }
@@ -106,7 +106,7 @@ impl Right {
         }
     }
 
-    /// Returns what a receiver sees beside the name.
+    /// Returns the disposition that a receiver gets with the name of this right.
     pub fn disposition(&self) -> Disposition {
         match self {
             Right::Send(_) => Disposition::PORT_SEND,

@@ -1,107 +1,56 @@
-//! A task's name table: which rights it holds, under which names (mach-ipc 1.3 to 1.8).
+//! Spaces: a space is a task's table of port names and the rights that they denote (mach-ipc 1.3 to 1.8).
 //!
-//! The table knows nothing of ports: whether the port behind a name is dead the caller finds out, and tells the table by
+//! A space cannot see ports: the caller finds out that the port behind a name is dead and calls
 //! [`Space::make_dead_name`].
+//!
+//! A name is the index of a slot and a generation. The generation changes with each use of the slot, so that a program
+//! that still uses a name after freeing it gets an error and not the right that the index denotes by then. For example,
+//! slot 5 may live like this:
+//!
+//! | operation | name | generation | uses left | effect |
+//! |---|---|---|---|---|
+//! | the table grows | | 0 | 0 | the slot is on the free list |
+//! | [`add`](Space::add) | 0x503 | 0x03 | 31 | no uses are left, so the generations start over, for 32 uses |
+//! | [`remove`](Space::remove) | | 0x03 | 31 | the slot is first on the free list |
+//! | [`add`](Space::add) | 0x507 | 0x07 | 30 | the stale name 0x503 is refused: its generation differs |
+//! | … 30 more times | 0x57f | 0x7f | 0 | |
+//! | [`add`](Space::add) | 0x503 | 0x03 | 15 | no uses are left, so the generations start over, for 16 uses |
+//!
+//! The number of uses before the generations start over is random. It is at least 16, so that a name is not given again
+//! within the next 15 uses of its slot, and a program cannot foresee when a stale name will be given again.
 
-use crate::ids::{BudgetId, PortId, RequestId, SetId};
+use super::entry::{Entry, EntryRight, add_urefs};
+use crate::ids::{BudgetId, PortId};
 use abi::KernReturn;
-use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE};
-use abi::port::{MACH_PORT_UREFS_MAX, PortName, PortType};
+use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE};
+use abi::port::PortName;
 use foldhash::fast::FixedState;
 use store::{Chunks, LinearMap, NoMemory};
 
-/// The first generation of every entry; the two low bits of a kernel-chosen name are set.
+/// The first generation of every slot. The two low bits of a name that the kernel chooses are set.
 const FIRST_GENERATION: u8 = 0x03;
 const GENERATION_STEP: u8 = 4;
 
-/// How many entries a table grows by.
+/// The number of slots by which a space grows.
 const GROWTH: usize = 64;
 
-/// What a name denotes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryRight {
-    /// A send right with so many user references.
-    Send {
-        /// The port.
-        port: PortId,
-        /// References.
-        urefs: u16,
-    },
-    /// A receive right, with so many references to a send right of the same port.
-    Receive {
-        /// The port.
-        port: PortId,
-        /// References; 0 if there is no send right.
-        send_urefs: u16,
-    },
-    /// A send-once right.
-    SendOnce {
-        /// The port.
-        port: PortId,
-    },
-    /// A port set.
-    PortSet {
-        /// The set.
-        set: SetId,
-    },
-    /// A right whose port died, with so many references.
-    DeadName {
-        /// References.
-        urefs: u16,
-    },
-}
+/// The indexes below this one are given in order: the unusable index 0 and the first eight names (mach-ipc 1.3).
+const FIRST_SHUFFLED: usize = 9;
 
-impl EntryRight {
-    /// The port, if it is a right to one.
-    #[inline(always)]
-    pub fn port(&self) -> Option<PortId> {
-        match *self {
-            EntryRight::Send { port, .. } | EntryRight::Receive { port, .. } | EntryRight::SendOnce { port } => {
-                Some(port)
-            }
-            EntryRight::PortSet { .. } | EntryRight::DeadName { .. } => None,
-        }
-    }
-
-    /// The type as users see it.
-    pub fn port_type(&self) -> PortType {
-        match self {
-            EntryRight::Send { .. } => PortType::SEND,
-            EntryRight::Receive { send_urefs: 0, .. } => PortType::RECEIVE,
-            EntryRight::Receive { .. } => PortType::RECEIVE | PortType::SEND,
-            EntryRight::SendOnce { .. } => PortType::SEND_ONCE,
-            EntryRight::PortSet { .. } => PortType::PORT_SET,
-            EntryRight::DeadName { .. } => PortType::DEAD_NAME,
-        }
-    }
-}
-
-/// Adds to a count of user references; one that would reach the maximum sticks there (mach-ipc 1.4 rule 2).
-pub fn add_urefs(urefs: u16, more: u32) -> u16 {
-    (u32::from(urefs) + more).min(u32::from(MACH_PORT_UREFS_MAX)) as u16
-}
-
-/// What is under one name.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// What the name denotes.
-    pub right: EntryRight,
-    /// The request for a notification that was made by this name.
-    pub request: Option<RequestId>,
-}
-
+/// The place of one index in a space.
 #[derive(Debug)]
 struct Slot {
-    /// The low byte of the name, of this use or of the next one.
+    /// The low byte of the name: of the present one, or of the last one if the slot is free.
     generation: u8,
-    /// After how many more uses the generation starts over.
+    /// The number of uses before the generations start over.
     uses_left: u8,
     content: Content,
 }
 
 #[derive(Debug)]
 enum Content {
-    /// On the list of free indexes. What the first of the list has as `previous` means nothing.
+    /// The slot is on the list of free slots. `previous` is stale in the first slot of the list: removing the slot
+    /// before it does not update it, which saves an access to memory for each new name.
     Free {
         previous: Option<u32>,
         next: Option<u32>,
@@ -110,14 +59,14 @@ enum Content {
 }
 
 impl Slot {
-    /// After a random number of uses, at least 16, the generations start over.
+    /// Lets the generations start over with the next use, for 16, 32, 48 or 64 uses.
     #[cold]
     fn start_over(&mut self, random: &mut u64) {
         self.uses_left = 16 * (1 + (next_random(random) >> 32 & 3) as u8);
         self.generation = FIRST_GENERATION.wrapping_sub(GENERATION_STEP);
     }
 
-    /// Uses a slot that is off the free list.
+    /// Puts an entry into a slot that has been taken off the free list.
     #[inline(always)]
     fn occupy(&mut self, name: PortName, right: EntryRight) {
         self.uses_left = self.uses_left.saturating_sub(1);
@@ -132,44 +81,28 @@ impl Default for Slot {
     }
 }
 
-/// Why there is no new name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoName {
-    /// The table has its maximal size.
-    Full,
-    /// No memory to grow it.
-    Memory,
-}
-
-impl From<NoName> for KernReturn {
-    fn from(error: NoName) -> KernReturn {
-        match error {
-            NoName::Full => KERN_NO_SPACE,
-            NoName::Memory => KERN_RESOURCE_SHORTAGE,
-        }
-    }
-}
-
-/// A name table.
+/// A space.
 #[derive(Debug)]
 pub struct Space {
-    /// The budget that the table is on, and what is made by the task that has it.
+    /// The budget of the space's task, which the space itself is on.
     budget: BudgetId,
     slots: Chunks<Slot, GROWTH>,
-    /// First free index; the list goes on in the slots.
+    /// The first free index. The list goes on in the slots.
     free: Option<u32>,
+    /// The number of names.
     live: u32,
+    /// Indexes are below this one.
     limit: u32,
-    /// Names that carry a send right and no receive right, by port.
+    /// The names that denote a send right and not the receive right, by port.
     send_names: LinearMap<PortId, PortName, FixedState>,
     random: u64,
-    /// Indexes are handed out in random order, beyond the first few.
+    /// Indexes are given in random order from [`FIRST_SHUFFLED`] on.
     shuffled: bool,
 }
 
 impl Space {
-    /// Returns an empty table with at most `limit` entries, the unusable entry 0 included. With a `seed` of 0 names are
-    /// handed out in a fixed order, as tests want it.
+    /// Returns a space without names, for at most `limit` slots, the unusable index 0 included. With a `seed` of 0,
+    /// which tests use, names are given in a fixed order.
     pub fn new(budget: BudgetId, limit: u32, seed: u64) -> Space {
         Space {
             budget,
@@ -183,7 +116,7 @@ impl Space {
         }
     }
 
-    /// Returns the budget that the table is on.
+    /// Returns the budget of the space's task.
     pub fn budget(&self) -> BudgetId {
         self.budget
     }
@@ -193,26 +126,26 @@ impl Space {
         self.live
     }
 
-    /// Bytes that growing the table once costs, with what the register of send rights may need.
+    /// Bytes that growing the space once costs a budget, with the growth of the index of send rights.
     pub const GROWTH_COST: usize = GROWTH * (size_of::<Slot>() + 2 * size_of::<(PortId, PortName)>());
 
-    /// Bytes that the table has cost so far.
+    /// Returns the bytes that the space costs its budget.
     pub fn cost(&self) -> usize {
         self.slots.len() / GROWTH * Space::GROWTH_COST
     }
 
-    /// Bytes that it costs to grow the table until it has this index.
+    /// Returns the bytes that it costs to grow the space until it has this index.
     pub fn cost_of_reaching(&self, index: u32) -> usize {
         let missing = (index as usize + 1).saturating_sub(self.slots.len());
         missing.div_ceil(GROWTH) * Space::GROWTH_COST
     }
 
-    /// One more than the highest index in use so far.
+    /// Returns the number of slots.
     pub fn capacity(&self) -> u32 {
         self.slots.len() as u32
     }
 
-    /// What a name denotes, if anything.
+    /// Returns the entry of a name, if the name exists.
     #[inline(always)]
     pub fn get(&self, name: PortName) -> Option<&Entry> {
         match self.slots.get(name.index() as usize) {
@@ -223,7 +156,7 @@ impl Space {
         }
     }
 
-    /// What a name denotes, if anything.
+    /// Returns the entry of a name, if the name exists.
     #[inline(always)]
     pub fn get_mut(&mut self, name: PortName) -> Option<&mut Entry> {
         match self.slots.get_mut(name.index() as usize) {
@@ -234,7 +167,7 @@ impl Space {
         }
     }
 
-    /// The name in use at an index, whatever its generation.
+    /// Returns the name at an index, if the index is in use.
     pub fn name_at(&self, index: u32) -> Option<PortName> {
         match self.slots.get(index as usize) {
             Some(Slot { generation, content: Content::Used(_), .. }) => Some(PortName::new(index, *generation)),
@@ -242,34 +175,33 @@ impl Space {
         }
     }
 
-    /// The name under which the task has a send right, but not the receive right, of a port.
+    /// Returns the name that denotes a send right and not the receive right of a port, if there is one.
     pub fn send_name(&self, port: PortId) -> Option<PortName> {
         self.send_names.get(&port).copied()
     }
 
-    /// Whether the next new name, with a send right or not, needs the table to grow first.
+    /// Returns true if no slot is free: the space must grow before the next name is added.
     #[inline]
     pub fn must_grow(&self) -> bool {
         self.free.is_none()
     }
 
-    /// Adds entries to the table.
+    /// Returns true if the table cannot grow any more.
+    pub(super) fn is_full(&self) -> bool {
+        self.capacity() >= self.limit
+    }
+
+    /// Adds a fixed number of slots, or as many as the limit allows. The space is not full.
     ///
     /// # Errors
-    /// [`NoName`]; nothing has changed.
-    pub fn grow(&mut self) -> Result<(), NoName> {
-        let first = self.slots.len() as u32;
-        if first >= self.limit {
-            return Err(NoName::Full);
-        }
-        self.slots.grow().map_err(|NoMemory| NoName::Memory)?;
+    /// [`NoMemory`]; nothing has changed.
+    pub fn grow(&mut self) -> Result<(), NoMemory> {
+        let first = self.capacity();
+        self.slots.grow()?;
         let last = (self.slots.len() as u32).min(self.limit);
-        let mut indexes = [0; GROWTH];
+        let mut indexes: [u32; GROWTH] = core::array::from_fn(|at| first + at as u32);
         let count = (last - first) as usize;
-        for (at, index) in indexes.iter_mut().enumerate() {
-            *index = first + at as u32;
-        }
-        let fixed = if first == 0 { 9 } else { 0 };
+        let fixed = if first == 0 { FIRST_SHUFFLED } else { 0 };
         if self.shuffled {
             for at in (fixed + 1..count).rev() {
                 let other = fixed + (next_random(&mut self.random) % (at - fixed + 1) as u64) as usize;
@@ -282,14 +214,14 @@ impl Space {
         Ok(())
     }
 
-    /// Puts a free index first on the list.
+    /// Puts a slot first on the free list.
     fn put_on_free_list(&mut self, index: u32) {
         self.slots[index as usize].content = Content::Free { previous: None, next: self.free };
-        self.lead_free_list(index);
+        self.link_first_free(index);
     }
 
-    /// Makes `index`, whose slot says already what comes next, the first of the list.
-    fn lead_free_list(&mut self, index: u32) {
+    /// Makes `index`, whose slot has `next` set, the first of the free list.
+    fn link_first_free(&mut self, index: u32) {
         if let Some(first) = self.free.replace(index)
             && let Content::Free { previous, .. } = &mut self.slots[first as usize].content
         {
@@ -297,7 +229,7 @@ impl Space {
         }
     }
 
-    /// Takes an index off the list that need not be the first.
+    /// Takes a slot off the free list, at any place of it.
     fn take_off_free_list(&mut self, index: u32) {
         let Content::Free { previous, next } = self.slots[index as usize].content else {
             panic!("name index {index} is on the free list but in use")
@@ -306,25 +238,26 @@ impl Space {
             self.free = next;
             return;
         }
-        for (neighbour, is_next) in [(previous, false), (next, true)] {
-            let Some(neighbour) = neighbour else { continue };
-            if let Content::Free { previous: p, next: n } = &mut self.slots[neighbour as usize].content {
-                if is_next { *p = previous } else { *n = next }
-            }
+        if let Some(Content::Free { next: link, .. }) = previous.map(|index| &mut self.slots[index as usize].content) {
+            *link = next;
+        }
+        if let Some(Content::Free { previous: link, .. }) = next.map(|index| &mut self.slots[index as usize].content) {
+            *link = previous;
         }
     }
 
-    /// Gives `right` a new name. The table must not need to grow.
+    /// Gives `right` a new name. The caller has [made room](Space::must_grow) for it.
     ///
     /// # Errors
-    /// [`NoMemory`] if a send right cannot be registered; nothing has changed.
+    /// [`NoMemory`] if a send right finds no place in the index of send rights; nothing has changed. Other rights need
+    /// none.
     #[inline(always)]
     pub fn add(&mut self, right: EntryRight) -> Result<PortName, NoMemory> {
-        let port = registered(right);
+        let port = indexed_port(right);
         if port.is_some() {
             self.reserve_send_name()?;
         }
-        let index = self.free.expect("the caller makes room first");
+        let index = self.free.expect("the caller has made room");
         let slot = &mut self.slots[index as usize];
         let Content::Free { next, .. } = slot.content else {
             panic!("name index {index} is on the free list but in use")
@@ -342,27 +275,28 @@ impl Space {
         Ok(name)
     }
 
-    /// Gives `right` the name chosen, whose index is free and in the table. For a send right there is room in the
-    /// register.
+    /// Gives `right` a name that a user has chosen. The caller has [checked](Space::check_chosen) the name, the space
+    /// has its index, and for a send right a place is [reserved](Space::reserve_send_name).
     #[inline]
     pub fn add_chosen(&mut self, name: PortName, right: EntryRight) {
         self.take_off_free_list(name.index());
         let slot = &mut self.slots[name.index() as usize];
         if slot.uses_left == 0 {
-            // The generations go on from the chosen one, and start over before one comes twice.
+            // The generations go on from the chosen one and start over where they would wrap.
             slot.uses_left = (u8::MAX - name.generation()) / GENERATION_STEP + 1;
         }
         slot.occupy(name, right);
         self.live += 1;
-        if let Some(port) = registered(right) {
+        if let Some(port) = indexed_port(right) {
             self.send_names.insert_reserved(port, name);
         }
     }
 
-    /// Whether a name that a user chose can be given, in the order of mach-ipc 2.6: `Ok(Some(entry))` if it is in use.
+    /// Checks a name that a user has chosen, in the order of mach-ipc 2.6. Returns its entry, if it is in use already.
     ///
     /// # Errors
-    /// `KERN_NO_SPACE`, `KERN_INVALID_VALUE` or `KERN_FAILURE`.
+    /// `KERN_NO_SPACE` if its index is too high; `KERN_INVALID_VALUE` if its two low bits are not set; `KERN_FAILURE`
+    /// if its index is 0 or in use under another generation.
     pub fn check_chosen(&self, name: PortName) -> Result<Option<&Entry>, KernReturn> {
         if name.index() >= self.limit {
             return Err(KERN_NO_SPACE);
@@ -377,7 +311,8 @@ impl Space {
         }
     }
 
-    /// Makes room for registering one send right by [`change`](Space::change) or [`add_chosen`](Space::add_chosen).
+    /// Reserves a place in the index of send rights for one use of [`change`](Space::change) or
+    /// [`add_chosen`](Space::add_chosen).
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
@@ -385,12 +320,12 @@ impl Space {
         self.send_names.reserve()
     }
 
-    /// Changes what a name denotes, keeping the register of send rights right. If a send right becomes the only one,
-    /// [`reserve_send_name`](Space::reserve_send_name) was called before.
+    /// Changes the right that a name denotes, and the index of send rights with it. If the name becomes a send right
+    /// without the receive right, the caller has [reserved](Space::reserve_send_name) a place.
     pub fn change(&mut self, name: PortName, right: EntryRight) {
-        let entry = self.get_mut(name).expect("a name that changes exists");
-        let old = registered(core::mem::replace(&mut entry.right, right));
-        let new = registered(right);
+        let entry = self.get_mut(name).expect("the name exists");
+        let old = indexed_port(core::mem::replace(&mut entry.right, right));
+        let new = indexed_port(right);
         if old == new {
             return;
         }
@@ -402,25 +337,25 @@ impl Space {
         }
     }
 
-    /// Turns a name whose port died into a dead name with all its references, and one more if a request of this name was
-    /// still open (mach-ipc 1.7).
+    /// Turns a name whose port died into a dead name. It keeps its user references, and gets one more if it had a
+    /// request for a notification: the dead-name notification carries that reference (mach-ipc 1.7).
     pub fn make_dead_name(&mut self, name: PortName) {
-        let entry = self.get_mut(name).expect("a name that dies exists");
+        let entry = self.get_mut(name).expect("the name exists");
         let urefs = match entry.right {
             EntryRight::Send { urefs, .. } => urefs,
             EntryRight::SendOnce { .. } => 1,
             EntryRight::Receive { send_urefs, .. } => send_urefs,
-            EntryRight::PortSet { .. } | EntryRight::DeadName { .. } => panic!("{name:?} is no right to a port"),
+            EntryRight::PortSet { .. } | EntryRight::DeadName { .. } => panic!("{name:?} is not a right to a port"),
         };
         let extra = u32::from(entry.request.take().is_some());
-        let old = registered(entry.right);
+        let old = indexed_port(entry.right);
         entry.right = EntryRight::DeadName { urefs: add_urefs(urefs, extra) };
         if let Some(port) = old {
             self.send_names.remove(&port);
         }
     }
 
-    /// Frees a name. Its request must have been dealt with.
+    /// Frees a name. The caller has taken its request.
     #[inline(always)]
     pub fn remove(&mut self, name: PortName) {
         let slot = &mut self.slots[name.index() as usize];
@@ -428,16 +363,16 @@ impl Space {
         let Content::Used(entry) = core::mem::replace(&mut slot.content, freed) else {
             panic!("{name:?} is freed twice")
         };
-        assert!(slot.generation == name.generation(), "{name:?} is freed, but its index has another name now");
-        debug_assert!(entry.request.is_none(), "a request is lost with {name:?}");
-        self.lead_free_list(name.index());
+        assert!(slot.generation == name.generation(), "{name:?} is freed but its index has another name");
+        debug_assert!(entry.request.is_none(), "the request of {name:?} is lost");
+        self.link_first_free(name.index());
         self.live -= 1;
-        if let Some(port) = registered(entry.right) {
+        if let Some(port) = indexed_port(entry.right) {
             self.send_names.remove(&port);
         }
     }
 
-    /// All names, by index.
+    /// Returns all names and their entries, by index.
     pub fn iter(&self) -> impl Iterator<Item = (PortName, &Entry)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| match &slot.content {
             Content::Used(entry) => Some((PortName::new(index as u32, slot.generation), entry)),
@@ -445,19 +380,20 @@ impl Space {
         })
     }
 
-    /// Panics unless the register of send rights agrees with the table.
+    /// Panics unless the index of send rights and the number of names agree with the slots.
     pub fn check(&self) {
-        let sends = self.iter().filter_map(|(name, entry)| registered(entry.right).map(|port| (port, name)));
+        let sends = self.iter().filter_map(|(name, entry)| indexed_port(entry.right).map(|port| (port, name)));
         let mut count = 0;
         for (port, name) in sends {
             assert_eq!(self.send_name(port), Some(name), "I4: {port:?} has one name per task");
             count += 1;
         }
-        assert_eq!(count, self.send_names.len(), "the register of send rights has no stale entry");
-        assert_eq!(self.iter().count(), self.live as usize, "live names are counted");
+        assert_eq!(count, self.send_names.len(), "the index of send rights has a stale entry");
+        assert_eq!(self.iter().count(), self.live as usize, "the number of names");
     }
 }
 
+/// Returns the next number of a xorshift generator, which is enough to make names hard to foresee.
 fn next_random(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -465,8 +401,8 @@ fn next_random(state: &mut u64) -> u64 {
     *state
 }
 
-/// The port that a right registers: a send right without the receive right.
-fn registered(right: EntryRight) -> Option<PortId> {
+/// Returns the port under which a name with this right is in the index of send rights.
+fn indexed_port(right: EntryRight) -> Option<PortId> {
     match right {
         EntryRight::Send { port, .. } => Some(port),
         _ => None,

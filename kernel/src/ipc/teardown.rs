@@ -1,4 +1,4 @@
-//! Dead ports, dead sets and superfluous messages, taken apart one piece at a time.
+//! Taking apart: dead ports, dead sets and messages are destroyed one piece at a time, as deferred work.
 
 use super::Ipc;
 use super::kernel_message::Notification;
@@ -11,8 +11,8 @@ use crate::trace::Event;
 use abi::code::MACH_RCV_PORT_CHANGED;
 
 impl Ipc {
-    /// Destroys a message: notes that the rights in it are to be destroyed, or forgets it at once if there are none. So the
-    /// messages that long destruction tries to send in vain do not pile up behind it.
+    /// Destroys a message: lets it be taken apart with all rights in it, or removes it at once if it has none. A
+    /// message that cannot be sent therefore does not take memory until the work before it is done.
     pub fn destroy_message(&mut self, step: &mut Step, message: MessageId) {
         step.trace.record(Event::Destroyed(message));
         if self.messages[message].is_bare() {
@@ -23,14 +23,14 @@ impl Ipc {
     }
 
     /// Takes a message apart by one right: destination, reply, descriptors from first to last (mach-ipc 6.3).
-    pub fn reap_message(&mut self, step: &mut Step, message: MessageId) -> Progress {
+    pub fn take_apart_message(&mut self, step: &mut Step, message: MessageId) -> Progress {
         let dying = &mut self.messages[message];
         let carried = if dying.destination != Carried::Null {
             dying.destination.take()
         } else if dying.reply != Carried::Null {
             dying.reply.take()
-        } else if let Some(descriptor) = dying.descriptors.get_mut(dying.reaped_descriptors) {
-            dying.reaped_descriptors += 1;
+        } else if let Some(descriptor) = dying.descriptors.get_mut(dying.destroyed_descriptors) {
+            dying.destroyed_descriptors += 1;
             descriptor.right.take()
         } else {
             self.remove_message(step, message);
@@ -40,9 +40,11 @@ impl Ipc {
         Progress::More
     }
 
-    /// Takes a dead port apart by one piece: blocked senders, then messages (mach-ipc 6.4 steps 3 and 4). The requests come
-    /// when the messages are gone: who asked about the port hears of it last.
-    pub fn reap_port(&mut self, sched: &mut Scheduling, step: &mut Step, port: PortId) -> Progress {
+    /// Takes a dead port apart by one piece: blocked senders, then messages (mach-ipc 6.4 steps 3 and 4). After the
+    /// last message [`take_apart_requests`](Ipc::take_apart_requests) follows. It is noted only now, so that it comes
+    /// after the messages' own work: notifications about rights in the messages precede those about the port (errata
+    /// 4).
+    pub fn take_apart_port(&mut self, sched: &mut Scheduling, step: &mut Step, port: PortId) -> Progress {
         let released = self.release_sender(sched, step, port);
         let message = released.or_else(|| self.ports[port].queue.pop_front(&mut self.messages));
         match message {
@@ -57,9 +59,9 @@ impl Ipc {
         }
     }
 
-    /// Fires one request about a dead port: no-senders, then those by name (mach-ipc 6.4 steps 5 and 6). After the last
-    /// one the port is forgotten.
-    pub fn reap_requests(&mut self, step: &mut Step, port: PortId) -> Progress {
+    /// Fires one request about a dead port: the no-senders request, then the dead-name and send-possible requests
+    /// (mach-ipc 6.4 steps 5 and 6). After the last one, removes the port.
+    pub fn take_apart_requests(&mut self, step: &mut Step, port: PortId) -> Progress {
         let dying = &mut self.ports[port];
         let count = dying.no_senders_count.take();
         if let Some(requester) = dying.no_senders.take() {
@@ -71,8 +73,8 @@ impl Ipc {
         Progress::More
     }
 
-    /// Forgets a dead port of which nothing is left, unless it is still on the work list for its armed requests: the piece
-    /// of work that comes last forgets it.
+    /// Removes a dead port that has been taken apart. If the work list still has the piece of work for its armed
+    /// requests, that removes the port.
     pub(super) fn finish_port(&mut self, step: &mut Step, port: PortId) {
         let state = &mut self.ports[port];
         if state.armed_listed {
@@ -83,8 +85,9 @@ impl Ipc {
         }
     }
 
-    /// Fires one of the armed requests of a port that a message was received from, unless it died since.
-    pub fn reap_armed(&mut self, step: &mut Step, port: PortId) -> Progress {
+    /// Fires one armed request of a port from which a message was received. If the port has died meanwhile, the
+    /// requests are left to [`take_apart_requests`](Ipc::take_apart_requests).
+    pub fn fire_armed_piece(&mut self, step: &mut Step, port: PortId) -> Progress {
         let alive = self.ports[port].is_alive();
         if alive && self.fire_one_armed_request(step, port) {
             return Progress::More;
@@ -96,8 +99,8 @@ impl Ipc {
         Progress::Done
     }
 
-    /// Takes a dead set apart by one piece: those who wait on it, then its members.
-    pub fn reap_set(&mut self, sched: &mut Scheduling, step: &mut Step, set: SetId) -> Progress {
+    /// Takes a dead set apart by one piece: threads that wait on it, then its members.
+    pub fn take_apart_set(&mut self, sched: &mut Scheduling, step: &mut Step, set: SetId) -> Progress {
         let dying = &mut self.sets[set];
         if let Some(receiver) = dying.receivers.first() {
             sched.end_wait(step, receiver, Some(&mut dying.receivers));

@@ -1,4 +1,4 @@
-//! Handing messages to threads that wait for one, and letting blocked senders in (mach-ipc 3.8, 3.9).
+//! Handing messages to threads that wait for one, and admitting blocked senders (mach-ipc 3.8, 3.9).
 
 use crate::ids::{MessageId, PortId, SpaceId};
 use crate::kernel::Kernel;
@@ -10,13 +10,13 @@ use abi::message::MsgOption;
 use abi::port::{MACH_PORT_QLIMIT_KERNEL, PortName};
 
 impl Kernel {
-    /// Offers a message to the threads that wait for one: first on the port itself, then on each set in the order in which
-    /// the port joined. A thread that wants to keep a message that does not fit learns of it, and the next one is asked.
-    /// Returns true if a thread took the message.
+    /// Delivers a message to a thread that waits for one: on the port itself, or else on one of its sets, in the order
+    /// in which the port joined them. A thread with `MACH_RCV_LARGE` whose buffer is too small gets a report instead,
+    /// and the next thread is tried. Returns true if a thread took the message.
     pub(crate) fn offer(&mut self, machine: &mut dyn Machine, message: MessageId, port: PortId) -> bool {
         while let Some(thread) = self.ipc.waiting_receiver(port) {
             let Wait::Receive(wait) = self.ipc.end_wait(&mut self.sched, &mut self.step, thread) else {
-                panic!("{thread:?} waits in a wrong queue")
+                panic!("{thread:?} is among receivers but does not receive")
             };
             let receiver = self.sched[thread].context();
             let keep = wait.options.contains(MsgOption::RCV_LARGE) && !self.fits(message, &wait);
@@ -33,9 +33,9 @@ impl Kernel {
         false
     }
 
-    /// Sends the kernel's messages that the step has made so far: what a send's copy-in causes is queued before the message
-    /// itself (errata 4). Sending one causes no other: a receive right is all that it can carry, and the end of that is
-    /// other work.
+    /// Sends the messages that the kernel has made in this step so far. A send calls this after its copy-in, so that
+    /// notifications that the copy-in caused are queued before the message (errata 4). Sending one does not make
+    /// another: the only right that it can carry is a receive right, whose end is work of another kind.
     #[inline]
     pub(crate) fn post_notifications(&mut self, machine: &mut dyn Machine) {
         while let Some(message) = self.step.next_post() {
@@ -43,11 +43,11 @@ impl Kernel {
         }
     }
 
-    /// Sends a message of the kernel's own: to a thread that waits for it, or to the end of the queue. It is on the budget
-    /// of the task that is to receive it: with that used up, with the hard limit reached, or with its port dead, it vanishes
-    /// with what it carries (mach-ipc 8.4).
+    /// Sends a message that the kernel has made: to a thread that waits for one, or to the end of the queue, on the
+    /// budget of the task that receives from the port. If that budget is used up, the hard limit reached or the port
+    /// dead, the message and its rights are destroyed (mach-ipc 8.4).
     pub(crate) fn post(&mut self, machine: &mut dyn Machine, message: MessageId) {
-        let port = self.ipc.message(message).destination.port().expect("a message to be sent has a destination");
+        let port = self.ipc.message(message).destination.port().expect("the message has a destination");
         let room = |queued: usize| queued < MACH_PORT_QLIMIT_KERNEL as usize;
         let reachable = self.ipc.live_port(port).is_some_and(|port| room(port.queue_len()));
         if reachable && self.offer(machine, message, port) {
@@ -58,13 +58,13 @@ impl Kernel {
         if admitted {
             self.ipc.append(&mut self.step, message, port);
         } else {
-            // The send-once right has done its work: its end is not told to its port, which would only vanish too.
+            // Ending the send-once right unused would make a send-once notification, which could not be sent either.
             self.ipc.consume_message_destination(&mut self.step, message);
             self.ipc.destroy_message(&mut self.step, message);
         }
     }
 
-    /// Takes the first message out of a queue and lets a blocked sender in if that makes room.
+    /// Takes the first message out of a queue, and admits a blocked sender if there is room then.
     #[inline]
     pub(crate) fn dequeue(&mut self, machine: &mut dyn Machine, port: PortId) -> Option<MessageId> {
         let message = self.ipc.pop_message(port)?;
@@ -75,8 +75,8 @@ impl Kernel {
         Some(message)
     }
 
-    /// Lets the first of the blocked senders in: its message is enqueued in this step, so that no other overtakes it.
-    /// Returns false if no sender is blocked.
+    /// Admits the first blocked sender of a port: its message is delivered or queued in this step, so that no other
+    /// message overtakes it. Returns false if no sender is blocked.
     fn admit_sender(&mut self, machine: &mut dyn Machine, port: PortId) -> bool {
         let Some(message) = self.ipc.release_sender(&mut self.sched, &mut self.step, port) else { return false };
         if !self.offer(machine, message, port) {
@@ -85,15 +85,15 @@ impl Kernel {
         true
     }
 
-    /// Lets blocked senders in while there is room: more than one if their messages go to threads that wait.
+    /// Admits blocked senders as long as there is room. Messages that are delivered to waiting threads take no room.
     fn admit_senders(&mut self, machine: &mut dyn Machine, port: PortId) {
         while self.ipc.can_admit_sender(port) {
             self.admit_sender(machine, port);
         }
     }
 
-    /// `mach_port_set_attributes`: a higher queue limit lets as many blocked senders in as it is higher, whatever is
-    /// queued, and more if there is room then.
+    /// `mach_port_set_attributes`. If the queue limit gets higher, that number of blocked senders is admitted, whatever
+    /// the length of the queue, and then more as long as there is room.
     ///
     /// # Errors
     /// See `Ipc::port_set_attributes`.
@@ -116,7 +116,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// `mach_port_insert_member`: the port's messages go to those who wait for the set at once.
+    /// `mach_port_insert_member`. Hands the port's messages to threads that wait on the set.
     ///
     /// # Errors
     /// See `Ipc::port_insert_member`.
@@ -132,7 +132,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// `mach_port_move_member`, with the same effect as [`insert_member`](Kernel::insert_member) if the port joins a set.
+    /// `mach_port_move_member`. If the port joins a set, hands its messages to threads that wait on the set.
     ///
     /// # Errors
     /// See `Ipc::port_move_member`.
@@ -149,7 +149,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Hands the messages of a port to threads that wait on a set which the port has just joined.
+    /// Hands the messages of a port to threads that wait for one, after the port has joined a set.
     fn serve_waiting_receivers(&mut self, machine: &mut dyn Machine, port: PortId) {
         while self.ipc.waiting_receiver(port).is_some()
             && let Some(head) = self.ipc.pop_message(port)

@@ -9,7 +9,8 @@ use abi::code::MACH_MSG_SUCCESS;
 use abi::message::MsgOption;
 
 impl Kernel {
-    /// Sends, then receives, as the options say.
+    /// Carries out a `mach_msg` call of the running thread `caller`: sends or receives, or sends and then receives, as
+    /// the options say.
     #[inline]
     pub(crate) fn mach_msg(
         &mut self,
@@ -51,9 +52,9 @@ impl Kernel {
         }
     }
 
-    /// Goes on with what a thread has left to do in the kernel: a slice of work and, when all of that is done, the receive
-    /// phase. The work comes first because its notifications may be what is received. A thread that is about to end only
-    /// leaves the work.
+    /// Goes on with the continuation of a running thread: does a slice of its work, and when all of that is done, its
+    /// receive phase. The work comes first, because the phase may receive a notification that the work sends. A thread
+    /// that is about to end does not receive, and its work stays with the step.
     pub(crate) fn go_on(&mut self, machine: &mut dyn Machine, thread: Context, todo: Continuation) -> Outcome {
         self.step.resume_work(todo.work);
         if todo.receive.is_some() && self.sched[thread.thread].is_ending() {

@@ -1,4 +1,4 @@
-//! Delivery: a message that was taken for a receiver goes into the receiver's task and memory (mach-ipc 3.9).
+//! Delivery: putting a message into its receiver's space and memory (mach-ipc 3.9).
 
 use crate::ids::{Context, MessageId, PortId};
 use crate::ipc::right::Carried;
@@ -15,27 +15,28 @@ use abi::qos::Priority;
 use core::mem::offset_of;
 use zerocopy::IntoBytes;
 
-/// The receiver's side of a delivery.
+/// A message and the data that its delivery needs.
 struct Delivery<'a> {
     receiver: Context,
     wait: &'a ReceiveWait,
     message: MessageId,
     /// The receiver's name of the port that the message was sent to.
     local: PortName,
-    /// The message's number at that port.
+    /// The message's sequence number at that port.
     seqno: u32,
     /// The context of that port.
     context: u64,
 }
 
 impl Kernel {
-    /// Returns true if a message with the trailer asked for fits the receiver's buffer.
+    /// Returns true if a message, with the trailer that the receiver asked for, fits the receiver's buffer.
     #[inline]
     pub(crate) fn fits(&self, message: MessageId, wait: &ReceiveWait) -> bool {
         self.ipc.message(message).size + trailer_size(wait.options.elements()) <= wait.size as usize
     }
 
-    /// Tells a receiver with `MACH_RCV_LARGE` about a message that stays where it is.
+    /// Reports a message that is too large to a receiver with `MACH_RCV_LARGE`: writes its size into the buffer, and
+    /// with `MACH_RCV_LARGE_IDENTITY` the name of its port. The message is not taken.
     pub(crate) fn report_too_large(
         &mut self,
         machine: &mut dyn Machine,
@@ -56,13 +57,13 @@ impl Kernel {
             let at = field(offset_of!(Header, msgh_local_port));
             result = result.and_then(|()| machine.copy_out(address_space, at, &name.0.to_le_bytes()));
         }
-        // The answer is the same whether the user can read the size or not: the message is still there.
+        // A fault does not change the return code: the message is still there to be received.
         let _ = result;
         MACH_RCV_TOO_LARGE
     }
 
-    /// Delivers a message that has been taken for `receiver`, which is not blocked any more: copies its rights and bytes
-    /// out, or destroys it if it does not fit. The message is used up.
+    /// Delivers a message to `receiver`, whose wait has ended: copies out its rights and bytes, or destroys it if it
+    /// does not fit. Consumes the message, which must be out of its queue.
     pub(crate) fn deliver(
         &mut self,
         machine: &mut dyn Machine,
@@ -90,7 +91,8 @@ impl Kernel {
         self.write_out(machine, &delivery, reply)
     }
 
-    /// Copies out all but the reply right, whose name is `reply`, and forgets the message.
+    /// Copies out the rights of the body and the bytes of a message, whose reply right has the name `reply`, and
+    /// removes the message.
     #[inline]
     fn write_out(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, reply: PortName) -> Outcome {
         let Delivery { receiver, wait, message, local, .. } = *delivery;
@@ -100,7 +102,8 @@ impl Kernel {
         let qos =
             u64::from(taken.priority.to_pthread()) << 32 | u64::from(Priority::of(taken.qos_override).to_pthread());
         let mut header = taken.header();
-        // Without a disposition the voucher field is as the sender wrote it, otherwise there is no voucher.
+        // There are no vouchers yet: a message with a voucher disposition carries null, and one without leaves the
+        // field as the sender wrote it.
         let with_voucher =
             wait.options.contains(MsgOption::RCV_VOUCHER) && taken.voucher_disposition != Disposition::NONE;
         let voucher = if with_voucher { Disposition::PORT_SEND } else { Disposition::NONE };
@@ -122,7 +125,7 @@ impl Kernel {
         }
     }
 
-    /// Writes the trailer behind a message, into the room its buffer has for it; returns where it ends (mach-ipc 3.5).
+    /// Writes the trailer behind a message, into its buffer, and returns the end of the trailer (mach-ipc 3.5).
     #[inline]
     fn put_trailer(&mut self, delivery: &Delivery<'_>) -> usize {
         let Delivery { wait, message, seqno, context, .. } = *delivery;
@@ -148,8 +151,8 @@ impl Kernel {
         start + size
     }
 
-    /// Destroys a taken message and writes an error message in its place: a header and the trailer, as much as fits
-    /// (mach-ipc 3.9 "Failure outputs").
+    /// Destroys a message instead of delivering it, and writes as much of an error message, a header and the trailer,
+    /// as fits the receiver's buffer (mach-ipc 3.9 "Failure outputs").
     fn discard(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, code: KernReturn) -> Outcome {
         let Delivery { receiver, wait, message, local, .. } = *delivery;
         let Kernel { ipc, step, .. } = self;
@@ -161,7 +164,8 @@ impl Kernel {
         header.msgh_size = Header::SIZE as u32;
         header.msgh_remote_port = if taken.reply == Carried::Dead { MACH_PORT_DEAD } else { MACH_PORT_NULL };
         header.msgh_local_port = local;
-        // The trailer goes over the body, which has been read for the last time; its rights are in the descriptors.
+        // The trailer overwrites the body. Taking the message apart does not need it: the rights are in the
+        // descriptors.
         taken.set_header(&header);
         let sent_size = core::mem::replace(&mut taken.size, Header::SIZE);
         let end = self.put_trailer(delivery).min(wait.size as usize);

@@ -1,4 +1,4 @@
-//! Waits that end without what they waited for: their time is over, or they are aborted (mach-ipc 3.8, 3.9).
+//! Waits that end by a timeout or an abort (mach-ipc 3.8, 3.9).
 
 use crate::ids::ThreadId;
 use crate::kernel::Kernel;
@@ -8,8 +8,8 @@ use crate::sched::thread::{Wait, WaitEnd};
 use abi::code::*;
 
 impl Kernel {
-    /// Ends a thread's wait and writes what that means into its registers. A message that waited to be sent goes back to
-    /// its sender.
+    /// Ends the wait of a waiting thread and writes the return code for the reason into its registers. The message of a
+    /// blocked sender goes back to the sender.
     pub(crate) fn give_up_wait(&mut self, machine: &mut dyn Machine, thread: ThreadId, why: WaitEnd) {
         let timed_out = why == WaitEnd::TimedOut;
         let outcome = match self.ipc.end_wait(&mut self.sched, &mut self.step, thread) {
@@ -28,7 +28,7 @@ impl Kernel {
         self.sched.finish(thread, outcome);
     }
 
-    /// Aborts whatever a thread waits for, and its depression.
+    /// Aborts the wait of a thread, if it waits, and its depression.
     pub(crate) fn abort_thread(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
         if self.sched[thread].is_waiting() {
             self.give_up_wait(machine, thread, WaitEnd::Aborted);

@@ -1,14 +1,14 @@
-//! Messages on their way: transactions that take a message out of one task and into another.
+//! Sending and receiving: transactions that move a message from one task to another.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`call`] | `mach_msg`: send phase, then receive phase |
-//! | [`fast_path`], [`transfer`] | the common call in one go |
+//! | [`fast_path`], [`transfer`] | the fast path: the common call in one transaction |
 //! | [`send`] | the send phase |
-//! | [`admit`] | handing messages to waiting receivers, letting blocked senders in |
+//! | [`admit`] | handing messages to waiting receivers, admitting blocked senders |
 //! | [`receive`] | the receive phase |
-//! | [`deliver`] | writing a message into its receiver's task and memory |
-//! | [`give_up`] | waits that end without what they waited for |
+//! | [`deliver`] | putting a message into its receiver's space and memory |
+//! | [`give_up`] | timeouts and aborts of waits |
 
 pub(crate) mod admit;
 pub(crate) mod call;

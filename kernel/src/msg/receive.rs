@@ -10,13 +10,14 @@ use abi::message::MsgOption;
 
 const NANOS_PER_MILLI: Nanos = 1_000_000;
 
-/// Returns the time `timeout` milliseconds from now, or `None` for a timeout of 0, which means not to wait at all.
+/// Returns the time `timeout` milliseconds from now, or `None` for a timeout of 0, with which the call does not wait.
 pub(crate) fn deadline_after(timeout: u32, now: impl FnOnce() -> Nanos) -> Option<Nanos> {
     if timeout == 0 { None } else { Some(now().saturating_add(Nanos::from(timeout) * NANOS_PER_MILLI)) }
 }
 
 impl Kernel {
-    /// Receives a message for the running thread `caller`, or blocks it until there is one.
+    /// Receives a message for the running thread `caller`. Without a message the thread blocks, or gets
+    /// `MACH_RCV_TIMED_OUT` if its timeout is 0.
     #[inline]
     pub(crate) fn receive(&mut self, machine: &mut dyn Machine, caller: Context, args: &ReceiveArgs) -> Outcome {
         let Some(object) = self.ipc.receivable(caller.space, args.name) else {
@@ -33,7 +34,7 @@ impl Kernel {
             if args.options.contains(MsgOption::RCV_LARGE) && !self.fits(head, &wait) {
                 return Outcome::undelivered(self.report_too_large(machine, caller, &wait, head, port));
             }
-            let message = self.dequeue(machine, port).expect("the head is there");
+            let message = self.dequeue(machine, port).expect("the queue has a message");
             return self.deliver(machine, caller, &wait, message, port);
         }
         let deadline = if args.options.contains(MsgOption::RCV_TIMEOUT) {

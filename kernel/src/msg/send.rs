@@ -1,4 +1,4 @@
-//! The send phase of `mach_msg`: fetch, copy in, send (mach-ipc 3.6 to 3.8, 3.11).
+//! The send phase of `mach_msg`: fetch, copy in, deliver or queue (mach-ipc 3.6 to 3.8, 3.11).
 
 use crate::ids::{Context, MessageId};
 use crate::ipc::queue::Admission;
@@ -17,7 +17,8 @@ use abi::qos::{MessagePriority, Priority};
 use zerocopy::FromBytes;
 
 impl Kernel {
-    /// Sends a message for the running thread `caller`. If it must wait, `then` is the receive phase that follows.
+    /// Sends a message for the running thread `caller`. If the thread blocks, `then` is the receive phase that will
+    /// follow the send; otherwise the caller of this function goes on with it.
     #[inline]
     pub(crate) fn send(
         &mut self,
@@ -48,7 +49,7 @@ impl Kernel {
             ipc.destroy_message(step, message);
             return Outcome::undelivered(code);
         }
-        // What the copy-in caused is queued before the message.
+        // Notifications that the copy-in caused are queued before the message.
         self.post_notifications(machine);
         let Kernel { ipc, step, .. } = self;
         let port = ipc.message(message).destination.port().filter(|&port| ipc.live_port(port).is_some());
@@ -70,10 +71,13 @@ impl Kernel {
         self.enqueue_or_block(machine, caller, send, forced)
     }
 
-    /// Copies a message from its sender's memory, once (mach-ipc 3.6).
+    /// Copies a message from its sender's memory (mach-ipc 3.6). It is read once only, because the sender's task may
+    /// change it at any time.
     ///
     /// # Errors
-    /// `MACH_SEND_MSG_TOO_SMALL`, `MACH_SEND_TOO_LARGE`, `MACH_SEND_INVALID_DATA`, `MACH_SEND_NO_BUFFER`.
+    /// `MACH_SEND_MSG_TOO_SMALL` if the size is less than a header, not a multiple of 4, or too small for the
+    /// descriptors; `MACH_SEND_TOO_LARGE`; `MACH_SEND_INVALID_DATA` if the memory cannot be read; `MACH_SEND_NO_BUFFER`
+    /// if memory runs out. Nothing has changed then.
     #[inline]
     fn fetch(&mut self, machine: &mut dyn Machine, caller: Context, args: &SendArgs) -> Result<MessageId, KernReturn> {
         let size = args.size as usize;
@@ -91,7 +95,7 @@ impl Kernel {
         let checked = match fetched {
             Ok(()) => check_descriptor_count(bytes),
             Err(fault) => {
-                // The part of the beginning that can be read decides which error it is.
+                // A wrong number of descriptors is reported before a fault behind that number.
                 let start = size.min(DESCRIPTORS_OFFSET);
                 let readable = machine.copy_in(caller.address_space, args.buffer, &mut bytes[..start]).is_ok();
                 if readable { check_descriptor_count(bytes).and(Err(fault)) } else { Err(fault) }
@@ -103,8 +107,9 @@ impl Kernel {
         checked.map(|()| message)
     }
 
-    /// `MACH_SEND_NOTIFY` (mach-ipc 3.8): with a full queue the name's send-possible request is armed. Returns true if the
-    /// name has such a request and the queue has room: the limit does not count for the message any more.
+    /// Applies `MACH_SEND_NOTIFY` (mach-ipc 3.8). If the queue is full, arms the send-possible request of the
+    /// destination's name. Otherwise returns true if the name has such a request: the message is then sent even if the
+    /// queue becomes full meanwhile, because the sender would not be notified of room later.
     fn arm_send_possible(&mut self, caller: Context, header: &Header, message: MessageId, args: &SendArgs) -> bool {
         let (space, name) = (caller.space, header.msgh_remote_port);
         let Some(port) = self.ipc.message(message).destination.port() else { return false };
@@ -125,7 +130,7 @@ impl Kernel {
         false
     }
 
-    /// Gives a message the QoS that it carries (importance 7.2).
+    /// Sets the QoS of a message from the options and the sender's policy (importance 7.2).
     fn assign_qos(&mut self, caller: Context, message: MessageId, args: &SendArgs) {
         let sender = &self.sched[caller.thread];
         let base = match sender.policy().requested {
@@ -145,8 +150,8 @@ impl Kernel {
         (sent.priority, sent.qos_override) = (priority, qos_override);
     }
 
-    /// Sends a message that has been copied in: at once, or when there is room, or not at all. With `forced` the queue's
-    /// limit does not count.
+    /// Delivers a message that has been copied in, or queues it. If the queue is full, blocks the sender, or returns
+    /// the message to the sender. With `forced` the queue's limit does not count.
     #[inline]
     fn enqueue_or_block(
         &mut self,
@@ -183,8 +188,9 @@ impl Kernel {
         Outcome::undelivered(self.return_to_sender(machine, caller, &send, reason))
     }
 
-    /// Pseudo-receive: a message that could not be sent goes back to its sender, rights and all, over the buffer it came
-    /// from, ready to be sent again (mach-ipc 3.11). Returns `reason`, with the detail bits of what failed.
+    /// Returns a message that could not be sent to its sender, with its rights, into the buffer that it came from, so
+    /// that it can be sent again ("pseudo-receive", mach-ipc 3.11). Returns `reason`, with the detail bits of rights
+    /// that got no name.
     pub(crate) fn return_to_sender(
         &mut self,
         machine: &mut dyn Machine,
@@ -215,14 +221,14 @@ impl Kernel {
             bits |= ipc.copy_out_body(step, sender.space, message);
         }
         let returned = ipc.message(message);
-        // A sender that took its buffer away loses the message (mach-ipc 3.11: a write fault is ignored).
+        // If the buffer cannot be written any more, the sender loses the message (mach-ipc 3.11 ignores the fault).
         let _ = machine.copy_out(sender.address_space, send.args.buffer, &returned.bytes[..returned.size]);
         ipc.remove_message(step, message);
         reason.with_bits(bits)
     }
 }
 
-/// Returns the disposition under which a right comes back.
+/// Returns the disposition with which a right goes back to its sender.
 fn kind_of(carried: &Carried, sent: Disposition) -> Disposition {
     match carried {
         Carried::Right(right) => right.disposition(),
@@ -230,7 +236,10 @@ fn kind_of(carried: &Carried, sent: Disposition) -> Disposition {
     }
 }
 
-/// Steps 4 and 5 of the fetch: checks that a complex message has room for its descriptors.
+/// Checks that a complex message has room for its descriptors (steps 4 and 5 of mach-ipc 3.6).
+///
+/// # Errors
+/// `MACH_SEND_MSG_TOO_SMALL`.
 fn check_descriptor_count(bytes: &[u8]) -> Result<(), KernReturn> {
     let (header, body) = Header::read_from_prefix(bytes).expect("a message has a header");
     if !header.flags().contains(HeaderFlags::COMPLEX) {

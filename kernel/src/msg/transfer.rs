@@ -7,7 +7,7 @@ use zerocopy::FromBytes;
 
 /// A message on its way from buffer to buffer. It means nothing between two steps.
 #[derive(Debug)]
-pub struct TransferBuffer([u8; SMALL_MESSAGE + SHORT_TRAILER.len()]);
+pub(crate) struct TransferBuffer([u8; SMALL_MESSAGE + SHORT_TRAILER.len()]);
 
 impl Default for TransferBuffer {
     fn default() -> Self {

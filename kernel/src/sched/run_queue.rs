@@ -58,8 +58,8 @@ impl Schedule {
     }
 }
 
-/// The set of levels at which threads are ready, one bit each. It is two words because shifting a `u128` takes three times
-/// the instructions.
+/// The set of levels at which threads are ready, one bit each. It is two words because shifting a `u128` takes three
+/// times the instructions.
 #[derive(Debug, Default)]
 struct LevelSet {
     low: u64,

@@ -1,7 +1,7 @@
 //! Deadlines of threads: a binary heap, in which each thread knows the places of its entries.
 //!
-//! A thread has at most one deadline of each [`TimerKind`]. Room for all of them is reserved when the thread is created,
-//! so that a thread can always block.
+//! A thread has at most one deadline of each [`TimerKind`]. Room for all of them is reserved when the thread is
+//! created, so that a thread can always block.
 
 use crate::ids::ThreadId;
 use crate::machine::{Nanos, NoMemory};
@@ -112,7 +112,8 @@ impl Timers {
         self.heap[at].as_ref().expect("the heap has entries up to its length")
     }
 
-    /// Removes the entry at `at` by putting the last entry in its place. The caller has noted the removal at the thread.
+    /// Removes the entry at `at` by putting the last entry in its place. The caller has noted the removal at the
+    /// thread.
     fn remove_at(&mut self, threads: &mut Threads, at: usize) {
         self.len -= 1;
         let last = self.heap[self.len].take();

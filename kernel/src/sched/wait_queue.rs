@@ -1,7 +1,7 @@
 //! Threads that wait for the same thing, ordered by priority.
 //!
-//! A [`WaitQueue`] is a list through its threads, from the highest priority to the lowest, first come first served among
-//! equals (mach-ipc 3.8, 3.9). The threads of one priority are a band, which the threads at its two ends know:
+//! A [`WaitQueue`] is a list through its threads, from the highest priority to the lowest, first come first served
+//! among equals (mach-ipc 3.8, 3.9). The threads of one priority are a band, which the threads at its two ends know:
 //!
 //! ```text
 //! head ─────► A ◄──► B ◄──► C ◄──► D ◄──► E ◄──► F
@@ -10,18 +10,22 @@
 //! priority      47                31             4
 //! ```
 //!
-//! Example: G comes with priority 31. The first band, A..B, has a higher priority, so the search goes on behind its last
-//! thread, at C. The band C..E has the same priority, the one behind it a lower one. G therefore goes between E and F, and
-//! C and G are now the ends of the band C..G. Then E leaves: no end, so its two neighbours are linked. Then C leaves: its
-//! neighbours are linked, and D and G are the ends of D..G.
+//! Example: G comes with priority 31. The first band, A..B, has a higher priority, so the search goes on behind its
+//! last thread, at C. The band C..E has the same priority, the one behind it a lower one. G therefore goes between E
+//! and F, and C and G are now the ends of the band C..G. Then E leaves: no end, so its two neighbours are linked. Then
+//! C leaves: its neighbours are linked, and D and G are the ends of D..G.
 //!
-//! Entering takes one step per band, and there is at most one band per priority; leaving takes a constant number of steps.
-//! A program that lets many threads wait therefore does not slow down the traps of others. No step allocates memory.
+//! Entering takes one step per band, and there is at most one band per priority; leaving takes a constant number of
+//! steps. A program that lets many threads wait therefore does not slow down the traps of others. No step allocates
+//! memory.
 
 use crate::ids::ThreadId;
 use crate::sched::thread::{Thread, Threads};
 
-/// A thread's place in a [`WaitQueue`]. It has a meaning only while the thread is in one.
+/// A thread's place in a [`WaitQueue`].
+///
+/// Outside a queue it is empty, or still that of the only thread in a queue, because most waits begin and end alone:
+/// [`WaitQueue::insert`] then has nothing to write but the priority.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WaitLink {
     previous: Option<ThreadId>,
@@ -40,6 +44,12 @@ struct Band {
 }
 
 impl WaitLink {
+    /// Returns true if the thread, which is in a queue, is the only one in it.
+    #[inline(always)]
+    pub fn is_alone(&self) -> bool {
+        self.previous.is_none() && self.next.is_none()
+    }
+
     /// Returns the priority at which the thread was added to its queue.
     pub fn priority(&self) -> u8 {
         self.priority
@@ -74,8 +84,12 @@ impl WaitQueue {
             return &mut threads[id];
         }
         let thread = &mut threads[id];
-        let band = Some(Band { first: id, last: id });
-        thread.wait_link = WaitLink { previous: None, next: None, band, priority };
+        if thread.wait_link.band.is_some() {
+            thread.wait_link.priority = priority;
+        } else {
+            let band = Some(Band { first: id, last: id });
+            thread.wait_link = WaitLink { previous: None, next: None, band, priority };
+        }
         self.head = Some(id);
         thread
     }
@@ -117,8 +131,15 @@ impl WaitQueue {
     /// Removes a thread that is in this queue.
     #[inline]
     pub fn remove(&mut self, threads: &mut Threads, thread: ThreadId) {
-        let link = &threads[thread].wait_link;
-        if link.previous.is_none() && link.next.is_none() {
+        let alone = threads[thread].wait_link.is_alone();
+        self.remove_knowing(threads, thread, alone);
+    }
+
+    /// Removes a thread that is in this queue, and [alone](WaitLink::is_alone) or not: for callers that know it
+    /// already.
+    #[inline(always)]
+    pub fn remove_knowing(&mut self, threads: &mut Threads, thread: ThreadId, alone: bool) {
+        if alone {
             self.head = None;
         } else {
             self.remove_from_others(threads, thread);
@@ -206,14 +227,14 @@ mod tests {
     const PRIORITIES: [u8; 5] = [0, 4, 31, 47, 127];
     const SEEDS: u64 = 200;
     const STEPS: usize = 300;
-    const SOME_BITS: u64 = 1 << 32;
+    const ID_BITS: u64 = 1 << 32;
 
     /// Returns a scheduler and the ids of its `THREADS` threads.
     fn threads() -> (Scheduling, Vec<ThreadId>) {
         let mut sched = Scheduling::new(0);
         let (mut step, mut siblings) = (Step::default(), ThreadList::default());
-        let task = Id::<tag::Task>::from_bits(SOME_BITS).expect("a valid id");
-        let space = Id::<tag::Space>::from_bits(SOME_BITS).expect("a valid id");
+        let task = Id::<tag::Task>::from_bits(ID_BITS).expect("a valid id");
+        let space = Id::<tag::Space>::from_bits(ID_BITS).expect("a valid id");
         let belongings = Belongings { task, space, address_space: AddressSpace(0) };
         let mut create = |_| {
             let (frame, policy) = (TrapFrame::default(), ThreadPolicy::default());
@@ -243,9 +264,9 @@ mod tests {
     /// Random entries and exits, compared with a vector that is sorted after each of them.
     #[test]
     fn any_sequence_of_entries_and_exits_keeps_the_order() {
-        let (mut sched, ids) = threads();
-        let threads = &mut sched.threads;
         for seed in 0..SEEDS {
+            let (mut sched, ids) = threads();
+            let threads = &mut sched.threads;
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             let mut below = |limit: usize| random.next_u32() as usize % limit;
             let mut queue = WaitQueue::default();

@@ -1,7 +1,7 @@
 //! Tasks: their records and their memory.
 //!
-//! [`Tasks`] owns the records and keeps the rules of memory. A task's names are in its space (`ipc`), its threads belong to
-//! the scheduler (`sched`), and tasks begin and end in `lifetime.rs`.
+//! [`Tasks`] owns the records and keeps the rules of memory. A task's names are in its space (`ipc`), its threads
+//! belong to the scheduler (`sched`), and tasks begin and end in `lifetime.rs`.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -41,6 +41,8 @@ pub struct Task {
     pub threads: ThreadList,
     /// Its requested policy.
     pub policy: TaskPolicy,
+    /// The current step is to give its threads new priorities. A task is noted once, so that it needs one place.
+    pub(crate) policy_noted: bool,
     /// Its control port.
     pub control_port: PortId,
     /// Its name port, once a program has asked for it.
@@ -49,14 +51,14 @@ pub struct Task {
     pub bootstrap: Carried,
     /// The right to which its exit message goes.
     pub exit_port: Option<SendOnceRight>,
-    /// How it ended, if it has. From then on it is being taken apart.
+    /// Its ending, once it has ended. From then on it is being taken apart.
     pub(crate) ended: Option<Ending>,
 }
 
 /// A task that is being taken apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
     /// The part that is taken apart next.
     pub(crate) stage: Stage,
@@ -128,6 +130,11 @@ impl Tasks {
     /// Returns the task, unless it has been removed.
     pub fn get(&self, task: TaskId) -> Option<&Task> {
         self.tasks.get(task)
+    }
+
+    /// Returns the task, unless it has been removed.
+    pub fn get_mut(&mut self, task: TaskId) -> Option<&mut Task> {
+        self.tasks.get_mut(task)
     }
 
     /// Returns true if the task has not been removed. It may have ended.

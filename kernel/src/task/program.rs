@@ -131,8 +131,8 @@ impl Tasks {
     /// `block` returns the data for the address at which it ends.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` if the block takes more than half of the stack; `KERN_NO_SPACE` if the program is where the
-    /// stack goes; `KERN_RESOURCE_SHORTAGE` if memory runs out.
+    /// `KERN_INVALID_ARGUMENT` if the block takes more than half of the stack; `KERN_NO_SPACE` if the program is where
+    /// the stack goes; `KERN_RESOURCE_SHORTAGE` if memory runs out.
     pub(crate) fn make_stack(
         &mut self,
         machine: &mut dyn Machine,

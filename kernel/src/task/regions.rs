@@ -148,7 +148,8 @@ impl Regions {
         self.index_from(start)..self.list.partition_point(|region| region.start < end)
     }
 
-    /// Joins the regions at these indexes, and their neighbours, where one ends at the next and the protection is equal.
+    /// Joins the regions at these indexes, and their neighbours, where one ends at the next and the protection is
+    /// equal.
     fn merge_around(&mut self, range: core::ops::Range<usize>) {
         let first = range.start.saturating_sub(1);
         let mut at = first;
@@ -215,8 +216,8 @@ impl Tasks {
     /// Returns the range of pages for `size` bytes of new memory, which must be more than 0. Changes nothing.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` if the size in whole pages does not fit 64 bits; `KERN_INVALID_ADDRESS` if the range is not
-    /// within user space; `KERN_NO_SPACE` if the task has memory in the range, or has no gap of this size;
+    /// `KERN_INVALID_ARGUMENT` if the size in whole pages does not fit 64 bits; `KERN_INVALID_ADDRESS` if the range is
+    /// not within user space; `KERN_NO_SPACE` if the task has memory in the range, or has no gap of this size;
     /// `KERN_RESOURCE_SHORTAGE` if the task would have too many pages.
     pub(crate) fn find_room(&self, task: TaskId, place: Place, size: u64) -> Result<(u64, u64), KernReturn> {
         assert!(size > 0, "a region has at least one page");
@@ -241,8 +242,8 @@ impl Tasks {
     /// Gives a task zeroed memory, at an address that the kernel chooses or at `fixed`, and returns its address.
     ///
     /// # Errors
-    /// Those of [`find_room`](Tasks::find_room), and `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too many
-    /// regions. Nothing has changed then.
+    /// Those of [`find_room`](Tasks::find_room), and `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too
+    /// many regions. Nothing has changed then.
     pub(crate) fn vm_allocate(
         &mut self,
         machine: &mut dyn Machine,
@@ -265,8 +266,9 @@ impl Tasks {
         Ok(address)
     }
 
-    /// Gives a task zeroed, writable memory in a range that [`find_room`](Tasks::find_room) returned for [`Place::Over`].
-    /// Pages that the task has there are cleared and stay. New ones are allocated first, because only that can fail.
+    /// Gives a task zeroed, writable memory in a range that [`find_room`](Tasks::find_room) returned for
+    /// [`Place::Over`]. Pages that the task has there are cleared and stay. New ones are allocated first, because only
+    /// that can fail.
     ///
     /// # Errors
     /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too many regions. Nothing has changed then.

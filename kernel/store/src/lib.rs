@@ -12,7 +12,7 @@
 //! | [`Arena`] | objects by [`Id`] |
 //! | [`Slab`] | objects by index |
 //! | [`List`] | a doubly linked list through objects of an arena |
-//! | [`Nodes`] | lists whose room is set aside before it is needed |
+//! | [`Nodes`] | lists with nodes that are reserved before they are needed |
 //! | [`LinearIndex`] | a hash table that grows one bucket at a time, through objects of a slab or an arena |
 //! | [`LinearMap`] | a hash table from keys to values |
 //!

@@ -1,18 +1,18 @@
-//! [`Nodes`]: lists whose room is set aside before it is needed.
+//! [`Nodes`]: lists with nodes that are reserved before they are needed.
 
 use crate::{Chunks, NoMemory};
 
-/// How many nodes are allocated together.
+/// The number of nodes that are allocated together.
 const TOGETHER: usize = 64;
 
-/// A pool of list nodes. Whoever may put items on a list later [reserves](Nodes::reserve) a node for each of them now, so
-/// that adding an item never fails. Several [`NodeList`]s share a pool.
+/// A pool of list nodes. Code that may add items to a list later [reserves](Nodes::reserve) a node for each item in
+/// advance, so that adding an item never fails. Several [`NodeList`]s share a pool.
 #[derive(Debug)]
 pub struct Nodes<T> {
     nodes: Chunks<Node<T>, TOGETHER>,
-    /// Head of the list of free nodes.
+    /// The head of the list of free nodes.
     free: Option<u32>,
-    /// Nodes that are promised, in use or not.
+    /// The number of reserved nodes, in use or not.
     reserved: usize,
     in_use: usize,
 }
@@ -29,7 +29,7 @@ impl<T> Default for Node<T> {
     }
 }
 
-/// A list of items in nodes of a [`Nodes`] pool. It is always used with the same pool.
+/// A list of items in the nodes of a [`Nodes`] pool. All calls for a list must use the same pool.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use = "items on a list that is dropped keep their nodes"]
 pub struct NodeList {
@@ -48,7 +48,7 @@ impl NodeList {
         self.ends.is_none()
     }
 
-    /// Leaves an empty list and returns what was there.
+    /// Returns the list and leaves an empty one in its place.
     #[inline]
     pub fn take(&mut self) -> NodeList {
         core::mem::take(self)
@@ -62,10 +62,13 @@ impl<T> Default for Nodes<T> {
 }
 
 impl<T> Nodes<T> {
-    /// Sets aside room for `count` items.
+    /// Size of the node of one item, in bytes.
+    pub const ITEM_SIZE: usize = size_of::<Node<T>>();
+
+    /// Reserves nodes for `count` items.
     ///
     /// # Errors
-    /// [`NoMemory`]; nothing has changed.
+    /// [`NoMemory`] if the heap has no room; the pool is unchanged.
     #[inline]
     pub fn reserve(&mut self, count: usize) -> Result<(), NoMemory> {
         if self.nodes.len() < self.reserved + count {
@@ -87,29 +90,30 @@ impl<T> Nodes<T> {
         Ok(())
     }
 
-    /// Gives back the room for `count` items that are on no list.
+    /// Cancels the reservation of `count` nodes, which must not be in use.
     #[inline]
     pub fn release(&mut self, count: usize) {
         self.reserved -= count;
-        debug_assert!(self.in_use <= self.reserved, "room is given back for items that are on a list");
+        debug_assert!(self.in_use <= self.reserved, "a node in use is released");
     }
 
-    /// Returns how many items have room set aside.
+    /// Returns the number of reserved nodes.
     pub fn reserved(&self) -> usize {
         self.reserved
     }
 
+    /// Takes a free node for an item and returns its index.
     fn fill(&mut self, item: T, next: Option<u32>) -> u32 {
-        let index = self.free.expect("room was set aside for every item");
+        let index = self.free.expect("a node was reserved for every item");
         let node = &mut self.nodes[index as usize];
         self.free = node.next;
         *node = Node { item: Some(item), next };
         self.in_use += 1;
-        assert!(self.in_use <= self.reserved, "an item is added for which no room was set aside");
+        assert!(self.in_use <= self.reserved, "an item is added for which no node was reserved");
         index
     }
 
-    /// Adds an item at the end of a list. Room for it was set aside.
+    /// Adds an item at the end of a list. A node must be reserved for it.
     #[inline]
     pub fn push_back(&mut self, list: &mut NodeList, item: T) {
         let node = self.fill(item, None);
@@ -122,7 +126,7 @@ impl<T> Nodes<T> {
         };
     }
 
-    /// Adds an item at the beginning of a list. Room for it was set aside.
+    /// Adds an item at the beginning of a list. A node must be reserved for it.
     #[inline]
     pub fn push_front(&mut self, list: &mut NodeList, item: T) {
         let node = self.fill(item, list.ends.map(|(head, _)| head));
@@ -162,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn items_come_in_the_order_in_which_they_were_added() {
+    fn items_are_removed_in_list_order() {
         let mut nodes = Nodes::default();
         nodes.reserve(5).unwrap();
         let mut list = NodeList::new();
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_used_again_and_no_more_are_allocated() {
+    fn nodes_are_reused_before_more_are_allocated() {
         let mut nodes = Nodes::default();
         nodes.reserve(TOGETHER + 1).unwrap();
         let mut list = NodeList::new();
@@ -204,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "no room was set aside")]
-    fn an_item_without_room_is_a_broken_promise() {
+    #[should_panic(expected = "no node was reserved")]
+    fn adding_an_item_without_a_reserved_node_panics() {
         let mut nodes = Nodes::default();
         nodes.reserve(1).unwrap();
         let mut list = NodeList::new();

@@ -70,6 +70,36 @@ fn a_chosen_name_beyond_the_budget_is_refused_without_a_charge() {
     assert_eq!(w.used(a.task), before);
 }
 
+/// A table grows by so many entries.
+const TABLE_GROWTH: u32 = 64;
+
+/// A table that would have to grow more than once grows as far as it must or not at all.
+#[test]
+fn the_nearest_chosen_name_that_the_budget_does_not_allow_costs_nothing() {
+    let allocate = |index: u32| {
+        let mut w = world_with_small_budget();
+        let a = w.task();
+        let cost = |w: &World| w.used(a.task);
+        let before = cost(&w);
+        let words = [MACH_PORT_RIGHT_DEAD_NAME, PortName::new(index, 3).0];
+        let made = w.mig(a, a.self_port, abi::mig::mach_port::ALLOCATE_NAME, &words).map(|_| ());
+        (made, cost(&w) - before)
+    };
+    let mut cost_before = 0;
+    for growths in 1.. {
+        let (first, last) = (growths * TABLE_GROWTH, (growths + 1) * TABLE_GROWTH - 1);
+        let ((made, cost), other) = (allocate(first), allocate(last));
+        assert_eq!((made, cost), other, "the entries {first} and {last} need equally many");
+        if made.is_err() {
+            assert_eq!((made, cost), (Err(KERN_RESOURCE_SHORTAGE), 0), "entry {first}");
+            assert!(growths > 2, "the table grew more than once");
+            break;
+        }
+        assert!(cost > cost_before, "entry {first} needs one growth more than {}", first - 1);
+        cost_before = cost;
+    }
+}
+
 /// Registers a request on each of these names and cancels them all; returns the number of allocations for it.
 fn allocations_for_requests(w: &mut World, a: Actor, names: &[PortName], notify: PortName) -> u64 {
     w.checked = false;

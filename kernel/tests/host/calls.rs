@@ -196,6 +196,12 @@ impl World {
         status
     }
 
+    /// Returns the flags in a port's status.
+    #[track_caller]
+    pub fn status_flags(&mut self, actor: Actor, name: PortName) -> PortStatusFlags {
+        PortStatusFlags::from_bits(self.status(actor, name).mps_flags).expect("a status has no other flags")
+    }
+
     pub fn set_attributes(
         &mut self,
         actor: Actor,
@@ -345,8 +351,8 @@ impl World {
         message.descriptor(0).name
     }
 
-    /// Creates a port that `to` receives from and gives `from` a send right to it. Returns the names of the receive right
-    /// in `to` and of the send right in `from`.
+    /// Creates a port that `to` receives from and gives `from` a send right to it. Returns the names of the receive
+    /// right in `to` and of the send right in `from`.
     #[track_caller]
     pub fn connect(&mut self, from: Actor, to: Actor) -> (PortName, PortName) {
         let mailbox = self.port(to);

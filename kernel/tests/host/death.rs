@@ -1,4 +1,4 @@
-//! Receive rights in transit, cycles of them, and the death of ports and tasks (mach-ipc 9.11).
+//! Receive rights in transit, circularities, and the death of ports and tasks (mach-ipc 9.11).
 
 use crate::calls::SEND_RECEIVE;
 use crate::message::Msg;
@@ -55,7 +55,7 @@ fn two_ports_sent_to_each_other_die_with_the_rights_sent_along() {
     assert_eq!(w.status(a, r).mps_sorights, 0);
 }
 
-/// The check for cycles also applies to a reply of the kernel that carries a receive right (mach-ipc 6.2).
+/// The check for circularities also applies to a reply of the kernel that carries a receive right (mach-ipc 6.2).
 #[test]
 fn a_receive_right_extracted_to_its_own_port_dies() {
     let mut w = World::new();
@@ -277,7 +277,7 @@ fn a_port_in_transit_still_accepts_messages() {
 
 // covers mach-ipc D13
 #[test]
-fn a_port_dies_if_port_destroyed_would_close_a_cycle() {
+fn a_port_dies_if_port_destroyed_would_be_circular() {
     let (mut w, a, b) = two_tasks();
     let (p, n) = (w.port_with_send(a), w.port(a));
     let (p_at_b, n_at_b) = (w.give_send(a, p, b), w.give_send(a, n, b));

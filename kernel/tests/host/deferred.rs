@@ -1,4 +1,4 @@
-//! The kernel's own messages: they are sent in the order of their causes, whatever else is still to be done.
+//! The kernel sends its own messages in the order of their causes, before any other deferred work.
 
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, Ret, World};
@@ -9,42 +9,45 @@ use abi::mig::NDR;
 use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
 use abi::port::*;
+use abi::qos::{AppType, Role};
 use abi::trap::{mach, unix};
 use kernel::kernel::Event;
 use kernel::limits::Limits;
 
-/// Entries of a name table that can be filled.
+/// The limit of a name table that the test fills.
 const FEW_NAMES: u32 = 64;
-/// Names that are taken apart in several slices.
+/// A number of names whose destruction takes several slices.
 const SEVERAL_SLICES: usize = 600;
 /// A budget that some fifty notifications use up.
 const SMALL_BUDGET: usize = 32 * 1024;
-/// More send-once rights than that.
+/// The number of send-once rights, more than the budget has room for notifications.
 const MANY_RIGHTS: usize = 320;
-/// Rights in one message.
+/// The number of rights in one message.
 const RIGHTS_TOGETHER: usize = 8;
 
-/// Lets a task end itself, without waiting until it is taken apart.
+/// Makes a task exit and leaves its destruction as deferred work.
 fn start_exit(w: &mut World, task: Actor) {
     w.run(task.thread);
     w.kernel.sched[task.thread].frame_mut().rax = unix::EXIT.into();
     let _ = w.event(Event::Trap);
 }
 
-fn take_dead_names(w: &mut World, actor: Actor, count: usize) {
+/// Allocates this number of dead names.
+fn allocate_dead_names(w: &mut World, actor: Actor, count: usize) {
     for _ in 0..count {
         w.allocate(actor, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
     }
 }
 
-/// A request to destroy a name, without a reply.
+/// Returns a request to destroy a name, without a reply port.
 fn destroy(actor: Actor, name: PortName) -> Msg {
     Msg::copy_send(actor.self_port).id(mig::DESTROY).body(&NDR).words(&[name.0])
 }
 
-/// A call asks for its reply on the port that it gives up, and the task that gets the port has no room for a name.
+/// A call asks for its reply on the port that it destroys. The port-destroyed notification sends the receive right to a
+/// task without a free name, so the port dies before the reply is sent.
 #[test]
-fn a_reply_is_destroyed_if_the_notification_before_it_ends_its_port() {
+fn a_reply_is_destroyed_if_a_notification_before_it_ends_its_port() {
     for reply in [D::MAKE_SEND_ONCE, D::MAKE_SEND] {
         let mut w = World::with_limits(Limits { names_per_task: FEW_NAMES, ..Limits::default() });
         let (a, b) = (w.task(), w.task());
@@ -64,16 +67,16 @@ fn a_reply_is_destroyed_if_the_notification_before_it_ends_its_port() {
     }
 }
 
-/// While a task with many send-once rights is taken apart, its notifications do not wait for the end of that.
+/// The send-once notifications of a dying task do not wait until all of the task is destroyed.
 #[test]
 fn a_dying_task_sends_each_notification_at_once() {
     let mut w = World::with_limits(Limits { kernel_bytes_per_task: SMALL_BUDGET, ..Limits::default() });
     let (a, b) = (w.task(), w.task());
     let n = w.port(b);
-    let (mailbox, door) = w.connect(b, a);
+    let (mailbox, send_right) = w.connect(b, a);
     for _ in 0..MANY_RIGHTS / RIGHTS_TOGETHER {
         let once = |message: Msg, _| message.port(n, D::MAKE_SEND_ONCE);
-        w.send(b, &(0..RIGHTS_TOGETHER).fold(Msg::copy_send(door), once)).unwrap();
+        w.send(b, &(0..RIGHTS_TOGETHER).fold(Msg::copy_send(send_right), once)).unwrap();
         w.poll(a, mailbox).unwrap();
     }
     assert_eq!(w.status(b, n).mps_sorights as usize, MANY_RIGHTS);
@@ -83,7 +86,7 @@ fn a_dying_task_sends_each_notification_at_once() {
     while w.kernel.step.has_background_work() {
         let _ = w.event(Event::Timer);
         let queued = w.kernel.ipc.port(w.space_of(b.task).get(n).unwrap().right.port().unwrap()).queue_len();
-        assert_eq!(w.counts().messages - before, queued as u64, "each is queued or gone");
+        assert_eq!(w.counts().messages - before, queued as u64, "each notification is queued or dropped");
         most = most.max(queued);
     }
     assert!((10..MANY_RIGHTS / 2).contains(&most), "{most} notifications fit the budget");
@@ -95,19 +98,19 @@ fn a_notification_comes_before_the_rest_of_a_long_destruction() {
     let (a, b) = (w.task(), w.task());
     let n = w.port(b);
     w.transfer(b, n, D::MAKE_SEND_ONCE, a);
-    take_dead_names(&mut w, a, SEVERAL_SLICES);
+    allocate_dead_names(&mut w, a, SEVERAL_SLICES);
     assert_eq!(w.receive(b, n, MsgOption::empty()), Ret::Blocked);
     start_exit(&mut w, a);
     while w.state(b) == Ret::Blocked {
         let _ = w.event(Event::Timer);
     }
     assert_eq!(w.received(b).header.msgh_id, MACH_NOTIFY_SEND_ONCE);
-    assert!(w.kernel.step.has_background_work(), "the task is still being taken apart");
+    assert!(w.kernel.step.has_background_work(), "the task is still being destroyed");
 }
 
-/// A port dies while its place on the work list is all that is left of a request that was armed.
+/// The port is on the work list because of an armed request when it dies and loses its last sender.
 #[test]
-fn no_senders_is_told_though_the_port_is_on_the_work_list_for_armed_requests() {
+fn no_senders_is_sent_for_a_port_that_waits_for_its_armed_requests() {
     let mut w = World::new();
     let (owner, a, dying) = (w.task(), w.task(), w.task());
     let (p, n) = (w.port_with_send(owner), w.port(owner));
@@ -115,7 +118,7 @@ fn no_senders_is_told_though_the_port_is_on_the_work_list_for_armed_requests() {
     w.request(owner, p, MACH_NOTIFY_NO_SENDERS, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
     let (p_at_a, m) = (w.give_send(owner, p, a), w.port(a));
     w.request(a, p_at_a, MACH_NOTIFY_SEND_POSSIBLE, 0, (m, D::MAKE_SEND_ONCE)).unwrap();
-    // The request is armed, and stays so: a message that is discarded does not count as received.
+    // The request is armed and stays armed, since a message that is discarded does not count as received.
     w.send(owner, &Msg::copy_send(p).body(&[0; 400])).unwrap();
     let armed = MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT;
     assert_eq!(w.send_with(a, &Msg::copy_send(p_at_a), armed, 0).code(), MACH_SEND_TIMED_OUT);
@@ -124,19 +127,37 @@ fn no_senders_is_told_though_the_port_is_on_the_work_list_for_armed_requests() {
     assert_eq!(w.receive(waiting, p, MsgOption::empty()), Ret::Blocked);
     // The notification of a dying task puts the port on the work list, behind the rest of the task.
     w.transfer(owner, p, D::MAKE_SEND_ONCE, dying);
-    take_dead_names(&mut w, dying, SEVERAL_SLICES);
+    allocate_dead_names(&mut w, dying, SEVERAL_SLICES);
     start_exit(&mut w, dying);
     while w.state(waiting) == Ret::Blocked {
         let _ = w.event(Event::Timer);
     }
-    // Both references: the one that was given, and the one of the message that came back.
-    let gives_up = [a.self_port.0, p_at_a.0, MACH_PORT_RIGHT_SEND, -2i32 as u32].map(u64::from);
-    w.start_trap(a, mach::MACH_PORT_MOD_REFS, &gives_up);
+    // Task A drops both references: its own, and the one of the returned message.
+    let drop_both = [a.self_port.0, p_at_a.0, MACH_PORT_RIGHT_SEND, -2i32 as u32].map(u64::from);
+    w.start_trap(a, mach::MACH_PORT_MOD_REFS, &drop_both);
     let request = destroy(owner, p).encode();
     let send_size = request.len() as u32;
     w.put(owner, w.buffer(owner) - owner.memory, &request);
     w.start_mach_msg(owner, &MachMsg { options: MsgOption::SEND_MSG, send_size, ..MachMsg::default() });
-    assert!(w.kernel.step.has_background_work(), "the task is still being taken apart");
+    assert!(w.kernel.step.has_background_work(), "the task is still being destroyed");
     w.settle();
     w.notification(owner, n, MACH_NOTIFY_NO_SENDERS);
+}
+
+/// A boost that begins and ends changes the policy each time.
+#[test]
+fn a_policy_that_changes_many_times_in_one_step_is_applied_once() {
+    const TIMES: usize = 201;
+    let mut w = World::new();
+    let a = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
+    let unboosted = w.kernel.sched[a.thread].schedule().base;
+    for n in 0..TIMES {
+        w.kernel.change_task_policy(a.task, |policy| policy.boosted = n % 2 == 0);
+    }
+    let _ = w.event(Event::Timer);
+    let boosted = w.kernel.sched[a.thread].schedule().base;
+    assert!(boosted > unboosted, "{unboosted} rises to {boosted}");
+    w.kernel.change_task_policy(a.task, |policy| policy.boosted = false);
+    let _ = w.event(Event::Timer);
+    assert_eq!(w.kernel.sched[a.thread].schedule().base, unboosted);
 }

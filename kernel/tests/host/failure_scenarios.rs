@@ -97,8 +97,8 @@ impl Scenario {
         self
     }
 
-    /// Marks a request for a notification: a stack argument that cannot be read is an invalid argument (mach-ipc 7.1), and
-    /// a notify right that cannot be registered is destroyed (mach-ipc 2.8).
+    /// Marks a request for a notification: a stack argument that cannot be read is an invalid argument (mach-ipc 7.1),
+    /// and a notify right that cannot be registered is destroyed (mach-ipc 2.8).
     const fn requesting(mut self) -> Scenario {
         self.copy = &[KERN_INVALID_ARGUMENT, KERN_MEMORY_ERROR];
         self.copy_changes_nothing = false;

@@ -1,9 +1,9 @@
 //! All orders in which the traps of a few threads and the expiry of deadlines can follow each other.
 //!
 //! Each thread has a script of a few traps. A schedule chooses at every point which one makes the next step: a thread
-//! that is not blocked and has a trap left, or the clock, which advances to the next deadline. The explorer visits every
-//! schedule, each in a new world. It checks all invariants after every step (among them I8 and I9: no thread waits for a
-//! message or for room that is there) and the fate of every message at the end.
+//! that is not blocked and has a trap left, or the clock, which advances to the next deadline. The explorer visits
+//! every schedule, each in a new world. It checks all invariants after every step (among them I8 and I9: no thread
+//! waits for a message or for room that is there) and the fate of every message at the end.
 
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, Ret, World};
@@ -138,7 +138,8 @@ impl Run {
         std::iter::from_fn(|| self.world.poll(actor, name).ok().map(|message| message.header.msgh_id)).collect()
     }
 
-    /// Checks that exactly the messages sent have arrived, each once. `left` are the ids of messages drained at the end.
+    /// Checks that exactly the messages sent have arrived, each once. `left` are the ids of messages drained at the
+    /// end.
     fn assert_each_message_arrived_once(&self, left: &[i32]) {
         let all: Vec<i32> = self.received.iter().chain(left).copied().collect();
         let unique: BTreeSet<i32> = all.iter().copied().collect();

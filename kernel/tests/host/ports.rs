@@ -1,12 +1,13 @@
-//! Calls on ports: making and ending them, attributes, guards, rights put in and taken out (mach-ipc 9.2).
+//! Calls on ports: construct and destruct, attributes, inserting and extracting rights (mach-ipc 9.2).
 
-use crate::calls::{CHOSEN_NAME, SEND_RECEIVE, UNUSED_NAME, halves, in_both_forms};
+use crate::calls::{CHOSEN_NAME, CHOSEN_NAME_REUSED, SEND_RECEIVE, UNUSED_NAME, in_both_forms};
 use crate::message::Msg;
 use crate::world::{Actor, World};
 use abi::code::*;
 use abi::message::*;
 use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
+use abi::port::PortStatusFlags as Flags;
 use abi::port::*;
 use abi::trap::mach;
 use abi::{KernReturn, PortName};
@@ -16,19 +17,18 @@ const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
-/// A guard whose halves differ.
-const LONG: u64 = 0x1122_3344_5566_7788;
+/// The results of `mach_port_type` for a dead name and for a free one.
 const DEAD: Result<PortType, KernReturn> = Ok(PortType::DEAD_NAME);
+pub const FREE: Result<PortType, KernReturn> = Err(KERN_INVALID_NAME);
 /// A disposition behind the last one.
-const NO_DISPOSITION: D = D(D::MAKE_SEND_ONCE.0 + 1);
+const UNKNOWN_DISPOSITION: D = D(D::MAKE_SEND_ONCE.0 + 1);
 
-const FREE: Result<PortType, KernReturn> = Err(KERN_INVALID_NAME);
-
-fn options(flags: ConstructFlags) -> PortOptions {
+/// Returns options of `mach_port_construct` with only these flags.
+pub fn options(flags: ConstructFlags) -> PortOptions {
     PortOptions { flags: flags.bits(), ..PortOptions::default() }
 }
 
-/// A's port with one send right, and where A will hear that its senders are gone.
+/// Creates a task A and a port of A with one send right and a no-senders request; returns also the notify port.
 fn with_no_senders_request(w: &mut World) -> (Actor, PortName, PortName) {
     let a = w.task();
     let (p, n) = (w.port_with_send(a), w.port(a));
@@ -37,22 +37,12 @@ fn with_no_senders_request(w: &mut World) -> (Actor, PortName, PortName) {
     (a, p, n)
 }
 
-/// Tries to send away a receive right, to a mailbox of one's own.
-fn send_receive_right(w: &mut World, a: Actor, p: PortName) -> Result<(), KernReturn> {
+/// Tries to send a receive right from a task to itself.
+pub fn send_receive_right(w: &mut World, a: Actor, p: PortName) -> Result<(), KernReturn> {
     let mailbox = w.port(a);
     let sent = w.send(a, &Msg::to(mailbox, D::MAKE_SEND).port(p, D::MOVE_RECEIVE));
     assert_eq!(w.poll(a, mailbox).is_ok(), sent.is_ok());
     sent
-}
-
-fn guard_with_flags(w: &mut World, a: Actor, p: PortName, guard: u64, flags: u64) -> Result<(), KernReturn> {
-    let ([low, high], [flags_low, flags_high]) = (halves(guard), halves(flags));
-    w.mig(a, a.self_port, mig::GUARD_WITH_FLAGS, &[p.0, low, high, flags_low, flags_high]).map(|_| ())
-}
-
-fn swap_guard(w: &mut World, a: Actor, p: PortName, old: u64, new: u64) -> Result<(), KernReturn> {
-    let ([old_low, old_high], [low, high]) = (halves(old), halves(new));
-    w.mig(a, a.self_port, mig::SWAP_GUARD, &[p.0, old_low, old_high, low, high]).map(|_| ())
 }
 
 // covers mach-ipc P01
@@ -75,73 +65,61 @@ fn construct_refuses_a_queue_limit_above_the_maximum() {
         let a = w.task();
         let (names, ports) = (w.names(a), w.counts().ports);
         let limited = |mpl_qlimit| PortOptions { mpl_qlimit, ..options(ConstructFlags::QLIMIT) };
-        assert_eq!(w.construct(a, limited(1025), 0), Err(KERN_INVALID_VALUE));
+        assert_eq!(w.construct(a, limited(MACH_PORT_QLIMIT_MAX + 1), 0), Err(KERN_INVALID_VALUE));
         assert_eq!((w.names(a), w.counts().ports), (names, ports));
-        let p = w.construct(a, limited(1024), 0).unwrap();
-        assert_eq!(w.status(a, p).mps_qlimit, 1024);
+        let p = w.construct(a, limited(MACH_PORT_QLIMIT_MAX), 0).unwrap();
+        assert_eq!(w.status(a, p).mps_qlimit, MACH_PORT_QLIMIT_MAX);
+    });
+}
+
+/// mach-ipc 2.3: options, the status that they lead to, and the context that can be read.
+#[test]
+fn construct_applies_its_flags() {
+    const NO_EFFECT: u32 = 0xFFFF_F000 | ConstructFlags::FILTER_MSG.bits();
+    let guard = ConstructFlags::CONTEXT_AS_GUARD;
+    let immovable = guard | ConstructFlags::IMMOVABLE_RECEIVE;
+    let receivers = ConstructFlags::IMPORTANCE_RECEIVER | ConstructFlags::DENAP_RECEIVER;
+    let rows = [
+        (ConstructFlags::TEMPOWNER, Flags::TEMPOWNER | Flags::IMP_DONATION, 9),
+        (ConstructFlags::IMPORTANCE_RECEIVER, Flags::IMP_DONATION, 9),
+        (ConstructFlags::DENAP_RECEIVER, Flags::IMP_DONATION, 9),
+        (ConstructFlags::TEMPOWNER | receivers, Flags::TEMPOWNER | Flags::IMP_DONATION, 9),
+        (guard, Flags::GUARDED, 9),
+        (guard | ConstructFlags::STRICT, Flags::GUARDED | Flags::STRICT_GUARD, 0),
+        (immovable, Flags::GUARDED | Flags::GUARD_IMMOVABLE_RECEIVE, 9),
+        (ConstructFlags::STRICT | ConstructFlags::IMMOVABLE_RECEIVE, Flags::empty(), 9),
+        (ConstructFlags::from_bits_retain(NO_EFFECT), Flags::empty(), 9),
+    ];
+    in_both_forms(|mut w| {
+        let a = w.task();
+        for (flags, status, context) in rows {
+            let p = w.construct(a, options(flags), 9).unwrap();
+            assert_eq!((w.status_flags(a, p), w.get_context(a, p)), (status, Ok(context)), "{flags:?}");
+            let movable = if flags == immovable { Err(MACH_SEND_INVALID_RIGHT) } else { Ok(()) };
+            assert_eq!(send_receive_right(&mut w, a, p), movable, "{flags:?}");
+        }
     });
 }
 
 /// mach-ipc 2.3.
 #[test]
-fn construct_applies_its_flags() {
-    in_both_forms(|mut w| {
-        let a = w.task();
-        let rows = [
-            (0x04, 0x09, 9),
-            (0x08, 0x08, 9),
-            (0x40, 0x08, 9),
-            (0x4C, 0x09, 9),
-            (0x01, 0x02, 9),
-            (0x21, 0x06, 0),
-            (0x81, 0x42, 9),
-            (0x20 | 0x80, 0, 9),
-            (0xFFFF_F100, 0, 9),
-        ];
-        for (flags, status, context) in rows {
-            let p = w.construct(a, PortOptions { flags, ..PortOptions::default() }, 9).unwrap();
-            assert_eq!((w.status(a, p).mps_flags, w.get_context(a, p)), (status, Ok(context)), "{flags:x}");
-            let movable = if flags == 0x81 { Err(MACH_SEND_INVALID_RIGHT) } else { Ok(()) };
-            assert_eq!(send_receive_right(&mut w, a, p), movable, "{flags:x}");
-        }
-    });
-}
-
-/// mach-ipc 2.3: services that Tally does not have.
-#[test]
 fn construct_refuses_flags_of_services_that_tally_lacks() {
     in_both_forms(|mut w| {
         let a = w.task();
         let (names, ports) = (w.names(a), w.counts().ports);
+        let (tracking, service) = (ConstructFlags::TG_BLOCK_TRACKING, ConstructFlags::SERVICE_PORT);
+        let connection = ConstructFlags::CONNECTION_PORT;
         let rows = [
-            (0x200, KERN_DENIED),
-            (0x400, KERN_DENIED),
-            (0x800, KERN_INVALID_ARGUMENT),
-            (0x600, KERN_INVALID_ARGUMENT),
-            (0xE00, KERN_INVALID_ARGUMENT),
+            (tracking, KERN_DENIED),
+            (service, KERN_DENIED),
+            (connection, KERN_INVALID_ARGUMENT),
+            (tracking | service, KERN_INVALID_ARGUMENT),
+            (tracking | service | connection, KERN_INVALID_ARGUMENT),
         ];
         for (flags, code) in rows {
-            let options = PortOptions { flags, ..PortOptions::default() };
-            assert_eq!(w.construct(a, options, 0), Err(code), "{flags:x}");
+            assert_eq!(w.construct(a, options(flags), 0), Err(code), "{flags:?}");
         }
         assert_eq!((w.names(a), w.counts().ports), (names, ports));
-    });
-}
-
-// covers mach-ipc P03
-#[test]
-fn a_strict_guard_hides_the_context_and_must_be_presented() {
-    in_both_forms(|mut w| {
-        let a = w.task();
-        let flags = ConstructFlags::CONTEXT_AS_GUARD | ConstructFlags::STRICT;
-        let p = w.construct(a, options(flags), 0x1234).unwrap();
-        assert_eq!(w.get_context(a, p), Ok(0));
-        assert_eq!(w.set_context(a, p, 5), Err(KERN_INVALID_ARGUMENT));
-        assert_eq!(w.mod_refs(a, p, RECEIVE, -1), Err(KERN_INVALID_RIGHT));
-        assert_eq!(w.destruct(a, p, 0, 1), Err(KERN_INVALID_ARGUMENT));
-        assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
-        assert_eq!(w.destruct(a, p, 0, 0x1234), Ok(()));
-        assert_eq!(w.port_type(a, p), FREE);
     });
 }
 
@@ -246,7 +224,8 @@ fn a_queue_limit_above_the_maximum_is_refused() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port(a);
-    for (limit, result, now) in [(0, Ok(()), 0), (1024, Ok(()), 1024), (1025, Err(KERN_INVALID_VALUE), 1024)] {
+    const MAX: u32 = MACH_PORT_QLIMIT_MAX;
+    for (limit, result, now) in [(0, Ok(()), 0), (MAX, Ok(()), MAX), (MAX + 1, Err(KERN_INVALID_VALUE), MAX)] {
         assert_eq!(w.set_attributes(a, p, MACH_PORT_LIMITS_INFO, &[limit]), result);
         assert_eq!(w.get_attributes(a, p, MACH_PORT_LIMITS_INFO, 1), Ok(vec![now]));
     }
@@ -276,33 +255,34 @@ fn only_the_receiver_may_set_make_send_count_and_sequence_number() {
 /// mach-ipc 2.2.
 #[test]
 fn a_name_can_be_chosen_if_it_is_free_and_well_formed() {
-    let mut w = World::with_limits(Limits { names_per_task: 64, ..Limits::default() });
+    const NAMES_MAX: u32 = 64;
+    let mut w = World::with_limits(Limits { names_per_task: NAMES_MAX, ..Limits::default() });
     let a = w.task();
-    let allocate_name = |w: &mut World, right, name| {
-        w.mig(a, a.self_port, mig::ALLOCATE_NAME, &[right, name]).map(|results| assert_eq!(results, []))
+    let allocate_name = |w: &mut World, right, name: PortName| {
+        w.mig(a, a.self_port, mig::ALLOCATE_NAME, &[right, name.0]).map(|results| assert_eq!(results, []))
     };
     for (right, name, kind) in [
-        (RECEIVE, 0x3203, PortType::RECEIVE),
-        (PORT_SET, 0x3303, PortType::PORT_SET),
-        (DEAD_NAME, 0x340F, PortType::DEAD_NAME),
+        (RECEIVE, CHOSEN_NAME, PortType::RECEIVE),
+        (PORT_SET, PortName::new(51, 3), PortType::PORT_SET),
+        (DEAD_NAME, PortName::new(52, 15), PortType::DEAD_NAME),
     ] {
         assert_eq!(allocate_name(&mut w, right, name), Ok(()));
-        assert_eq!(w.port_type(a, PortName(name)), Ok(kind));
+        assert_eq!(w.port_type(a, name), Ok(kind));
     }
     let before = w.names(a);
     let refused = [
-        (SEND, 0x3503, KERN_INVALID_VALUE),
-        (RECEIVE, 0, KERN_INVALID_VALUE),
-        (RECEIVE, u32::MAX, KERN_INVALID_VALUE),
-        (RECEIVE, 64 << 8 | 3, KERN_NO_SPACE),
-        (RECEIVE, 64 << 8, KERN_NO_SPACE),
-        (RECEIVE, 0x3502, KERN_INVALID_VALUE),
-        (RECEIVE, 0x0003, KERN_FAILURE),
-        (RECEIVE, 0x3207, KERN_FAILURE),
-        (RECEIVE, 0x3203, KERN_NAME_EXISTS),
+        (SEND, PortName::new(53, 3), KERN_INVALID_VALUE),
+        (RECEIVE, MACH_PORT_NULL, KERN_INVALID_VALUE),
+        (RECEIVE, MACH_PORT_DEAD, KERN_INVALID_VALUE),
+        (RECEIVE, PortName::new(NAMES_MAX, 3), KERN_NO_SPACE),
+        (RECEIVE, PortName::new(NAMES_MAX, 0), KERN_NO_SPACE),
+        (RECEIVE, PortName::new(53, 2), KERN_INVALID_VALUE),
+        (RECEIVE, PortName::new(0, 3), KERN_FAILURE),
+        (RECEIVE, CHOSEN_NAME_REUSED, KERN_FAILURE),
+        (RECEIVE, CHOSEN_NAME, KERN_NAME_EXISTS),
     ];
     for (right, name, code) in refused {
-        assert_eq!(allocate_name(&mut w, right, name), Err(code), "{name:x}");
+        assert_eq!(allocate_name(&mut w, right, name), Err(code), "{name:?}");
     }
     assert_eq!(w.names(a), before);
 }
@@ -315,10 +295,10 @@ fn a_port_may_be_made_an_importance_receiver_repeatedly() {
     let (p, denap) = (w.port(a), w.port(a));
     for _ in 0..2 {
         assert_eq!(w.set_attributes(a, p, MACH_PORT_IMPORTANCE_RECEIVER, &[]), Ok(()));
-        assert_eq!(w.status(a, p).mps_flags, 0x08);
+        assert_eq!(w.status_flags(a, p), Flags::IMP_DONATION);
     }
     assert_eq!(w.set_attributes(a, denap, MACH_PORT_DENAP_RECEIVER, &[]), Ok(()));
-    assert_eq!(w.status(a, denap).mps_flags, 0x08);
+    assert_eq!(w.status_flags(a, denap), Flags::IMP_DONATION);
 }
 
 // covers mach-ipc P12
@@ -328,74 +308,7 @@ fn a_port_with_a_temporary_owner_is_an_importance_receiver() {
     let a = w.task();
     let p = w.port(a);
     assert_eq!(w.set_attributes(a, p, MACH_PORT_TEMPOWNER, &[]), Ok(()));
-    assert_eq!(w.status(a, p).mps_flags, 0x09);
-}
-
-// covers mach-ipc P14
-#[test]
-fn a_port_with_a_context_cannot_be_guarded() {
-    in_both_forms(|mut w| {
-        let a = w.task();
-        let p = w.port(a);
-        w.set_context(a, p, 7).unwrap();
-        assert_eq!(w.guard(a, p, 1, false), Err(KERN_INVALID_ARGUMENT));
-        assert_eq!((w.get_context(a, p), w.status(a, p).mps_flags), (Ok(7), 0));
-    });
-}
-
-// covers mach-ipc P15
-#[test]
-fn an_immovable_receive_right_stays_immovable_after_unguard() {
-    in_both_forms(|mut w| {
-        let a = w.task();
-        let p = w.port(a);
-        assert_eq!(guard_with_flags(&mut w, a, p, 0x11, MPG_IMMOVABLE_RECEIVE), Ok(()));
-        assert_eq!(w.status(a, p).mps_flags, 0x42);
-        assert_eq!(swap_guard(&mut w, a, p, 0x11, 0xDE18), Ok(()));
-        assert_eq!(w.unguard(a, p, 0xDE18), Ok(()));
-        assert_eq!(send_receive_right(&mut w, a, p), Err(MACH_SEND_INVALID_RIGHT));
-        assert_eq!(w.port_type(a, p), Ok(PortType::RECEIVE));
-    });
-}
-
-#[test]
-fn a_guard_must_be_presented_to_swap_or_remove_it() {
-    in_both_forms(|mut w| {
-        let a = w.task();
-        let p = w.port(a);
-        assert_eq!(w.unguard(a, p, 0), Err(KERN_INVALID_ARGUMENT), "not guarded");
-        assert_eq!(w.guard(a, p, LONG, false), Ok(()));
-        assert_eq!((w.get_context(a, p), w.status(a, p).mps_flags), (Ok(LONG), 0x02));
-        assert_eq!(w.destroy(a, p), Err(KERN_INVALID_RIGHT));
-        assert_eq!(w.unguard(a, p, LONG as u32 as u64), Err(KERN_INVALID_ARGUMENT));
-        assert_eq!(swap_guard(&mut w, a, p, LONG - 1, LONG), Err(KERN_INVALID_ARGUMENT));
-        assert_eq!(swap_guard(&mut w, a, p, LONG, LONG + 1), Ok(()));
-        assert_eq!(w.get_context(a, p), Ok(LONG + 1));
-        assert_eq!(w.set_context(a, p, 0x33), Ok(()), "a guard that is not strict changes unknown");
-        assert_eq!(w.unguard(a, p, 0x33), Ok(()));
-        assert_eq!((w.get_context(a, p), w.status(a, p).mps_flags), (Ok(0), 0));
-        assert_eq!(guard_with_flags(&mut w, a, p, LONG, MPG_STRICT), Ok(()));
-        assert_eq!(w.status(a, p).mps_flags, 0x06);
-        assert_eq!(swap_guard(&mut w, a, p, LONG, 1), Err(KERN_INVALID_ARGUMENT), "a strict guard is not swapped");
-        assert_eq!(w.unguard(a, p, LONG), Ok(()));
-        assert_eq!(w.guard(a, p, 0x44, true), Ok(()));
-        assert_eq!(w.status(a, p).mps_flags, 0x06);
-        assert_eq!(w.unguard(a, p, 0x44), Ok(()));
-        assert_eq!(w.mod_refs(a, p, RECEIVE, -1), Ok(()));
-    });
-}
-
-/// mach-ipc 2.4.
-#[test]
-fn a_context_protects_from_destruction_only_as_a_guard() {
-    let mut w = World::new();
-    let a = w.task();
-    let (context, guarded_by_none) = (w.port(a), w.port(a));
-    w.set_context(a, context, 7).unwrap();
-    w.guard(a, guarded_by_none, 0, false).unwrap();
-    for name in [context, guarded_by_none] {
-        assert_eq!(w.destroy(a, name), Ok(()));
-    }
+    assert_eq!(w.status_flags(a, p), Flags::TEMPOWNER | Flags::IMP_DONATION);
 }
 
 // covers mach-ipc P16
@@ -417,7 +330,8 @@ fn mach_port_kobject_reveals_the_kind_but_not_the_address() {
     let (host, thread) = (w.trap(a, mach::HOST_SELF, &[]).name(), w.thread_self(a));
     let (own, send) = (w.port(a), w.port_with_send(a));
     let kobject = |w: &mut World, name: PortName| w.mig(a, a.self_port, mig::KOBJECT, &[name.0]);
-    for (name, kind) in [(a.self_port, 2), (host, 3), (thread, 1), (own, 0), (send, 0)] {
+    let kinds = [(a.self_port, ikot::TASK_CONTROL), (host, ikot::HOST), (thread, ikot::THREAD_CONTROL)];
+    for (name, kind) in kinds.into_iter().chain([(own, ikot::NONE), (send, ikot::NONE)]) {
         assert_eq!(kobject(&mut w, name), Ok(vec![kind, 0, 0]));
     }
     let (dead, set) = (w.allocate(a, DEAD_NAME).unwrap(), w.allocate(a, PORT_SET).unwrap());
@@ -452,7 +366,7 @@ fn extract_right_returns_the_right_that_its_disposition_names() {
     assert_eq!((w.port_type(a, once), kind), (Ok(PortType::SEND_ONCE), D::PORT_SEND_ONCE));
     w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE).id(19)).unwrap();
     assert_eq!(w.poll(a, p).unwrap().header.msgh_id, 19);
-    assert_eq!(w.extract_right(a, p, NO_DISPOSITION), Err(KERN_INVALID_VALUE));
+    assert_eq!(w.extract_right(a, p, UNKNOWN_DISPOSITION), Err(KERN_INVALID_VALUE));
     assert_eq!(w.extract_right(a, MACH_PORT_NULL, D::COPY_SEND), Err(KERN_INVALID_RIGHT));
     assert_eq!(w.names(a), before);
 }
@@ -487,7 +401,8 @@ fn allocate_keeps_a_port_whose_name_cannot_be_written() {
     let mut w = World::new();
     let a = w.task();
     let before = w.names(a);
-    let args = [u64::from(a.self_port.0), u64::from(RECEIVE), 0x10];
+    const UNMAPPED: u64 = 0x10;
+    let args = [u64::from(a.self_port.0), u64::from(RECEIVE), UNMAPPED];
     assert_eq!(w.call(a, mach::MACH_PORT_ALLOCATE, &args), Err(KERN_MEMORY_ERROR));
     let new: Vec<_> = w.names(a).into_iter().filter(|name| !before.contains(name)).collect();
     assert!(matches!(new[..], [(_, PortType::RECEIVE)]), "one more port: {new:?}");

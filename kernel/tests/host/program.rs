@@ -1,7 +1,7 @@
 //! Programs and bundles for the tests.
 
 use abi::task::*;
-use zerocopy::FromZeros;
+use zerocopy::{FromZeros, IntoBytes};
 
 /// Returns arguments of `task_spawn` in which everything is inherited or zero.
 pub fn spawn_args() -> TaskSpawnArgs {
@@ -9,9 +9,9 @@ pub fn spawn_args() -> TaskSpawnArgs {
 }
 
 /// The size of an ELF64 header.
-const ELF_HEADER_SIZE: usize = 64;
+pub const ELF_HEADER_SIZE: usize = 64;
 /// The size of an ELF64 program header.
-const PROGRAM_HEADER_SIZE: usize = 56;
+pub const PROGRAM_HEADER_SIZE: usize = 56;
 
 /// The address of the smallest program, which is also its entry point.
 pub const PROGRAM_BASE: u64 = 0x40_0000;
@@ -37,6 +37,34 @@ pub fn program() -> Vec<u8> {
     put(80, &PROGRAM_BASE.to_le_bytes());
     put(96, &(SIZE as u64).to_le_bytes());
     put(104, &(SIZE as u64).to_le_bytes());
+    file
+}
+
+/// The types of ELF files: linked to a fixed address, and position-independent.
+pub const ET_EXEC: u16 = 2;
+pub const ET_DYN: u16 = 3;
+/// The type of a loadable segment.
+pub const PT_LOAD: u32 = 1;
+/// The flags of a segment.
+pub const EXECUTE: u32 = 1;
+pub const WRITE: u32 = 2;
+pub const READ: u32 = 4;
+
+/// A program header: type, flags, offset, address, size in the file, size in memory.
+pub type Segment = (u32, u32, u64, u64, u64, u64);
+
+/// Returns an ELF file of `size` bytes with these segments. Behind the headers each byte holds its offset, modulo 256.
+pub fn image(kind: u16, entry: u64, segments: &[Segment], size: usize) -> Vec<u8> {
+    let mut file: Vec<u8> = (0..size).map(|n| n as u8).collect();
+    file[..ELF_HEADER_SIZE].copy_from_slice(&program()[..ELF_HEADER_SIZE]);
+    file[16..18].copy_from_slice(&kind.to_le_bytes());
+    file[24..32].copy_from_slice(&entry.to_le_bytes());
+    file[56..58].copy_from_slice(&(segments.len() as u16).to_le_bytes());
+    for (n, &(kind, flags, offset, address, in_file, in_memory)) in segments.iter().enumerate() {
+        let words = [offset, address, address, in_file, in_memory, PAGE_SIZE];
+        let header = [kind.as_bytes(), flags.as_bytes(), words.as_bytes()].concat();
+        file[ELF_HEADER_SIZE + PROGRAM_HEADER_SIZE * n..][..PROGRAM_HEADER_SIZE].copy_from_slice(&header);
+    }
     file
 }
 

@@ -1,13 +1,15 @@
-//! Starting programs: what is a program, what it finds, what its parent may ask for and is told in the end.
+//! Spawning programs: the files that are accepted, the first stack, the arguments of `task_spawn`, and the exit
+//! message.
 
+use crate::calls::UNUSED_NAME;
 use crate::machine::FakeMachine;
-use crate::program::{PROGRAM_BASE, archive, program, spawn_args};
+use crate::program::*;
 use crate::world::{ARGUMENTS, Actor, BUFFER, World};
+use abi::KernReturn;
 use abi::code::*;
 use abi::port::*;
 use abi::task::*;
 use abi::trap::{CLASS_MACH, CLASS_SHIFT, mach, tally, unix};
-use abi::{KernReturn, PortName};
 use kernel::boot::BootError;
 use kernel::ids::TaskId;
 use kernel::kernel::{Config, Event, Kernel, Next};
@@ -15,27 +17,8 @@ use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits, STACK_PAGES};
 use kernel::machine::{Protection, USER_END, UserAddr};
 use zerocopy::IntoBytes;
 
-pub const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const BASE: u64 = PROGRAM_BASE;
-
-/// A program header: type, flags, offset, address, size in the file, size in memory.
-pub type Part = (u32, u32, u64, u64, u64, u64);
-
-/// A file with these parts, of `size` bytes that count up.
-pub fn image(kind: u16, entry: u64, parts: &[Part], size: usize) -> Vec<u8> {
-    let mut file: Vec<u8> = (0..size).map(|n| n as u8).collect();
-    file[..64].copy_from_slice(&program()[..64]);
-    file[16..18].copy_from_slice(&kind.to_le_bytes());
-    file[24..32].copy_from_slice(&entry.to_le_bytes());
-    file[56..58].copy_from_slice(&(parts.len() as u16).to_le_bytes());
-    for (n, &(kind, flags, offset, address, in_file, in_memory)) in parts.iter().enumerate() {
-        let words = [offset, address, address, in_file, in_memory, 4096];
-        let header = [kind.as_bytes(), flags.as_bytes(), words.as_bytes()].concat();
-        file[64 + 56 * n..][..56].copy_from_slice(&header);
-    }
-    file
-}
 
 fn world() -> (World, Actor) {
     let mut w = World::new();
@@ -43,15 +26,15 @@ fn world() -> (World, Actor) {
     (w, a)
 }
 
-/// Spawns a file and returns the task, which has not run yet.
+/// Spawns a program and returns the task, which does not run yet.
 pub fn spawn(w: &mut World, a: Actor, file: &[u8]) -> Result<TaskId, KernReturn> {
     w.spawn_image(a, file, spawn_args())?;
     Ok(w.newest_task())
 }
 
-/// A spawn with these arguments alone fails like this, and nothing is left of it.
+/// Checks that a spawn with these arguments fails with this code and leaves nothing.
 #[track_caller]
-fn refused(w: &mut World, a: Actor, args: TaskSpawnArgs, code: KernReturn) {
+fn assert_refused(w: &mut World, a: Actor, args: TaskSpawnArgs, code: KernReturn) {
     let before = (w.counts(), w.names(a));
     w.put(a, ARGUMENTS, args.as_bytes());
     let words = [a.memory + ARGUMENTS, size_of::<TaskSpawnArgs>() as u64, w.result(a)];
@@ -59,7 +42,7 @@ fn refused(w: &mut World, a: Actor, args: TaskSpawnArgs, code: KernReturn) {
     assert_eq!((w.counts(), w.names(a)), before);
 }
 
-/// Changes bytes of a file.
+/// Returns a copy of a file with other bytes at an offset.
 fn patched(file: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut file = file.to_vec();
     file[at..at + bytes.len()].copy_from_slice(bytes);
@@ -70,9 +53,9 @@ fn patched(file: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
 fn a_malformed_program_is_refused_and_leaves_nothing() {
     let (mut w, a) = world();
     let good = program();
-    let code = (PT_LOAD, 5, 0, BASE, 200, 200);
+    let code = (PT_LOAD, READ | EXECUTE, 0, BASE, 200, 200);
     let max = u64::MAX.to_le_bytes();
-    let two = |second: Part| image(2, BASE, &[code, second], 512);
+    let two = |second: Segment| image(ET_EXEC, BASE, &[code, second], 512);
     let bad = [
         ("empty", Vec::new()),
         ("shorter than a header", good[..63].to_vec()),
@@ -84,9 +67,9 @@ fn a_malformed_program_is_refused_and_leaves_nothing() {
         ("for another machine", patched(&good, 18, &[3])),
         ("an object file", patched(&good, 16, &[1])),
         ("with strange program headers", patched(&good, 54, &[55])),
-        ("with no part", patched(&good, 56, &[0])),
-        ("with too many parts", patched(&good, 56, &33u16.to_le_bytes())),
-        ("with most parts", patched(&good, 56, &[0xFF, 0xFF])),
+        ("without a segment", patched(&good, 56, &[0])),
+        ("with one segment too many", patched(&good, 56, &33u16.to_le_bytes())),
+        ("with the largest number of segments", patched(&good, 56, &[0xFF, 0xFF])),
         ("with headers behind its end", patched(&good, 32, &[65])),
         ("with headers nowhere", patched(&good, 32, &max)),
         ("that starts outside", patched(&good, 24, &[0, 0, 0x41])),
@@ -98,18 +81,18 @@ fn a_malformed_program_is_refused_and_leaves_nothing() {
         ("at the null page", patched(&good, 80, &[0, 0, 0])),
         ("in the kernel", patched(&good, 80, &0xFFFF_8000_0000_0000u64.to_le_bytes())),
         ("at an address that wraps", patched(&good, 80, &max)),
-        ("behind the user part", patched(&good, 80, &USER_END.to_le_bytes())),
+        ("behind user memory", patched(&good, 80, &USER_END.to_le_bytes())),
         ("with more in the file than in memory", patched(&good, 104, &[119])),
         ("with a size that wraps", patched(&good, 104, &max)),
         ("with a file size that wraps", patched(&good, 96, &max)),
-        ("with parts on one page", two((PT_LOAD, 6, 200, BASE + 0x800, 8, 8))),
-        ("with parts that overlap", two((PT_LOAD, 6, 200, BASE - 0x800, 8, 0x1000))),
-        ("with an interpreter", two((PT_INTERP, 4, 200, BASE, 8, 8))),
+        ("with segments on one page", two((PT_LOAD, READ | WRITE, 200, BASE + 0x800, 8, 8))),
+        ("with segments that overlap", two((PT_LOAD, READ | WRITE, 200, BASE - 0x800, 8, 0x1000))),
+        ("with an interpreter", two((PT_INTERP, READ, 200, BASE, 8, 8))),
     ];
     let before = (w.counts(), w.names(a));
-    for (what, file) in bad {
-        assert_eq!(spawn(&mut w, a, &file), Err(KERN_FAILURE), "a file {what}");
-        assert_eq!((w.counts(), w.names(a)), before, "after a file {what}");
+    for (kind, file) in bad {
+        assert_eq!(spawn(&mut w, a, &file), Err(KERN_FAILURE), "a file {kind}");
+        assert_eq!((w.counts(), w.names(a)), before, "after a file {kind}");
     }
     assert!(spawn(&mut w, a, &good).is_ok());
 }
@@ -119,29 +102,34 @@ fn a_program_too_big_for_memory_is_refused_and_leaves_nothing() {
     let (mut w, a) = world();
     let before = w.counts();
     for pages in [16 * 1024u64, 1 << 30] {
-        let parts = [(PT_LOAD, 5, 0, BASE, 200, 200), (PT_LOAD, 6, 0, 0x1_0000_0000, 8, pages * PAGE_SIZE)];
-        assert_eq!(spawn(&mut w, a, &image(2, BASE, &parts, 512)), Err(KERN_RESOURCE_SHORTAGE));
+        let segments = [
+            (PT_LOAD, READ | EXECUTE, 0, BASE, 200, 200),
+            (PT_LOAD, READ | WRITE, 0, 0x1_0000_0000, 8, pages * PAGE_SIZE),
+        ];
+        assert_eq!(spawn(&mut w, a, &image(ET_EXEC, BASE, &segments, 512)), Err(KERN_RESOURCE_SHORTAGE));
         assert_eq!(w.counts(), before);
     }
     // The stack has no room where the program is.
-    let parts = [(PT_LOAD, 5, 0, BASE, 200, 200), (PT_LOAD, 6, 0, USER_END - 2 * PAGE_SIZE, 8, 8)];
-    assert_eq!(spawn(&mut w, a, &image(2, BASE, &parts, 512)), Err(KERN_NO_SPACE));
+    let segments =
+        [(PT_LOAD, READ | EXECUTE, 0, BASE, 200, 200), (PT_LOAD, READ | WRITE, 0, USER_END - 2 * PAGE_SIZE, 8, 8)];
+    assert_eq!(spawn(&mut w, a, &image(ET_EXEC, BASE, &segments, 512)), Err(KERN_NO_SPACE));
     assert_eq!(w.counts(), before);
 }
 
 #[test]
 fn a_program_is_mapped_as_its_headers_say() {
     let (mut w, a) = world();
-    let (text, data) = ((PT_LOAD, 5, 0, BASE, 3000, 3000), (PT_LOAD, 6, 3001, BASE + 0x2010, 1500, 9000));
-    let read_only = (PT_LOAD, 4, 256, BASE + 0x1_0000, 16, 16);
-    let file = image(2, BASE + 0x200, &[text, data, read_only, (PT_LOAD, 6, 0, 0, 0, 0)], 4600);
+    let (text, data) =
+        ((PT_LOAD, READ | EXECUTE, 0, BASE, 3000, 3000), (PT_LOAD, READ | WRITE, 3001, BASE + 0x2010, 1500, 9000));
+    let read_only = (PT_LOAD, READ, 256, BASE + 0x1_0000, 16, 16);
+    let file = image(ET_EXEC, BASE + 0x200, &[text, data, read_only, (PT_LOAD, READ | WRITE, 0, 0, 0, 0)], 4600);
     let task = spawn(&mut w, a, &file).unwrap();
     let space = w.kernel.tasks[task].address_space;
     let read = |at: u64, size: usize| w.machine.read(space, UserAddr(at), size).unwrap();
     assert_eq!(read(BASE, 3000), file[..3000]);
     assert_eq!(read(BASE + 3000, 1096), [0; 1096]);
     assert_eq!(read(BASE + 0x2010, 1500), file[3001..4501]);
-    assert_eq!(read(BASE + 0x2010 + 1500, 7500), vec![0; 7500], "what is not in the file is zero");
+    assert_eq!(read(BASE + 0x2010 + 1500, 7500), vec![0; 7500], "the memory beyond the file is zero");
     assert_eq!(read(BASE + 0x2000, 0x10), [0; 0x10]);
     let allows = |at: u64| w.machine.protection(space, UserAddr(at));
     assert_eq!(allows(BASE), Some(Protection::READ | Protection::EXECUTE));
@@ -156,7 +144,7 @@ fn a_program_is_mapped_as_its_headers_say() {
 #[test]
 fn a_position_independent_program_starts_at_its_load_address() {
     let (mut w, a) = world();
-    let task = spawn(&mut w, a, &image(3, 0x180, &[(PT_LOAD, 5, 0, 0, 512, 512)], 512)).unwrap();
+    let task = spawn(&mut w, a, &image(ET_DYN, 0x180, &[(PT_LOAD, READ | EXECUTE, 0, 0, 512, 512)], 512)).unwrap();
     let thread = w.kernel.tasks[task].threads.front().unwrap();
     let entry = w.kernel.sched[thread].frame().rip;
     let start = entry - 0x180;
@@ -165,7 +153,7 @@ fn a_position_independent_program_starts_at_its_load_address() {
     assert_eq!(w.machine.read(space, UserAddr(start + 300), 4), Some(vec![44, 45, 46, 47]));
 }
 
-/// The first stack of a task whose arguments and environment are these: its words, and a way to read strings.
+/// Spawns a program with these arguments and this environment; returns the task and its stack pointer.
 fn stack_of(arguments: &[u8], environment: &[u8]) -> (World, TaskId, u64) {
     let (mut w, a) = world();
     let at = a.memory + 30 * PAGE_SIZE;
@@ -226,7 +214,7 @@ fn the_first_stack_holds_arguments_environment_and_auxiliary_vector() {
     }
 }
 
-/// The random bytes that `init` finds by its first stack, as two numbers.
+/// Boots a kernel with this seed; returns the random bytes that `init` finds on its first stack, as two numbers.
 fn random_bytes_of_init(seed: u64) -> [u64; 2] {
     let bundle = Vec::leak(archive("init", &program()));
     let mut machine = FakeMachine::new();
@@ -234,7 +222,7 @@ fn random_bytes_of_init(seed: u64) -> [u64; 2] {
     let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
     let (frame, space) = kernel.context(thread);
     let word = |at| u64::from_le_bytes(machine.read(space, UserAddr(at), 8).unwrap().try_into().unwrap());
-    // Number of arguments, one argument, the end of both lists; then pairs.
+    // The auxiliary vector lies behind four words: the number of arguments, one argument, and the ends of both lists.
     let mut pairs = (frame.rsp + 4 * 8..).step_by(16);
     let at = pairs.find(|&at| word(at) == 25).map(|at| word(at + 8)).unwrap();
     [word(at), word(at + 8)]
@@ -246,7 +234,7 @@ fn all_random_bytes_of_a_program_are_independent() {
     numbers.extend(numbers.clone().iter().map(|number| number.rotate_left(32)));
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers.len(), 8, "no number follows from another: {numbers:x?}");
+    assert_eq!(numbers.len(), 8, "all numbers and their halves differ: {numbers:x?}");
 }
 
 #[test]
@@ -262,7 +250,7 @@ fn invalid_spawn_arguments_are_refused() {
         ..spawn_args()
     };
     let own = w.port(a);
-    let (text, missing) = (a.memory + 3072, PortName(0x7703));
+    let (text, missing) = (a.memory + 3072, UNUSED_NAME);
     let named = TaskSpawnArgs { image: text, image_size: 4, image_kind: SPAWN_IMAGE_NAME, ..good };
     let exit = TaskSpawnArgs { exit_port: own, exit_disposition: EXIT_PORT_MAKE, ..good };
     for (args, code) in [
@@ -289,7 +277,7 @@ fn invalid_spawn_arguments_are_refused() {
         (TaskSpawnArgs { exit_disposition: 20, ..exit }, KERN_INVALID_ARGUMENT),
         (TaskSpawnArgs { exit_disposition: 0x115, ..exit }, KERN_INVALID_ARGUMENT),
     ] {
-        refused(&mut w, a, args, code);
+        assert_refused(&mut w, a, args, code);
     }
     for args in [good, named, exit] {
         w.put(a, ARGUMENTS, args.as_bytes());
@@ -298,7 +286,7 @@ fn invalid_spawn_arguments_are_refused() {
     }
 }
 
-/// Each of 32,768 empty strings costs a pointer: more than the whole stack has room for.
+/// The pointers to 32,768 empty strings need more room than the whole first stack has.
 #[test]
 fn arguments_whose_pointers_do_not_fit_the_first_stack_are_refused() {
     let (mut w, a) = world();
@@ -313,8 +301,13 @@ fn arguments_whose_pointers_do_not_fit_the_first_stack_are_refused() {
         arguments: empty,
         ..spawn_args()
     };
-    refused(&mut w, a, TaskSpawnArgs { arguments_size: most, ..args }, KERN_INVALID_ARGUMENT);
-    refused(&mut w, a, TaskSpawnArgs { environment: empty, environment_size: most, ..args }, KERN_INVALID_ARGUMENT);
+    assert_refused(&mut w, a, TaskSpawnArgs { arguments_size: most, ..args }, KERN_INVALID_ARGUMENT);
+    assert_refused(
+        &mut w,
+        a,
+        TaskSpawnArgs { environment: empty, environment_size: most, ..args },
+        KERN_INVALID_ARGUMENT,
+    );
     let (w, task, stack) = stack_of(&vec![0; most as usize / 4], b"");
     assert!(w.machine.read(w.kernel.tasks[task].address_space, UserAddr(stack), 8).is_some());
 }
@@ -345,7 +338,7 @@ fn only_user_0_may_choose_a_user_or_group() {
     }
     w.spawn_image(user, &program(), TaskSpawnArgs { uid: 501, ..spawn_args() }).unwrap();
     let child = w.newest_task();
-    assert_eq!(who(&w, child), (501, 20), "what is not chosen is the parent's");
+    assert_eq!(who(&w, child), (501, 20), "the group is inherited");
 }
 
 #[test]
@@ -408,7 +401,7 @@ fn a_child_or_thread_whose_name_cannot_be_written_is_not_made() {
     assert_eq!((w.counts(), w.names(a)), before);
 }
 
-/// Bytes that a first stack has for arguments, environment and what comes with them.
+/// The size that arguments, environment, auxiliary vector and all pointers may have on the first stack.
 const BLOCK_SIZE_MAX: u64 = STACK_PAGES * PAGE_SIZE / 2;
 
 #[test]
@@ -430,7 +423,7 @@ fn arguments_with_their_pointers_take_half_of_the_first_stack_at_most() {
     assert!(refused.iter().all(|size| *size == Err(KERN_INVALID_ARGUMENT)), "{refused:x?}");
 }
 
-/// The last process number that the kernel of the next test gives: the first task has 1, the second 2.
+/// The last process number in the next test. The first two tasks have 1 and 2.
 const LAST_NUMBER: u32 = 4;
 
 #[test]
@@ -448,7 +441,7 @@ fn spawn_is_refused_after_the_last_process_number() {
     assert_eq!((w.counts(), w.names(a)), before);
 }
 
-/// Boots a kernel whose first program gets these arguments.
+/// Boots a kernel and passes these arguments to the first program.
 fn boot_with(arguments: &[u8]) -> Result<(), BootError> {
     let mut files = archive("init", &program());
     let end_of_archive = 2 * 512;
@@ -462,7 +455,7 @@ fn boot_with(arguments: &[u8]) -> Result<(), BootError> {
 fn boot_reports_too_many_arguments_of_the_first_program() {
     let room = ARGUMENTS_SIZE_MAX as usize - b"init\0".len();
     let long = [vec![b'x'; room - 1], vec![0]].concat();
-    assert_eq!(boot_with(&long), Ok(()), "one argument that just fits");
+    assert_eq!(boot_with(&long), Ok(()), "the longest argument that fits");
     assert_eq!(boot_with(&[b"x", &long[..]].concat()), Err(BootError::TooManyArguments), "one byte more");
     assert_eq!(boot_with(&vec![0; room]), Err(BootError::TooManyArguments), "pointers for half of the stack");
     let text = BootError::TooManyArguments.to_string();

@@ -1,4 +1,4 @@
-//! Full queues: refusing, waiting, getting a message back (mach-ipc 9.6).
+//! Full queues: refused sends, blocked senders and returned messages (mach-ipc 9.6).
 
 use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, BUFFER, Ret, World};
@@ -14,13 +14,18 @@ const SEND: u32 = MACH_PORT_RIGHT_SEND;
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const MILLISECOND: u64 = 1_000_000;
 
-/// A port with five messages, numbered from 1, which is its limit.
+/// The number of messages in a full queue, as an id.
+const LIMIT: i32 = MACH_PORT_QLIMIT_DEFAULT as i32;
+/// The id of the message that a full queue refuses.
+const NEXT_ID: i32 = LIMIT + 1;
+
+/// A port whose queue is full with messages that have the ids 1 to [`LIMIT`].
 struct Full {
     w: World,
-    /// Who receives from the port.
+    /// The task that receives from the port.
     owner: Actor,
     port: PortName,
-    /// Who sends, with one reference to a send right.
+    /// The task that sends, with one reference to a send right.
     sender: Actor,
     send_right: PortName,
 }
@@ -34,8 +39,8 @@ impl Full {
         let (owner, sender) = (w.task(), w.task());
         let (port, send_right) = w.connect(sender, owner);
         let mut full = Full { w, owner, port, sender, send_right };
-        (1..=5).for_each(|id| full.w.send(sender, &full.message(id)).unwrap());
-        assert_eq!(full.count(), 5);
+        (1..=LIMIT).for_each(|id| full.w.send(sender, &full.message(id)).unwrap());
+        assert_eq!(full.count(), LIMIT as u32);
         full
     }
 
@@ -43,43 +48,43 @@ impl Full {
         Msg::copy_send(self.send_right).id(id)
     }
 
-    /// How many messages are queued.
+    /// Returns the number of queued messages.
     fn count(&mut self) -> u32 {
         self.w.status(self.owner, self.port).mps_msgcount
     }
 
-    /// Takes the next message; returns its number.
-    fn take(&mut self) -> i32 {
+    /// Receives the next message; returns its id.
+    fn receive_one(&mut self) -> i32 {
         self.w.poll(self.owner, self.port).unwrap().header.msgh_id
     }
 
-    /// Another thread of the sender's task, blocked because it sends.
-    fn blocked(&mut self, message: &Msg) -> Actor {
+    /// Creates another thread of the sender's task, which sends and blocks.
+    fn blocked_sender(&mut self, message: &Msg) -> Actor {
         let thread = self.w.thread(self.sender);
         assert_eq!(self.w.send_with(thread, message, MsgOption::empty(), 0), Ret::Blocked);
         thread
     }
 
-    /// A request with a reply port that the queue refuses; returns the reply port.
+    /// Sends a request with a reply port, which the queue refuses; returns the reply port.
     fn refused_request(&mut self) -> PortName {
         let reply = self.w.port(self.sender);
-        let message = self.message(6).reply_to(reply, D::MAKE_SEND_ONCE);
+        let message = self.message(NEXT_ID).reply_to(reply, D::MAKE_SEND_ONCE);
         assert_eq!(self.w.try_send(self.sender, &message), Err(MACH_SEND_TIMED_OUT));
         reply
     }
 
-    /// The header that came back to a sender holds its rights, to be moved by the next try; returns that header.
+    /// Checks the header that was returned to a sender: it names the rights, which the next try will move. Returns it.
     fn check_returned_request(&mut self, sender: Actor) -> Header {
         let header = self.w.received(sender).header;
         assert_eq!(self.w.get_refs(sender, self.send_right, SEND), Ok(2));
         assert_eq!((header.msgh_remote_port, header.remote()), (self.send_right, D::PORT_SEND));
         assert_eq!(header.local(), D::PORT_SEND_ONCE);
         assert_eq!(self.w.port_type(sender, header.msgh_local_port), Ok(PortType::SEND_ONCE));
-        assert_eq!((header.msgh_size, header.msgh_id), (24, 6));
+        assert_eq!((header.msgh_size, header.msgh_id), (24, NEXT_ID));
         header
     }
 
-    /// Sends what came back to a sender once more.
+    /// Sends a returned header once more.
     fn send_again(&mut self, sender: Actor, header: &Header) -> Ret {
         self.w.put(sender, BUFFER, header.as_bytes());
         let args = MachMsg { options: MsgOption::SEND_MSG, send_size: 24, ..MachMsg::default() };
@@ -91,8 +96,8 @@ impl Full {
 #[test]
 fn a_full_queue_refuses_a_sender_that_does_not_wait() {
     let mut full = Full::new();
-    assert_eq!(full.w.try_send(full.sender, &full.message(6)), Err(MACH_SEND_TIMED_OUT));
-    assert_eq!(full.count(), 5);
+    assert_eq!(full.w.try_send(full.sender, &full.message(NEXT_ID)), Err(MACH_SEND_TIMED_OUT));
+    assert_eq!(full.count(), LIMIT as u32);
 }
 
 // covers mach-ipc Q02 Q03
@@ -104,14 +109,14 @@ fn a_refused_message_returns_with_its_rights_and_can_be_resent() {
     let returned = full.check_returned_request(full.sender);
     assert!(before.iter().all(|&(name, _)| name != returned.msgh_local_port), "the send-once right has a new name");
 
-    assert_eq!(full.take(), 1);
+    assert_eq!(full.receive_one(), 1);
     assert_eq!(full.send_again(full.sender, &returned).code(), MACH_MSG_SUCCESS);
     assert_eq!(full.w.get_refs(full.sender, full.send_right, SEND), Ok(1));
     assert_eq!(full.w.port_type(full.sender, returned.msgh_local_port), Err(KERN_INVALID_NAME));
     assert_eq!(full.w.status(full.sender, reply).mps_sorights, 1);
-    (2..=5).for_each(|id| assert_eq!(full.take(), id));
+    (2..=LIMIT).for_each(|id| assert_eq!(full.receive_one(), id));
     let header = full.w.poll(full.owner, full.port).unwrap().header;
-    assert_eq!((header.msgh_id, header.remote()), (6, D::PORT_SEND_ONCE));
+    assert_eq!((header.msgh_id, header.remote()), (NEXT_ID, D::PORT_SEND_ONCE));
     assert_eq!(full.w.port_type(full.owner, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
     full.w.send(full.owner, &Msg::to(header.msgh_remote_port, D::MOVE_SEND_ONCE).id(106)).unwrap();
     assert_eq!(full.w.poll(full.sender, reply).unwrap().header.msgh_id, 106);
@@ -121,25 +126,25 @@ fn a_refused_message_returns_with_its_rights_and_can_be_resent() {
 #[test]
 fn a_blocked_sender_is_admitted_by_the_next_receive() {
     let mut full = Full::new();
-    let sixth = full.message(6);
-    let blocked = full.blocked(&sixth);
-    assert_eq!(full.count(), 5);
-    assert_eq!(full.take(), 1);
+    let sixth = full.message(NEXT_ID);
+    let blocked = full.blocked_sender(&sixth);
+    assert_eq!(full.count(), LIMIT as u32);
+    assert_eq!(full.receive_one(), 1);
     assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
-    assert_eq!(full.count(), 5);
-    (2..=6).for_each(|id| assert_eq!(full.take(), id));
+    assert_eq!(full.count(), LIMIT as u32);
+    (2..=NEXT_ID).for_each(|id| assert_eq!(full.receive_one(), id));
 }
 
 // covers mach-ipc Q05
 #[test]
 fn a_blocked_send_times_out_exactly_at_its_deadline() {
     let mut full = Full::new();
-    assert_eq!(full.w.send_with(full.sender, &full.message(6), MsgOption::SEND_TIMEOUT, 50), Ret::Blocked);
+    assert_eq!(full.w.send_with(full.sender, &full.message(NEXT_ID), MsgOption::SEND_TIMEOUT, 50), Ret::Blocked);
     full.w.advance(50 * MILLISECOND - 1);
     assert_eq!(full.w.state(full.sender), Ret::Blocked);
     full.w.advance(1);
     assert_eq!(full.w.state(full.sender).code(), MACH_SEND_TIMED_OUT);
-    assert_eq!(full.count(), 5);
+    assert_eq!(full.count(), LIMIT as u32);
 }
 
 // covers mach-ipc Q06
@@ -147,8 +152,8 @@ fn a_blocked_send_times_out_exactly_at_its_deadline() {
 fn a_send_once_right_needs_no_room() {
     let mut full = Full::new();
     let once = full.w.transfer(full.owner, full.port, D::MAKE_SEND_ONCE, full.sender);
-    assert_eq!(full.w.send(full.sender, &Msg::to(once, D::MOVE_SEND_ONCE).id(6)), Ok(()));
-    assert_eq!(full.count(), 6);
+    assert_eq!(full.w.send(full.sender, &Msg::to(once, D::MOVE_SEND_ONCE).id(NEXT_ID)), Ok(()));
+    assert_eq!(full.count(), LIMIT as u32 + 1);
 }
 
 // covers mach-ipc Q07
@@ -185,7 +190,8 @@ fn a_raised_limit_admits_one_blocked_sender_per_new_place() {
     assert_eq!(w.status(owner, port).mps_msgcount, 1);
 }
 
-/// The first of the two is let in by the limit; what it sends needs no room, so the second is let in too.
+/// The raised limit admits the first of two senders. Its message goes to a receiver and takes no place in the queue, so
+/// the second sender is admitted too.
 #[test]
 fn blocked_sender_is_admitted_when_an_earlier_message_is_delivered_directly() {
     let mut w = World::new();
@@ -229,7 +235,7 @@ fn a_port_that_joins_a_set_serves_its_waiters_from_blocked_senders() {
     assert!(blocked.iter().all(|&thread| w.state(thread).code() == MACH_MSG_SUCCESS));
 }
 
-/// What is sure comes first: whether there was memory for a message that cannot be queued does not matter.
+/// A sender that does not wait gets the same code whether or not its budget has room, since its message is not queued.
 #[test]
 fn a_full_queue_is_reported_before_a_used_up_budget() {
     let mut full = Full::new();
@@ -237,8 +243,8 @@ fn a_full_queue_is_reported_before_a_used_up_budget() {
     let budget = full.w.space_of(full.sender.task).budget();
     full.w.kernel.ipc.charge(budget, kernel::limits::KERNEL_BYTES_PER_TASK_MAX - limit).unwrap();
     full.w.checked = false;
-    assert_eq!(full.w.try_send(full.sender, &full.message(6)), Err(MACH_SEND_TIMED_OUT));
-    assert_eq!(full.w.send(full.sender, &full.message(6)), Err(MACH_SEND_NO_BUFFER), "nor can it wait");
+    assert_eq!(full.w.try_send(full.sender, &full.message(NEXT_ID)), Err(MACH_SEND_TIMED_OUT));
+    assert_eq!(full.w.send(full.sender, &full.message(NEXT_ID)), Err(MACH_SEND_NO_BUFFER), "a wait needs memory");
 }
 
 // covers mach-ipc Q09
@@ -247,14 +253,14 @@ fn a_blocked_send_succeeds_and_loses_its_rights_when_the_port_dies() {
     let mut full = Full::new();
     let (sender, owner, port) = (full.sender, full.owner, full.port);
     let (moved, noticed, reply) = (full.w.port(sender), full.w.port(sender), full.w.port(sender));
-    let send_right = full.w.give_send(sender, moved, owner);
-    let message = full.message(6).reply_to(reply, D::MAKE_SEND_ONCE).port(moved, D::MOVE_RECEIVE);
-    let blocked = full.blocked(&message.port(noticed, D::MAKE_SEND_ONCE));
+    let moved_at_owner = full.w.give_send(sender, moved, owner);
+    let message = full.message(NEXT_ID).reply_to(reply, D::MAKE_SEND_ONCE).port(moved, D::MOVE_RECEIVE);
+    let blocked = full.blocked_sender(&message.port(noticed, D::MAKE_SEND_ONCE));
     full.w.mod_refs(owner, port, RECEIVE, -1).unwrap();
     assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
     full.w.notification(sender, reply, MACH_NOTIFY_SEND_ONCE);
     full.w.notification(sender, noticed, MACH_NOTIFY_SEND_ONCE);
-    assert_eq!(full.w.port_type(owner, send_right), Ok(PortType::DEAD_NAME));
+    assert_eq!(full.w.port_type(owner, moved_at_owner), Ok(PortType::DEAD_NAME));
     assert_eq!(full.w.port_type(sender, moved), Err(KERN_INVALID_NAME));
 }
 
@@ -263,18 +269,18 @@ fn a_blocked_send_succeeds_and_loses_its_rights_when_the_port_dies() {
 fn a_lowered_limit_keeps_queued_messages_and_blocks_new_sends() {
     let mut full = Full::new();
     full.w.set_qlimit(full.owner, full.port, 2).unwrap();
-    assert_eq!(full.count(), 5);
-    (1..=3).for_each(|id| assert_eq!(full.take(), id));
+    assert_eq!(full.count(), LIMIT as u32);
+    (1..=3).for_each(|id| assert_eq!(full.receive_one(), id));
     assert_eq!(full.count(), 2);
-    let blocked = full.blocked(&full.message(6));
-    assert_eq!(full.take(), 4);
+    let blocked = full.blocked_sender(&full.message(NEXT_ID));
+    assert_eq!(full.receive_one(), 4);
     assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
     assert_eq!(full.count(), 2);
-    (5..=6).for_each(|id| assert_eq!(full.take(), id));
+    (LIMIT..=NEXT_ID).for_each(|id| assert_eq!(full.receive_one(), id));
 }
 
-/// mach-ipc 3.8: with a send-possible request, a send that finds room keeps it, even if the kernel's own message about a
-/// right that it carries takes the place.
+/// mach-ipc 3.8: the copy-in of a carried right may cause a notification that takes the last place of the queue. With a
+/// send-possible request the send still succeeds.
 #[test]
 fn a_send_with_a_send_possible_request_keeps_the_room_it_found() {
     for requested in [true, false] {
@@ -300,12 +306,12 @@ fn a_send_with_a_send_possible_request_keeps_the_room_it_found() {
     }
 }
 
-/// The kernel's part of mach-ipc Q11. That the library makes the call again is shown where there is one, in ring 3.
+/// The kernel's part of mach-ipc Q11. The tests in ring 3 show that the library repeats the call.
 #[test]
 fn an_aborted_send_returns_its_message_and_can_be_repeated() {
     let mut full = Full::new();
     let reply = full.w.port(full.sender);
-    let message = full.message(6).reply_to(reply, D::MAKE_SEND_ONCE);
+    let message = full.message(NEXT_ID).reply_to(reply, D::MAKE_SEND_ONCE);
     let thread = full.w.thread(full.sender);
     let control = full.w.thread_self(thread);
     assert_eq!(full.w.send_with(thread, &message, MsgOption::empty(), 0), Ret::Blocked);
@@ -314,7 +320,7 @@ fn an_aborted_send_returns_its_message_and_can_be_repeated() {
     let returned = full.check_returned_request(thread);
 
     assert_eq!(full.send_again(thread, &returned), Ret::Blocked);
-    (1..=6).for_each(|id| assert_eq!(full.take(), id));
+    (1..=NEXT_ID).for_each(|id| assert_eq!(full.receive_one(), id));
     assert_eq!(full.w.state(thread).code(), MACH_MSG_SUCCESS);
 }
 
@@ -336,13 +342,13 @@ fn messages_keep_their_order_and_are_numbered_from_zero() {
 #[test]
 fn a_blocked_sender_follows_the_receive_right() {
     let mut full = Full::new();
-    let blocked = full.blocked(&full.message(6));
+    let blocked = full.blocked_sender(&full.message(NEXT_ID));
     let c = full.w.task();
     let moved = full.w.transfer(full.owner, full.port, D::MOVE_RECEIVE, c);
     assert_eq!(full.w.state(blocked), Ret::Blocked);
     assert_eq!(full.w.poll(c, moved).unwrap().header.msgh_id, 1);
     assert_eq!(full.w.state(blocked).code(), MACH_MSG_SUCCESS);
-    (2..=6).for_each(|id| assert_eq!(full.w.poll(c, moved).unwrap().header.msgh_id, id));
+    (2..=NEXT_ID).for_each(|id| assert_eq!(full.w.poll(c, moved).unwrap().header.msgh_id, id));
 }
 
 // covers mach-ipc Q16
@@ -351,7 +357,7 @@ fn a_returned_reply_right_without_a_free_name_is_destroyed() {
     let mut full = Full::in_world(World::with_limits(Limits { names_per_task: 64, ..Limits::default() }));
     let (sender, reply) = (full.sender, full.w.port(full.sender));
     full.w.fill_names(sender);
-    let message = full.message(6).reply_to(reply, D::MAKE_SEND_ONCE);
+    let message = full.message(NEXT_ID).reply_to(reply, D::MAKE_SEND_ONCE);
     let code = full.w.send_with(sender, &message, MsgOption::SEND_TIMEOUT, 0).code();
     assert_eq!(code, MACH_SEND_TIMED_OUT.with_bits(MACH_MSG_IPC_SPACE));
     let header = full.w.received(sender).header;

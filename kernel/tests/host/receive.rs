@@ -1,19 +1,27 @@
-//! Receiving: what is refused, what does not fit, what ends the wait (mach-ipc 9.7).
+//! Receiving: refused receives, messages that do not fit, and the end of a wait (mach-ipc 9.7).
 
 use crate::calls::UNUSED_NAME;
 use crate::message::{MachMsg, Msg};
-use crate::world::{Actor, BUFFER, BUFFER_SIZE, Ret, World};
+use crate::world::{Actor, BUFFER, BUFFER_SIZE, Ret, UNWRITTEN, UNWRITTEN_BYTE, World};
 use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
+use abi::qos::{MessagePriority, Qos};
 use abi::{KernReturn, PortName};
 use kernel::limits::Limits;
 
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
 
-/// A receives from a port to which C sends.
+/// The size of a header with the shortest trailer.
+const SIZE_WITH_TRAILER: u32 = Header::SIZE as u32 + 8;
+/// All bits of the trailer type in the options.
+const ANY_TRAILER_TYPE: u32 = 0xF000_0000;
+/// An address that is never mapped.
+const UNMAPPED: u64 = 0x10;
+
+/// Two tasks. A receives from a port to which C sends.
 struct Pair {
     w: World,
     a: Actor,
@@ -34,7 +42,7 @@ impl Pair {
         Pair { w, a, port, c, send_right }
     }
 
-    /// C sends a header with a reply port, which is returned.
+    /// Sends from C a header with a reply port; returns the reply port.
     fn request(&mut self) -> PortName {
         let reply = self.w.port(self.c);
         let message = Msg::copy_send(self.send_right).id(77).reply_to(reply, D::MAKE_SEND_ONCE);
@@ -42,21 +50,21 @@ impl Pair {
         reply
     }
 
-    /// A receives with options and a buffer of a size; the buffer was full of 0xEE before.
+    /// Receives in A with options and a buffer of this size.
     fn poll(&mut self, options: MsgOption, size: u32) -> Result<(), KernReturn> {
         self.w.poll_with(self.a, self.port, options, size).map(|_| ())
     }
 
-    /// The beginning of A's buffer.
+    /// Returns the beginning of A's buffer.
     fn buffer(&self) -> Vec<u8> {
-        self.w.get(self.a, BUFFER, 256)
+        self.w.get(self.a, BUFFER, UNWRITTEN.len())
     }
 
     fn seqno(&mut self) -> u32 {
         self.w.status(self.a, self.port).mps_seqno
     }
 
-    /// Both phases in one call of C's.
+    /// Sends and receives in C, in one call.
     fn send_and_receive(&mut self, message: &Msg, receive_name: PortName) -> Ret {
         let bytes = message.encode();
         self.w.put(self.c, BUFFER, &bytes);
@@ -66,8 +74,8 @@ impl Pair {
     }
 }
 
-/// Runs a scenario with and without the short way for plain calls.
-fn both_ways(scenario: impl Fn(Pair)) {
+/// Runs a scenario with and without the fast path.
+fn with_and_without_fast_path(scenario: impl Fn(Pair)) {
     for direct_calls in [true, false] {
         scenario(Pair::with_limits(Limits { direct_calls, ..Limits::default() }));
     }
@@ -96,13 +104,13 @@ fn only_receive_rights_and_sets_can_be_received_from() {
 fn a_message_that_does_not_fit_is_replaced_by_an_error_message() {
     let mut pair = Pair::new();
     let reply = pair.request();
-    assert_eq!(pair.poll(MsgOption::empty(), 31), Err(MACH_RCV_TOO_LARGE));
+    assert_eq!(pair.poll(MsgOption::empty(), SIZE_WITH_TRAILER - 1), Err(MACH_RCV_TOO_LARGE));
     let buffer = pair.buffer();
     let header = pair.w.received(pair.a).header;
     assert_eq!((header.msgh_size, header.msgh_remote_port), (24, MACH_PORT_NULL));
     assert_eq!((header.msgh_id, header.msgh_local_port), (77, pair.port));
-    assert_eq!(buffer[24..31], [0, 0, 0, 0, 8, 0, 0], "as much of the trailer as fits");
-    assert!(buffer[31..].iter().all(|&byte| byte == 0xEE), "nothing is written beyond the buffer");
+    assert_eq!(buffer[24..31], [0, 0, 0, 0, 8, 0, 0], "the part of the trailer that fits");
+    assert!(buffer[31..].iter().all(|&byte| byte == UNWRITTEN_BYTE), "no byte is written beyond the buffer");
     pair.w.notification(pair.c, reply, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(pair.seqno(), 1);
     pair.w.expect_empty(pair.a, pair.port);
@@ -114,13 +122,14 @@ fn rcv_large_reports_the_size_and_keeps_the_message_queued() {
     let mut pair = Pair::new();
     pair.request();
     pair.w.send(pair.c, &Msg::copy_send(pair.send_right).id(78)).unwrap();
-    assert_eq!(pair.poll(MsgOption::RCV_LARGE, 31), Err(MACH_RCV_TOO_LARGE));
+    assert_eq!(pair.poll(MsgOption::RCV_LARGE, SIZE_WITH_TRAILER - 1), Err(MACH_RCV_TOO_LARGE));
     let buffer = pair.buffer();
     assert_eq!(buffer[4..8], 24u32.to_le_bytes());
-    assert!(buffer[..4].iter().chain(&buffer[8..]).all(|&byte| byte == 0xEE), "nothing else is written");
+    let rest = buffer[..4].iter().chain(&buffer[8..]);
+    assert!(rest.copied().all(|byte| byte == UNWRITTEN_BYTE), "no other byte is written");
     assert_eq!(pair.seqno(), 0);
     assert_eq!(pair.w.status(pair.a, pair.port).mps_msgcount, 2);
-    assert_eq!(pair.poll(MsgOption::empty(), 32), Ok(()));
+    assert_eq!(pair.poll(MsgOption::empty(), SIZE_WITH_TRAILER), Ok(()));
     assert_eq!(pair.w.received(pair.a).header.msgh_id, 77);
 }
 
@@ -143,7 +152,7 @@ fn a_buffer_too_small_for_the_size_field_is_not_written() {
     let mut pair = Pair::new();
     pair.request();
     assert_eq!(pair.poll(MsgOption::RCV_LARGE, 15), Err(MACH_RCV_TOO_LARGE));
-    assert!(pair.buffer().iter().all(|&byte| byte == 0xEE));
+    assert!(pair.buffer().iter().all(|&byte| byte == UNWRITTEN_BYTE));
 }
 
 // covers mach-ipc R08
@@ -155,7 +164,7 @@ fn the_trailer_ends_with_the_last_requested_element() {
         assert_eq!(pair.poll(MsgOption::trailer_elements(elements), BUFFER_SIZE), Ok(()));
         assert_eq!({ pair.w.received(pair.a).trailer().msgh_trailer_size }, size);
         let end = 24 + size as usize;
-        assert!(pair.buffer()[end..].iter().all(|&byte| byte == 0xEE), "{elements} elements");
+        assert!(pair.buffer()[end..].iter().all(|&byte| byte == UNWRITTEN_BYTE), "{elements} elements");
     }
 }
 
@@ -164,7 +173,7 @@ fn the_trailer_ends_with_the_last_requested_element() {
 fn the_trailer_type_is_always_0() {
     let mut pair = Pair::new();
     pair.request();
-    assert_eq!(pair.poll(MsgOption::from_bits_retain(0xF000_0000), BUFFER_SIZE), Ok(()));
+    assert_eq!(pair.poll(MsgOption::from_bits_retain(ANY_TRAILER_TYPE), BUFFER_SIZE), Ok(()));
     assert_eq!({ pair.w.received(pair.a).trailer().msgh_trailer_type }, 0);
 }
 
@@ -199,7 +208,7 @@ fn an_unwritable_buffer_loses_the_message_but_keeps_its_rights() {
     pair.w.send(pair.c, &Msg::copy_send(pair.send_right).port(carried, D::MAKE_SEND)).unwrap();
     let before = pair.w.names(a);
     let args = MachMsg {
-        buffer: Some(0x10),
+        buffer: Some(UNMAPPED),
         options: MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT,
         receive_size: BUFFER_SIZE,
         receive_name: port,
@@ -227,7 +236,7 @@ fn a_reply_right_without_a_free_name_destroys_the_message() {
     pair.w.expect_empty(pair.a, pair.port);
 }
 
-/// The second result is about messages that are delivered (errata 6).
+/// `rdx` reports the QoS of a delivered message only (errata 6).
 #[test]
 fn a_destroyed_message_reports_no_qos() {
     let mut pair = Pair::with_limits(Limits { names_per_task: 64, ..Limits::default() });
@@ -235,7 +244,8 @@ fn a_destroyed_message_reports_no_qos() {
     let bytes = Msg::copy_send(pair.send_right).reply_to(reply, D::MAKE_SEND_ONCE).encode();
     pair.w.put(pair.c, BUFFER, &bytes);
     let options = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
-    let args = MachMsg { options, send_size: 24, priority: 0x0062_fa00, ..MachMsg::default() };
+    let priority = MessagePriority::encode(Qos::UserInteractive, Qos::UserInteractive, 0);
+    let args = MachMsg { options, send_size: 24, priority, ..MachMsg::default() };
     assert_eq!(pair.w.mach_msg(pair.c, &args).code(), MACH_MSG_SUCCESS);
     pair.w.fill_names(pair.a);
     assert_eq!(pair.poll(MsgOption::empty(), BUFFER_SIZE), Err(MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE)));
@@ -271,7 +281,7 @@ fn a_reply_port_that_died_arrives_as_dead() {
 // covers mach-ipc R15
 #[test]
 fn a_failed_send_skips_the_receive() {
-    both_ways(|mut pair| {
+    with_and_without_fast_path(|mut pair| {
         let own = pair.w.port_with_send(pair.c);
         pair.w.send(pair.c, &Msg::copy_send(own)).unwrap();
         let receiver = pair.w.receive(pair.a, pair.port, MsgOption::empty());
@@ -286,7 +296,7 @@ fn a_failed_send_skips_the_receive() {
 // covers mach-ipc R16
 #[test]
 fn a_message_is_delivered_even_if_the_receive_then_fails() {
-    both_ways(|mut pair| {
+    with_and_without_fast_path(|mut pair| {
         assert_eq!(pair.w.receive(pair.a, pair.port, MsgOption::empty()), Ret::Blocked);
         let message = Msg::copy_send(pair.send_right).id(6);
         assert_eq!(pair.send_and_receive(&message, UNUSED_NAME).code(), MACH_RCV_INVALID_NAME);
@@ -300,10 +310,10 @@ fn a_message_is_delivered_even_if_the_receive_then_fails() {
 fn mach_msg_without_send_and_receive_does_nothing() {
     let mut pair = Pair::new();
     pair.request();
-    pair.w.put(pair.a, BUFFER, &[0xEE; 256]);
+    pair.w.put(pair.a, BUFFER, &UNWRITTEN);
     let args = MachMsg { send_size: 24, receive_size: 256, receive_name: pair.port, ..MachMsg::default() };
     assert_eq!(pair.w.mach_msg(pair.a, &args).code(), MACH_MSG_SUCCESS);
-    assert!(pair.buffer().iter().all(|&byte| byte == 0xEE));
+    assert!(pair.buffer().iter().all(|&byte| byte == UNWRITTEN_BYTE));
     assert_eq!(pair.w.status(pair.a, pair.port).mps_msgcount, 1);
 }
 
@@ -333,10 +343,11 @@ fn the_trailer_carries_the_context_of_the_port() {
 // covers mach-ipc R20
 #[test]
 fn a_message_too_large_for_one_waiter_goes_to_the_next() {
-    both_ways(|mut pair| {
+    with_and_without_fast_path(|mut pair| {
         let (first, second) = (pair.w.thread(pair.a), pair.w.thread(pair.a));
         let options = MsgOption::RCV_MSG | MsgOption::RCV_LARGE;
-        let small = MachMsg { options, receive_size: 31, receive_name: pair.port, ..MachMsg::default() };
+        let receive_size = SIZE_WITH_TRAILER - 1;
+        let small = MachMsg { options, receive_size, receive_name: pair.port, ..MachMsg::default() };
         assert_eq!(pair.w.mach_msg(first, &small), Ret::Blocked);
         assert_eq!(pair.w.receive(second, pair.port, MsgOption::trailer_elements(1)), Ret::Blocked);
         let own = pair.w.port(pair.c);

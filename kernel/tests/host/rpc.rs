@@ -1,4 +1,4 @@
-//! Calls and replies, the short way they may take, and what hostile tasks may not do with them (mach-ipc 9.12).
+//! Calls and replies on the fast path and on the slow path, and attacks by hostile tasks (mach-ipc 9.12).
 
 use crate::message::{MachMsg, Msg};
 use crate::simulation::Random;
@@ -12,20 +12,31 @@ use kernel::inspect::invariants::check_all;
 use kernel::limits::Limits;
 
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
+/// The priority of client and server.
+const PRIORITY: u8 = 100;
+/// The bit of `MACH_SEND_FILTER_NONFATAL`. Inside XNU's kernel it means `MACH_SEND_ALWAYS`: ignore the queue limit.
+const SEND_ALWAYS: u32 = 0x0001_0000;
+/// The size of a header with the shortest trailer.
+const SIZE_WITH_TRAILER: u32 = Header::SIZE as u32 + 8;
+/// An address that is never mapped.
+const UNMAPPED: u64 = 0x10;
+/// The number of calls, and of those that are made with checks of all invariants.
+const CHECKED_CALLS: u32 = 100;
+const CALLS: u32 = 1_000_000;
 
-/// A client that may call a server, both more urgent than everybody else, so that a call may go straight over.
+/// A client and a server. Both have a higher priority than all other threads, so that a call may take the fast path.
 struct Pair {
     w: World,
     client: Actor,
-    /// Its name for the service.
+    /// The client's send right to the service.
     send_right: PortName,
-    /// Where it waits for replies.
+    /// The port on which the client waits for replies.
     reply: PortName,
     server: Actor,
-    /// Where it waits for calls.
+    /// The port on which the server waits for calls.
     service: PortName,
-    /// Threads of client and server that look after what their others wait for.
-    watchers: [Actor; 2],
+    /// A second thread of the client and one of the server, which make calls while the first ones wait.
+    helpers: [Actor; 2],
 }
 
 impl Pair {
@@ -34,9 +45,9 @@ impl Pair {
         let (client, server) = (w.task(), w.task());
         let (service, send_right) = w.connect(client, server);
         let reply = w.port(client);
-        let watchers = [w.thread(client), w.thread(server)];
-        let mut pair = Pair { w, client, send_right, reply, server, service, watchers };
-        [client, server].into_iter().for_each(|actor| pair.set_priority(actor, 100));
+        let helpers = [w.thread(client), w.thread(server)];
+        let mut pair = Pair { w, client, send_right, reply, server, service, helpers };
+        [client, server].into_iter().for_each(|actor| pair.set_priority(actor, PRIORITY));
         pair
     }
 
@@ -44,12 +55,12 @@ impl Pair {
         self.w.set_base(actor.thread, priority, false);
     }
 
-    /// A call of the client's with a body.
+    /// Returns a request of the client with this body.
     fn request(&self, body: &[u8]) -> Msg {
         Msg::copy_send(self.send_right).reply_to(self.reply, D::MAKE_SEND_ONCE).id(1).body(body)
     }
 
-    /// Sends, then waits for a message with a buffer of a size.
+    /// Sends and receives in one call, with a receive buffer of this size.
     fn send_and_wait(&mut self, actor: Actor, message: &Msg, receive_name: PortName, receive_size: u32) -> Ret {
         let bytes = message.encode();
         self.w.put(actor, BUFFER, &bytes);
@@ -58,12 +69,12 @@ impl Pair {
         self.w.mach_msg(actor, &MachMsg { options, send_size, receive_size, receive_name, ..MachMsg::default() })
     }
 
-    /// The server waits for its first call.
+    /// Makes the server wait for its first call.
     fn serve(&mut self) {
         assert_eq!(self.w.receive(self.server, self.service, MsgOption::empty()), Ret::Blocked);
     }
 
-    /// A call that waits for its reply; returns the server's name for the reply right.
+    /// Makes the client call and wait for the reply; returns the server's name for the reply right.
     fn call(&mut self) -> PortName {
         let (client, request, reply) = (self.client, self.request(&[]), self.reply);
         assert_eq!(self.send_and_wait(client, &request, reply, 4096), Ret::Blocked);
@@ -73,7 +84,7 @@ impl Pair {
         header.msgh_remote_port
     }
 
-    /// The server replies and waits for the next call.
+    /// Makes the server reply and wait for the next call.
     fn answer(&mut self, once: PortName) {
         let (server, service) = (self.server, self.service);
         let answer = Msg::to(once, D::MOVE_SEND_ONCE).id(101);
@@ -81,14 +92,14 @@ impl Pair {
     }
 }
 
-/// A million calls, each with its reply.
+/// Makes a million calls with their replies. All invariants are checked during the first hundred.
 fn many_calls(direct_calls: bool) {
     let mut pair = Pair::new(direct_calls);
     pair.serve();
     let names = [pair.client, pair.server].map(|actor| pair.w.names(actor));
     let counts = pair.w.counts();
-    for round in 0..1_000_000 {
-        pair.w.checked = round < 100;
+    for round in 0..CALLS {
+        pair.w.checked = round < CHECKED_CALLS;
         let once = pair.call();
         pair.answer(once);
         assert_eq!(pair.w.state(pair.client).code(), MACH_MSG_SUCCESS);
@@ -103,34 +114,34 @@ fn many_calls(direct_calls: bool) {
 // covers mach-ipc G01
 #[test]
 fn a_million_calls_leave_nothing_behind() {
-    let long_way = std::thread::spawn(|| many_calls(false));
+    let slow_path = std::thread::spawn(|| many_calls(false));
     many_calls(true);
-    long_way.join().expect("calls that go the long way");
+    slow_path.join().expect("the calls on the slow path succeed");
 }
 
-/// What both sides of a world have and see after something happened.
-fn picture(pair: &mut Pair) -> String {
+/// Describes the state of client and server: their threads, buffers, ports and names, and all counts.
+fn snapshot(pair: &mut Pair) -> String {
     let mut seen = String::new();
     for actor in [pair.client, pair.server] {
         let thread = &pair.w.kernel.sched[actor.thread];
         let buffer = pair.w.get(actor, BUFFER, 512);
         seen += &format!("{:?} {:?} {:x?}\n{buffer:x?}\n", pair.w.state(actor), thread.state(), thread.frame().rdx);
     }
-    for (watcher, port) in pair.watchers.into_iter().zip([pair.reply, pair.service]) {
-        let status = match pair.w.port_type(watcher, port) {
-            Ok(PortType::RECEIVE) => Some(pair.w.status(watcher, port)),
+    for (helper, port) in pair.helpers.into_iter().zip([pair.reply, pair.service]) {
+        let status = match pair.w.port_type(helper, port) {
+            Ok(PortType::RECEIVE) => Some(pair.w.status(helper, port)),
             _ => None,
         };
-        seen += &format!("{:x?} {status:?}\n", pair.w.names(watcher));
+        seen += &format!("{:x?} {status:?}\n", pair.w.names(helper));
     }
     seen + &format!("{:?}", pair.w.counts())
 }
 
-/// Something that happens to a pair.
-type Story = (&'static str, fn(&mut Pair));
+/// A name, and calls between client and server.
+type Scenario = (&'static str, fn(&mut Pair));
 
-/// Calls that may take the short way, and calls that are just too special for it.
-const STORIES: [Story; 18] = [
+/// Calls that may take the fast path, and calls that each miss one of its conditions.
+const SCENARIOS: [Scenario; 18] = [
     ("a call", |pair| {
         pair.serve();
         pair.call();
@@ -176,18 +187,24 @@ const STORIES: [Story; 18] = [
     }),
     ("a server with a small buffer", |pair| {
         let control = pair.w.thread_self(pair.client);
-        for (options, size) in [(MsgOption::empty(), 31), (MsgOption::RCV_LARGE, 31), (MsgOption::empty(), 32)] {
+        let too_small = SIZE_WITH_TRAILER - 1;
+        let rounds = [
+            (MsgOption::empty(), too_small),
+            (MsgOption::RCV_LARGE, too_small),
+            (MsgOption::empty(), SIZE_WITH_TRAILER),
+        ];
+        for (options, size) in rounds {
             let options = MsgOption::RCV_MSG | options;
             let receive_name = pair.service;
             let args = MachMsg { options, receive_name, receive_size: size, ..MachMsg::default() };
-            // The last round finds what the one before left in the queue.
+            // The last round finds the message that the one before left in the queue.
             let _ = pair.w.mach_msg(pair.server, &args);
             let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
-            pair.w.thread_abort(pair.watchers[0], control);
+            pair.w.thread_abort(pair.helpers[0], control);
         }
     }),
     ("a server whose buffer cannot be written", |pair| {
-        let (options, receive_name, buffer) = (MsgOption::RCV_MSG, pair.service, Some(0x10));
+        let (options, receive_name, buffer) = (MsgOption::RCV_MSG, pair.service, Some(UNMAPPED));
         let args = MachMsg { options, receive_name, receive_size: 4096, buffer, ..MachMsg::default() };
         assert_eq!(pair.w.mach_msg(pair.server, &args), Ret::Blocked);
         let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
@@ -206,7 +223,7 @@ const STORIES: [Story; 18] = [
         assert_eq!(pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096), Ret::Blocked);
         assert_eq!(pair.w.state(pair.server), Ret::Blocked);
     }),
-    ("bits that are the kernel's", |pair| {
+    ("header bits reserved for the kernel", |pair| {
         pair.serve();
         let request = pair.request(&[]).bits(0x3000_0000).voucher(PortName(0xDEAD), D::NONE);
         assert_eq!(pair.send_and_wait(pair.client, &request, pair.reply, 4096), Ret::Blocked);
@@ -216,8 +233,8 @@ const STORIES: [Story; 18] = [
         let _ = pair.send_and_wait(pair.client, &pair.request(&[]), pair.reply, 4096);
     }),
     ("client and server in one task", |pair| {
-        let (server, own) = (pair.watchers[0], pair.w.port_with_send(pair.client));
-        pair.watchers[0] = pair.w.thread(pair.client);
+        let (server, own) = (pair.helpers[0], pair.w.port_with_send(pair.client));
+        pair.helpers[0] = pair.w.thread(pair.client);
         pair.set_priority(server, 100);
         assert_eq!(pair.w.receive(server, own, MsgOption::empty()), Ret::Blocked);
         let request = Msg::copy_send(own).reply_to(pair.reply, D::MAKE_SEND_ONCE);
@@ -233,38 +250,38 @@ const STORIES: [Story; 18] = [
         let once = pair.w.received(pair.server).header.msgh_remote_port;
         pair.answer(once);
     }),
-    ("a reply right whose end is to be told", |pair| {
+    ("a reply right with a dead-name request", |pair| {
         pair.serve();
         let once = pair.call();
         let notify = pair.w.port(pair.server);
         pair.w.request(pair.server, once, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
         pair.answer(once);
-        pair.w.notification(pair.watchers[1], notify, MACH_NOTIFY_PORT_DELETED);
+        pair.w.notification(pair.helpers[1], notify, MACH_NOTIFY_PORT_DELETED);
     }),
-    ("somebody more urgent than the server", |pair| {
+    ("a thread of higher priority than the server", |pair| {
         pair.serve();
-        let more_urgent = pair.watchers[1];
-        pair.set_priority(more_urgent, 110);
+        let other = pair.helpers[1];
+        pair.set_priority(other, PRIORITY + 1);
         pair.call();
     }),
     ("a reply to a client that died", |pair| {
         pair.serve();
         let once = pair.call();
-        pair.w.mod_refs(pair.watchers[0], pair.reply, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+        pair.w.mod_refs(pair.helpers[0], pair.reply, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
         pair.answer(once);
     }),
 ];
 
-/// Errata 5; a part of mach-ipc G05.
+/// Errata 5, and a part of mach-ipc G05.
 #[test]
 fn the_fast_path_gives_exactly_the_results_of_the_slow_path() {
-    for (story, happens) in STORIES {
-        let [short, long] = [true, false].map(|direct_calls| {
+    for (name, calls) in SCENARIOS {
+        let [fast, slow] = [true, false].map(|direct_calls| {
             let mut pair = Pair::new(direct_calls);
-            happens(&mut pair);
-            picture(&mut pair)
+            calls(&mut pair);
+            snapshot(&mut pair)
         });
-        assert!(short == long, "{story}\n{short}\n{long}");
+        assert!(fast == slow, "{name}\n{fast}\n{slow}");
     }
 }
 
@@ -346,7 +363,8 @@ fn a_table_that_cannot_grow_reports_shortage_unless_it_is_full() {
     }
 }
 
-/// What a send may return (mach-ipc 3.14), detail bits aside; nothing here filters messages or is strict about replies.
+/// The codes that a send may return here (mach-ipc 3.14), without their detail bits. The codes of message filters and
+/// of strict replies are not among them.
 const SEND_CODES: [abi::KernReturn; 15] = [
     MACH_MSG_SUCCESS,
     MACH_SEND_INVALID_DATA,
@@ -365,9 +383,12 @@ const SEND_CODES: [abi::KernReturn; 15] = [
     MACH_SEND_NO_GRANT_DEST,
 ];
 
-/// 64 random bytes; most of them get far enough to be more than an unknown destination.
-fn random_message(random: &mut Random, names: &[PortName]) -> [u8; 64] {
-    let mut bytes = [0; 64];
+/// The size of the random messages.
+const RANDOM_SIZE: usize = 64;
+
+/// Returns random bytes in which most headers name a valid destination, so that later checks are reached too.
+fn random_message(random: &mut Random, names: &[PortName]) -> [u8; RANDOM_SIZE] {
+    let mut bytes = [0; RANDOM_SIZE];
     bytes
         .chunks_exact_mut(8)
         .for_each(|chunk| chunk.copy_from_slice(&(random.next() << 16 ^ random.next()).to_le_bytes()));
@@ -404,7 +425,8 @@ fn random_messages_are_refused_or_sent() {
         for _ in 0..100 {
             w.put(a, BUFFER, &random_message(&mut random, &names));
             let options = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT;
-            let code = w.mach_msg(a, &MachMsg { options, send_size: 64, ..MachMsg::default() }).code();
+            let send_size = RANDOM_SIZE as u32;
+            let code = w.mach_msg(a, &MachMsg { options, send_size, ..MachMsg::default() }).code();
             let code = abi::KernReturn(code.0 & !MACH_MSG_MASK);
             assert!(SEND_CODES.contains(&code), "{code:?}");
             *seen.entry(code.0).or_insert(0) += 1;
@@ -417,7 +439,7 @@ fn random_messages_are_refused_or_sent() {
             }
         }
     }
-    assert!(seen[&MACH_MSG_SUCCESS.0] > 10_000 && seen.len() > 6, "the messages are too much alike: {seen:x?}");
+    assert!(seen[&MACH_MSG_SUCCESS.0] > 10_000 && seen.len() > 6, "the messages are too similar: {seen:x?}");
 }
 
 // covers mach-ipc G08
@@ -426,10 +448,10 @@ fn no_option_bypasses_the_queue_limit() {
     let mut w = World::new();
     let a = w.task();
     let p = w.port_with_send(a);
-    (0..5).for_each(|_| w.send(a, &Msg::copy_send(p)).unwrap());
-    let options = MsgOption::from_bits_retain(0x0001_0000) | MsgOption::SEND_TIMEOUT;
+    (0..MACH_PORT_QLIMIT_DEFAULT).for_each(|_| w.send(a, &Msg::copy_send(p)).unwrap());
+    let options = MsgOption::from_bits_retain(SEND_ALWAYS) | MsgOption::SEND_TIMEOUT;
     assert_eq!(w.send_with(a, &Msg::copy_send(p), options, 0).code(), MACH_SEND_TIMED_OUT);
-    assert_eq!(w.status(a, p).mps_msgcount, 5);
+    assert_eq!(w.status(a, p).mps_msgcount, MACH_PORT_QLIMIT_DEFAULT);
 }
 
 // covers mach-ipc G10
@@ -440,7 +462,7 @@ fn a_reply_beyond_the_hard_queue_limit_is_returned() {
     let p = w.port(a);
     let once = w.transfer(a, p, D::MAKE_SEND_ONCE, a);
     w.checked = false;
-    for _ in 0..65_534 {
+    for _ in 0..MACH_PORT_QLIMIT_KERNEL {
         w.send(a, &Msg::to(p, D::MAKE_SEND_ONCE)).unwrap();
     }
     w.checked = true;
@@ -448,7 +470,7 @@ fn a_reply_beyond_the_hard_queue_limit_is_returned() {
     let header = w.received(a).header;
     assert_eq!(header.remote(), D::PORT_SEND_ONCE);
     assert_eq!(w.port_type(a, header.msgh_remote_port), Ok(PortType::SEND_ONCE));
-    assert_eq!(w.status(a, p).mps_msgcount, 65_534);
+    assert_eq!(w.status(a, p).mps_msgcount, MACH_PORT_QLIMIT_KERNEL);
     w.poll(a, p).unwrap();
     assert_eq!(w.send(a, &Msg::to(header.msgh_remote_port, D::MOVE_SEND_ONCE)), Ok(()));
 }

@@ -1,10 +1,11 @@
-//! Who runs, for how long, at what priority (importance 8.6, 10.8), and message QoS (importance 7).
+//! The choice of the running thread, quanta and priorities (importance 8.6, 10.8), and message QoS (importance 7).
 
 use crate::message::{MachMsg, Msg};
-use crate::world::{Actor, BUFFER, World};
-use abi::message::MsgOption;
+use crate::world::{Actor, BUFFER, RESULT, World};
+use abi::message::{MACH_NOTIFY_SEND_POSSIBLE, MsgOption};
 use abi::port::PortName;
 use abi::qos::{AppType, MessagePriority, Priority, Qos, Role};
+use abi::trap::unix::UL_COMPARE_AND_WAIT;
 use abi::trap::{mach, unix};
 use kernel::kernel::{Event, Next};
 use kernel::machine::Nanos;
@@ -12,7 +13,7 @@ use kernel::policy::ThreadPolicy;
 
 const MS: Nanos = 1_000_000;
 
-/// A world where only the actors given can run: init waits for ever.
+/// Creates a world with actors of these base priorities. No other thread can run, since init waits for a message.
 fn world_with(bases: &[u8]) -> (World, Vec<Actor>) {
     let mut w = World::new();
     let actors: Vec<Actor> = bases.iter().map(|_| w.task()).collect();
@@ -22,7 +23,7 @@ fn world_with(bases: &[u8]) -> (World, Vec<Actor>) {
     for (actor, &base) in actors.iter().zip(bases) {
         set_base(&mut w, *actor, base);
     }
-    // Everybody starts with a fresh quantum, in order, behind a thread that has just run.
+    // Each actor starts with a new quantum, in this order, behind a thread that has just run.
     for actor in &actors {
         sleep(&mut w, *actor, 1);
     }
@@ -35,28 +36,29 @@ fn set_base(w: &mut World, actor: Actor, base: u8) {
     w.set_base(actor.thread, base, true);
 }
 
-/// Lets a thread wait until so many nanoseconds from now.
+/// Makes a thread wait for this time.
 fn sleep(w: &mut World, actor: Actor, time: Nanos) {
     let until = kernel::machine::Machine::now(&mut w.machine) + time;
     w.start_trap(actor, mach::MACH_WAIT_UNTIL, &[until]);
 }
 
+/// Returns the index of the actor that runs.
 fn running(w: &World, actors: &[Actor]) -> usize {
-    let current = w.kernel.sched.current(0).expect("somebody runs");
+    let current = w.kernel.sched.current(0).expect("a thread runs");
     actors.iter().position(|actor| actor.thread == current).expect("one of the actors runs")
 }
 
-/// Lets so much time pass in steps of 100 µs, with a timer interrupt whenever one is due; tells who ran how long, in
-/// order.
+/// Advances the clock by `time` in steps of 100 µs, with a timer interrupt whenever one is due. Returns the slices in
+/// order: the index of an actor, and how long it ran.
 fn run_for(w: &mut World, actors: &[Actor], time: Nanos) -> Vec<(usize, Nanos)> {
     const STEP: Nanos = MS / 10;
     let mut slices: Vec<(usize, Nanos)> = Vec::new();
     for _ in 0..time / STEP {
-        let who = running(w, actors);
+        let actor = running(w, actors);
         w.machine.advance(STEP);
         match slices.last_mut() {
-            Some((last, length)) if *last == who => *length += STEP,
-            _ => slices.push((who, STEP)),
+            Some((last, length)) if *last == actor => *length += STEP,
+            _ => slices.push((actor, STEP)),
         }
         let now = kernel::machine::Machine::now(&mut w.machine);
         if w.machine.timer.is_some_and(|deadline| deadline <= now) {
@@ -113,7 +115,7 @@ fn a_preempted_thread_near_the_end_of_its_quantum_goes_to_the_tail() {
     assert_eq!(run_for(&mut w, &actors, 202 * MS / 10), [(1, 10 * MS), (0, 102 * MS / 10)]);
 }
 
-/// Importance 8.6, "first slice" and "preempted".
+/// Importance 8.6, "first slice" and "preempted": the preempted thread keeps the rest of its quantum.
 #[test]
 fn after_its_first_slice_a_thread_yields_to_a_woken_equal() {
     let (mut w, actors) = world_with(&[31, 31]);
@@ -169,13 +171,13 @@ fn a_yielding_thread_runs_after_all_others_even_lower_priorities() {
     assert_eq!(running(&w, &actors), 0);
     w.start_trap(actors[0], mach::SWTCH, &[]);
     assert_eq!(running(&w, &actors), 1, "a yield lets lower priorities run");
-    // The yielding thread stands at level 0 until it is chosen again: when the other waits.
+    // The yielding thread has priority 0 until it is chosen again, which happens when the other thread waits.
     sleep(&mut w, actors[1], 5 * MS);
     assert_eq!(running(&w, &actors), 0);
-    assert_eq!(w.kernel.sched[actors[0].thread].schedule().priority, 31, "chosen again it is what it was");
-    assert_eq!(w.state(actors[0]).code().0, 1, "others were ready");
+    assert_eq!(w.kernel.sched[actors[0].thread].schedule().priority, 31, "its priority is restored");
+    assert_eq!(w.state(actors[0]).code().0, 1, "another thread was ready");
     w.start_trap(actors[0], mach::SWTCH, &[]);
-    assert_eq!((running(&w, &actors), w.state(actors[0]).code().0), (0, 0), "nobody else was ready");
+    assert_eq!((running(&w, &actors), w.state(actors[0]).code().0), (0, 0), "no other thread was ready");
 }
 
 #[test]
@@ -184,33 +186,35 @@ fn a_depressed_thread_runs_below_all_others_for_the_given_time() {
     w.start_trap(actors[0], mach::THREAD_SWITCH, &[0, u64::from(abi::trap::SWITCH_OPTION_DEPRESS), 30]);
     assert_eq!(run_for(&mut w, &actors, 50 * MS), [(1, 30 * MS), (0, 20 * MS)]);
     w.start_trap(actors[0], mach::THREAD_SWITCH, &[0, u64::from(abi::trap::SWITCH_OPTION_DEPRESS), 0]);
-    assert_eq!(run_for(&mut w, &actors, 30 * MS), [(1, 10 * MS), (0, 20 * MS)], "a quantum by default");
+    assert_eq!(run_for(&mut w, &actors, 30 * MS), [(1, 10 * MS), (0, 20 * MS)], "the default time is one quantum");
 }
 
 #[test]
 fn a_woken_thread_of_a_higher_class_preempts_a_spinning_one() {
     let (mut w, actors) = world_with(&[31, 47]);
-    w.put(actors[1], 3000, &7u32.to_le_bytes());
-    let word = w.result(actors[1]) - 1024 + 3000;
-    w.start_trap(actors[1], unix::ULOCK_WAIT, &[1, word, 7, 2000]);
+    const MICROSECONDS: u64 = 2000;
+    w.put(actors[1], RESULT, &7u32.to_le_bytes());
+    let word = w.result(actors[1]);
+    w.start_trap(actors[1], unix::ULOCK_WAIT, &[UL_COMPARE_AND_WAIT.into(), word, 7, MICROSECONDS]);
     assert_eq!(run_for(&mut w, &actors, 3 * MS), [(0, 2 * MS), (1, MS)]);
 }
 
-/// A task, a port of its own with a send right, and a queue limit that is not in the way.
+/// Creates a port with a send right and a queue limit that these tests do not reach.
 fn mailbox(w: &mut World, a: Actor) -> PortName {
     let name = w.port_with_send(a);
     w.set_qlimit(a, name, 16).unwrap();
     name
 }
 
-/// Sends a message to oneself with options and the `priority` argument, and returns what receiving it tells: the
-/// message's QoS as a `pthread_priority_t` and the override class.
+/// Sends a message from a task to itself with options and the `priority` argument, and receives it. Returns the
+/// message's QoS as a `pthread_priority_t` and its override class.
 fn send_with_priority(w: &mut World, a: Actor, options: MsgOption, priority: u32) -> (u32, Qos) {
     let name = mailbox(w, a);
     post(w, a, name, options, priority);
     receive_qos(w, a, name)
 }
 
+/// Sends a message with options and the `priority` argument.
 fn post(w: &mut World, a: Actor, name: PortName, options: MsgOption, priority: u32) {
     let bytes = Msg::copy_send(name).encode();
     w.put(a, BUFFER, &bytes);
@@ -219,6 +223,7 @@ fn post(w: &mut World, a: Actor, name: PortName, options: MsgOption, priority: u
     w.mach_msg(a, &MachMsg { options, send_size, priority, ..MachMsg::default() }).code().ok().unwrap();
 }
 
+/// Receives a message; returns its QoS as a `pthread_priority_t` and its override class.
 fn receive_qos(w: &mut World, a: Actor, name: PortName) -> (u32, Qos) {
     w.poll(a, name).unwrap();
     let rdx = w.kernel.sched[a.thread].frame().rdx;
@@ -228,19 +233,27 @@ fn receive_qos(w: &mut World, a: Actor, name: PortName) -> (u32, Qos) {
 const OVERRIDE: MsgOption = MsgOption::SEND_OVERRIDE;
 const PROPAGATE: MsgOption = MsgOption::SEND_PROPAGATE_QOS;
 
+/// Sets the requested QoS of an actor's thread.
 fn request(w: &mut World, a: Actor, requested: Priority) {
     *w.kernel.sched.policy_mut(a.thread) = ThreadPolicy::requesting(requested);
 }
+
+/// A `priority` argument in the native form: class 2 with relative priority -5, override class 6 (user-interactive).
+const NATIVE_FORM: u32 = 0x0062_fa00;
+/// The class user-interactive in the pthread form.
+const PTHREAD_FORM: u32 = 0x20ff;
+/// The same with relative priority -1. It is taken for the native form, in which it has neither class nor override.
+const PTHREAD_FORM_WITH_RELATIVE: u32 = 0x20fe;
 
 // covers importance E123 E124 E127 E128
 #[test]
 fn the_priority_argument_needs_its_option_and_a_known_form() {
     let mut w = World::new();
     let a = w.task();
-    assert_eq!(send_with_priority(&mut w, a, OVERRIDE, 0x0062_fa00), (0x2fa, Qos::UserInteractive));
-    assert_eq!(send_with_priority(&mut w, a, OVERRIDE, 0x20ff), (0, Qos::UserInteractive));
-    assert_eq!(send_with_priority(&mut w, a, MsgOption::empty(), 0x0062_fa00), (0, Qos::Unspecified));
-    assert_eq!(send_with_priority(&mut w, a, OVERRIDE, 0x20fe), (0, Qos::Unspecified));
+    assert_eq!(send_with_priority(&mut w, a, OVERRIDE, NATIVE_FORM), (0x2fa, Qos::UserInteractive));
+    assert_eq!(send_with_priority(&mut w, a, OVERRIDE, PTHREAD_FORM), (0, Qos::UserInteractive));
+    assert_eq!(send_with_priority(&mut w, a, MsgOption::empty(), NATIVE_FORM), (0, Qos::Unspecified));
+    assert_eq!(send_with_priority(&mut w, a, OVERRIDE, PTHREAD_FORM_WITH_RELATIVE), (0, Qos::Unspecified));
 }
 
 // covers importance E125
@@ -249,7 +262,7 @@ fn a_pthread_override_raises_the_requested_class() {
     let mut w = World::new();
     let a = w.task();
     request(&mut w, a, Priority::of(Qos::Utility));
-    let sent = send_with_priority(&mut w, a, OVERRIDE | PROPAGATE, 0x20ff);
+    let sent = send_with_priority(&mut w, a, OVERRIDE | PROPAGATE, PTHREAD_FORM);
     assert_eq!(sent, (0x4ff, Qos::UserInteractive));
 }
 
@@ -308,12 +321,13 @@ fn a_refused_send_can_raise_the_override_of_the_queue_head() {
     let mut w = World::new();
     let a = w.task();
     let (name, notify) = (w.port_with_send(a), w.port(a));
-    for _ in 0..5 {
+    for _ in 0..abi::port::MACH_PORT_QLIMIT_DEFAULT {
         post(&mut w, a, name, OVERRIDE, MessagePriority::encode(Qos::Background, Qos::Unspecified, 0));
     }
-    w.request(a, name, 66, 0, (notify, abi::port::Disposition::MAKE_SEND_ONCE)).unwrap();
+    let notify_right = (notify, abi::port::Disposition::MAKE_SEND_ONCE);
+    w.request(a, name, MACH_NOTIFY_SEND_POSSIBLE, 0, notify_right).unwrap();
     let port = w.space_of(a.task).get(name).unwrap().right.port().unwrap();
-    let knock = |w: &mut World, priority| {
+    let refused_send = |w: &mut World, priority| {
         let bytes = Msg::copy_send(name).encode();
         w.put(a, BUFFER, &bytes);
         let options = OVERRIDE | MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT | MsgOption::SEND_MSG;
@@ -321,6 +335,8 @@ fn a_refused_send_can_raise_the_override_of_the_queue_head() {
         assert_eq!(w.mach_msg(a, &args).code(), abi::code::MACH_SEND_TIMED_OUT);
         w.kernel.ipc.queued(port).next().unwrap().qos_override
     };
-    assert_eq!(knock(&mut w, MessagePriority::encode(Qos::Unspecified, Qos::UserInteractive, 0)), Qos::Background);
-    assert_eq!(knock(&mut w, MessagePriority::encode(Qos::UserInteractive, Qos::Unspecified, 0)), Qos::UserInteractive);
+    let class_alone = MessagePriority::encode(Qos::Unspecified, Qos::UserInteractive, 0);
+    assert_eq!(refused_send(&mut w, class_alone), Qos::Background);
+    let with_override = MessagePriority::encode(Qos::UserInteractive, Qos::Unspecified, 0);
+    assert_eq!(refused_send(&mut w, with_override), Qos::UserInteractive);
 }

@@ -1,52 +1,47 @@
-//! The edges of what a program's segments may be: sizes, places, and what they have in the file.
+//! The limits of a program's segments: their sizes, addresses and contents in the file.
 
-use crate::programs::{PT_LOAD, Part, image, spawn};
+use crate::program::*;
+use crate::programs::spawn;
 use crate::world::World;
 use abi::code::*;
 use abi::task::PAGE_SIZE;
 use kernel::ids::TaskId;
 use kernel::machine::{Protection, USER_END, USER_START, UserAddr};
 
-const EXECUTABLE_FILE: u16 = 2;
-const POSITION_INDEPENDENT_FILE: u16 = 3;
-
-/// Where position-independent programs go.
+/// The load address of position-independent programs.
 const PIE_BASE: u64 = 0x1000_0000;
 
-const READ: u32 = 4;
-const WRITE: u32 = 2;
-const EXECUTE: u32 = 1;
-
 const FILE_SIZE: u64 = 5000;
-const BASE: u64 = 0x40_0000;
-/// Where tests put a second segment: nothing else is near.
+const BASE: u64 = PROGRAM_BASE;
+/// The address of the second segment, far from any other memory.
 const DATA: u64 = 0x5000_0000;
-/// Offset in the file behind all program headers.
+/// An offset in the file behind all program headers.
 const OFFSET: u64 = 512;
 
-/// The code that every program here has. The program headers are in it.
-const CODE: Part = (PT_LOAD, READ | EXECUTE, 0, BASE, 256, 256);
+/// The code segment of all programs here. It contains the program headers.
+const CODE: Segment = (PT_LOAD, READ | EXECUTE, 0, BASE, 256, 256);
 
-fn data(offset: u64, address: u64, in_file: u64, in_memory: u64) -> Part {
+/// Returns a data segment.
+fn data(offset: u64, address: u64, in_file: u64, in_memory: u64) -> Segment {
     (PT_LOAD, READ | WRITE, offset, address, in_file, in_memory)
 }
 
-/// Starts a program with a second segment.
-fn with(second: Part) -> (World, Result<TaskId, abi::KernReturn>) {
+/// Spawns a program with a second segment.
+fn spawn_with(second: Segment) -> (World, Result<TaskId, abi::KernReturn>) {
     let mut w = World::new();
     let a = w.task();
-    let task = spawn(&mut w, a, &image(EXECUTABLE_FILE, BASE, &[CODE, second], FILE_SIZE as usize));
+    let task = spawn(&mut w, a, &image(ET_EXEC, BASE, &[CODE, second], FILE_SIZE as usize));
     (w, task)
 }
 
-/// The memory that a task has around an address, from the first byte to behind the last.
+/// Returns the start and the end of the task's region that contains an address.
 fn region_at(w: &World, task: TaskId, address: u64) -> Option<(u64, u64)> {
     let regions = w.kernel.tasks[task].regions();
     regions.iter().map(|region| (region.start, region.end)).find(|&(start, end)| (start..end).contains(&address))
 }
 
 #[test]
-fn a_segment_has_the_pages_that_it_touches_and_no_others() {
+fn a_segment_maps_exactly_the_pages_it_touches() {
     const PAGES: u64 = DATA + 2 * PAGE_SIZE;
     let cases = [
         (DATA, 1, DATA + PAGE_SIZE),
@@ -59,15 +54,15 @@ fn a_segment_has_the_pages_that_it_touches_and_no_others() {
         (DATA + PAGE_SIZE - 1, 2, PAGES),
     ];
     for (address, size, end) in cases {
-        let (w, task) = with(data(OFFSET, address, 1, size));
+        let (w, task) = spawn_with(data(OFFSET, address, 1, size));
         let region = region_at(&w, task.unwrap(), address);
         assert_eq!(region, Some((DATA, end)), "{size:#x} bytes at {address:#x}");
     }
 }
 
 #[test]
-fn a_segment_is_filled_from_its_place_in_the_file() {
-    let contents = image(EXECUTABLE_FILE, BASE, &[CODE, CODE], FILE_SIZE as usize);
+fn a_segment_is_filled_from_the_file_and_then_with_zeros() {
+    let contents = image(ET_EXEC, BASE, &[CODE, CODE], FILE_SIZE as usize);
     let cases = [
         (OFFSET, DATA, 0, 16),
         (OFFSET + 1, DATA + 3, 1, 16),
@@ -80,28 +75,28 @@ fn a_segment_is_filled_from_its_place_in_the_file() {
         (FILE_SIZE, DATA, 0, 16),
     ];
     for (offset, address, in_file, in_memory) in cases {
-        let (w, task) = with(data(offset, address, in_file, in_memory));
-        let what = format!("{in_file} of {in_memory} bytes from {offset} at {address:#x}");
+        let (w, task) = spawn_with(data(offset, address, in_file, in_memory));
+        let case = format!("{in_file} of {in_memory} bytes from {offset} at {address:#x}");
         let task = task.unwrap();
         let (start, end) = region_at(&w, task, address).unwrap();
         let memory =
             w.machine.read(w.kernel.tasks[task].address_space, UserAddr(start), (end - start) as usize).unwrap();
         let (before, rest) = memory.split_at((address - start) as usize);
         let (filled, behind) = rest.split_at(in_file as usize);
-        // The second program header differs from the one in `contents`.
+        // The headers of the spawned file differ from those in `contents`.
         let skipped = if offset == 0 { OFFSET as usize } else { 0 };
-        assert_eq!(filled[skipped..], contents[offset as usize..][..in_file as usize][skipped..], "{what}");
-        assert!(before.iter().chain(behind).all(|&byte| byte == 0), "{what}: the rest is zero");
+        assert_eq!(filled[skipped..], contents[offset as usize..][..in_file as usize][skipped..], "{case}");
+        assert!(before.iter().chain(behind).all(|&byte| byte == 0), "{case}: the rest is zero");
     }
 }
 
 #[test]
-fn a_segment_lies_in_the_user_part() {
+fn a_segment_lies_in_user_memory() {
     let last = USER_END - PAGE_SIZE;
     let inside = [data(OFFSET, USER_START, 1, 1), data(OFFSET, last, 1, PAGE_SIZE), data(OFFSET, USER_END - 1, 1, 1)];
-    for part in inside {
-        let (w, task) = with(part);
-        assert!(region_at(&w, task.unwrap(), part.3).is_some(), "{part:x?}");
+    for segment in inside {
+        let (w, task) = spawn_with(segment);
+        assert!(region_at(&w, task.unwrap(), segment.3).is_some(), "{segment:x?}");
     }
     let outside = [
         data(OFFSET, USER_START - 1, 1, 1),
@@ -116,20 +111,20 @@ fn a_segment_lies_in_the_user_part() {
         data(OFFSET, u64::MAX, 1, 1),
         data(OFFSET, u64::MAX - PAGE_SIZE + 1, 1, PAGE_SIZE - 1),
     ];
-    for part in outside {
-        assert_eq!(with(part).1, Err(KERN_FAILURE), "{part:x?}");
+    for segment in outside {
+        assert_eq!(spawn_with(segment).1, Err(KERN_FAILURE), "{segment:x?}");
     }
 }
 
 #[test]
-fn a_position_independent_segment_lies_in_the_user_part() {
+fn a_position_independent_segment_lies_in_user_memory() {
     let start = |address: u64, size: u64| {
         let mut w = World::new();
         let a = w.task();
         let code = (PT_LOAD, READ | EXECUTE, 0, 0, 256, 256);
-        // Not writable, so that its region does not join the stack's.
-        let parts = [code, (PT_LOAD, READ, OFFSET, address, 1, size)];
-        let file = image(POSITION_INDEPENDENT_FILE, 0, &parts, FILE_SIZE as usize);
+        // The segment is not writable, so its region does not merge with the stack's.
+        let segments = [code, (PT_LOAD, READ, OFFSET, address, 1, size)];
+        let file = image(ET_DYN, 0, &segments, FILE_SIZE as usize);
         let task = spawn(&mut w, a, &file)?;
         Ok(region_at(&w, task, PIE_BASE.wrapping_add(address)))
     };
@@ -141,29 +136,29 @@ fn a_position_independent_segment_lies_in_the_user_part() {
 }
 
 #[test]
-fn a_segment_has_no_more_in_the_file_than_there_is_or_fits() {
+fn a_segment_beyond_the_file_or_larger_than_its_memory_is_refused() {
     let refused = [
         ("more than in memory", data(OFFSET, DATA, 17, 16)),
         ("one byte behind the end", data(FILE_SIZE - 1, DATA, 2, 16)),
         ("from behind the end", data(FILE_SIZE, DATA, 1, 16)),
-        ("nothing, from far behind the end", data(FILE_SIZE + 1, DATA, 0, 16)),
+        ("no byte, from far behind the end", data(FILE_SIZE + 1, DATA, 0, 16)),
         ("all, from the second byte", data(1, DATA, FILE_SIZE, FILE_SIZE)),
         ("up to where the sum wraps", data(u64::MAX, DATA, 1, 16)),
         ("up to behind where the sum wraps", data(u64::MAX - 7, DATA, 16, 16)),
     ];
-    for (what, part) in refused {
-        assert_eq!(with(part).1, Err(KERN_FAILURE), "{what}");
+    for (case, segment) in refused {
+        assert_eq!(spawn_with(segment).1, Err(KERN_FAILURE), "{case}");
     }
 }
 
 #[test]
 fn segments_may_touch_but_not_share_a_page() {
     let first = data(OFFSET, DATA + 2 * PAGE_SIZE, 8, 2 * PAGE_SIZE);
-    let start = |second: Part| {
+    let start = |second: Segment| {
         let mut w = World::new();
         let a = w.task();
-        let parts = [CODE, first, second];
-        spawn(&mut w, a, &image(EXECUTABLE_FILE, BASE, &parts, FILE_SIZE as usize)).map(|_| ())
+        let segments = [CODE, first, second];
+        spawn(&mut w, a, &image(ET_EXEC, BASE, &segments, FILE_SIZE as usize)).map(|_| ())
     };
     for (page, size) in [(0, 2 * PAGE_SIZE), (1, 1), (4, 1)] {
         assert_eq!(start(data(OFFSET, DATA + page * PAGE_SIZE, 0, size)), Ok(()), "{size:#x} bytes on page {page}");
@@ -184,16 +179,16 @@ fn segments_may_touch_but_not_share_a_page() {
 }
 
 #[test]
-fn a_segment_without_memory_is_none() {
-    let nonsense = [data(0, 0, 0, 0), data(u64::MAX, u64::MAX, u64::MAX, 0), data(OFFSET, DATA, 8, 0)];
-    for part in nonsense {
-        let (w, task) = with(part);
-        assert_eq!(region_at(&w, task.unwrap(), DATA), None, "{part:x?}");
+fn a_segment_of_size_zero_is_ignored() {
+    let empty = [data(0, 0, 0, 0), data(u64::MAX, u64::MAX, u64::MAX, 0), data(OFFSET, DATA, 8, 0)];
+    for segment in empty {
+        let (w, task) = spawn_with(segment);
+        assert_eq!(region_at(&w, task.unwrap(), DATA), None, "{segment:x?}");
     }
 }
 
 #[test]
-fn the_flags_of_a_segment_say_what_it_allows() {
+fn the_flags_of_a_segment_set_its_protection() {
     let cases = [
         (0, Some(Protection::READ)),
         (READ, Some(Protection::READ)),
@@ -205,7 +200,7 @@ fn the_flags_of_a_segment_say_what_it_allows() {
         (READ | WRITE | EXECUTE, None),
     ];
     for (flags, allowed) in cases {
-        let (w, task) = with((PT_LOAD, flags, OFFSET, DATA, 8, 8));
+        let (w, task) = spawn_with((PT_LOAD, flags, OFFSET, DATA, 8, 8));
         let seen = task.map(|task| w.machine.protection(w.kernel.tasks[task].address_space, UserAddr(DATA)));
         assert_eq!(seen, allowed.map(Some).ok_or(KERN_FAILURE), "{flags:#b}");
     }
@@ -216,8 +211,8 @@ fn a_program_starts_in_an_executable_segment() {
     let start = |entry: u64| {
         let mut w = World::new();
         let a = w.task();
-        let parts = [CODE, data(OFFSET, BASE + PAGE_SIZE, 8, 8)];
-        spawn(&mut w, a, &image(EXECUTABLE_FILE, entry, &parts, FILE_SIZE as usize)).map(|_| ())
+        let segments = [CODE, data(OFFSET, BASE + PAGE_SIZE, 8, 8)];
+        spawn(&mut w, a, &image(ET_EXEC, entry, &segments, FILE_SIZE as usize)).map(|_| ())
     };
     for entry in [BASE, BASE + 1, BASE + PAGE_SIZE - 1] {
         assert_eq!(start(entry), Ok(()), "{entry:#x}");
@@ -227,18 +222,18 @@ fn a_program_starts_in_an_executable_segment() {
     }
 }
 
-/// Key of the address of the program headers in the auxiliary vector.
+/// The keys of the auxiliary vector for the address and the number of the program headers.
 const AT_PHDR: u64 = 3;
 const AT_PHNUM: u64 = 5;
-/// Where `image` puts the program headers, and their size with two parts.
-const HEADERS: u64 = 64;
-const HEADERS_SIZE: u64 = 2 * 56;
+/// The offset of the program headers in the file, and their size with two segments.
+const HEADERS: u64 = ELF_HEADER_SIZE as u64;
+const HEADERS_SIZE: u64 = 2 * PROGRAM_HEADER_SIZE as u64;
 
-/// What a program with these parts finds about its program headers: where they are, and how many.
-fn headers_found(parts: [Part; 2]) -> (u64, u64) {
+/// Spawns a program with these segments; returns the address and the number of the program headers on its first stack.
+fn headers_found(segments: [Segment; 2]) -> (u64, u64) {
     let mut w = World::new();
     let a = w.task();
-    let task = spawn(&mut w, a, &image(EXECUTABLE_FILE, BASE, &parts, FILE_SIZE as usize)).unwrap();
+    let task = spawn(&mut w, a, &image(ET_EXEC, BASE, &segments, FILE_SIZE as usize)).unwrap();
     let thread = w.kernel.tasks[task].threads.front().unwrap();
     let (stack, space) = (w.kernel.sched[thread].frame().rsp, w.kernel.tasks[task].address_space);
     let word = |at| u64::from_le_bytes(w.machine.read(space, UserAddr(at), 8).unwrap().try_into().unwrap());
@@ -248,7 +243,7 @@ fn headers_found(parts: [Part; 2]) -> (u64, u64) {
 }
 
 #[test]
-fn a_program_is_told_of_headers_that_are_in_its_memory_as_a_whole() {
+fn the_auxiliary_vector_names_program_headers_that_are_mapped_entirely() {
     let code = |offset: u64, in_file: u64| (PT_LOAD, READ | EXECUTE, offset, BASE, in_file, 512);
     let other = data(OFFSET, DATA, 8, 8);
     let end = HEADERS + HEADERS_SIZE;

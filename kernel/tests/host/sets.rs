@@ -1,4 +1,4 @@
-//! Port sets: who gets which message, and who is a member (mach-ipc 9.8).
+//! Port sets: their members, and which receiver gets a message (mach-ipc 9.8).
 
 use crate::calls::{SEND_RECEIVE, UNUSED_NAME, in_both_forms};
 use crate::message::Msg;
@@ -8,7 +8,7 @@ use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
-use kernel::ipc::space::EntryRight;
+use kernel::ipc::entry::EntryRight;
 
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
@@ -17,14 +17,14 @@ fn new_set(w: &mut World, a: Actor) -> PortName {
     w.allocate(a, PORT_SET).unwrap()
 }
 
-/// A new port with a send right that is a member of a set.
+/// Creates a port with a send right and inserts it into a set.
 fn new_member(w: &mut World, a: Actor, set: PortName) -> PortName {
     let port = w.port_with_send(a);
     w.insert_member(a, port, set).unwrap();
     port
 }
 
-/// A task with a set that has so many members.
+/// Creates a task with a set that has `N` members.
 fn with_members<const N: usize>() -> (World, Actor, PortName, [PortName; N]) {
     let mut w = World::new();
     let a = w.task();
@@ -33,11 +33,12 @@ fn with_members<const N: usize>() -> (World, Actor, PortName, [PortName; N]) {
     (w, a, set, members)
 }
 
+/// Sends a message with this id to a port.
 fn post(w: &mut World, a: Actor, port: PortName, id: i32) {
     w.send(a, &Msg::copy_send(port).id(id)).unwrap();
 }
 
-/// What a set has as members, which `mach_port_get_set_status` would tell.
+/// Returns the number of members of a set.
 fn members_of(w: &World, a: Actor, set: PortName) -> usize {
     match w.space_of(a.task).get(set).unwrap().right {
         EntryRight::PortSet { set } => w.kernel.ipc.set(set).len(),

@@ -1,4 +1,5 @@
-//! Several tasks make random calls. All invariants hold after every step, and nothing is left when the tasks have ended.
+//! Several tasks make random calls. All invariants hold after every step, and nothing is left when the tasks have
+//! ended.
 //!
 //! A run that fails prints its seed; `TALLY_SEED=… cargo test -p kernel --test host simulation` repeats it.
 //! `TALLY_STEPS` sets the number of steps per seed.

@@ -1,7 +1,7 @@
-//! Traps that name a task: they work for the caller's own task alone (mach-ipc 2.0).
+//! Traps with a target task, which must be the caller's own (mach-ipc 2.0).
 //!
-//! The tables here name every trap, with a target or without, and a test compares them with the kernel's: a new trap
-//! cannot be forgotten.
+//! The tables here list all traps, with a target or without. A test compares them with the kernel, so that no new trap
+//! is forgotten.
 
 use crate::failures::visible_state;
 use crate::message::Msg;
@@ -18,7 +18,7 @@ use abi::{KernReturn, PortName};
 use std::collections::BTreeSet;
 use zerocopy::IntoBytes;
 
-/// Traps without a target. Those of class 2 have none.
+/// Traps without a target. The traps of class 2, which have none either, are left out.
 const UNTARGETED: [u32; 18] = [
     mach::MACH_REPLY_PORT,
     mach::THREAD_SELF,
@@ -40,21 +40,21 @@ const UNTARGETED: [u32; 18] = [
     tally::DEBUG_STATE,
 ];
 
-/// One more than the numbers that a class may have.
+/// The end of the trap numbers that a class may have.
 const NUMBERS_END: u32 = 128;
 
-/// Where tests put memory: nothing else is there.
+/// An address at which a task has no memory at first.
 const HERE: u64 = 0x5000_0000;
 const GUARD: u64 = 0x77;
 
-/// Offsets in an actor's memory, behind what the calls of the tests use.
+/// Offsets in an actor's memory that the helpers in `calls.rs` do not use.
 const RESULT: u64 = 3072;
 const INFO: u64 = 3200;
 const COUNT: u64 = 3400;
 const ADDRESS: u64 = 3500;
 const OPTIONS: u64 = 3600;
 
-/// A task with something for each call to work on.
+/// A task with an object for each call.
 struct Stage {
     w: World,
     a: Actor,
@@ -86,7 +86,8 @@ impl Stage {
         Stage { w, a, other, port, guarded, member, set }
     }
 
-    /// The traps with a target, each with arguments behind it with which it succeeds and changes or tells something.
+    /// Returns the traps with a target, each with the arguments behind the target. With these arguments the trap
+    /// succeeds and changes the state or writes a result.
     fn targeted(&self) -> Vec<(u32, Vec<u64>)> {
         let [port, guarded, member, set] = [self.port, self.guarded, self.member, self.set].map(|name| name.0.into());
         let at = |offset| self.a.memory + offset;
@@ -116,7 +117,7 @@ impl Stage {
         ]
     }
 
-    /// Names that are not the caller's own task.
+    /// Returns names that do not denote the caller's own task.
     fn wrong_targets(&mut self) -> Vec<(&'static str, PortName)> {
         let (w, a) = (&mut self.w, self.a);
         let request = Msg::copy_send(a.self_port).id(task::GET_SPECIAL_PORT).body(&NDR).words(&[TASK_NAME_PORT]);
@@ -143,7 +144,7 @@ impl Stage {
         self.w.call(self.a, trap, &[&[target.0.into()], args].concat())
     }
 
-    /// Everything that a call could change.
+    /// Describes everything that a call could change or write.
     fn state(&self) -> (String, Vec<u8>) {
         (visible_state(&self.w), self.w.get(self.a, RESULT, OPTIONS as usize - RESULT as usize))
     }
@@ -156,7 +157,7 @@ fn a_trap_works_for_the_callers_own_task() {
         let before = stage.state();
         let own = stage.a.self_port;
         assert_eq!(stage.call(trap, own, &args), Ok(()), "{trap:#x}");
-        assert!(stage.state() != before, "{trap:#x} tells or changes something");
+        assert!(stage.state() != before, "{trap:#x} changes the state or writes a result");
     }
 }
 
@@ -165,10 +166,10 @@ fn a_trap_on_any_other_target_is_refused_and_changes_nothing() {
     for (trap, args) in Stage::new().targeted() {
         let mut stage = Stage::new();
         let refusal = if trap == tally::THREAD_CREATE { KERN_INVALID_ARGUMENT } else { MACH_SEND_INVALID_DEST };
-        for (what, target) in stage.wrong_targets() {
+        for (kind, target) in stage.wrong_targets() {
             let before = stage.state();
-            assert_eq!(stage.call(trap, target, &args), Err(refusal), "{trap:#x} for {what}");
-            assert!(stage.state() == before, "{trap:#x} for {what} changes something");
+            assert_eq!(stage.call(trap, target, &args), Err(refusal), "{trap:#x} for {kind}");
+            assert!(stage.state() == before, "{trap:#x} for {kind} changes the state");
         }
     }
 }

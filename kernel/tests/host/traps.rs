@@ -1,6 +1,6 @@
-//! What is particular to traps: their targets, the rights that they take, and numbers without a handler.
+//! Calls made by traps: the rights that they take, and numbers without a trap.
 
-use crate::calls::in_both_forms;
+use crate::calls::{UNUSED_NAME, in_both_forms};
 use crate::world::{Actor, Ret, World};
 use abi::PortName;
 use abi::code::*;
@@ -12,10 +12,7 @@ use abi::trap::{CLASS_MACH, CLASS_MACHINE, CLASS_SHIFT, CLASS_TALLY};
 
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 
-/// A name that no test makes.
-const FREE: PortName = PortName(0x7777_0003);
-
-/// A dead name with two references.
+/// Allocates a dead name with two references.
 fn dead_name(w: &mut World, a: Actor) -> PortName {
     let name = w.allocate(a, DEAD_NAME).unwrap();
     w.mod_refs(a, name, DEAD_NAME, 1).unwrap();
@@ -29,8 +26,8 @@ fn an_invalid_notify_right_is_refused_with_its_own_code() {
     let (p, q) = (w.port(a), w.port(a));
     let set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
     let refused = [
-        (FREE, D::MAKE_SEND_ONCE, KERN_INVALID_NAME),
-        (FREE, D::MOVE_SEND_ONCE, KERN_INVALID_NAME),
+        (UNUSED_NAME, D::MAKE_SEND_ONCE, KERN_INVALID_NAME),
+        (UNUSED_NAME, D::MOVE_SEND_ONCE, KERN_INVALID_NAME),
         (set, D::MAKE_SEND_ONCE, KERN_INVALID_RIGHT),
         (q, D::MOVE_SEND_ONCE, KERN_INVALID_RIGHT),
     ];
@@ -62,7 +59,7 @@ fn a_dead_name_cannot_be_inserted_and_a_move_takes_a_reference() {
         let a = w.task();
         let dead = dead_name(&mut w, a);
         for (disposition, left) in [(D::COPY_SEND, 2), (D::MOVE_SEND, 1)] {
-            assert_eq!(w.insert_right(a, FREE, dead, disposition), Err(KERN_INVALID_CAPABILITY));
+            assert_eq!(w.insert_right(a, UNUSED_NAME, dead, disposition), Err(KERN_INVALID_CAPABILITY));
             assert_eq!(w.get_refs(a, dead, DEAD_NAME), Ok(left), "{disposition:?}");
         }
     });
@@ -82,10 +79,10 @@ fn a_previous_right_whose_port_died_is_returned_as_dead() {
     });
 }
 
-/// One more than the numbers that XNU's trap table has.
+/// The end of the numbers in XNU's trap table.
 const MACH_TRAPS_END: u32 = 128;
 
-/// Numbers of XNU's table without a trap.
+/// Returns true if XNU's table has no trap with this number.
 fn is_empty_slot(number: u32) -> bool {
     let empty =
         [0..=9, 17..=17, 30..=30, 54..=57, 63..=69, 71..=71, 73..=75, 78..=87, 97..=99, 101..=MACH_TRAPS_END - 1];
@@ -110,17 +107,18 @@ fn an_xnu_trap_that_tally_lacks_returns_an_error() {
 
 #[test]
 fn an_unknown_trap_number_ends_the_task_and_is_logged() {
+    const UNKNOWN_NUMBER: u32 = 100;
     let classes = [0, CLASS_MACHINE, 4 << CLASS_SHIFT, CLASS_TALLY, 6 << CLASS_SHIFT, 0xFF << CLASS_SHIFT];
     let mach = (0..MACH_TRAPS_END).filter(|&number| is_empty_slot(number)).map(|number| CLASS_MACH | number);
     let beyond = [CLASS_MACH | MACH_TRAPS_END, CLASS_MACH | 0xFF_FFFF];
-    for number in mach.chain(beyond).chain(classes.map(|class| class | 100)) {
+    for number in mach.chain(beyond).chain(classes.map(|class| class | UNKNOWN_NUMBER)) {
         let mut w = World::new();
         let a = w.task();
         let rip = w.kernel.sched[a.thread].frame().rip;
         assert_eq!(w.trap(a, number, &[]), Ret::Ended, "{number:#x}");
-        let line = w.machine.log.last().expect("the log says something");
+        let line = w.machine.log.last().expect("the log has a line");
         for part in [format!("{number:#x}"), format!("{rip:#x}")] {
-            assert!(line.contains(&part), "{line} tells {part}");
+            assert!(line.contains(&part), "{line:?} contains {part}");
         }
     }
 }

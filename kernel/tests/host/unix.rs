@@ -1,5 +1,6 @@
-//! The Unix subset, threads, and what `debug_state` tells.
+//! The Unix subset, threads, and `debug_state`.
 
+use crate::calls::UNUSED_NAME;
 use crate::message::Msg;
 use crate::program::PROGRAM_BASE;
 use crate::simulation::Random;
@@ -11,7 +12,7 @@ use abi::qos::{Priority, Qos};
 use abi::task::PAGE_SIZE;
 use abi::trap::tally::THREAD_CREATE_SUSPENDED;
 use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL};
-use abi::trap::{mach, tally, unix};
+use abi::trap::{CLASS_UNIX, mach, tally, unix};
 use abi::{PortName, mig};
 use kernel::ids::ThreadId;
 use kernel::limits::THREADS_PER_TASK_MAX;
@@ -19,10 +20,13 @@ use kernel::machine::USER_END;
 use kernel::sched::thread::State;
 use zerocopy::{FromBytes, IntoBytes};
 
+/// A number of class 2 without a call.
+const UNKNOWN_CALL: u32 = CLASS_UNIX | 5;
+
 const WAIT: u64 = UL_COMPARE_AND_WAIT as u64;
 const WAKE_ALL: u64 = WAIT | ULF_WAKE_ALL as u64;
 
-/// Where in an actor's memory the words lie that threads wait on.
+/// The offset in an actor's memory of the words on which threads wait.
 const WORD: u64 = 3072;
 
 fn world() -> (World, Actor) {
@@ -31,10 +35,10 @@ fn world() -> (World, Actor) {
     (w, a)
 }
 
-/// What a Unix call that has returned returned: the value, or the error if carry is set.
+/// Returns the result of a Unix call that has returned: the value, or the error if the carry flag is set.
 #[track_caller]
 fn result(w: &World, a: Actor) -> Result<u64, Errno> {
-    let Ret::Done(value) = w.state(a) else { panic!("it has not returned") };
+    let Ret::Done(value) = w.state(a) else { panic!("the call has not returned") };
     let carry = w.kernel.sched[a.thread].frame().rflags & 1;
     if carry == 0 {
         Ok(value)
@@ -52,7 +56,7 @@ fn call(w: &mut World, a: Actor, number: u32, args: &[u64]) -> Result<u64, Errno
     result(w, a)
 }
 
-/// Starts to wait on a word of the task's first actor, which is 0.
+/// Makes a thread wait on a word in `owner`'s memory, which is 0.
 fn wait(w: &mut World, owner: Actor, a: Actor, microseconds: u64) {
     assert_eq!(w.trap(a, unix::ULOCK_WAIT, &[WAIT, owner.memory + WORD, 0, microseconds]), Ret::Blocked);
 }
@@ -66,7 +70,7 @@ fn write_takes_at_most_1024_bytes_of_readable_memory() {
     assert_eq!(call(&mut w, a, unix::WRITE, &[1, from, 5]), Ok(5));
     assert_eq!(call(&mut w, a, unix::WRITE, &[2, from, 1]), Ok(1));
     assert_eq!(w.machine.console, b"helloh");
-    assert_eq!(call(&mut w, a, unix::WRITE, &[1, from, 3000]), Ok(1024), "a piece at a time");
+    assert_eq!(call(&mut w, a, unix::WRITE, &[1, from, 3000]), Ok(1024), "one call takes at most 1024 bytes");
     assert_eq!(call(&mut w, a, unix::WRITE, &[1, from, u64::MAX]), Ok(1024));
     assert_eq!(call(&mut w, a, unix::WRITE, &[1, 0, 0]), Ok(0));
     w.machine.console.clear();
@@ -82,9 +86,9 @@ fn write_takes_at_most_1024_bytes_of_readable_memory() {
 #[test]
 fn an_unknown_unix_call_returns_enosys_and_later_calls_clear_carry() {
     let (mut w, a) = world();
-    assert_eq!(call(&mut w, a, 2 << 24 | 5, &[]), Err(ENOSYS));
+    assert_eq!(call(&mut w, a, UNKNOWN_CALL, &[]), Err(ENOSYS));
     let pid = w.kernel.tasks[a.task].credentials.pid;
-    assert_eq!(call(&mut w, a, unix::GETPID, &[]), Ok(pid.into()), "carry is clear again");
+    assert_eq!(call(&mut w, a, unix::GETPID, &[]), Ok(pid.into()), "the carry flag is clear again");
     let number = w.kernel.sched[a.thread].number();
     assert_eq!(call(&mut w, a, unix::THREAD_SELFID, &[]), Ok(number));
 }
@@ -106,7 +110,6 @@ fn ulock_wait_does_not_block_on_a_changed_or_invalid_word() {
     assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, word + 1]), Err(EINVAL));
 }
 
-/// Priorities of waiting threads and the order in which they are woken.
 #[test]
 fn ulock_wake_prefers_priority_and_then_order_of_arrival() {
     let (mut w, a) = world();
@@ -121,7 +124,7 @@ fn ulock_wake_prefers_priority_and_then_order_of_arrival() {
         assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, a.memory + WORD]), Ok(0));
         let free = |n: &usize| !woken.contains(n) && w.state(threads[*n]) != Ret::Blocked;
         let new: Vec<usize> = (0..bases.len()).filter(free).collect();
-        assert_eq!(new.len(), 1, "one call wakes one thread");
+        assert_eq!(new.len(), 1, "each call wakes one thread");
         assert_eq!(result(&w, threads[new[0]]), Ok(0));
         woken.push(new[0]);
     }
@@ -152,10 +155,10 @@ fn ulock_wait_times_out_exactly_at_its_deadline() {
     assert_eq!(w.state(b), Ret::Blocked);
     w.advance(1);
     assert_eq!(result(&w, b), Err(ETIMEDOUT));
-    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, a.memory + WORD]), Err(ENOENT), "it waits no more");
+    assert_eq!(call(&mut w, a, unix::ULOCK_WAKE, &[WAIT, a.memory + WORD]), Err(ENOENT), "no thread waits any more");
     wait(&mut w, a, b, 0);
     w.advance(u64::from(u32::MAX) * 1000);
-    assert_eq!(w.state(b), Ret::Blocked, "0 means for ever");
+    assert_eq!(w.state(b), Ret::Blocked, "0 means no timeout");
 }
 
 #[test]
@@ -170,10 +173,10 @@ fn an_aborted_wait_is_interrupted() {
     assert_eq!(w.trap(b, mach::MACH_WAIT_UNTIL, &[until]), Ret::Blocked);
     w.send(a, &Msg::copy_send(name).id(mig::thread_act::ABORT)).unwrap();
     assert_eq!(w.state(b), Ret::Done(KERN_ABORTED.0 as u64));
-    assert_eq!(w.trap(b, mach::MACH_WAIT_UNTIL, &[1]).code(), KERN_SUCCESS, "that is over");
+    assert_eq!(w.trap(b, mach::MACH_WAIT_UNTIL, &[1]).code(), KERN_SUCCESS, "the deadline has passed");
 }
 
-/// Waiters come and go at random, with priorities that change while they wait; a sorted list says who is next.
+/// Threads wait, are woken, are aborted and change their priority at random. A sorted list is the model of their order.
 #[test]
 fn waiters_stay_sorted_when_they_come_go_and_change_priority() {
     for seed in 0..20 {
@@ -284,8 +287,8 @@ fn a_task_lives_as_long_as_its_last_thread() {
     assert!(!w.kernel.tasks.contains(a.task));
 }
 
-/// A thread that has begun to destroy 200 messages, which takes several portions, and another of the same task with its
-/// name; and what there was before the messages.
+/// Creates two threads of a task, the second of which has begun to destroy a port with 200 messages. That takes several
+/// slices. Returns the threads, the name of the second and the counts before the messages.
 fn destruction_begun() -> (World, Actor, Actor, PortName, Counts) {
     let (mut w, a) = world();
     let b = w.thread(a);
@@ -296,11 +299,10 @@ fn destruction_begun() -> (World, Actor, Actor, PortName, Counts) {
     (0..200).for_each(|_| w.send(a, &Msg::copy_send(port)).unwrap());
     w.set_base(a.thread, 97, true);
     w.start_trap(b, mach::MACH_PORT_MOD_REFS, &[a.self_port.0.into(), port.0.into(), 1, u64::from(u32::MAX)]);
-    assert!(w.kernel.sched[b.thread].has_continuation() && w.counts().messages > 100, "it is not done");
+    assert!(w.kernel.sched[b.thread].has_continuation() && w.counts().messages > 100, "the work is not done");
     (w, a, b, name, before)
 }
 
-/// The thread is ended after the first portion.
 #[test]
 fn destruction_continues_after_its_thread_is_terminated() {
     let (mut w, a, b, name, before) = destruction_begun();
@@ -310,11 +312,11 @@ fn destruction_continues_after_its_thread_is_terminated() {
     assert_eq!(
         (w.counts().messages, w.counts().ports),
         (before.messages, before.ports - 2),
-        "port and thread are gone"
+        "the destroyed port and the thread's port are gone"
     );
 }
 
-/// A suspended thread does not run, but what it left to be destroyed concerns others.
+/// A suspended thread does not run, but other tasks depend on the destruction that it has begun.
 #[test]
 fn destruction_continues_while_its_thread_is_suspended() {
     let (mut w, a, b, name, before) = destruction_begun();
@@ -345,10 +347,10 @@ fn debug_state_returns_counts_and_thread_schedules() {
     let schedule = w.kernel.sched[a.thread].schedule();
     assert_eq!((info.base_priority, info.scheduled_priority), (schedule.base.into(), schedule.priority.into()));
     assert_eq!(info.requested, w.kernel.sched[a.thread].policy().requested.to_pthread());
-    for wrong in [PortName(0), a.self_port, a.inbox, PortName(0x7703)] {
+    for wrong in [PortName(0), a.self_port, a.inbox, UNUSED_NAME] {
         assert_eq!(ask(&mut w, DEBUG_THREAD, wrong, at, size), Err(KERN_INVALID_ARGUMENT));
     }
-    assert_eq!(ask(&mut w, DEBUG_PANIC, name, at, 4096), Err(KERN_NO_ACCESS), "that is for the first task alone");
+    assert_eq!(ask(&mut w, DEBUG_PANIC, name, at, 4096), Err(KERN_NO_ACCESS), "only the first task may do that");
     assert_eq!(ask(&mut w, 4, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(ask(&mut w, 0, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
 }

@@ -110,9 +110,18 @@ impl World {
     }
 
     pub fn with_limits(limits: Limits) -> World {
+        World::with_config(limits, 0)
+    }
+
+    /// A world where names are handed out in an order that the seed determines.
+    pub fn with_seed(seed: u64) -> World {
+        World::with_config(Limits::default(), seed)
+    }
+
+    fn with_config(limits: Limits, seed: u64) -> World {
         let bundle = Vec::leak(archive("init", &program()));
         let mut machine = FakeMachine::new();
-        let mut kernel = Kernel::new(Config { bundle, seed: 0, limits }).unwrap();
+        let mut kernel = Kernel::new(Config { bundle, seed, limits }).unwrap();
         let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
         let task = kernel.sched[thread].task();
         let placeholder = Actor::new(task, thread, AddressSpace(0), 0);
@@ -283,7 +292,8 @@ impl World {
         actor.memory + RESULT
     }
 
-    /// Runs the kernel until no thread has a continuation that can go on and no background work is left. No time passes.
+    /// Runs the kernel until no thread has a continuation that can go on and no background work is left. No time
+    /// passes.
     pub fn settle(&mut self) {
         loop {
             let waiting = self.kernel.sched.iter().find(|(_, thread)| thread.has_continuation() && thread.can_go_on());

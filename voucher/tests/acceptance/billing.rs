@@ -44,6 +44,16 @@ fn usage(cpu: u64) -> Usage {
     Usage { cpu, energy: cpu * 3 }
 }
 
+/// Creates the voucher X of task B and releases those that it was made from, except V.
+fn x_alone(world: &mut World) -> u32 {
+    let (_, w) = v_and_w(world);
+    let in_b = world.give(w, B);
+    world.deallocate(w);
+    let x = world.switch(B).make(&[auto_redeem(in_b)]);
+    world.deallocate(in_b);
+    x
+}
+
 fn balance(world: &World, task: usize) -> Balance {
     world.vouchers.bank.balance(world.bank_id(task))
 }
@@ -95,11 +105,7 @@ fn a_balance_includes_open_accounts_and_does_not_change_when_they_close() {
 #[test]
 fn work_for_an_ended_holder_is_serviced_by_the_merchant() {
     let mut world = World::new();
-    let (_, w) = v_and_w(&mut world);
-    let in_b = world.give(w, B);
-    world.deallocate(w);
-    let x = world.switch(B).make(&[auto_redeem(in_b)]);
-    world.deallocate(in_b);
+    let x = x_alone(&mut world);
     let mut thread = Thread::of(B);
     thread.bind(&mut world, Some(x));
     thread.run(&mut world, 20);
@@ -139,11 +145,7 @@ fn an_account_of_a_task_with_itself_charges_nothing() {
 #[test]
 fn the_last_account_releases_its_tasks() {
     let mut world = World::new();
-    let (_, w) = v_and_w(&mut world);
-    let in_b = world.give(w, B);
-    world.deallocate(w);
-    let x = world.switch(B).make(&[auto_redeem(in_b)]);
-    world.deallocate(in_b);
+    let x = x_alone(&mut world);
     assert_eq!((world.bank_task(A).accounts(), world.bank_task(B).accounts()), ((1, 0), (0, 1)));
     assert_eq!((world.bank_task(A).refs(), world.bank_task(B).refs()), (4, 2));
     world.deallocate(x);

@@ -109,12 +109,7 @@ impl AttributeManager for Numbers {
         Ok(STORE)
     }
 
-    fn command(
-        &mut self,
-        _caller: &CallingTask,
-        request: &CommandRequest<'_>,
-        out: &mut OutBuffer<'_>,
-    ) -> Result<(), Error> {
+    fn command(&mut self, _: &CallingTask, request: &CommandRequest<'_>, out: &mut OutBuffer<'_>) -> Result<(), Error> {
         if request.command != GET_NUMBER {
             return Err(Error::InvalidArgument);
         }

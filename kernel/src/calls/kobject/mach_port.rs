@@ -15,6 +15,11 @@ use abi::mig::mach_port::*;
 use abi::port::{Disposition, MPG_IMMOVABLE_RECEIVE, MPG_STRICT, PortOptions};
 
 impl Kernel {
+    /// Makes a `mach_port` call on the space of a task.
+    ///
+    /// # Errors
+    /// `MIG_BAD_ID` for an unknown call; `KERN_INVALID_TASK` or `KERN_INVALID_ARGUMENT`, by the call, if `object` is
+    /// not a task that may be controlled; `MIG_BAD_ARGUMENTS`; those of the call.
     pub(super) fn serve_mach_port(
         &mut self,
         machine: &mut dyn Machine,
@@ -24,10 +29,10 @@ impl Kernel {
     ) -> Answer {
         let Some(task) = self.task_behind(object) else {
             return Err(match id {
-                // These convert their first argument by hand (mach-ipc 2.0).
+                // These calls check the task themselves and have another error for it (mach-ipc 2.0).
                 GET_ATTRIBUTES | GET_CONTEXT | KOBJECT => KERN_INVALID_ARGUMENT,
                 id if is_call(id) => KERN_INVALID_TASK,
-                // The id alone says which call it is, or none (mach-ipc 5.2).
+                // An unknown id is an error of its own, for any object (mach-ipc 5.2).
                 _ => MIG_BAD_ID,
             });
         };
@@ -226,7 +231,7 @@ impl Ipc {
             }
             KOBJECT => {
                 let [name] = self.request_arguments(message, 0)?;
-                // The object's address, of 64 bits, stays secret (mach-ipc 8.1 S9).
+                // The words of the object's address are 0: addresses of the kernel stay secret (mach-ipc 8.1 S9).
                 return Ok(Reply::words(&[self.port_kobject(space, PortName(name))?, 0, 0]));
             }
             _ => return Err(MIG_BAD_ID),
@@ -235,7 +240,7 @@ impl Ipc {
     }
 }
 
-/// Returns true if there is a call with this id.
+/// Returns true if this is the id of a `mach_port` call.
 const fn is_call(id: i32) -> bool {
     matches!(
         id,

@@ -1,7 +1,7 @@
-//! Kernel objects: ports whose messages are calls of the kernel (mach-ipc 5.2).
+//! Kernel objects: a message to the port of a kernel object is a call (mach-ipc 5.2).
 //!
-//! A message to such a port never waits: the call happens inside the sender's trap, and its reply goes on from there like
-//! a message of the sender's. The handler is chosen by the message id alone; the port says which object it is about.
+//! Such a message is not queued: the call is made within the sender's trap, and its reply is sent there as if by the
+//! sender. The message id selects the call, and the port the object of the call.
 
 mod mach_port;
 mod request;
@@ -21,16 +21,16 @@ use abi::mig::REPLY_ID_OFFSET;
 use abi::port::Disposition;
 use heapless::Vec;
 
-/// Words of the longest reply, behind its code.
+/// Words of the longest reply, behind its return code.
 const RESULTS_MAX: usize = 20;
-/// The same with the code.
+/// Words of the longest reply, with its return code.
 const REPLY_WORDS_MAX: usize = RESULTS_MAX + 1;
 
-/// What a call answers beside `KERN_SUCCESS`.
+/// The results of a call that succeeds.
 pub(crate) enum Reply {
     /// Words after the return code.
     Words(Vec<u32, RESULTS_MAX>),
-    /// One right, in a complex message; what the receiver sees beside it if there is none.
+    /// One right, in a complex message, and the disposition that the receiver gets, even without a right.
     Port(Carried, Disposition),
 }
 
@@ -44,7 +44,7 @@ impl Reply {
     }
 
     fn words(words: &[u32]) -> Reply {
-        Reply::Words(Vec::from_slice(words).expect("no call answers with more words"))
+        Reply::Words(Vec::from_slice(words).expect("the words of every reply fit"))
     }
 
     fn right(right: Right) -> Reply {
@@ -53,12 +53,12 @@ impl Reply {
     }
 }
 
-/// A call's outcome; an error is the return code of the reply.
+/// The outcome of a call. An error is the return code of the reply.
 pub(crate) type Answer = Result<Reply, KernReturn>;
 
 impl Kernel {
-    /// Dispatches a message sent to a kernel object and returns the reply with the port that it goes to, if there is one.
-    /// Consumes the message.
+    /// Makes the call that a message to a kernel object stands for. Returns the reply and the port that it goes to, if
+    /// there is a reply. Consumes the message.
     pub(crate) fn call_kernel_object(
         &mut self,
         machine: &mut dyn Machine,
@@ -76,7 +76,7 @@ impl Kernel {
         ipc.consume_message_destination(step, message);
         let to = ipc.message_mut(message).reply.take();
         ipc.destroy_message(step, message);
-        // The notifications that the call caused are queued before its reply. They may be what its port dies of.
+        // Notifications that the call caused are queued before its reply. They may let the reply's port die.
         self.post_notifications(machine);
         let Kernel { ipc, step, .. } = self;
         let Carried::Right(to) = to else {
@@ -92,7 +92,7 @@ impl Kernel {
         make_reply(ipc, step, id.wrapping_add(REPLY_ID_OFFSET), answer, to).map(|reply| (reply, port))
     }
 
-    /// Returns the live task behind an object, if it is a task's control port.
+    /// Returns the task that an object is, if it is a task that is alive and may be controlled.
     fn task_behind(&self, object: KernelObject) -> Option<TaskId> {
         match object {
             KernelObject::Task(task) if self.tasks.is_live(task) => Some(task),
@@ -107,8 +107,8 @@ fn destroy_answer(ipc: &mut Ipc, step: &mut Step, answer: Answer) {
     }
 }
 
-/// Makes the reply to a call. Without memory for it there is none: right and answer are destroyed. So are they if the
-/// answer is a receive right that would travel inside its own port (mach-ipc 6.2).
+/// Makes the reply to a call, for the right `to`. If memory runs out, or the reply would be circular (mach-ipc 6.2),
+/// destroys `to` and the right in the answer instead.
 fn make_reply(ipc: &mut Ipc, step: &mut Step, id: i32, answer: Answer, to: Right) -> Option<MessageId> {
     let mut words: Vec<u32, REPLY_WORDS_MAX> = Vec::new();
     let body = match answer {

@@ -14,8 +14,7 @@ use heapless::Vec;
 const WORDS_MAX: usize = 24;
 
 impl Ipc {
-    /// Checks that a request is simple, or complex with `ports` port descriptors. A message that says it is complex and
-    /// has no descriptors is neither.
+    /// Checks that a request has `ports` port descriptors, and is complex only if that is not 0.
     ///
     /// # Errors
     /// `MIG_BAD_ARGUMENTS`.
@@ -25,10 +24,10 @@ impl Ipc {
         if complex == (ports > 0) && request.descriptors.len() == ports { Ok(()) } else { Err(MIG_BAD_ARGUMENTS) }
     }
 
-    /// The words after the NDR record of a request with `ports` port descriptors.
+    /// Returns the words after the NDR record of a request with `ports` port descriptors.
     ///
     /// # Errors
-    /// `MIG_BAD_ARGUMENTS` if the request has another shape.
+    /// `MIG_BAD_ARGUMENTS` if the request has another number of descriptors, no NDR record or too many words.
     pub(super) fn request_words(&self, message: MessageId, ports: usize) -> Result<Vec<u32, WORDS_MAX>, KernReturn> {
         self.check_shape(message, ports)?;
         let request = self.message(message);
@@ -45,10 +44,10 @@ impl Ipc {
         Ok(read)
     }
 
-    /// Exactly `N` words.
+    /// Returns the `N` words after the NDR record of a request with `ports` port descriptors.
     ///
     /// # Errors
-    /// `MIG_BAD_ARGUMENTS` if the request has another shape.
+    /// `MIG_BAD_ARGUMENTS` if the request has another number of descriptors or of words.
     pub(super) fn request_arguments<const N: usize>(
         &self,
         message: MessageId,
@@ -57,30 +56,30 @@ impl Ipc {
         self.request_words(message, ports)?.into_array().map_err(|_| MIG_BAD_ARGUMENTS)
     }
 
-    /// A request without arguments: a header, and nothing else or an NDR record.
+    /// Checks that a request has no arguments: it is a header, with or without an NDR record.
     ///
     /// # Errors
-    /// `MIG_BAD_ARGUMENTS` if there is more.
+    /// `MIG_BAD_ARGUMENTS`.
     pub(super) fn request_is_empty(&self, message: MessageId) -> Result<(), KernReturn> {
         self.check_shape(message, 0)?;
         let size = self.message(message).size;
         if size == Header::SIZE || size == Header::SIZE + NDR.len() { Ok(()) } else { Err(MIG_BAD_ARGUMENTS) }
     }
 
-    /// As which kind of right the request's only descriptor was sent, be there one in it or not.
+    /// Returns the disposition of the request's only descriptor, whether it carries a right or not.
     pub(super) fn request_right_kind(&self, message: MessageId) -> Disposition {
         self.message(message).descriptors[0].disposition
     }
 
-    /// Takes the right of the request's only descriptor.
+    /// Takes the right out of the request's only descriptor.
     pub(super) fn take_request_right(&mut self, message: MessageId) -> Carried {
         self.message_mut(message).descriptors[0].right.take()
     }
 
-    /// Takes the right, or none, of the request's only descriptor.
+    /// Takes the right, if there is one, out of the request's only descriptor, whose disposition must be `kind`.
     ///
     /// # Errors
-    /// `MIG_TYPE_ERROR` if it was sent as another kind of right than `kind`; it stays in the message.
+    /// `MIG_TYPE_ERROR` if it has another disposition; the right stays in the message.
     pub(super) fn take_request_right_of(
         &mut self,
         message: MessageId,
@@ -94,7 +93,7 @@ impl Ipc {
     }
 }
 
-/// Two words as the 64-bit number they are.
+/// Returns the 64-bit number of two words.
 pub(super) fn long(low: u32, high: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }

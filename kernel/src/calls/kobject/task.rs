@@ -1,4 +1,4 @@
-//! Messages to task ports about the task itself (mach-ipc 5.5).
+//! Messages to task control ports about the task itself (mach-ipc 5.5).
 
 use super::{Answer, KernelObject, Reply};
 use crate::ids::MessageId;
@@ -13,6 +13,11 @@ use abi::port::Disposition;
 use abi::task::*;
 
 impl Kernel {
+    /// Makes a call on a task.
+    ///
+    /// # Errors
+    /// `MIG_BAD_ID` for an unknown call; `MIG_BAD_ARGUMENTS`; `KERN_INVALID_ARGUMENT`, or `KERN_FAILURE` for the
+    /// special ports of a task that has ended, if `object` is not a task that may be controlled; those of the call.
     pub(super) fn serve_task(&mut self, object: KernelObject, id: i32, message: MessageId) -> Answer {
         match id {
             TERMINATE => {
@@ -42,6 +47,10 @@ impl Kernel {
         }
     }
 
+    /// `task_get_special_port`: answers with a send right to one of a task's special ports.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` for an unknown port; `KERN_RESOURCE_SHORTAGE` if the name port cannot be made.
     fn get_special_port(&mut self, task: TaskId, which: u32) -> Answer {
         let port = match which {
             TASK_KERNEL_PORT => self.tasks[task].control_port,
@@ -53,7 +62,11 @@ impl Kernel {
         Ok(Reply::right(Right::Send(self.ipc.make_send(port))))
     }
 
-    /// Returns the port by which others may know a task but do nothing to it.
+    /// Returns the name port of a task, by which it can be identified but not controlled. The first call for a task
+    /// makes the port.
+    ///
+    /// # Errors
+    /// `KERN_RESOURCE_SHORTAGE` if the port cannot be made.
     fn task_name_port(&mut self, task: TaskId) -> Result<PortId, KernReturn> {
         if let Some(port) = self.tasks[task].name_port {
             return Ok(port);
@@ -66,6 +79,12 @@ impl Kernel {
         Ok(made)
     }
 
+    /// `task_set_special_port`: replaces a task's bootstrap port by the right in the message.
+    ///
+    /// # Errors
+    /// `KERN_NO_ACCESS` for the control and host ports; `KERN_INVALID_ARGUMENT` for other ports; `MIG_TYPE_ERROR` for
+    /// another right than a send right; `KERN_INVALID_RIGHT` for a port whose receive right is immovable, and the right
+    /// is destroyed.
     fn set_special_port(&mut self, task: TaskId, which: u32, message: MessageId) -> Answer {
         match which {
             TASK_KERNEL_PORT | TASK_HOST_PORT => return Err(KERN_NO_ACCESS),

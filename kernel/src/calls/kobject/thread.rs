@@ -1,4 +1,4 @@
-//! Messages to thread ports (mach-ipc 7.4).
+//! Messages to thread control ports (mach-ipc 7.4).
 
 use super::{Answer, KernelObject, Reply};
 use crate::ids::MessageId;
@@ -8,6 +8,11 @@ use abi::code::*;
 use abi::mig::thread_act::*;
 
 impl Kernel {
+    /// Makes a call on a thread.
+    ///
+    /// # Errors
+    /// `MIG_BAD_ID` for an unknown call; `MIG_BAD_ARGUMENTS` if the message has arguments; `KERN_INVALID_ARGUMENT` if
+    /// `object` is not a thread or the thread has ended; those of the call.
     pub(super) fn serve_thread(
         &mut self,
         machine: &mut dyn Machine,

@@ -11,7 +11,7 @@ mod unix;
 mod vm;
 
 use crate::ids::{Context, KernelObject, ThreadId};
-use crate::ipc::space::EntryRight;
+use crate::ipc::entry::EntryRight;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, UserAddr};
 use crate::outcome::Outcome;

@@ -1,10 +1,11 @@
-//! Attributes of ports: get_attributes, set_attributes and single numbers (mach-ipc 2.7, 2.11).
+//! Attributes of ports: get_attributes, set_attributes, set_mscount, set_seqno, get_srights, kobject (mach-ipc 2.7,
+//! 2.11).
 
 use super::valid;
 use crate::ids::{PortId, SpaceId};
 use crate::ipc::Ipc;
+use crate::ipc::entry::EntryRight;
 use crate::ipc::port::Home;
-use crate::ipc::space::EntryRight;
 use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;
@@ -12,15 +13,16 @@ use abi::port::*;
 use heapless::Vec;
 use zerocopy::IntoBytes;
 
-/// What a flavor returns: at most as many words as the largest has.
+/// The words of a flavor: at most those of the largest one.
 pub(crate) type Words = Vec<u32, 17>;
 
 impl Ipc {
-    /// `mach_port_get_attributes`; `count` is how many words the caller has room for.
+    /// `mach_port_get_attributes`: returns the words of a flavor. The caller has room for `count` words.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for a flavor that cannot be read, `KERN_FAILURE` for too little room,
-    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`.
+    /// `KERN_INVALID_ARGUMENT` for a flavor that cannot be read; `KERN_FAILURE` if `count` is too small;
+    /// `KERN_INVALID_RIGHT` for `MACH_PORT_NULL` and `MACH_PORT_DEAD`, or if the name has no receive right;
+    /// `KERN_INVALID_NAME` if it does not exist or is a dead name.
     pub fn port_get_attributes(
         &mut self,
         space: SpaceId,
@@ -47,13 +49,13 @@ impl Ipc {
         })
     }
 
-    /// `mach_port_set_attributes`. With a higher queue limit, returns the port and by how much the limit is higher: the
-    /// caller lets that many blocked senders in.
+    /// `mach_port_set_attributes`: sets the attribute that a flavor stands for. For a queue limit, returns the port and
+    /// the difference if it is higher than before, or 0: the caller admits that number of blocked senders.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for a flavor that cannot be set or a port that cannot have it, `KERN_FAILURE` for too few
-    /// words, `KERN_INVALID_VALUE` for a queue limit out of range, `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`. Nothing has
-    /// changed then.
+    /// `KERN_INVALID_ARGUMENT` for a flavor that cannot be set; `KERN_FAILURE` for too few words; `KERN_INVALID_VALUE`
+    /// for a queue limit out of range; `KERN_INVALID_RIGHT` for `MACH_PORT_NULL` and `MACH_PORT_DEAD`, or if the name
+    /// has no receive right; `KERN_INVALID_NAME` if it does not exist or is a dead name. Nothing has changed then.
     pub(crate) fn port_set_attributes(
         &mut self,
         space: SpaceId,
@@ -79,10 +81,11 @@ impl Ipc {
         }
     }
 
-    /// `mach_port_set_mscount`.
+    /// `mach_port_set_mscount`: sets the make-send count of a port.
     ///
     /// # Errors
-    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`.
+    /// `KERN_INVALID_RIGHT` for `MACH_PORT_NULL` and `MACH_PORT_DEAD`, or if the name has no receive right;
+    /// `KERN_INVALID_NAME` if it does not exist or is a dead name. Nothing has changed then.
     pub fn port_set_mscount(&mut self, space: SpaceId, name: PortName, count: u32) -> Result<(), KernReturn> {
         valid(name, KERN_INVALID_RIGHT)?;
         let port = self.named_receive_right(space, name)?;
@@ -90,10 +93,10 @@ impl Ipc {
         Ok(())
     }
 
-    /// `mach_port_set_seqno`.
+    /// `mach_port_set_seqno`: sets the sequence number of the next message received from a port.
     ///
     /// # Errors
-    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`.
+    /// Those of [`port_set_mscount`](Ipc::port_set_mscount). Nothing has changed then.
     pub fn port_set_seqno(&mut self, space: SpaceId, name: PortName, seqno: u32) -> Result<(), KernReturn> {
         valid(name, KERN_INVALID_RIGHT)?;
         let port = self.named_receive_right(space, name)?;
@@ -101,20 +104,21 @@ impl Ipc {
         Ok(())
     }
 
-    /// `mach_port_get_srights`: how many send rights a port has.
+    /// `mach_port_get_srights`: returns the number of send rights to a port.
     ///
     /// # Errors
-    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`.
+    /// Those of [`port_set_mscount`](Ipc::port_set_mscount).
     pub fn port_get_srights(&mut self, space: SpaceId, name: PortName) -> Result<u32, KernReturn> {
         valid(name, KERN_INVALID_RIGHT)?;
         let port = self.named_receive_right(space, name)?;
         Ok(self.ports[port].send_rights)
     }
 
-    /// `mach_port_kobject`: what kind of kernel object is behind a name.
+    /// `mach_port_kobject`: returns the kind of kernel object that the port of a name represents, or `ikot::NONE`.
     ///
     /// # Errors
-    /// `KERN_INVALID_NAME`, `KERN_INVALID_RIGHT` for a name without send or receive right.
+    /// `KERN_INVALID_NAME` if the name does not exist or is a dead name; `KERN_INVALID_RIGHT` if it has neither a send
+    /// nor a receive right.
     pub fn port_kobject(&mut self, space: SpaceId, name: PortName) -> Result<u32, KernReturn> {
         let port = match self.named(space, name)?.right {
             EntryRight::Send { port, .. } | EntryRight::Receive { port, .. } => port,
@@ -128,6 +132,7 @@ impl Ipc {
     }
 }
 
+/// Returns a structure as words.
 fn words(structure: &(impl IntoBytes + zerocopy::Immutable)) -> Words {
     let bytes = structure.as_bytes().chunks_exact(4);
     bytes.map(|word| u32::from_le_bytes(word.try_into().expect("a chunk has four bytes"))).collect()

@@ -1,11 +1,11 @@
-//! Making and ending names: allocate, construct, destruct, deallocate, destroy (mach-ipc 2.2 to 2.4).
+//! Allocation and destruction of names: allocate, construct, destruct, deallocate, destroy (mach-ipc 2.2 to 2.4).
 
 use super::valid;
 use crate::ids::{PortId, SpaceId};
 use crate::ipc::Ipc;
+use crate::ipc::entry::EntryRight;
 use crate::ipc::kernel_message::Notification;
 use crate::ipc::right::{SendOnceRight, SendRight};
-use crate::ipc::space::EntryRight;
 use crate::sched::Scheduling;
 use crate::step::Step;
 use abi::KernReturn;
@@ -14,24 +14,26 @@ use abi::code::*;
 use abi::port::*;
 
 impl Ipc {
-    /// `mach_port_allocate`: a receive right, a port set or a dead name under a new name.
+    /// `mach_port_allocate`: makes a port, a port set or a dead name, as `right` says, and returns a new name for it.
     ///
     /// # Errors
-    /// `KERN_INVALID_VALUE` for other kinds, `KERN_NO_SPACE`, `KERN_RESOURCE_SHORTAGE`. Nothing has changed then.
+    /// `KERN_INVALID_VALUE` for other kinds; `KERN_NO_SPACE` if the space is full; `KERN_RESOURCE_SHORTAGE` if memory
+    /// or the budget is used up. Nothing has changed then.
     pub fn port_allocate(&mut self, step: &mut Step, space: SpaceId, right: u32) -> Result<PortName, KernReturn> {
         check_allocatable(right)?;
         self.make_room_for_name(space)?;
         let entry = self.new_entry(step, space, right)?;
-        let name = self.spaces[space].add(entry).expect("no send right is registered");
+        let name = self.spaces[space].add(entry).expect("only send rights are indexed");
         self.attach_new(entry, space, name);
         Ok(name)
     }
 
-    /// `mach_port_allocate_name`: the same under a chosen name.
+    /// `mach_port_allocate_name`: makes a port, a port set or a dead name, as `right` says, under a chosen name.
     ///
     /// # Errors
-    /// Those of [`port_allocate`](Ipc::port_allocate), and for the name `KERN_INVALID_VALUE`, `KERN_NO_SPACE`,
-    /// `KERN_FAILURE`, `KERN_NAME_EXISTS` (mach-ipc 2.2).
+    /// Those of [`port_allocate`](Ipc::port_allocate) and of
+    /// [`check_chosen`](super::super::space::Space::check_chosen); `KERN_INVALID_VALUE` for `MACH_PORT_NULL` and
+    /// `MACH_PORT_DEAD`; `KERN_NAME_EXISTS` if the name is in use (mach-ipc 2.2).
     pub fn port_allocate_name(
         &mut self,
         step: &mut Step,
@@ -51,7 +53,7 @@ impl Ipc {
         Ok(())
     }
 
-    /// Makes what a new name of this kind denotes. A port is not in the space yet.
+    /// Makes the object for a new name. The receive right of a port is still in limbo.
     fn new_entry(&mut self, step: &mut Step, space: SpaceId, right: u32) -> Result<EntryRight, KernReturn> {
         let budget = self.spaces[space].budget();
         Ok(match right {
@@ -72,11 +74,13 @@ impl Ipc {
         }
     }
 
-    /// `mach_port_construct`: a receive right with options.
+    /// `mach_port_construct`: makes a port with these options and this context, and returns a new name for its receive
+    /// right.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT`, `KERN_DENIED` for options of other systems' services; `KERN_NO_SPACE`,
-    /// `KERN_RESOURCE_SHORTAGE`; `KERN_INVALID_VALUE` for a queue limit out of range. Nothing has changed then.
+    /// `KERN_INVALID_ARGUMENT` or `KERN_DENIED` for options of services that Tally does not have; `KERN_NO_SPACE` if
+    /// the space is full; `KERN_RESOURCE_SHORTAGE` if memory or the budget is used up; `KERN_INVALID_VALUE` for a queue
+    /// limit out of range. Nothing has changed then.
     pub fn port_construct(
         &mut self,
         step: &mut Step,
@@ -87,12 +91,12 @@ impl Ipc {
         let flags = ConstructFlags::from_bits_truncate(options.flags);
         check_exclusive_flags(flags)?;
         if flags.contains(ConstructFlags::QLIMIT) && options.mpl_qlimit > MACH_PORT_QLIMIT_MAX {
-            // The order of the specification: without room for a name that is the error.
+            // In the order of the specification, an error of the new name comes before this one.
             self.make_room_for_name(space)?;
             return Err(KERN_INVALID_VALUE);
         }
         let name = self.port_allocate(step, space, MACH_PORT_RIGHT_RECEIVE)?;
-        let port = self.named_receive_right(space, name).expect("it has just been allocated");
+        let port = self.named_receive_right(space, name).expect("the port has just been allocated");
         let state = &mut self.ports[port];
         state.context = context;
         state.guard.guarded = flags.contains(ConstructFlags::CONTEXT_AS_GUARD);
@@ -114,11 +118,15 @@ impl Ipc {
         Ok(name)
     }
 
-    /// `mach_port_destruct`: ends the receive right and so many references to the send right of a name.
+    /// `mach_port_destruct`: ends the receive right of a name and adds `send_delta` to the user references of its send
+    /// right.
     ///
     /// # Errors
-    /// `KERN_INVALID_NAME`, `KERN_INVALID_RIGHT`, `KERN_INVALID_VALUE`, `KERN_INVALID_ARGUMENT` in the order of
-    /// mach-ipc 2.3, `KERN_RESOURCE_SHORTAGE`. Nothing has changed then.
+    /// In the order of mach-ipc 2.3: `KERN_INVALID_NAME` if the name does not exist; `KERN_INVALID_RIGHT` if it has no
+    /// receive right, or `send_delta` is not 0 and it has no send right; `KERN_INVALID_VALUE` if `send_delta` is
+    /// positive; `KERN_INVALID_ARGUMENT` if the port is guarded and `guard` is not the guard; `KERN_INVALID_VALUE` if
+    /// there are fewer references; `KERN_RESOURCE_SHORTAGE` if memory runs out for the send right that stays. Nothing
+    /// has changed then.
     pub fn port_destruct(
         &mut self,
         sched: &mut Scheduling,
@@ -151,10 +159,11 @@ impl Ipc {
         Ok(())
     }
 
-    /// `mach_port_deallocate`: one reference less.
+    /// `mach_port_deallocate`: takes one user reference of a send right, send-once right, port set or dead name.
     ///
     /// # Errors
-    /// `KERN_INVALID_NAME`, or `KERN_INVALID_RIGHT` for a receive right alone.
+    /// `KERN_INVALID_NAME` if the name does not exist; `KERN_INVALID_RIGHT` if it denotes a receive right alone.
+    /// Nothing has changed then.
     pub fn port_deallocate(
         &mut self,
         sched: &mut Scheduling,
@@ -176,10 +185,11 @@ impl Ipc {
         Ok(())
     }
 
-    /// `mach_port_destroy`: the whole name, whatever its references.
+    /// `mach_port_destroy`: ends all rights that a name denotes and frees it, whatever its user references.
     ///
     /// # Errors
-    /// `KERN_INVALID_NAME`, or `KERN_INVALID_RIGHT` for a guarded port.
+    /// `KERN_INVALID_NAME` if the name does not exist; `KERN_INVALID_RIGHT` if it denotes the receive right of a port
+    /// with a guard other than 0. Nothing has changed then.
     pub fn port_destroy(
         &mut self,
         sched: &mut Scheduling,
@@ -200,9 +210,9 @@ impl Ipc {
         Ok(())
     }
 
-    /// Ends everything a name denotes and frees it. Guards do not protect against this.
+    /// Ends all rights that a name denotes and frees it, whether its port is guarded or not.
     pub(crate) fn destroy_name(&mut self, sched: &mut Scheduling, step: &mut Step, space: SpaceId, name: PortName) {
-        let Some(entry) = self.lookup(space, name) else { panic!("{name:?} is destroyed but does not exist") };
+        let Some(entry) = self.lookup(space, name) else { panic!("{name:?} does not exist") };
         match entry.right {
             EntryRight::Send { port, .. } => {
                 let request = self.cancel_request(space, name);
@@ -238,8 +248,8 @@ impl Ipc {
         }
     }
 
-    /// Leaves the no-senders request of a port to the port, which is about to die together with its last send right: the
-    /// notification then follows those of the port's messages (errata 4).
+    /// Puts the no-senders request back into a port that is about to die together with its last send right. The
+    /// notification then follows those about rights in the port's messages (errata 4).
     fn leave_no_senders_to_port(&mut self, port: PortId, request: Option<(SendOnceRight, u32)>) {
         if let Some((notify, count)) = request {
             let dying = &mut self.ports[port];
@@ -248,8 +258,8 @@ impl Ipc {
         }
     }
 
-    /// Ends the receive right of a name. A send right in it stays, and is dead if the port is. There is room to register
-    /// it.
+    /// Ends the receive right of a name. A send right of the name stays, and a place for it in the index of send rights
+    /// is [reserved](super::super::space::Space::reserve_send_name).
     pub(super) fn end_receive_right(
         &mut self,
         sched: &mut Scheduling,
@@ -257,7 +267,7 @@ impl Ipc {
         space: SpaceId,
         name: PortName,
     ) {
-        let entry = self.spaces[space].get(name).expect("the caller found the name");
+        let entry = self.spaces[space].get(name).expect("the caller has looked the name up");
         let EntryRight::Receive { port, send_urefs } = entry.right else { panic!("{name:?} has no receive right") };
         let mut request = None;
         if send_urefs == 0 && self.ports[port].port_destroyed.is_none() {
@@ -278,7 +288,10 @@ fn check_allocatable(right: u32) -> Result<(), KernReturn> {
     }
 }
 
-/// Options that belong to services Tally does not have (mach-ipc 2.3).
+/// Refuses options of services that Tally does not have (mach-ipc 2.3).
+///
+/// # Errors
+/// `KERN_INVALID_ARGUMENT` or `KERN_DENIED`, by the option.
 fn check_exclusive_flags(flags: ConstructFlags) -> Result<(), KernReturn> {
     let services =
         flags & (ConstructFlags::TG_BLOCK_TRACKING | ConstructFlags::SERVICE_PORT | ConstructFlags::CONNECTION_PORT);

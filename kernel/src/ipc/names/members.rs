@@ -1,21 +1,21 @@
-//! Membership in port sets: insert_member, extract_member, move_member (mach-ipc 2.10).
+//! Members of port sets: insert_member, extract_member, move_member (mach-ipc 2.10).
 
 use super::valid;
 use crate::ids::{PortId, SetId, SpaceId};
 use crate::ipc::Ipc;
-use crate::ipc::space::EntryRight;
+use crate::ipc::entry::EntryRight;
 use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL};
 
 impl Ipc {
-    /// `mach_port_insert_member`: a port joins a set and stays in the others. Returns the port: the caller hands its
-    /// messages to those who wait for the set.
+    /// `mach_port_insert_member`: adds a port to a set; it stays in its other sets. Returns the port: the caller hands
+    /// its messages to threads that wait on the set.
     ///
     /// # Errors
-    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`, `KERN_ALREADY_IN_SET`, `KERN_RESOURCE_SHORTAGE`. Nothing has changed
-    /// then.
+    /// Those of `port_and_set`; `KERN_ALREADY_IN_SET` if the port is a member; `KERN_RESOURCE_SHORTAGE` if it is in too
+    /// many sets, or memory or the budget is used up. Nothing has changed then.
     pub(crate) fn port_insert_member(
         &mut self,
         space: SpaceId,
@@ -27,21 +27,23 @@ impl Ipc {
         Ok(port)
     }
 
-    /// `mach_port_extract_member`: a port leaves one set.
+    /// `mach_port_extract_member`: removes a port from a set.
     ///
     /// # Errors
-    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`, `KERN_NOT_IN_SET`. Nothing has changed then.
+    /// Those of `port_and_set`; `KERN_NOT_IN_SET` if the port is not a member. Nothing has changed then.
     pub fn port_extract_member(&mut self, space: SpaceId, name: PortName, set: PortName) -> Result<(), KernReturn> {
         let (port, set) = self.port_and_set(space, name, set)?;
         self.leave_set(port, set)
     }
 
-    /// `mach_port_move_member`: a port leaves all sets and joins one, or none. If it joined one, returns the port: the
-    /// caller hands its messages to those who wait for the set.
+    /// `mach_port_move_member`: removes a port from all sets and adds it to the set `after`, unless that is
+    /// `MACH_PORT_NULL`. If it was not in that set before, returns the port: the caller hands its messages to threads
+    /// that wait on the set.
     ///
     /// # Errors
-    /// `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`, `KERN_NOT_IN_SET` if it was to leave and is in none,
-    /// `KERN_RESOURCE_SHORTAGE`. Nothing has changed then.
+    /// `KERN_INVALID_RIGHT` if `after` is `MACH_PORT_DEAD`; those of `port_and_set`;
+    /// `KERN_NOT_IN_SET` if `after` is `MACH_PORT_NULL` and the port is in no set; `KERN_RESOURCE_SHORTAGE` if the port
+    /// is in too many sets, or memory or the budget is used up. Nothing has changed then.
     pub(crate) fn port_move_member(
         &mut self,
         space: SpaceId,
@@ -66,7 +68,11 @@ impl Ipc {
         Ok(joined)
     }
 
-    /// Both lookups: each name must exist before either's type matters.
+    /// Returns the port and the set that two names denote.
+    ///
+    /// # Errors
+    /// In this order: `KERN_INVALID_RIGHT` if one of them is `MACH_PORT_NULL` or `MACH_PORT_DEAD`; `KERN_INVALID_NAME`
+    /// if one does not exist; `KERN_INVALID_RIGHT` if the first is not a receive right or the second not a set.
     fn port_and_set(&mut self, space: SpaceId, name: PortName, set: PortName) -> Result<(PortId, SetId), KernReturn> {
         valid(name, KERN_INVALID_RIGHT)?;
         valid(set, KERN_INVALID_RIGHT)?;
@@ -75,7 +81,11 @@ impl Ipc {
         Ok((self.member(space, name)?, self.named_set(space, set)?))
     }
 
-    /// A port that can be a member; a dead name is just a wrong right here.
+    /// Returns the port whose receive right a name denotes.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_NAME` if the name does not exist; `KERN_INVALID_RIGHT` if it denotes another right or is a dead
+    /// name.
     fn member(&mut self, space: SpaceId, name: PortName) -> Result<PortId, KernReturn> {
         match self.named(space, name)?.right {
             EntryRight::Receive { port, .. } => Ok(port),

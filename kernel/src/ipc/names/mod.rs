@@ -1,8 +1,8 @@
-//! The `mach_port` calls: what a task can do to its names (mach-ipc 2).
+//! The `mach_port` calls: operations on the names of a task (mach-ipc 2).
 //!
-//! Each function here works on the space of a live task. The traps (for the caller's own task) and the messages to task
-//! ports (for any) decode their arguments and call them, so both give the same results. The three that let messages or
-//! blocked senders move on end in `msg/admit.rs`.
+//! Each function works on the space of a live task. The traps, for the caller's own task, and the messages to task
+//! control ports, for any task, decode their arguments and call these functions, so that both give the same results.
+//! The three calls after which queued messages or blocked senders move on are completed in `msg/admit.rs`.
 
 mod attributes;
 mod guard;
@@ -13,25 +13,26 @@ mod references;
 mod rights;
 
 use super::Ipc;
-use super::space::{Entry, EntryRight};
+use super::entry::{Entry, EntryRight};
 use crate::ids::{PortId, SetId, SpaceId};
 use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;
 
 impl Ipc {
-    /// Returns what a name denotes.
+    /// Returns the entry of a name.
     ///
     /// # Errors
-    /// `KERN_INVALID_NAME` if nothing.
+    /// `KERN_INVALID_NAME` if the name does not exist.
     fn named(&mut self, space: SpaceId, name: PortName) -> Result<Entry, KernReturn> {
         self.lookup(space, name).ok_or(KERN_INVALID_NAME)
     }
 
-    /// Returns the port whose receive right a name denotes: the lookup that mach-ipc section 2 marks *T*.
+    /// Returns the port whose receive right a name denotes: the lookup that mach-ipc section 2 calls *T*.
     ///
     /// # Errors
-    /// `KERN_INVALID_NAME` if it denotes nothing or something dead, `KERN_INVALID_RIGHT` if something else.
+    /// `KERN_INVALID_NAME` if the name does not exist or is a dead name, `KERN_INVALID_RIGHT` if it denotes another
+    /// right.
     fn named_receive_right(&mut self, space: SpaceId, name: PortName) -> Result<PortId, KernReturn> {
         match self.named(space, name)?.right {
             EntryRight::Receive { port, .. } => Ok(port),
@@ -40,10 +41,11 @@ impl Ipc {
         }
     }
 
-    /// Returns the port set that a name denotes, where a dead name is just a wrong right (mach-ipc 2.10).
+    /// Returns the port set that a name denotes (mach-ipc 2.10).
     ///
     /// # Errors
-    /// `KERN_INVALID_NAME` if it denotes nothing, `KERN_INVALID_RIGHT` if something else.
+    /// `KERN_INVALID_NAME` if the name does not exist, `KERN_INVALID_RIGHT` if it denotes another right or is a dead
+    /// name.
     fn named_set(&mut self, space: SpaceId, name: PortName) -> Result<SetId, KernReturn> {
         match self.named(space, name)?.right {
             EntryRight::PortSet { set } => Ok(set),
@@ -52,7 +54,7 @@ impl Ipc {
     }
 }
 
-/// Refuses null and dead names with the code that the call uses.
+/// Refuses `MACH_PORT_NULL` and `MACH_PORT_DEAD` with the code `otherwise`.
 fn valid(name: PortName, otherwise: KernReturn) -> Result<(), KernReturn> {
     if name.is_valid() { Ok(()) } else { Err(otherwise) }
 }

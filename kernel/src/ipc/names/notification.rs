@@ -1,26 +1,39 @@
-//! request_notification (mach-ipc 2.8).
+//! Requests for notifications: request_notification (mach-ipc 2.8).
 
 use super::valid;
 use crate::ids::{PortId, SpaceId};
 use crate::ipc::Ipc;
+use crate::ipc::entry::{EntryRight, add_urefs};
 use crate::ipc::kernel_message::Notification;
 use crate::ipc::request::{Request, RequestKind};
 use crate::ipc::right::{Carried, Right, SendOnceRight};
-use crate::ipc::space::{EntryRight, add_urefs};
 use crate::step::Step;
 use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;
 use abi::message::*;
 
-/// A refusal with the right that was to be registered: the caller destroys it.
+/// The reason for a refusal, and the right that was not registered, which the caller destroys.
 type Refused = (KernReturn, Option<SendOnceRight>);
 
 impl Ipc {
-    /// `mach_port_request_notification`: registers `notify`, or cancels with null; returns what was registered before.
+    /// `mach_port_request_notification`: registers `notify` for a notification, in place of the right registered
+    /// before, which is returned; [`Carried::Null`] only cancels (mach-ipc 2.8). If its event has happened already, the
+    /// notification is noted at once and not registered. The meaning of `sync`:
+    ///
+    /// | notification | `sync` |
+    /// |---|---|
+    /// | port-destroyed | 0 |
+    /// | no-senders | the notification is sent at once only if the make-send count is at least this |
+    /// | send-possible | other than 0: the request is armed, or sent at once if the queue has room |
+    /// | dead-name | other than 0: a dead name is accepted, and the notification sent at once |
     ///
     /// # Errors
-    /// Those of mach-ipc 2.8. `notify` is destroyed then.
+    /// `KERN_INVALID_CAPABILITY` if the port of `notify` is dead; `KERN_INVALID_VALUE` for an unknown notification, or
+    /// for port-destroyed with `sync`; `KERN_INVALID_NAME` if the name does not exist; `KERN_INVALID_RIGHT` or
+    /// `KERN_INVALID_ARGUMENT` if the notification is not for this kind of name; `KERN_FAILURE` if a port-destroyed
+    /// request exists; `KERN_RESOURCE_SHORTAGE` if memory or the budget is used up or the port has too many requests.
+    /// `notify` is destroyed then.
     pub fn port_request_notification(
         &mut self,
         step: &mut Step,
@@ -38,7 +51,7 @@ impl Ipc {
                 return Err(KERN_INVALID_CAPABILITY);
             }
             Carried::Dead => return Err(KERN_INVALID_CAPABILITY),
-            Carried::Right(other) => panic!("the caller makes a send-once right, not {other:?}"),
+            Carried::Right(other) => panic!("{other:?} is not a send-once right"),
         };
         let registered = match message_id {
             MACH_NOTIFY_PORT_DESTROYED => self.request_port_destroyed(space, name, sync, notify),
@@ -109,7 +122,7 @@ impl Ipc {
         self.named_receive_right(space, name)
     }
 
-    /// The requests of which a name has one, of either kind.
+    /// Registers, replaces or cancels the dead-name or send-possible request of a name.
     fn request_by_name(
         &mut self,
         step: &mut Step,
@@ -137,7 +150,7 @@ impl Ipc {
                 Ok(None)
             }
             right => {
-                let port = right.port().expect("everything else is a right to a port");
+                let port = right.port().expect("other entries are rights to ports");
                 let once = matches!(right, EntryRight::SendOnce { .. });
                 let possible_now = once || self.is_kernel_port(port) || !self.ports[port].is_full();
                 let previous = self.cancel_request(space, name);
@@ -152,10 +165,11 @@ impl Ipc {
         }
     }
 
-    /// Puts back a request that was to be replaced. Its slot is free, so this cannot fail for want of memory.
+    /// Puts back a request that was not replaced after all. The place and the cost that it had are free, so this
+    /// succeeds.
     fn restore_request(&mut self, port: PortId, request: Option<Request>) {
         let Some(request) = request else { return };
         let restored = self.register_request(port, request);
-        assert!(restored.is_ok(), "the slot that was given up is still free");
+        assert!(restored.is_ok(), "the place of the removed request is free");
     }
 }

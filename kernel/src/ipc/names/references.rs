@@ -1,9 +1,9 @@
-//! Counting references and asking for types: get_refs, mod_refs, type (mach-ipc 2.5, 2.11).
+//! User references and types of names: get_refs, mod_refs, type (mach-ipc 2.5, 2.11).
 
 use crate::ids::SpaceId;
 use crate::ipc::Ipc;
+use crate::ipc::entry::{EntryRight, add_urefs};
 use crate::ipc::right::SendRight;
-use crate::ipc::space::{EntryRight, add_urefs};
 use crate::sched::Scheduling;
 use crate::step::Step;
 use abi::KernReturn;
@@ -12,18 +12,17 @@ use abi::code::*;
 use abi::port::*;
 
 impl Ipc {
-    /// `mach_port_get_refs`: how many references of one kind a name has.
+    /// `mach_port_get_refs`: returns the number of user references that a name has to a right of the kind `right`.
     ///
     /// # Errors
-    /// `KERN_INVALID_VALUE` for an unknown kind, `KERN_INVALID_NAME`.
+    /// `KERN_INVALID_VALUE` for an unknown kind; `KERN_INVALID_NAME` if the name does not exist.
     pub fn port_get_refs(&mut self, space: SpaceId, name: PortName, right: u32) -> Result<u32, KernReturn> {
         check_right(right)?;
         if !name.is_valid() {
             return if is_send_kind(right) { Ok(1) } else { Err(KERN_INVALID_NAME) };
         }
         Ok(match (right, self.named(space, name)?.right) {
-            (MACH_PORT_RIGHT_SEND, EntryRight::Send { urefs, .. }) => u32::from(urefs),
-            (MACH_PORT_RIGHT_SEND, EntryRight::Receive { send_urefs, .. }) => u32::from(send_urefs),
+            (MACH_PORT_RIGHT_SEND, right) => u32::from(right.send_urefs()),
             (MACH_PORT_RIGHT_DEAD_NAME, EntryRight::DeadName { urefs }) => u32::from(urefs),
             (MACH_PORT_RIGHT_RECEIVE, EntryRight::Receive { .. })
             | (MACH_PORT_RIGHT_SEND_ONCE, EntryRight::SendOnce { .. })
@@ -32,10 +31,13 @@ impl Ipc {
         })
     }
 
-    /// `mach_port_mod_refs`: adds to, or takes from, the references of one kind.
+    /// `mach_port_mod_refs`: adds `delta` to the user references that a name has to a right of the kind `right`.
+    /// Without references the right ends, and the name is freed if it denotes no other right (mach-ipc 2.5).
     ///
     /// # Errors
-    /// `KERN_INVALID_VALUE`, `KERN_INVALID_NAME`, `KERN_INVALID_RIGHT` (mach-ipc 2.5), `KERN_RESOURCE_SHORTAGE`. Nothing
+    /// `KERN_INVALID_VALUE` for an unknown kind or a `delta` that the count does not allow; `KERN_INVALID_NAME` if the
+    /// name does not exist; `KERN_INVALID_RIGHT` if it has no right of this kind, or its receive right is guarded;
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out for the send right that stays when the receive right ends. Nothing
     /// has changed then.
     pub fn port_mod_refs(
         &mut self,
@@ -83,11 +85,12 @@ impl Ipc {
         }
     }
 
-    /// Changes the references to the send right of a name that has one. Without any left the right goes, and the name
-    /// too unless it has the receive right (mach-ipc 2.4).
+    /// Adds `delta` to the user references of a send right. Without references the right ends, and the name is freed
+    /// unless it denotes the receive right as well (mach-ipc 2.4). The name may also denote a receive right alone, if
+    /// `delta` is 0.
     ///
     /// # Errors
-    /// `KERN_INVALID_VALUE` if there are not so many; nothing has changed.
+    /// `KERN_INVALID_VALUE` if the name has fewer references; nothing has changed.
     pub(super) fn change_send_references(
         &mut self,
         sched: &mut Scheduling,
@@ -116,10 +119,10 @@ impl Ipc {
         Ok(())
     }
 
-    /// `mach_port_type`: what a name denotes, and whether a notification is requested by it.
+    /// `mach_port_type`: returns the rights that a name denotes, and a flag if it has a request for a notification.
     ///
     /// # Errors
-    /// `KERN_INVALID_NAME`.
+    /// `KERN_INVALID_NAME` if the name does not exist.
     pub fn port_type(&mut self, space: SpaceId, name: PortName) -> Result<PortType, KernReturn> {
         match name {
             MACH_PORT_NULL => Err(KERN_INVALID_NAME),
@@ -137,12 +140,15 @@ fn check_right(right: u32) -> Result<(), KernReturn> {
     if right < MACH_PORT_RIGHT_NUMBER { Ok(()) } else { Err(KERN_INVALID_VALUE) }
 }
 
-/// Null and dead names count as one reference to a right of these kinds.
+/// Returns true for send and send-once rights. `MACH_PORT_NULL` and `MACH_PORT_DEAD` count as one reference to these.
 fn is_send_kind(right: u32) -> bool {
     matches!(right, MACH_PORT_RIGHT_SEND | MACH_PORT_RIGHT_SEND_ONCE)
 }
 
-/// Whether a delta takes the only reference.
+/// Returns true if a delta takes the only reference of a right that has one.
+///
+/// # Errors
+/// `KERN_INVALID_VALUE` if the delta is not 0 or −1.
 fn is_last(delta: i32) -> Result<bool, KernReturn> {
     match delta {
         0 => Ok(false),
@@ -151,8 +157,11 @@ fn is_last(delta: i32) -> Result<bool, KernReturn> {
     }
 }
 
-/// A count of user references after a change (mach-ipc 1.4): one that reaches the maximum sticks, and a stuck one only
-/// goes as a whole.
+/// Returns a count of user references after a change (mach-ipc 1.4). A count that reaches the maximum stays there,
+/// because the true number is unknown then, unless all references are taken.
+///
+/// # Errors
+/// `KERN_INVALID_VALUE` if the delta is larger than the maximum, or takes more references than there are.
 fn changed_references(urefs: u16, delta: i32) -> Result<u16, KernReturn> {
     const MAX: u32 = MACH_PORT_UREFS_MAX as u32;
     let magnitude = delta.unsigned_abs();

@@ -1,10 +1,10 @@
-//! Putting rights under chosen names and taking them out: insert_right, extract_right (mach-ipc 2.6).
+//! Moving rights into and out of names: insert_right, extract_right (mach-ipc 2.6).
 
 use crate::ids::SpaceId;
 use crate::ipc::Ipc;
 use crate::ipc::copy_in::Dead;
+use crate::ipc::entry::{EntryRight, add_urefs};
 use crate::ipc::right::{Carried, Right};
-use crate::ipc::space::{EntryRight, add_urefs};
 use crate::sched::Scheduling;
 use crate::step::Step;
 use abi::KernReturn;
@@ -13,11 +13,11 @@ use abi::code::*;
 use abi::port::Disposition;
 
 impl Ipc {
-    /// `mach_port_insert_right` with a right named in the same task.
+    /// `mach_port_insert_right` for the caller's own task: takes the right of `poly` and puts it under the name `name`.
     ///
     /// # Errors
-    /// Those of mach-ipc 2.6. If the name was found wanting after the right was taken, the right is destroyed; a dead
-    /// name that was to move has lost a reference.
+    /// Those of `can_copy_in`, with nothing changed. Those of
+    /// [`port_insert_carried`](Ipc::port_insert_carried): the right has been taken then and is destroyed.
     pub fn port_insert_right(
         &mut self,
         sched: &mut Scheduling,
@@ -34,7 +34,11 @@ impl Ipc {
         self.port_insert_carried(step, space, name, right)
     }
 
-    /// The common "give myself a send right": one reference more under the same name.
+    /// Adds a send right to the name from which it is made or copied, which is the common case.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_NAME` if the name does not exist; `KERN_INVALID_CAPABILITY` if it is a dead name;
+    /// `KERN_INVALID_RIGHT` if it does not have the right that `disposition` needs. Nothing has changed then.
     fn add_own_send(&mut self, space: SpaceId, name: PortName, disposition: Disposition) -> Result<(), KernReturn> {
         let entry = self.named(space, name)?;
         match (disposition, entry.right) {
@@ -57,10 +61,14 @@ impl Ipc {
         }
     }
 
-    /// `mach_port_insert_right` with a right that has been taken already. On an error it is destroyed.
+    /// `mach_port_insert_right` by message: puts a right under the name `name`, or adds it to the right to the same
+    /// port that the name denotes already.
     ///
     /// # Errors
-    /// Those of mach-ipc 2.6.
+    /// `KERN_INVALID_VALUE` for `MACH_PORT_NULL` and `MACH_PORT_DEAD`; `KERN_INVALID_CAPABILITY` if there is no right
+    /// or its port is dead; those of [`check_chosen`](super::super::space::Space::check_chosen); `KERN_RIGHT_EXISTS` if
+    /// the space has the port under another name; `KERN_NAME_EXISTS` if the name denotes another right; `KERN_NO_SPACE`
+    /// or `KERN_RESOURCE_SHORTAGE` if the space cannot grow (mach-ipc 2.6). The right is destroyed then.
     pub fn port_insert_carried(
         &mut self,
         step: &mut Step,
@@ -82,7 +90,10 @@ impl Ipc {
         Ok(())
     }
 
-    /// Whether a right can be put under a name, with everything reserved that this needs.
+    /// Checks that a right can be put under a name, and reserves the memory that this needs.
+    ///
+    /// # Errors
+    /// Those of [`port_insert_carried`](Ipc::port_insert_carried); nothing has changed.
     fn check_place(&mut self, space: SpaceId, name: PortName, right: &Right) -> Result<(), KernReturn> {
         let port = right.port();
         let in_use = self.spaces[space].check_chosen(name)?.is_some();
@@ -103,7 +114,7 @@ impl Ipc {
         Ok(())
     }
 
-    /// Puts a right under a name that was found fit for it.
+    /// Puts a right under a name. The caller has [checked](Ipc::check_place) that it is possible.
     fn place(&mut self, space: SpaceId, name: PortName, right: Right) {
         let joins = self.spaces[space].get(name).is_some();
         let names = &mut self.spaces[space];
@@ -122,11 +133,11 @@ impl Ipc {
         }
     }
 
-    /// `mach_port_extract_right`: takes a right out of a task for the caller.
+    /// `mach_port_extract_right`: takes a right out of a space and returns it (mach-ipc 2.6).
     ///
     /// # Errors
-    /// `KERN_INVALID_VALUE`, `KERN_INVALID_RIGHT`, `KERN_INVALID_NAME`, `KERN_INVALID_CAPABILITY` (mach-ipc 2.6). Nothing
-    /// has changed then.
+    /// `KERN_INVALID_VALUE` for an unknown disposition; `KERN_INVALID_RIGHT` for `MACH_PORT_NULL` and `MACH_PORT_DEAD`;
+    /// those of `can_copy_in`. Nothing has changed then.
     pub fn port_extract_right(
         &mut self,
         sched: &mut Scheduling,

@@ -135,12 +135,7 @@ impl AttributeManager for Artificial {
         Ok(STORE)
     }
 
-    fn command(
-        &mut self,
-        _caller: &CallingTask,
-        request: &CommandRequest<'_>,
-        out: &mut OutBuffer<'_>,
-    ) -> Result<(), Error> {
+    fn command(&mut self, _: &CallingTask, request: &CommandRequest<'_>, out: &mut OutBuffer<'_>) -> Result<(), Error> {
         let CommandRequest { handle, command, input, .. } = *request;
         match (self.kind, command) {
             (Kind::Probe, _) => Err(Error::NotSupported),

@@ -94,12 +94,7 @@ impl AttributeManager for Fake {
         Ok(HAND_OUT)
     }
 
-    fn command(
-        &mut self,
-        _caller: &CallingTask,
-        _request: &CommandRequest<'_>,
-        out: &mut OutBuffer<'_>,
-    ) -> Result<(), Error> {
+    fn command(&mut self, _: &CallingTask, _: &CommandRequest<'_>, out: &mut OutBuffer<'_>) -> Result<(), Error> {
         out.claim(self.0.borrow().claim);
         Ok(())
     }
