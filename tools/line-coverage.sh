@@ -18,4 +18,4 @@ if ! compgen -G "$(rustc --print sysroot)/lib/rustlib/*/bin/llvm-cov" >/dev/null
   export LLVM_COV=$tools/llvm-cov LLVM_PROFDATA=$tools/llvm-profdata
 fi
 
-cargo llvm-cov --package "${1:-voucher}" --lib --tests --show-missing-lines "${@:2}"
+cargo llvm-cov --package "${1:-voucher}" --lib --tests --show-missing-lines "${@:2}" -- --quiet

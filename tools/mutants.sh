@@ -72,4 +72,4 @@ cargo mutants --list "${arguments[@]}" | sampled >"$place/sample.txt"
 # Fewer random steps, and one test at a time, because several mutants are tested at once. nextest ends tests that hang.
 export TALLY_STEPS=${TALLY_STEPS:-50} NEXTEST_PROFILE=mutants NEXTEST_TEST_THREADS=1
 nice -n 10 cargo mutants "${arguments[@]}" --config "$place/sample.toml" --output "$place" --jobs "$jobs" \
-  --profile mutants --test-tool nextest --cap-lints true --timeout 300
+  --profile mutants --test-tool nextest --cap-lints true --timeout 900
