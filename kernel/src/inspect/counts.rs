@@ -11,8 +11,8 @@ impl Kernel {
         let totals = self.ipc.totals();
         let tasks = || self.tasks.iter().map(|(_, task)| task);
         Counts {
-            tasks: self.tasks.len() as u64,
-            threads: self.sched.len() as u64,
+            tasks: self.tasks.count() as u64,
+            threads: self.sched.count() as u64,
             ports,
             port_sets,
             names: tasks().map(|task| u64::from(self.ipc.space(task.space).live())).sum(),

@@ -21,6 +21,6 @@ pub fn check_all(kernel: &Kernel) {
     }
     sched.check();
     ipc.check(sched, &outside);
-    let places = ipc.work_places() + tasks.len();
-    step.check(places, tasks.len() + sched.len());
+    let places = ipc.work_places() + tasks.count();
+    step.check(places, tasks.count() + sched.count());
 }

@@ -101,7 +101,7 @@ impl Scheduling {
     #[inline]
     fn charge(&mut self, cpu: Cpu, now: Nanos) -> Option<(ThreadId, &mut Schedule)> {
         let id = self.processors[cpu].current?;
-        let ran = now - self.since(cpu);
+        let ran = now.saturating_sub(self.since(cpu));
         self.processors[cpu].since = Since::Time(now);
         let schedule = &mut self.threads[id].schedule;
         schedule.quantum_left = schedule.quantum_left.saturating_sub(ran);
@@ -217,7 +217,7 @@ impl Scheduling {
         }
         let thread = self.processors[cpu].current?;
         self.ready.replace_first(&mut self.threads, level, thread, PRIORITY_IDLE.into());
-        let ran = now - self.since(cpu);
+        let ran = now.saturating_sub(self.since(cpu));
         let yielding = &mut self.threads[thread];
         yielding.schedule.quantum_left = yielding.schedule.quantum_left.saturating_sub(ran);
         yielding.schedule.yielding = true;

@@ -93,13 +93,8 @@ impl Scheduling {
     }
 
     /// Returns the number of threads.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.threads.len()
-    }
-
-    /// Returns true if there are no threads.
-    pub fn is_empty(&self) -> bool {
-        self.threads.is_empty()
     }
 
     /// Adds a suspended thread to the threads of a task.

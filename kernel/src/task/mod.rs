@@ -154,13 +154,8 @@ impl Tasks {
     }
 
     /// Returns the number of tasks.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.tasks.len()
-    }
-
-    /// Returns true if there are no tasks.
-    pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
     }
 }
 

@@ -38,6 +38,7 @@ mod sets;
 mod shortcuts;
 mod simulation;
 mod targets;
+mod threads;
 mod timers;
 mod traps;
 mod unix;

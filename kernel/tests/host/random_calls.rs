@@ -174,12 +174,12 @@ impl Simulation {
             exit_disposition: EXIT_PORT_MAKE,
             ..spawn_args()
         };
-        let before = self.world.kernel.tasks.len();
+        let before = self.world.kernel.tasks.count();
         let spawned = self.world.start_spawn(actor, args);
         self.clear_failures();
         if spawned.is_err() {
             self.world.settle();
-            assert_eq!(self.world.kernel.tasks.len(), before, "a failed spawn leaves no task");
+            assert_eq!(self.world.kernel.tasks.count(), before, "a failed spawn leaves no task");
             return;
         }
         let child = self.world.newest_task();
