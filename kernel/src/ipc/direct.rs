@@ -106,14 +106,26 @@ impl Ipc {
     pub fn plan_direct(&self, space: SpaceId, header: &Header, receive_name: PortName) -> Option<DirectMessage> {
         let names = &self.spaces[space];
         let (destination, rights) = addressed(names, header)?;
-        let source = match names.get(receive_name)?.right {
-            EntryRight::Receive { port, .. } if self.ports[port].queue.is_empty() => Receivable::Port(port),
-            EntryRight::PortSet { set } if self.sets[set].ready.is_empty() => Receivable::Set(set),
-            _ => return None,
+        let source = match rights {
+            // The usual case: the reply comes to the port that the sender receives from.
+            Rights::Made(Some(reply)) if receive_name == header.msgh_local_port => Receivable::Port(reply),
+            _ => match names.get(receive_name)?.right {
+                EntryRight::Receive { port, .. } => Receivable::Port(port),
+                EntryRight::PortSet { set } => Receivable::Set(set),
+                _ => return None,
+            },
         };
+        let nothing_to_receive = match source {
+            Receivable::Port(port) => self.ports[port].queue.is_empty(),
+            Receivable::Set(set) => self.sets[set].ready.is_empty(),
+        };
+        if !nothing_to_receive {
+            return None;
+        }
         let port = self.ports.get(destination)?;
         let Home::Space { space: receiver_space, name: local } = port.home else { return None };
-        if port.is_full() || !port.queue.is_empty() || !port.senders.is_empty() || port.requests.any_armed() {
+        // No sender is blocked while there is room (I9).
+        if port.qlimit == 0 || !port.queue.is_empty() || port.requests.any_armed() {
             return None;
         }
         let (receiver, receivers) = match port.receivers.first() {
