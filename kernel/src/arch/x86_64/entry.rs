@@ -12,8 +12,8 @@
 
 use super::interrupts::{handle_interrupt, handle_kernel_interrupt};
 use super::per_cpu::PerCpu;
-use super::system::{Exit, handle_any_trap, handle_plain_call, handle_trap};
-use abi::trap::mach::MACH_MSG;
+use super::system::{Exit, handle_any_trap, handle_plain_call, handle_trap, handle_yield};
+use abi::trap::mach::{MACH_MSG, SWTCH, SWTCH_PRI};
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 use kernel::trap_frame::{CAUSE_TRAP, TrapFrame};
@@ -204,13 +204,23 @@ pub extern "C" fn trap_entry() -> ! {
     )
 }
 
-/// The part of [`trap_entry`] for all numbers, in eax, but that of `mach_msg`.
+const _: () = assert!(SWTCH == SWTCH_PRI + 1, "one comparison finds both yields");
+
+/// The part of [`trap_entry`] for all numbers, in eax, but that of `mach_msg`. Yields have a way of their own too.
 #[unsafe(naked)]
 extern "C" fn other_trap() -> ! {
     naked_asm!(
+        "lea edi, [rax - {swtch_pri}]",
+        "cmp edi, 1",
+        "jbe 2f",
         "mov edi, eax",
         "call {handle_any_trap}",
         "jmp {leave_trap}",
+        "2:",
+        "call {handle_yield}",
+        "jmp {leave_trap}",
+        swtch_pri = const SWTCH_PRI,
+        handle_yield = sym handle_yield,
         handle_any_trap = sym handle_any_trap,
         leave_trap = sym leave_trap,
     )

@@ -6,7 +6,6 @@ use super::machine::X86Machine;
 use super::per_cpu;
 use super::segments;
 use abi::task::Exception;
-use abi::trap::mach::{SWTCH, SWTCH_PRI};
 use core::ptr;
 use kernel::ids::ThreadId;
 use kernel::kernel::{Event, Kernel, Next};
@@ -79,9 +78,6 @@ pub extern "C" fn handle_plain_call(
 
 /// Handles a trap with this number: at once if it is a quick one.
 pub extern "C" fn handle_any_trap(number: u32) -> Exit {
-    if matches!(number, SWTCH | SWTCH_PRI) {
-        return handle_yield();
-    }
     match SYSTEM.with(|System { kernel, machine }| kernel.quick_trap(machine, CPU, number)) {
         Some(value) => Exit { left: ptr::without_provenance_mut(value as usize), next: ptr::null_mut() },
         None => handle_trap(),
@@ -89,8 +85,7 @@ pub extern "C" fn handle_any_trap(number: u32) -> Exit {
 }
 
 /// Handles `swtch`: directly if that is possible.
-#[inline(never)]
-extern "C" fn handle_yield() -> Exit {
+pub extern "C" fn handle_yield() -> Exit {
     let exit = SYSTEM.with(|System { kernel, machine }| {
         let next = kernel.yield_directly(machine, CPU)?;
         run_in(machine, next.address_space);
