@@ -292,7 +292,7 @@ fn benchmarks_are_reproducible_and_within_their_limits() {
         ("null trap, the cheapest", 75),
         ("null trap, thread_self", 150),
         ("rpc_64 between two tasks", 1_200),
-        ("yield, two switches", 470),
+        ("yield, two switches", 450),
         ("boot to the first user instruction", 60_000_000),
     ] {
         assert!(figure(name) <= most, "{name}: at most {most} instructions\n{}", first.output);
