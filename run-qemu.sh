@@ -153,9 +153,23 @@ command_run() {
   return "$status"
 }
 
+# Prints the versions on which the figures depend, as docs/benchmarks.md has them below its own.
+versions() {
+  local rustc_version qemu_version
+  rustc_version=$(cd "$here" && "$bare_rustc" --version | awk '{ print $2 }')
+  qemu_version=$("${qemu[0]}" --version | sed -nE 's/^QEMU emulator version ([0-9.]+).*/\1/p')
+  echo "measured with rustc $rustc_version and QEMU $qemu_version"
+}
+
 command_bench() {
+  local status=0 now
   make_bundle bench
-  boot -icount shift=0,sleep=off -seed 1
+  boot -icount shift=0,sleep=off -seed 1 || status=$?
+  now=$(versions)
+  echo "$now"
+  grep -qxF -- "$now" "$here/docs/benchmarks.md" ||
+    echo "run-qemu.sh: the figures in docs/benchmarks.md were measured with other versions" >&2
+  return "$status"
 }
 
 command_gdb() {

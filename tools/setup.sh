@@ -73,13 +73,16 @@ add_target() {
   (cd "$here" && timeout 60 rustup target add "$target") >/dev/null 2>&1 || true
 }
 
-# Defines two functions. `bare_cargo COMMAND ARG...` runs cargo for the bare machine, `host_cargo` for this one.
+# Defines two functions and a variable. `bare_cargo COMMAND ARG...` runs cargo for the bare machine, `host_cargo` for
+# this one; `bare_rustc` is the compiler for the bare machine.
 # The target stands before the arguments, because an argument behind `--` is no option of cargo.
 choose_toolchain() {
   if rustup_has_target; then
+    bare_rustc=rustc
     bare_cargo() { cargo "$1" --target "$target" "${@:2}"; }
   else
     debian_has_all || give_up "the packages ${debian_packages[*]} lack the compiler or the source of its library"
+    bare_rustc=$debian_rustc
     bare_cargo() {
       # With this directory first in the path, cargo finds its own subcommands.
       PATH=${debian_cargo%/*}:$PATH RUSTC=$debian_rustc RUSTC_BOOTSTRAP=1 \

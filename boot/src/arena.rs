@@ -1,4 +1,5 @@
-//! The memory that boot takes for what the kernel finds at its start: one contiguous range, in pieces.
+//! The memory that boot takes for the kernel's image, stack, tables and boot information: one contiguous range, in
+//! pieces.
 
 use crate::fault::Fault;
 use crate::image::KernelImage;

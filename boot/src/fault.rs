@@ -1,4 +1,4 @@
-//! Everything that can keep the kernel from starting: number and message of each, in one list.
+//! The faults that keep the kernel from starting, with the number and the message of each.
 
 use core::fmt;
 
@@ -43,7 +43,7 @@ faults! {
         "no PVH start information: start this file with `qemu-system-x86_64 -kernel boot -initrd bundle.tar`";
     /// Found out by the 32-bit entry code.
     0x21 NoLongMode => "the processor has no 64-bit mode: choose another one, for example `-cpu max`";
-    /// Without it nothing can be kept from being executed.
+    /// The processor cannot keep data from being executed.
     0x22 NoExecuteDisable =>
         "the processor cannot protect pages from execution (NX): choose another one, for example `-cpu max`";
     /// The start information has no memory map.
@@ -51,7 +51,7 @@ faults! {
     /// More regions than there is room for.
     0x24 MemoryMapTooLong { limit: usize } =>
         "the memory map has more than {limit} regions: boot cannot keep track of them";
-    /// No free range is large enough for the kernel and what it needs at its start.
+    /// No free range is large enough for the kernel and its stack, tables and boot information.
     0x25 TooLittleMemory { needed_kib: u64, largest_kib: u64 } =>
         "too little memory: the kernel needs {needed_kib} KiB in one piece, the largest free piece has {largest_kib} \
          KiB: give the machine more (`-m`)";
@@ -86,7 +86,7 @@ faults! {
     /// Relocatable, shared or position independent.
     0x36 WrongType { kind: u16 } =>
         "`kernel` has ELF type {kind}, not executable (2): link it statically at a fixed address";
-    /// Nothing to load.
+    /// The kernel has no segment to load.
     0x37 NoSegment => "`kernel` has no loadable segment: check how it is linked";
     /// More loadable segments than there is room for.
     0x38 TooManySegments { limit: usize } => "`kernel` has more than {limit} loadable segments: check how it is linked";
@@ -105,7 +105,7 @@ faults! {
     /// Rights are per page.
     0x3D SegmentsSharePage { first: u64, second: u64 } =>
         "the segments at {first:#x} and {second:#x} share a page but have different rights: align segments to 4096";
-    /// Never allowed.
+    /// A segment is both writable and executable.
     0x3E SegmentWritableAndExecutable { address: u64 } =>
         "the segment at {address:#x} is writable and executable: separate code from data";
     /// Execution would fault at once.

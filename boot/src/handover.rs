@@ -42,7 +42,7 @@ pub fn fill(page: &mut [u8]) {
     for (place, descriptor) in page.chunks_exact_mut(8).zip(GDT) {
         place.copy_from_slice(&descriptor.to_le_bytes());
     }
-    // SAFETY: The two symbols enclose the code above, which is never written.
+    // SAFETY: The two symbols enclose the code above, to which no code writes.
     let code =
         unsafe { slice::from_raw_parts(&raw const jump, (&raw const jump_end).offset_from_unsigned(&raw const jump)) };
     page[JUMP_OFFSET..JUMP_OFFSET + code.len()].copy_from_slice(code);
@@ -60,7 +60,7 @@ pub unsafe fn start_kernel(plan: &Plan<'_>) -> ! {
     unsafe { lgdt(&table) };
     const { assert!(CODE_SELECTOR == 8, "cs stays valid: both tables have the code segment at 8") };
     // SAFETY: The caller vouches for tables, image, page and `BootInfo`. The code in the page uses no memory between
-    // the change of tables and that of the stack. Nothing of boot is used again.
+    // the change of tables and that of the stack. No other code or data of boot is used after them.
     unsafe {
         asm!(
             "jmp rax",

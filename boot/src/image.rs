@@ -28,11 +28,11 @@ const CONFIG_VERSION: usize = 16;
 pub struct Segment<'a> {
     /// Where it is in memory, to the byte.
     pub memory: Span,
-    /// What is loaded to its beginning; the rest is zero.
+    /// The bytes that are loaded to its beginning; the rest is zero.
     pub bytes: &'a [u8],
-    /// Whether the kernel may write to it.
+    /// True if the kernel may write to it.
     pub writable: bool,
-    /// Whether the kernel may execute it. Never together with `writable`.
+    /// True if the kernel may execute it; then `writable` is false.
     pub executable: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct KernelImage<'a> {
     pub segments: Vec<Segment<'a>, MAX_SEGMENTS>,
     /// The first instruction, in an executable segment.
     pub entry: u64,
-    /// What the kernel asks for.
+    /// The kernel's configuration of the boot loader.
     pub config: BootloaderConfig,
     /// The template of thread-local storage, if the kernel has one.
     pub tls: Option<TlsTemplate>,

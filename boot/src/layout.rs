@@ -1,4 +1,4 @@
-//! Virtual addresses: what the kernel fixes in its configuration, and what it leaves open.
+//! Virtual addresses: those that the kernel's configuration fixes, and those that it leaves open.
 
 use bootloader_api::config::Mapping;
 use heapless::Vec;
@@ -10,13 +10,13 @@ use crate::span::{PAGE, Span, align_up};
 /// The size of a large page.
 pub const LARGE_PAGE: u64 = 2 << 20;
 
-/// What one entry of the top page table covers. Whatever boot may place anywhere gets entries of its own.
+/// The bytes that one entry of the top page table covers. Each range without a fixed address gets entries of its own.
 const SLOT: u64 = 1 << 39;
 
 /// The last address that a mapping may have, so that no end wraps.
 const LAST: u64 = u64::MAX - PAGE;
 
-/// The virtual addresses of everything that is not part of the kernel's image.
+/// The virtual addresses of all ranges outside the kernel's image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The kernel's stack in whole pages; the page below is its guard.
@@ -46,8 +46,8 @@ impl Layout {
     /// (physical, whole pages).
     ///
     /// # Errors
-    /// `CannotServe` if the configuration asks for what boot does not do, for an address that is not in the higher
-    /// half, not aligned, or already taken, or leaves no room.
+    /// `CannotServe` if the configuration asks for a mapping that boot does not make, for an address that is not in
+    /// the higher half, not aligned, or already taken, or leaves no room.
     pub fn new(image: &KernelImage<'_>, physical_end: u64, bundle: Span) -> Result<Self, Fault> {
         refuse_unsupported(image)?;
         let mappings = &image.config.mappings;
@@ -96,7 +96,7 @@ fn refuse_unsupported(image: &KernelImage<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The higher half and what is taken of it.
+/// The higher half, and the parts of it that are in use.
 struct Space {
     taken: Vec<Span, { MAX_SEGMENTS + 6 }>,
     /// Where open requests may go.
@@ -116,7 +116,7 @@ impl Space {
         Ok(space)
     }
 
-    /// Places all requests, fixed addresses first. What is not requested gets 0.
+    /// Places all requests, fixed addresses first. A range that is not requested gets 0.
     fn place<const N: usize>(mut self, requests: &[Option<Request>; N]) -> Result<[u64; N], Fault> {
         let mut addresses = [0; N];
         for (address, request) in addresses.iter_mut().zip(requests) {
@@ -161,7 +161,7 @@ impl Space {
         let no_room = Fault::CannotServe { what: request.what, why: "no free address is left in the dynamic range" };
         let length = align_up(request.length, SLOT).ok_or(no_room)?;
         let mut slot = HIGHER_HALF;
-        // The last slot of the address space is never found: its end wraps.
+        // The last slot of the address space is not used: its end wraps.
         while let Some(slots) = Span::new(slot, length) {
             let address = align_up(slot.max(self.dynamic.start), request.align).ok_or(no_room)?;
             // In the first slot of the dynamic range it may start too late to fit.

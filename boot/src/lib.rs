@@ -1,4 +1,4 @@
-//! The boot loader of Tally: what it decides.
+//! The boot loader of Tally: its decisions, which host tests cover.
 //!
 //! QEMU starts the binary of this package by PVH (`qemu -kernel boot -initrd bundle.tar`). The binary owns the
 //! hardware; every decision is taken here, without `unsafe` and without hardware, and is tested on the host:
@@ -11,7 +11,7 @@
 //!
 //! Whatever is wrong ends with a [`Fault`](fault::Fault): one line on serial and an exit value of its own.
 //!
-//! # What the kernel finds
+//! # The state at the kernel's entry point
 //!
 //! The contract is that of the `bootloader` crate (`bootloader_api` 0.11), so that a kernel for the one also starts
 //! under the other. In addition:
@@ -19,11 +19,11 @@
 //! - The lower half of the address space is empty. Every mapping is in the higher half and, where the processor has
 //!   them, made of global pages (CR4.PGE is on).
 //! - No page is writable and executable: neither by one mapping nor by two. In the mapping of physical memory the
-//!   frames of read-only segments are read-only and nothing is executable. EFER.NXE and CR0.WP are on.
+//!   frames of read-only segments are read-only and no page is executable. EFER.NXE and CR0.WP are on.
 //! - The GDT in use is in the hand-over page: a read-only, executable page in an address slot of its own, which also
 //!   holds the five instructions of the jump. Once the kernel has its own GDT the page is of no use.
 //! - 2 MiB pages of the physical mapping that hold no memory at all are mapped uncached.
-//! - The lowest page of memory is never usable, so that no object has the physical address 0.
+//! - The lowest page of memory is not usable, so that no object has the physical address 0.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! Physical memory: what the firmware reports, where boot finds room, and what it tells the kernel.
+//! Physical memory: the firmware's report, the room for boot's own ranges, and the regions that the kernel is given.
 
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
 use heapless::Vec;
@@ -18,7 +18,7 @@ pub const REACH: u64 = 1 << 32;
 /// Below is memory that firmware may still use; boot takes none of it.
 const LOW_MEMORY: Span = Span { start: 0, end: 0x10_0000 };
 
-/// The page that the kernel never gets, so that the physical address 0 can mean "none".
+/// The page that the kernel does not get, so that the physical address 0 can mean "none".
 const NULL_PAGE: Span = Span { start: 0, end: PAGE };
 
 /// The types of region in the firmware's map (ACPI 15, "Address Range Types").
@@ -47,7 +47,7 @@ pub struct MemoryMap {
 }
 
 impl MemoryMap {
-    /// Takes over the firmware's `regions`, in any order. Where they overlap, RAM gives way to everything else.
+    /// Takes over the firmware's `regions`, in any order. Where they overlap, RAM gives way to all other kinds.
     ///
     /// # Errors
     /// `NoMemoryMap` if there are none, `MemoryMapTooLong` if there are more than [`MAX_FIRMWARE_REGIONS`].
@@ -68,7 +68,7 @@ impl MemoryMap {
         self.memory().map(|span| span.end).max().unwrap_or(0)
     }
 
-    /// Whether there is any memory in `span`, as opposed to devices or nothing.
+    /// Returns true if any of `span` is memory, as opposed to devices or unassigned addresses.
     pub fn has_memory_in(&self, span: &Span) -> bool {
         self.memory().any(|memory| memory.overlaps(span))
     }
@@ -122,8 +122,8 @@ impl MemoryMap {
         Err(Fault::TooLittleMemory { needed_kib: length.div_ceil(1024), largest_kib: largest / 1024 })
     }
 
-    /// What the kernel is told: sorted, without overlaps, usable memory in whole pages. `kept` is what boot leaves
-    /// behind for the kernel; it becomes `Bootloader`.
+    /// Returns the regions that the kernel is given: sorted, without overlaps, usable memory in whole pages. `kept` is
+    /// what boot leaves behind for the kernel; it becomes `Bootloader`.
     ///
     /// # Errors
     /// `MemoryMapTooLong` if the result has more than [`MAX_REGIONS`] regions.

@@ -9,7 +9,7 @@ use crate::span::{PAGE, Span, align_down};
 /// Entries that refer to another table: the rights are those of the last level.
 const TO_TABLE: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE);
 
-/// What may be done with a mapping. Not both: there is no value for it.
+/// The rights of a mapping. There is no value for writable and executable at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Read.

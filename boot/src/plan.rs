@@ -1,4 +1,4 @@
-//! The plan: where everything goes, decided completely before any memory is written.
+//! The plan: all physical and virtual addresses, decided before any memory is written.
 
 use bootloader_api::BootInfo;
 use bootloader_api::info::{MemoryRegion, MemoryRegions};
@@ -22,7 +22,7 @@ const _: () = assert!(
     "BootInfo and the memory regions must fit in one page"
 );
 
-/// What boot finds when it starts.
+/// The machine that boot finds when it starts.
 #[derive(Debug)]
 pub struct Machine<'a> {
     /// The firmware's memory map.
@@ -35,11 +35,11 @@ pub struct Machine<'a> {
     pub boot: Span,
     /// The physical address of the ACPI root table, if the loader found one.
     pub rsdp: Option<u64>,
-    /// Whether the processor has global pages.
+    /// True if the processor has global pages.
     pub global_pages: bool,
 }
 
-/// Everything decided.
+/// The decisions.
 #[derive(Debug)]
 pub struct Plan<'a> {
     machine: &'a Machine<'a>,
@@ -55,7 +55,7 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Checks everything and decides everything.
+    /// Checks the machine and the bundle, and decides all addresses.
     ///
     /// # Errors
     /// Any fault of the bundle, the kernel or its requests, and `TooLittleMemory`.
@@ -72,17 +72,17 @@ impl<'a> Plan<'a> {
         Ok(Self { machine, image, kernel_file, bundle_frames, layout, arena, offsets, regions })
     }
 
-    /// Where everything goes in physical memory.
+    /// The ranges in physical memory.
     pub fn arena(&self) -> &Arena {
         &self.arena
     }
 
-    /// Where everything goes in the kernel's address space.
+    /// The ranges in the kernel's address space.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Whether the mappings are global.
+    /// True if the mappings are global.
     pub fn global_pages(&self) -> bool {
         self.machine.global_pages
     }
@@ -92,8 +92,8 @@ impl<'a> Plan<'a> {
         self.image.entry
     }
 
-    /// The first value of the kernel's stack pointer: 16-byte aligned, so that the entry point finds what a called
-    /// function finds once a return address has been pushed.
+    /// The first value of the kernel's stack pointer: 16-byte aligned, so that the entry point finds the stack that a
+    /// called function finds once a return address has been pushed.
     pub fn stack_top(&self) -> u64 {
         (self.layout.stack.start + self.image.config.kernel_stack_size) & !15
     }
@@ -149,7 +149,7 @@ impl<'a> Plan<'a> {
         info.ramdisk_len = self.machine.bundle.len() as u64;
         info.kernel_addr = self.kernel_file.start;
         info.kernel_len = self.kernel_file.length();
-        // The distance between the addresses in the file and those in memory: the kernel is never moved.
+        // The distance between the addresses in the file and those in memory: the kernel is not relocated.
         info.kernel_image_offset = 0;
         info.kernel_stack_bottom = self.layout.stack.start;
         info.kernel_stack_len = self.image.config.kernel_stack_size;

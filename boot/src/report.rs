@@ -21,8 +21,8 @@ struct Line(Uart16550<PioBackend>);
 impl Line {
     /// The line at `port`, if there is a device.
     fn open(port: u16) -> Option<Self> {
-        // SAFETY: The ports of COM1 and COM2 belong to UARTs on every PC or to nothing at all, which `init` finds out
-        // by the scratch register; nothing else in boot uses them.
+        // SAFETY: The ports of COM1 and COM2 belong to UARTs on every PC or are unassigned, which `init` finds out by
+        // the scratch register; no other code of boot uses them.
         let mut uart = unsafe { Uart16550::new_port(port) }.ok()?;
         uart.init(Config::DEFAULT).ok()?;
         Some(Self(uart))
@@ -45,15 +45,14 @@ pub fn give_up(fault: Fault) -> ! {
 
 fn say(message: fmt::Arguments<'_>) {
     if let Some(mut line) = Line::open(COM2).or_else(|| Line::open(COM1)) {
-        // A `Line` never fails.
+        // Writing to a `Line` cannot fail.
         let _ = line.write_fmt(message);
     }
 }
 
 fn leave(fault: Fault) -> ! {
     let mut exit = Port::<u32>::new(EXIT_PORT);
-    // SAFETY: On a machine with isa-debug-exit this ends QEMU. Without it nothing is at this port: it is unassigned
-    // on PCs.
+    // SAFETY: On a machine with isa-debug-exit this ends QEMU. Without it this port is unassigned.
     unsafe { exit.write(fault.code()) };
     loop {
         hlt();

@@ -3,7 +3,7 @@
 /// The size of a page and of a frame.
 pub const PAGE: u64 = 4096;
 
-/// The addresses `start..end`, physical or virtual. `end` never wraps.
+/// The addresses `start..end`, physical or virtual. `end` does not wrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The first address.
@@ -23,17 +23,17 @@ impl Span {
         self.end - self.start
     }
 
-    /// Whether it has no bytes.
+    /// Returns true if it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.start >= self.end
     }
 
-    /// Whether `address` is inside.
+    /// Returns true if `address` is inside.
     pub fn contains(&self, address: u64) -> bool {
         self.start <= address && address < self.end
     }
 
-    /// Whether the two have a byte in common.
+    /// Returns true if the two have a byte in common.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.start < other.end && other.start < self.end
     }

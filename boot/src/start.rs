@@ -35,10 +35,10 @@ pub extern "C" fn start(start_info: u32) -> ! {
     unsafe { handover::start_kernel(&plan) }
 }
 
-/// Reads what the loader says about the machine and the bundle.
+/// Reads the loader's information about the machine and the bundle.
 fn look_around(start_info: u32) -> Result<Machine<'static>, Fault> {
     // SAFETY: PVH passes the address of its start information, below 4 GiB, where physical addresses are mapped at
-    // themselves; the reader checks the magic number. Boot writes to no memory before it has read everything.
+    // themselves; the reader checks the magic number. Boot writes to memory only after it has read all of it.
     let info = unsafe { StartInfoReader::from_paddr_identity(start_info) }.ok_or(Fault::NoStartInfo)?;
     let regions = info.memmap().iter().map(|entry| FirmwareRegion {
         span: Span { start: entry.addr, end: entry.addr.saturating_add(entry.size) },
@@ -61,14 +61,14 @@ fn look_around(start_info: u32) -> Result<Machine<'static>, Fault> {
     })
 }
 
-/// Makes the kernel's memory what the plan says, and visible in the higher half of boot's own address space.
+/// Fills the kernel's memory as planned, and maps it in the higher half of boot's own address space.
 ///
 /// # Safety
 /// To be called once, with a plan made for the machine as it is.
 unsafe fn carry_out(plan: &Plan<'_>) {
     let arena = plan.arena();
     // SAFETY: The pieces of the arena are free memory of this machine below 4 GiB, which is mapped at its physical
-    // addresses. They overlap neither each other nor boot, its stack or the bundle, and nobody else uses them.
+    // addresses. They overlap neither each other nor boot, its stack or the bundle, and no other code uses them.
     let (image, stack, page, tables) =
         unsafe { (bytes(arena.image), bytes(arena.stack), bytes(arena.handover), page_tables(arena.tables)) };
     plan.load_image(image);
@@ -83,7 +83,7 @@ unsafe fn carry_out(plan: &Plan<'_>) {
             TOP_TABLE[index] = tables[0][index].clone();
         }
     }
-    // SAFETY: The page of `BootInfo` is mapped at this address now, writable, and used by nobody else. The regions
+    // SAFETY: The page of `BootInfo` is mapped at this address now, writable, and not in use elsewhere. The regions
     // start aligned behind `BootInfo` and fit, as `plan` asserts.
     unsafe {
         let info = ptr::with_exposed_provenance_mut::<BootInfo>(plan.layout().boot_info as usize);
@@ -93,7 +93,7 @@ unsafe fn carry_out(plan: &Plan<'_>) {
     }
 }
 
-/// Turns on what the rights in the page tables rest on.
+/// Turns on the processor features that the rights in the page tables need.
 fn protect(plan: &Plan<'_>) {
     // SAFETY: Boot's own mappings are all writable, executable and not global, so none of it changes them. The
     // processor has NX, and global pages if the plan uses them.
@@ -109,7 +109,7 @@ fn protect(plan: &Plan<'_>) {
 /// The memory of `frames`.
 ///
 /// # Safety
-/// `frames` must be memory below 4 GiB that nothing else uses.
+/// `frames` must be memory below 4 GiB that no other code uses.
 unsafe fn bytes(frames: Span) -> &'static mut [u8] {
     let start = ptr::with_exposed_provenance_mut(frames.start as usize);
     // SAFETY: The caller vouches for the memory; it is mapped at its physical address.

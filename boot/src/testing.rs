@@ -62,7 +62,7 @@ impl Elf {
         }
     }
 
-    /// A good kernel that asks for what `change` sets.
+    /// Returns a valid kernel with the configuration that `change` makes.
     pub(crate) fn asking(change: impl FnOnce(&mut BootloaderConfig)) -> Self {
         let mut config = BootloaderConfig::new_default();
         change(&mut config);

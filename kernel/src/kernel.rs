@@ -6,12 +6,16 @@ use crate::ipc::Ipc;
 use crate::limits::{Limits, REAP_SLICE};
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory};
 use crate::msg::transfer::TransferBuffer;
+use crate::outcome::Outcome;
+use crate::rate::Clock;
 use crate::sched::thread::WaitEnd;
 use crate::sched::{Expired, Scheduling};
+use crate::shortcut::PlainCall;
 use crate::step::Step;
 use crate::task::Tasks;
 use crate::trap_frame::TrapFrame;
 use abi::task::{Exception, ExitStatus};
+use abi::trap::mach::{MACH_MSG, SWTCH, SWTCH_PRI};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -54,6 +58,8 @@ pub struct Config {
     pub bundle: &'static [u8],
     /// An unpredictable number. With 0 names are handed out in a fixed order, for tests.
     pub seed: u64,
+    /// What makes times of the machine's stamps.
+    pub clock: Clock,
     /// What tests may change.
     pub limits: Limits,
 }
@@ -97,7 +103,7 @@ impl Kernel {
         Ok(Kernel {
             ipc: Ipc::new(&mut step, limits)?,
             step,
-            sched: Scheduling::new(random.as_mut().map_or(0, ChaCha8Rng::next_u64)),
+            sched: Scheduling::new(config.clock, random.as_mut().map_or(0, ChaCha8Rng::next_u64)),
             tasks: Tasks::new(limits),
             transfer: TransferBuffer::default(),
             first_task: None,
@@ -110,8 +116,37 @@ impl Kernel {
 
     /// Handles an event on a processor and says what the processor does next. This is one step: it happens as a whole,
     /// and between two steps all invariants hold (`inspect/invariants.rs`).
-    #[inline(always)]
+    ///
+    /// The entry code of a machine goes the same ways with arguments in registers: by the trap's number it tries
+    /// [`call_directly`](Kernel::call_directly), [`yield_directly`](Kernel::yield_directly) or
+    /// [`quick_trap`](Kernel::quick_trap), then
+    /// [`handle_off_fast_path`](Kernel::handle_off_fast_path).
     pub fn handle(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
+        if let (Event::Trap, Some(thread)) = (event, self.sched.current(cpu)) {
+            let frame = self.sched[thread].frame();
+            let (number, arguments) = (frame.trap_number(), frame.arguments());
+            let switch = match number {
+                _ if !self.limits.shortcuts => None,
+                MACH_MSG => self.call_directly(machine, cpu, &PlainCall::from_arguments(arguments)),
+                SWTCH | SWTCH_PRI => self.yield_directly(machine, cpu),
+                _ => {
+                    if let Some(value) = self.quick_trap(machine, cpu, number) {
+                        self.sched.finish(thread, Outcome::Value(value));
+                        return Next::GoOn;
+                    }
+                    None
+                }
+            };
+            if let Some(next) = switch {
+                return Next::Run(next.thread);
+            }
+        }
+        self.handle_off_fast_path(machine, cpu, event)
+    }
+
+    /// Handles an event on a processor for which there is no shorter way.
+    #[inline(always)]
+    pub fn handle_off_fast_path(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         let entered = self.sched.current(cpu);
         match event {
             Event::Trap => self.trap(machine, entered.expect("only a running thread makes a trap")),

@@ -11,7 +11,7 @@
 //! | 1 | [`step`], [`trace`] | the work that a step leaves to do, and the events in it |
 //! | 2 | [`sched`] | threads, their waits, and the choice of the one that runs |
 //! | 3 | [`ipc`], [`task`] | ports, rights, names and queued messages; tasks and their memory |
-//! | 5 | [`kernel`], [`boot`], [`lifetime`], `work`, `msg`, `calls` | transactions: operations on several of these at once |
+//! | 5 | [`kernel`], [`shortcut`], [`boot`], [`lifetime`], `work`, `msg`, `calls` | transactions: operations on several of these at once |
 //! | 6 | [`inspect`] | object counts and invariants |
 //!
 //! A layer uses only the layers below it. Layer 4, importance, will come between ports and transactions.
@@ -21,6 +21,7 @@
 
 extern crate alloc;
 
+pub mod backtrace;
 pub mod boot;
 pub mod bundle;
 pub(crate) mod calls;
@@ -37,6 +38,7 @@ pub mod outcome;
 pub mod policy;
 pub mod rate;
 pub mod sched;
+pub mod shortcut;
 pub mod step;
 pub mod task;
 pub mod trace;

@@ -133,9 +133,9 @@ impl Kernel {
             ipc.destroy_message(step, message);
         }
         let task = sched[thread].task();
-        let ended = sched.remove(step, &mut tasks[task].threads, thread);
+        let control_port = sched.remove(step, &mut tasks[task].threads, thread);
         ipc.refund(ipc.space(tasks[task].space).budget(), THREAD_COST);
-        if let Some(port) = ended.control_port() {
+        if let Some(port) = control_port {
             ipc.destroy_port(step, port);
         }
         if tasks[task].threads.is_empty() {

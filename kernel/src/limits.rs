@@ -65,8 +65,9 @@ pub struct Limits {
     pub pages_per_task: u64,
     /// See [`PROCESS_NUMBER_MAX`].
     pub process_number_max: u32,
-    /// Plain calls take the fast path (`msg/fast_path.rs`). The results are the same without it.
-    pub direct_calls: bool,
+    /// Plain calls take the fast path (`msg/fast_path.rs`), and some traps are quick ones (`calls/traps`). The results are
+    /// the same without.
+    pub shortcuts: bool,
 }
 
 impl Default for Limits {
@@ -76,7 +77,7 @@ impl Default for Limits {
             kernel_bytes_per_task: KERNEL_BYTES_PER_TASK_MAX,
             pages_per_task: PAGES_PER_TASK_MAX,
             process_number_max: PROCESS_NUMBER_MAX,
-            direct_calls: true,
+            shortcuts: true,
         }
     }
 }

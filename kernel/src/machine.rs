@@ -11,6 +11,11 @@ pub use store::NoMemory;
 /// Time in nanoseconds since boot. As a deadline, `Nanos::MAX` means that there is none.
 pub type Nanos = u64;
 
+/// A moment by a counter that never stops. It costs little to take, and becomes a time only where a time is needed: see
+/// [`Clock`](crate::rate::Clock).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(pub u64);
+
 /// A processor's number.
 pub type Cpu = usize;
 
@@ -83,6 +88,9 @@ bitflags! {
 pub trait Machine {
     /// Returns the time. Each value is at least the one before.
     fn now(&mut self) -> Nanos;
+
+    /// Returns the stamp of this moment, of which the clock in `Config` makes the time.
+    fn stamp(&mut self) -> Stamp;
 
     /// Makes processor `cpu` raise `Event::Timer` soon after `deadline`, or at once if that has passed. Replaces the
     /// deadline set before.

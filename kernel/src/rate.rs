@@ -6,7 +6,7 @@
 //! counters puts them apart in time, so the closest of several readings counts. An interruption that is longer than a
 //! period of the reference makes the reference seem slow, so two measurements in a row have to agree.
 
-use crate::machine::Nanos;
+use crate::machine::{Nanos, Stamp};
 
 /// Fixed-point factors have this many bits behind the point.
 const FRACTION: u32 = 32;
@@ -62,6 +62,31 @@ impl Rate {
     /// Returns the rate in MHz.
     pub fn megahertz(self) -> u64 {
         self.ticks(1000)
+    }
+}
+
+/// The conversion of a counter's stamps into times.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Stamp,
+    rate: Rate,
+}
+
+impl Clock {
+    /// Returns the clock whose time was 0 at `start`, by a counter of that rate.
+    pub fn new(start: Stamp, rate: Rate) -> Clock {
+        Clock { start, rate }
+    }
+
+    /// Returns the time of a stamp; 0 if that is from before the start.
+    #[inline]
+    pub fn time_of(self, stamp: Stamp) -> Nanos {
+        self.rate.nanos(stamp.0.saturating_sub(self.start.0))
+    }
+
+    /// Returns the counter's rate.
+    pub fn rate(self) -> Rate {
+        self.rate
     }
 }
 
@@ -187,6 +212,12 @@ mod tests {
                 last = now;
             }
         }
+    }
+
+    #[test]
+    fn a_clock_counts_from_its_start() {
+        let clock = Clock::new(Stamp(1000), Rate::measured(4, 1));
+        assert_eq!([0, 999, 1000, 1003, 1004, 5000].map(|stamp| clock.time_of(Stamp(stamp))), [0, 0, 0, 0, 1, 1000]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! the assembly in `arch/x86_64/entry.rs`, which takes every offset from this structure by `offset_of!`.
 
 use abi::code::{Errno, KernReturn};
+use bitflags::bitflags;
 
 /// The value of [`TrapFrame::cause`] when the thread entered the kernel by `syscall`, not by an interrupt or exception.
 pub const CAUSE_TRAP: u64 = 0x100;
@@ -14,6 +15,10 @@ const INITIAL_RFLAGS: u64 = 0x202;
 const CARRY: u64 = 1;
 
 /// The registers of a thread that is not running.
+///
+/// During a trap those registers are still in the processor that the kernel neither reads nor writes: rbx, r12 to r15 and
+/// the state that [`Extended`] names. They are stored when another thread runs. While a thread runs, its frame says
+/// `CAUSE_TRAP`.
 ///
 /// The fields from `r15` to `ss` are in the order in which pushes fill them from the end: on an interrupt the processor
 /// pushes `ss` to `rip`, the entry code the rest. The end of `ss` is aligned to 16 bytes, because the processor aligns
@@ -71,24 +76,48 @@ pub struct TrapFrame {
     pub gs_base: u64,
     /// The saved FPU state.
     pub fpu: FpuState,
+    /// What the thread needs besides general registers.
+    pub extended: Extended,
 }
 
 const _: () =
     assert!(core::mem::offset_of!(TrapFrame, fs_base) % 16 == 0, "the processor aligns the stack it pushes to");
 
-/// FPU state: floating-point and vector registers as `fxsave` stores them. The registers stay in the processor as long
-/// as no other thread needs it, and this copy is stale meanwhile: `arch` keeps track of that.
+bitflags! {
+    /// State that most threads lack: a switch between two threads without it is shorter.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Extended: u8 {
+        /// FPU state other than the initial one.
+        const FPU = 1;
+        /// Thread-local bases other than 0.
+        const BASES = 2;
+    }
+}
+
+/// FPU state: floating-point and vector registers as `fxsave` stores them. Up to date only while the thread does not run;
+/// if the thread is in a trap, the control words alone are.
 #[derive(Clone, Debug)]
 #[repr(C, align(16))]
 pub struct FpuState(pub [u8; 512]);
 
-impl Default for FpuState {
-    /// Returns the state of a new thread: all registers zero, all exceptions masked, as the System V ABI demands.
-    fn default() -> Self {
+impl FpuState {
+    /// Where the control word of the floating-point unit is.
+    pub const CONTROL_WORD: usize = 0;
+    /// Where the control and status register of the vector unit is.
+    pub const MXCSR: usize = 24;
+
+    /// The state of a new thread: all registers zero, all exceptions masked, as the System V ABI demands.
+    pub const INITIAL: FpuState = {
         let mut bytes = [0; 512];
-        bytes[0..2].copy_from_slice(&0x037Fu16.to_le_bytes());
-        bytes[24..28].copy_from_slice(&0x1F80u32.to_le_bytes());
+        [bytes[FpuState::CONTROL_WORD], bytes[FpuState::CONTROL_WORD + 1]] = 0x037Fu16.to_le_bytes();
+        [bytes[FpuState::MXCSR], bytes[FpuState::MXCSR + 1]] = 0x1F80u16.to_le_bytes();
         FpuState(bytes)
+    };
+}
+
+impl Default for FpuState {
+    fn default() -> Self {
+        FpuState::INITIAL
     }
 }
 
@@ -103,6 +132,18 @@ impl TrapFrame {
             cause: CAUSE_TRAP,
             ..TrapFrame::default()
         }
+    }
+
+    /// Returns true if the thread entered the kernel by a trap, not by an interrupt or exception.
+    #[inline(always)]
+    pub fn is_in_trap(&self) -> bool {
+        self.cause == CAUSE_TRAP
+    }
+
+    /// Sets the base of thread-local memory.
+    pub fn set_thread_base(&mut self, base: u64) {
+        (self.fs_base, self.gs_base) = (base, base);
+        self.extended.set(Extended::BASES, base != 0);
     }
 
     /// Returns the trap number. The upper half of `rax` is ignored (mach-ipc 7.1).

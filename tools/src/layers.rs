@@ -7,12 +7,15 @@ use syn::{Item, ItemUse, Path, UseTree};
 /// The layers from the lowest to the highest, each with its folders and files below `kernel/src`. A file imports files
 /// of its own layer and of those before it. The only files that import each other are those in [`CIRCLES`].
 pub const LAYERS: &[(&str, &[&str])] = &[
-    ("0 words", &["bundle", "credentials", "ids", "limits", "machine", "outcome", "policy", "rate", "trap_frame"]),
+    (
+        "0 words",
+        &["backtrace", "bundle", "credentials", "ids", "limits", "machine", "outcome", "policy", "rate", "trap_frame"],
+    ),
     ("1 the step", &["step", "trace"]),
     ("2 scheduling", &["sched"]),
     ("3 ports and messages", &["ipc"]),
     ("3 tasks", &["task"]),
-    ("5 transactions", &["boot", "calls", "kernel", "lifetime", "msg", "work"]),
+    ("5 transactions", &["boot", "calls", "kernel", "lifetime", "msg", "shortcut", "work"]),
     ("6 inspection", &["inspect"]),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::{env, fs};
 use tools::qemu::{Outcome, Place, command_line, run};
@@ -87,7 +87,7 @@ fn a_kernel_panic_is_reported_with_a_backtrace() {
     for line in [
         "tally: panic: the first task asked for it (kernel/src/calls/traps/tally.rs:",
         "kernel::arch::x86_64::system::handle_trap+0x",
-        "kernel::arch::x86_64::entry::trap_entry+0x",
+        "kernel::arch::x86_64::entry::other_trap+0x",
         "run-qemu.sh: the kernel panicked in the test deliberate::panic",
     ] {
         assert!(seen.errors.contains(line), "{line} is missing:\n{}", seen.errors);
@@ -289,11 +289,33 @@ fn benchmarks_are_reproducible_and_within_their_limits() {
         number.parse().unwrap_or_else(|_| panic!("{line}"))
     };
     for (name, most) in [
-        ("null trap, the cheapest", 200),
-        ("rpc_64 between two tasks", 1_500),
-        ("yield, two switches", 1_000),
+        ("null trap, the cheapest", 75),
+        ("null trap, thread_self", 150),
+        ("rpc_64 between two tasks", 1_200),
+        ("yield, two switches", 470),
         ("boot to the first user instruction", 60_000_000),
     ] {
         assert!(figure(name) <= most, "{name}: at most {most} instructions\n{}", first.output);
     }
+    let (plain, vectors) = (figure("rpc_64 between two tasks"), figure("rpc_64, both tasks use SSE"));
+    assert!(vectors <= plain + plain / 20, "vector registers cost at most 5 %\n{}", first.output);
+}
+
+#[test]
+fn the_benchmarks_name_the_versions_they_depend_on() {
+    let other =
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'QEMU emulator version 1.2.3 (a test)' && exit\nexec REAL \"$@\"\n";
+    let path = env::var("PATH").unwrap_or_default();
+    let real = env::split_paths(&path).map(|directory| directory.join("qemu-system-x86_64")).find(|path| path.exists());
+    let real = real.expect("QEMU is installed");
+    let (place, output) = (Place::new(), Place::new());
+    let wrapper = place.file("qemu-system-x86_64", other.replace("REAL", &real.to_string_lossy()).as_bytes());
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+    let mut script = Command::new(root().join("run-qemu.sh"));
+    script.arg("bench").env("TALLY_OUTPUT", &output.0).env("PATH", format!("{}:{path}", place.0.display()));
+    let seen = run(&mut script);
+    assert_eq!(seen.status, 0, "{}", seen.errors);
+    let versions = seen.output.lines().last().unwrap_or_default();
+    assert!(versions.starts_with("measured with rustc 1.") && versions.ends_with(" and QEMU 1.2.3"), "{versions}");
+    assert_eq!(seen.errors, "run-qemu.sh: the figures in docs/benchmarks.md were measured with other versions\n");
 }

@@ -39,6 +39,21 @@ impl Ipc {
         dead: Dead,
     ) -> Result<(), KernReturn> {
         let entry = self.lookup(space, name).ok_or(KERN_INVALID_NAME)?;
+        self.can_take(space, entry, disposition, dead)
+    }
+
+    /// Checks the same for a name that has been [looked up](Ipc::lookup).
+    ///
+    /// # Errors
+    /// Those of [`can_copy_in`](Ipc::can_copy_in) but `KERN_INVALID_NAME`.
+    #[inline]
+    fn can_take(
+        &mut self,
+        space: SpaceId,
+        entry: Entry,
+        disposition: Disposition,
+        dead: Dead,
+    ) -> Result<(), KernReturn> {
         match (disposition, entry.right) {
             (Disposition::MOVE_RECEIVE, EntryRight::Receive { port, .. }) if self.ports[port].guard.immovable => {
                 Err(KERN_INVALID_CAPABILITY)
@@ -240,19 +255,19 @@ impl Ipc {
             name => Place::Named(name, local),
         };
         let destination_is_dead = reply_to != to && self.is_dead_send_once(space, to, remote);
-        if !destination_is_dead {
-            let entry = self.lookup(space, to).ok_or(MACH_SEND_INVALID_DEST)?;
-            if reply_to == to && !gives_both(entry, remote, local) {
-                // In H6 an error of the reply comes before one of the destination.
-                self.can_copy_in(space, to, local, Dead::Accepted).map_err(|_| MACH_SEND_INVALID_REPLY)?;
-                return Err(MACH_SEND_INVALID_DEST);
-            }
+        let entry = if destination_is_dead { None } else { self.lookup(space, to) };
+        if entry.is_none() && !destination_is_dead {
+            return Err(MACH_SEND_INVALID_DEST);
         }
+        // An error of the reply comes before one of the destination's right.
         if let Place::Named(name, disposition) = reply {
             self.can_copy_in(space, name, disposition, Dead::Accepted).map_err(|_| MACH_SEND_INVALID_REPLY)?;
         }
-        if !destination_is_dead {
-            self.can_copy_in(space, to, remote, Dead::Refused).map_err(|_| MACH_SEND_INVALID_DEST)?;
+        if let Some(entry) = entry {
+            let both = reply_to != to || gives_both(entry, remote, local);
+            if !both || self.can_take(space, entry, remote, Dead::Refused).is_err() {
+                return Err(MACH_SEND_INVALID_DEST);
+            }
         }
         Ok(HeaderPlan { destination: (to, remote), destination_is_dead, reply })
     }
@@ -281,8 +296,9 @@ impl Ipc {
         space: SpaceId,
         message: MessageId,
     ) -> Result<(), KernReturn> {
-        let (count, any_port) = check_descriptors(&self.messages[message].bytes[..self.messages[message].size])?;
-        let destination = self.messages[message].destination.port();
+        let sent = &self.messages[message];
+        let (count, any_port) = check_descriptors(&sent.bytes[..sent.size])?;
+        let destination = sent.destination.port();
         if any_port && destination.is_some_and(|port| self.live_port(port).is_some_and(|port| port.no_grant)) {
             return Err(MACH_SEND_NO_GRANT_DEST);
         }
@@ -299,12 +315,13 @@ impl Ipc {
                     if error == KERN_RESOURCE_SHORTAGE { MACH_SEND_NO_BUFFER } else { MACH_SEND_INVALID_RIGHT }
                 })?,
             };
-            if let (Carried::Right(Right::Receive(right)), Some(destination)) = (&right, destination) {
-                let fits = self.begin_transit(right, destination);
-                self.messages[message].circular |= !fits;
-            }
-            let descriptor = Descriptor { offset, right, disposition: disposition.converted() };
-            self.messages[message].descriptors.push(descriptor);
+            let fits = match (&right, destination) {
+                (Carried::Right(Right::Receive(right)), Some(destination)) => self.begin_transit(right, destination),
+                _ => true,
+            };
+            let sent = &mut self.messages[message];
+            sent.circular |= !fits;
+            sent.descriptors.push(Descriptor { offset, right, disposition: disposition.converted() });
             offset += PortDescriptor::SIZE;
         }
         Ok(())

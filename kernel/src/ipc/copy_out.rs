@@ -119,6 +119,20 @@ impl Ipc {
         self.copy_out_or_destroy(step, space, right).unwrap_or(MACH_PORT_NULL)
     }
 
+    /// Adds a user reference to `name` if that still is a send right of the kernel's port `port`: what
+    /// [`name_kernel_port`](Ipc::name_kernel_port) comes to then. The count of rights made is another, but no task can ask
+    /// a kernel port for it. Returns true if the name is that.
+    #[inline(always)]
+    pub fn name_kernel_port_again(&mut self, space: SpaceId, name: PortName, port: PortId) -> bool {
+        match self.spaces[space].get_mut(name).map(|entry| &mut entry.right) {
+            Some(EntryRight::Send { port: named, urefs }) if *named == port => {
+                *urefs = add_urefs(*urefs, 1);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Puts a right into a space and returns its name, or destroys the right.
     ///
     /// # Errors
@@ -133,11 +147,7 @@ impl Ipc {
     /// Returns the name by which a receiver knows the port that a message was sent to: the name of its receive right,
     /// null if the right is elsewhere by now, or `MACH_PORT_DEAD`.
     pub fn name_for_receiver(&self, space: SpaceId, port: PortId) -> PortName {
-        match self.ports.get(port).map(|port| port.home) {
-            Some(Home::Space { space: holder, name }) if holder == space => name,
-            Some(Home::Dead) | None => MACH_PORT_DEAD,
-            Some(_) => MACH_PORT_NULL,
-        }
+        self.ports.get(port).map_or(MACH_PORT_DEAD, |port| port.name_in(space))
     }
 
     /// Copies out the reply right of a message.

@@ -6,8 +6,10 @@ use super::entry::EntryRight;
 use super::port::Home;
 use super::space::Space;
 use crate::ids::{PortId, Receivable, SpaceId, ThreadId};
-use crate::sched::thread::WaitPlace;
-use crate::sched::wait_queue::WaitQueue;
+use crate::machine::Stamp;
+use crate::sched::Scheduling;
+use crate::sched::thread::{ReceiveWait, Thread};
+use crate::step::Step;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_NULL, PortName};
 
@@ -44,6 +46,21 @@ pub struct DirectMessage {
     pub receiver: ThreadId,
     /// What the sender receives from then.
     pub source: Receivable,
+}
+
+/// How the threads of a planned message change places.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectSwitch {
+    /// The thread that sends, and then waits.
+    pub sender: ThreadId,
+    /// What it waits for.
+    pub wait: ReceiveWait,
+    /// Whether the receiver waits alone in its queue.
+    pub alone: bool,
+    /// Whether the receiver's wait may have a deadline.
+    pub timed: bool,
+    /// The time.
+    pub now: Stamp,
 }
 
 /// The fields of a header that the receiver sees differently.
@@ -113,14 +130,19 @@ impl Ipc {
         Some(DirectMessage { space, destination, rights, receiver_space, local, receivers, receiver, source })
     }
 
-    /// Counts the rights of a planned message as sent and received, and returns what the receiver sees.
+    /// Carries a plan out: counts the rights of the message as sent and received, takes the receiver out of its wait, lets
+    /// the sender wait, and the receiver run in its place. Returns what the receiver sees, and the receiver, whose trap the
+    /// caller [finishes](Thread::finish).
     #[inline(always)]
-    pub fn commit_direct(&mut self, plan: &DirectMessage) -> ReceivedHeader {
-        let port = &mut self.ports[plan.destination];
-        port.seqno = port.seqno.wrapping_add(1);
+    pub fn commit_direct<'s>(
+        &mut self,
+        sched: &'s mut Scheduling,
+        step: &mut Step,
+        plan: &DirectMessage,
+        switch: DirectSwitch,
+    ) -> (ReceivedHeader, &'s mut Thread) {
         let (remote, bits) = match plan.rights {
             Rights::UsedUp(name) => {
-                port.send_once_rights -= 1;
                 self.totals.send_once_rights -= 1;
                 self.spaces[plan.space].remove(name);
                 (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND_ONCE))
@@ -128,7 +150,6 @@ impl Ipc {
             // A send right that is copied for the message and ends with its delivery leaves no trace.
             Rights::Made(None) => (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND)),
             Rights::Made(Some(reply)) => {
-                self.ports[reply].send_once_rights += 1;
                 self.totals.send_once_rights += 1;
                 let theirs = &mut self.spaces[plan.receiver_space];
                 let name =
@@ -136,18 +157,35 @@ impl Ipc {
                 (name, bits(Disposition::PORT_SEND_ONCE, Disposition::PORT_SEND))
             }
         };
-        ReceivedHeader { bits, remote, local: plan.local }
-    }
-
-    /// Returns the queue in which the receiver of a planned message waits.
-    #[inline(always)]
-    pub fn direct_queue(&mut self, plan: &DirectMessage) -> &mut WaitQueue {
-        self.wait_queue(WaitPlace::Receivers(plan.receivers)).expect("a receiver waits in a queue")
-    }
-
-    /// Returns the queue in which the sender of a planned message is going to wait.
-    #[inline(always)]
-    pub fn direct_source(&mut self, plan: &DirectMessage) -> &mut WaitQueue {
-        self.wait_queue(WaitPlace::Receivers(plan.source)).expect("a receiver waits in a queue")
+        let DirectSwitch { sender, wait, alone, timed, now } = switch;
+        let port = &mut self.ports[plan.destination];
+        port.seqno = port.seqno.wrapping_add(1);
+        if let Rights::UsedUp(_) = plan.rights {
+            port.send_once_rights -= 1;
+        }
+        let receivers = match plan.receivers {
+            Receivable::Port(_) => &mut port.receivers,
+            Receivable::Set(set) => &mut self.sets[set].receivers,
+        };
+        sched.take_receiver(plan.receiver, receivers, alone, timed);
+        // The sender mostly waits at the port to which the reply right leads.
+        let made = if let Rights::Made(reply) = plan.rights { reply } else { None };
+        let source = match wait.object {
+            Receivable::Port(source) => {
+                let port = &mut self.ports[source];
+                if made == Some(source) {
+                    port.send_once_rights += 1;
+                }
+                &mut port.receivers
+            }
+            Receivable::Set(set) => &mut self.sets[set].receivers,
+        };
+        let receiver = sched.block_and_switch(step, sender, wait, source, plan.receiver, now);
+        if let Some(reply) = made
+            && wait.object != Receivable::Port(reply)
+        {
+            self.ports[reply].send_once_rights += 1;
+        }
+        (ReceivedHeader { bits, remote, local: plan.local }, receiver)
     }
 }

@@ -218,8 +218,9 @@ impl Ipc {
     /// # Errors
     /// [`NoMemory`] if the budget is used up; nothing has changed.
     pub fn charge_message(&mut self, message: MessageId, budget: BudgetId) -> Result<(), NoMemory> {
-        if self.messages[message].budget.is_none() {
-            self.charge(budget, self.messages[message].cost())?;
+        let charged = &self.messages[message];
+        if charged.budget.is_none() {
+            self.charge(budget, charged.cost())?;
             self.messages[message].budget = Some(budget);
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, tag};
 use crate::machine::NoMemory;
 use crate::sched::wait_queue::WaitQueue;
 use crate::step::{Step, WORK_COST, Work};
-use abi::port::{MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
+use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
 use store::{Arena, List};
 
 /// All ports. Each is allocated by itself, which makes the way from an id to its port shortest.
@@ -183,6 +183,24 @@ impl Port {
     /// Returns true if its death causes notifications.
     pub(super) fn has_requests(&self) -> bool {
         self.no_senders.is_some() || self.requests.count() > 0
+    }
+
+    /// Returns the name of its receive right in a space: null if the right is elsewhere, dead if the port is.
+    #[inline]
+    pub(super) fn name_in(&self, space: SpaceId) -> PortName {
+        match self.home {
+            Home::Space { space: holder, name } if holder == space => name,
+            Home::Dead => MACH_PORT_DEAD,
+            _ => MACH_PORT_NULL,
+        }
+    }
+
+    /// Returns the number of the next message received, and counts it.
+    #[inline]
+    pub(super) fn next_seqno(&mut self) -> u32 {
+        let seqno = self.seqno;
+        self.seqno = seqno.wrapping_add(1);
+        seqno
     }
 
     /// Returns true if its queue has as many messages as the limit allows, or more.

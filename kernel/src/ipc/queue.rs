@@ -4,7 +4,7 @@ use super::Ipc;
 use super::entry::EntryRight;
 use super::port::Home;
 use super::right::{Carried, Right};
-use crate::ids::{BudgetId, MessageId, PortId, Receivable, SpaceId, ThreadId};
+use crate::ids::{BudgetId, KernelObject, MessageId, PortId, Receivable, SpaceId, ThreadId};
 use crate::machine::Nanos;
 use crate::outcome::Outcome;
 use crate::sched::Scheduling;
@@ -24,6 +24,28 @@ pub enum Admission {
     Full,
     /// 65,534 messages are queued: even messages to send-once rights and forced sends are refused.
     HardLimit,
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To a port.
+    Port(PortId),
+    /// To a port of the kernel's own: it is a call of this object.
+    Kernel(PortId, KernelObject),
+    /// It is destroyed.
+    Nowhere,
+}
+
+/// What the receiver of a message learns of the port that it was sent to.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The message's number at the port.
+    pub seqno: u32,
+    /// The port's context.
+    pub context: u64,
+    /// The receiver's name of the port.
+    pub local: PortName,
 }
 
 impl Ipc {
@@ -111,16 +133,19 @@ impl Ipc {
     /// Appends a message to a queue. Its QoS raises that of the messages before it (importance 7.3).
     pub fn append(&mut self, step: &mut Step, message: MessageId, port: PortId) {
         let qos_override = self.messages[message].qos_override;
-        let queue = &mut self.ports[port].queue;
-        let mut earlier = queue.back();
-        queue.push_back(&mut self.messages, message);
+        let Ipc { ports, messages, .. } = self;
+        let state = &mut ports[port];
+        let mut earlier = state.queue.back();
+        state.queue.push_back(messages, message);
         while let Some(id) = earlier
-            && self.messages[id].qos_override < qos_override
+            && messages[id].qos_override < qos_override
         {
-            self.messages[id].qos_override = qos_override;
-            earlier = self.ports[port].queue.before(&self.messages, id);
+            messages[id].qos_override = qos_override;
+            earlier = state.queue.before(messages, id);
         }
-        self.note_messages(port);
+        if !state.memberships.is_empty() {
+            self.note_messages(port);
+        }
         step.trace.record(Event::Queued(message, port));
     }
 
@@ -185,9 +210,31 @@ impl Ipc {
 
     /// Returns the sequence number for a message that is received from a port, and advances it.
     pub fn next_seqno(&mut self, port: PortId) -> u32 {
+        self.ports[port].next_seqno()
+    }
+
+    /// Takes note of the arrival of a port's message in `space`, and returns what the receiver learns of the port. With
+    /// `room` for the message, the armed requests of the port fire.
+    #[inline]
+    pub fn arrival(&mut self, step: &mut Step, port: PortId, space: SpaceId, room: bool) -> Arrival {
         let state = &mut self.ports[port];
-        let seqno = state.seqno;
-        state.seqno = seqno.wrapping_add(1);
-        seqno
+        let arrival = Arrival { seqno: state.next_seqno(), context: state.context, local: state.name_in(space) };
+        if room && state.requests.any_armed() {
+            self.fire_armed_requests(step, port);
+        }
+        arrival
+    }
+
+    /// Returns where a message that has been copied in goes. A message whose port is dead, or that would travel inside
+    /// itself, goes nowhere.
+    #[inline]
+    pub fn route(&self, message: MessageId) -> Route {
+        let sent = &self.messages[message];
+        let Some(port) = sent.destination.port().filter(|_| !sent.circular) else { return Route::Nowhere };
+        match self.ports.get(port).map(|state| state.home) {
+            None | Some(Home::Dead) => Route::Nowhere,
+            Some(Home::Kernel(object)) => Route::Kernel(port, object),
+            Some(Home::Space { .. } | Home::Limbo | Home::Transit(_)) => Route::Port(port),
+        }
     }
 }

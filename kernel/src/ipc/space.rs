@@ -221,6 +221,7 @@ impl Space {
     }
 
     /// Makes `index`, whose slot has `next` set, the first of the free list.
+    #[inline(always)]
     fn link_first_free(&mut self, index: u32) {
         if let Some(first) = self.free.replace(index)
             && let Content::Free { previous, .. } = &mut self.slots[first as usize].content

@@ -19,24 +19,9 @@ impl Kernel {
         send: SendArgs,
         receive: ReceiveArgs,
     ) -> Outcome {
-        let both = MsgOption::SEND_MSG.union(MsgOption::RCV_MSG);
-        if send.options.contains(both) && self.call_directly(machine, caller, &send, &receive) {
-            return Outcome::Pending;
-        }
-        self.send_and_receive(machine, caller, send, receive)
-    }
-
-    #[inline(never)]
-    fn send_and_receive(
-        &mut self,
-        machine: &mut dyn Machine,
-        caller: Context,
-        send: SendArgs,
-        receive: ReceiveArgs,
-    ) -> Outcome {
         let receives = send.options.contains(MsgOption::RCV_MSG);
         if send.options.contains(MsgOption::SEND_MSG) {
-            match self.send(machine, caller, &send, receives.then_some(receive)) {
+            match self.send(machine, caller, &send, receives.then_some(&receive)) {
                 Outcome::Message(MACH_MSG_SUCCESS, _) => {}
                 other => return other,
             }

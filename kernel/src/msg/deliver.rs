@@ -1,6 +1,7 @@
 //! Delivery: putting a message into its receiver's space and memory (mach-ipc 3.9).
 
 use crate::ids::{Context, MessageId, PortId};
+use crate::ipc::queue::Arrival;
 use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use crate::machine::Machine;
@@ -20,12 +21,7 @@ struct Delivery<'a> {
     receiver: Context,
     wait: &'a ReceiveWait,
     message: MessageId,
-    /// The receiver's name of the port that the message was sent to.
-    local: PortName,
-    /// The message's sequence number at that port.
-    seqno: u32,
-    /// The context of that port.
-    context: u64,
+    arrival: Arrival,
 }
 
 impl Kernel {
@@ -73,14 +69,9 @@ impl Kernel {
         port: PortId,
     ) -> Outcome {
         self.step.trace.record(Event::Delivered(message, port, receiver.thread));
-        let seqno = self.ipc.next_seqno(port);
         let fits = self.fits(message, wait);
-        if fits {
-            self.ipc.fire_armed_requests(&mut self.step, port);
-        }
-        let local = self.ipc.name_for_receiver(receiver.space, port);
-        let context = self.ipc.port(port).context();
-        let delivery = Delivery { receiver, wait, message, local, seqno, context };
+        let arrival = self.ipc.arrival(&mut self.step, port, receiver.space, fits);
+        let delivery = Delivery { receiver, wait, message, arrival };
         if !fits {
             return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
         }
@@ -95,7 +86,7 @@ impl Kernel {
     /// removes the message.
     #[inline]
     fn write_out(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, reply: PortName) -> Outcome {
-        let Delivery { receiver, wait, message, local, .. } = *delivery;
+        let Delivery { receiver, wait, message, arrival } = *delivery;
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
         let taken = ipc.message_mut(message);
@@ -111,7 +102,7 @@ impl Kernel {
         header.msgh_bits = msgh_bits(taken.reply_disposition, kind, voucher, complex);
         header.msgh_size = taken.size as u32;
         header.msgh_remote_port = reply;
-        header.msgh_local_port = local;
+        header.msgh_local_port = arrival.local;
         taken.set_header(&header);
         let bits = if taken.descriptors.is_empty() { 0 } else { ipc.copy_out_body(step, receiver.space, message) };
         let end = self.put_trailer(delivery);
@@ -128,7 +119,7 @@ impl Kernel {
     /// Writes the trailer behind a message, into its buffer, and returns the end of the trailer (mach-ipc 3.5).
     #[inline]
     fn put_trailer(&mut self, delivery: &Delivery<'_>) -> usize {
-        let Delivery { wait, message, seqno, context, .. } = *delivery;
+        let Delivery { wait, message, arrival, .. } = *delivery;
         let elements = wait.options.elements();
         let size = trailer_size(elements);
         let taken = self.ipc.message_mut(message);
@@ -140,10 +131,10 @@ impl Kernel {
         let trailer = Trailer {
             msgh_trailer_type: 0,
             msgh_trailer_size: size as u32,
-            msgh_seqno: seqno,
+            msgh_seqno: arrival.seqno,
             msgh_sender: taken.sender.token(),
             msgh_audit: taken.sender.audit_words(),
-            msgh_context: context,
+            msgh_context: arrival.context,
             msgh_ad: 0,
             msgh_labels: 0,
         };
@@ -154,7 +145,7 @@ impl Kernel {
     /// Destroys a message instead of delivering it, and writes as much of an error message, a header and the trailer,
     /// as fits the receiver's buffer (mach-ipc 3.9 "Failure outputs").
     fn discard(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, code: KernReturn) -> Outcome {
-        let Delivery { receiver, wait, message, local, .. } = *delivery;
+        let Delivery { receiver, wait, message, arrival } = *delivery;
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
         let taken = ipc.message_mut(message);
@@ -163,7 +154,7 @@ impl Kernel {
         header.msgh_bits = msgh_bits(taken.reply_disposition, kind, taken.voucher_disposition, flags);
         header.msgh_size = Header::SIZE as u32;
         header.msgh_remote_port = if taken.reply == Carried::Dead { MACH_PORT_DEAD } else { MACH_PORT_NULL };
-        header.msgh_local_port = local;
+        header.msgh_local_port = arrival.local;
         // The trailer overwrites the body. Taking the message apart does not need it: the rights are in the
         // descriptors.
         taken.set_header(&header);

@@ -8,21 +8,23 @@
 //! tests compare the two.
 
 use crate::ids::Context;
-use crate::ipc::direct::DirectMessage;
+use crate::ipc::direct::{DirectMessage, DirectSwitch};
 use crate::kernel::Kernel;
 use crate::limits::SMALL_MESSAGE;
-use crate::machine::{AddressSpace, Machine, UserAddr};
+use crate::machine::{AddressSpace, Cpu, Machine, UserAddr};
 use crate::outcome::Outcome;
-use crate::sched::thread::{ReceiveArgs, ReceiveWait, SendArgs, State, Wait};
+use crate::sched::thread::{ReceiveWait, State, Wait};
+use crate::shortcut::{PlainCall, Switch};
 use abi::code::*;
 use abi::message::*;
+use abi::port::PortName;
 
-/// What may be asked for: no option that concerns the sending, and none that concerns the waiting.
-const PLAIN: MsgOption = MsgOption::SEND_MSG
-    .union(MsgOption::RCV_MSG)
-    .union(MsgOption::RCV_LARGE)
-    .union(MsgOption::RCV_LARGE_IDENTITY)
-    .union(MsgOption::trailer_elements(0xF));
+/// What must be asked for.
+const CALL: MsgOption = MsgOption::SEND_MSG.union(MsgOption::RCV_MSG);
+
+/// What else may be asked for: no option that concerns the sending, and none that concerns the waiting.
+const OPTIONAL: MsgOption =
+    MsgOption::RCV_LARGE.union(MsgOption::RCV_LARGE_IDENTITY).union(MsgOption::trailer_elements(0xF));
 
 /// A call that has been found plain. Nothing has changed yet.
 struct Plan {
@@ -31,66 +33,68 @@ struct Plan {
     /// Where the receiver's message goes.
     buffer: UserAddr,
     address_space: AddressSpace,
+    /// No other thread waits where the receiver does.
+    alone: bool,
+    /// The receiver's options.
+    options: MsgOption,
 }
 
 impl Kernel {
-    /// Makes a combined call if it is a plain one. Returns true if it did; otherwise nothing has changed.
+    /// Makes a combined call if it is a plain one, and returns the thread that it leads to; otherwise nothing has changed.
     #[inline(always)]
-    pub(crate) fn call_directly(
-        &mut self,
-        machine: &mut dyn Machine,
-        caller: Context,
-        send: &SendArgs,
-        receive: &ReceiveArgs,
-    ) -> bool {
-        let size = send.size as usize;
-        if !PLAIN.contains(send.options) || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
-            return false;
+    pub fn call_directly(&mut self, machine: &mut dyn Machine, cpu: Cpu, call: &PlainCall) -> Option<Switch<'_>> {
+        let size = call.send_size as usize;
+        let plain = call.options().difference(OPTIONAL) == CALL;
+        if !plain || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
+            return None;
         }
-        let buffer = self.transfer.sent(size);
-        if !self.limits.direct_calls || machine.copy_in(caller.address_space, send.buffer, buffer).is_err() {
-            return false;
+        if !self.step.is_quiet() {
+            return None;
         }
-        let Some(plan) = self.plan_call(caller, size, receive) else { return false };
+        let caller = self.sched[self.sched.current(cpu)?].context();
+        machine.copy_in(caller.address_space, call.buffer, self.transfer.sent(size)).ok()?;
+        let plan = self.plan_call(caller, cpu, size, call)?;
         // ---- The point of no return. ----
-        self.commit_call(machine, caller, &plan, receive);
-        true
+        Some(self.commit_call(machine, caller, &plan, call))
     }
 
     /// Finds out whether the message in the transfer buffer makes a plain call.
     #[inline(always)]
-    fn plan_call(&self, caller: Context, size: usize, receive: &ReceiveArgs) -> Option<Plan> {
-        let message = self.ipc.plan_direct(caller.space, self.transfer.header(), receive.name)?;
+    fn plan_call(&self, caller: Context, cpu: Cpu, size: usize, call: &PlainCall) -> Option<Plan> {
+        let message = self.ipc.plan_direct(caller.space, self.transfer.header(), PortName(call.receive_name))?;
         let waiting = &self.sched[message.receiver];
         let State::Waiting(Wait::Receive(ReceiveWait { buffer, size: room, options, .. })) = *waiting.state() else {
             return None;
         };
         let fits = options.elements() == 0 && room as usize >= size + SHORT_TRAILER.len();
-        if !fits || waiting.is_suspended() || !self.sched.would_run_next(waiting.schedule()) {
+        if !fits || waiting.is_suspended() {
             return None;
         }
-        Some(Plan { message, size, buffer, address_space: waiting.context().address_space })
+        if !self.sched.would_run_next(waiting.schedule()) || !self.sched.timer_ends_quantum(cpu, waiting.schedule()) {
+            return None;
+        }
+        let alone = waiting.waits_alone();
+        Some(Plan { message, size, buffer, address_space: waiting.context().address_space, alone, options })
     }
 
     /// Hands the message over, lets the caller wait and the receiver run. Only writing to the receiver's buffer can fail,
     /// which the receiver is told.
     #[inline(always)]
-    fn commit_call(&mut self, machine: &mut dyn Machine, caller: Context, plan: &Plan, receive: &ReceiveArgs) {
+    fn commit_call(&mut self, machine: &mut dyn Machine, caller: Context, plan: &Plan, call: &PlainCall) -> Switch<'_> {
         let Kernel { ipc, sched, step, transfer, .. } = self;
-        let Plan { message, size, buffer, address_space } = plan;
-        let received = ipc.commit_direct(message);
-        sched.take_receiver(message.receiver, ipc.direct_queue(message));
-        let written = machine.copy_out(*address_space, *buffer, transfer.received(*size, received));
+        let Plan { message, size, buffer, address_space, alone, options } = *plan;
         let wait = ReceiveWait {
             object: message.source,
-            buffer: receive.buffer,
-            size: receive.size,
-            options: receive.options,
+            buffer: call.buffer,
+            size: call.receive_size,
+            options: call.options(),
         };
-        let source = ipc.direct_source(message);
-        let now = machine.now();
-        let receiver = sched.block_and_switch(step, caller.thread, wait, source, message.receiver, now);
+        let timed = options.contains(MsgOption::RCV_TIMEOUT);
+        let switch = DirectSwitch { sender: caller.thread, wait, alone, timed, now: machine.stamp() };
+        let (received, receiver) = ipc.commit_direct(sched, step, &message, switch);
+        let written = machine.copy_out(address_space, buffer, transfer.received(size, received));
         let code = if written.is_ok() { MACH_MSG_SUCCESS } else { MACH_RCV_INVALID_DATA };
         receiver.finish(Outcome::undelivered(code));
+        Switch { thread: message.receiver, frame: receiver.frame_mut(), address_space }
     }
 }

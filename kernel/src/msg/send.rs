@@ -1,7 +1,7 @@
 //! The send phase of `mach_msg`: fetch, copy in, deliver or queue (mach-ipc 3.6 to 3.8, 3.11).
 
-use crate::ids::{Context, MessageId};
-use crate::ipc::queue::Admission;
+use crate::ids::{Context, MessageId, PortId};
+use crate::ipc::queue::{Admission, Route};
 use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos};
@@ -16,6 +16,25 @@ use abi::port::Disposition;
 use abi::qos::{MessagePriority, Priority};
 use zerocopy::FromBytes;
 
+/// A message that has been copied in, on its way to its port.
+struct Sending<'a> {
+    port: PortId,
+    message: MessageId,
+    args: &'a SendArgs,
+    then: Option<&'a ReceiveArgs>,
+    /// The queue's limit does not count.
+    forced: bool,
+    is_kernel_reply: bool,
+}
+
+impl Sending<'_> {
+    /// Returns the record of a send that waits.
+    fn wait(&self) -> SendWait {
+        let Sending { port, message, args, then, is_kernel_reply, .. } = *self;
+        SendWait { port, message, args: *args, is_kernel_reply, then: then.copied() }
+    }
+}
+
 impl Kernel {
     /// Sends a message for the running thread `caller`. If the thread blocks, `then` is the receive phase that will
     /// follow the send; otherwise the caller of this function goes on with it.
@@ -25,7 +44,7 @@ impl Kernel {
         machine: &mut dyn Machine,
         caller: Context,
         args: &SendArgs,
-        then: Option<ReceiveArgs>,
+        then: Option<&ReceiveArgs>,
     ) -> Outcome {
         let message = match self.fetch(machine, caller, args) {
             Ok(message) => message,
@@ -51,24 +70,26 @@ impl Kernel {
         }
         // Notifications that the copy-in caused are queued before the message.
         self.post_notifications(machine);
-        let Kernel { ipc, step, .. } = self;
-        let port = ipc.message(message).destination.port().filter(|&port| ipc.live_port(port).is_some());
-        let Some(port) = port.filter(|_| !ipc.message(message).circular) else {
-            ipc.destroy_message(step, message);
-            return Outcome::SENT;
+        let port = match self.ipc.route(message) {
+            Route::Port(port) => port,
+            Route::Kernel(port, object) => {
+                self.ipc.next_seqno(port);
+                return match self.call_kernel_object(machine, object, message) {
+                    Some((reply, port)) => {
+                        let sending =
+                            Sending { port, message: reply, args, then, forced: false, is_kernel_reply: true };
+                        self.enqueue_or_block(machine, caller, &sending)
+                    }
+                    None => Outcome::SENT,
+                };
+            }
+            Route::Nowhere => {
+                self.ipc.destroy_message(&mut self.step, message);
+                return Outcome::SENT;
+            }
         };
-        if let Some(object) = ipc.object_behind(port) {
-            ipc.next_seqno(port);
-            return match self.call_kernel_object(machine, object, message) {
-                Some((reply, port)) => {
-                    let send = SendWait { port, message: reply, args: *args, is_kernel_reply: true, then };
-                    self.enqueue_or_block(machine, caller, send, false)
-                }
-                None => Outcome::SENT,
-            };
-        }
-        let send = SendWait { port, message, args: *args, is_kernel_reply: false, then };
-        self.enqueue_or_block(machine, caller, send, forced)
+        let sending = Sending { port, message, args, then, forced, is_kernel_reply: false };
+        self.enqueue_or_block(machine, caller, &sending)
     }
 
     /// Copies a message from its sender's memory (mach-ipc 3.6). It is read once only, because the sender's task may
@@ -151,16 +172,10 @@ impl Kernel {
     }
 
     /// Delivers a message that has been copied in, or queues it. If the queue is full, blocks the sender, or returns
-    /// the message to the sender. With `forced` the queue's limit does not count.
+    /// the message to the sender.
     #[inline]
-    fn enqueue_or_block(
-        &mut self,
-        machine: &mut dyn Machine,
-        caller: Context,
-        send: SendWait,
-        forced: bool,
-    ) -> Outcome {
-        let SendWait { port, message, ref args, .. } = send;
+    fn enqueue_or_block(&mut self, machine: &mut dyn Machine, caller: Context, sending: &Sending<'_>) -> Outcome {
+        let Sending { port, message, args, forced, .. } = *sending;
         let admission = self.ipc.admission(message, port, forced);
         if admission == Admission::Accepted && self.offer(machine, message, port) {
             return Outcome::SENT;
@@ -181,11 +196,11 @@ impl Kernel {
                 return Outcome::SENT;
             }
             (Admission::Full, Some(deadline)) => {
-                ipc.block(sched, step, caller.thread, Wait::Send(send), deadline);
+                ipc.block(sched, step, caller.thread, Wait::Send(sending.wait()), deadline);
                 return Outcome::Pending;
             }
         };
-        Outcome::undelivered(self.return_to_sender(machine, caller, &send, reason))
+        Outcome::undelivered(self.return_to_sender(machine, caller, &sending.wait(), reason))
     }
 
     /// Returns a message that could not be sent to its sender, with its rights, into the buffer that it came from, so

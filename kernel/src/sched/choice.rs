@@ -9,24 +9,42 @@ use super::run_queue::{End, PRIORITY_IDLE, Schedule};
 use super::thread::{State, Thread};
 use super::timer::TimerKind;
 use crate::ids::ThreadId;
-use crate::machine::{Cpu, Nanos};
+use crate::machine::{Cpu, Nanos, Stamp};
+use crate::outcome::Outcome;
 use crate::step::Step;
 use crate::trace::Event;
 
 /// A preempted thread with less than this left has used its quantum up.
 const QUANTUM_REST_MIN: Nanos = 250_000;
 
+/// When a thread's time began to count.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    Time(Nanos),
+    /// On a direct switch: most threads that it leads to are gone before the time matters.
+    Stamp(Stamp),
+}
+
 /// One processor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Processor {
     /// The thread whose registers the processor holds, or held when it entered the kernel.
     pub(super) current: Option<ThreadId>,
     /// When the current thread's time began to count.
-    since: Nanos,
+    since: Since,
     /// The current thread has not used a whole quantum since it was chosen: equals do not preempt it.
     first_slice: bool,
-    /// The deadline the processor's timer is set to.
-    timer: Option<Nanos>,
+    /// The deadline that the processor's timer is set to; the longest time if it is not set.
+    timer: Nanos,
+    /// The timer comes within that time from any moment since it was set; the longest time if it is not set.
+    timer_within: Nanos,
+}
+
+impl Processor {
+    pub(super) const fn new() -> Processor {
+        let (current, since, first_slice) = (None, Since::Time(0), false);
+        Processor { current, since, first_slice, timer: Nanos::MAX, timer_within: Nanos::MAX }
+    }
 }
 
 impl Scheduling {
@@ -70,14 +88,23 @@ impl Scheduling {
         step.choose_again();
     }
 
+    /// Returns when the time of the current thread of `cpu` began to count.
+    #[inline]
+    fn since(&self, cpu: Cpu) -> Nanos {
+        match self.processors[cpu].since {
+            Since::Time(time) => time,
+            Since::Stamp(stamp) => self.clock.time_of(stamp),
+        }
+    }
+
     /// Takes the time that the current thread of `cpu` has run off its quantum, and returns the thread.
     #[inline]
     fn charge(&mut self, cpu: Cpu, now: Nanos) -> Option<(ThreadId, &mut Schedule)> {
-        let processor = &mut self.processors[cpu];
-        let id = processor.current?;
+        let id = self.processors[cpu].current?;
+        let ran = now - self.since(cpu);
+        self.processors[cpu].since = Since::Time(now);
         let schedule = &mut self.threads[id].schedule;
-        schedule.quantum_left = schedule.quantum_left.saturating_sub(now - processor.since);
-        processor.since = now;
+        schedule.quantum_left = schedule.quantum_left.saturating_sub(ran);
         Some((id, schedule))
     }
 
@@ -96,7 +123,7 @@ impl Scheduling {
     /// Lets time pass on a processor, whose timer is off. If the current thread's quantum is over, the thread starts
     /// another one behind the threads of its own or a higher level, if there are any.
     pub fn tick(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) {
-        self.processors[cpu].timer = None;
+        (self.processors[cpu].timer, self.processors[cpu].timer_within) = (Nanos::MAX, Nanos::MAX);
         step.choose_again();
         let Some((thread, schedule)) = self.charge(cpu, now) else { return };
         if schedule.quantum_left > 0 {
@@ -129,6 +156,13 @@ impl Scheduling {
         self.ready.remove(&mut self.threads, thread, level);
         // Only now: an equal that is preempted goes to the head of the level from which the other one comes.
         self.preempt(step, cpu, now);
+        self.start(step, cpu, thread, now);
+        Some(thread)
+    }
+
+    /// Lets a thread that was taken off the run queue run on a processor without a current thread.
+    #[inline(always)]
+    fn start(&mut self, step: &mut Step, cpu: Cpu, thread: ThreadId, now: Nanos) -> &mut Thread {
         let chosen = &mut self.threads[thread];
         chosen.state = State::Running(cpu);
         if chosen.schedule.yielding {
@@ -136,9 +170,9 @@ impl Scheduling {
             chosen.schedule.priority = chosen.schedule.level();
         }
         let processor = &mut self.processors[cpu];
-        (processor.current, processor.since, processor.first_slice) = (Some(thread), now, true);
+        (processor.current, processor.since, processor.first_slice) = (Some(thread), Since::Time(now), true);
         step.trace.record(Event::Chosen(thread));
-        Some(thread)
+        chosen
     }
 
     /// Returns true if a thread that becomes ready runs as soon as the processor's thread waits.
@@ -147,22 +181,50 @@ impl Scheduling {
         self.ready.highest().is_none_or(|level| level < usize::from(schedule.priority))
     }
 
-    /// Gives the processor of a thread that starts to wait to `next` at once, whose wait has just ended and which
-    /// [would be chosen](Scheduling::would_run_next): what `withdraw`, `make_ready` and `choose` come to.
+    /// Returns true if the timer of `cpu` comes no later than the end of a quantum that begins now. If it comes earlier
+    /// that does no harm.
     #[inline(always)]
-    pub(super) fn switch(&mut self, step: &mut Step, cpu: Cpu, next: ThreadId, now: Nanos) -> &mut Thread {
+    pub fn timer_ends_quantum(&self, cpu: Cpu, schedule: &Schedule) -> bool {
+        self.processors[cpu].timer_within <= schedule.quantum()
+    }
+
+    /// Gives the processor of a thread that starts to wait to `next` at once, whose wait has just ended, which
+    /// [would be chosen](Scheduling::would_run_next), and whose [quantum the timer ends](Scheduling::timer_ends_quantum):
+    /// what `withdraw`, `make_ready` and `choose` come to.
+    #[inline(always)]
+    pub(super) fn switch(&mut self, step: &mut Step, cpu: Cpu, next: ThreadId, now: Stamp) -> &mut Thread {
         let processor = &mut self.processors[cpu];
         let thread = &mut self.threads[next];
         thread.state = State::Running(cpu);
-        let quantum = thread.schedule.quantum();
-        thread.schedule.quantum_left = quantum;
-        (processor.current, processor.since, processor.first_slice) = (Some(next), now, true);
-        // A timer that comes too early does no harm: the new quantum almost never ends before the old one.
-        if processor.timer.is_none_or(|set| set > now + quantum) {
-            step.choose_again();
-        }
+        thread.schedule.quantum_left = thread.schedule.quantum();
+        (processor.current, processor.since, processor.first_slice) = (Some(next), Since::Stamp(now), true);
         step.trace.record(Event::Chosen(next));
         thread
+    }
+
+    /// Lets the current thread of `cpu` yield with the result 1 and runs the thread that is chosen then: what
+    /// [`yield_now`](Scheduling::yield_now) and [`choose`](Scheduling::choose) come to, and the setting of the timer.
+    /// Returns `None`, and changes nothing, if no other thread is ready, or if the one that is chosen has something left
+    /// to do in the kernel, or if the timer must be set.
+    #[inline]
+    pub fn yield_directly(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) -> Option<&mut Thread> {
+        let level = self.ready.highest()?;
+        let next = self.ready.first(level)?;
+        let chosen = &self.threads[next];
+        let quantum_ends = now + chosen.schedule.quantum_left;
+        if chosen.continuation.is_some() || self.processors[cpu].timer > quantum_ends {
+            return None;
+        }
+        let thread = self.processors[cpu].current?;
+        self.ready.replace_first(&mut self.threads, level, thread, PRIORITY_IDLE.into());
+        let ran = now - self.since(cpu);
+        let yielding = &mut self.threads[thread];
+        yielding.schedule.quantum_left = yielding.schedule.quantum_left.saturating_sub(ran);
+        yielding.schedule.yielding = true;
+        yielding.schedule.priority = PRIORITY_IDLE;
+        yielding.state = State::Ready;
+        yielding.finish(Outcome::Value(1));
+        Some(self.start(step, cpu, next, now))
     }
 
     /// Lets the running thread `thread` yield: it is ready at level 0 until it is chosen again.
@@ -236,15 +298,18 @@ impl Scheduling {
     #[inline]
     pub fn timer_to_set(&mut self, cpu: Cpu) -> Option<Nanos> {
         let earliest = self.timers.earliest();
+        let since = self.since(cpu);
         let processor = &mut self.processors[cpu];
         let wanted = match processor.current {
-            Some(thread) => earliest.min(processor.since + self.threads[thread].schedule.quantum_left),
+            Some(thread) => earliest.min(since + self.threads[thread].schedule.quantum_left),
             None => earliest,
         };
-        if wanted == Nanos::MAX || processor.timer.is_some_and(|set| set <= wanted) {
+        if processor.timer <= wanted {
             return None;
         }
-        processor.timer = Some(wanted);
+        // The current thread's time began before now, so that is no less than what is left.
+        processor.timer_within = wanted.saturating_sub(since);
+        processor.timer = wanted;
         Some(wanted)
     }
 

@@ -19,14 +19,16 @@ pub mod timer;
 pub mod wait_queue;
 pub mod waiting;
 
-use crate::ids::{Context, TaskId, ThreadId, tag};
+use crate::ids::{Context, PortId, TaskId, ThreadId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
 use crate::policy::ThreadPolicy;
+use crate::rate::Clock;
 use crate::step::Step;
 use crate::trap_frame::TrapFrame;
 use abi::KernReturn;
 use abi::code::KERN_FAILURE;
+use abi::port::{MACH_PORT_NULL, PortName};
 use choice::Processor;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
@@ -45,6 +47,7 @@ pub struct Scheduling {
     threads: Threads,
     ready: RunQueue,
     processors: [Processor; CPUS_MAX],
+    clock: Clock,
     timers: Timers,
     /// The threads that wait for a word of memory.
     words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
@@ -53,12 +56,14 @@ pub struct Scheduling {
 }
 
 impl Scheduling {
-    /// Returns a scheduler without threads. `seed` makes the places of words in their table unpredictable.
-    pub fn new(seed: u64) -> Scheduling {
+    /// Returns a scheduler without threads. `clock` makes times of the machine's stamps, `seed` makes the places of words in
+    /// their table unpredictable.
+    pub fn new(clock: Clock, seed: u64) -> Scheduling {
         Scheduling {
             threads: Threads::new(),
             ready: RunQueue::default(),
-            processors: core::array::from_fn(|_| Processor::default()),
+            processors: [const { Processor::new() }; CPUS_MAX],
+            clock,
             timers: Timers::default(),
             words: LinearMap::new(FixedState::with_seed(seed)),
             numbers: 0,
@@ -130,6 +135,7 @@ impl Scheduling {
             policy,
             suspend_count: 1,
             control_port: None,
+            own_name: MACH_PORT_NULL,
             timers: TimerSlots::default(),
             wait_link: WaitLink::default(),
             run_link: Link::default(),
@@ -139,19 +145,22 @@ impl Scheduling {
         Ok(id)
     }
 
-    /// Removes a thread that waits for nothing and returns it. What its trap left to be done becomes background work.
-    pub fn remove(&mut self, step: &mut Step, siblings: &mut ThreadList, thread: ThreadId) -> Thread {
+    /// Removes a thread that waits for nothing and returns its control port. Work that its trap left becomes background
+    /// work.
+    pub fn remove(&mut self, step: &mut Step, siblings: &mut ThreadList, thread: ThreadId) -> Option<PortId> {
         assert!(!self.threads[thread].is_waiting(), "{thread:?} ends while it waits");
         self.timers.cancel(&mut self.threads, thread, TimerKind::Depress);
         self.withdraw(step, thread, State::Suspended);
         siblings.remove(&mut self.threads, thread);
         self.timers.release_for_thread();
         step.release_policy_change();
-        let mut removed = self.threads.remove(thread).expect("a thread ends once");
+        let removed = &mut self.threads[thread];
+        let control_port = removed.control_port.take();
         if let Some(continuation) = removed.continuation.take() {
             step.add_background(continuation.work);
         }
-        removed
+        self.threads.discard(thread);
+        control_port
     }
 
     /// Returns the thread after `thread` in the list of its task.
@@ -235,6 +244,11 @@ impl Scheduling {
             }
             _ => step.add_background(work),
         }
+    }
+
+    /// Notes the name of a thread's control port that its task was given.
+    pub fn note_own_name(&mut self, thread: ThreadId, name: PortName) {
+        self.threads[thread].own_name = name;
     }
 
     /// Changes what a thread asks for. The caller notes the policy change.

@@ -144,6 +144,21 @@ impl RunQueue {
         self.occupied.add(level);
     }
 
+    /// Removes the first thread of a level that has one, and adds a thread at the end of a level, whose priority and state
+    /// the caller sets.
+    #[inline(always)]
+    pub(super) fn replace_first(&mut self, threads: &mut Threads, from: usize, thread: ThreadId, to: usize) {
+        if from == to {
+            return self.levels[to].replace_front(threads, thread);
+        }
+        self.levels[from].pop_front(threads);
+        self.levels[to].push_back(threads, thread);
+        if self.levels[from].is_empty() {
+            self.occupied.remove(from);
+        }
+        self.occupied.add(to);
+    }
+
     /// Removes a thread from the level at which it is queued. The caller gives it another state.
     #[inline]
     pub(super) fn remove(&mut self, threads: &mut Threads, thread: ThreadId, level: usize) {

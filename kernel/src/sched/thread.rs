@@ -40,6 +40,8 @@ pub struct Thread {
     pub(super) suspend_count: u32,
     /// Its control port, made when it is first asked for.
     pub(super) control_port: Option<PortId>,
+    /// The name of that which its task was given last, or null. A hint: the task may have given the name up.
+    pub(super) own_name: PortName,
     /// Where its deadlines are.
     pub(super) timers: TimerSlots,
     /// Its place among those that wait for the same thing.
@@ -239,6 +241,12 @@ impl Thread {
         matches!(self.state, State::Waiting(_))
     }
 
+    /// Returns true if no other thread is in the queue in which it waits.
+    #[inline(always)]
+    pub fn waits_alone(&self) -> bool {
+        self.wait_link.is_alone()
+    }
+
     /// Returns how often it was suspended and not resumed.
     pub fn suspend_count(&self) -> u32 {
         self.suspend_count
@@ -278,6 +286,12 @@ impl Thread {
     /// Returns its control port, if that was made.
     pub fn control_port(&self) -> Option<PortId> {
         self.control_port
+    }
+
+    /// Returns the name of its control port that its task was given last, or null.
+    #[inline(always)]
+    pub fn own_name(&self) -> PortName {
+        self.own_name
     }
 
     /// Notes the control port that was made for it.

@@ -214,8 +214,9 @@ fn set_band(threads: &mut Threads, first: ThreadId, last: ThreadId) {
 mod tests {
     use super::*;
     use crate::ids::tag;
-    use crate::machine::AddressSpace;
+    use crate::machine::{AddressSpace, Stamp};
     use crate::policy::ThreadPolicy;
+    use crate::rate::{Clock, Rate};
     use crate::sched::{Belongings, Scheduling, ThreadList};
     use crate::step::Step;
     use crate::trap_frame::TrapFrame;
@@ -231,7 +232,8 @@ mod tests {
 
     /// Returns a scheduler and the ids of its `THREADS` threads.
     fn threads() -> (Scheduling, Vec<ThreadId>) {
-        let mut sched = Scheduling::new(0);
+        let clock = Clock::new(Stamp(0), Rate::measured(1, 1));
+        let mut sched = Scheduling::new(clock, 0);
         let (mut step, mut siblings) = (Step::default(), ThreadList::default());
         let task = Id::<tag::Task>::from_bits(ID_BITS).expect("a valid id");
         let space = Id::<tag::Space>::from_bits(ID_BITS).expect("a valid id");

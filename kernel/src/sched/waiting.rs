@@ -10,7 +10,7 @@ use super::thread::{ReceiveWait, State, Thread, Wait, WaitPlace};
 use super::timer::TimerKind;
 use super::wait_queue::WaitQueue;
 use crate::ids::{Receivable, TaskId, ThreadId};
-use crate::machine::{Nanos, NoMemory, UserAddr};
+use crate::machine::{Nanos, NoMemory, Stamp, UserAddr};
 use crate::outcome::Outcome;
 use crate::step::Step;
 use crate::trace::Event;
@@ -139,11 +139,14 @@ impl Scheduling {
         queue.insert(&mut self.threads, thread, priority);
     }
 
-    /// Takes a thread that receives out of everything it waits in. It must [run](Scheduling::block_and_switch) at once.
+    /// Takes a thread that receives out of everything it waits in. It must [run](Scheduling::block_and_switch) at once. The
+    /// caller knows whether it waits alone in the queue, and whether its wait has a deadline.
     #[inline(always)]
-    pub fn take_receiver(&mut self, receiver: ThreadId, queue: &mut WaitQueue) {
-        queue.remove(&mut self.threads, receiver);
-        self.timers.cancel(&mut self.threads, receiver, TimerKind::Wait);
+    pub fn take_receiver(&mut self, receiver: ThreadId, queue: &mut WaitQueue, alone: bool, timed: bool) {
+        queue.remove_knowing(&mut self.threads, receiver, alone);
+        if timed {
+            self.timers.cancel(&mut self.threads, receiver, TimerKind::Wait);
+        }
     }
 
     /// Lets the running thread `thread` wait for a message, and `next`, which has been [taken out](Scheduling::take_receiver) of its wait,
@@ -157,7 +160,7 @@ impl Scheduling {
         wait: ReceiveWait,
         queue: &mut WaitQueue,
         next: ThreadId,
-        now: Nanos,
+        now: Stamp,
     ) -> &mut Thread {
         let priority = match wait.object {
             Receivable::Port(_) => self.threads[thread].schedule.base,

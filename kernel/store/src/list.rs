@@ -176,6 +176,23 @@ impl<Tag, Kind> List<Tag, Kind> {
         Some(id)
     }
 
+    /// Removes the first object of a list that has one, and adds another one at the end.
+    #[inline(always)]
+    pub fn replace_front<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>, id: Id<Tag>) {
+        let front = self.head.expect("the list has a first object");
+        let next = core::mem::take(arena[front].link()).next;
+        if let Some(next) = next {
+            let tail = self.tail.replace(id).expect("a list with a first object has a last one");
+            arena[next].link().previous = None;
+            arena[tail].link().next = Some(id);
+            *arena[id].link() = Link { previous: Some(tail), next: None };
+            self.head = Some(next);
+        } else {
+            *arena[id].link() = Link::default();
+            (self.head, self.tail) = (Some(id), Some(id));
+        }
+    }
+
     /// Returns the object before `id`.
     pub fn before<T: Linked<Kind, Tag>, const N: usize>(
         &self,
@@ -247,6 +264,24 @@ mod tests {
         assert!(list.is_empty() && list.pop_front(&mut arena).is_none() && list.back().is_none());
         list.push_front(&mut arena, ids[4]);
         assert_eq!((values(&list, &arena), list.after(&arena, ids[4])), (vec![4], None));
+    }
+
+    #[test]
+    fn the_first_object_can_be_replaced_by_one_at_the_end() {
+        let mut arena = Arena::<Node>::new();
+        let ids: Vec<_> = (0..4).map(|value| arena.insert(Node { value, ..Node::default() }).unwrap()).collect();
+        let mut list = List::new();
+        list.push_back(&mut arena, ids[0]);
+        for (added, expected) in [(1, vec![1]), (0, vec![0])] {
+            list.replace_front(&mut arena, ids[added]);
+            assert_eq!(values(&list, &arena), expected);
+        }
+        list.push_back(&mut arena, ids[1]);
+        list.push_back(&mut arena, ids[2]);
+        for (added, expected) in [(3, vec![1, 2, 3]), (0, vec![2, 3, 0]), (1, vec![3, 0, 1])] {
+            list.replace_front(&mut arena, ids[added]);
+            assert_eq!(values(&list, &arena), expected);
+        }
     }
 
     #[test]

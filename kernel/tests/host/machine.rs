@@ -1,12 +1,19 @@
 //! A machine made of data structures: memory in a map, a clock that the test advances, and failures on demand.
 
 use abi::task::PAGE_SIZE;
-use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, UserAddr};
+use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, Stamp, UserAddr};
+use kernel::rate::{Clock, Rate};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// The number of page frames of the machine.
 const FRAMES: u64 = 100_000;
+
+/// The stamp at time 0.
+const FIRST_STAMP: Stamp = Stamp(1000);
+
+/// How fast stamps grow.
+const STAMPS_PER_NANO: u64 = 4;
 
 struct Page {
     bytes: Box<[u8; PAGE_SIZE as usize]>,
@@ -55,6 +62,11 @@ impl FakeMachine {
             copies: 0,
             requests: 0,
         }
+    }
+
+    /// Returns what makes times of the machine's stamps.
+    pub fn clock() -> Clock {
+        Clock::new(FIRST_STAMP, Rate::measured(STAMPS_PER_NANO, 1))
     }
 
     /// Advances the clock.
@@ -141,6 +153,10 @@ impl FakeMachine {
 impl Machine for FakeMachine {
     fn now(&mut self) -> Nanos {
         self.now
+    }
+
+    fn stamp(&mut self) -> Stamp {
+        Stamp(FIRST_STAMP.0 + STAMPS_PER_NANO * self.now)
     }
 
     fn set_timer(&mut self, cpu: Cpu, deadline: Nanos) {

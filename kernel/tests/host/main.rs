@@ -35,6 +35,7 @@ mod rpc;
 mod scheduling;
 mod segments;
 mod sets;
+mod shortcuts;
 mod simulation;
 mod targets;
 mod timers;

@@ -218,7 +218,8 @@ fn the_first_stack_holds_arguments_environment_and_auxiliary_vector() {
 fn random_bytes_of_init(seed: u64) -> [u64; 2] {
     let bundle = Vec::leak(archive("init", &program()));
     let mut machine = FakeMachine::new();
-    let mut kernel = Kernel::new(Config { bundle, seed, limits: Limits::default() }).unwrap();
+    let mut kernel =
+        Kernel::new(Config { bundle, seed, clock: FakeMachine::clock(), limits: Limits::default() }).unwrap();
     let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
     let (frame, space) = kernel.context(thread);
     let word = |at| u64::from_le_bytes(machine.read(space, UserAddr(at), 8).unwrap().try_into().unwrap());
@@ -447,7 +448,13 @@ fn boot_with(arguments: &[u8]) -> Result<(), BootError> {
     let end_of_archive = 2 * 512;
     files.truncate(files.len() - end_of_archive);
     files.extend(archive("cmdline", arguments));
-    let mut kernel = Kernel::new(Config { bundle: Vec::leak(files), seed: 0, limits: Limits::default() }).unwrap();
+    let mut kernel = Kernel::new(Config {
+        bundle: Vec::leak(files),
+        seed: 0,
+        clock: FakeMachine::clock(),
+        limits: Limits::default(),
+    })
+    .unwrap();
     kernel.boot(&mut FakeMachine::new()).map(|_| ())
 }
 

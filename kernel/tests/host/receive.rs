@@ -77,7 +77,7 @@ impl Pair {
 /// Runs a scenario with and without the fast path.
 fn with_and_without_fast_path(scenario: impl Fn(Pair)) {
     for direct_calls in [true, false] {
-        scenario(Pair::with_limits(Limits { direct_calls, ..Limits::default() }));
+        scenario(Pair::with_limits(Limits { shortcuts: direct_calls, ..Limits::default() }));
     }
 }
 

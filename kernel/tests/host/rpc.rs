@@ -10,6 +10,8 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::inspect::invariants::check_all;
 use kernel::limits::Limits;
+use kernel::machine::Machine;
+use kernel::sched::run_queue::{BACKGROUND_QUANTUM, QUANTUM};
 
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 /// The priority of client and server.
@@ -39,9 +41,12 @@ struct Pair {
     helpers: [Actor; 2],
 }
 
+/// A base priority at which threads have a short quantum.
+const BACKGROUND_PRIORITY: u8 = 4;
+
 impl Pair {
     fn new(direct_calls: bool) -> Pair {
-        let mut w = World::with_limits(Limits { direct_calls, names_per_task: 64, ..Limits::default() });
+        let mut w = World::with_limits(Limits { shortcuts: direct_calls, names_per_task: 64, ..Limits::default() });
         let (client, server) = (w.task(), w.task());
         let (service, send_right) = w.connect(client, server);
         let reply = w.port(client);
@@ -452,6 +457,23 @@ fn no_option_bypasses_the_queue_limit() {
     let options = MsgOption::from_bits_retain(SEND_ALWAYS) | MsgOption::SEND_TIMEOUT;
     assert_eq!(w.send_with(a, &Msg::copy_send(p), options, 0).code(), MACH_SEND_TIMED_OUT);
     assert_eq!(w.status(a, p).mps_msgcount, MACH_PORT_QLIMIT_DEFAULT);
+}
+
+#[test]
+fn a_call_to_a_server_with_a_short_quantum_ends_that_quantum() {
+    for direct_calls in [true, false] {
+        let mut pair = Pair::new(direct_calls);
+        pair.w.set_base(pair.server.thread, BACKGROUND_PRIORITY, true);
+        pair.helpers.into_iter().for_each(|helper| pair.w.set_base(helper.thread, 0, true));
+        pair.serve();
+        // The timer is set to the end of the client's quantum, which is longer.
+        pair.w.advance(0);
+        let start = pair.w.machine.now();
+        assert_eq!(pair.w.machine.timer, Some(start + QUANTUM));
+        pair.w.machine.advance(QUANTUM / 10);
+        pair.call();
+        assert_eq!(pair.w.machine.timer, Some(start + QUANTUM / 10 + BACKGROUND_QUANTUM), "direct: {direct_calls}");
+    }
 }
 
 // covers mach-ipc G10

@@ -61,7 +61,7 @@ impl Simulation {
             names_per_task,
             kernel_bytes_per_task: KERNEL_BYTES_PER_TASK,
             pages_per_task: PAGES_PER_TASK,
-            direct_calls: seed.is_multiple_of(4) || seed % 4 == 1,
+            shortcuts: seed.is_multiple_of(4) || seed % 4 == 1,
             ..Limits::default()
         };
         let world = World::with_limits(limits);

@@ -121,7 +121,7 @@ impl World {
     fn with_config(limits: Limits, seed: u64) -> World {
         let bundle = Vec::leak(archive("init", &program()));
         let mut machine = FakeMachine::new();
-        let mut kernel = Kernel::new(Config { bundle, seed, limits }).unwrap();
+        let mut kernel = Kernel::new(Config { bundle, seed, clock: FakeMachine::clock(), limits }).unwrap();
         let Ok(Next::Run(thread)) = kernel.boot(&mut machine) else { panic!("init runs") };
         let task = kernel.sched[thread].task();
         let placeholder = Actor::new(task, thread, AddressSpace(0), 0);

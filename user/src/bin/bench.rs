@@ -6,6 +6,7 @@
 //! ```text
 //! bench [INSTRUCTIONS-TO-THE-FIRST-PROGRAM]
 //! bench echo
+//! bench vector-echo
 //! ```
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -21,6 +22,7 @@ use user::port::{self, Port};
 use user::println;
 use user::suite::EXIT_PROGRAM;
 use user::sys::machine::time_stamp;
+use user::sys::registers::use_vector_register;
 use user::sys::{Arguments, trap};
 use user::task::{self, Spawn};
 use user::thread::Thread;
@@ -35,7 +37,8 @@ const ROUNDS: u64 = 16;
 fn start(arguments: Arguments) -> i32 {
     let mut arguments = arguments.skip(1);
     match arguments.next() {
-        Some("echo") => echo(PortName(0)),
+        Some("echo") => echo(PortName(0), || {}),
+        Some("vector-echo") => echo(PortName(0), use_vector_register),
         started => run_all(started.and_then(|text| text.parse().ok())),
     }
     0
@@ -53,6 +56,8 @@ fn run_all(started: Option<u64>) {
     report("yield, two switches", yields(), "seL4 536, Linux 3,440");
     report("port allocate and destroy", allocate_and_destroy(), "");
     report("spawn, exit and reap", spawn_and_reap(), "Linux vfork 76 k, fork 361 k");
+    // From here on this task uses vector registers.
+    two_tasks_with_vectors();
     if let Some(started) = started {
         report("boot to the first user instruction", started, "NOVA 30.6 M, GNU Mach 144 M, seL4 207 M, Linux 1,560 M");
     }
@@ -148,8 +153,9 @@ impl Packet {
 
 const BOTH: MsgOption = MsgOption::SEND_MSG.union(MsgOption::RCV_MSG);
 
-/// Answers requests for ever: on `port`, or on one of its own, to which the bootstrap port gets a right.
-fn echo(port: PortName) {
+/// Answers requests for ever: on `port`, or on one of its own, to which the bootstrap port gets a right. Calls `work` for
+/// each request.
+fn echo(port: PortName, work: impl Fn()) {
     let mut port = port;
     if port == MACH_PORT_NULL {
         let own = Port::new();
@@ -163,6 +169,7 @@ fn echo(port: PortName) {
         if packet.header.flags().contains(HeaderFlags::COMPLEX) {
             give_up_carried(&packet);
         }
+        work();
         packet.turn_round();
         packet.call(BOTH, port);
     }
@@ -174,31 +181,57 @@ fn give_up_carried(packet: &Packet) {
     port::deallocate(name).expect("the right has arrived");
 }
 
+/// A child that answers requests.
+struct Service {
+    task: PortName,
+    port: PortName,
+    exit: Port,
+}
+
+impl Service {
+    fn start(kind: &str) -> Service {
+        let (meeting, exit) = (port_with_send(), Port::new());
+        let child = Spawn::program("bench").argument(kind).bootstrap(meeting.name()).exit_port(exit.name());
+        let task = child.start().expect("a child");
+        let port = Message::receive(meeting.name()).expect("the child's port").descriptor(0).name;
+        Service { task, port, exit }
+    }
+
+    fn end(self) {
+        task::terminate(self.task).expect("it has not ended");
+        task::wait_for_exit(self.exit.name()).expect("it ends");
+    }
+}
+
 fn two_tasks() {
-    let (meeting, exit) = (port_with_send(), Port::new());
-    let child = Spawn::program("bench").argument("echo").bootstrap(meeting.name()).exit_port(exit.name());
-    let child = child.start().expect("a child");
-    let service = Message::receive(meeting.name()).expect("the child's port").descriptor(0).name;
+    let service = Service::start("echo");
     let others = "NOVA 416, GNU Mach 1,496, seL4 1,770, Linux pipe 11,635";
-    report("rpc_64 between two tasks", rpc(service), others);
+    report("rpc_64 between two tasks", rpc(service.port, || {}), others);
     let others = "seL4 2,959, GNU Mach 4,856, Linux SCM_RIGHTS 24,984";
-    report("rpc_64 that carries a send right", rpc_with_right(service), others);
-    task::terminate(child).expect("it has not ended");
-    task::wait_for_exit(exit.name()).expect("it ends");
+    report("rpc_64 that carries a send right", rpc_with_right(service.port), others);
+    service.end();
+}
+
+fn two_tasks_with_vectors() {
+    let service = Service::start("vector-echo");
+    report("rpc_64, both tasks use SSE", rpc(service.port, use_vector_register), "");
+    service.end();
 }
 
 fn one_task() {
     let port = port_with_send();
     let service = u64::from(port.name().0);
-    Thread::start(|port| echo(PortName(port as u32)), service).expect("a thread");
+    Thread::start(|port| echo(PortName(port as u32), || {}), service).expect("a thread");
     // The thread waits there until the program ends.
-    report("rpc_64 in one address space", rpc(port.into_name()), "");
+    report("rpc_64 in one address space", rpc(port.into_name(), || {}), "");
 }
 
-fn rpc(service: PortName) -> u64 {
+/// A round calls `work` before each request.
+fn rpc(service: PortName, work: impl Fn()) -> u64 {
     let reply = Port::new();
     let mut packet = Packet::new();
     measure(|| {
+        work();
         packet.address(service, reply.name());
         packet.call(BOTH, reply.name());
     })

@@ -5,17 +5,19 @@ use crate::check;
 use crate::message::{Call, Message, mach_msg_at, port_with_send};
 use crate::port::{self, Port};
 use crate::sys::machine::{self, registers_survive_trap};
-use crate::sys::registers::{self, FreshThread, VectorState};
+use crate::sys::registers::{self, FreshThread, KeptRegisters, VectorState};
 use crate::task::{self, Spawn};
 use crate::thread::{Thread, create_raw};
 use crate::time;
-use abi::KernReturn;
 use abi::code::*;
 use abi::message::{Header, HeaderFlags, MsgOption, msgh_bits};
 use abi::port::Disposition;
 use abi::task::{ExitStatus, PAGE_SIZE};
-use abi::trap::mach::{MACH_MSG, MACH_TIMEBASE_INFO, MACH_WAIT_UNTIL, SWTCH, TASK_SELF};
-use abi::trap::tally::CPU_COUNT;
+use abi::trap::CLASS_UNIX;
+use abi::trap::mach::{MACH_MSG, MACH_TIMEBASE_INFO, MACH_WAIT_UNTIL, SWTCH, TASK_SELF, THREAD_SELF};
+use abi::trap::tally::{CPU_COUNT, TIME};
+use abi::trap::unix::GETPID;
+use abi::{KernReturn, PortName};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use zerocopy::IntoBytes;
 
@@ -23,7 +25,13 @@ tests! { "processor":
     a_fresh_thread_finds_zeros,
     registers_of_one_task_are_not_seen_in_another,
     a_pending_exception_is_its_threads_own,
+    general_registers_survive_every_kind_of_trap,
+    general_registers_survive_traps_between_two_threads,
+    general_registers_survive_messages,
     all_vector_registers_survive_interrupts,
+    vector_registers_after_a_trap_are_ones_own_or_zero,
+    vector_registers_do_not_travel_with_messages,
+    a_thread_that_ends_leaves_no_vector_registers,
     flags_survive_interrupts,
     flags_do_not_reach_the_kernel,
     flags_of_privilege_cannot_be_set,
@@ -112,6 +120,103 @@ fn a_pending_exception_is_its_threads_own() {
     registers::wait_for_pending_exception();
 }
 
+/// Values for registers, all different.
+fn registers_from(seed: u64) -> KeptRegisters {
+    core::array::from_fn(|register| seed << 32 | (register as u64 + 1) << 40 | seed)
+}
+
+/// Makes a trap with values in all registers, and checks that they are the same after it.
+#[track_caller]
+fn keeps_registers(number: u32, argument: u64, seed: u64) {
+    let mut registers = registers_from(seed);
+    registers[0] = argument;
+    let (_, after) = registers::trap_with_registers(number, registers);
+    check::equal("the registers", after, registers);
+}
+
+fn general_registers_survive_every_kind_of_trap() {
+    for seed in 1..20 {
+        // Traps that come back at once, and others.
+        for number in [CPU_COUNT, TIME, THREAD_SELF, TASK_SELF, SWTCH, GETPID, ENOSYS_TRAP] {
+            keeps_registers(number, 0, seed);
+        }
+        // The processor sleeps in between.
+        keeps_registers(MACH_WAIT_UNTIL, time::now() + 100_000, seed);
+        // An argument that cannot be written: the copy faults.
+        keeps_registers(MACH_TIMEBASE_INFO, 0x10, seed);
+    }
+}
+
+/// The last number of the Unix class, which is none of a trap's.
+const ENOSYS_TRAP: u32 = CLASS_UNIX | 0xFF_FFFF;
+
+fn general_registers_survive_traps_between_two_threads() {
+    STOP.store(false, Ordering::Relaxed);
+    let give_way = |seed| {
+        while !STOP.load(Ordering::Relaxed) {
+            keeps_registers(SWTCH, 0, seed);
+        }
+    };
+    let others = [100, 200].map(|seed| Thread::start(give_way, seed).expect("a thread"));
+    for seed in 1..200 {
+        keeps_registers(SWTCH, 0, seed);
+        keeps_registers(CPU_COUNT, 0, seed);
+        keeps_registers(MACH_WAIT_UNTIL, time::now() + 10_000, seed);
+    }
+    STOP.store(true, Ordering::Relaxed);
+    others.into_iter().for_each(Thread::join);
+}
+
+/// `mach_msg` with values in the registers that are no arguments. It destroys rdx besides what all traps destroy.
+fn call_with_registers(message: &mut Message, options: MsgOption, size: u64, name: PortName, seed: u64) -> KernReturn {
+    let mut registers = registers_from(seed);
+    let buffer = message.buffer();
+    let room = buffer.len() as u64;
+    registers[..6].copy_from_slice(&[
+        buffer.as_mut_ptr() as u64,
+        options.bits().into(),
+        size,
+        room,
+        u64::from(name.0),
+        0,
+    ]);
+    let (code, after) = registers::trap_with_registers(MACH_MSG, registers);
+    registers[2] = 0;
+    check::equal("the registers after mach_msg", after, registers);
+    KernReturn(code as i32)
+}
+
+/// Calls that lead to another thread at once, and calls that cannot.
+fn general_registers_survive_messages() {
+    const SIZE: u64 = Header::SIZE as u64;
+    const CALLS: u64 = 50;
+    static SERVICE: AtomicU64 = AtomicU64::new(0);
+    let service = port_with_send();
+    SERVICE.store(u64::from(service.name().0), Ordering::Relaxed);
+    let serve = |seed| {
+        let service = PortName(SERVICE.load(Ordering::Relaxed) as u32);
+        let mut message = Message::new();
+        let mut code = call_with_registers(&mut message, MsgOption::RCV_MSG, 0, service, seed);
+        for _ in 1..CALLS {
+            check::equal("the request", code, MACH_MSG_SUCCESS);
+            message = Message::reply(&message);
+            code = call_with_registers(&mut message, MsgOption::SEND_MSG | MsgOption::RCV_MSG, SIZE, service, seed);
+        }
+        message = Message::reply(&message);
+        let code = call_with_registers(&mut message, MsgOption::SEND_MSG, SIZE, PortName(0), seed);
+        check::equal("the last answer", code, MACH_MSG_SUCCESS);
+    };
+    let server = Thread::start(serve, 0x5555).expect("a thread");
+    let reply = Port::new();
+    for seed in 1..=CALLS {
+        let mut message = Message::copy_send(service.name()).reply_to(reply.name(), Disposition::MAKE_SEND_ONCE);
+        let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+        let code = call_with_registers(&mut message, options, SIZE, reply.name(), seed);
+        check::equal("the call", code, MACH_MSG_SUCCESS);
+    }
+    server.join();
+}
+
 fn all_vector_registers_survive_interrupts() {
     static LOST: AtomicU64 = AtomicU64::new(0);
     let threads = [1, 2, 3].map(|n: u8| {
@@ -124,6 +229,99 @@ fn all_vector_registers_survive_interrupts() {
     });
     threads.into_iter().for_each(Thread::join);
     check::equal("how often a thread lost a value", LOST.load(Ordering::Relaxed), 0);
+}
+
+/// Checks that a trap leaves the control words and does not show the values of another thread.
+#[track_caller]
+fn keeps_control_words(own: &VectorState, trap: impl FnOnce()) {
+    own.load();
+    trap();
+    check::that("the vector registers are one's own or zero", VectorState::current().is_of_or_zero(own));
+}
+
+/// Some threads leave the processor in traps, some by interrupts: those keep everything.
+fn vector_registers_after_a_trap_are_ones_own_or_zero() {
+    static RUNNING: AtomicU64 = AtomicU64::new(2);
+    let spin = |byte| {
+        for _ in 0..12 {
+            check::that("interrupts", VectorState::filled(byte as u8).survives(WHILE));
+        }
+        RUNNING.fetch_sub(1, Ordering::Relaxed);
+    };
+    let give_way = |byte| {
+        while RUNNING.load(Ordering::Relaxed) != 0 {
+            let own = VectorState::filled(byte as u8);
+            keeps_control_words(&own, || _ = crate::sys::trap(SWTCH, [0; 6]));
+            keeps_control_words(&own, || time::sleep(1));
+            keeps_control_words(&own, || _ = crate::sys::trap(CPU_COUNT, [0; 6]));
+        }
+    };
+    let wait = |_| {
+        while RUNNING.load(Ordering::Relaxed) != 0 {
+            // This one has control words of a fresh thread and does not use the registers in between.
+            time::sleep(1);
+        }
+        check::that("a fresh thread's registers", VectorState::current() == VectorState::fresh());
+    };
+    let spinners = [1, 2].map(|byte| Thread::start(spin, byte).expect("a thread"));
+    let others = [3, 4].map(|byte| Thread::start(give_way, byte).expect("a thread"));
+    let waiting = Thread::start(wait, 0).expect("a thread");
+    spinners.into_iter().chain(others).for_each(Thread::join);
+    waiting.join();
+}
+
+/// Direct switches between tasks: with both using the registers, and with one.
+fn vector_registers_do_not_travel_with_messages() {
+    const SIZE: u64 = Header::SIZE as u64;
+    let (meeting, exit) = (port_with_send(), Port::new());
+    let child = Spawn::program("tests").argument("child").argument("answer-with-vectors");
+    let child = child.bootstrap(meeting.name()).exit_port(exit.name()).start().expect("a child");
+    let service = Message::receive(meeting.name()).expect("the child's port").descriptor(0).name;
+    let reply = Port::new();
+    let mut call = |seed| {
+        let mut message = Message::copy_send(service).reply_to(reply.name(), Disposition::MAKE_SEND_ONCE);
+        let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+        let code = call_with_registers(&mut message, options, SIZE, reply.name(), seed);
+        check::equal("the call", code, MACH_MSG_SUCCESS);
+    };
+    (1..20).for_each(&mut call);
+    check::that("this task's registers are fresh", VectorState::current() == VectorState::fresh());
+    for byte in 1..100 {
+        keeps_control_words(&VectorState::filled(byte), || call(byte.into()));
+    }
+    task::terminate(child).expect("it has not ended");
+    task::wait_for_exit(exit.name()).expect("it ends");
+    [child, service].into_iter().for_each(|name| port::deallocate(name).expect("its name"));
+}
+
+/// The child's side.
+pub fn answer_with_vectors() {
+    let service = Port::new();
+    let mut hello = Message::copy_send(task::bootstrap_port()).port(service.name(), Disposition::MAKE_SEND);
+    hello.send().expect("the parent waits");
+    let own = VectorState::filled(0xDD);
+    let mut request = Message::receive(service.name()).expect("a request");
+    loop {
+        keeps_control_words(&own, || {
+            let mut answer = Message::reply(&request);
+            let call = Call {
+                options: MsgOption::SEND_MSG | MsgOption::RCV_MSG,
+                receive_name: service.name(),
+                ..Call::default()
+            };
+            check::equal("the answer", answer.call(&call), MACH_MSG_SUCCESS);
+            request = answer;
+        });
+    }
+}
+
+fn a_thread_that_ends_leaves_no_vector_registers() {
+    for byte in 1..20 {
+        Thread::start(|byte| VectorState::filled(byte as u8).load(), byte).expect("a thread").join();
+        let look = |_| check::that("registers", VectorState::current() == VectorState::fresh());
+        Thread::start(look, 0).expect("a thread").join();
+        check_in_child();
+    }
 }
 
 /// Direction, nested task, alignment check, identification.

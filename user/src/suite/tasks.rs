@@ -44,6 +44,7 @@ pub const CHILDREN: &[(&str, fn())] = &[
     ("register-host", supervision::register_host),
     ("check-clamp", scheduling::check_clamp),
     ("check-processor", processor::check_fresh_processor),
+    ("answer-with-vectors", processor::answer_with_vectors),
 ];
 
 /// Returns the arguments of a task that runs the function of [`CHILDREN`] with this name.

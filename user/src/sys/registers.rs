@@ -98,6 +98,13 @@ impl VectorState {
     }
 }
 
+/// Uses a vector register.
+#[inline(always)]
+pub fn use_vector_register() {
+    // SAFETY: This target's compiler keeps no values in these registers.
+    unsafe { asm!("pxor xmm0, xmm0", options(nomem, nostack, preserves_flags)) };
+}
+
 /// Divides by zero in the floating-point unit, with that exception unmasked: the next instruction there that waits raises
 /// it.
 pub fn leave_exception_pending() {
@@ -210,6 +217,68 @@ pub fn trap_with_flags(number: u32, arguments: [u64; 6], flags: u64) -> [u64; 2]
         );
     }
     [result, after]
+}
+
+/// The general registers that a trap leaves as they are: rdi, rsi, rdx, r10, r8, r9, rbx, rbp, r12 to r15.
+pub type KeptRegisters = [u64; 12];
+
+/// Makes a trap with these values in the registers, and returns its result and the values after it. As for
+/// [`super::trap`], for which the first six are the arguments.
+pub fn trap_with_registers(number: u32, registers: KeptRegisters) -> (u64, KeptRegisters) {
+    let mut after = registers;
+    // SAFETY: As for `trap`; the function keeps the registers that functions keep.
+    let result = unsafe { trap_and_store(number, &mut after) };
+    (result, after)
+}
+
+/// # Safety
+/// As for [`super::trap`].
+#[unsafe(naked)]
+unsafe extern "C" fn trap_and_store(number: u32, registers: &mut KeptRegisters) -> u64 {
+    naked_asm!(
+        "push rbx",
+        "push rbp",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "push rsi",
+        "mov eax, edi",
+        "mov rdi, [rsi]",
+        "mov rdx, [rsi + 16]",
+        "mov r10, [rsi + 24]",
+        "mov r8, [rsi + 32]",
+        "mov r9, [rsi + 40]",
+        "mov rbx, [rsi + 48]",
+        "mov rbp, [rsi + 56]",
+        "mov r12, [rsi + 64]",
+        "mov r13, [rsi + 72]",
+        "mov r14, [rsi + 80]",
+        "mov r15, [rsi + 88]",
+        "mov rsi, [rsi + 8]",
+        "syscall",
+        "mov rcx, rsi",
+        "pop rsi",
+        "mov [rsi], rdi",
+        "mov [rsi + 8], rcx",
+        "mov [rsi + 16], rdx",
+        "mov [rsi + 24], r10",
+        "mov [rsi + 32], r8",
+        "mov [rsi + 40], r9",
+        "mov [rsi + 48], rbx",
+        "mov [rsi + 56], rbp",
+        "mov [rsi + 64], r12",
+        "mov [rsi + 72], r13",
+        "mov [rsi + 80], r14",
+        "mov [rsi + 88], r15",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbp",
+        "pop rbx",
+        "ret",
+    )
 }
 
 /// What a thread that starts at [`FreshThread::ENTRY`] tells about itself.

@@ -1,8 +1,8 @@
 //! The local APIC (advanced programmable interrupt controller): the timer's one-shot interrupts.
 //!
-//! The controller stays in the mode in which the firmware left it. With registers in memory (xAPIC) it does all that one
-//! processor needs, and everywhere: QEMU ends a machine whose instructions it counts (`-icount`) when the timer is used
-//! through model-specific registers.
+//! The controller stays in the mode in which the firmware left it. With registers in memory (xAPIC) it does all that
+//! one processor needs, and everywhere: QEMU ends a machine whose instructions it counts (`-icount`) when the timer is
+//! used through model-specific registers.
 
 use super::frame_allocator::PhysicalMap;
 use super::interrupts::{APIC_ERROR, SPURIOUS, TIMER};
@@ -114,8 +114,8 @@ impl Apic {
 
     fn write(&mut self, register: Register, value: u32) {
         match self.access {
-            // SAFETY: The register is there, mapped uncached like all devices, and belongs to `self`. No value lets the
-            // controller write to memory, and each interrupt that it may raise has a handler.
+            // SAFETY: The register is there, mapped uncached like all devices, and belongs to `self`. No value lets
+            // the controller write to memory, and each interrupt that it may raise has a handler.
             Access::Memory(map, base) => unsafe { map.address::<u32>(base + register as u64).write_volatile(value) },
             // SAFETY: The same, in this mode.
             Access::ModelSpecific => unsafe { Msr::new(model_specific(register)).write(value.into()) },

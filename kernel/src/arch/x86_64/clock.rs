@@ -2,44 +2,26 @@
 
 use super::pit::{self, IntervalTimer};
 use core::arch::x86_64::_rdtsc;
-use kernel::machine::Nanos;
-use kernel::rate::{Rate, Reading, calibrate};
+use kernel::machine::Stamp;
+use kernel::rate::{Clock, Rate, Reading, calibrate};
 
-/// The clock: nanoseconds since it was made.
-#[derive(Debug)]
-pub struct Clock {
-    start: u64,
-    rate: Rate,
+/// Measures the time stamp counter, and another one that counts down and whose value `count` reads. Returns the clock,
+/// which begins now, and the other counter's rate.
+pub fn start(count: impl Fn() -> u32) -> (Clock, Rate) {
+    let mut timer = IntervalTimer::start();
+    let start = stamp();
+    let rates = calibrate(pit::RATE, || {
+        let Stamp(before) = stamp();
+        let (reference, other) = (timer.ticks(), count());
+        let Stamp(after) = stamp();
+        Reading { stamp: before, reference, other, duration: after - before }
+    });
+    (Clock::new(start, rates.stamp), rates.other)
 }
 
-impl Clock {
-    /// Measures the time stamp counter, and another one that counts down and whose value `count` reads. Returns the clock
-    /// and the other counter's rate.
-    pub fn calibrate(count: impl Fn() -> u32) -> (Clock, Rate) {
-        let mut timer = IntervalTimer::start();
-        let start = time_stamp();
-        let rates = calibrate(pit::RATE, || {
-            let stamp = time_stamp();
-            let (reference, other) = (timer.ticks(), count());
-            Reading { stamp, reference, other, duration: time_stamp() - stamp }
-        });
-        (Clock { start, rate: rates.stamp }, rates.other)
-    }
-
-    /// Returns the time.
-    #[inline]
-    pub fn now(&self) -> Nanos {
-        self.rate.nanos(time_stamp().saturating_sub(self.start))
-    }
-
-    /// Returns the counter's rate.
-    pub fn rate(&self) -> Rate {
-        self.rate
-    }
-}
-
-#[inline]
-fn time_stamp() -> u64 {
+/// Returns this moment's stamp.
+#[inline(always)]
+pub fn stamp() -> Stamp {
     // SAFETY: Every 64-bit processor has the instruction.
-    unsafe { _rdtsc() }
+    Stamp(unsafe { _rdtsc() })
 }

@@ -1,19 +1,24 @@
 //! The border between user code and the kernel.
 //!
-//! Registers go straight into the running thread's [`TrapFrame`], and come from the frame of whichever thread runs next.
-//! The kernel's stack is empty while user code runs: nothing ever resumes inside the kernel.
+//! Registers go straight into the running thread's [`TrapFrame`], and come from the frame of whichever thread runs
+//! next. The kernel's stack is empty while user code runs: no thread ever resumes inside the kernel.
 //!
-//! The only things that interrupt the kernel itself are faults at user memory ([`super::user_memory`]), interrupts while
-//! the processor idles, and what ends in a panic. Those use the stack they come on.
+//! A trap leaves those registers in the processor that functions keep anyway (rbx and r12 to r15): most traps go back
+//! to the thread that made them. They follow into the frame when another thread runs next, unless the thread has
+//! ended. Until then the frame is incomplete; the core only reads arguments from it and writes results to it.
+//!
+//! The kernel itself is interrupted by faults at user memory ([`super::user_memory`]), by interrupts while the
+//! processor idles, and by exceptions that end in a panic. Those use the stack on which they come.
 
 use super::interrupts::{handle_interrupt, handle_kernel_interrupt};
 use super::per_cpu::PerCpu;
-use super::system::handle_trap;
+use super::system::{Exit, handle_any_trap, handle_plain_call, handle_trap};
+use abi::trap::mach::MACH_MSG;
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 use kernel::trap_frame::{CAUSE_TRAP, TrapFrame};
 
-/// What is pushed when the kernel itself is interrupted: the same as the first part of a [`TrapFrame`].
+/// The registers that are pushed when the kernel itself is interrupted: laid out as the first part of a [`TrapFrame`].
 #[derive(Debug)]
 #[repr(C)]
 pub struct Registers {
@@ -40,14 +45,22 @@ impl Registers {
     pub const NAMES: [&'static str; 15] =
         ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
 
-    /// The frame pointer.
+    /// Returns true if user code was interrupted.
+    pub fn are_users(&self) -> bool {
+        self.cs & 3 != 0
+    }
+
+    /// Returns the frame pointer.
     pub fn rbp(&self) -> u64 {
         self.general[8]
     }
 }
 
 const _: () = {
+    // The entry code takes an `Exit` from the two registers of a function's result.
+    assert!(offset_of!(Exit, left) == 0 && offset_of!(Exit, next) == 8 && size_of::<Exit>() == 16);
     assert!(offset_of!(TrapFrame, r15) == 0 && offset_of!(TrapFrame, rbp) == 8 * 8);
+    assert!(offset_of!(TrapFrame, r12) == 3 * 8 && offset_of!(TrapFrame, rbx) == 13 * 8);
     assert!(offset_of!(TrapFrame, cause) == offset_of!(Registers, cause));
     assert!(offset_of!(TrapFrame, ss) == offset_of!(Registers, ss));
     assert!(offset_of!(TrapFrame, fs_base) == size_of::<Registers>());
@@ -69,6 +82,53 @@ macro_rules! pop_general {
     };
 }
 
+/// Stores the registers that stay in the processor during a trap, in the frame at rax.
+macro_rules! store_kept {
+    () => {
+        "mov [rax + {kept} + 0 * 8], r15; mov [rax + {kept} + 1 * 8], r14
+         mov [rax + {kept} + 2 * 8], r13; mov [rax + {kept} + 3 * 8], r12; mov [rax + {kept} + 13 * 8], rbx"
+    };
+}
+
+/// The reverse, from the frame at rsp.
+macro_rules! load_kept {
+    () => {
+        "mov r15, [rsp + {kept} + 0 * 8]; mov r14, [rsp + {kept} + 1 * 8]
+         mov r13, [rsp + {kept} + 2 * 8]; mov r12, [rsp + {kept} + 3 * 8]; mov rbx, [rsp + {kept} + 13 * 8]"
+    };
+}
+
+/// The first register of a frame, from which [`store_kept`] and [`load_kept`] count.
+const KEPT: usize = offset_of!(TrapFrame, r15);
+
+/// Makes the thread whose frame is at rdx the running one, and rsp the address of its frame.
+macro_rules! take_frame {
+    () => {
+        "mov gs:[{frame}], rdx
+         mov rsp, rdx
+         add rdx, {end}
+         mov gs:[{interrupt_stack}], rdx"
+    };
+}
+
+/// Returns to a thread that is in a trap, whose frame is at rsp. rax, rbx and r12 to r15 are its own already.
+macro_rules! return_from_trap {
+    () => {
+        "mov rbp, [rsp + {rbp}]
+         mov r9, [rsp + {r9}]
+         mov r8, [rsp + {r8}]
+         mov r10, [rsp + {r10}]
+         mov rdx, [rsp + {rdx}]
+         mov rsi, [rsp + {rsi}]
+         mov rdi, [rsp + {rdi}]
+         mov r11, [rsp + {rflags}]
+         mov rcx, [rsp + {rip}]
+         mov rsp, [rsp + {user_stack}]
+         swapgs
+         sysretq"
+    };
+}
+
 /// Clears the flags that `syscall` clears by itself: see `segments::set_up`. It needs a stack with room for a word.
 macro_rules! clear_flags {
     () => {
@@ -81,13 +141,10 @@ macro_rules! frame_asm {
     ($($line:expr),+; $($operand:tt)+) => {
         naked_asm!(
             $($line,)+
-            trap = const CAUSE_TRAP,
-            cause = const offset_of!(TrapFrame, cause),
             rip = const offset_of!(TrapFrame, rip),
             rflags = const offset_of!(TrapFrame, rflags),
             user_stack = const offset_of!(TrapFrame, rsp),
             rax = const offset_of!(TrapFrame, rax),
-            rbx = const offset_of!(TrapFrame, rbx),
             rdx = const offset_of!(TrapFrame, rdx),
             rdi = const offset_of!(TrapFrame, rdi),
             rsi = const offset_of!(TrapFrame, rsi),
@@ -95,90 +152,137 @@ macro_rules! frame_asm {
             r8 = const offset_of!(TrapFrame, r8),
             r9 = const offset_of!(TrapFrame, r9),
             r10 = const offset_of!(TrapFrame, r10),
-            r12 = const offset_of!(TrapFrame, r12),
-            r13 = const offset_of!(TrapFrame, r13),
-            r14 = const offset_of!(TrapFrame, r14),
-            r15 = const offset_of!(TrapFrame, r15),
             $($operand)+
         )
     };
 }
 
 /// Where `syscall` leads: rcx = user's rip, r11 = user's rflags, still the user's stack; interrupts are off.
+///
+/// The number decides the way. `mach_msg` has its arguments in the registers of a function's already, but for one. The
+/// long way, by [`handle_trap`], finds number and arguments in the frame.
 #[unsafe(naked)]
 pub extern "C" fn trap_entry() -> ! {
     frame_asm!(
         "swapgs",
         "mov gs:[{user_rsp}], rsp",
         "mov rsp, gs:[{frame}]",
-        "mov [rsp + {rax}], rax",
-        "mov rax, gs:[{user_rsp}]",
-        "mov [rsp + {user_stack}], rax",
         "mov [rsp + {rip}], rcx",
+        "mov rcx, gs:[{user_rsp}]",
+        "mov [rsp + {user_stack}], rcx",
         "mov [rsp + {rflags}], r11",
-        "mov qword ptr [rsp + {cause}], {trap}",
+        "mov [rsp + {rax}], rax",
         "mov [rsp + {rdi}], rdi",
         "mov [rsp + {rsi}], rsi",
         "mov [rsp + {rdx}], rdx",
         "mov [rsp + {r10}], r10",
         "mov [rsp + {r8}], r8",
         "mov [rsp + {r9}], r9",
-        "mov [rsp + {rbx}], rbx",
         "mov [rsp + {rbp}], rbp",
-        "mov [rsp + {r12}], r12",
-        "mov [rsp + {r13}], r13",
-        "mov [rsp + {r14}], r14",
-        "mov [rsp + {r15}], r15",
         "mov rsp, gs:[{stack}]",
         // Backtraces end here.
         "xor ebp, ebp",
+        "cmp eax, {mach_msg}",
+        "jne {other_trap}",
+        "mov rcx, r10",
+        "call {handle_plain_call}",
+        "mov rdx, rax",
+        "mov rax, gs:[{frame}]",
+        "test rdx, rdx",
+        "jnz {switch_in_traps}",
         "call {handle_trap}",
-        "jmp {resume}";
+        "jmp {leave_trap}";
+        mach_msg = const MACH_MSG,
         user_rsp = const PerCpu::USER_RSP,
         frame = const PerCpu::FRAME,
         stack = const PerCpu::STACK,
+        other_trap = sym other_trap,
+        handle_plain_call = sym handle_plain_call,
         handle_trap = sym handle_trap,
+        leave_trap = sym leave_trap,
+        switch_in_traps = sym switch_in_traps,
+    )
+}
+
+/// The part of [`trap_entry`] for all numbers, in eax, but that of `mach_msg`.
+#[unsafe(naked)]
+extern "C" fn other_trap() -> ! {
+    naked_asm!(
+        "mov edi, eax",
+        "call {handle_any_trap}",
+        "jmp {leave_trap}",
+        handle_any_trap = sym handle_any_trap,
+        leave_trap = sym leave_trap,
+    )
+}
+
+/// Leaves the kernel after a trap, as the [`Exit`] in rax (left) and rdx (next) says. If the thread that made the trap
+/// goes on, its result is in the frame, or else in rax.
+#[unsafe(naked)]
+extern "C" fn leave_trap() -> ! {
+    frame_asm!(
+        "test rdx, rdx",
+        "jz 3f",
+        "cmp rax, rdx",
+        "je 2f",
+        "test rax, rax",
+        "jz {resume}",
+        store_kept!(),
+        "jmp {resume}",
+        "2:",
+        "mov rax, [rdx + {rax}]",
+        "3:",
+        "mov rsp, gs:[{frame}]",
+        return_from_trap!();
+        kept = const KEPT,
+        frame = const PerCpu::FRAME,
         resume = sym resume,
     )
 }
 
-/// Runs the thread whose frame is at rax. Not a function to be called: see [`run`].
+/// Stores the registers that the thread with the frame at rax still has in the processor, and runs the thread with the
+/// frame at rdx, which is in a trap.
+#[unsafe(naked)]
+extern "C" fn switch_in_traps() -> ! {
+    frame_asm!(
+        store_kept!(),
+        take_frame!(),
+        load_kept!(),
+        "mov rax, [rsp + {rax}]",
+        return_from_trap!();
+        kept = const KEPT,
+        frame = const PerCpu::FRAME,
+        interrupt_stack = const PerCpu::INTERRUPT_STACK,
+        end = const size_of::<Registers>(),
+    )
+}
+
+/// Runs the thread whose frame is at rdx. Not a function to be called: see [`run`].
 ///
-/// A thread that entered by a trap leaves by `sysretq`. Its rip is canonical, as `sysretq` demands: the last page of the
-/// user's half is never mapped (`kernel::machine::USER_END`), and no call sets a rip beyond.
+/// A thread that entered by a trap leaves by `sysretq`. Its rip is canonical, as `sysretq` demands: the last page of
+/// the user's half is never mapped (`kernel::machine::USER_END`), and no call sets a rip beyond.
+///
+/// While a thread runs its frame says that it entered by a trap, so that traps need not say so. Interrupts say
+/// otherwise, and this code takes that back.
 #[unsafe(naked)]
 extern "C" fn resume() -> ! {
     frame_asm!(
-        "mov gs:[{frame}], rax",
-        "lea rcx, [rax + {end}]",
-        "mov gs:[{interrupt_stack}], rcx",
-        "mov rsp, rax",
+        take_frame!(),
         "cmp qword ptr [rsp + {cause}], {trap}",
         "jne 2f",
-        "mov r15, [rsp + {r15}]",
-        "mov r14, [rsp + {r14}]",
-        "mov r13, [rsp + {r13}]",
-        "mov r12, [rsp + {r12}]",
-        "mov rbp, [rsp + {rbp}]",
-        "mov rbx, [rsp + {rbx}]",
-        "mov r9, [rsp + {r9}]",
-        "mov r8, [rsp + {r8}]",
-        "mov r10, [rsp + {r10}]",
-        "mov rdx, [rsp + {rdx}]",
-        "mov rsi, [rsp + {rsi}]",
-        "mov rdi, [rsp + {rdi}]",
+        load_kept!(),
         "mov rax, [rsp + {rax}]",
-        "mov r11, [rsp + {rflags}]",
-        "mov rcx, [rsp + {rip}]",
-        "mov rsp, [rsp + {user_stack}]",
-        "swapgs",
-        "sysretq",
+        return_from_trap!(),
         "2:",
+        "mov qword ptr [rsp + {cause}], {trap}",
         pop_general!(),
         // Cause and error code.
         "add rsp, 16",
         "swapgs",
         "iretq";
+        kept = const KEPT,
+        cause = const offset_of!(TrapFrame, cause),
+        trap = const CAUSE_TRAP,
         frame = const PerCpu::FRAME,
         interrupt_stack = const PerCpu::INTERRUPT_STACK,
         end = const size_of::<Registers>(),
@@ -200,6 +304,7 @@ extern "C" fn interrupt_entry() -> ! {
         clear_flags!(),
         "xor ebp, ebp",
         "call {handle_interrupt}",
+        "mov rdx, rax",
         "jmp {resume}",
         "2:",
         clear_flags!(),
@@ -247,12 +352,12 @@ pub extern "C" fn fatal_vector<const VECTOR: u8, const ERROR_CODES: u8>() -> ! {
     )
 }
 
-/// Runs a thread. Nothing of the kernel's stack is needed any more.
+/// Runs a thread. The contents of the kernel's stack are lost.
 ///
 /// # Safety
 /// `frame` is the frame of a thread whose address space is active, and stays where it is until the thread enters the
 /// kernel.
 pub unsafe fn run(frame: *mut TrapFrame) -> ! {
     // SAFETY: As the caller says; the per-processor block is set up.
-    unsafe { asm!("jmp {resume}", resume = sym resume, in("rax") frame, options(noreturn)) }
+    unsafe { asm!("jmp {resume}", resume = sym resume, in("rdx") frame, options(noreturn)) }
 }

@@ -1,4 +1,4 @@
-//! Page frames: the memory behind everything.
+//! The page-frame allocator.
 
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
 use core::ops::Range;
@@ -19,12 +19,12 @@ pub struct PhysicalMap {
 }
 
 impl PhysicalMap {
-    /// The map that begins at `offset`.
+    /// Returns the map that begins at `offset`.
     pub fn new(offset: u64) -> PhysicalMap {
         PhysicalMap { offset }
     }
 
-    /// The kernel's address of a physical address.
+    /// Returns the kernel's address of a physical address.
     pub fn address<T>(self, physical: u64) -> *mut T {
         core::ptr::with_exposed_provenance_mut((self.offset + physical) as usize)
     }
@@ -32,19 +32,19 @@ impl PhysicalMap {
 
 /// The free frames.
 ///
-/// Two kinds: what has never been used, as ranges, so that nothing has to be done for each frame at the start; and what
-/// was used and given back, linked through the frames themselves.
+/// Frames that were never allocated are kept as ranges, so that the start takes no time for each frame. Freed frames
+/// are linked through the frames themselves.
 #[derive(Debug)]
 pub struct FrameAllocator {
     physical_map: PhysicalMap,
     unused: Vec<Range<u64>, REGIONS_MAX>,
     /// The first frame of the list; each holds the address of the next. Address 0 ends it: that frame is never usable.
-    given_back: u64,
+    freed: u64,
     free: u64,
 }
 
 impl FrameAllocator {
-    /// All frames that the boot loader found usable.
+    /// Returns an allocator of all frames that the boot loader found usable.
     pub fn new(physical_map: PhysicalMap, regions: &[MemoryRegion]) -> FrameAllocator {
         let mut unused = Vec::new();
         for region in regions.iter().filter(|region| region.kind == MemoryRegionKind::Usable) {
@@ -55,28 +55,28 @@ impl FrameAllocator {
             }
         }
         let free = unused.iter().map(|range| (range.end - range.start) / FRAME_SIZE).sum();
-        FrameAllocator { physical_map, unused, given_back: 0, free }
+        FrameAllocator { physical_map, unused, freed: 0, free }
     }
 
-    /// Where frames can be looked into.
+    /// Returns the map through which the kernel reaches the contents of frames.
     pub fn physical_map(&self) -> PhysicalMap {
         self.physical_map
     }
 
-    /// How many frames are free.
-    pub fn free(&self) -> u64 {
+    /// Returns the number of free frames.
+    pub fn free_frames(&self) -> u64 {
         self.free
     }
 
-    /// A frame full of zeros.
+    /// Allocates a frame and fills it with zeros.
     ///
     /// # Errors
     /// [`NoMemory`].
-    pub fn take(&mut self) -> Result<PhysFrame, NoMemory> {
-        let address = if self.given_back != 0 {
-            let address = self.given_back;
-            // SAFETY: FrameAllocator in the list belong to it, and `give_back` wrote the next one's address there.
-            self.given_back = unsafe { self.physical_map.address::<u64>(address).read() };
+    pub fn allocate(&mut self) -> Result<PhysFrame, NoMemory> {
+        let address = if self.freed != 0 {
+            let address = self.freed;
+            // SAFETY: FrameAllocator in the list belong to it, and `free` wrote the next one's address there.
+            self.freed = unsafe { self.physical_map.address::<u64>(address).read() };
             address
         } else {
             let range = self.unused.iter_mut().find(|range| !range.is_empty()).ok_or(NoMemory)?;
@@ -84,21 +84,21 @@ impl FrameAllocator {
             range.start - FRAME_SIZE
         };
         self.free -= 1;
-        // SAFETY: The frame is in nobody's use any more and mapped as a whole.
+        // SAFETY: The frame is not in use, and it is mapped as a whole.
         unsafe { self.physical_map.address::<u64>(address).write_bytes(0, FRAME_SIZE as usize / 8) };
         Ok(PhysFrame::containing_address(PhysAddr::new(address)))
     }
 
-    /// Takes back a frame that came from [`take`](FrameAllocator::take) and that nothing refers to any more.
-    pub fn give_back(&mut self, frame: PhysFrame) {
+    /// Frees a frame that came from [`allocate`](FrameAllocator::allocate) and is not in use any more.
+    pub fn free(&mut self, frame: PhysFrame) {
         let address = frame.start_address().as_u64();
-        // SAFETY: As the caller says, nobody uses the frame.
-        unsafe { self.physical_map.address::<u64>(address).write(self.given_back) };
-        self.given_back = address;
+        // SAFETY: As the caller says, the frame is not in use.
+        unsafe { self.physical_map.address::<u64>(address).write(self.freed) };
+        self.freed = address;
         self.free += 1;
     }
 
-    /// Takes `size` bytes in one piece, for good, from the largest region; as much as is there, at most.
+    /// Takes `size` contiguous bytes for good, from the end of the largest region; less if the region is smaller.
     pub fn take_piece(&mut self, size: u64) -> Range<u64> {
         let largest = self.unused.iter_mut().max_by_key(|range| range.end - range.start);
         let largest = largest.expect("there is memory behind the kernel");

@@ -1,4 +1,4 @@
-//! The kernel's heap: what the core's tables and messages are made of.
+//! The kernel's heap, for the core's tables and messages.
 //!
 //! The core asks it fallibly, and most of its tables grow by doubling, so that the time of this simple allocator does
 //! not matter; small messages do not come here at all (`ipc/message.rs`).
@@ -16,7 +16,7 @@ const MOST: u64 = 256 << 20;
 
 /// Gives the heap its memory.
 pub fn set_up(frames: &mut FrameAllocator) {
-    let size = (frames.free() * 4096 / SHARE).clamp(LEAST, MOST);
+    let size = (frames.free_frames() * 4096 / SHARE).clamp(LEAST, MOST);
     let piece = frames.take_piece(size);
     let start = frames.physical_map().address::<u8>(piece.start);
     // SAFETY: The piece has just been taken for good, it is mapped, and this is the only call.

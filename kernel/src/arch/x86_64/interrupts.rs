@@ -6,7 +6,6 @@ use super::segments::{DOUBLE_FAULT_STACK, MACHINE_CHECK_STACK, NMI_STACK};
 use super::system;
 use super::user_memory;
 use abi::task::Exception;
-use kernel::kernel::Event;
 use kernel::machine::GUARD_END;
 use kernel::trap_frame::TrapFrame;
 use spin::Once;
@@ -76,7 +75,7 @@ fn table() -> InterruptDescriptorTable {
     idt
 }
 
-/// What an exception means for the task that caused it. The kinds are those that Mach systems use on this processor.
+/// Returns the kind of exception that a vector is for the task. The kinds are those of Mach systems on this processor.
 fn exception_kind(vector: u8) -> Exception {
     match vector {
         0 | 4 | 16 | 19 => Exception::Arithmetic,
@@ -86,29 +85,30 @@ fn exception_kind(vector: u8) -> Exception {
     }
 }
 
-/// Something interrupted user code. Returns the frame of the thread that runs next.
+/// Handles an interrupt or exception of user code. Returns the frame of the thread that runs next.
 ///
 /// `frame` is the running thread's. Interrupts are off and the kernel's stack was empty.
 pub extern "C" fn handle_interrupt(frame: *const TrapFrame) -> *mut TrapFrame {
-    // SAFETY: The entry code has just filled these fields, and nothing else refers to the frame now.
+    // SAFETY: The entry code has just filled these fields, and no other reference to the frame is in use.
     let vector = unsafe { (*frame).cause } as u8;
     match vector {
         TIMER => system::handle_timer(),
         APIC_ERROR => panic!("the interrupt controller reports an error"),
         SPURIOUS => system::go_on(),
-        DEVICE_NOT_AVAILABLE => system::hand_over_fpu(),
+        DEVICE_NOT_AVAILABLE => system::give_fpu(),
         _ => {
             let address = if vector == PAGE_FAULT { Cr2::read_raw() } else { 0 };
-            system::handle(Event::Exception { kind: exception_kind(vector), vector, address })
+            system::handle_exception(exception_kind(vector), vector, address)
         }
     }
 }
 
-/// Something interrupted the kernel: the copying of user memory or the processor's sleep, or it is the end.
+/// Handles an interrupt or exception of the kernel: a fault while it copies user memory, the end of the processor's
+/// sleep, or a panic.
 pub extern "C" fn handle_kernel_interrupt(registers: &mut Registers) {
     let address = Cr2::read_raw();
     match registers.cause as u8 {
-        // The sleep is over: that is all the idle loop wants to know.
+        // The sleep is over. The idle loop does the rest.
         TIMER => system::timer_while_idle(),
         SPURIOUS => {}
         PAGE_FAULT

@@ -1,17 +1,18 @@
 //! The machine that the core is given: see [`Machine`].
 
 use super::apic::Apic;
-use super::clock::Clock;
-use super::fpu::Fpu;
+use super::clock;
+use super::fpu;
 use super::frame_allocator::FrameAllocator;
 use super::paging::Paging;
 use super::processor::Features;
 use super::serial::{COM1, COM2, Serial};
 use super::user_memory::UserMemory;
 use core::fmt::{self, Write};
-use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, UserAddr};
-use kernel::rate::Rate;
-use kernel::trap_frame::TrapFrame;
+use core::ptr;
+use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, Stamp, UserAddr};
+use kernel::rate::{Clock, Rate};
+use kernel::trap_frame::{Extended, TrapFrame};
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase};
 
@@ -20,10 +21,9 @@ use x86_64::registers::model_specific::{FsBase, KernelGsBase};
 pub struct X86Machine {
     /// Address spaces.
     pub paging: Paging,
-    /// Vector registers.
-    pub fpu: Fpu,
-    /// Thread-local bases.
-    pub bases: Bases,
+    bases: Bases,
+    /// The state besides general registers that the running thread has, and so the processor.
+    extended: Extended,
     frames: FrameAllocator,
     user_memory: UserMemory,
     clock: Clock,
@@ -35,7 +35,7 @@ pub struct X86Machine {
 
 /// The bases of `fs` and `gs` that user code sees, as they were loaded last.
 #[derive(Debug, Default)]
-pub struct Bases {
+struct Bases {
     fs: u64,
     gs: u64,
 }
@@ -44,7 +44,7 @@ impl Bases {
     /// Loads a thread's bases. All that user code can do to them is to make them 0, by loading a selector: so what was
     /// loaded last is certainly there only if it was 0.
     #[inline]
-    pub fn load(&mut self, frame: &TrapFrame) {
+    fn load(&mut self, frame: &TrapFrame) {
         if self.fs | frame.fs_base != 0 {
             self.fs = frame.fs_base;
             FsBase::write(VirtAddr::new(self.fs));
@@ -58,15 +58,16 @@ impl Bases {
 }
 
 impl X86Machine {
-    /// Sets the devices up.
+    /// Sets up the devices.
     pub fn new(frames: FrameAllocator, features: &Features) -> X86Machine {
         let physical_map = frames.physical_map();
         let apic = Apic::start(physical_map);
-        let (clock, apic_rate) = Clock::calibrate(|| apic.count());
+        fpu::start();
+        let (clock, apic_rate) = clock::start(|| apic.count());
         X86Machine {
             paging: Paging::new(physical_map),
-            fpu: Fpu::default(),
             bases: Bases::default(),
+            extended: Extended::empty(),
             frames,
             user_memory: UserMemory::new(features.smap),
             clock,
@@ -77,14 +78,64 @@ impl X86Machine {
         }
     }
 
-    /// The rate of the clock's counter in MHz.
-    pub fn megahertz(&self) -> u64 {
-        self.clock.rate().megahertz()
+    /// Returns the clock that makes times of stamps.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
-    /// Takes a page of the kernel's image out of its mapping.
+    /// Unmaps a page of the kernel's image.
     pub fn unmap_kernel_page(&mut self, address: VirtAddr) {
         self.paging.unmap_kernel_page(address);
+    }
+
+    /// Gives the running thread, which has tried to use it, the FPU.
+    pub fn give_fpu(&mut self, frame: &mut TrapFrame) {
+        frame.extended |= Extended::FPU;
+        self.extended |= Extended::FPU;
+        fpu::allow();
+    }
+
+    /// Exchanges the state that threads have besides general registers. `left` is the frame of the thread that ran
+    /// before, or null if that has ended; `next` that of the one that runs now, which may be the same.
+    ///
+    /// # Safety
+    /// No reference to `left` is in use but, perhaps, `next`.
+    #[inline(always)]
+    pub unsafe fn exchange_extended(&mut self, left: *mut TrapFrame, next: &mut TrapFrame) {
+        if !(self.extended | next.extended).is_empty() {
+            // SAFETY: As the caller says.
+            unsafe { self.exchange_all(left, next) };
+        }
+    }
+
+    /// The same for two different threads that are in traps. Programs in C use the FPU, and have no thread-local
+    /// memory unless they ask for it: that is the shortest case but one.
+    ///
+    /// # Safety
+    /// `left` is not null, and no reference to it is in use.
+    #[inline(always)]
+    pub unsafe fn exchange_extended_in_traps(&mut self, left: *mut TrapFrame, next: &mut TrapFrame) {
+        let (held, wanted) = (self.extended, next.extended);
+        if (held | wanted).is_empty() {
+        } else if held == Extended::FPU && wanted == Extended::FPU {
+            // SAFETY: As the caller says.
+            fpu::exchange_in_traps(unsafe { &mut *left }, next);
+        } else {
+            // SAFETY: As the caller says.
+            unsafe { self.exchange_all(left, next) };
+        }
+    }
+
+    /// # Safety
+    /// As for [`exchange_extended`](X86Machine::exchange_extended).
+    #[inline(never)]
+    unsafe fn exchange_all(&mut self, left: *mut TrapFrame, next: &mut TrapFrame) {
+        if !ptr::eq(left, next) {
+            // SAFETY: As the caller says, and `next` is another one.
+            fpu::exchange(self.extended.contains(Extended::FPU), unsafe { left.as_mut() }, next);
+        }
+        self.bases.load(next);
+        self.extended = next.extended;
     }
 
     /// Lets the next interrupt come.
@@ -96,11 +147,16 @@ impl X86Machine {
 impl Machine for X86Machine {
     #[inline]
     fn now(&mut self) -> Nanos {
-        self.clock.now()
+        self.clock.time_of(clock::stamp())
+    }
+
+    #[inline(always)]
+    fn stamp(&mut self) -> Stamp {
+        clock::stamp()
     }
 
     fn set_timer(&mut self, _: Cpu, deadline: Nanos) {
-        let from_now = deadline.saturating_sub(self.clock.now());
+        let from_now = deadline.saturating_sub(self.now());
         self.apic.set_timer(self.apic_rate, from_now);
     }
 
@@ -141,7 +197,7 @@ impl Machine for X86Machine {
     }
 
     fn free_frames(&self) -> u64 {
-        self.frames.free()
+        self.frames.free_frames()
     }
 
     fn cpu_count(&self) -> u32 {

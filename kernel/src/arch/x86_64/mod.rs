@@ -3,19 +3,20 @@
 //! This is the only place of the kernel with `unsafe` code and global state. In the order in which a newcomer may want
 //! to read:
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | this one | from the boot loader to the first program |
 //! | `entry` | between user code and the kernel: the assembly |
-//! | `system` | what happens in between: the lock, the kernel, the choice of what runs |
-//! | `interrupts` | vectors, exceptions, and what they mean |
+//! | `system`, `big_lock` | between entry and exit: the lock, the kernel, the switch to the next thread |
+//! | `interrupts` | vectors, exceptions and their kinds |
 //! | `machine` | the [`Machine`](kernel::machine::Machine) that the core is given |
 //! | `frame_allocator`, `paging`, `user_memory`, `heap` | memory |
 //! | `clock`, `pit`, `apic` | time |
 //! | `processor`, `segments`, `fpu` | the modes and tables of the processor, FPU state |
-//! | `serial`, `panic`, `symbols` | what people see |
+//! | `serial`, `panic`, `symbols` | console, log and the report of a panic |
 
 mod apic;
+mod big_lock;
 mod clock;
 mod entry;
 mod fpu;
@@ -78,13 +79,18 @@ fn start(info: &'static mut BootInfo) -> ! {
     let mut machine = X86Machine::new(frames, &features);
     segments::guard_stacks(|page| machine.unmap_kernel_page(page));
     let bundle = match info.ramdisk_addr.into_option() {
-        // SAFETY: The boot loader mapped the bundle there, and nothing ever writes to it.
+        // SAFETY: The boot loader mapped the bundle there, and no code writes to it.
         Some(address) => unsafe { slice::from_raw_parts(address as *const u8, info.ramdisk_len as usize) },
         None => &[],
     };
-    machine.log(format_args!("{} MiB free, {} MHz, {features}", machine.free_frames() >> 8, machine.megahertz()));
+    machine.log(format_args!(
+        "{} MiB free, {} MHz, {features}",
+        machine.free_frames() >> 8,
+        machine.clock().rate().megahertz()
+    ));
 
-    let config = Config { bundle, seed: features.random_number(), limits: Limits::default() };
+    let clock = machine.clock();
+    let config = Config { bundle, seed: features.random_number(), clock, limits: Limits::default() };
     let kernel = Kernel::new(config).expect("an empty kernel fits into memory");
     system::run(kernel, machine)
 }

@@ -1,12 +1,13 @@
 //! Address spaces: page tables of four levels.
 //!
 //! The lower half belongs to users and differs; the higher half is the boot loader's and the same for all, in global
-//! pages. An entry that is not zero holds a frame: one that is not present has memory that nobody may access.
+//! pages. An entry that is not zero holds a frame: one that is not present has memory that may not be accessed.
 
 use super::frame_allocator::{FrameAllocator, PhysicalMap};
+use core::arch::asm;
 use kernel::machine::{AddressSpace, NoMemory, Protection, UserAddr};
 use x86_64::instructions::tlb;
-use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::registers::control::Cr3;
 use x86_64::structures::paging::page_table::PageTableEntry;
 use x86_64::structures::paging::{PageTable, PageTableFlags, PhysFrame};
 use x86_64::{PhysAddr, VirtAddr};
@@ -22,7 +23,7 @@ const LEAF: usize = 3;
 /// Pages from which on flushing the whole TLB is cheaper than page by page.
 const FLUSH_ALL: u64 = 32;
 
-/// What a table's entry allows; each page's own entry decides.
+/// The rights in the entry of a table; each page's own entry decides.
 const TABLE_FLAGS: PageTableFlags =
     PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).union(PageTableFlags::USER_ACCESSIBLE);
 
@@ -32,14 +33,14 @@ pub struct Paging {
     physical_map: PhysicalMap,
     /// The tables that the boot loader made: the kernel alone.
     kernel: PhysFrame,
-    /// What CR3 holds.
+    /// The address space in CR3.
     active: AddressSpace,
-    /// What it holds while user code runs.
+    /// The address space in CR3 while user code runs.
     running: AddressSpace,
 }
 
 impl Paging {
-    /// Takes the tables over that are in use.
+    /// Takes over the tables that are in use.
     pub fn new(physical_map: PhysicalMap) -> Paging {
         let kernel = Cr3::read().0;
         let active = AddressSpace(kernel.start_address().as_u64());
@@ -51,12 +52,13 @@ impl Paging {
     pub fn activate(&mut self, space: AddressSpace) {
         if self.active != space {
             self.active = space;
+            // The number of a space is the address of its top table: no flags of CR3 are set in it.
             // SAFETY: All address spaces have the kernel's higher half, and the kernel is nowhere else.
-            unsafe { Cr3::write(root(space), Cr3Flags::empty()) };
+            unsafe { asm!("mov cr3, {}", in(reg) space.0, options(nostack, preserves_flags)) };
         }
     }
 
-    /// Makes `space` the one in which user code runs from now on. Tells whether it ran in another one before.
+    /// Makes `space` the one in which user code runs from now on. Returns true if it ran in another one before.
     #[inline]
     pub fn run_in(&mut self, space: AddressSpace) -> bool {
         let before = core::mem::replace(&mut self.running, space);
@@ -70,12 +72,12 @@ impl Paging {
         self.activate(self.running);
     }
 
-    /// Makes an address space without user memory.
+    /// Creates an address space without user memory.
     ///
     /// # Errors
     /// [`NoMemory`].
     pub fn create(&mut self, frames: &mut FrameAllocator) -> Result<AddressSpace, NoMemory> {
-        let frame = frames.take()?;
+        let frame = frames.allocate()?;
         for index in USER_ENTRIES..ENTRIES {
             let entry = self.table(self.kernel)[index].clone();
             self.table(frame)[index] = entry;
@@ -83,7 +85,7 @@ impl Paging {
         Ok(AddressSpace(frame.start_address().as_u64()))
     }
 
-    /// Ends an address space, whose user memory has been unmapped.
+    /// Destroys an address space, whose user memory has been unmapped.
     pub fn destroy(&mut self, frames: &mut FrameAllocator, space: AddressSpace) {
         if self.active == space {
             self.activate(AddressSpace(self.kernel.start_address().as_u64()));
@@ -93,7 +95,7 @@ impl Paging {
             table.iter().take(USER_ENTRIES).all(PageTableEntry::is_unused),
             "an address space with memory is destroyed"
         );
-        frames.give_back(root(space));
+        frames.free(root(space));
     }
 
     /// Maps fresh, zeroed frames where nothing is mapped.
@@ -124,9 +126,9 @@ impl Paging {
         address: u64,
         protection: Protection,
     ) -> Result<(), NoMemory> {
-        let frame = frames.take()?;
+        let frame = frames.allocate()?;
         if let Err(error) = self.make_tables(frames, space, address) {
-            frames.give_back(frame);
+            frames.free(frame);
             return Err(error);
         }
         let entry = self.leaf(space, address).expect("the tables have just been made");
@@ -141,7 +143,7 @@ impl Paging {
         for level in 0..LEAF {
             let entry = &mut self.table(table)[index(address, level)];
             if entry.is_unused() {
-                match frames.take() {
+                match frames.allocate() {
                     Ok(frame) => entry.set_frame(frame, TABLE_FLAGS),
                     Err(error) => {
                         self.free_empty_tables(frames, space, address);
@@ -156,7 +158,7 @@ impl Paging {
         Ok(())
     }
 
-    /// Takes away the memory of a range that is mapped completely, and the tables that are empty then.
+    /// Unmaps a range that is mapped completely, and frees its frames and the tables that are empty then.
     pub fn unmap(&mut self, frames: &mut FrameAllocator, space: AddressSpace, at: UserAddr, pages: u64) {
         let end = at.0 + pages * PAGE_SIZE;
         let mut address = at.0;
@@ -165,8 +167,8 @@ impl Paging {
             let entry = entry.unwrap_or_else(|| panic!("memory is taken away where there is none, at {address:#x}"));
             let frame = frame_of(entry);
             entry.set_unused();
-            // Before the flush the frame may still be seen, but by nobody who runs.
-            frames.give_back(frame);
+            // Until the flush a translation may still lead to the frame, but no user code runs until then.
+            frames.free(frame);
             let next = address + PAGE_SIZE;
             if next == end || index(next, LEAF) == 0 {
                 self.free_empty_tables(frames, space, address);
@@ -193,11 +195,11 @@ impl Paging {
                 return;
             }
             self.table(path[level - 1])[index(address, level - 1)].set_unused();
-            frames.give_back(path[level]);
+            frames.free(path[level]);
         }
     }
 
-    /// Changes what a range that is mapped completely allows.
+    /// Changes the protection of a range that is mapped completely.
     pub fn protect(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) {
         for page in 0..pages {
             let address = at.0 + page * PAGE_SIZE;
@@ -224,7 +226,7 @@ impl Paging {
         }
     }
 
-    /// Takes a page of the kernel's image out of its mapping, so that touching it is an error.
+    /// Unmaps a page of the kernel's image, so that touching it is an error.
     pub fn unmap_kernel_page(&mut self, address: VirtAddr) {
         let mut table = self.kernel;
         for level in 0..LEAF {
@@ -236,7 +238,7 @@ impl Paging {
         tlb::flush(address);
     }
 
-    /// The entry of a user page, if there are tables for it.
+    /// Returns the entry of a user page, if there are tables for it.
     fn leaf(&mut self, space: AddressSpace, address: u64) -> Option<&mut PageTableEntry> {
         let mut table = root(space);
         for level in 0..LEAF {
@@ -250,9 +252,9 @@ impl Paging {
     }
 
     fn table(&mut self, frame: PhysFrame) -> &mut PageTable {
-        // SAFETY: Only frames that hold tables come here: roots, and what entries of tables refer to. They belong to
-        // `self`, which is borrowed as long as the reference lives. The processor changes only the bits "accessed" and
-        // "dirty", which nobody reads.
+        // SAFETY: Only frames that hold tables come here: roots, and those to which entries of tables refer. They
+        // belong to `self`, which is borrowed as long as the reference lives. The processor changes only the bits
+        // "accessed" and "dirty", which the kernel does not read.
         unsafe { &mut *self.physical_map.address::<PageTable>(frame.start_address().as_u64()) }
     }
 
@@ -275,7 +277,7 @@ fn index(address: u64, level: usize) -> usize {
     (address >> LEVELS[level]) as usize % ENTRIES
 }
 
-/// The frame that an entry holds, present or not.
+/// Returns the frame that an entry holds, present or not.
 fn frame_of(entry: &PageTableEntry) -> PhysFrame {
     PhysFrame::containing_address(entry.addr())
 }

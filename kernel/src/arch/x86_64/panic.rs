@@ -1,29 +1,23 @@
-//! The end: a broken invariant, or an exception in the kernel.
+//! Panics: a broken invariant, or an exception in the kernel.
 //!
 //! This path takes no lock, allocates nothing, and does not recurse: a panic inside it leaves at once.
 
+use super::STACK_SIZE;
 use super::entry::Registers;
+use super::per_cpu;
 use super::serial::Serial;
 use super::symbols;
 use core::arch::asm;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
+use kernel::backtrace::return_addresses;
 use rustc_demangle::demangle;
 use x86_64::instructions::{hlt, interrupts, port::Port};
 use x86_64::registers::control::{Cr2, Cr3};
 
 /// QEMU's device `isa-debug-exit`.
 const EXIT_PORT: u16 = 0xF4;
-
-/// Functions that a backtrace shows at most.
-const DEPTH: usize = 32;
-
-/// The start of the kernel's half: no frame of the kernel's stack is below.
-const HIGHER_HALF: u64 = 0xFFFF_8000_0000_0000;
-
-/// A frame's size is a reasonable bound for the way from one frame pointer to the next.
-const FRAME_SIZE_MAX: u64 = 64 << 10;
 
 /// Why the machine stops, as the values that `isa-debug-exit` gets.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +31,7 @@ pub enum Exit {
 
 /// Leaves QEMU; on other machines the processor sleeps for ever.
 pub fn leave(how: Exit) -> ! {
-    // SAFETY: On a machine with the device this ends QEMU; elsewhere nothing is at this port.
+    // SAFETY: On a machine with the device this ends QEMU; elsewhere the port is unassigned.
     unsafe { Port::<u32>::new(EXIT_PORT).write(how as u32) };
     interrupts::disable();
     loop {
@@ -53,7 +47,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     }
 }
 
-/// Panics about what happened where the kernel had these registers.
+/// Panics with a message about an exception, and with the registers that the kernel had.
 pub fn panic_with(registers: &Registers, message: fmt::Arguments<'_>) -> ! {
     report(Some(registers), message)
 }
@@ -64,7 +58,7 @@ fn report(registers: Option<&Registers>, message: fmt::Arguments<'_>) -> ! {
     if !PANICKING.swap(true, Ordering::Relaxed)
         && let Some(mut log) = Serial::in_emergency()
     {
-        // A serial line never fails.
+        // Writing to a serial line cannot fail.
         let _ = write_report(&mut log, registers, message);
     }
     leave(Exit::Panic)
@@ -81,6 +75,10 @@ fn write_report(log: &mut Serial, registers: Option<&Registers>, message: fmt::A
         None => frame_pointer(),
     };
     writeln!(log, "tally:   cr2 {:016x}  cr3 {:016x}", Cr2::read_raw(), Cr3::read().0.start_address())?;
+    // A register of user code may point to anything.
+    if registers.is_some_and(Registers::are_users) {
+        return Ok(());
+    }
     write_backtrace(log, rbp)
 }
 
@@ -94,26 +92,17 @@ fn write_registers(log: &mut Serial, registers: &Registers) -> fmt::Result {
     writeln!(log, "\ntally:   rip {rip:016x} rsp {rsp:016x} rflags {rflags:08x}")
 }
 
-/// Follows the chain of frame pointers. It ends with 0 where user code entered the kernel.
-fn write_backtrace(log: &mut Serial, mut rbp: u64) -> fmt::Result {
-    for _ in 0..DEPTH {
-        if rbp < HIGHER_HALF || !rbp.is_multiple_of(8) {
-            break;
-        }
-        let frame = core::ptr::with_exposed_provenance::<u64>(rbp as usize);
-        // SAFETY: `rbp` is a register of the kernel, whose code keeps frame pointers, or comes from such a frame. Should
-        // it be wrong all the same, the fault finds that a panic is going on and leaves.
-        let (next, return_address) = unsafe { (frame.read(), frame.add(1).read()) };
-        if return_address < HIGHER_HALF {
-            break;
-        }
-        write_function(log, return_address - 1)?;
-        if next <= rbp || next - rbp > FRAME_SIZE_MAX {
-            break;
-        }
-        rbp = next;
-    }
-    Ok(())
+/// Writes the functions on the kernel's stack. The chain ends where user code entered the kernel, or at `rbp` already
+/// if the entry code had not got as far as setting it.
+fn write_backtrace(log: &mut Serial, rbp: u64) -> fmt::Result {
+    let top = per_cpu::stack();
+    let stack = top.saturating_sub(STACK_SIZE)..top;
+    let read = |address: u64| {
+        // SAFETY: The address is that of a word of the kernel's stack, which is mapped.
+        unsafe { core::ptr::with_exposed_provenance::<u64>(address as usize).read() }
+    };
+    // A return address may lie behind the end of a function: one that does not return is called last.
+    return_addresses(stack, rbp, read).try_for_each(|address| write_function(log, address.wrapping_sub(1)))
 }
 
 fn write_function(log: &mut Serial, address: u64) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! What the assembly at the kernel's border needs, through the `gs` segment: one block per processor.
+//! Per-processor data, which the assembly at the kernel's border reaches through the `gs` segment.
 
 use core::arch::asm;
 use core::cell::UnsafeCell;
@@ -16,9 +16,9 @@ pub struct PerCpu {
     user_rsp: u64,
     /// The running thread's frame.
     frame: *mut TrapFrame,
-    /// The top of the kernel's stack. Nothing is on it while user code runs.
+    /// The top of the kernel's stack, which is empty while user code runs.
     stack: u64,
-    /// Where the processor finds the stacks to push on: for what interrupts user code the running thread's frame.
+    /// The stacks on which the processor pushes. For interrupts of user code that is the running thread's frame.
     tss: TaskStateSegment,
 }
 
@@ -59,7 +59,13 @@ pub fn set_up(stack: u64, special_stacks: &[VirtAddr]) -> *const TaskStateSegmen
     &raw const block.tss
 }
 
-/// The frame of the thread that runs or ran last on this processor.
+/// Returns the top of the kernel's stack; 0 before there is a block.
+pub fn stack() -> u64 {
+    // SAFETY: The field is written once, by `set_up`, and no reference to the block exists after that.
+    unsafe { (*BLOCK.0.get()).stack }
+}
+
+/// Returns the frame of the thread that runs or ran last on this processor.
 #[inline]
 pub fn running_frame() -> *mut TrapFrame {
     let frame;

@@ -26,7 +26,7 @@ impl IntervalTimer {
     pub fn start() -> IntervalTimer {
         let (mut gate, mut command, mut channel) =
             (Port::<u8>::new(GATE), Port::<u8>::new(COMMAND), Port::<u8>::new(CHANNEL_2));
-        // SAFETY: These ports control the interval timer of every PC, which nothing else uses.
+        // SAFETY: These ports control the interval timer of every PC, which no other code uses.
         unsafe {
             let others = gate.read() & !0b11;
             gate.write(others | 1);

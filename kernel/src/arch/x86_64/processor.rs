@@ -8,7 +8,7 @@ use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 /// How often to ask for a random number before doing without.
 const RANDOM_TRIES: u32 = 10;
 
-/// What this processor has of what the kernel uses if it is there.
+/// The optional features of this processor that the kernel uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Features {
     /// Pages that cannot be executed. The boot loader demands it.
@@ -28,7 +28,7 @@ pub struct Features {
 }
 
 impl Features {
-    /// Asks the processor.
+    /// Detects the features with CPUID.
     pub fn detect() -> Features {
         let cpuid = CpuId::new();
         let basic = cpuid.get_feature_info();
@@ -45,7 +45,7 @@ impl Features {
         }
     }
 
-    /// A number that users cannot guess; not 0.
+    /// Returns an unpredictable number other than 0.
     pub fn random_number(&self) -> u64 {
         let hardware = || {
             let mut number = 0;
@@ -77,7 +77,7 @@ impl fmt::Display for Features {
     }
 }
 
-/// Turns on what is there.
+/// Turns on the features that are there.
 pub fn set_up(features: &Features) {
     assert!(features.no_execute, "this processor cannot keep data from being executed");
     let optional = [
@@ -91,13 +91,12 @@ pub fn set_up(features: &Features) {
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
     optional.iter().filter(|(present, _)| *present).for_each(|(_, flag)| cr4 |= *flag);
     // SAFETY: The processor has each feature that is turned on, and no code or data of the kernel is in user pages.
-    // Task switched: the vector registers belong to nobody (`fpu`).
     unsafe {
         Efer::update(|efer| *efer |= EferFlags::NO_EXECUTE_ENABLE | EferFlags::SYSTEM_CALL_EXTENSIONS);
         Cr0::update(|cr0| {
             cr0.remove(Cr0Flags::EMULATE_COPROCESSOR | Cr0Flags::ALIGNMENT_MASK);
             cr0.insert(Cr0Flags::WRITE_PROTECT | Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::NUMERIC_ERROR);
-            cr0.insert(Cr0Flags::TASK_SWITCHED);
+            cr0.remove(Cr0Flags::TASK_SWITCHED);
         });
         Cr4::write(cr4);
     }

@@ -1,4 +1,5 @@
-//! Segments, as far as a 64-bit processor still has them, and the stacks for what must not use the ordinary one.
+//! Segments, as far as a 64-bit processor still has them, and the stacks of exceptions that must not use the ordinary
+//! one.
 
 use super::entry::trap_entry;
 use super::per_cpu;
@@ -11,7 +12,7 @@ use x86_64::registers::model_specific::{KernelGsBase, LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 
-/// Index in the interrupt stack table of the stack for double faults: the ordinary one may be what is broken.
+/// Index in the interrupt stack table of the stack for double faults: the ordinary stack may be the cause.
 pub const DOUBLE_FAULT_STACK: u16 = 0;
 /// The same for non-maskable interrupts, which may come before the entry code has left the user's stack.
 pub const NMI_STACK: u16 = 1;
@@ -59,8 +60,8 @@ pub fn set_up(stack: u64) {
     Star::write(user_code, user_data, kernel_code, kernel_data).expect("the selectors have the order that it wants");
     LStar::write(VirtAddr::from_ptr(trap_entry as *const ()));
     KernelGsBase::write(VirtAddr::zero());
-    // What a user may have set and the kernel must not run with: a trap at each instruction, string instructions that
-    // run backwards, access to user memory, a nested task for `iretq`.
+    // Flags that a user may have set and with which the kernel must not run: a trap at each instruction, string
+    // instructions that run backwards, access to user memory, a nested task for `iretq`.
     SFMask::write(
         RFlags::INTERRUPT_FLAG
             | RFlags::TRAP_FLAG
@@ -70,9 +71,9 @@ pub fn set_up(stack: u64) {
     );
 }
 
-/// Loads the null selector wherever user code has loaded another one, lest the next task sees what the last one left. User
-/// code can load its own code and data segment into four registers: nothing depends on them but the bases of `fs` and
-/// `gs`, which the caller loads afterwards.
+/// Loads the null selector wherever user code has loaded another one, lest the next task sees the selectors of the
+/// last one. User code can load its own code and data segment into four registers. Only the bases of `fs` and `gs`
+/// depend on them, and the caller loads those afterwards.
 #[inline(always)]
 pub fn forget_user_selectors() {
     let selectors: u32;
@@ -98,7 +99,7 @@ pub fn forget_user_selectors() {
 #[cold]
 fn load_null_selectors() {
     // SAFETY: The kernel does without these segments but for the base of `gs`, which a selector resets: so the user's
-    // base is swapped in for that, with interrupts off; what cannot be turned off does not use `gs` (`entry`).
+    // base is swapped in for that, with interrupts off; non-maskable interrupts do not use `gs` (`entry`).
     unsafe {
         asm!(
             "mov ds, {null:x}",

@@ -4,9 +4,9 @@ use core::fmt;
 use uart_16550::backend::PioBackend;
 use uart_16550::{Config, Uart16550};
 
-/// The console: what programs write.
+/// The console, for the output of programs.
 pub const COM1: u16 = 0x3F8;
-/// The log: what the kernel itself says. Machines without it get both on the console.
+/// The log, for the kernel's own messages. Without this line they go to the console.
 pub const COM2: u16 = 0x2F8;
 
 /// A serial line.
@@ -14,15 +14,15 @@ pub const COM2: u16 = 0x2F8;
 pub struct Serial(Uart16550<PioBackend>);
 
 impl Serial {
-    /// The line at `port`, set up; `None` if there is no device.
+    /// Sets up the line at `port`. Returns `None` if there is no device.
     pub fn open(port: u16) -> Option<Serial> {
-        // SAFETY: On every PC these ports belong to a UART or to nothing, which `init` finds out.
+        // SAFETY: On every PC these ports belong to a UART or are unassigned, which `init` finds out.
         let mut uart = unsafe { Uart16550::new_port(port) }.ok()?;
         uart.init(Config::DEFAULT).ok()?;
         Some(Serial(uart))
     }
 
-    /// The line for last words: the log, or else the console, as it is, whoever may be using it.
+    /// Returns the line for the report of a panic: the log, or else the console, even if it is in use.
     pub fn in_emergency() -> Option<Serial> {
         [COM2, COM1].into_iter().find_map(|port| {
             // SAFETY: As above. Another user of the line does not come to use it again.

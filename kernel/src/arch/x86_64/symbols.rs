@@ -7,14 +7,14 @@ use spin::Once;
 
 static FILE: Once<&'static [u8]> = Once::new();
 
-/// Tells where the kernel's file is.
+/// Sets the kernel's file.
 pub fn set_kernel_file(file: &'static [u8]) {
     FILE.call_once(|| file);
 }
 
-/// The function that `address` is in, and how far, if the file has symbols.
+/// Returns the function that contains `address` and the offset in it, if the file has symbols.
 ///
-/// It searches the whole table: that is quick enough for the last thing that the kernel does.
+/// It searches the whole table, which is quick enough for a panic.
 pub fn function_at(address: u64) -> Option<(&'static str, u64)> {
     let elf = ElfBytes::<LittleEndian>::minimal_parse(FILE.get()?).ok()?;
     let (symbols, names) = elf.symbol_table().ok()??;

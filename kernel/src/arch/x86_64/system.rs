@@ -1,14 +1,18 @@
-//! Between entry and exit: the lock, the kernel, and what runs next.
+//! Between entry and exit: the lock, the kernel, and the switch to the next thread.
 
+use super::big_lock::BigLock;
 use super::entry;
 use super::machine::X86Machine;
 use super::per_cpu;
 use super::segments;
+use abi::task::Exception;
+use abi::trap::mach::{SWTCH, SWTCH_PRI};
+use core::ptr;
 use kernel::ids::ThreadId;
 use kernel::kernel::{Event, Kernel, Next};
-use kernel::machine::{Cpu, Machine};
+use kernel::machine::{AddressSpace, Cpu, Machine, UserAddr};
+use kernel::shortcut::PlainCall;
 use kernel::trap_frame::TrapFrame;
-use spin::{Mutex, MutexGuard};
 use x86_64::instructions::interrupts;
 
 /// The only processor.
@@ -17,115 +21,181 @@ const CPU: Cpu = 0;
 /// The status of a machine whose first program did not start.
 const NOT_STARTED: u32 = 127;
 
-/// Everything that the lock protects.
+/// The state that the lock guards.
 struct System {
     kernel: Kernel,
     machine: X86Machine,
-    /// The thread that runs or ran last on the processor.
-    current: Option<ThreadId>,
 }
 
-/// The kernel's one lock. It is taken at each entry and let go before user code runs or the processor sleeps.
-static SYSTEM: Mutex<Option<System>> = Mutex::new(None);
+static SYSTEM: BigLock<System> = BigLock::new();
 
-#[inline(always)]
-fn with<R>(guard: &mut MutexGuard<'_, Option<System>>, f: impl FnOnce(&mut System) -> R) -> R {
-    f(guard.as_mut().expect("there is a system before anything enters it"))
+/// How the kernel is left after a trap. The entry code gets it in two registers.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Exit {
+    /// With a `next`: the frame of the thread that entered the kernel, into which those of its registers go that are
+    /// still in the processor; null if the thread has ended. Without: the result of the trap.
+    pub left: *mut TrapFrame,
+    /// The frame of the thread that runs next; null if the thread that made the trap goes on, and only its result is
+    /// new.
+    pub next: *mut TrapFrame,
 }
 
 /// Starts the first program.
 pub fn run(kernel: Kernel, machine: X86Machine) -> ! {
-    let mut guard = SYSTEM.lock();
-    let system = guard.insert(System { kernel, machine, current: None });
-    let next = match system.kernel.boot(&mut system.machine) {
-        Ok(next) => next,
+    SYSTEM.set(System { kernel, machine });
+    let exit = SYSTEM.with(|system| match system.kernel.boot(&mut system.machine) {
+        Ok(next) => proceed(system, None, next),
         Err(error) => {
             system.machine.log(format_args!("{error}"));
             shut_down(system, NOT_STARTED)
         }
-    };
-    let frame = carry_out(guard, next);
-    // SAFETY: `carry_out` has made everything ready for this frame's thread.
+    });
+    let frame = exit.expect("the first program is ready").next;
+    // SAFETY: `proceed` has made the processor ready for this frame's thread.
     unsafe { entry::run(frame) }
 }
 
-/// The running thread made a trap. Returns the frame of the thread that runs next.
-pub extern "C" fn handle_trap() -> *mut TrapFrame {
-    handle(Event::Trap)
-}
-
-/// Lets the kernel handle an event, and returns the frame of the thread that runs next.
-#[inline(always)]
-pub fn handle(event: Event) -> *mut TrapFrame {
-    let mut guard = SYSTEM.lock();
-    let next = with(&mut guard, |system| system.kernel.handle(&mut system.machine, CPU, event));
-    carry_out(guard, next)
-}
-
-/// The timer interrupted user code.
-pub fn handle_timer() -> *mut TrapFrame {
-    timer_while_idle();
-    handle(Event::Timer)
-}
-
-/// The timer's interrupt came. While the processor sleeps that is all there is to do: the sleep ends by it.
-pub fn timer_while_idle() {
-    with(&mut SYSTEM.lock(), |system| system.machine.end_of_interrupt());
-}
-
-/// Nothing happened: the running thread goes on.
-pub fn go_on() -> *mut TrapFrame {
-    with(&mut SYSTEM.lock(), go_back)
-}
-
-/// The running thread wants to use vector registers.
-pub fn hand_over_fpu() -> *mut TrapFrame {
-    with(&mut SYSTEM.lock(), |system| {
-        let thread = system.current.expect("only a running thread uses registers");
-        system.machine.fpu.claim(&mut system.kernel, thread);
-        prepare(system, thread)
+/// Handles a call of `mach_msg` on the fast path. Returns the frame of the thread that runs next. If it is null, the
+/// state is unchanged, and the call has to be handled as [any other trap](handle_trap).
+pub extern "C" fn handle_plain_call(
+    message: u64,
+    options: u32,
+    send_size: u32,
+    receive_size: u32,
+    receive_name: u32,
+) -> *mut TrapFrame {
+    let call = PlainCall { buffer: UserAddr(message), options, send_size, receive_size, receive_name };
+    SYSTEM.with(|System { kernel, machine }| match kernel.call_directly(machine, CPU, &call) {
+        Some(next) => {
+            run_in(machine, next.address_space);
+            // SAFETY: The thread that made the call waits now: its frame is there, is another one, and is not in use.
+            unsafe { machine.exchange_extended_in_traps(per_cpu::running_frame(), next.frame) };
+            next.frame
+        }
+        None => ptr::null_mut(),
     })
 }
 
-/// Does what the kernel said is next, until that is a thread.
+/// Handles a trap with this number: at once if it is a quick one.
+pub extern "C" fn handle_any_trap(number: u32) -> Exit {
+    if matches!(number, SWTCH | SWTCH_PRI) {
+        return handle_yield();
+    }
+    match SYSTEM.with(|System { kernel, machine }| kernel.quick_trap(machine, CPU, number)) {
+        Some(value) => Exit { left: ptr::without_provenance_mut(value as usize), next: ptr::null_mut() },
+        None => handle_trap(),
+    }
+}
+
+/// Handles `swtch`: directly if that is possible.
+#[inline(never)]
+extern "C" fn handle_yield() -> Exit {
+    let exit = SYSTEM.with(|System { kernel, machine }| {
+        let next = kernel.yield_directly(machine, CPU)?;
+        run_in(machine, next.address_space);
+        let left = per_cpu::running_frame();
+        // SAFETY: The thread that made the trap is ready now: its frame is there, is another one, and is not in use.
+        unsafe { machine.exchange_extended(left, next.frame) };
+        Some(Exit { left, next: next.frame })
+    });
+    exit.unwrap_or_else(|| handle_trap())
+}
+
+/// Handles the trap whose number and arguments are in the running thread's frame.
+#[inline(never)]
+pub extern "C" fn handle_trap() -> Exit {
+    SYSTEM.with(|system| step(system, Event::Trap)).unwrap_or_else(idle)
+}
+
+/// Handles an exception in user code. Returns the frame of the thread that runs next.
+pub fn handle_exception(kind: Exception, vector: u8, address: u64) -> *mut TrapFrame {
+    let event = Event::Exception { kind, vector, address };
+    SYSTEM.with(|system| step(system, event)).unwrap_or_else(idle).next
+}
+
+/// Handles the timer's interrupt of user code. Returns the frame of the thread that runs next.
+pub fn handle_timer() -> *mut TrapFrame {
+    timer_while_idle();
+    SYSTEM.with(|system| step(system, Event::Timer)).unwrap_or_else(idle).next
+}
+
+/// Handles the timer's interrupt while the processor sleeps: the sleep ends by it.
+pub fn timer_while_idle() {
+    SYSTEM.with(|system| system.machine.end_of_interrupt());
+}
+
+/// Returns the frame of the running thread, which goes on after a spurious interrupt.
+pub fn go_on() -> *mut TrapFrame {
+    SYSTEM.with(go_back)
+}
+
+/// Gives the running thread, which has tried to use it, the FPU. Returns its frame.
+pub fn give_fpu() -> *mut TrapFrame {
+    SYSTEM.with(|System { kernel, machine }| {
+        let thread = kernel.sched.current(CPU).expect("only a running thread uses registers");
+        let (frame, _) = kernel.context(thread);
+        machine.give_fpu(frame);
+        ptr::from_mut(frame)
+    })
+}
+
+/// Lets the kernel handle an event, and carries out its answer. If there is no thread to run, the error is the thread
+/// that entered the kernel.
 #[inline(always)]
-fn carry_out(mut guard: MutexGuard<'_, Option<System>>, next: Next) -> *mut TrapFrame {
+fn step(system: &mut System, event: Event) -> Result<Exit, Option<ThreadId>> {
+    let entered = system.kernel.sched.current(CPU);
+    let next = system.kernel.handle_off_fast_path(&mut system.machine, CPU, event);
+    proceed(system, entered, next).ok_or(entered)
+}
+
+/// Carries out the kernel's answer. Returns `None` if there is no thread to run. `entered` is the thread that entered
+/// the kernel.
+#[inline(always)]
+fn proceed(system: &mut System, entered: Option<ThreadId>, next: Next) -> Option<Exit> {
     match next {
-        Next::GoOn => with(&mut guard, go_back),
-        Next::Run(thread) => with(&mut guard, |system| prepare(system, thread)),
-        Next::Shutdown(status) => with(&mut guard, |system| shut_down(system, status)),
-        Next::Idle => idle(guard),
+        Next::GoOn => {
+            let frame = go_back(system);
+            Some(Exit { left: frame, next: frame })
+        }
+        Next::Run(thread) => {
+            let System { kernel, machine } = system;
+            // The frame of a thread that has ended is gone.
+            let left = entered.and_then(|thread| kernel.frame_if_alive(thread)).map_or(ptr::null_mut(), ptr::from_mut);
+            let (next, address_space) = kernel.context(thread);
+            run_in(machine, address_space);
+            // SAFETY: If `left` is not null its thread is alive, and no reference to its frame is in use but `next`.
+            unsafe { machine.exchange_extended(left, next) };
+            Some(Exit { left, next })
+        }
+        Next::Idle => None,
+        Next::Shutdown(status) => shut_down(system, status),
     }
 }
 
 /// Sleeps until there is a thread to run.
 #[inline(never)]
-fn idle(mut guard: MutexGuard<'_, Option<System>>) -> *mut TrapFrame {
+fn idle(entered: Option<ThreadId>) -> Exit {
     loop {
-        drop(guard);
-        // What interrupts the sleep leads back here.
+        // The interrupt that ends the sleep leads back here.
         interrupts::enable_and_hlt();
         interrupts::disable();
-        guard = SYSTEM.lock();
-        match with(&mut guard, |system| system.kernel.handle(&mut system.machine, CPU, Event::Timer)) {
-            Next::Idle => {}
-            next => return carry_out(guard, next),
+        let exit = SYSTEM.with(|system| {
+            let next = system.kernel.handle_off_fast_path(&mut system.machine, CPU, Event::Timer);
+            proceed(system, entered, next)
+        });
+        if let Some(exit) = exit {
+            return exit;
         }
     }
 }
 
-/// Makes the processor ready for a thread, and returns the thread's frame.
+/// Makes user code run in an address space.
 #[inline(always)]
-fn prepare(system: &mut System, thread: ThreadId) -> *mut TrapFrame {
-    let System { kernel, machine, current } = system;
-    *current = Some(thread);
-    let (frame, space) = kernel.context(thread);
-    if machine.paging.run_in(space) {
+fn run_in(machine: &mut X86Machine, address_space: AddressSpace) {
+    if machine.paging.run_in(address_space) {
         segments::forget_user_selectors();
     }
-    machine.fpu.prepare_for(thread);
-    machine.bases.load(frame);
-    frame
 }
 
 /// Goes back to the thread that entered. Copies may have made the memory of another task accessible.

@@ -25,8 +25,8 @@ unsafe extern "C" {
     static __stop_fixups: Fixup;
 }
 
-/// Returns where the kernel goes on after the instruction at `rip` could not access user memory; `None` if no instruction
-/// there may fault.
+/// Returns where the kernel goes on after the instruction at `rip` could not access user memory; `None` if no
+/// instruction there may fault.
 pub fn fixup(rip: u64) -> Option<u64> {
     let start = &raw const __start_fixups;
     // SAFETY: Both symbols belong to one section, which consists of entries that `copy_user` puts there.
@@ -38,7 +38,7 @@ pub fn fixup(rip: u64) -> Option<u64> {
 }
 
 /// Copies with a routine that has an entry in the fixup table: eight bytes at a time, then the rest. `$before` and
-/// `$after` are what the processor wants before and after the kernel touches user memory.
+/// `$after` are the instructions that the processor needs before and after the kernel touches user memory.
 macro_rules! copy_user {
     ($to:expr, $from:expr, $size:expr, $before:literal, $after:literal) => {
         asm!(
@@ -94,14 +94,14 @@ unsafe fn copy_without_smap(to: u64, from: u64, size: usize) -> Result<(), Fault
     Ok(())
 }
 
-/// The way into user memory.
+/// Access to user memory.
 #[derive(Clone, Copy, Debug)]
 pub struct UserMemory {
     smap: bool,
 }
 
 impl UserMemory {
-    /// Returns the way into user memory of a processor that has SMAP, or has not.
+    /// Returns access to user memory on a processor with or without SMAP.
     pub fn new(smap: bool) -> UserMemory {
         UserMemory { smap }
     }

@@ -6,7 +6,7 @@ use crate::ids::{Context, PortId};
 use crate::ipc::copy_in::Dead;
 use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
-use crate::machine::{Machine, UserAddr};
+use crate::machine::{Cpu, Machine, UserAddr};
 use crate::outcome::Outcome;
 use abi::code::*;
 use abi::port::*;
@@ -22,9 +22,22 @@ impl Kernel {
 
     pub(super) fn thread_self(&mut self, caller: Context) -> PortName {
         match self.thread_control_port(caller.thread) {
-            Ok(port) => self.name_own_port(caller, port),
+            Ok(port) => {
+                let name = self.name_own_port(caller, port);
+                self.sched.note_own_name(caller.thread, name);
+                name
+            }
             Err(_) => MACH_PORT_NULL,
         }
+    }
+
+    /// `thread_self` of a thread whose task still has the name that the last such trap returned.
+    #[inline(never)]
+    pub(super) fn known_thread_self(&mut self, cpu: Cpu) -> Option<u64> {
+        let thread = &self.sched[self.sched.current(cpu)?];
+        let (space, name) = (thread.context().space, thread.own_name());
+        let named = self.ipc.name_kernel_port_again(space, name, thread.control_port()?);
+        named.then_some(u64::from(name.0))
     }
 
     pub(super) fn task_self(&mut self, caller: Context) -> PortName {
@@ -49,30 +62,30 @@ impl Kernel {
         arguments: [u64; 6],
     ) -> Outcome {
         let [target, rest @ ..] = arguments;
-        let handler = match trap {
+        let target = name(target);
+        let result = match trap {
             number::MACH_PORT_DEALLOCATE | number::MACH_PORT_MOD_REFS | number::MACH_PORT_DESTRUCT => {
-                Kernel::references_trap
+                self.references_trap(caller, trap, target, rest)
             }
             number::MACH_PORT_ALLOCATE
             | number::MACH_PORT_CONSTRUCT
             | number::MACH_PORT_GET_ATTRIBUTES
-            | number::MACH_PORT_TYPE => Kernel::result_trap,
+            | number::MACH_PORT_TYPE => self.result_trap(machine, caller, trap, target, rest),
             number::MACH_PORT_MOVE_MEMBER
             | number::MACH_PORT_INSERT_MEMBER
             | number::MACH_PORT_EXTRACT_MEMBER
             | number::MACH_PORT_INSERT_RIGHT
             | number::MACH_PORT_GUARD
-            | number::MACH_PORT_UNGUARD => Kernel::name_trap,
-            number::MACH_PORT_REQUEST_NOTIFICATION => Kernel::request_notification_trap,
+            | number::MACH_PORT_UNGUARD => self.name_trap(machine, caller, trap, target, rest),
+            number::MACH_PORT_REQUEST_NOTIFICATION => self.request_notification_trap(machine, caller, target, rest),
             _ => return self.missing_trap(machine, caller, trap),
         };
-        handler(self, machine, caller, trap, name(target), rest).into()
+        result.into()
     }
 
     /// The calls that change how many references a name has.
     fn references_trap(
         &mut self,
-        _machine: &mut dyn Machine,
         caller: Context,
         trap: u32,
         target: PortName,
@@ -147,7 +160,6 @@ impl Kernel {
         &mut self,
         machine: &mut dyn Machine,
         caller: Context,
-        _trap: u32,
         target: PortName,
         [by_name, message_id, sync, notify, disposition]: [u64; 5],
     ) -> Result<(), KernReturn> {

@@ -3,10 +3,11 @@
 use crate::calls::put_result;
 use crate::ids::{Context, KernelObject};
 use crate::kernel::Kernel;
-use crate::machine::{Machine, Nanos, USER_END, UserAddr};
+use crate::machine::{Cpu, Machine, Nanos, USER_END, UserAddr};
 use crate::outcome::Outcome;
 use crate::sched::run_queue::QUANTUM;
 use crate::sched::thread::WaitPlace;
+use crate::shortcut::Switch;
 use crate::step::PolicyChange;
 use abi::code::*;
 use abi::qos::Priority;
@@ -24,6 +25,18 @@ impl Kernel {
             self.sched.yield_now(&mut self.step, caller.thread, machine.now());
         }
         Outcome::Value(u64::from(others))
+    }
+
+    /// Makes the trap `swtch` or `swtch_pri` if it leads straight to another thread, and returns that: what
+    /// [`trap`](Kernel::trap) and the end of the step come to. Otherwise returns `None`; nothing has changed then.
+    #[inline(always)]
+    pub fn yield_directly(&mut self, machine: &mut dyn Machine, cpu: Cpu) -> Option<Switch<'_>> {
+        if !self.step.is_quiet() {
+            return None;
+        }
+        let next = self.sched.yield_directly(&mut self.step, cpu, machine.now())?;
+        let Context { thread, address_space, .. } = next.context();
+        Some(Switch { thread, frame: next.frame_mut(), address_space })
     }
 
     /// `thread_switch`. The thread named is a hint that is not needed: the priorities alone decide (errata 5).
@@ -93,8 +106,7 @@ impl Kernel {
         if base.0 >= USER_END {
             return Err(KERN_INVALID_ADDRESS);
         }
-        let frame = self.sched[caller.thread].frame_mut();
-        (frame.fs_base, frame.gs_base) = (base.0, base.0);
+        self.sched[caller.thread].frame_mut().set_thread_base(base.0);
         self.step.look_at_caller();
         Ok(())
     }
