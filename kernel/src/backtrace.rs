@@ -6,11 +6,11 @@ use core::ops::Range;
 /// Functions that a backtrace shows at most.
 const DEPTH: usize = 32;
 
-/// Returns the return addresses in the frames of a stack, from the one at `frame_pointer` outwards. `read` reads a word of
-/// the stack.
+/// Returns the return addresses in the frames of a stack, from the one at `frame_pointer` outwards. `read` reads a word
+/// of the stack.
 ///
-/// A frame begins with the address of the next one, further up, and a return address. What is no frame of this stack ends
-/// the chain: the first value may be a user's, and the stack may be broken.
+/// A frame begins with the address of the next one, further up, and a return address. What is no frame of this stack
+/// ends the chain: the first value may be a user's, and the stack may be broken.
 pub fn return_addresses(
     stack: Range<u64>,
     frame_pointer: u64,

@@ -1,4 +1,4 @@
-//! All kernel state, and the only way in: [`Kernel::handle`].
+//! The kernel: all its state, and its entry point [`Kernel::handle`].
 
 use crate::bundle::Bundle;
 use crate::ids::{TaskId, ThreadId};
@@ -19,74 +19,75 @@ use abi::trap::mach::{MACH_MSG, SWTCH, SWTCH_PRI};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// What happened on a processor. Unless it was idle the current thread's registers are in its frame.
+/// An event on a processor. Unless the processor was idle, the current thread's registers are in its trap frame.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {
     /// The current thread made a trap.
     Trap,
-    /// The time set by [`Machine::set_timer`] has come. Spurious ones are harmless.
+    /// The deadline set by [`Machine::set_timer`] has passed. A spurious event does no harm.
     Timer,
-    /// The current thread caused an exception in user mode: its task ends.
+    /// The current thread caused an exception in user mode. Its task ends.
     Exception {
-        /// Its kind.
+        /// The kind of exception.
         kind: Exception,
         /// The processor's vector.
         vector: u8,
-        /// The address it is about, if any.
+        /// The address that caused it, or 0.
         address: u64,
     },
 }
 
-/// What a processor does next.
+/// The next action of a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Next {
-    /// Go on with the thread that entered: its frame and its address space are those that it had.
+    /// Go on with the thread that entered, with the same trap frame and address space.
     GoOn,
     /// Run this thread: see [`Kernel::context`].
     Run(ThreadId),
     /// Wait for an interrupt.
     Idle,
-    /// Stop the machine. The first task ended with this status: what it gave to `exit`, or 128 plus the reason.
+    /// Stop the machine with this status. It is the value that the first task gave to `exit`, or 128 plus the reason of
+    /// its end.
     Shutdown(u32),
 }
 
-/// What a kernel starts with.
+/// The parameters of a kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// The archive with the programs, `init` among them.
     pub bundle: &'static [u8],
-    /// An unpredictable number. With 0 names are handed out in a fixed order, for tests.
+    /// An unpredictable number. With 0, which tests use, nothing in the kernel is random.
     pub seed: u64,
-    /// What makes times of the machine's stamps.
+    /// The clock that converts the machine's stamps into times.
     pub clock: Clock,
-    /// What tests may change.
+    /// The limits.
     pub limits: Limits,
 }
 
-/// The kernel: everything there is, in one place, with one owner for each part. There is no other state.
+/// The kernel: all its state, in four parts with an owner each.
 ///
-/// What needs one part alone is a method of that part. The methods of `Kernel` are the transactions, which by nature touch
-/// several: traps, messages on their way, calls of kernel objects, and the beginning and end of tasks.
+/// An operation on one part is a method of its owner. The methods of `Kernel` are the transactions, which concern
+/// several parts: traps, sending and receiving, calls of kernel objects, and the beginning and end of tasks.
 #[derive(Debug)]
 pub struct Kernel {
-    /// What the current step leaves to do.
+    /// The work that the current step leaves to do.
     pub step: Step,
     /// Threads, deadlines, processors.
     pub sched: Scheduling,
-    /// Ports, names, messages at rest.
+    /// Ports, rights, names and queued messages.
     pub ipc: Ipc,
     /// Tasks and their memory.
     pub tasks: Tasks,
-    /// Where a message is while it is handed over directly.
+    /// The buffer for a message on the fast path.
     pub(crate) transfer: TransferBuffer,
     /// The task whose end stops the machine.
     pub(crate) first_task: Option<TaskId>,
-    /// How it ended.
+    /// The status with which that task ended, once it has.
     pub(crate) exit_status: Option<ExitStatus>,
     pub(crate) bundle: Bundle,
     pub(crate) limits: Limits,
-    /// The source of unpredictable numbers; nothing in tests, which want the same every time.
+    /// The source of unpredictable numbers; none in tests.
     random: Option<ChaCha8Rng>,
 }
 
@@ -94,7 +95,7 @@ impl Kernel {
     /// Returns a kernel without tasks.
     ///
     /// # Errors
-    /// [`NoMemory`].
+    /// [`NoMemory`] if memory runs out.
     pub fn new(config: Config) -> Result<Kernel, NoMemory> {
         let mut random = (config.seed != 0).then(|| ChaCha8Rng::seed_from_u64(config.seed));
         let mut step = Step::default();
@@ -114,10 +115,10 @@ impl Kernel {
         })
     }
 
-    /// Handles an event on a processor and says what the processor does next. This is one step: it happens as a whole,
-    /// and between two steps all invariants hold (`inspect/invariants.rs`).
+    /// Handles an event on a processor and returns the processor's next action. This is one step: it is atomic, and
+    /// between two steps all invariants hold (`inspect/invariants.rs`).
     ///
-    /// The entry code of a machine goes the same ways with arguments in registers: by the trap's number it tries
+    /// The entry code of a machine takes the same ways with arguments in registers: by the trap's number it tries
     /// [`call_directly`](Kernel::call_directly), [`yield_directly`](Kernel::yield_directly) or
     /// [`quick_trap`](Kernel::quick_trap), then
     /// [`handle_off_fast_path`](Kernel::handle_off_fast_path).
@@ -144,23 +145,23 @@ impl Kernel {
         self.handle_off_fast_path(machine, cpu, event)
     }
 
-    /// Handles an event on a processor for which there is no shorter way.
+    /// Handles an event that is neither a trivial trap nor a plain call.
     #[inline(always)]
     pub fn handle_off_fast_path(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         let entered = self.sched.current(cpu);
         match event {
-            Event::Trap => self.trap(machine, entered.expect("only a running thread makes a trap")),
+            Event::Trap => self.trap(machine, entered.expect("a running thread made the trap")),
             Event::Timer => self.tick(machine, cpu),
             Event::Exception { kind, vector, address } => {
-                let thread = entered.expect("only a running thread causes an exception");
+                let thread = entered.expect("a running thread caused the exception");
                 self.exception(machine, thread, kind, vector, address);
             }
         }
         self.leave(machine, cpu, entered)
     }
 
-    /// Returns the registers and the address space of a thread that [`Next::Run`] named. The frame stays where it is for
-    /// the life of the thread.
+    /// Returns the trap frame and the address space of a thread that [`Next::Run`] names. The frame's address does not
+    /// change during the life of the thread.
     #[inline]
     pub fn context(&mut self, thread: ThreadId) -> (&mut TrapFrame, AddressSpace) {
         let thread = &mut self.sched[thread];
@@ -168,23 +169,25 @@ impl Kernel {
         (thread.frame_mut(), address_space)
     }
 
-    /// Returns a thread's registers, if the thread has not ended.
+    /// Returns a thread's trap frame, if the thread has not ended.
     pub fn frame_if_alive(&mut self, thread: ThreadId) -> Option<&mut TrapFrame> {
         Some(self.sched.get_mut(thread)?.frame_mut())
     }
 
-    /// Returns the name and number of a thread's task and the thread's own number, for people.
+    /// Returns the name and pid of a thread's task and the thread's number, for messages to people.
     pub fn describe(&self, thread: ThreadId) -> Option<(&str, u32, u64)> {
         let thread = self.sched.get(thread)?;
         let task = self.tasks.get(thread.task())?;
         Some((task.name.as_str(), task.credentials.pid, thread.number()))
     }
 
-    /// Returns an unpredictable number from which no other can be told; 0 in tests. Programs are told some of them.
+    /// Returns an unpredictable number, or 0 in tests. Some of these numbers are given to programs; the others cannot
+    /// be computed from them.
     pub(crate) fn next_seed(&mut self) -> u64 {
         self.random.as_mut().map_or(0, ChaCha8Rng::next_u64)
     }
 
+    /// Ends the task of a thread that caused an exception.
     fn exception(&mut self, machine: &mut dyn Machine, thread: ThreadId, kind: Exception, vector: u8, address: u64) {
         let rip = self.sched[thread].frame().rip;
         if let Some((name, pid, number)) = self.describe(thread) {
@@ -197,7 +200,8 @@ impl Kernel {
         self.end_task(task, ExitStatus::exception(kind, vector));
     }
 
-    /// Lets time pass: deadlines that are due have their effects, a bounded number at a time.
+    /// Lets time pass: ends the waits and depressions whose deadlines have passed, a bounded number at a time, and
+    /// charges the current thread's quantum.
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
         for _ in 0..REAP_SLICE {
@@ -210,7 +214,8 @@ impl Kernel {
         self.sched.tick(&mut self.step, cpu, now);
     }
 
-    /// Ends a step. If the step leaves nothing to do, the thread that has the processor simply goes on: the fast exit.
+    /// Ends a step: on the fast exit if it leaves no work, where the thread that has the processor goes on, or else on
+    /// the full exit.
     #[inline(always)]
     pub(crate) fn leave(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
         match self.sched.current(cpu) {
@@ -220,8 +225,8 @@ impl Kernel {
         }
     }
 
-    /// Settles what the step leaves, chooses who runs, and finishes what the chosen thread still has to do in the kernel;
-    /// then again, until a thread can run in user mode or there is nothing to do.
+    /// Settles the step, chooses a thread, and goes on with its continuation if it has one. Repeats this until the
+    /// chosen thread has no continuation, or no thread is ready and no work is left.
     #[inline(never)]
     fn full_exit(&mut self, machine: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
         loop {
@@ -248,7 +253,7 @@ impl Kernel {
                 }
                 (None, _) => {}
             }
-            // Between slices of long work others get their turn.
+            // Other threads get their turn between slices of long work.
             entered = chosen;
             if self.sched.earliest_deadline() <= machine.now() || chosen.is_some() {
                 self.tick(machine, cpu);
@@ -256,8 +261,9 @@ impl Kernel {
         }
     }
 
-    /// Settles what a step leaves: the thread that entered may have ended or been suspended, policies may have changed, and
-    /// there may be work. What one slice does not get done waits with the thread.
+    /// Settles a step: ends or stops the thread that entered if it was terminated or suspended, does a slice of the
+    /// work and of the background work, and applies policy changes. The rest of the work is kept with the thread that
+    /// entered.
     #[inline]
     fn settle(&mut self, machine: &mut dyn Machine, entered: Option<ThreadId>) {
         if let Some(thread) = entered
@@ -280,6 +286,7 @@ impl Kernel {
         self.apply_policy_changes();
     }
 
+    /// Sets the timer of `cpu`, unless it is set early enough.
     #[inline]
     fn arm_timer(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         if let Some(deadline) = self.sched.timer_to_set(cpu) {

@@ -65,8 +65,8 @@ pub struct Limits {
     pub pages_per_task: u64,
     /// See [`PROCESS_NUMBER_MAX`].
     pub process_number_max: u32,
-    /// Plain calls take the fast path (`msg/fast_path.rs`), and some traps are quick ones (`calls/traps`). The results are
-    /// the same without.
+    /// Plain calls take the fast path (`msg/fast_path.rs`), and some traps are quick ones (`calls/traps`). The results
+    /// are the same without.
     pub shortcuts: bool,
 }
 

@@ -16,8 +16,8 @@ const CARRY: u64 = 1;
 
 /// The registers of a thread that is not running.
 ///
-/// During a trap those registers are still in the processor that the kernel neither reads nor writes: rbx, r12 to r15 and
-/// the state that [`Extended`] names. They are stored when another thread runs. While a thread runs, its frame says
+/// During a trap those registers are still in the processor that the kernel neither reads nor writes: rbx, r12 to r15
+/// and the state that [`Extended`] names. They are stored when another thread runs. While a thread runs, its frame says
 /// `CAUSE_TRAP`.
 ///
 /// The fields from `r15` to `ss` are in the order in which pushes fill them from the end: on an interrupt the processor
@@ -94,8 +94,8 @@ bitflags! {
     }
 }
 
-/// FPU state: floating-point and vector registers as `fxsave` stores them. Up to date only while the thread does not run;
-/// if the thread is in a trap, the control words alone are.
+/// FPU state: floating-point and vector registers as `fxsave` stores them. Up to date only while the thread does not
+/// run; if the thread is in a trap, the control words alone are.
 #[derive(Clone, Debug)]
 #[repr(C, align(16))]
 pub struct FpuState(pub [u8; 512]);

@@ -85,7 +85,7 @@ fn a_kernel_panic_is_reported_with_a_backtrace() {
     let seen = command_line(&["--deliberate", "panic"]);
     assert_eq!(seen.status, 70, "{}{}", seen.output, seen.errors);
     for line in [
-        "tally: panic: the first task asked for it (kernel/src/calls/traps/tally.rs:",
+        "tally: panic: the first task asked for a panic (kernel/src/calls/traps/tally.rs:",
         "kernel::arch::x86_64::system::handle_trap+0x",
         "kernel::arch::x86_64::entry::other_trap+0x",
         "run-qemu.sh: the kernel panicked in the test deliberate::panic",

@@ -120,8 +120,8 @@ impl Ipc {
     }
 
     /// Adds a user reference to `name` if that still is a send right of the kernel's port `port`: what
-    /// [`name_kernel_port`](Ipc::name_kernel_port) comes to then. The count of rights made is another, but no task can ask
-    /// a kernel port for it. Returns true if the name is that.
+    /// [`name_kernel_port`](Ipc::name_kernel_port) comes to then. The count of rights made is another, but no task can
+    /// ask a kernel port for it. Returns true if the name is that.
     #[inline(always)]
     pub fn name_kernel_port_again(&mut self, space: SpaceId, name: PortName, port: PortId) -> bool {
         match self.spaces[space].get_mut(name).map(|entry| &mut entry.right) {

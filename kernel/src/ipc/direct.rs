@@ -1,5 +1,5 @@
-//! A plain message, planned and handed over without ever being queued: the part of the fast path that concerns ports and
-//! names (`msg/fast_path.rs`).
+//! The part of the fast path that concerns ports and names (`msg/fast_path.rs`): a plain message is planned, and then
+//! handed to its receiver without being queued.
 
 use super::Ipc;
 use super::entry::EntryRight;
@@ -13,7 +13,7 @@ use crate::step::Step;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_NULL, PortName};
 
-/// The plain requests and answers, by the header's bits as the sender writes them.
+/// The header bits of plain messages: a request with a reply right, a reply, and a request without a reply right.
 const REQUEST: u32 = bits(Disposition::COPY_SEND, Disposition::MAKE_SEND_ONCE);
 const ANSWER: u32 = bits(Disposition::MOVE_SEND_ONCE, Disposition::NONE);
 const NOTICE: u32 = bits(Disposition::COPY_SEND, Disposition::NONE);
@@ -22,16 +22,16 @@ const fn bits(remote: Disposition, local: Disposition) -> u32 {
     msgh_bits(remote, local, Disposition::NONE, HeaderFlags::empty())
 }
 
-/// What becomes of rights when a plain message is sent.
+/// The changes of rights by a plain message.
 #[derive(Clone, Copy, Debug)]
 enum Rights {
-    /// A send-once right is made for the reply, if there is to be one.
+    /// A send-once right to this port is made for the reply, if the message has a reply right.
     Made(Option<PortId>),
-    /// The send-once right of this name is used up.
+    /// The send-once right of this name is consumed.
     UsedUp(PortName),
 }
 
-/// A plain message that has been found possible to hand over. Nothing has changed yet.
+/// A plan to hand a plain message to its receiver.
 #[derive(Clone, Copy, Debug)]
 pub struct DirectMessage {
     space: SpaceId,
@@ -40,30 +40,30 @@ pub struct DirectMessage {
     receiver_space: SpaceId,
     /// The receiver's name of the destination.
     local: PortName,
-    /// Where the receiver waits.
+    /// The port or set on which the receiver waits.
     receivers: Receivable,
     /// The thread that gets the message.
     pub receiver: ThreadId,
-    /// What the sender receives from then.
+    /// The port or set from which the sender receives then.
     pub source: Receivable,
 }
 
-/// How the threads of a planned message change places.
+/// The switch from the sender of a planned message to its receiver.
 #[derive(Clone, Copy, Debug)]
 pub struct DirectSwitch {
     /// The thread that sends, and then waits.
     pub sender: ThreadId,
-    /// What it waits for.
+    /// The record of that wait.
     pub wait: ReceiveWait,
-    /// Whether the receiver waits alone in its queue.
+    /// The receiver is the only thread in its wait queue.
     pub alone: bool,
-    /// Whether the receiver's wait may have a deadline.
+    /// The receiver's wait may have a deadline.
     pub timed: bool,
     /// The time.
     pub now: Stamp,
 }
 
-/// The fields of a header that the receiver sees differently.
+/// The fields of a header that differ between sender and receiver.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceivedHeader {
     /// `msgh_bits`.
@@ -74,7 +74,7 @@ pub struct ReceivedHeader {
     pub local: PortName,
 }
 
-/// Returns the port that a plain message goes to, and what becomes of rights; `None` if it is not plain.
+/// Returns the destination of a plain message and the changes of rights, or `None` if the message is not plain.
 #[inline(always)]
 fn addressed(names: &Space, header: &Header) -> Option<(PortId, Rights)> {
     let kind = header.msgh_bits & MACH_MSGH_BITS_USER;
@@ -99,9 +99,10 @@ fn addressed(names: &Space, header: &Header) -> Option<(PortId, Rights)> {
 }
 
 impl Ipc {
-    /// Finds out whether a message from `space` can be handed to a waiting thread at once, while its sender goes on to
-    /// wait on `receive_name`: it is plain, no message or sender is in its way, a thread waits for it, the sender would
-    /// find nothing to receive, and there is room for the reply right. Changes nothing.
+    /// Returns the plan to hand a message from `space` to a thread that waits for it, while its sender goes on to wait
+    /// on `receive_name`. Returns `None` if the slow path is needed: if the message is not plain, other messages or
+    /// senders come before it, no thread waits for it, there is a message for the sender to receive, or the receiver's
+    /// space has no room for the reply right. Changes nothing.
     #[inline(always)]
     pub fn plan_direct(&self, space: SpaceId, header: &Header, receive_name: PortName) -> Option<DirectMessage> {
         let names = &self.spaces[space];
@@ -142,8 +143,8 @@ impl Ipc {
         Some(DirectMessage { space, destination, rights, receiver_space, local, receivers, receiver, source })
     }
 
-    /// Carries a plan out: counts the rights of the message as sent and received, takes the receiver out of its wait, lets
-    /// the sender wait, and the receiver run in its place. Returns what the receiver sees, and the receiver, whose trap the
+    /// Carries out a plan: moves the rights of the message, ends the receiver's wait, lets the sender wait, and lets
+    /// the receiver run in its place. Returns the header's fields for the receiver, and the receiver, whose trap the
     /// caller [finishes](Thread::finish).
     #[inline(always)]
     pub fn commit_direct<'s>(
@@ -159,13 +160,12 @@ impl Ipc {
                 self.spaces[plan.space].remove(name);
                 (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND_ONCE))
             }
-            // A send right that is copied for the message and ends with its delivery leaves no trace.
+            // The send right is copied for the message and ends with its delivery, so the counts stay as they are.
             Rights::Made(None) => (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND)),
             Rights::Made(Some(reply)) => {
                 self.totals.send_once_rights += 1;
                 let theirs = &mut self.spaces[plan.receiver_space];
-                let name =
-                    theirs.add(EntryRight::SendOnce { port: reply }).expect("a send-once right is not registered");
+                let name = theirs.add(EntryRight::SendOnce { port: reply }).expect("only send rights are indexed");
                 (name, bits(Disposition::PORT_SEND_ONCE, Disposition::PORT_SEND))
             }
         };
@@ -180,7 +180,7 @@ impl Ipc {
             Receivable::Set(set) => &mut self.sets[set].receivers,
         };
         sched.take_receiver(plan.receiver, receivers, alone, timed);
-        // The sender mostly waits at the port to which the reply right leads.
+        // The sender mostly waits on the port of the reply right: one look-up then serves both.
         let made = if let Rights::Made(reply) = plan.rights { reply } else { None };
         let source = match wait.object {
             Receivable::Port(source) => {

@@ -133,8 +133,8 @@ impl Ipc {
         let _ = self.send_from_kernel(step, to, id, body);
     }
 
-    /// Makes a port-destroyed notification, with the receive right that would have ended, and notes that it is to be sent.
-    /// The right to send is used up in any case.
+    /// Makes a port-destroyed notification, with the receive right that would have ended, and notes that it is to be
+    /// sent. The right to send is used up in any case.
     ///
     /// # Errors
     /// Gives the receive right back if the port of `to` is dead or memory runs out.
@@ -151,8 +151,8 @@ impl Ipc {
         })
     }
 
-    /// Makes a message for a send-once right, which is consumed in any case, and notes that it has to be sent. A message
-    /// that would be circular is destroyed with its body instead.
+    /// Makes a message for a send-once right, which is consumed in any case, and notes that it has to be sent. A
+    /// message that would be circular is destroyed with its body instead.
     ///
     /// # Errors
     /// Gives the body back if the right's port is dead or memory runs out.

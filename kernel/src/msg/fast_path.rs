@@ -1,11 +1,11 @@
-//! The fast path of `mach_msg` for the common call: a small message without descriptors to a thread that waits for it,
-//! whose sender then waits for a message itself (errata 5).
+//! The fast path of `mach_msg`, for a plain call: a small message without descriptors to a thread that waits for it,
+//! whose sender then waits for a message (errata 5).
 //!
-//! It does exactly what [`send`](Kernel::send) and [`receive`](Kernel::receive) would do one after the other, in the cases
-//! in which that comes to very little: the message goes from one buffer to the other without ever being queued, and the
-//! receiver runs at once because the scheduler would choose it anyway. [`plan_call`](Kernel::plan_call) checks everything
-//! and changes nothing; [`commit_call`](Kernel::commit_call) cannot fail. Everything else takes the slow path. The host
-//! tests compare the two.
+//! The effect is that of [`send`](Kernel::send) and [`receive`](Kernel::receive), one after the other. It takes less
+//! time, because the message goes from buffer to buffer without being queued, and the receiver runs at once, which the
+//! scheduler would choose anyway. [`plan_call`](Kernel::plan_call) checks all conditions and changes nothing;
+//! [`commit_call`](Kernel::commit_call) cannot fail. All other calls take the slow path. The host tests compare the
+//! two.
 
 use crate::ids::Context;
 use crate::ipc::direct::{DirectMessage, DirectSwitch};
@@ -19,28 +19,29 @@ use abi::code::*;
 use abi::message::*;
 use abi::port::PortName;
 
-/// What must be asked for.
+/// The options that a plain call has.
 const CALL: MsgOption = MsgOption::SEND_MSG.union(MsgOption::RCV_MSG);
 
-/// What else may be asked for: no option that concerns the sending, and none that concerns the waiting.
+/// The other options that a plain call may have. Options that change the sending or the waiting are not among them.
 const OPTIONAL: MsgOption =
     MsgOption::RCV_LARGE.union(MsgOption::RCV_LARGE_IDENTITY).union(MsgOption::trailer_elements(0xF));
 
-/// A call that has been found plain. Nothing has changed yet.
+/// The plan of a plain call.
 struct Plan {
     message: DirectMessage,
     size: usize,
-    /// Where the receiver's message goes.
+    /// The receiver's buffer.
     buffer: UserAddr,
     address_space: AddressSpace,
-    /// No other thread waits where the receiver does.
+    /// The receiver is the only thread in its wait queue.
     alone: bool,
     /// The receiver's options.
     options: MsgOption,
 }
 
 impl Kernel {
-    /// Makes a combined call if it is a plain one, and returns the thread that it leads to; otherwise nothing has changed.
+    /// Carries out a call of the current thread of `cpu` if it is plain, and returns the thread that runs then.
+    /// Otherwise returns `None`, and nothing has changed.
     #[inline(always)]
     pub fn call_directly(&mut self, machine: &mut dyn Machine, cpu: Cpu, call: &PlainCall) -> Option<Switch<'_>> {
         let size = call.send_size as usize;
@@ -58,7 +59,7 @@ impl Kernel {
         Some(self.commit_call(machine, caller, &plan, call))
     }
 
-    /// Finds out whether the message in the transfer buffer makes a plain call.
+    /// Returns the plan of the call whose message is in the transfer buffer, if it is plain.
     #[inline(always)]
     fn plan_call(&self, caller: Context, cpu: Cpu, size: usize, call: &PlainCall) -> Option<Plan> {
         let message = self.ipc.plan_direct(caller.space, self.transfer.header(), PortName(call.receive_name))?;
@@ -77,8 +78,8 @@ impl Kernel {
         Some(Plan { message, size, buffer, address_space: waiting.context().address_space, alone, options })
     }
 
-    /// Hands the message over, lets the caller wait and the receiver run. Only writing to the receiver's buffer can fail,
-    /// which the receiver is told.
+    /// Hands the message to the receiver, lets the caller wait and the receiver run. If the receiver's buffer cannot be
+    /// written, its call returns `MACH_RCV_INVALID_DATA`, as on the slow path.
     #[inline(always)]
     fn commit_call(&mut self, machine: &mut dyn Machine, caller: Context, plan: &Plan, call: &PlainCall) -> Switch<'_> {
         let Kernel { ipc, sched, step, transfer, .. } = self;

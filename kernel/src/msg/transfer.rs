@@ -1,11 +1,12 @@
-//! [`TransferBuffer`]: where a message is while the fast path hands it over.
+//! The transfer buffer: it holds a message on the fast path.
 
 use crate::ipc::direct::ReceivedHeader;
 use crate::limits::SMALL_MESSAGE;
 use abi::message::{Header, SHORT_TRAILER};
 use zerocopy::FromBytes;
 
-/// A message on its way from buffer to buffer. It means nothing between two steps.
+/// The buffer for a message on its way from the sender's memory to the receiver's. Its contents are unused between
+/// steps.
 #[derive(Debug)]
 pub(crate) struct TransferBuffer([u8; SMALL_MESSAGE + SHORT_TRAILER.len()]);
 
@@ -22,13 +23,14 @@ impl TransferBuffer {
         Header::ref_from_prefix(&self.0).expect("a message begins with a header").0
     }
 
-    /// Returns the place where a message of `size` bytes is copied in.
+    /// Returns the part of the buffer for a message of `size` bytes, to be copied in.
     #[inline(always)]
     pub(crate) fn sent(&mut self, size: usize) -> &mut [u8] {
         &mut self.0[..size]
     }
 
-    /// Turns the message of `size` bytes that was sent into one that is received, with its trailer, and returns it.
+    /// Turns the message of `size` bytes as it was sent into the message as it is received, with its trailer, and
+    /// returns it.
     #[inline(always)]
     pub(crate) fn received(&mut self, size: usize, received: ReceivedHeader) -> &[u8] {
         let (header, _) = Header::mut_from_prefix(&mut self.0).expect("a message begins with a header");

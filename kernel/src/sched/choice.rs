@@ -1,8 +1,8 @@
-//! Which thread a processor runs (importance 8.6, mandatory part).
+//! The choice of the thread that a processor runs (importance 8.6, mandatory part).
 //!
-//! 128 levels, first come first served on each, the highest that is not empty runs. A thread has the processor for a
-//! quantum of 10 ms. When it is preempted it goes back to the head of its level with the rest of its quantum; when the
-//! quantum is over, to the tail.
+//! There are 128 levels. The first thread of the highest level that is not empty runs, for a quantum of 10 ms. A thread
+//! that is preempted goes back to the head of its level with the rest of its quantum, a thread whose quantum has ended
+//! to the tail with a new one.
 
 use super::Scheduling;
 use super::run_queue::{End, PRIORITY_IDLE, Schedule};
@@ -14,14 +14,15 @@ use crate::outcome::Outcome;
 use crate::step::Step;
 use crate::trace::Event;
 
-/// A preempted thread with less than this left has used its quantum up.
+/// The least rest of a quantum. A preempted thread with less is treated as if its quantum had ended.
 const QUANTUM_REST_MIN: Nanos = 250_000;
 
-/// When a thread's time began to count.
+/// The beginning of a thread's time on a processor.
 #[derive(Clone, Copy, Debug)]
 enum Since {
     Time(Nanos),
-    /// On a direct switch: most threads that it leads to are gone before the time matters.
+    /// The stamp of a direct switch. Converting it into a time is put off, because most threads block before the time
+    /// is needed.
     Stamp(Stamp),
 }
 
@@ -30,13 +31,13 @@ enum Since {
 pub(super) struct Processor {
     /// The thread whose registers the processor holds, or held when it entered the kernel.
     pub(super) current: Option<ThreadId>,
-    /// When the current thread's time began to count.
+    /// The time from which on the current thread has not been charged.
     since: Since,
-    /// The current thread has not used a whole quantum since it was chosen: equals do not preempt it.
+    /// The current thread has not used a whole quantum since it was chosen, so that equals do not preempt it.
     first_slice: bool,
     /// The deadline that the processor's timer is set to; the longest time if it is not set.
     timer: Nanos,
-    /// The timer comes within that time from any moment since it was set; the longest time if it is not set.
+    /// An upper bound of the time until the timer comes, since it was set; `Nanos::MAX` if it is not set.
     timer_within: Nanos,
 }
 
@@ -59,13 +60,14 @@ impl Scheduling {
         self.ready.highest().is_some()
     }
 
+    /// Makes a thread ready at one end of its level.
     #[inline]
     fn enqueue(&mut self, step: &mut Step, thread: ThreadId, end: End) {
         self.ready.add(&mut self.threads, thread, end);
         step.choose_again();
     }
 
-    /// Makes a thread that was neither ready nor running ready: it waits behind its equals, with a fresh quantum.
+    /// Makes a thread that was neither ready nor running ready: behind its equals, with a new quantum.
     #[inline]
     pub(super) fn make_ready(&mut self, step: &mut Step, thread: ThreadId) {
         let schedule = &mut self.threads[thread].schedule;
@@ -73,7 +75,8 @@ impl Scheduling {
         self.enqueue(step, thread, End::Tail);
     }
 
-    /// Takes a ready thread off the run queue, or a running one off its processor, and gives it another state.
+    /// Takes a thread off the run queue if it is ready, or off its processor if it is running, and gives it another
+    /// state.
     #[inline]
     pub(super) fn withdraw(&mut self, step: &mut Step, thread: ThreadId, state: State) {
         let before = core::mem::replace(&mut self.threads[thread].state, state);
@@ -88,7 +91,7 @@ impl Scheduling {
         step.choose_again();
     }
 
-    /// Returns when the time of the current thread of `cpu` began to count.
+    /// Returns the time from which on the current thread of `cpu` has not been charged.
     #[inline]
     fn since(&self, cpu: Cpu) -> Nanos {
         match self.processors[cpu].since {
@@ -97,7 +100,8 @@ impl Scheduling {
         }
     }
 
-    /// Takes the time that the current thread of `cpu` has run off its quantum, and returns the thread.
+    /// Charges the current thread of `cpu`: takes the time that it has run off its quantum. Returns the thread, if
+    /// there is one.
     #[inline]
     fn charge(&mut self, cpu: Cpu, now: Nanos) -> Option<(ThreadId, &mut Schedule)> {
         let id = self.processors[cpu].current?;
@@ -108,8 +112,8 @@ impl Scheduling {
         Some((id, schedule))
     }
 
-    /// Puts the current thread of `cpu` back among the ready ones, as preempted: at the head with the rest of its
-    /// quantum, or at the tail if nearly nothing is left.
+    /// Preempts the current thread of `cpu`, if there is one: makes it ready at the head of its level with the rest of
+    /// its quantum, or at the tail if the rest is too short.
     fn preempt(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) {
         let Some((thread, schedule)) = self.charge(cpu, now) else { return };
         let used_up = schedule.quantum_left < QUANTUM_REST_MIN;
@@ -120,8 +124,8 @@ impl Scheduling {
         self.enqueue(step, thread, if used_up { End::Tail } else { End::Head });
     }
 
-    /// Lets time pass on a processor, whose timer is off. If the current thread's quantum is over, the thread starts
-    /// another one behind the threads of its own or a higher level, if there are any.
+    /// Charges the current thread of `cpu`, whose timer has come. If its quantum has ended, the thread gets a new one,
+    /// and goes behind the other threads of its level if a thread of this level or a higher one is ready.
     pub fn tick(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) {
         (self.processors[cpu].timer, self.processors[cpu].timer_within) = (Nanos::MAX, Nanos::MAX);
         step.choose_again();
@@ -138,8 +142,8 @@ impl Scheduling {
         }
     }
 
-    /// Chooses what `cpu` runs now: the current thread, unless one of a higher level is ready, or one of the same level
-    /// and the current one has had its first slice. Returns `None` if no thread can run.
+    /// Chooses the thread that `cpu` runs now. The current thread goes on, unless a thread of a higher level is ready,
+    /// or one of the same level and the current one has used its first quantum. Returns `None` if no thread can run.
     #[inline]
     pub fn choose(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) -> Option<ThreadId> {
         let ready = self.ready.highest();
@@ -154,7 +158,7 @@ impl Scheduling {
         let level = ready?;
         let thread = self.ready.first(level).expect("an occupied level has a thread");
         self.ready.remove(&mut self.threads, thread, level);
-        // Only now: an equal that is preempted goes to the head of the level from which the other one comes.
+        // Not earlier: a preempted thread goes to the head of its level, from which the chosen one may come.
         self.preempt(step, cpu, now);
         self.start(step, cpu, thread, now);
         Some(thread)
@@ -175,22 +179,23 @@ impl Scheduling {
         chosen
     }
 
-    /// Returns true if a thread that becomes ready runs as soon as the processor's thread waits.
+    /// Returns true if a thread with this schedule, if it became ready, would be chosen when the current thread blocks.
     #[inline(always)]
     pub fn would_run_next(&self, schedule: &Schedule) -> bool {
         self.ready.highest().is_none_or(|level| level < usize::from(schedule.priority))
     }
 
-    /// Returns true if the timer of `cpu` comes no later than the end of a quantum that begins now. If it comes earlier
-    /// that does no harm.
+    /// Returns true if the timer of `cpu` comes at the end of a quantum that begins now, or earlier, which does no
+    /// harm.
     #[inline(always)]
     pub fn timer_ends_quantum(&self, cpu: Cpu, schedule: &Schedule) -> bool {
         self.processors[cpu].timer_within <= schedule.quantum()
     }
 
-    /// Gives the processor of a thread that starts to wait to `next` at once, whose wait has just ended, which
-    /// [would be chosen](Scheduling::would_run_next), and whose [quantum the timer ends](Scheduling::timer_ends_quantum):
-    /// what `withdraw`, `make_ready` and `choose` come to.
+    /// Gives the processor of a thread that blocks to `next`, whose wait has just ended. The caller has checked that
+    /// `next` [would be chosen](Scheduling::would_run_next) and that the timer
+    /// [comes early enough](Scheduling::timer_ends_quantum). The effect is that of `withdraw`, `make_ready` and
+    /// `choose`.
     #[inline(always)]
     pub(super) fn switch(&mut self, step: &mut Step, cpu: Cpu, next: ThreadId, now: Stamp) -> &mut Thread {
         let processor = &mut self.processors[cpu];
@@ -204,8 +209,8 @@ impl Scheduling {
 
     /// Lets the current thread of `cpu` yield with the result 1 and runs the thread that is chosen then: what
     /// [`yield_now`](Scheduling::yield_now) and [`choose`](Scheduling::choose) come to, and the setting of the timer.
-    /// Returns `None`, and changes nothing, if no other thread is ready, or if the one that is chosen has something left
-    /// to do in the kernel, or if the timer must be set.
+    /// Returns `None`, and changes nothing, if no other thread is ready, or if the one that is chosen has something
+    /// left to do in the kernel, or if the timer must be set.
     #[inline]
     pub fn yield_directly(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) -> Option<&mut Thread> {
         let level = self.ready.highest()?;
@@ -227,18 +232,18 @@ impl Scheduling {
         Some(self.start(step, cpu, next, now))
     }
 
-    /// Lets the running thread `thread` yield: it is ready at level 0 until it is chosen again.
+    /// Lets the running thread `thread` yield: makes it ready at level 0 until it is chosen again.
     pub fn yield_now(&mut self, step: &mut Step, thread: ThreadId, now: Nanos) {
         let State::Running(cpu) = self.threads[thread].state else { panic!("{thread:?} yields but does not run") };
-        let (thread, schedule) = self.charge(cpu, now).expect("only a running thread yields");
+        let (thread, schedule) = self.charge(cpu, now).expect("the processor has a thread");
         schedule.yielding = true;
         schedule.priority = PRIORITY_IDLE;
         self.processors[cpu].current = None;
         self.enqueue(step, thread, End::Tail);
     }
 
-    /// Gives a thread a new base priority or scheduling mode, and moves it to its new level: to the tail if it is ready.
-    /// Where it waits it keeps its place: see [`requeue`](Scheduling::requeue).
+    /// Sets the base priority and the scheduling mode of a thread, and moves it to its new level: to the tail if it is
+    /// ready. Its place in a wait queue does not change: see [`requeue`](Scheduling::requeue).
     pub fn set_base(&mut self, step: &mut Step, thread: ThreadId, base: u8, timeshare: bool) {
         let schedule = &mut self.threads[thread].schedule;
         (schedule.base, schedule.timeshare) = (base, timeshare);
@@ -246,7 +251,7 @@ impl Scheduling {
         self.move_to_level(step, thread);
     }
 
-    /// Lets a thread run at level 0 until a point in time.
+    /// Depresses a thread: it is at level 0 until a point in time.
     pub fn depress(&mut self, step: &mut Step, thread: ThreadId, until: Nanos) {
         self.end_depression(step, thread);
         self.timers.set(&mut self.threads, thread, TimerKind::Depress, until);
@@ -276,6 +281,7 @@ impl Scheduling {
         self.move_to_level(step, thread);
     }
 
+    /// Updates the level of a thread, and moves a ready one to the tail of its new level.
     fn move_to_level(&mut self, step: &mut Step, thread: ThreadId) {
         let Thread { schedule, state, .. } = &mut self.threads[thread];
         let level = schedule.level();
@@ -293,8 +299,8 @@ impl Scheduling {
         }
     }
 
-    /// Returns when `cpu` must next enter the kernel by itself: at the end of its thread's quantum or at the earliest
-    /// deadline. Returns `None` if its timer is set early enough already.
+    /// Returns the time to which the timer of `cpu` has to be set: the end of the current thread's quantum or the
+    /// earliest deadline. Returns `None` if it is set early enough.
     #[inline]
     pub fn timer_to_set(&mut self, cpu: Cpu) -> Option<Nanos> {
         let earliest = self.timers.earliest();
@@ -307,7 +313,7 @@ impl Scheduling {
         if processor.timer <= wanted {
             return None;
         }
-        // The current thread's time began before now, so that is no less than what is left.
+        // The current thread's time began before now, so this is an upper bound.
         processor.timer_within = wanted.saturating_sub(since);
         processor.timer = wanted;
         Some(wanted)
@@ -321,15 +327,15 @@ impl Scheduling {
             match thread.state {
                 State::Ready => ready -= 1,
                 State::Running(cpu) => {
-                    assert_eq!(self.processors[cpu].current, Some(id), "{id:?} thinks it runs");
+                    assert_eq!(self.processors[cpu].current, Some(id), "{id:?} is the current thread of its processor");
                     running += 1;
                 }
                 State::Suspended | State::Waiting(_) => {}
             }
-            assert_eq!(thread.schedule.priority, thread.schedule.level(), "{id:?} has the level it should have");
+            assert_eq!(thread.schedule.priority, thread.schedule.level(), "the level of {id:?}");
         }
         assert_eq!(ready, 0, "every ready thread is queued once");
         let current = self.processors.iter().filter(|processor| processor.current.is_some()).count();
-        assert_eq!(running, current, "every processor's thread knows that it runs");
+        assert_eq!(running, current, "the current threads of processors are running");
     }
 }

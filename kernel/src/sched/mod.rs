@@ -1,7 +1,7 @@
-//! Threads, what they wait for, and which of them runs.
+//! Threads, their waits, and the choice of the one that runs.
 //!
-//! [`Scheduling`] owns all of it and keeps its rules; nothing outside this folder writes a thread's state. It knows ports
-//! and messages by their ids alone.
+//! [`Scheduling`] owns all of it and keeps its rules: only the files in this folder write a thread's state. It sees
+//! ports and messages as ids.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | [`wait_queue`] | threads that wait for the same thing, by priority |
 //! | [`timer`] | deadlines |
 //! | [`run_queue`] | ready threads by level |
-//! | [`choice`] | who runs |
+//! | [`choice`] | the choice of the thread that runs |
 
 pub mod choice;
 pub mod run_queue;
@@ -49,15 +49,15 @@ pub struct Scheduling {
     processors: [Processor; CPUS_MAX],
     clock: Clock,
     timers: Timers,
-    /// The threads that wait for a word of memory.
+    /// The queues of threads that wait for a word of memory.
     words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
-    /// How many threads there have been.
-    numbers: u64,
+    /// The number of the last thread that was created.
+    last_number: u64,
 }
 
 impl Scheduling {
-    /// Returns a scheduler without threads. `clock` makes times of the machine's stamps, `seed` makes the places of words in
-    /// their table unpredictable.
+    /// Returns a scheduler without threads. `clock` makes times of the machine's stamps, `seed` makes the places of
+    /// words in their table unpredictable.
     pub fn new(clock: Clock, seed: u64) -> Scheduling {
         Scheduling {
             threads: Threads::new(),
@@ -66,7 +66,7 @@ impl Scheduling {
             clock,
             timers: Timers::default(),
             words: LinearMap::new(FixedState::with_seed(seed)),
-            numbers: 0,
+            last_number: 0,
         }
     }
 
@@ -97,10 +97,10 @@ impl Scheduling {
         self.threads.len()
     }
 
-    /// Adds a suspended thread to the threads of a task.
+    /// Creates a suspended thread and adds it to the threads of a task.
     ///
     /// # Errors
-    /// [`NoMemory`]; nothing has changed.
+    /// [`NoMemory`] if memory runs out; nothing has changed.
     pub fn create(
         &mut self,
         step: &mut Step,
@@ -110,14 +110,14 @@ impl Scheduling {
         policy: ThreadPolicy,
         base: u8,
     ) -> Result<ThreadId, NoMemory> {
-        let number = self.numbers.checked_add(1).ok_or(NoMemory)?;
+        let number = self.last_number.checked_add(1).ok_or(NoMemory)?;
         self.threads.reserve()?;
         step.reserve_policy_change()?;
         if self.timers.reserve_for_thread().is_err() {
             step.release_policy_change();
             return Err(NoMemory);
         }
-        self.numbers = number;
+        self.last_number = number;
         let Belongings { task, space, address_space } = belongings;
         let id = self.threads.insert_reserved(|thread| Thread {
             frame,
@@ -143,7 +143,7 @@ impl Scheduling {
     /// Removes a thread that waits for nothing and returns its control port. Work that its trap left becomes background
     /// work.
     pub fn remove(&mut self, step: &mut Step, siblings: &mut ThreadList, thread: ThreadId) -> Option<PortId> {
-        assert!(!self.threads[thread].is_waiting(), "{thread:?} ends while it waits");
+        assert!(!self.threads[thread].is_waiting(), "{thread:?} is removed while it waits");
         self.timers.cancel(&mut self.threads, thread, TimerKind::Depress);
         self.withdraw(step, thread, State::Suspended);
         siblings.remove(&mut self.threads, thread);
@@ -163,8 +163,8 @@ impl Scheduling {
         siblings.after(&self.threads, thread)
     }
 
-    /// Lets a running thread end when its processor leaves the kernel. Returns true if the thread runs; any other the caller
-    /// ends at once.
+    /// If a thread is running, lets it end when its processor leaves the kernel, and returns true. If it returns false,
+    /// the caller ends the thread at once.
     pub fn end_when_leaving(&mut self, step: &mut Step, thread: ThreadId) -> bool {
         let ending = &mut self.threads[thread];
         if ending.is_running() {
@@ -174,11 +174,11 @@ impl Scheduling {
         ending.is_running()
     }
 
-    /// Suspends a thread once more. A waiting thread goes on waiting, but will not run when that is over; a running one
-    /// stops when its processor leaves the kernel.
+    /// Raises the suspend count of a thread. A ready thread stops at once, a running one when its processor leaves the
+    /// kernel. A waiting thread goes on waiting, and stops when its wait ends.
     ///
     /// # Errors
-    /// `KERN_FAILURE` if it was suspended too often.
+    /// `KERN_FAILURE` if the count would overflow; nothing has changed.
     pub fn suspend(&mut self, step: &mut Step, thread: ThreadId) -> Result<(), KernReturn> {
         let state = &mut self.threads[thread];
         state.suspend_count = state.suspend_count.checked_add(1).ok_or(KERN_FAILURE)?;
@@ -189,14 +189,15 @@ impl Scheduling {
         Ok(())
     }
 
-    /// Stops a running thread that was suspended. Called when its processor leaves the kernel.
+    /// Stops a running thread if it was suspended. Called when its processor leaves the kernel.
     pub fn stop_if_suspended(&mut self, step: &mut Step, thread: ThreadId) {
         if self.threads[thread].suspend_count > 0 && self.threads[thread].is_running() {
             self.withdraw(step, thread, State::Suspended);
         }
     }
 
-    /// Stops a ready thread. Others wait for what its trap left to be done, so that becomes background work.
+    /// Stops a ready thread. The work in its continuation becomes background work, because it must not wait until the
+    /// thread is resumed.
     fn stop(&mut self, step: &mut Step, thread: ThreadId) {
         self.withdraw(step, thread, State::Suspended);
         let stopped = &mut self.threads[thread];
@@ -206,10 +207,10 @@ impl Scheduling {
         }
     }
 
-    /// Takes one suspension back; with the last the thread can run.
+    /// Lowers the suspend count of a thread. At 0 a stopped thread becomes ready.
     ///
     /// # Errors
-    /// `KERN_FAILURE` if it is not suspended.
+    /// `KERN_FAILURE` if the thread is not suspended; nothing has changed.
     pub fn resume(&mut self, step: &mut Step, thread: ThreadId) -> Result<(), KernReturn> {
         let state = &mut self.threads[thread];
         state.suspend_count = state.suspend_count.checked_sub(1).ok_or(KERN_FAILURE)?;
@@ -219,18 +220,18 @@ impl Scheduling {
         Ok(())
     }
 
-    /// Gives a thread something to do in the kernel before it runs in user mode again.
+    /// Sets the continuation of a thread.
     pub fn set_continuation(&mut self, thread: ThreadId, continuation: Option<Continuation>) {
         self.threads[thread].continuation = continuation;
     }
 
-    /// Takes what a thread has left to do in the kernel.
+    /// Takes the continuation of a thread, if it has one.
     pub fn take_continuation(&mut self, thread: ThreadId) -> Option<Continuation> {
         self.threads[thread].continuation.take()
     }
 
-    /// Keeps work with the thread that waits for it, if that is about to go on and has nothing else to do; otherwise it
-    /// becomes background work.
+    /// Keeps work in the continuation of the thread that caused it. If there is no such thread, or it cannot go on now,
+    /// or it has a continuation already, the work becomes background work.
     pub fn keep_work(&mut self, step: &mut Step, thread: Option<ThreadId>, work: NodeList) {
         match thread.and_then(|id| self.threads.get_mut(id)) {
             _ if work.is_empty() => {}
@@ -246,18 +247,19 @@ impl Scheduling {
         self.threads[thread].own_name = name;
     }
 
-    /// Changes what a thread asks for. The caller notes the policy change.
+    /// Returns the requested policy of a thread, to be changed. The caller notes the change in the step.
     pub fn policy_mut(&mut self, thread: ThreadId) -> &mut ThreadPolicy {
         &mut self.threads[thread].policy
     }
 
-    /// Returns the earliest deadline, or never.
+    /// Returns the earliest deadline, or `Nanos::MAX` if there is none.
     #[inline]
     pub fn earliest_deadline(&self) -> Nanos {
         self.timers.earliest()
     }
 
-    /// Removes the earliest deadline if it has passed. Depressions end here; a thread whose wait has timed out is returned.
+    /// Removes the earliest deadline if it has passed. Ends the depression, if it is that of a depression; the caller
+    /// ends the wait, if it is that of a wait.
     pub fn expire(&mut self, step: &mut Step, now: Nanos) -> Option<Expired> {
         match self.timers.pop_due(&mut self.threads, now)? {
             (thread, TimerKind::Wait) => Some(Expired::Wait(thread)),
@@ -268,15 +270,15 @@ impl Scheduling {
         }
     }
 
-    /// Panics unless everything here agrees.
+    /// Panics unless threads, run queue, processors, timers and the queues of words agree.
     pub fn check(&self) {
         self.check_choice();
         self.timers.check(&self.threads);
         let on_words = self.threads.iter().filter(|(_, t)| matches!(t.wait_place(), WaitPlace::Word(..))).count();
-        assert_eq!(self.check_words(), on_words, "only waiting threads are in the queues of words");
+        assert_eq!(self.check_words(), on_words, "the queues of words have waiting threads only");
     }
 
-    /// Returns how many threads are in a queue of a port or set, and panics unless its order is right.
+    /// Panics unless a queue of a port or set is in order; returns the number of its threads.
     pub fn check_queue(&self, queue: &WaitQueue) -> usize {
         queue.check(&self.threads)
     }
@@ -287,27 +289,27 @@ impl Scheduling {
     }
 }
 
-/// Whose deadline has passed.
+/// A deadline that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expired {
-    /// That of a thread's wait, which the caller ends.
+    /// The deadline of a thread's wait, which the caller ends.
     Wait(ThreadId),
-    /// That of a depression, which has ended.
+    /// The deadline of a depression, which has ended.
     Depression,
 }
 
-/// What a new thread belongs to.
+/// The task of a new thread, with its space and memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Belongings {
-    /// Its task.
+    /// The task.
     pub task: TaskId,
-    /// The task's names.
+    /// The task's space of port names.
     pub space: crate::ids::SpaceId,
     /// The task's memory.
     pub address_space: AddressSpace,
 }
 
-/// For threads that are known not to have ended.
+/// Access to a thread that is known not to have ended. Panics otherwise.
 impl Index<ThreadId> for Scheduling {
     type Output = Thread;
 

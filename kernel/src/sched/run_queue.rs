@@ -144,8 +144,8 @@ impl RunQueue {
         self.occupied.add(level);
     }
 
-    /// Removes the first thread of a level that has one, and adds a thread at the end of a level, whose priority and state
-    /// the caller sets.
+    /// Removes the first thread of a level that has one, and adds a thread at the end of a level, whose priority and
+    /// state the caller sets.
     #[inline(always)]
     pub(super) fn replace_first(&mut self, threads: &mut Threads, from: usize, thread: ThreadId, to: usize) {
         if from == to {

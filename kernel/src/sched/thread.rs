@@ -1,4 +1,4 @@
-//! Threads: what the kernel knows of each.
+//! Threads: their records and the records of their waits.
 
 use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadId, tag};
 use crate::machine::{Cpu, UserAddr};
@@ -12,23 +12,24 @@ use abi::message::MsgOption;
 use abi::port::PortName;
 use store::{Arena, Link, NodeList};
 
-/// All threads. Each is allocated by itself: their frames are big, and the way to one is then shortest.
+/// All threads. Each is allocated by itself, because threads are large and this makes the way from an id to its thread
+/// shortest.
 pub type Threads = Arena<Thread, 1, tag::Thread>;
 
 /// A thread.
 ///
-/// Its fields are written in this folder alone.
+/// Only the files in this folder write its fields.
 #[derive(Debug)]
 pub struct Thread {
-    /// Its registers, while it does not run.
+    /// Its trap frame.
     pub(super) frame: TrapFrame,
-    /// Itself, its task and what belongs to that.
+    /// Its id, its task, and the task's space and memory.
     pub(super) context: Context,
-    /// Its number, unique over the life of the system.
+    /// Its number, which no other thread ever has.
     pub(super) number: u64,
-    /// What it is doing.
+    /// Its state.
     pub(super) state: State,
-    /// What remains to be done in the kernel before it goes on in user mode.
+    /// The rest of its trap, to be done in the kernel before it runs in user mode again.
     pub(super) continuation: Option<Continuation>,
     /// It ends when its processor leaves the kernel.
     pub(super) ending: bool,
@@ -62,20 +63,20 @@ pub enum Siblings {}
 
 store::linked!(Thread as tag::Thread, AtLevel: run_link, Siblings: sibling_link);
 
-/// What a thread is doing.
+/// The state of a thread.
 #[derive(Debug)]
 pub enum State {
     /// It has a processor.
     Running(Cpu),
     /// It is on the run queue.
     Ready,
-    /// It could run, but was suspended, or never resumed since its creation.
+    /// It is suspended and does not wait.
     Suspended,
     /// It waits for something.
     Waiting(Wait),
 }
 
-/// What a waiting thread waits for, with everything needed to finish the wait.
+/// The record of a wait: the awaited event, and all that is needed to complete the trap.
 #[derive(Debug)]
 pub enum Wait {
     /// A message.
@@ -88,21 +89,22 @@ pub enum Wait {
     Word(UserAddr),
 }
 
-/// Where a thread waits: which queue it is in.
+/// The wait queue that a thread is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitPlace {
     /// Among the receivers of a port or set.
     Receivers(Receivable),
     /// Among the blocked senders of a port.
     Senders(PortId),
-    /// Among those that wait for a word of a task's memory.
+    /// Among the threads that wait for a word of a task's memory.
     Word(TaskId, UserAddr),
     /// In no queue.
     Nowhere,
 }
 
 impl WaitPlace {
-    /// Returns the priority at which a thread of base priority `base` queues here: in a set all are equal (mach-ipc 3.9).
+    /// Returns the priority at which a thread of base priority `base` is queued here. On a set all threads are equal
+    /// (mach-ipc 3.9).
     #[inline]
     pub(super) fn queue_priority(self, base: u8) -> u8 {
         if matches!(self, WaitPlace::Receivers(Receivable::Set(_))) { 0 } else { base }
@@ -131,7 +133,7 @@ pub struct ReceiveArgs {
     pub name: PortName,
     /// Where the message goes.
     pub buffer: UserAddr,
-    /// How many bytes fit there.
+    /// The size of the buffer in bytes.
     pub size: u32,
     /// The call's options.
     pub options: MsgOption,
@@ -139,61 +141,62 @@ pub struct ReceiveArgs {
     pub timeout: u32,
 }
 
-/// A receive whose name has been looked up, blocked or not.
+/// A receive whose name has been looked up. The thread may be blocked in it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceiveWait {
-    /// What it receives from.
+    /// The port or set to receive from.
     pub object: Receivable,
-    /// Where the message goes.
+    /// The buffer for the message.
     pub buffer: UserAddr,
-    /// How many bytes fit there.
+    /// The size of the buffer in bytes.
     pub size: u32,
     /// The call's options.
     pub options: MsgOption,
 }
 
-/// A send whose message has been copied in, blocked or not.
+/// A send whose message has been copied in. The thread may be blocked in it.
 #[derive(Clone, Copy, Debug)]
 pub struct SendWait {
-    /// The port it is sent to.
+    /// The port that it is sent to.
     pub port: PortId,
     /// The message.
     pub message: MessageId,
-    /// The arguments: where the message is written back if it cannot be sent.
+    /// The arguments, with the buffer for the message if it cannot be sent.
     pub args: SendArgs,
-    /// The message is a kernel object's reply: if it cannot be sent it is destroyed, and the call succeeds all the same.
+    /// The message is the reply of a kernel object. If it cannot be sent, it is destroyed and not returned, and the
+    /// call succeeds nevertheless.
     pub is_kernel_reply: bool,
-    /// The receive phase of the same call.
+    /// The receive phase of the same call, if it has one.
     pub then: Option<ReceiveArgs>,
 }
 
-/// What the kernel still has to do for a thread before the thread runs in user mode again.
+/// The rest of a thread's trap, to be done in the kernel before the thread runs in user mode again.
 #[derive(Debug)]
 pub struct Continuation {
-    /// First: what its trap left to be destroyed or sent.
+    /// First, the work that its trap left.
     pub work: NodeList,
-    /// Then: the receive phase of its call.
+    /// Then, the receive phase of its call, if it has one.
     pub receive: Option<ReceiveArgs>,
 }
 
 impl Continuation {
-    /// The continuation of a thread that only has its receive phase left, or nothing.
+    /// Returns the continuation of a thread that has its receive phase left, or `None` if it has none.
     pub fn receive(args: Option<ReceiveArgs>) -> Option<Continuation> {
         args.map(|args| Continuation { work: NodeList::new(), receive: Some(args) })
     }
 }
 
-/// Why a wait ends without what it waited for.
+/// The reason why a wait ends without the awaited event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WaitEnd {
-    /// Its time is over.
+    /// Its deadline has passed.
     TimedOut,
     /// It was aborted.
     Aborted,
 }
 
 impl Thread {
-    /// Returns the thread, its task and what belongs to that.
+    /// Returns its id, its task, and the task's space and memory.
     #[inline(always)]
     pub fn context(&self) -> Context {
         self.context
@@ -209,7 +212,7 @@ impl Thread {
         self.context.thread
     }
 
-    /// Returns its number, unique over the life of the system.
+    /// Returns its number, which no other thread ever has.
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -226,7 +229,7 @@ impl Thread {
         &mut self.frame
     }
 
-    /// Returns what it is doing.
+    /// Returns its state.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -241,24 +244,24 @@ impl Thread {
         matches!(self.state, State::Waiting(_))
     }
 
-    /// Returns true if no other thread is in the queue in which it waits.
+    /// Returns true if it is the only thread in its wait queue.
     #[inline(always)]
     pub fn waits_alone(&self) -> bool {
         self.wait_link.is_alone()
     }
 
-    /// Returns how often it was suspended and not resumed.
+    /// Returns the number of suspensions that have not been resumed.
     pub fn suspend_count(&self) -> u32 {
         self.suspend_count
     }
 
-    /// Returns true if it was suspended and not resumed as often.
+    /// Returns true if its suspend count is not 0.
     #[inline(always)]
     pub fn is_suspended(&self) -> bool {
         self.suspend_count != 0
     }
 
-    /// Returns true if it runs, or will run without anything else having to happen.
+    /// Returns true if it is running or ready.
     pub fn can_go_on(&self) -> bool {
         matches!(self.state, State::Running(_) | State::Ready)
     }
@@ -268,22 +271,22 @@ impl Thread {
         self.ending
     }
 
-    /// Returns true if the kernel has something left to do before the thread runs in user mode.
+    /// Returns true if it has a continuation.
     pub fn has_continuation(&self) -> bool {
         self.continuation.is_some()
     }
 
-    /// Returns what the scheduler knows of it.
+    /// Returns its scheduling parameters.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// Returns what it asks for.
+    /// Returns its requested policy.
     pub fn policy(&self) -> &ThreadPolicy {
         &self.policy
     }
 
-    /// Returns its control port, if that was made.
+    /// Returns its control port, if that has been made.
     pub fn control_port(&self) -> Option<PortId> {
         self.control_port
     }
@@ -294,7 +297,7 @@ impl Thread {
         self.own_name
     }
 
-    /// Notes the control port that was made for it.
+    /// Sets its control port.
     pub(crate) fn set_control_port(&mut self, port: PortId) {
         self.control_port = Some(port);
     }
@@ -310,7 +313,7 @@ impl Thread {
         }
     }
 
-    /// Writes what its trap came to into its registers.
+    /// Writes the outcome of its trap into its registers.
     #[inline(always)]
     pub(crate) fn finish(&mut self, outcome: Outcome) {
         outcome.write_to(&mut self.frame);

@@ -1,9 +1,9 @@
-//! How threads start to wait, and how their waits end.
+//! The beginning and end of waits.
 //!
-//! A wait is a record, [`Wait`]. Whoever ends it gets the record back and writes the outcome into the thread's registers
-//! with [`Scheduling::finish`]; the thread itself does nothing until it runs again.
+//! A wait is a record, [`Wait`]. The code that ends a wait gets the record back, completes the trap for the thread, and
+//! writes the outcome into the thread's registers by [`Scheduling::finish`]. No code of the thread runs for that.
 //!
-//! The queues of ports and port sets belong to `ipc`, which passes them in; those of memory words are here.
+//! The wait queues of ports and port sets belong to `ipc`, which passes them in; those of words of memory are here.
 
 use super::Scheduling;
 use super::thread::{ReceiveWait, State, Thread, Wait, WaitPlace};
@@ -16,8 +16,8 @@ use crate::step::Step;
 use crate::trace::Event;
 
 impl Scheduling {
-    /// Takes a running thread off its processor until what it waits for happens, or the deadline passes. `queue` is the
-    /// one that the wait belongs to, if it belongs to one.
+    /// Lets a running thread wait for an event, until `deadline` at most. `queue` is the wait queue, if the event is
+    /// one of a port or set.
     #[inline]
     pub fn block(
         &mut self,
@@ -44,7 +44,7 @@ impl Scheduling {
         self.block(step, thread, Wait::Clock, None, deadline);
     }
 
-    /// Lets a running thread wait for a word of its task's memory.
+    /// Lets a running thread wait for a wake-up on a word of its task's memory, until `deadline` at most.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
@@ -66,7 +66,7 @@ impl Scheduling {
         Ok(())
     }
 
-    /// Wakes the first thread of a task that waits for a word. Returns true if there was one.
+    /// Wakes the first thread of a task that waits for a word, with this outcome. Returns true if there was one.
     pub fn wake_word(&mut self, step: &mut Step, task: TaskId, word: UserAddr, outcome: Outcome) -> bool {
         let Some(thread) = self.words.get(&(task, word)).and_then(WaitQueue::first) else { return false };
         self.end_wait(step, thread, None);
@@ -74,12 +74,12 @@ impl Scheduling {
         true
     }
 
-    /// Ends a thread's wait: the thread is out of the queue, its deadline is off, and it is ready unless it is suspended.
-    /// `queue` is the one that [`wait_place`](Thread::wait_place) names, if that is one of a port or set. The caller
-    /// [finishes](Scheduling::finish) the thread's trap.
+    /// Ends the wait of a waiting thread and returns its record. The thread leaves its queue, its deadline is removed,
+    /// and it becomes ready unless it is suspended. `queue` is the queue of [`wait_place`](Thread::wait_place), if that
+    /// is one of a port or set. The caller [finishes](Scheduling::finish) the thread's trap.
     #[inline]
     pub fn end_wait(&mut self, step: &mut Step, thread: ThreadId, queue: Option<&mut WaitQueue>) -> Wait {
-        let wait = self.leave_wait(thread, queue).expect("only a waiting thread's wait ends");
+        let wait = self.leave_wait(thread, queue).expect("the thread waits");
         if self.threads[thread].suspend_count == 0 {
             self.make_ready(step, thread);
         }
@@ -87,7 +87,7 @@ impl Scheduling {
         wait
     }
 
-    /// Takes a thread that may wait out of everything it waits in and leaves it suspended. Returns what it waited for.
+    /// Ends the wait of a thread, if it waits, and leaves it stopped. Returns the record of the wait.
     #[inline]
     pub fn leave_wait(&mut self, thread: ThreadId, queue: Option<&mut WaitQueue>) -> Option<Wait> {
         let waiting = &mut self.threads[thread];
@@ -100,13 +100,14 @@ impl Scheduling {
         match place {
             WaitPlace::Word(task, word) => self.leave_word(thread, task, word),
             WaitPlace::Receivers(_) | WaitPlace::Senders(_) => {
-                queue.expect("the queue of a wait is passed in").remove(&mut self.threads, thread);
+                queue.expect("the caller has passed the queue").remove(&mut self.threads, thread);
             }
             WaitPlace::Nowhere => {}
         }
         Some(wait)
     }
 
+    /// Removes a thread from the queue of a word, and the queue if it is empty then.
     fn leave_word(&mut self, thread: ThreadId, task: TaskId, word: UserAddr) {
         let key = (task, word);
         let queue = self.words.get_mut(&key).expect("a waiting thread's queue exists");
@@ -116,13 +117,13 @@ impl Scheduling {
         }
     }
 
-    /// Writes what a thread's trap came to into its registers.
+    /// Writes the outcome of a thread's trap into its registers.
     pub fn finish(&mut self, thread: ThreadId, outcome: Outcome) {
         self.threads[thread].finish(outcome);
     }
 
-    /// Gives a waiting thread whose base priority has changed its new place among those that wait for the same. `queue` is
-    /// the one that [`wait_place`](Thread::wait_place) names, if that is one of a port or set.
+    /// Moves a thread to its new place in its wait queue, if it waits in one, after its base priority has changed.
+    /// `queue` is the queue of [`wait_place`](Thread::wait_place), if that is one of a port or set.
     pub fn requeue(&mut self, thread: ThreadId, queue: Option<&mut WaitQueue>) {
         let waiting = &self.threads[thread];
         let place = waiting.wait_place();
@@ -139,8 +140,8 @@ impl Scheduling {
         queue.insert(&mut self.threads, thread, priority);
     }
 
-    /// Takes a thread that receives out of everything it waits in. It must [run](Scheduling::block_and_switch) at once. The
-    /// caller knows whether it waits alone in the queue, and whether its wait has a deadline.
+    /// Ends the wait of a thread that receives, which must [run](Scheduling::block_and_switch) at once. `alone` is true
+    /// if it is the only thread in `queue`, and `timed` if its wait may have a deadline.
     #[inline(always)]
     pub fn take_receiver(&mut self, receiver: ThreadId, queue: &mut WaitQueue, alone: bool, timed: bool) {
         queue.remove_knowing(&mut self.threads, receiver, alone);
@@ -149,9 +150,9 @@ impl Scheduling {
         }
     }
 
-    /// Lets the running thread `thread` wait for a message, and `next`, which has been [taken out](Scheduling::take_receiver) of its wait,
-    /// run in its place: what `end_wait`, `block` and the scheduler's choice come to, if that would choose `next`. `queue`
-    /// is that of `wait`.
+    /// Lets the running thread `thread` wait for a message, with `queue` as its wait queue, and lets `next` run in its
+    /// place. The wait of `next` has been [ended](Scheduling::take_receiver), and the scheduler would choose it. The
+    /// effect is that of `end_wait`, `block` and `choose`.
     #[inline(always)]
     pub fn block_and_switch(
         &mut self,
@@ -167,17 +168,18 @@ impl Scheduling {
             Receivable::Set(_) => 0,
         };
         let waiting = queue.insert(&mut self.threads, thread, priority);
-        let State::Running(cpu) = waiting.state else { panic!("{thread:?} gives away a processor that it has not") };
+        let State::Running(cpu) = waiting.state else { panic!("{thread:?} blocks but does not run") };
         waiting.state = State::Waiting(Wait::Receive(wait));
         self.switch(step, cpu, next, now)
     }
 
-    /// Panics unless every thread that waits for a word is in that word's queue; returns how many there are.
+    /// Panics unless every thread that waits for a word is in the word's queue, and the queues are in order; returns
+    /// the number of threads in them.
     pub(super) fn check_words(&self) -> usize {
         for (id, thread) in self.threads.iter() {
             if let WaitPlace::Word(task, word) = thread.wait_place() {
                 let queue = self.words.get(&(task, word)).expect("a waiting thread's queue exists");
-                assert!(queue.iter(&self.threads).any(|other| other == id), "{id:?} is not where it waits");
+                assert!(queue.iter(&self.threads).any(|other| other == id), "{id:?} is not in its wait queue");
             }
         }
         self.words.iter().map(|(_, queue)| queue.check(&self.threads)).sum()

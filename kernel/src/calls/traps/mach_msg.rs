@@ -9,8 +9,9 @@ use abi::message::MsgOption;
 use abi::port::PortName;
 
 impl Kernel {
-    /// Decodes the arguments and makes the call. The seventh argument, and the eighth of the overwrite trap, are on the
-    /// caller's stack; one that is not used is not read (errata 6).
+    /// Decodes the arguments of a call that is not on the fast path, and carries the call out. The seventh argument,
+    /// and the eighth of the overwrite trap, are on the caller's stack. They are read only if the options use them
+    /// (errata 6).
     #[inline]
     pub(super) fn mach_msg_trap(
         &mut self,

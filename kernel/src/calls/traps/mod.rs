@@ -1,7 +1,8 @@
-//! The trap table: number, arguments, handler.
+//! The trap table: the number, the arguments and the handler of each trap.
 //!
-//! A handler decodes nothing but what needs user memory, checks, then acts (ARCHITECTURE.md, "Check, then commit"). The
-//! files beside this one hold the handlers, one file per group.
+//! The table decodes arguments in registers, and the handlers those in user memory. A handler then checks everything
+//! that it may refuse, and acts (ARCHITECTURE.md, "Check, then commit"). The handlers are in the other files of this
+//! folder, one for each group.
 
 mod mach_msg;
 mod ports;
@@ -28,7 +29,8 @@ fn name(argument: u64) -> PortName {
 }
 
 impl Kernel {
-    /// Makes the trap whose number and arguments are in the running thread's frame, and writes its result there.
+    /// Handles the trap of a running thread: number and arguments are in its trap frame, and the outcome is written
+    /// there.
     #[inline]
     pub(crate) fn trap(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
         let running = &self.sched[thread];
@@ -54,7 +56,7 @@ impl Kernel {
         }
     }
 
-    /// The trap table. The calls that programs make most come first.
+    /// Calls the handler of a trap and returns the outcome. The traps that programs make most come first.
     #[inline]
     fn dispatch_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
         if let number::mach::MACH_MSG | number::mach::MACH_MSG_OVERWRITE = trap {
@@ -69,7 +71,7 @@ impl Kernel {
         }
     }
 
-    /// Class 1: own ports, memory and scheduling; the `mach_port` calls follow in
+    /// Handles the traps of class 1: own ports, memory and scheduling. Those of `mach_port` follow in
     /// [`mach_port_trap`](Kernel::mach_port_trap).
     #[inline]
     fn mach_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
@@ -99,7 +101,7 @@ impl Kernel {
         }
     }
 
-    /// Answers the traps of class 1 that XNU has and Tally lacks.
+    /// Handles the traps of class 1 that XNU has and Tally does not have.
     #[cold]
     fn missing_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32) -> Outcome {
         match number::mach::MISSING.iter().find(|missing| missing.number == trap).map(|missing| missing.answer) {
@@ -110,7 +112,7 @@ impl Kernel {
         }
     }
 
-    /// Class 2. A number that Tally does not have is an error (errata 6).
+    /// Handles the traps of class 2. An unknown number is an error, and does not end the task (errata 6).
     #[inline]
     fn unix_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
         let [a, b, c, d, ..] = arguments;
@@ -125,7 +127,7 @@ impl Kernel {
         }
     }
 
-    /// Class 3.
+    /// Handles the traps of class 3.
     #[inline]
     fn machine_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
         match trap {
@@ -134,7 +136,7 @@ impl Kernel {
         }
     }
 
-    /// Class 5.
+    /// Handles the traps of class 5.
     #[inline]
     fn tally_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
         let [a, b, c, d, e, f] = arguments;
@@ -153,7 +155,8 @@ impl Kernel {
         }
     }
 
-    /// Ends the task: there are no exception ports to which the exception could go (mach-ipc 7.1, errata 6).
+    /// Handles an unknown trap: ends the task, because there are no exception ports to which the exception could go
+    /// (mach-ipc 7.1, errata 6).
     #[cold]
     fn unknown_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32) -> Outcome {
         let rip = self.sched[caller.thread].frame().rip;
@@ -166,7 +169,8 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// Checks that the target of a trap is the caller's own task; others are reached by message (mach-ipc 2.0).
+    /// Checks that the target of a trap is the caller's own task. Calls on other tasks are made by message (mach-ipc
+    /// 2.0).
     ///
     /// # Errors
     /// `MACH_SEND_INVALID_DEST`.
@@ -177,7 +181,7 @@ impl Kernel {
         }
     }
 
-    /// Returns the kernel object behind a port to which a name of the caller's gives a send right.
+    /// Returns the kernel object to whose port a name of the caller is a send right.
     fn object_named(&self, caller: Context, name: PortName) -> Option<KernelObject> {
         match self.ipc.space(caller.space).get(name)?.right {
             EntryRight::Send { port, .. } => self.ipc.object_behind(port),
@@ -185,7 +189,8 @@ impl Kernel {
         }
     }
 
-    /// Reads an argument from the caller's stack: number 7 is the first behind the return address of the trap stub.
+    /// Reads an argument from the caller's stack. The first one there is number 7, behind the return address of the
+    /// trap stub.
     ///
     /// # Errors
     /// `KERN_INVALID_ARGUMENT` if the stack cannot be read there.

@@ -15,11 +15,13 @@ use abi::{KernReturn, PortName};
 use zerocopy::{FromZeros, IntoBytes};
 
 impl Kernel {
+    /// `mach_reply_port`: makes a port and returns its name, or null if that fails.
     pub(super) fn mach_reply_port(&mut self, caller: Context) -> PortName {
         let made = self.ipc.port_allocate(&mut self.step, caller.space, MACH_PORT_RIGHT_RECEIVE);
         made.unwrap_or(MACH_PORT_NULL)
     }
 
+    /// `thread_self`: returns a name for the thread's control port, or null if that fails.
     pub(super) fn thread_self(&mut self, caller: Context) -> PortName {
         match self.thread_control_port(caller.thread) {
             Ok(port) => {
@@ -40,10 +42,12 @@ impl Kernel {
         named.then_some(u64::from(name.0))
     }
 
+    /// `task_self`: returns a name for the task's control port, or null if that fails.
     pub(super) fn task_self(&mut self, caller: Context) -> PortName {
         self.name_own_port(caller, self.tasks[caller.task].control_port)
     }
 
+    /// `host_self`: returns a name for the host port, or null if that fails.
     pub(super) fn host_self(&mut self, caller: Context) -> PortName {
         self.name_own_port(caller, self.ipc.host_port())
     }
@@ -52,7 +56,7 @@ impl Kernel {
         self.ipc.name_kernel_port(&mut self.step, caller.space, port)
     }
 
-    /// The `mach_port` calls of class 1, whose first argument is the target.
+    /// Handles the `mach_port` traps of class 1. Their first argument is the target task.
     #[inline]
     pub(super) fn mach_port_trap(
         &mut self,
@@ -83,7 +87,7 @@ impl Kernel {
         result.into()
     }
 
-    /// The calls that change how many references a name has.
+    /// Handles the traps that change the user references of a name.
     fn references_trap(
         &mut self,
         caller: Context,
@@ -100,7 +104,7 @@ impl Kernel {
         }
     }
 
-    /// The calls that write a result.
+    /// Handles the traps that write a result into user memory.
     fn result_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -130,7 +134,7 @@ impl Kernel {
         put_result(machine, caller, UserAddr(to), result.as_bytes())
     }
 
-    /// The calls that do something to a name and return nothing.
+    /// Handles the other traps that work on a name.
     fn name_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -155,7 +159,7 @@ impl Kernel {
         }
     }
 
-    /// `mach_port_request_notification`. The seventh argument is where the previous right's name goes.
+    /// `mach_port_request_notification`. The seventh argument is the address for the name of the previous right.
     fn request_notification_trap(
         &mut self,
         machine: &mut dyn Machine,

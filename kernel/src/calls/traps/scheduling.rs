@@ -1,4 +1,4 @@
-//! Giving the processor away, and time (importance 8.6).
+//! The traps for scheduling and time (importance 8.6).
 
 use crate::calls::put_result;
 use crate::ids::{Context, KernelObject};
@@ -18,7 +18,8 @@ use zerocopy::IntoBytes;
 const NANOS_PER_MILLI: Nanos = 1_000_000;
 
 impl Kernel {
-    /// `swtch` and `swtch_pri`: lets every other thread that is ready go first. Returns whether there was any.
+    /// `swtch` and `swtch_pri`: lets all other ready threads run before the caller. Returns 1 if there was any,
+    /// otherwise 0.
     pub(super) fn swtch(&mut self, machine: &mut dyn Machine, caller: Context) -> Outcome {
         let others = self.sched.anyone_ready();
         if others {
@@ -39,7 +40,8 @@ impl Kernel {
         Some(Switch { thread, frame: next.frame_mut(), address_space })
     }
 
-    /// `thread_switch`. The thread named is a hint that is not needed: the priorities alone decide (errata 5).
+    /// `thread_switch`: yields, or depresses or blocks the caller for a time. The thread that the caller suggests as
+    /// the next one is not used: priorities alone decide (errata 5).
     pub(super) fn thread_switch(
         &mut self,
         machine: &mut dyn Machine,
@@ -63,7 +65,10 @@ impl Kernel {
         Outcome::Code(KERN_SUCCESS)
     }
 
-    /// `mach_timebase_info`: the clock counts nanoseconds.
+    /// `mach_timebase_info`: writes the ratio of clock ticks to nanoseconds, which is 1 to 1.
+    ///
+    /// # Errors
+    /// `KERN_MEMORY_ERROR` if it cannot be written.
     pub(super) fn timebase_info(
         &mut self,
         machine: &mut dyn Machine,
@@ -73,7 +78,7 @@ impl Kernel {
         put_result(machine, caller, info, [1u32, 1].as_bytes())
     }
 
-    /// `mach_wait_until`
+    /// `mach_wait_until`: blocks the caller until a point in time.
     pub(super) fn wait_until(&mut self, machine: &mut dyn Machine, caller: Context, deadline: Nanos) -> Outcome {
         if deadline <= machine.now() {
             return Outcome::Code(KERN_SUCCESS);
@@ -82,10 +87,12 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// `thread_set_qos`: what a thread that waits in `ulock_wait` asks for from now on.
+    /// `thread_set_qos`: sets the class and relative priority that a thread of the caller's task requests. The thread
+    /// must wait in `ulock_wait` (errata 6).
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` if that is no thread of the caller's task; `KERN_FAILURE` if it does not wait there.
+    /// `KERN_INVALID_ARGUMENT` if the name is not a thread of the caller's task; `KERN_FAILURE` if the thread does not
+    /// wait for a word.
     pub(super) fn thread_set_qos(&mut self, caller: Context, name: PortName, priority: u32) -> Result<(), KernReturn> {
         let thread = match self.object_named(caller, name) {
             Some(KernelObject::Thread(thread)) if self.sched.get(thread).is_some_and(|t| t.task() == caller.task) => {
@@ -101,7 +108,10 @@ impl Kernel {
         Ok(())
     }
 
-    /// Sets the base of thread-local memory. It must be an address that user code can have.
+    /// Sets the base of the caller's thread-local memory.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ADDRESS` if it is outside user space.
     pub(super) fn set_thread_base(&mut self, caller: Context, base: UserAddr) -> Result<(), KernReturn> {
         if base.0 >= USER_END {
             return Err(KERN_INVALID_ADDRESS);

@@ -1,4 +1,4 @@
-//! Tally's own calls, class 5 (errata 6).
+//! The traps of class 5, which are Tally's own (errata 6).
 
 use crate::calls::spawn::SpawnRequest;
 use crate::calls::{memory_error, put_result};
@@ -16,19 +16,24 @@ use abi::trap::tally::THREAD_CREATE_SUSPENDED;
 use abi::{KernReturn, PortName};
 use zerocopy::{FromZeros, IntoBytes};
 
-/// Where a new thread starts.
+/// The first registers of a new thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ThreadStart {
+    /// The address of the first instruction.
     pub entry: UserAddr,
+    /// The stack pointer.
     pub stack: UserAddr,
+    /// The first argument.
     pub argument: u64,
 }
 
 impl Kernel {
-    /// `task_spawn`: see [`TaskSpawnArgs`].
+    /// `task_spawn`: starts a program as a child of the caller, as the [`TaskSpawnArgs`] at `args`, of `size` bytes,
+    /// say.
     ///
     /// # Errors
-    /// `KERN_MEMORY_ERROR`, `KERN_INVALID_ARGUMENT`, and those of [`Kernel::spawn`].
+    /// `KERN_MEMORY_ERROR` if the arguments cannot be read; `KERN_INVALID_ARGUMENT` if they are out of range, or have
+    /// more bytes than Tally knows which are not 0; those of [`Kernel::spawn`].
     pub(super) fn task_spawn_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -44,7 +49,8 @@ impl Kernel {
         let mut bytes = [0; 2 * size_of::<TaskSpawnArgs>()];
         let given = &mut bytes[..size as usize];
         machine.copy_in(caller.address_space, args, given).map_err(memory_error)?;
-        // A program of a later version may ask for more only by what is not zero.
+        // Programs for a later version may have longer arguments. Their additional fields ask for nothing if they are
+        // 0.
         if bytes[known as usize..].iter().any(|&byte| byte != 0) {
             return Err(KERN_INVALID_ARGUMENT);
         }
@@ -54,12 +60,12 @@ impl Kernel {
         self.spawn(machine, caller, &request, result)
     }
 
-    /// `thread_create`: a thread of the caller's task.
+    /// `thread_create`: creates a thread in the caller's task and writes a name for its control port to `result`.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for another task, unknown flags or addresses that user code cannot have;
-    /// `KERN_NO_SPACE` if there is no name for it; `KERN_RESOURCE_SHORTAGE`; `KERN_MEMORY_ERROR` if the name cannot be
-    /// written. Nothing has changed then.
+    /// `KERN_INVALID_ARGUMENT` for another task, unknown flags or addresses outside user space; `KERN_NO_SPACE` if the
+    /// caller's space is full; `KERN_RESOURCE_SHORTAGE` if memory, the budget or the number of threads is used up;
+    /// `KERN_MEMORY_ERROR` if the name cannot be written. Nothing has changed then.
     pub(super) fn thread_create_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -84,11 +90,11 @@ impl Kernel {
         };
         let Kernel { ipc, sched, step, .. } = self;
         let right = Right::Send(ipc.make_send(port));
-        let told = ipc.copy_out_or_destroy(step, caller.space, right).map_err(KernReturn::from).and_then(|name| {
+        let named = ipc.copy_out_or_destroy(step, caller.space, right).map_err(KernReturn::from).and_then(|name| {
             put_result(machine, caller, result, name.as_bytes())
                 .inspect_err(|_| ipc.destroy_name(sched, step, caller.space, name))
         });
-        if let Err(code) = told {
+        if let Err(code) = named {
             self.end_thread(thread);
             return Err(code);
         }
@@ -98,17 +104,19 @@ impl Kernel {
         Ok(())
     }
 
-    /// `thread_exit`
+    /// `thread_exit`: ends the calling thread.
     pub(super) fn thread_exit(&mut self, caller: Context) -> Outcome {
         self.terminate_thread(caller.thread);
         Outcome::Pending
     }
 
-    /// `debug_state`: numbers about the system or a thread.
+    /// `debug_state`: writes object counts, or the policy and priority of a thread, into a buffer; or lets the kernel
+    /// panic, for tests.
     ///
     /// # Errors
-    /// `KERN_NO_ACCESS` for what only the first task may ask; `KERN_INVALID_ARGUMENT` for an unknown kind, a buffer that is
-    /// too small, or a name that is no thread; `KERN_MEMORY_ERROR`.
+    /// `KERN_NO_ACCESS` if another task than the first one asks for a panic; `KERN_INVALID_ARGUMENT` for an unknown
+    /// kind, a buffer that is too small, or a name that is not a thread; `KERN_MEMORY_ERROR` if the buffer cannot be
+    /// written.
     pub(super) fn debug_state(
         &mut self,
         machine: &mut dyn Machine,
@@ -137,13 +145,17 @@ impl Kernel {
                 };
                 put_state(machine, caller, info.as_bytes(), buffer, size)
             }
-            DEBUG_PANIC if self.first_task == Some(caller.task) => panic!("the first task asked for it"),
+            DEBUG_PANIC if self.first_task == Some(caller.task) => panic!("the first task asked for a panic"),
             DEBUG_PANIC => Err(KERN_NO_ACCESS),
             _ => Err(KERN_INVALID_ARGUMENT),
         }
     }
 }
 
+/// Writes a structure into a user's buffer of `size` bytes.
+///
+/// # Errors
+/// `KERN_INVALID_ARGUMENT` if the buffer is too small; `KERN_MEMORY_ERROR` if it cannot be written.
 fn put_state(
     machine: &mut dyn Machine,
     caller: Context,

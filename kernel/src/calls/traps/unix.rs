@@ -1,4 +1,4 @@
-//! The Unix subset: exit, write, waiting on a word of memory (errata 6).
+//! The Unix traps: exit, write, and waiting for a word of memory (errata 6).
 
 use crate::ids::Context;
 use crate::kernel::Kernel;
@@ -9,7 +9,7 @@ use abi::task::ExitStatus;
 use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL};
 use zerocopy::IntoBytes;
 
-/// Bytes that one `write` takes at most; it returns how many it took.
+/// The most bytes that one `write` writes. It returns the number that it has written.
 const WRITE_MAX: u64 = 1024;
 
 const NANOS_PER_MICRO: Nanos = 1_000;
@@ -18,11 +18,16 @@ const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 
 impl Kernel {
+    /// `exit`: ends the calling task.
     pub(super) fn exit(&mut self, caller: Context, code: u8) -> Outcome {
         self.end_task(caller.task, ExitStatus::exited(code));
         Outcome::Pending
     }
 
+    /// `write`: writes bytes to the console and returns their number.
+    ///
+    /// # Errors
+    /// `EBADF` for another descriptor than standard output and standard error; `EFAULT` if the bytes cannot be read.
     pub(super) fn write(
         &mut self,
         machine: &mut dyn Machine,
@@ -42,7 +47,13 @@ impl Kernel {
         Ok(taken)
     }
 
-    /// Waits until `ulock_wake`, for a number of microseconds (0: without limit), if the word still has the value given.
+    /// `ulock_wait`: blocks the caller until `ulock_wake`, for a number of microseconds (0: without limit), if the word
+    /// at `address` has this value. Comparing and blocking are one step, so that a wake-up between the two cannot be
+    /// lost.
+    ///
+    /// # Errors
+    /// `EINVAL` for an unknown operation or an address that is not a multiple of 4; `EFAULT` if the word cannot be
+    /// read; `ENOMEM` if memory runs out. The wait may also end with `ETIMEDOUT` or `EINTR`.
     pub(super) fn ulock_wait(
         &mut self,
         machine: &mut dyn Machine,
@@ -72,7 +83,10 @@ impl Kernel {
         }
     }
 
-    /// Wakes one thread of the caller's task that waits on a word, or all.
+    /// `ulock_wake`: wakes the first thread of the caller's task that waits for a word, or all.
+    ///
+    /// # Errors
+    /// `EINVAL` for an unknown operation or an address that is not a multiple of 4; `ENOENT` if no thread waits.
     pub(super) fn ulock_wake(&mut self, caller: Context, operation: u32, address: UserAddr) -> Result<u64, Errno> {
         check_word(operation & !ULF_WAKE_ALL, UL_COMPARE_AND_WAIT, address)?;
         let woken = Outcome::Unix(Ok(0));
@@ -85,6 +99,10 @@ impl Kernel {
     }
 }
 
+/// Checks operation and address of a ulock trap.
+///
+/// # Errors
+/// `EINVAL`.
 fn check_word(operation: u32, expected: u32, address: UserAddr) -> Result<(), Errno> {
     if operation == expected && address.0.is_multiple_of(4) { Ok(()) } else { Err(EINVAL) }
 }

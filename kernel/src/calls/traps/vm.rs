@@ -10,6 +10,12 @@ use abi::task::*;
 use abi::{KernReturn, PortName};
 
 impl Kernel {
+    /// `mach_vm_allocate`: gives the caller's task zeroed memory, and writes its address to `address`, which holds the
+    /// wanted address before.
+    ///
+    /// # Errors
+    /// Those of `require_self`, of `chosen_place`, of [`find_room`](crate::task::Tasks::find_room) and of
+    /// [`vm_allocate`](crate::task::Tasks::vm_allocate); `KERN_MEMORY_ERROR` if `address` cannot be read or written.
     pub(super) fn vm_allocate_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -26,7 +32,7 @@ impl Kernel {
         if size == 0 {
             return put_result(machine, caller, address, &0u64.to_le_bytes());
         }
-        // The caller is told first where its memory will be, so that it cannot have memory that it does not know of.
+        // The address is written before the memory is allocated, because writing it may fail.
         let (start, end) = self.tasks.find_room(caller.task, place, size)?;
         put_result(machine, caller, address, &start.to_le_bytes())?;
         match place {
@@ -38,6 +44,10 @@ impl Kernel {
         }
     }
 
+    /// `mach_vm_deallocate`: removes memory of the caller's task.
+    ///
+    /// # Errors
+    /// Those of `require_self` and of [`vm_deallocate`](crate::task::Tasks::vm_deallocate).
     pub(super) fn vm_deallocate_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -50,8 +60,12 @@ impl Kernel {
         self.tasks.vm_deallocate(machine, caller.task, address, size)
     }
 
-    /// `set_maximum` limits what later calls may ask for; Tally's regions have no such limit to set.
-    #[expect(clippy::too_many_arguments, reason = "the trap has so many")]
+    /// `mach_vm_protect`: changes the protection of memory of the caller's task.
+    ///
+    /// # Errors
+    /// Those of `require_self` and of [`vm_protect`](crate::task::Tasks::vm_protect); `KERN_NOT_SUPPORTED` with
+    /// `set_maximum`, which would limit the protection that later calls may ask for: regions have no such limit.
+    #[expect(clippy::too_many_arguments, reason = "the trap has these arguments")]
     pub(super) fn vm_protect_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -70,7 +84,7 @@ impl Kernel {
     }
 }
 
-/// Returns where memory is to be, by the flags of `mach_vm_allocate`.
+/// Returns the place for memory that the flags of `mach_vm_allocate` ask for.
 ///
 /// # Errors
 /// `KERN_INVALID_ARGUMENT` for flags that no user may give; `KERN_NOT_SUPPORTED` for those without a meaning in Tally.
