@@ -409,3 +409,6 @@ fn indexed_port(right: EntryRight) -> Option<PortId> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
