@@ -94,69 +94,19 @@ fn the_generator_visits_every_state_but_0_before_it_repeats() {
     }
 }
 
-/// Returns the indexes of the first names that a space with this seed gives, in their order.
-fn order(seed: u64, count: usize) -> Vec<u32> {
-    let mut space = Space::new(BudgetId::from_bits(1 << 32).expect("a valid id"), LIMIT, seed);
-    let mut next = || {
-        if space.must_grow() {
-            space.grow().unwrap();
-        }
-        space.add(EntryRight::DeadName { urefs: 1 }).unwrap().index()
-    };
-    (0..count).map(|_| next()).collect()
-}
-
+/// Otherwise a name that a program still has could be given again soon after.
 #[test]
-fn the_order_of_names_depends_on_the_seed_from_the_ninth_name_on() {
-    let ascending: Vec<u32> = (1..2 * GROWTH as u32).collect();
-    assert_eq!(order(0, ascending.len()), ascending);
-    let orders: Vec<Vec<u32>> = (1..20).map(|n| order(SEED * n, ascending.len())).collect();
-    for (at, order) in orders.iter().enumerate() {
-        assert_eq!(order[..FIRST_SHUFFLED - 1], ascending[..FIRST_SHUFFLED - 1]);
-        for growth in [FIRST_SHUFFLED - 1..GROWTH - 1, GROWTH - 1..2 * GROWTH - 1] {
-            let mut sorted = order[growth.clone()].to_vec();
-            sorted.sort_unstable();
-            assert_eq!(sorted, ascending[growth.clone()], "each index is given once");
-            assert!(orders[..at].iter().all(|other| other[growth.clone()] != order[growth.clone()]));
-            assert_ne!(order[growth.clone()], ascending[growth]);
-        }
-    }
-}
-
-/// Each of the shuffled indexes comes first for about as many seeds.
-#[test]
-fn any_shuffled_index_may_come_next() {
-    const SHUFFLED: usize = GROWTH - FIRST_SHUFFLED;
-    const SEEDS: u64 = 100 * SHUFFLED as u64;
-    let mut first = [0; GROWTH];
-    let mut last = [0; GROWTH];
-    for n in 1..=SEEDS {
-        let order = order(n.wrapping_mul(0x9E37_79B9_7F4A_7C15), GROWTH - 1);
-        first[order[FIRST_SHUFFLED - 1] as usize] += 1;
-        last[order[GROWTH - 2] as usize] += 1;
-    }
-    for counts in [first, last] {
-        let range = counts[FIRST_SHUFFLED..].iter().min().unwrap()..=counts[FIRST_SHUFFLED..].iter().max().unwrap();
-        assert!((50..=150).contains(*range.start()) && (50..=150).contains(*range.end()), "{counts:?}");
-    }
-}
-
-/// The generations of a slot start over after at least 16 uses, at a number of uses that differs.
-#[test]
-fn a_name_comes_again_after_16_to_64_uses_of_its_slot() {
-    let mut seen = [false; 4];
-    for n in 1..40 {
-        let mut space = Space::new(BudgetId::from_bits(1 << 32).expect("a valid id"), LIMIT, SEED * n);
-        space.grow().unwrap();
-        let mut uses = Vec::new();
-        for _ in 0..65 {
+fn the_generations_after_a_chosen_name_go_on_to_the_last_one_before_they_start_over() {
+    const INDEX: u32 = 20;
+    for first in [3, 7, 127, 251, 255] {
+        let mut space = space(SEED);
+        space.add_chosen(PortName::new(INDEX, first), EntryRight::DeadName { urefs: 1 });
+        space.remove(PortName::new(INDEX, first));
+        for generation in (first..=u8::MAX).step_by(4).skip(1).chain([FIRST_GENERATION]) {
             let name = space.add(EntryRight::DeadName { urefs: 1 }).unwrap();
+            assert_eq!(name, PortName::new(INDEX, generation), "the name after {first}");
             space.remove(name);
-            uses.push(name);
         }
-        let again = (1..).find(|&use_| uses[use_] == uses[0]).unwrap();
-        assert!(again % 16 == 0 && (16..=64).contains(&again), "after {again} uses");
-        seen[again / 16 - 1] = true;
+        space.check();
     }
-    assert_eq!(seen, [true; 4]);
 }
