@@ -1,9 +1,11 @@
 //! Ports and messages by themselves, where no call of a program shows what happens.
 
+use super::request::RequestKind;
 use super::right::{Carried, Right};
 use super::*;
 use crate::credentials::Credentials;
 use crate::ids::SpaceId;
+use crate::limits::REQUESTS_PER_PORT_MAX;
 use crate::machine::Stamp;
 use crate::rate::{Clock, Rate};
 use crate::sched::Scheduling;
@@ -24,8 +26,12 @@ struct Setup {
 
 impl Setup {
     fn new() -> Setup {
+        Setup::with_limits(Limits::default())
+    }
+
+    fn with_limits(limits: Limits) -> Setup {
         let mut step = Step::default();
-        let mut ipc = Ipc::new(&mut step, Limits::default()).unwrap();
+        let mut ipc = Ipc::new(&mut step, limits).unwrap();
         ipc.make_room_for_task().unwrap();
         let space = ipc.insert_space(0);
         let name = ipc.port_allocate(&mut step, space, MACH_PORT_RIGHT_RECEIVE).unwrap();
@@ -88,12 +94,29 @@ fn a_port_knows_the_numbers_of_its_rights_sets_and_messages() {
     let budget = ipc.spaces[*space].budget();
     for _ in 0..2 {
         let set = ipc.new_set(step, budget).unwrap();
+        assert_eq!((ipc.set(set).len(), ipc.set(set).is_empty()), (0, true));
         ipc.join_set(*port, set).unwrap();
-        assert_eq!(ipc.set(set).len(), 1);
+        assert_eq!((ipc.set(set).len(), ipc.set(set).is_empty()), (1, false));
     }
     ipc.append(step, message, *port);
     let second = ipc.copy_send(*port);
     assert_eq!(numbers(ipc), (2, 2, 1));
     ipc.drop_spare_send(second);
     assert_eq!(numbers(ipc), (1, 2, 1));
+}
+
+#[test]
+fn a_port_has_a_limited_number_of_requests() {
+    let limits = Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() };
+    let mut setup = Setup::with_limits(limits);
+    let Setup { ipc, space, port, .. } = &mut setup;
+    let mut register = || {
+        let right = ipc.make_send_once(*port);
+        let name = ipc.copy_out_right(*space, Right::SendOnce(right)).unwrap();
+        let notify = ipc.make_send_once(*port);
+        ipc.register_request(*port, Request::new(notify, *space, name, RequestKind::DeadName))
+    };
+    (0..REQUESTS_PER_PORT_MAX).for_each(|_| assert_eq!(register(), Ok(())));
+    let notify = register().unwrap_err();
+    assert_eq!((notify.port(), ipc.port(*port).has_requests()), (*port, true));
 }

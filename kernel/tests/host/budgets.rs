@@ -2,6 +2,7 @@
 
 use crate::calls::CHOSEN_NAME;
 use crate::message::Msg;
+use crate::program::spawn_args;
 use crate::world::{Actor, World};
 use abi::PortName;
 use abi::code::*;
@@ -12,7 +13,7 @@ use kernel::ipc::message::{Descriptor, Message, SmallBuffer};
 use kernel::ipc::port::Port;
 use kernel::ipc::port_set::{Membership, PortSet};
 use kernel::ipc::request::Request;
-use kernel::limits::Limits;
+use kernel::limits::{Limits, TASKS_MAX};
 use kernel::sched::thread::Thread;
 use kernel::step::WORK_COST;
 
@@ -206,4 +207,19 @@ fn an_object_costs_its_record_and_its_places_on_the_work_list() {
     let bytes = Header::SIZE + 4 + PortDescriptor::SIZE + 1000 + MAX_TRAILER_SIZE;
     assert_eq!(cost(&mut |w| w.send(a, &with_right).unwrap()), record + bytes + size_of::<Descriptor>());
     assert_eq!(cost(&mut |w| assert_ne!(w.thread(a).thread, a.thread)), size_of::<Thread>());
+}
+
+#[test]
+fn there_is_a_limited_number_of_tasks() {
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
+    w.checked = false;
+    let init = w.init;
+    let mut spawn = || w.start_spawn(init, spawn_args());
+    // Init is one of them.
+    (1..TASKS_MAX).for_each(|_| assert!(spawn().is_ok()));
+    assert_eq!(spawn(), Err(KERN_RESOURCE_SHORTAGE));
+    assert_eq!(w.counts().tasks, TASKS_MAX as u64);
+    let newest = w.newest_task();
+    w.exit(newest);
+    assert!(w.start_spawn(init, spawn_args()).is_ok(), "a task that has ended makes room");
 }

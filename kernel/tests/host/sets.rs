@@ -9,6 +9,7 @@ use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::ipc::entry::EntryRight;
+use kernel::limits::SETS_PER_PORT_MAX;
 
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
@@ -117,6 +118,22 @@ fn a_member_must_be_a_receive_right_and_a_set_a_port_set() {
         }
         assert_eq!(members_of(&w, a, set), 0);
     });
+}
+
+/// A message makes its port ready in every set of it, within one step, so their number has a limit.
+#[test]
+fn a_port_is_in_a_limited_number_of_sets() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    let sets: Vec<PortName> = (0..=SETS_PER_PORT_MAX).map(|_| new_set(&mut w, a)).collect();
+    let (last, others) = sets.split_last().unwrap();
+    others.iter().for_each(|&set| w.insert_member(a, p, set).unwrap());
+    assert_eq!(w.insert_member(a, p, *last), Err(KERN_RESOURCE_SHORTAGE));
+    w.extract_member(a, p, others[0]).unwrap();
+    assert_eq!(w.insert_member(a, p, *last), Ok(()));
+    post(&mut w, a, p, 5);
+    assert_eq!(w.poll(a, *last).unwrap().header.msgh_id, 5);
 }
 
 // covers mach-ipc S05

@@ -94,6 +94,17 @@ fn the_generator_visits_every_state_but_0_before_it_repeats() {
     }
 }
 
+/// The index may take twice the entries that it has.
+#[test]
+fn growing_a_space_costs_its_slots_and_twice_the_entries_of_the_index() {
+    let (slots, entries) = (GROWTH * size_of::<Slot>(), GROWTH * size_of::<(PortId, PortName)>());
+    assert_eq!(Space::GROWTH_COST, slots + entries + entries);
+    let mut space = space(0);
+    assert_eq!(space.cost(), slots + entries + entries);
+    space.grow().unwrap();
+    assert_eq!(space.cost(), 2 * (slots + entries + entries));
+}
+
 /// Otherwise a name that a program still has could be given again soon after.
 #[test]
 fn the_generations_after_a_chosen_name_go_on_to_the_last_one_before_they_start_over() {
