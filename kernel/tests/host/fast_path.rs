@@ -160,6 +160,22 @@ fn a_receiver_that_waits_for_a_set_with_the_port_is_called_directly() {
     assert_eq!(call(&mut pair, server, &Msg::to(once, D::MOVE_SEND_ONCE), set), Some(client.thread));
 }
 
+#[test]
+fn other_receivers_of_the_port_go_on_waiting_and_are_called_next() {
+    let mut pair = Pair::new(true);
+    let (client, helper, reply) = (pair.client, pair.helpers[1], pair.reply);
+    pair.set_priority(helper, 100);
+    pair.serve();
+    assert_eq!(pair.w.receive(helper, pair.service, MsgOption::empty()), Ret::Blocked);
+    for next in [pair.server, helper] {
+        let request = pair.request(&[]);
+        assert_eq!(call(&mut pair, client, &request, reply), Some(next.thread));
+        let once = pair.w.received(next).header.msgh_remote_port;
+        let (answer, service) = (Msg::to(once, D::MOVE_SEND_ONCE), pair.service);
+        assert_eq!(call(&mut pair, next, &answer, service), Some(client.thread));
+    }
+}
+
 /// A condition of the fast path, and a way to miss it.
 type Obstacle = (&'static str, fn(&mut Pair));
 
