@@ -75,15 +75,20 @@ impl WaitQueue {
         self.head
     }
 
-    /// Adds a thread behind all threads of its priority or a higher one, and returns it. The thread must not be in a
-    /// queue.
+    /// Adds a thread behind all threads of its priority or a higher one. The thread must not be in a queue.
     #[inline(always)]
-    pub fn insert<'t>(&mut self, threads: &'t mut Threads, id: ThreadId, priority: u8) -> &'t mut Thread {
-        if self.head.is_some() {
-            self.insert_among_others(threads, id, priority);
-            return &mut threads[id];
+    pub fn insert(&mut self, threads: &mut Threads, thread: ThreadId, priority: u8) {
+        if self.is_empty() {
+            self.insert_alone(&mut threads[thread], priority);
+        } else {
+            self.insert_among_others(threads, thread, priority);
         }
-        let thread = &mut threads[id];
+    }
+
+    /// Adds a thread to this queue, which is empty. The thread must not be in a queue.
+    #[inline(always)]
+    pub fn insert_alone(&mut self, thread: &mut Thread, priority: u8) {
+        let id = thread.context.thread;
         if thread.wait_link.band.is_some() {
             thread.wait_link.priority = priority;
         } else {
@@ -91,7 +96,6 @@ impl WaitQueue {
             thread.wait_link = WaitLink { previous: None, next: None, band, priority };
         }
         self.head = Some(id);
-        thread
     }
 
     fn insert_among_others(&mut self, threads: &mut Threads, thread: ThreadId, priority: u8) {
