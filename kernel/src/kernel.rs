@@ -14,6 +14,7 @@ use crate::shortcut::PlainCall;
 use crate::step::Step;
 use crate::task::Tasks;
 use crate::trap_frame::TrapFrame;
+use crate::vouchers::Vouchers;
 use abi::task::{Exception, ExitStatus};
 use abi::trap::mach::{MACH_MSG, SWTCH, SWTCH_PRI};
 use rand_chacha::ChaCha8Rng;
@@ -65,7 +66,7 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// The kernel: all its state, in four parts with an owner each.
+/// The kernel: all its state, in five parts with an owner each.
 ///
 /// An operation on one part is a method of its owner. The methods of `Kernel` are the transactions, which concern
 /// several parts: traps, sending and receiving, calls of kernel objects, and the beginning and end of tasks.
@@ -79,6 +80,8 @@ pub struct Kernel {
     pub ipc: Ipc,
     /// Tasks and their memory.
     pub tasks: Tasks,
+    /// Vouchers and their managers.
+    pub vouchers: Vouchers,
     /// The buffer for a message on the fast path.
     pub(crate) transfer: TransferBuffer,
     /// The task whose end stops the machine.
@@ -106,6 +109,7 @@ impl Kernel {
             step,
             sched: Scheduling::new(config.clock, random.as_mut().map_or(0, ChaCha8Rng::next_u64)),
             tasks: Tasks::new(limits),
+            vouchers: Vouchers::new(random.as_mut().map_or(0, ChaCha8Rng::next_u64))?,
             transfer: TransferBuffer::default(),
             first_task: None,
             exit_status: None,

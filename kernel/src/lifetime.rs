@@ -53,19 +53,23 @@ impl Kernel {
     /// [`NoMemory`] if memory runs out, there are too many tasks, or all pids are used up; nothing has changed.
     pub(crate) fn create_task(&mut self, machine: &mut dyn Machine, new: NewTask) -> Result<TaskId, NoMemory> {
         let seed = self.next_seed();
-        let Kernel { tasks, ipc, step, .. } = self;
+        let Kernel { tasks, ipc, step, vouchers, .. } = self;
         tasks.make_room()?;
         ipc.make_room_for_task()?;
-        step.reserve_work(WORK_PER_TASK)?;
-        let address_space = step
-            .reserve_policy_change()
-            .and_then(|()| machine.create_address_space().inspect_err(|_| step.release_policy_change()))
-            .inspect_err(|_| step.release_work(WORK_PER_TASK))?;
+        let credentials = Credentials { uid: new.uid, gid: new.gid, pid: tasks.next_pid() };
+        let bank = vouchers.begin_task(credentials)?;
+        let mut reserve = || {
+            step.reserve_work(WORK_PER_TASK)?;
+            step.reserve_policy_change()
+                .and_then(|()| machine.create_address_space().inspect_err(|_| step.release_policy_change()))
+                .inspect_err(|_| step.release_work(WORK_PER_TASK))
+        };
+        let address_space = reserve().inspect_err(|_| vouchers.end_task(bank))?;
         // From here on nothing fails.
         let space = ipc.insert_space(seed);
-        Ok(tasks.insert(|task, pid| Task {
+        Ok(tasks.insert(|task, _pid| Task {
             name: new.name,
-            credentials: Credentials { uid: new.uid, gid: new.gid, pid },
+            credentials,
             space,
             regions: Regions::default(),
             address_space,
@@ -75,6 +79,7 @@ impl Kernel {
             control_port: ipc.insert_task_port(KernelObject::Task(task)),
             name_port: None,
             bootstrap: Carried::Null,
+            bank: Some(bank),
             exit_port: None,
             ended: None,
         }))
@@ -124,13 +129,16 @@ impl Kernel {
         }
     }
 
-    /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6),
-    /// and the work that its trap left becomes background work. A task ends with its last thread.
+    /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6), its
+    /// voucher is released, and the work that its trap left becomes background work. A task ends with its last thread.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
-        let Kernel { tasks, ipc, sched, step, .. } = self;
+        let Kernel { tasks, ipc, sched, step, vouchers, .. } = self;
         let queue = ipc.wait_queue(sched[thread].wait_place());
         if let Some(Wait::Send(SendWait { message, .. })) = sched.leave_wait(thread, queue) {
             ipc.destroy_message(step, message);
+        }
+        if let Some(voucher) = sched.adopt(thread, None) {
+            vouchers.release(ipc, step, voucher);
         }
         let task = sched[thread].task();
         let control_port = sched.remove(step, &mut tasks[task].threads, thread);
@@ -213,10 +221,13 @@ impl Kernel {
         self.ipc.destroy_name(&mut self.sched, &mut self.step, self.tasks[task].space, name);
     }
 
-    /// Destroys a task's own ports and its right to the bootstrap port.
+    /// Ends a task in the bank, and destroys its own ports and its right to the bootstrap port.
     fn end_task_ports(&mut self, task: TaskId) {
-        let Kernel { tasks, ipc, step, .. } = self;
+        let Kernel { tasks, ipc, step, vouchers, .. } = self;
         let ending = &mut tasks[task];
+        if let Some(bank) = ending.bank.take() {
+            vouchers.end_task(bank);
+        }
         ipc.destroy_carried(step, ending.bootstrap.take());
         ipc.destroy_port(step, ending.control_port);
         if let Some(port) = ending.name_port {

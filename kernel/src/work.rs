@@ -20,11 +20,16 @@ impl Kernel {
         self.post_notifications(machine);
     }
 
-    fn do_work(&mut self, machine: &mut dyn Machine, work: Work) -> Progress {
-        let Kernel { ipc, sched, step, .. } = self;
+    /// Does one piece of work.
+    pub(crate) fn do_work(&mut self, machine: &mut dyn Machine, work: Work) -> Progress {
+        let Kernel { ipc, sched, step, vouchers, .. } = self;
         match work {
             Work::Post(message) => {
                 self.post(machine, message);
+                Progress::Done
+            }
+            Work::NoSenders(port) => {
+                vouchers.no_senders(ipc, step, port);
                 Progress::Done
             }
             Work::Message(message) => ipc.take_apart_message(step, message),

@@ -15,6 +15,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("2 scheduling", &["sched"]),
     ("3 ports and messages", &["ipc"]),
     ("3 tasks", &["task"]),
+    ("3 vouchers", &["vouchers"]),
     ("5 transactions", &["boot", "calls", "kernel", "lifetime", "msg", "shortcut", "work"]),
     ("6 inspection", &["inspect"]),
 ];

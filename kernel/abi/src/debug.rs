@@ -34,11 +34,13 @@ pub struct Counts {
     pub regions: u64,
     /// Free page frames.
     pub free_frames: u64,
+    /// Vouchers.
+    pub vouchers: u64,
 }
 
 impl Counts {
     /// The names of the fields, in the order of the structure.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "tasks",
         "threads",
         "ports",
@@ -49,10 +51,11 @@ impl Counts {
         "messages",
         "regions",
         "free frames",
+        "vouchers",
     ];
 
     /// Returns the fields in the order of [`NAMES`](Counts::NAMES).
-    pub const fn values(&self) -> [u64; 10] {
+    pub const fn values(&self) -> [u64; 11] {
         [
             self.tasks,
             self.threads,
@@ -64,6 +67,7 @@ impl Counts {
             self.messages,
             self.regions,
             self.free_frames,
+            self.vouchers,
         ]
     }
 }

@@ -9,7 +9,7 @@ use crate::lifetime::THREAD_COST;
 
 /// Panics unless every invariant holds. Visits all objects of the kernel.
 pub fn check_all(kernel: &Kernel) {
-    let Kernel { ipc, sched, tasks, step, .. } = kernel;
+    let Kernel { ipc, sched, tasks, step, vouchers, .. } = kernel;
     let mut outside = Outside::default();
     for (id, task) in tasks.iter() {
         outside.carried.push(&task.bootstrap);
@@ -19,8 +19,11 @@ pub fn check_all(kernel: &Kernel) {
         assert_eq!(threads, task.threads.len(), "the threads of {id:?} are on its list");
         *outside.charged.entry(ipc.space(task.space).budget()).or_default() += threads * THREAD_COST;
     }
+    vouchers.add_costs(&mut outside.charged);
     sched.check();
     ipc.check(sched, &outside);
+    let adopted = sched.iter().filter_map(|(_, thread)| thread.voucher());
+    vouchers.check(ipc, adopted, tasks.iter().filter(|(_, task)| task.bank.is_some()).count());
     let places = ipc.work_places() + tasks.count();
     step.check(places, tasks.count() + sched.count());
 }

@@ -1,11 +1,12 @@
 //! Ports: their state, their creation and their removal.
 
 use super::Ipc;
+use super::entry::EntryRight;
 use super::message::Queue;
 use super::port_set::OfPort;
 use super::request::Requests;
 use super::right::SendOnceRight;
-use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, tag};
+use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, VoucherId, tag};
 use crate::machine::NoMemory;
 use crate::sched::wait_queue::WaitQueue;
 use crate::step::{Step, WORK_COST, Work};
@@ -16,7 +17,7 @@ use store::{Arena, List};
 pub(super) type Ports = Arena<Port, 1, tag::Port>;
 
 /// The cost of a port on a budget, in bytes.
-pub(super) const PORT_COST: usize = size_of::<Port>() + Work::PER_PORT * WORK_COST;
+pub(crate) const PORT_COST: usize = size_of::<Port>() + Work::PER_PORT * WORK_COST;
 
 /// The place of a port's receive right (mach-ipc 1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,8 @@ pub struct Port {
     pub(super) budget: Option<BudgetId>,
     /// The work list has the piece of work that fires its armed requests.
     pub(super) armed_listed: bool,
+    /// The work list has the piece of work that releases the voucher whose port this is.
+    pub(super) no_senders_listed: bool,
     /// It has been taken apart, but cannot be removed before that piece of work is done.
     pub(super) taken_apart: bool,
 }
@@ -123,11 +126,13 @@ impl Port {
             memberships: List::new(),
             budget,
             armed_listed: false,
+            no_senders_listed: false,
             taken_apart: false,
         }
     }
 
-    /// Returns a port of a kernel object. It is on no budget, because the number of such ports per object is bounded.
+    /// Returns a port of a kernel object. It is on no budget, because the number of such ports per object is bounded; the
+    /// port of a voucher is part of what the voucher costs.
     pub(super) fn kernel(object: KernelObject) -> Port {
         Port::new(Home::Kernel(object), None)
     }
@@ -302,6 +307,22 @@ impl Ipc {
     pub fn object_behind(&self, port: PortId) -> Option<KernelObject> {
         match self.ports.get(port)?.home {
             Home::Kernel(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Returns the voucher whose port this is, if it is one.
+    pub fn voucher_behind(&self, port: PortId) -> Option<VoucherId> {
+        match self.object_behind(port)? {
+            KernelObject::Voucher(voucher) => Some(voucher),
+            _ => None,
+        }
+    }
+
+    /// Returns the voucher to whose port a name is a send right (vouchers 1.10).
+    pub fn voucher_named(&self, space: SpaceId, name: PortName) -> Option<VoucherId> {
+        match self.spaces[space].get(name)?.right {
+            EntryRight::Send { port, .. } => self.voucher_behind(port),
             _ => None,
         }
     }

@@ -74,7 +74,7 @@ impl Kernel {
             Route::Port(port) => port,
             Route::Kernel(port, object) => {
                 self.ipc.next_seqno(port);
-                return match self.call_kernel_object(machine, object, message) {
+                return match self.call_kernel_object(machine, caller, object, message) {
                     Some((reply, port)) => {
                         let sending =
                             Sending { port, message: reply, args, then, forced: false, is_kernel_reply: true };

@@ -19,7 +19,7 @@ pub mod timer;
 pub mod wait_queue;
 pub mod waiting;
 
-use crate::ids::{Context, PortId, TaskId, ThreadId, tag};
+use crate::ids::{Context, PortId, TaskId, ThreadId, VoucherId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
 use crate::policy::ThreadPolicy;
@@ -131,6 +131,8 @@ impl Scheduling {
             suspend_count: 1,
             control_port: None,
             own_name: MACH_PORT_NULL,
+            started: false,
+            voucher: None,
             timers: TimerSlots::default(),
             wait_link: WaitLink::default(),
             run_link: Link::default(),
@@ -144,6 +146,7 @@ impl Scheduling {
     /// work.
     pub fn remove(&mut self, step: &mut Step, siblings: &mut ThreadList, thread: ThreadId) -> Option<PortId> {
         assert!(!self.threads[thread].is_waiting(), "{thread:?} is removed while it waits");
+        assert!(self.threads[thread].voucher.is_none(), "{thread:?} is removed while it holds a voucher");
         self.timers.cancel(&mut self.threads, thread, TimerKind::Depress);
         self.withdraw(step, thread, State::Suspended);
         siblings.remove(&mut self.threads, thread);
@@ -214,6 +217,7 @@ impl Scheduling {
     pub fn resume(&mut self, step: &mut Step, thread: ThreadId) -> Result<(), KernReturn> {
         let state = &mut self.threads[thread];
         state.suspend_count = state.suspend_count.checked_sub(1).ok_or(KERN_FAILURE)?;
+        state.started |= state.suspend_count == 0;
         if state.suspend_count == 0 && matches!(state.state, State::Suspended) {
             self.make_ready(step, thread);
         }
@@ -245,6 +249,12 @@ impl Scheduling {
     /// Notes the name of a thread's control port that its task was given.
     pub fn note_own_name(&mut self, thread: ThreadId, name: PortName) {
         self.threads[thread].own_name = name;
+    }
+
+    /// Lets a thread adopt a voucher, or none, with a reference of the caller's. Returns the voucher that it had, whose
+    /// reference the caller gets.
+    pub fn adopt(&mut self, thread: ThreadId, voucher: Option<VoucherId>) -> Option<VoucherId> {
+        core::mem::replace(&mut self.threads[thread].voucher, voucher)
     }
 
     /// Returns the requested policy of a thread, to be changed. The caller notes the change in the step.

@@ -1,6 +1,6 @@
 //! Threads: their records and the records of their waits.
 
-use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadId, tag};
+use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadId, VoucherId, tag};
 use crate::machine::{Cpu, UserAddr};
 use crate::outcome::Outcome;
 use crate::policy::ThreadPolicy;
@@ -43,6 +43,10 @@ pub struct Thread {
     pub(super) control_port: Option<PortId>,
     /// The name of that which its task was given last, or null. A hint: the task may have given the name up.
     pub(super) own_name: PortName,
+    /// It has been resumed for the first time.
+    pub(super) started: bool,
+    /// The voucher that it has adopted, to which it holds a reference.
+    pub(super) voucher: Option<VoucherId>,
     /// Where its deadlines are.
     pub(super) timers: TimerSlots,
     /// Its place among those that wait for the same thing.
@@ -295,6 +299,16 @@ impl Thread {
     #[inline(always)]
     pub fn own_name(&self) -> PortName {
         self.own_name
+    }
+
+    /// Returns true if it has been resumed for the first time.
+    pub fn has_started(&self) -> bool {
+        self.started
+    }
+
+    /// Returns the voucher that it has adopted.
+    pub fn voucher(&self) -> Option<VoucherId> {
+        self.voucher
     }
 
     /// Sets its control port.

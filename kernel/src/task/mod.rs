@@ -23,6 +23,7 @@ use core::ops::{Index, IndexMut};
 use heapless::String;
 use regions::Regions;
 use store::Arena;
+use voucher::managers::bank::BankElementId;
 
 /// A task.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Task {
     pub name_port: Option<PortId>,
     /// Its bootstrap port.
     pub bootstrap: Carried,
+    /// Its record in the bank, until its ports end (vouchers 6.3.2).
+    pub bank: Option<BankElementId>,
     /// The right to which its exit message goes.
     pub exit_port: Option<SendOnceRight>,
     /// Its ending, once it has ended. From then on it is being taken apart.
@@ -113,6 +116,11 @@ impl Tasks {
             return Err(NoMemory);
         }
         self.tasks.reserve()
+    }
+
+    /// Returns the pid that the next task gets.
+    pub fn next_pid(&self) -> u32 {
+        self.pids + 1
     }
 
     /// Adds the task that `make` returns for its id and pid. The caller has [made room](Tasks::make_room) for it.

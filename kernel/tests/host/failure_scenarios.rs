@@ -2,6 +2,7 @@
 
 use crate::message::{MachMsg, Msg};
 use crate::program::{PROGRAM_BASE, program, spawn_args};
+use crate::vouchers::scenarios;
 use crate::world::{ARGUMENTS, Actor, BUFFER, World};
 use abi::code::*;
 use abi::message::*;
@@ -45,7 +46,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    fn new(world: World, actors: &[Actor], number: u32, args: &[u64]) -> Stage {
+    pub fn new(world: World, actors: &[Actor], number: u32, args: &[u64]) -> Stage {
         let (actor, other) = (actors[0], actors.get(1).copied());
         let answers = vec![KERN_SUCCESS];
         let args = args.to_vec();
@@ -174,6 +175,12 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("extract a right", || ask_about_port(mig::mach_port::EXTRACT_RIGHT, D::MAKE_SEND.0.into())).receiving(),
     scenario("ask for a special port", || ask(mig::task::GET_SPECIAL_PORT, &[TASK_BOOTSTRAP_PORT])).receiving(),
     scenario("ask for the name port", || ask(mig::task::GET_SPECIAL_PORT, &[TASK_NAME_PORT])).receiving(),
+    scenario("create a voucher", || scenarios::create(&[1; 10])).at_least(6),
+    scenario("create a voucher from long recipes", || scenarios::create(&[1; 4000])).at_least(7),
+    scenario("extract a recipe", scenarios::extract).with_result().at_least(4),
+    scenario("ask for a voucher", scenarios::ask).receiving().at_least(8),
+    scenario("adopt a voucher", scenarios::adopt).receiving(),
+    scenario("ask for the adopted voucher", scenarios::ask_for_adopted).receiving(),
     scenario("spawn", spawn).at_least(8),
     scenario("create a thread", create_thread).at_least(3),
     scenario("allocate memory", allocate_memory).at_least(3),
@@ -201,7 +208,7 @@ fn allocate(right: u32) -> Stage {
 }
 
 /// Uses up all entries of a task's name table, so that it grows for the next name.
-fn fill_table(w: &mut World, a: Actor) {
+pub fn fill_table(w: &mut World, a: Actor) {
     while !w.space_of(a.task).must_grow() {
         w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
     }
@@ -261,7 +268,7 @@ fn mach_msg(w: World, actors: &[Actor], args: MachMsg) -> Stage {
     Stage::new(w, actors, mach::MACH_MSG, &words)
 }
 
-fn sending(mut w: World, actors: &[Actor], message: &Msg, args: MachMsg) -> Stage {
+pub fn sending(mut w: World, actors: &[Actor], message: &Msg, args: MachMsg) -> Stage {
     let bytes = message.encode();
     w.put(actors[0], BUFFER, &bytes);
     let options = args.options | MsgOption::SEND_MSG;
@@ -341,11 +348,11 @@ fn receive_and_notify() -> Stage {
     mach_msg(w, &[a, b], args)
 }
 
-/// Prepares a call to the task's own control port, as a combined send and receive.
-fn ask_in(mut w: World, a: Actor, id: i32, words: &[u32]) -> Stage {
+/// Prepares a call to a kernel object, as a combined send and receive.
+pub fn ask_in(mut w: World, a: Actor, to: PortName, id: i32, words: &[u32]) -> Stage {
     let reply = w.port(a);
     fill_table(&mut w, a);
-    let message = Msg::copy_send(a.self_port).id(id).reply_to(reply, D::MAKE_SEND_ONCE).body(&NDR).words(words);
+    let message = Msg::copy_send(to).id(id).reply_to(reply, D::MAKE_SEND_ONCE).body(&NDR).words(words);
     let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
     sending(w, &[a], &message, MachMsg { options, receive_name: reply, receive_size: 4096, ..MachMsg::default() })
 }
@@ -353,14 +360,14 @@ fn ask_in(mut w: World, a: Actor, id: i32, words: &[u32]) -> Stage {
 fn ask(id: i32, words: &[u32]) -> Stage {
     let mut w = World::new();
     let a = w.task();
-    ask_in(w, a, id, words)
+    ask_in(w, a, a.self_port, id, words)
 }
 
 fn ask_about_port(id: i32, word: u32) -> Stage {
     let mut w = World::new();
     let a = w.task();
     let port = w.port_with_send(a);
-    ask_in(w, a, id, &[port.0, word])
+    ask_in(w, a, a.self_port, id, &[port.0, word])
 }
 
 /// Where the argument and environment strings of the spawned program lie in the parent's memory.

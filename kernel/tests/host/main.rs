@@ -42,3 +42,4 @@ mod threads;
 mod timers;
 mod traps;
 mod unix;
+mod vouchers;

@@ -10,6 +10,7 @@ mod scheduling;
 mod tally;
 mod unix;
 mod vm;
+mod vouchers;
 
 use crate::ids::{Context, KernelObject, ThreadId};
 use crate::ipc::entry::EntryRight;
@@ -71,7 +72,7 @@ impl Kernel {
         }
     }
 
-    /// Handles the traps of class 1: own ports, memory and scheduling. Those of `mach_port` follow in
+    /// Handles the traps of class 1: own ports, memory, scheduling and vouchers. Those of `mach_port` follow in
     /// [`mach_port_trap`](Kernel::mach_port_trap).
     #[inline]
     fn mach_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
@@ -96,6 +97,12 @@ impl Kernel {
             number::mach::THREAD_SWITCH => self.thread_switch(machine, caller, b as u32, c as u32),
             number::mach::MACH_TIMEBASE_INFO => self.timebase_info(machine, caller, UserAddr(a)).into(),
             number::mach::MACH_WAIT_UNTIL => self.wait_until(machine, caller, a),
+
+            number::mach::MACH_GENERATE_ACTIVITY_ID
+            | number::mach::HOST_CREATE_MACH_VOUCHER
+            | number::mach::MACH_VOUCHER_EXTRACT_ATTR_RECIPE => {
+                self.voucher_trap(machine, caller, trap, arguments).into()
+            }
 
             other => self.mach_port_trap(machine, caller, other, arguments),
         }
