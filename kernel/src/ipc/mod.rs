@@ -161,3 +161,6 @@ impl Ipc {
         (ports, self.sets.len() as u64, self.messages.len() as u64)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,7 +209,7 @@ impl Space {
         let count = (last - first) as usize;
         let fixed = if first == 0 { FIRST_SHUFFLED } else { 0 };
         if self.shuffled {
-            for at in (fixed + 1..count).rev() {
+            for at in (fixed..count).rev() {
                 let other = fixed + (next_random(&mut self.random) % (at - fixed + 1) as u64) as usize;
                 indexes.swap(at, other);
             }
@@ -415,3 +415,6 @@ fn indexed_port(right: EntryRight) -> Option<PortId> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -267,6 +267,24 @@ mod tests {
         assert_eq!(queue.check(threads), 5);
     }
 
+    #[test]
+    fn a_thread_in_a_queue_knows_whether_it_is_the_only_one() {
+        let (mut sched, ids) = threads();
+        let threads = &mut sched.threads;
+        let mut queue = WaitQueue::default();
+        for (thread, priority) in [(ids[0], 31), (ids[1], 4), (ids[2], 47)] {
+            queue.insert(threads, thread, priority);
+            let alone =
+                ids[..3].iter().filter(|&&id| threads[id].wait_link.band.is_some() && threads[id].waits_alone());
+            assert_eq!(alone.count(), usize::from(thread == ids[0]));
+        }
+        queue.remove(threads, ids[0]);
+        assert!(!threads[ids[1]].waits_alone() && !threads[ids[2]].waits_alone());
+        queue.remove(threads, ids[2]);
+        assert!(threads[ids[1]].waits_alone());
+        assert_eq!(queue.check(threads), 1);
+    }
+
     /// Random entries and exits, compared with a vector that is sorted after each of them.
     #[test]
     fn any_sequence_of_entries_and_exits_keeps_the_order() {

@@ -19,6 +19,7 @@ mod complex;
 mod death;
 mod deferred;
 mod failures;
+mod fast_path;
 mod generations;
 mod guards;
 mod header;

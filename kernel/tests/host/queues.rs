@@ -190,6 +190,19 @@ fn a_raised_limit_admits_one_blocked_sender_per_new_place() {
     assert_eq!(w.status(owner, port).mps_msgcount, 1);
 }
 
+/// mach-ipc 2.7: the difference counts, not the length of the queue, which may be above both limits.
+#[test]
+fn a_raised_limit_admits_blocked_senders_to_a_queue_that_is_too_long() {
+    let mut full = Full::new();
+    full.w.set_qlimit(full.owner, full.port, 1).unwrap();
+    let blocked = [0, 1, 2].map(|n| full.blocked_sender(&full.message(NEXT_ID + n)));
+    full.w.set_qlimit(full.owner, full.port, 3).unwrap();
+    assert_eq!(full.count(), LIMIT as u32 + 2);
+    let states = blocked.map(|sender| full.w.state(sender));
+    assert_eq!(states, [Ret::Done(0), Ret::Done(0), Ret::Blocked]);
+    (1..=NEXT_ID + 1).for_each(|id| assert_eq!(full.receive_one(), id));
+}
+
 /// The raised limit admits the first of two senders. Its message goes to a receiver and takes no place in the queue, so
 /// the second sender is admitted too.
 #[test]

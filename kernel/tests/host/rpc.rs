@@ -27,25 +27,25 @@ const CHECKED_CALLS: u32 = 100;
 const CALLS: u32 = 1_000_000;
 
 /// A client and a server. Both have a higher priority than all other threads, so that a call may take the fast path.
-struct Pair {
-    w: World,
-    client: Actor,
+pub struct Pair {
+    pub w: World,
+    pub client: Actor,
     /// The client's send right to the service.
-    send_right: PortName,
+    pub send_right: PortName,
     /// The port on which the client waits for replies.
-    reply: PortName,
-    server: Actor,
+    pub reply: PortName,
+    pub server: Actor,
     /// The port on which the server waits for calls.
-    service: PortName,
+    pub service: PortName,
     /// A second thread of the client and one of the server, which make calls while the first ones wait.
-    helpers: [Actor; 2],
+    pub helpers: [Actor; 2],
 }
 
 /// A base priority at which threads have a short quantum.
 const BACKGROUND_PRIORITY: u8 = 4;
 
 impl Pair {
-    fn new(direct_calls: bool) -> Pair {
+    pub fn new(direct_calls: bool) -> Pair {
         let mut w = World::with_limits(Limits { shortcuts: direct_calls, names_per_task: 64, ..Limits::default() });
         let (client, server) = (w.task(), w.task());
         let (service, send_right) = w.connect(client, server);
@@ -56,17 +56,17 @@ impl Pair {
         pair
     }
 
-    fn set_priority(&mut self, actor: Actor, priority: u8) {
+    pub fn set_priority(&mut self, actor: Actor, priority: u8) {
         self.w.set_base(actor.thread, priority, false);
     }
 
     /// Returns a request of the client with this body.
-    fn request(&self, body: &[u8]) -> Msg {
+    pub fn request(&self, body: &[u8]) -> Msg {
         Msg::copy_send(self.send_right).reply_to(self.reply, D::MAKE_SEND_ONCE).id(1).body(body)
     }
 
     /// Sends and receives in one call, with a receive buffer of this size.
-    fn send_and_wait(&mut self, actor: Actor, message: &Msg, receive_name: PortName, receive_size: u32) -> Ret {
+    pub fn send_and_wait(&mut self, actor: Actor, message: &Msg, receive_name: PortName, receive_size: u32) -> Ret {
         let bytes = message.encode();
         self.w.put(actor, BUFFER, &bytes);
         let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
@@ -75,12 +75,12 @@ impl Pair {
     }
 
     /// Makes the server wait for its first call.
-    fn serve(&mut self) {
+    pub fn serve(&mut self) {
         assert_eq!(self.w.receive(self.server, self.service, MsgOption::empty()), Ret::Blocked);
     }
 
     /// Makes the client call and wait for the reply; returns the server's name for the reply right.
-    fn call(&mut self) -> PortName {
+    pub fn call(&mut self) -> PortName {
         let (client, request, reply) = (self.client, self.request(&[]), self.reply);
         assert_eq!(self.send_and_wait(client, &request, reply, 4096), Ret::Blocked);
         assert_eq!(self.w.state(self.server).code(), MACH_MSG_SUCCESS);
@@ -90,7 +90,7 @@ impl Pair {
     }
 
     /// Makes the server reply and wait for the next call.
-    fn answer(&mut self, once: PortName) {
+    pub fn answer(&mut self, once: PortName) {
         let (server, service) = (self.server, self.service);
         let answer = Msg::to(once, D::MOVE_SEND_ONCE).id(101);
         assert_eq!(self.send_and_wait(server, &answer, service, 4096), Ret::Blocked);
