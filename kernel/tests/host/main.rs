@@ -31,6 +31,7 @@ mod notifications;
 mod ports;
 mod programs;
 mod queues;
+mod random_messages;
 mod receive;
 mod rpc;
 mod scheduling;
