@@ -34,6 +34,9 @@ impl Kernel {
     /// Returns the task of a thread as vouchers know it.
     pub(crate) fn client(&self, thread: Context) -> Client {
         let task = &self.tasks[thread.task];
-        Client { task: CallingTask { task: task.credentials.pid.into(), bank: task.bank }, space: thread.space }
+        Client {
+            task: CallingTask { task: task.credentials.pid.into(), bank: task.bank, importance: None },
+            space: thread.space,
+        }
     }
 }
