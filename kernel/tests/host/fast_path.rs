@@ -129,9 +129,8 @@ fn a_receiver_that_asks_for_a_longer_trailer_is_not_called_directly() {
     assert_eq!(call(&mut pair, client, &request, reply), None);
 }
 
-/// The caller waits on what it asked for, not on the port of its reply right.
 #[test]
-fn a_caller_that_waits_for_a_set_gets_the_messages_of_all_members() {
+fn a_sender_that_waits_for_a_set_gets_the_messages_of_all_members() {
     let mut pair = Pair::new(true);
     let (client, helper) = (pair.client, pair.helpers[0]);
     let set = pair.w.allocate(client, MACH_PORT_RIGHT_PORT_SET).unwrap();
@@ -140,8 +139,11 @@ fn a_caller_that_waits_for_a_set_gets_the_messages_of_all_members() {
         pair.w.insert_member(client, member, set).unwrap();
     }
     pair.serve();
+    // A request is plain only if its sender waits where the reply comes; a message without a reply right always is.
     let request = pair.request(&[]);
-    assert_eq!(call(&mut pair, client, &request, set), Some(pair.server.thread));
+    assert_eq!(call(&mut pair, client, &request, set), None);
+    let notice = Msg::copy_send(pair.send_right);
+    assert_eq!(call(&mut pair, client, &notice, set), Some(pair.server.thread));
     pair.w.send(helper, &Msg::copy_send(other).id(5)).unwrap();
     assert_eq!(pair.w.state(client), Ret::Done(0));
     assert_eq!(pair.w.received(client).header.msgh_id, 5);

@@ -380,3 +380,16 @@ fn a_returned_reply_right_without_a_free_name_is_destroyed() {
     full.w.free_names(sender);
     assert_eq!(full.w.get_refs(sender, full.send_right, SEND), Ok(2));
 }
+
+#[test]
+fn a_returned_right_of_the_body_without_a_free_name_is_destroyed_alone() {
+    let mut full = Full::in_world(World::with_limits(Limits { names_per_task: 64, ..Limits::default() }));
+    let (sender, own) = (full.sender, full.w.port(full.sender));
+    full.w.fill_names(sender);
+    let message = full.message(NEXT_ID).port(own, D::MAKE_SEND_ONCE).port(own, D::MAKE_SEND);
+    let code = full.w.send_with(sender, &message, MsgOption::SEND_TIMEOUT, 0).code();
+    assert_eq!(code, MACH_SEND_TIMED_OUT.with_bits(MACH_MSG_IPC_SPACE));
+    let names = full.w.received(sender).descriptors().into_iter().map(|descriptor| descriptor.name);
+    assert_eq!(names.collect::<Vec<_>>(), [MACH_PORT_NULL, own]);
+    full.w.notification(sender, own, MACH_NOTIFY_SEND_ONCE);
+}
