@@ -81,6 +81,10 @@ pub mod task {
     pub const GET_SPECIAL_PORT: i32 = 3409;
     /// `task_set_special_port([port], which)`
     pub const SET_SPECIAL_PORT: i32 = 3410;
+    /// `task_policy_set(flavor, count, words)`
+    pub const POLICY_SET: i32 = 3420;
+    /// `task_policy_get(flavor, count, get_default)`
+    pub const POLICY_GET: i32 = 3421;
 }
 
 /// Ids of the subsystem `thread_act`, base 3600.

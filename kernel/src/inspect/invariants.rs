@@ -19,6 +19,7 @@ pub fn check_all(kernel: &Kernel) {
         assert_eq!(threads, task.threads.len(), "the threads of {id:?} are on its list");
         *outside.charged.entry(ipc.space(task.space).budget()).or_default() += threads * THREAD_COST;
     }
+    tasks.check();
     sched.check();
     ipc.check(sched, &outside);
     let places = ipc.work_places() + tasks.count();

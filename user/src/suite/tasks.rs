@@ -139,7 +139,8 @@ fn bad_arguments_of_task_spawn_are_refused() {
         TaskSpawnArgs { app_type: 99, ..good },
         TaskSpawnArgs { role: 99, ..good },
         TaskSpawnArgs { qos_clamp: 99, ..good },
-        TaskSpawnArgs { reserved: 1, ..good },
+        TaskSpawnArgs { properties: 0x10, ..good },
+        TaskSpawnArgs { watch_port_count: WATCH_PORTS_MAX + 1, ..good },
         TaskSpawnArgs { arguments_size: u64::MAX, ..good },
         TaskSpawnArgs { exit_port: port::task_self(), exit_disposition: 17, ..good },
     ];

@@ -6,6 +6,7 @@
 mod mach_port;
 mod request;
 mod task;
+mod task_policy;
 mod thread;
 
 use crate::ids::{KernelObject, MessageId, PortId, TaskId};

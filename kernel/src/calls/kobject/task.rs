@@ -36,6 +36,7 @@ impl Kernel {
                 let task = self.task_for_special_port(object)?;
                 self.set_special_port(task, which, message)
             }
+            POLICY_SET | POLICY_GET => self.serve_task_policy(object, id, message),
             _ => Err(MIG_BAD_ID),
         }
     }
