@@ -4,7 +4,7 @@
 //! receive rights, all other names, its own ports and its bootstrap port, and its memory; last the exit message is
 //! sent. All but the first is deferred work.
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Identity};
 use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
 use crate::ipc::entry::EntryRight;
 use crate::ipc::kernel_message::Body;
@@ -12,7 +12,7 @@ use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{Machine, NoMemory};
-use crate::policy::{TaskPolicy, ThreadPolicy};
+use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
 use crate::sched::thread::{SendWait, Thread, Wait};
 use crate::sched::{Belongings, ThreadList};
 use crate::step::{Progress, Work};
@@ -42,8 +42,12 @@ pub struct NewTask {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// See [`Task::identity`].
+    pub identity: Identity,
     /// See [`Task::policy`].
     pub policy: TaskPolicy,
+    /// See [`Task::marks`].
+    pub marks: Marks,
 }
 
 impl Kernel {
@@ -70,12 +74,14 @@ impl Kernel {
         Ok(tasks.insert(|task, _pid| Task {
             name: new.name,
             credentials,
+            identity: new.identity,
             space,
             regions: Regions::default(),
             address_space,
             threads: ThreadList::default(),
             policy: new.policy,
             policy_noted: false,
+            marks: new.marks,
             control_port: ipc.insert_task_port(KernelObject::Task(task)),
             name_port: None,
             bootstrap: Carried::Null,

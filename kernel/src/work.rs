@@ -76,10 +76,13 @@ impl Kernel {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
             self.apply_thread_policy(thread);
         }
+        // Not before: who receives the task's importance must find its policy in force (importance 6.10).
+        let task = &mut self.tasks[task];
+        task.marks.refresh(task.policy.effective().live_donor);
     }
 
     /// Changes a task's policy. If the effective policy changes with it, the task's threads get their new priorities
-    /// before the next choice of a thread to run.
+    /// before the next choice of a thread to run, and its donor mark follows.
     pub fn change_task_policy(&mut self, task: TaskId, change: impl FnOnce(&mut TaskPolicy)) {
         let changed = &mut self.tasks[task];
         let before = changed.policy.effective();

@@ -8,6 +8,7 @@
 //! | [`view`] | reading messages from untrusted senders |
 //! | [`port`] | the calls of `mach_port` |
 //! | [`task`] | starting and ending tasks, their memory, counts of kernel objects |
+//! | [`policy`] | the policy and identity of tasks, the classes of threads |
 //! | [`thread`] | threads and waiting on a word of memory |
 //! | [`names`] | the name service: both sides |
 //! | [`time`] | the clock, sleeping, yielding |
@@ -25,6 +26,7 @@ pub mod check;
 pub mod harness;
 pub mod message;
 pub mod names;
+pub mod policy;
 pub mod port;
 mod print;
 pub mod suite;

@@ -119,6 +119,10 @@ pub mod task {
     pub const SET_MACH_VOUCHER: i32 = 3440;
     /// `task_swap_mach_voucher([new], [old])`: not supported.
     pub const SWAP_MACH_VOUCHER: i32 = 3441;
+    /// `task_policy_set(flavor, count, words)`
+    pub const POLICY_SET: i32 = 3420;
+    /// `task_policy_get(flavor, count, get_default)`
+    pub const POLICY_GET: i32 = 3421;
 }
 
 /// Ids of the subsystem `thread_act`, base 3600.

@@ -159,8 +159,19 @@ pub mod unix {
     pub const WRITE: u32 = CLASS_UNIX | 4;
     /// `()`: returns the process id of the task.
     pub const GETPID: u32 = CLASS_UNIX | 20;
+    /// `(which, who, value)`: see [`crate::policy::PRIO_DARWIN_PROCESS`].
+    pub const SETPRIORITY: u32 = CLASS_UNIX | 96;
+    /// `(scope, action, policy, subtype, attributes*, pid, [7] thread)`: see
+    /// [`crate::policy::PROC_POLICY_SCOPE_PROCESS`].
+    pub const PROCESS_POLICY: u32 = CLASS_UNIX | 323;
+    /// `(call, pid, flavor, argument, buffer*, size)`: see [`crate::policy::ProcUniqueIdentifierInfo`].
+    pub const PROC_INFO: u32 = CLASS_UNIX | 336;
     /// `()`: returns the id of the thread, which is unique until the system is shut down.
     pub const THREAD_SELFID: u32 = CLASS_UNIX | 372;
+    /// `(command, argument, argument, argument)`: see [`crate::policy::BSDTHREAD_CTL_SET_SELF`].
+    pub const BSDTHREAD_CTL: u32 = CLASS_UNIX | 478;
+    /// `(operation, flags, info*, id*, size*, path*)`: see [`crate::policy::PERSONA_OP_GET`].
+    pub const PERSONA: u32 = CLASS_UNIX | 494;
     /// `(operation, address, value, microseconds)`
     pub const ULOCK_WAIT: u32 = CLASS_UNIX | 515;
     /// `(operation, address, unused)`

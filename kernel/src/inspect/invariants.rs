@@ -20,6 +20,7 @@ pub fn check_all(kernel: &Kernel) {
         *outside.charged.entry(ipc.space(task.space).budget()).or_default() += threads * THREAD_COST;
     }
     vouchers.add_costs(&mut outside.charged);
+    tasks.check();
     sched.check();
     ipc.check(sched, &outside);
     let adopted = sched.iter().filter_map(|(_, thread)| thread.voucher());

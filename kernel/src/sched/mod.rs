@@ -22,13 +22,14 @@ pub mod waiting;
 use crate::ids::{Context, PortId, TaskId, ThreadId, VoucherId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
-use crate::policy::ThreadPolicy;
+use crate::policy::{Overrides, ThreadPolicy, TooMany};
 use crate::rate::Clock;
 use crate::step::Step;
 use crate::trap_frame::TrapFrame;
 use abi::KernReturn;
 use abi::code::KERN_FAILURE;
 use abi::port::{MACH_PORT_NULL, PortName};
+use abi::qos::Qos;
 use choice::Processor;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
@@ -128,6 +129,8 @@ impl Scheduling {
             ending: false,
             schedule: Schedule::with_base(base),
             policy,
+            overrides: Overrides::default(),
+            set_self_calls: 0,
             suspend_count: 1,
             control_port: None,
             own_name: MACH_PORT_NULL,
@@ -260,6 +263,31 @@ impl Scheduling {
     /// Returns the requested policy of a thread, to be changed. The caller notes the change in the step.
     pub fn policy_mut(&mut self, thread: ThreadId) -> &mut ThreadPolicy {
         &mut self.threads[thread].policy
+    }
+
+    /// Counts a call by which a thread sets its own policy.
+    pub fn count_set_self(&mut self, thread: ThreadId) {
+        let count = &mut self.threads[thread].set_self_calls;
+        *count = count.wrapping_add(1);
+    }
+
+    /// Starts an explicit override of a thread's class for a resource. The caller notes the change in the step.
+    ///
+    /// # Errors
+    /// [`TooMany`]; nothing has changed.
+    pub fn start_override(&mut self, thread: ThreadId, resource: u64, class: Qos) -> Result<(), TooMany> {
+        let Thread { overrides, policy, .. } = &mut self.threads[thread];
+        overrides.start(resource, class)?;
+        policy.qos_override = overrides.highest();
+        Ok(())
+    }
+
+    /// Ends an explicit override of a thread's class for a resource, if there is one. The caller notes the change in
+    /// the step.
+    pub fn end_override(&mut self, thread: ThreadId, resource: u64) {
+        let Thread { overrides, policy, .. } = &mut self.threads[thread];
+        overrides.end(resource);
+        policy.qos_override = overrides.highest();
     }
 
     /// Returns the earliest deadline, or `Nanos::MAX` if there is none.

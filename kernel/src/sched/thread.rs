@@ -3,7 +3,7 @@
 use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadId, VoucherId, tag};
 use crate::machine::{Cpu, UserAddr};
 use crate::outcome::Outcome;
-use crate::policy::ThreadPolicy;
+use crate::policy::{Overrides, ThreadPolicy};
 use crate::sched::run_queue::Schedule;
 use crate::sched::timer::TimerSlots;
 use crate::sched::wait_queue::WaitLink;
@@ -37,6 +37,10 @@ pub struct Thread {
     pub(super) schedule: Schedule,
     /// The QoS it asked for, and what that became.
     pub(super) policy: ThreadPolicy,
+    /// The overrides from which the highest is in its policy.
+    pub(super) overrides: Overrides,
+    /// How often it has set its own policy.
+    pub(super) set_self_calls: u32,
     /// How often it was suspended and not resumed.
     pub(super) suspend_count: u32,
     /// Its control port, made when it is first asked for.
@@ -288,6 +292,11 @@ impl Thread {
     /// Returns its requested policy.
     pub fn policy(&self) -> &ThreadPolicy {
         &self.policy
+    }
+
+    /// Returns how often it has set its own policy.
+    pub fn set_self_calls(&self) -> u32 {
+        self.set_self_calls
     }
 
     /// Returns its control port, if that has been made.

@@ -3,12 +3,14 @@
 use crate::message::{MachMsg, Msg};
 use crate::program::{PROGRAM_BASE, program, spawn_args};
 use crate::vouchers::scenarios;
-use crate::world::{ARGUMENTS, Actor, BUFFER, World};
+use crate::world::{ARGUMENTS, Actor, BUFFER, RESULT, World};
 use abi::code::*;
 use abi::message::*;
 use abi::mig::{self, NDR};
+use abi::policy::*;
 use abi::port::Disposition as D;
 use abi::port::*;
+use abi::qos::{Priority, Qos};
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
@@ -107,6 +109,12 @@ impl Scenario {
         self
     }
 
+    /// Marks a Unix trap.
+    const fn unix(mut self) -> Scenario {
+        self.copy = &[KernReturn(EFAULT.0 as i32)];
+        self
+    }
+
     /// Marks a send: a failed allocation may cost the rights taken before it.
     const fn message(mut self) -> Scenario {
         self.copy = &[MACH_SEND_INVALID_DATA];
@@ -181,7 +189,12 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("ask for a voucher", scenarios::ask).receiving().at_least(8),
     scenario("adopt a voucher", scenarios::adopt).receiving(),
     scenario("ask for the adopted voucher", scenarios::ask_for_adopted).receiving(),
-    scenario("spawn", spawn).at_least(8),
+    scenario("ask for a policy", || ask(mig::task::POLICY_GET, &[TASK_POLICY_STATE, 16, 0])).receiving(),
+    scenario("set a policy", || ask(mig::task::POLICY_SET, &[TASK_CATEGORY_POLICY, 1, 1])).receiving(),
+    scenario("ask for a task's numbers", ask_for_numbers).unix(),
+    scenario("ask for the persona", ask_for_persona).unix(),
+    scenario("override a thread that has a lock", override_with_lock).unix(),
+    scenario("spawn", spawn).at_least(9),
     scenario("create a thread", create_thread).at_least(3),
     scenario("allocate memory", allocate_memory).at_least(3),
     scenario("deallocate memory", || split_memory(mach::MACH_VM_DEALLOCATE, &[])),
@@ -372,11 +385,41 @@ fn ask_about_port(id: i32, word: u32) -> Stage {
 
 /// Where the argument and environment strings of the spawned program lie in the parent's memory.
 const STRINGS: u64 = 3072;
+/// Where the names of its watch ports lie.
+const WATCH_PORTS: u64 = 3200;
+
+fn ask_for_numbers() -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let (pid, size) = (w.kernel.tasks[a.task].credentials.pid.into(), size_of::<ProcUniqueIdentifierInfo>());
+    let words = [PROC_INFO_CALL_PIDINFO.into(), pid, PROC_PIDUNIQIDENTIFIERINFO.into(), 0, w.result(a), size as u64];
+    Stage::new(w, &[a], unix::PROC_INFO, &words).answering(KernReturn(size as i32))
+}
+
+fn ask_for_persona() -> Stage {
+    let mut w = World::new();
+    let init = w.init;
+    let (mut a, task_port) = w.spawn(init, TaskSpawnArgs { persona: 501, ..spawn_args() }).unwrap();
+    a.task_port = task_port;
+    let words = [PERSONA_OP_GET.into(), 0, 0, w.result(a)];
+    Stage::new(w, &[a], unix::PERSONA, &words)
+}
+
+fn override_with_lock() -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let name = w.trap(a, mach::THREAD_SELF, &[]).name();
+    let class = Priority::of(Qos::UserInitiated).to_pthread();
+    w.put(a, RESULT, name.as_bytes());
+    let words = [BSDTHREAD_CTL_QOS_OVERRIDE_DISPATCH.into(), name.0.into(), class.into(), w.result(a)];
+    Stage::new(w, &[a], unix::BSDTHREAD_CTL, &words)
+}
 
 fn spawn() -> Stage {
     let mut w = World::new();
     let a = w.task();
     let (bootstrap, exit) = (w.port_with_send(a), w.port(a));
+    w.put(a, WATCH_PORTS, bootstrap.as_bytes());
     fill_table(&mut w, a);
     let image = program();
     w.put(a, BUFFER, &image);
@@ -393,6 +436,9 @@ fn spawn() -> Stage {
         bootstrap_port: bootstrap,
         exit_port: exit,
         exit_disposition: EXIT_PORT_MAKE,
+        watch_ports: a.memory + WATCH_PORTS,
+        watch_port_count: 1,
+        system_persona: 101,
         ..spawn_args()
     };
     w.put(a, ARGUMENTS, args.as_bytes());

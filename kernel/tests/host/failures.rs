@@ -24,8 +24,10 @@ enum Point {
 pub fn visible_state(w: &World) -> String {
     let mut text = String::new();
     let k = &w.kernel;
+    writeln!(text, "{:?}", k.tasks.system_personas).unwrap();
     for (id, task) in k.tasks.iter() {
         writeln!(text, "{id:?} {:?} {:?}", task.credentials, task.bootstrap).unwrap();
+        writeln!(text, "  {:?} {:?} {:?}", task.identity, task.policy, task.marks).unwrap();
         for (name, entry) in k.ipc.space(task.space).iter() {
             writeln!(text, "  {name:?} {:?} {}", entry.right, entry.request.is_some()).unwrap();
         }
@@ -37,6 +39,7 @@ pub fn visible_state(w: &World) -> String {
     }
     for (id, thread) in k.sched.iter() {
         writeln!(text, "{id:?} {:?} {}", std::mem::discriminant(thread.state()), thread.suspend_count()).unwrap();
+        writeln!(text, "  {:?} {}", thread.policy(), thread.set_self_calls()).unwrap();
     }
     text
 }

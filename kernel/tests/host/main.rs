@@ -15,6 +15,7 @@ mod program;
 mod random_calls;
 mod world;
 
+mod bsdthread;
 mod complex;
 mod death;
 mod deferred;
@@ -28,7 +29,9 @@ mod kernel_objects;
 mod memory;
 mod names;
 mod notifications;
+mod policy;
 mod ports;
+mod privileges;
 mod programs;
 mod queues;
 mod random_messages;

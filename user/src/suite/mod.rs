@@ -11,6 +11,7 @@ mod ipc;
 mod limits;
 mod name_service;
 mod notifications;
+mod policy;
 mod ports;
 mod processor;
 mod scheduling;
@@ -88,6 +89,7 @@ pub const SUITE: &[&[Test]] = &[
     notifications::TESTS,
     tasks::TESTS,
     scheduling::TESTS,
+    policy::TESTS,
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,

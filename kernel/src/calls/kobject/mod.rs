@@ -7,6 +7,7 @@ mod host;
 mod mach_port;
 mod request;
 mod task;
+mod task_policy;
 mod thread;
 mod voucher;
 

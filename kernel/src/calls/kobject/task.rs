@@ -51,6 +51,7 @@ impl Kernel {
                 self.ipc.request_is_send_rights(message, 2)?;
                 Err(KERN_NOT_SUPPORTED)
             }
+            POLICY_SET | POLICY_GET => self.serve_task_policy(object, id, message),
             _ => Err(MIG_BAD_ID),
         }
     }
