@@ -9,6 +9,7 @@
 //! | [`port`] | the calls of `mach_port` |
 //! | [`task`] | starting and ending tasks, their memory, counts of kernel objects |
 //! | [`thread`] | threads and waiting on a word of memory |
+//! | [`voucher`] | vouchers |
 //! | [`names`] | the name service: both sides |
 //! | [`time`] | the clock, sleeping, yielding |
 //! | [`check`](mod@check) | assertions that print the expected and the seen value |
@@ -33,6 +34,7 @@ pub mod task;
 pub mod thread;
 pub mod time;
 pub mod view;
+pub mod voucher;
 
 pub use abi;
 pub use print::{print_to_console, write_console};

@@ -16,6 +16,7 @@ mod processor;
 mod scheduling;
 mod supervision;
 mod tasks;
+mod vouchers;
 
 use abi::task::ExitStatus;
 
@@ -86,6 +87,7 @@ pub const SUITE: &[&[Test]] = &[
     ports::TESTS,
     ipc::TESTS,
     notifications::TESTS,
+    vouchers::TESTS,
     tasks::TESTS,
     scheduling::TESTS,
     processor::TESTS,
