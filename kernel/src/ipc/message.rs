@@ -38,7 +38,10 @@ pub struct Message {
     pub reply: Carried,
     /// The disposition of the reply right, which the receiver gets even if the reply port is dead.
     pub reply_disposition: Disposition,
-    /// The disposition in the voucher's position.
+    /// The voucher: a send right to its port.
+    pub voucher: Carried,
+    /// The disposition of the voucher: a send right, even without a voucher, or none if the sender declared none. Then
+    /// the field of the header is the sender's, for any purpose.
     pub voucher_disposition: Disposition,
     /// Its descriptors, if it is complex.
     pub descriptors: Vec<Descriptor>,
@@ -124,7 +127,8 @@ impl Message {
 
     /// Returns true if the message has no rights: its places for rights are empty.
     pub(super) fn is_bare(&self) -> bool {
-        self.destination == Carried::Null && self.reply == Carried::Null && self.descriptors.is_empty()
+        let header = [&self.destination, &self.reply, &self.voucher];
+        header.iter().all(|place| **place == Carried::Null) && self.descriptors.is_empty()
     }
 
     /// Returns the cost of the message on a budget, in bytes.
@@ -200,6 +204,7 @@ impl Ipc {
             destination: Carried::Null,
             reply: Carried::Null,
             reply_disposition: Disposition::NONE,
+            voucher: Carried::Null,
             voucher_disposition: Disposition::NONE,
             descriptors: Vec::new(),
             destroyed_descriptors: 0,
@@ -241,6 +246,7 @@ impl Ipc {
     pub fn remove_message(&mut self, step: &mut Step, message: MessageId) {
         let removed = self.messages.remove(message).expect("the message has not been removed before");
         debug_assert!(removed.destination == Carried::Null && removed.reply == Carried::Null, "its rights are lost");
+        debug_assert!(removed.voucher == Carried::Null, "its voucher is lost");
         step.release_work(Work::PER_OBJECT);
         if let Some(budget) = removed.budget {
             self.refund(budget, removed.cost());

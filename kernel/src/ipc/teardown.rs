@@ -22,13 +22,16 @@ impl Ipc {
         }
     }
 
-    /// Takes a message apart by one right: destination, reply, descriptors from first to last (mach-ipc 6.3).
+    /// Takes a message apart by one right: destination, reply, voucher, descriptors from first to last (mach-ipc
+    /// 6.3).
     pub fn take_apart_message(&mut self, step: &mut Step, message: MessageId) -> Progress {
         let dying = &mut self.messages[message];
         let carried = if dying.destination != Carried::Null {
             dying.destination.take()
         } else if dying.reply != Carried::Null {
             dying.reply.take()
+        } else if dying.voucher != Carried::Null {
+            dying.voucher.take()
         } else if let Some(descriptor) = dying.descriptors.get_mut(dying.destroyed_descriptors) {
             dying.destroyed_descriptors += 1;
             descriptor.right.take()

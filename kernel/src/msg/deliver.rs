@@ -70,22 +70,32 @@ impl Kernel {
     ) -> Outcome {
         self.step.trace.record(Event::Delivered(message, port, receiver.thread));
         let fits = self.fits(message, wait);
+        let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
+        if fits && takes_voucher {
+            self.postprocess_voucher(receiver, message);
+        }
         let arrival = self.ipc.arrival(&mut self.step, port, receiver.space, fits);
         let delivery = Delivery { receiver, wait, message, arrival };
         if !fits {
             return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
         }
-        let reply = match self.ipc.copy_out_reply(receiver.space, message) {
-            Ok(name) => name,
+        let Kernel { ipc, sched, step, .. } = self;
+        let names = match ipc.copy_out_header(sched, step, receiver.space, message, takes_voucher) {
+            Ok(names) => names,
             Err(_) => return self.discard(machine, &delivery, MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE)),
         };
-        self.write_out(machine, &delivery, reply)
+        self.write_out(machine, &delivery, names)
     }
 
-    /// Copies out the rights of the body and the bytes of a message, whose reply right has the name `reply`, and
+    /// Copies out the rights of the body and the bytes of a message, whose reply right and voucher have these names, and
     /// removes the message.
     #[inline]
-    fn write_out(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, reply: PortName) -> Outcome {
+    fn write_out(
+        &mut self,
+        machine: &mut dyn Machine,
+        delivery: &Delivery<'_>,
+        (reply, voucher): (PortName, PortName),
+    ) -> Outcome {
         let Delivery { receiver, wait, message, arrival } = *delivery;
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
@@ -93,13 +103,14 @@ impl Kernel {
         let qos =
             u64::from(taken.priority.to_pthread()) << 32 | u64::from(Priority::of(taken.qos_override).to_pthread());
         let mut header = taken.header();
-        // There are no vouchers yet: a message with a voucher disposition carries null, and one without leaves the
-        // field as the sender wrote it.
-        let with_voucher =
-            wait.options.contains(MsgOption::RCV_VOUCHER) && taken.voucher_disposition != Disposition::NONE;
-        let voucher = if with_voucher { Disposition::PORT_SEND } else { Disposition::NONE };
+        // Without a disposition the field stays as the sender wrote it (vouchers 7.5).
+        if taken.voucher_disposition != Disposition::NONE {
+            header.msgh_voucher_port = voucher;
+        }
+        let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
+        let voucher_disposition = if takes_voucher { taken.voucher_disposition } else { Disposition::NONE };
         let complex = header.flags() & HeaderFlags::COMPLEX;
-        header.msgh_bits = msgh_bits(taken.reply_disposition, kind, voucher, complex);
+        header.msgh_bits = msgh_bits(taken.reply_disposition, kind, voucher_disposition, complex);
         header.msgh_size = taken.size as u32;
         header.msgh_remote_port = reply;
         header.msgh_local_port = arrival.local;
@@ -155,6 +166,9 @@ impl Kernel {
         header.msgh_size = Header::SIZE as u32;
         header.msgh_remote_port = if taken.reply == Carried::Dead { MACH_PORT_DEAD } else { MACH_PORT_NULL };
         header.msgh_local_port = arrival.local;
+        if taken.voucher_disposition != Disposition::NONE {
+            header.msgh_voucher_port = MACH_PORT_NULL;
+        }
         // The trailer overwrites the body. Taking the message apart does not need it: the rights are in the
         // descriptors.
         taken.set_header(&header);

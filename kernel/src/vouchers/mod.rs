@@ -14,12 +14,14 @@
 //! | [`session`] | the driver that carries requests from the registry to the managers |
 //! | [`bindings`] | the records of the ports |
 //! | [`ports`] | from references to send rights and back |
+//! | [`messages`] | the vouchers of messages |
 //! | [`cost`] | what a voucher costs its budget |
 //! | `check` | the invariants |
 
 pub mod bindings;
 pub(crate) mod check;
 pub mod cost;
+pub mod messages;
 pub mod ports;
 pub mod session;
 pub mod system;

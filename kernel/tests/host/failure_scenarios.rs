@@ -60,7 +60,7 @@ impl Stage {
         self
     }
 
-    fn answering(mut self, code: KernReturn) -> Stage {
+    pub fn answering(mut self, code: KernReturn) -> Stage {
         self.answers = vec![code];
         self
     }
@@ -195,6 +195,10 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("ask for the persona", ask_for_persona).unix(),
     scenario("override a thread that has a lock", override_with_lock).unix(),
     scenario("spawn", spawn).at_least(9),
+    scenario("send a voucher", scenarios::send).message().at_least(6),
+    scenario("send a voucher to a waiting receiver", scenarios::send_to_waiting).message().at_least(10),
+    scenario("send a voucher to a full queue", scenarios::send_to_full).message().at_least(6),
+    scenario("receive a voucher", scenarios::receive).receiving().at_least(6),
     scenario("create a thread", create_thread).at_least(3),
     scenario("allocate memory", allocate_memory).at_least(3),
     scenario("deallocate memory", || split_memory(mach::MACH_VM_DEALLOCATE, &[])),
@@ -268,7 +272,7 @@ fn request(id: i32) -> Stage {
     Stage::new(w, &[a, b], mach::MACH_PORT_REQUEST_NOTIFICATION, &[&args[..], &[result]].concat())
 }
 
-fn mach_msg(w: World, actors: &[Actor], args: MachMsg) -> Stage {
+pub fn mach_msg(w: World, actors: &[Actor], args: MachMsg) -> Stage {
     let words = [
         w.buffer(actors[0]),
         args.options.bits().into(),

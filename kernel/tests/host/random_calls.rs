@@ -339,6 +339,10 @@ impl Simulation {
             let (reply, disposition) = self.right(actor, false);
             message = message.reply_to(reply, disposition);
         }
+        if self.random.one_in(3) {
+            let name = self.voucher(actor);
+            message = message.voucher(name, self.random.pick(&[Disposition::COPY_SEND, Disposition::MOVE_SEND]));
+        }
         for _ in 0..self.random.below(5).saturating_sub(1) {
             let (name, disposition) = self.right(actor, true);
             message = message.port(name, disposition);
@@ -361,6 +365,7 @@ impl Simulation {
             MsgOption::SEND_OVERRIDE,
             MsgOption::SEND_PROPAGATE_QOS,
             MsgOption::RCV_LARGE_IDENTITY,
+            MsgOption::RCV_VOUCHER,
         ] {
             options.set(option, self.random.one_in(2));
         }
@@ -457,9 +462,20 @@ impl Simulation {
         self.clear_failures();
     }
 
+    /// Picks a voucher of the task, or null if it has none, and sometimes another name.
+    fn voucher(&mut self, actor: Actor) -> PortName {
+        let names = self.world.names(actor).into_iter().map(|(name, _)| name);
+        let vouchers: Vec<_> = names.filter(|&name| self.world.voucher_of(actor, name).is_some()).collect();
+        match vouchers[..] {
+            _ if self.random.one_in(12) => self.name(actor),
+            [] => MACH_PORT_NULL,
+            _ => self.random.pick(&vouchers),
+        }
+    }
+
     /// Makes a voucher, or reads one, or lets a thread adopt one.
     fn voucher_call(&mut self, actor: Actor) {
-        let name = self.name_of(actor, PortType::SEND);
+        let name = self.voucher(actor);
         let buffer = self.world.buffer(actor);
         match self.random.below(8) {
             0..4 => {
@@ -507,7 +523,7 @@ impl Simulation {
     fn recipes(&mut self, actor: Actor) -> Vec<u8> {
         let mut bytes = Vec::new();
         for _ in 0..self.random.below(5) {
-            let name = self.name_of(actor, PortType::SEND);
+            let name = self.voucher(actor);
             let previous = if self.random.one_in(4) { name } else { MACH_PORT_NULL };
             let content = self.random.pick(&[&b"a"[..], b"bb", &[7; 100], &[8; 1500]]);
             bytes.extend(match self.random.below(8) {

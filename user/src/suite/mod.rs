@@ -17,6 +17,7 @@ mod processor;
 mod scheduling;
 mod supervision;
 mod tasks;
+mod vouchers;
 
 use abi::task::ExitStatus;
 
@@ -87,6 +88,7 @@ pub const SUITE: &[&[Test]] = &[
     ports::TESTS,
     ipc::TESTS,
     notifications::TESTS,
+    vouchers::TESTS,
     tasks::TESTS,
     scheduling::TESTS,
     policy::TESTS,

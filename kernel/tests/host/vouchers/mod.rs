@@ -3,6 +3,7 @@
 //! The registry and its managers have tests of their own, in `voucher/tests`.
 
 mod extraction;
+mod messages;
 mod objects;
 mod routines;
 pub mod scenarios;

@@ -1,8 +1,9 @@
 //! The scenarios of `failures.rs` that concern vouchers.
 
 use super::*;
-use crate::failure_scenarios::{Stage, ask_in, fill_table, sending};
+use crate::failure_scenarios::{Stage, ask_in, fill_table, mach_msg, sending};
 use crate::message::MachMsg;
+use abi::code::*;
 use abi::message::MsgOption;
 use abi::mig::thread_act;
 use abi::port::Disposition as D;
@@ -72,4 +73,51 @@ pub fn ask_for_adopted() -> Stage {
     w.set_voucher(a, thread, voucher).unwrap();
     w.deallocate(a, voucher).unwrap();
     ask_in(w, a, thread, thread_act::GET_MACH_VOUCHER, &[0])
+}
+
+/// Returns a world with two tasks, B's port, A's send right to it, and a voucher of A for which each of them needs
+/// another one.
+fn connected() -> (World, [Actor; 2], PortName, PortName, PortName) {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (port, to) = w.connect(a, b);
+    let voucher = w.make_voucher(a, &[recipes(HELLO)]).unwrap();
+    (w, [a, b], port, to, voucher)
+}
+
+pub fn send() -> Stage {
+    let (w, actors, _, to, voucher) = connected();
+    sending(w, &actors, &Msg::copy_send(to).voucher(voucher, D::MOVE_SEND), MachMsg::default())
+}
+
+pub fn send_to_waiting() -> Stage {
+    let (mut w, actors, port, to, voucher) = connected();
+    let reply = w.port(actors[0]);
+    fill_table(&mut w, actors[1]);
+    w.receive(actors[1], port, MsgOption::RCV_VOUCHER);
+    let message = Msg::copy_send(to).reply_to(reply, D::MAKE_SEND_ONCE).voucher(voucher, D::COPY_SEND);
+    sending(w, &actors, &message, MachMsg::default())
+}
+
+/// Prepares a send that times out, so that the message returns with another voucher than it had.
+pub fn send_to_full() -> Stage {
+    let (mut w, actors, _, to, voucher) = connected();
+    while w.try_send(actors[0], &Msg::copy_send(to)).is_ok() {}
+    fill_table(&mut w, actors[0]);
+    let args = MachMsg { options: MsgOption::SEND_TIMEOUT, ..MachMsg::default() };
+    let message = Msg::copy_send(to).voucher(voucher, D::MOVE_SEND);
+    let mut stage = sending(w, &actors, &message, args).answering(MACH_SEND_TIMED_OUT);
+    let bits = [MACH_MSG_IPC_SPACE, MACH_MSG_IPC_KERNEL];
+    stage.answers.extend(bits.map(|bits| MACH_SEND_TIMED_OUT.with_bits(bits)));
+    stage
+}
+
+pub fn receive() -> Stage {
+    let (mut w, [a, b], port, to, voucher) = connected();
+    let reply = w.port(a);
+    let message = Msg::copy_send(to).reply_to(reply, D::MAKE_SEND_ONCE).voucher(voucher, D::MOVE_SEND);
+    w.send(a, &message).unwrap();
+    fill_table(&mut w, b);
+    let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT | MsgOption::RCV_VOUCHER;
+    mach_msg(w, &[b, a], MachMsg { options, receive_name: port, receive_size: 4096, ..MachMsg::default() })
 }

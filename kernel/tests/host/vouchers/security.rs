@@ -23,6 +23,7 @@ fn repeat(w: &mut World, a: Actor, voucher: PortName, mut call: impl FnMut(&mut 
 }
 
 /// V1: the kernel trusts nobody's notification.
+// covers vouchers L-28
 #[test]
 fn a_forged_notification_to_a_voucher_has_no_effect() {
     let mut w = World::new();
