@@ -105,7 +105,7 @@ impl Kernel {
         step.choose_again();
         let limits = config.limits;
         Ok(Kernel {
-            ipc: Ipc::new(&mut step, limits)?,
+            ipc: Ipc::new(&mut step, limits, random.as_mut().map_or(0, ChaCha8Rng::next_u64))?,
             step,
             sched: Scheduling::new(config.clock, random.as_mut().map_or(0, ChaCha8Rng::next_u64)),
             tasks: Tasks::new(limits),
@@ -153,6 +153,9 @@ impl Kernel {
     #[inline(always)]
     pub fn handle_off_fast_path(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         let entered = self.sched.current(cpu);
+        if self.ipc.needs_time() {
+            self.ipc.set_time(machine.now());
+        }
         match event {
             Event::Trap => self.trap(machine, entered.expect("a running thread made the trap")),
             Event::Timer => self.tick(machine, cpu),
@@ -204,10 +207,12 @@ impl Kernel {
         self.end_task(task, ExitStatus::exception(kind, vector));
     }
 
-    /// Lets time pass: ends the waits and depressions whose deadlines have passed, a bounded number at a time, and
-    /// charges the current thread's quantum.
+    /// Lets time pass: ends the boosts, waits and depressions whose deadlines have passed, a bounded number of waits at a
+    /// time, and charges the current thread's quantum.
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
+        self.ipc.set_time(now);
+        self.ipc.fire_delayed_drop(now);
         for _ in 0..REAP_SLICE {
             match self.sched.expire(&mut self.step, now) {
                 Some(Expired::Wait(thread)) => self.give_up_wait(machine, thread, WaitEnd::TimedOut),
@@ -222,9 +227,10 @@ impl Kernel {
     /// the full exit.
     #[inline(always)]
     pub(crate) fn leave(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
+        let is_quiet = self.step.is_quiet() && !self.ipc.importance().has_news();
         match self.sched.current(cpu) {
-            current if self.step.is_quiet() && current == entered && entered.is_some() => Next::GoOn,
-            Some(thread) if self.step.is_quiet() => Next::Run(thread),
+            current if is_quiet && current == entered && entered.is_some() => Next::GoOn,
+            Some(thread) if is_quiet => Next::Run(thread),
             _ => self.full_exit(machine, cpu, entered),
         }
     }
@@ -287,6 +293,7 @@ impl Kernel {
         if self.step.has_background_work() {
             self.background_slice(machine);
         }
+        self.hear_importance();
         self.apply_policy_changes();
     }
 

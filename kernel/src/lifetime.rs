@@ -46,7 +46,7 @@ pub struct NewTask {
     pub identity: Identity,
     /// See [`Task::policy`].
     pub policy: TaskPolicy,
-    /// See [`Task::marks`].
+    /// Whether it gives and takes importance.
     pub marks: Marks,
 }
 
@@ -71,23 +71,25 @@ impl Kernel {
         let address_space = reserve().inspect_err(|_| vouchers.end_task(bank))?;
         // From here on nothing fails.
         let space = ipc.insert_space(seed);
-        Ok(tasks.insert(|task, _pid| Task {
-            name: new.name,
-            credentials,
-            identity: new.identity,
-            space,
-            regions: Regions::default(),
-            address_space,
-            threads: ThreadList::default(),
-            policy: new.policy,
-            policy_noted: false,
-            marks: new.marks,
-            control_port: ipc.insert_task_port(KernelObject::Task(task)),
-            name_port: None,
-            bootstrap: Carried::Null,
-            bank: Some(bank),
-            exit_port: None,
-            ended: None,
+        Ok(tasks.insert(|task, pid| {
+            ipc.begin_importance(space, (task, pid), new.marks, new.policy.live_policy());
+            Task {
+                name: new.name,
+                credentials,
+                identity: new.identity,
+                space,
+                regions: Regions::default(),
+                address_space,
+                threads: ThreadList::default(),
+                policy: new.policy,
+                policy_noted: false,
+                control_port: ipc.insert_task_port(KernelObject::Task(task)),
+                name_port: None,
+                bootstrap: Carried::Null,
+                bank: Some(bank),
+                exit_port: None,
+                ended: None,
+            }
         }))
     }
 
@@ -165,6 +167,7 @@ impl Kernel {
             return;
         }
         ending.ended = Some(Ending { status, stage: Stage::ReceiveRights(0) });
+        self.ipc.begin_termination(ending.space);
         let mut next = ending.threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
@@ -227,10 +230,12 @@ impl Kernel {
         self.ipc.destroy_name(&mut self.sched, &mut self.step, self.tasks[task].space, name);
     }
 
-    /// Ends a task in the bank, and destroys its own ports and its right to the bootstrap port.
+    /// Ends a task as a giver and receiver of importance and in the bank, and destroys its own ports and its right to
+    /// the bootstrap port.
     fn end_task_ports(&mut self, task: TaskId) {
         let Kernel { tasks, ipc, step, vouchers, .. } = self;
         let ending = &mut tasks[task];
+        ipc.end_importance(ending.space);
         if let Some(bank) = ending.bank.take() {
             vouchers.end_task(bank);
         }

@@ -76,19 +76,39 @@ impl Kernel {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
             self.apply_thread_policy(thread);
         }
-        // Not before: who receives the task's importance must find its policy in force (importance 6.10).
-        let task = &mut self.tasks[task];
-        task.marks.refresh(task.policy.effective().live_donor);
+    }
+
+    /// Takes note of what importance has to tell: the tasks that are boosted or not any more, in the order in which that
+    /// happened, and the deadline of the delayed drop.
+    #[inline]
+    pub(crate) fn hear_importance(&mut self) {
+        if self.ipc.importance().has_news() {
+            self.apply_boosts();
+        }
+    }
+
+    #[cold]
+    fn apply_boosts(&mut self) {
+        while let Some((task, boosted)) = self.ipc.next_boost() {
+            self.change_task_policy(task, |policy| policy.boosted = boosted);
+        }
+        self.sched.set_drop_deadline(self.ipc.importance().delayed_drop_deadline());
+        self.ipc.news_are_told();
     }
 
     /// Changes a task's policy. If the effective policy changes with it, the task's threads get their new priorities
-    /// before the next choice of a thread to run, and its donor mark follows.
+    /// before the next choice of a thread to run. What the task donates follows.
     pub fn change_task_policy(&mut self, task: TaskId, change: impl FnOnce(&mut TaskPolicy)) {
         let changed = &mut self.tasks[task];
-        let before = changed.policy.effective();
+        let (before, live_before) = (changed.policy.effective(), changed.policy.live_policy());
         change(&mut changed.policy);
+        let (space, live) = (changed.space, changed.policy.live_policy());
         if changed.policy.effective() != before && !core::mem::replace(&mut changed.policy_noted, true) {
             self.step.policy_changed(PolicyChange::Task(task));
+        }
+        // Afterwards, so that the task's own policy is in force before that of those whom it boosts (importance 2.4).
+        if live != live_before {
+            self.ipc.set_live_policy(space, live);
         }
     }
 }

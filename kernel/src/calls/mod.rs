@@ -35,7 +35,11 @@ impl Kernel {
     pub(crate) fn client(&self, thread: Context) -> Client {
         let task = &self.tasks[thread.task];
         Client {
-            task: CallingTask { task: task.credentials.pid.into(), bank: task.bank, importance: None },
+            task: CallingTask {
+                task: task.credentials.pid.into(),
+                bank: task.bank,
+                importance: self.ipc.element_of(thread.space),
+            },
             space: thread.space,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::calls::{memory_error, put_result};
 use crate::credentials::SystemPersonas;
-use crate::ids::{Context, TaskId};
+use crate::ids::{Context, PortId, TaskId};
 use crate::ipc::copy_in::Dead;
 use crate::ipc::entry::EntryRight;
 use crate::ipc::right::{Carried, Right};
@@ -32,6 +32,9 @@ const AT_PHNUM: u64 = 5;
 const AT_PAGESZ: u64 = 6;
 const AT_ENTRY: u64 = 9;
 const AT_RANDOM: u64 = 25;
+
+/// The watch ports of a child.
+type WatchPorts = heapless::Vec<PortId, { WATCH_PORTS_MAX as usize }>;
 
 /// The length of the longest file name in a bundle.
 const NAME_MAX: u64 = 256;
@@ -156,7 +159,7 @@ impl Kernel {
         let system_personas = self.known_personas(request.system_personas, privileged)?;
         let (image, name) = self.find_image(machine, parent, request)?;
         let strings = self.read_strings(machine, parent, request)?;
-        self.check_watch_ports(machine, caller, request.watch_ports)?;
+        let watched = self.find_watch_ports(machine, caller, request.watch_ports)?;
         if request.bootstrap != MACH_PORT_NULL {
             let found = self.ipc.lookup(caller.space, request.bootstrap).map(|entry| entry.right);
             if !found.is_some_and(has_send_right) {
@@ -174,6 +177,8 @@ impl Kernel {
         match self.announce_child(machine, caller, task, result) {
             Ok(()) => {
                 self.give_ports_to_child(caller, task, request);
+                let space = self.tasks[task].space;
+                watched.iter().for_each(|&port| self.ipc.bind_watch_port(port, space));
                 self.tasks.system_personas = system_personas;
             }
             Err(code) => {
@@ -189,8 +194,9 @@ impl Kernel {
     /// # Errors
     /// `KERN_NO_ACCESS` if a parent that is not privileged asks for more than it may have itself.
     fn child_policy(&self, parent: TaskId, asked: Asked, privileged: bool) -> Result<(TaskPolicy, Marks), KernReturn> {
-        let Task { policy, marks, .. } = &self.tasks[parent];
-        let child = asked.of_child(policy, marks);
+        let Task { policy, space, .. } = &self.tasks[parent];
+        let element = self.ipc.element_of(*space).and_then(|id| self.ipc.importance().element(id));
+        let child = asked.of_child(policy, element.map_or(Marks::default(), |element| element.marks()));
         if privileged || policy.may_start(&child.0) { Ok(child) } else { Err(KERN_NO_ACCESS) }
     }
 
@@ -206,24 +212,25 @@ impl Kernel {
         self.tasks.system_personas.with(announced).map_err(|_| KERN_FAILURE)
     }
 
-    /// Checks that the caller has a send right for each of the watch ports of a child. As long as tasks hold no boosts,
-    /// there is nothing that the ports could be bound to.
+    /// Returns the watch ports of a child: live ports to which the caller has send rights.
     ///
     /// # Errors
     /// `KERN_MEMORY_ERROR` if the names cannot be read; `KERN_INVALID_CAPABILITY` if one of them is no send right.
-    fn check_watch_ports(
+    fn find_watch_ports(
         &mut self,
         machine: &mut dyn Machine,
         caller: Context,
         names: Range,
-    ) -> Result<(), KernReturn> {
+    ) -> Result<WatchPorts, KernReturn> {
         let mut watched = [MACH_PORT_NULL; WATCH_PORTS_MAX as usize];
         let bytes = &mut watched.as_mut_bytes()[..names.size as usize];
         machine.copy_in(caller.address_space, names.start, bytes).map_err(memory_error)?;
         let watched = &watched[..names.size as usize / size_of::<PortName>()];
-        let mut can_send =
-            |&name: &PortName| self.ipc.lookup(caller.space, name).is_some_and(|entry| has_send_right(entry.right));
-        if watched.iter().all(&mut can_send) { Ok(()) } else { Err(KERN_INVALID_CAPABILITY) }
+        let port_of = |&name: &PortName| {
+            let right = self.ipc.lookup(caller.space, name)?.right;
+            if has_send_right(right) { right.port() } else { None }
+        };
+        watched.iter().map(port_of).collect::<Option<WatchPorts>>().ok_or(KERN_INVALID_CAPABILITY)
     }
 
     /// Gives a parent a name for the control port of a new child, and writes the name to `result`.

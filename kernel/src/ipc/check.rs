@@ -1,5 +1,7 @@
 //! The invariants of ports, names and messages, which hold between two steps (mach-ipc 1.9).
 
+mod importance;
+
 use super::Ipc;
 use super::entry::EntryRight;
 use super::port::{Home, PORT_COST, Port};
@@ -60,6 +62,7 @@ impl Ipc {
         self.check_budgets(outside);
         self.check_waits(sched);
         self.check_sets();
+        self.check_importance();
     }
 
     /// Returns the number of places on the work list that ports, sets and messages have reserved.

@@ -13,6 +13,7 @@ use abi::qos::{Priority, Qos};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use store::{Link, List};
+use voucher::importance::{LinkId, MessageLink};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The list of a port's messages.
@@ -56,6 +57,8 @@ pub struct Message {
     pub priority: Priority,
     /// The highest QoS of this message and all messages behind it in the queue (importance 7.3).
     pub qos_override: Qos,
+    /// Its tie to the importance of its sender, if it has one.
+    pub(super) importance: Option<LinkId>,
     /// The budget that it is on, from the time when it was queued or its sender blocked.
     pub(super) budget: Option<BudgetId>,
     /// Its place in a port's queue.
@@ -131,9 +134,10 @@ impl Message {
         header.iter().all(|place| **place == Carried::Null) && self.descriptors.is_empty()
     }
 
-    /// Returns the cost of the message on a budget, in bytes.
+    /// Returns the cost of the message on a budget, in bytes, with a tie to importance.
     pub fn cost(&self) -> usize {
         size_of::<Message>()
+            + size_of::<MessageLink>()
             + Work::PER_OBJECT * WORK_COST
             + self.bytes.len()
             + self.descriptors.capacity() * size_of::<Descriptor>()
@@ -212,6 +216,7 @@ impl Ipc {
             sender,
             priority: Priority::UNSPECIFIED,
             qos_override: Qos::Unspecified,
+            importance: None,
             budget: None,
             link: Link::default(),
         };
@@ -247,6 +252,7 @@ impl Ipc {
         let removed = self.messages.remove(message).expect("the message has not been removed before");
         debug_assert!(removed.destination == Carried::Null && removed.reply == Carried::Null, "its rights are lost");
         debug_assert!(removed.voucher == Carried::Null, "its voucher is lost");
+        assert!(removed.importance.is_none(), "{message:?} is removed with its importance");
         step.release_work(Work::PER_OBJECT);
         if let Some(budget) = removed.budget {
             self.refund(budget, removed.cost());

@@ -12,6 +12,7 @@ use crate::sched::wait_queue::WaitQueue;
 use crate::step::{Step, WORK_COST, Work};
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
 use store::{Arena, List};
+use voucher::importance::PortBoosts;
 
 /// All ports. Each is allocated by itself, which makes the way from an id to its port shortest.
 pub(super) type Ports = Arena<Port, 1, tag::Port>;
@@ -73,10 +74,8 @@ pub struct Port {
     pub(super) guard: Guard,
     /// It accepts no messages with rights in their bodies (mach-ipc 3.7).
     pub(super) no_grant: bool,
-    /// It accepts importance donation (importance 1.5).
-    pub(super) importance_donation: bool,
-    /// Its boosts are not counted for the task that has the receive right (importance 1.5).
-    pub(super) temp_owner: bool,
+    /// Its part in importance: whether it accepts donation, its boosts, and for whom they count (importance 1.5).
+    pub(super) boosts: PortBoosts,
     /// Threads that wait for a message.
     pub(super) receivers: WaitQueue,
     /// Senders that wait for room in the queue.
@@ -115,8 +114,7 @@ impl Port {
             context: 0,
             guard: Guard::default(),
             no_grant: false,
-            importance_donation: false,
-            temp_owner: false,
+            boosts: PortBoosts::default(),
             receivers: WaitQueue::default(),
             senders: WaitQueue::default(),
             no_senders: None,
@@ -214,11 +212,10 @@ impl Port {
         self.queue.len() >= self.qlimit as usize
     }
 
-    /// Makes the port accept importance donation; with `temp_owner`, boosts are not counted for the task that has the
-    /// receive right. Both last until the receive right moves (importance 3.1, 3.2).
-    pub(super) fn accept_donation(&mut self, temp_owner: bool) {
-        self.importance_donation = true;
-        self.temp_owner |= temp_owner;
+    /// Returns its part in importance.
+    #[inline(always)]
+    pub fn boosts(&self) -> &PortBoosts {
+        &self.boosts
     }
 
     /// Resets the values that belong to the owner, when the receive right leaves a task or ends (mach-ipc 6.1).
@@ -232,8 +229,10 @@ impl Port {
     /// Returns the status for `mach_port_get_attributes` (mach-ipc 2.7).
     pub fn status(&self) -> PortStatus {
         let mut flags = PortStatusFlags::empty();
-        flags.set(PortStatusFlags::TEMPOWNER, self.importance_donation && self.temp_owner);
-        flags.set(PortStatusFlags::IMP_DONATION, self.importance_donation);
+        let boosts = &self.boosts;
+        flags.set(PortStatusFlags::TEMPOWNER, boosts.accepts_donation() && boosts.is_temp_owner());
+        flags.set(PortStatusFlags::IMP_DONATION, boosts.accepts_donation());
+        flags.set(PortStatusFlags::TASKPTR, boosts.accepts_donation() && boosts.bound().is_some());
         flags.set(PortStatusFlags::GUARDED, self.guard.guarded);
         flags.set(PortStatusFlags::STRICT_GUARD, self.guard.guarded && self.guard.strict);
         flags.set(PortStatusFlags::GUARD_IMMOVABLE_RECEIVE, self.guard.guarded && self.guard.immovable);

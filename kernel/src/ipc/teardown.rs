@@ -11,10 +11,11 @@ use crate::trace::Event;
 use abi::code::MACH_RCV_PORT_CHANGED;
 
 impl Ipc {
-    /// Destroys a message: lets it be taken apart with all rights in it, or removes it at once if it has none. A
+    /// Destroys a message: ends its importance and lets it be taken apart with all rights in it, or removes it at once if it has none. A
     /// message that cannot be sent therefore does not take memory until the work before it is done.
     pub fn destroy_message(&mut self, step: &mut Step, message: MessageId) {
         step.trace.record(Event::Destroyed(message));
+        self.clean_message(message);
         if self.messages[message].is_bare() {
             self.remove_message(step, message);
         } else {

@@ -22,6 +22,8 @@ struct Delivery<'a> {
     wait: &'a ReceiveWait,
     message: MessageId,
     arrival: Arrival,
+    /// It has importance for the receiver.
+    importance: bool,
 }
 
 impl Kernel {
@@ -71,11 +73,12 @@ impl Kernel {
         self.step.trace.record(Event::Delivered(message, port, receiver.thread));
         let fits = self.fits(message, wait);
         let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
+        let importance = self.receive_importance(receiver, message, fits && takes_voucher);
         if fits && takes_voucher {
             self.postprocess_voucher(receiver, message);
         }
         let arrival = self.ipc.arrival(&mut self.step, port, receiver.space, fits);
-        let delivery = Delivery { receiver, wait, message, arrival };
+        let delivery = Delivery { receiver, wait, message, arrival, importance };
         if !fits {
             return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
         }
@@ -96,7 +99,7 @@ impl Kernel {
         delivery: &Delivery<'_>,
         (reply, voucher): (PortName, PortName),
     ) -> Outcome {
-        let Delivery { receiver, wait, message, arrival } = *delivery;
+        let Delivery { receiver, wait, message, arrival, importance } = *delivery;
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
         let taken = ipc.message_mut(message);
@@ -109,8 +112,9 @@ impl Kernel {
         }
         let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
         let voucher_disposition = if takes_voucher { taken.voucher_disposition } else { Disposition::NONE };
-        let complex = header.flags() & HeaderFlags::COMPLEX;
-        header.msgh_bits = msgh_bits(taken.reply_disposition, kind, voucher_disposition, complex);
+        let mut flags = header.flags() & HeaderFlags::COMPLEX;
+        flags.set(HeaderFlags::RAISEIMP, importance);
+        header.msgh_bits = msgh_bits(taken.reply_disposition, kind, voucher_disposition, flags);
         header.msgh_size = taken.size as u32;
         header.msgh_remote_port = reply;
         header.msgh_local_port = arrival.local;
@@ -156,7 +160,7 @@ impl Kernel {
     /// Destroys a message instead of delivering it, and writes as much of an error message, a header and the trailer,
     /// as fits the receiver's buffer (mach-ipc 3.9 "Failure outputs").
     fn discard(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, code: KernReturn) -> Outcome {
-        let Delivery { receiver, wait, message, arrival } = *delivery;
+        let Delivery { receiver, wait, message, arrival, .. } = *delivery;
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
         let taken = ipc.message_mut(message);

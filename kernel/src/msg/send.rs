@@ -6,6 +6,7 @@ use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos};
 use crate::msg::receive::deadline_after;
+use crate::msg::voucher::send_mode;
 use crate::outcome::Outcome;
 use crate::policy::class_for_priority;
 use crate::sched::thread::{ReceiveArgs, SendArgs, SendWait, Wait};
@@ -93,6 +94,10 @@ impl Kernel {
             }
         };
         let sending = Sending { port, message, args, then, forced, is_kernel_reply: false };
+        if self.donate(caller, message, port, args.options).is_err() {
+            let code = self.return_to_sender(machine, caller, &sending.wait(), MACH_SEND_NO_BUFFER);
+            return Outcome::undelivered(code);
+        }
         self.enqueue_or_block(machine, caller, &sending)
     }
 
@@ -145,7 +150,11 @@ impl Kernel {
         if !state.is_full() {
             return self.ipc.has_send_possible_request(space, name);
         }
-        if self.ipc.arm_request(space, name) && args.options.contains(MsgOption::SEND_OVERRIDE) {
+        if !self.ipc.arm_request(space, name) {
+            return false;
+        }
+        self.ipc.arm_send_possible_boost(port, space, send_mode(args.options));
+        if args.options.contains(MsgOption::SEND_OVERRIDE) {
             let qos = match MessagePriority::decode(args.priority) {
                 MessagePriority::Pthread(priority) => priority.qos,
                 MessagePriority::Native { over, .. } => over,
@@ -225,6 +234,7 @@ impl Kernel {
             ipc.destroy_message(step, message);
             return MACH_MSG_SUCCESS;
         }
+        ipc.clean_message(message);
         let returned = ipc.message_mut(message);
         let mut header = returned.header();
         let destination = returned.destination.take();

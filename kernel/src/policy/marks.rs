@@ -1,128 +1,66 @@
-//! The marks of a task that decide whether it gives and takes importance (importance 1.2, 2.1, 2.2).
-//!
-//! The marks are all that a task has of importance before any message is sent. The boosts themselves are counted
-//! elsewhere.
+//! The marks that decide whether a task gives and takes importance (importance 1.2, 2.1, 2.2).
 
 use abi::qos::AppType;
 use abi::task::{TASK_DENAP_RECEIVER, TASK_IMP_DONOR, TASK_IMP_LIVE_DONOR, TASK_IMP_RECEIVER};
+pub use voucher::importance::Marks;
 
-/// The marks of a task.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// It may be boosted.
-    pub receiver: bool,
-    /// It may be boosted, but only to lift its App Nap.
-    pub denap: bool,
-    /// It gives importance whether or not it is boosted.
-    donor: bool,
-    /// Its donor mark follows from its policy.
-    pub live_donor: bool,
-    /// How often its donor mark was set, or the task was boosted (importance 9.1).
-    transitions: u64,
+/// Returns the marks of a child, from those of its parent (importance 2.2). `app_type` is what the parent asks for; with
+/// the type [`None`](AppType::None) the child keeps the parent's marks but the receiver's. The mark of a live donor
+/// follows its policy from the beginning.
+pub fn marks_of_child(parent: Marks, app_type: AppType) -> Marks {
+    let (receiver, denap, donor, live_donor) = match app_type {
+        AppType::None => return Marks { receiver: false, ..parent },
+        AppType::DaemonInteractive | AppType::DaemonStandard => (false, false, true, false),
+        AppType::DaemonAdaptive => (true, false, false, false),
+        AppType::DaemonBackground | AppType::Driver => (false, false, false, false),
+        AppType::AppDefault => (false, true, false, true),
+        // The table has no marks for it.
+        AppType::AppTal => return Marks { receiver: false, denap: false, ..parent },
+    };
+    Marks { receiver, denap, donor, live_donor }
 }
 
-impl Marks {
-    /// Returns the marks of a child, from those of its parent (importance 2.2). `app_type` is what the parent asks for;
-    /// with the type [`None`](AppType::None) the child keeps the parent's marks but the receiver's.
-    pub fn of_child(self, app_type: AppType) -> Marks {
-        let mut marks = Marks { receiver: false, transitions: 0, donor: false, ..self };
-        marks.set_donor(self.donor);
-        let (receiver, denap, donor, live_donor) = match app_type {
-            AppType::None => return marks,
-            AppType::DaemonInteractive | AppType::DaemonStandard => (false, false, true, false),
-            AppType::DaemonAdaptive => (true, false, false, false),
-            AppType::DaemonBackground | AppType::Driver => (false, false, false, false),
-            AppType::AppDefault => (false, true, false, true),
-            // The table has no marks for it.
-            AppType::AppTal => return Marks { denap: false, ..marks },
-        };
-        marks = Marks { receiver, denap, live_donor, donor: false, ..marks };
-        marks.set_donor(donor);
-        marks
-    }
-
-    /// Returns true if the task gives importance whether or not it is boosted.
-    pub fn is_marked_donor(&self) -> bool {
-        self.donor
-    }
-
-    /// Returns how often the donor mark was set.
-    pub fn transitions(&self) -> u64 {
-        self.transitions
-    }
-
-    /// Returns true if the task may be boosted for any purpose.
-    pub fn is_any_receiver(&self) -> bool {
-        self.receiver || self.denap
-    }
-
-    /// Sets or clears the donor mark.
-    pub fn set_donor(&mut self, donor: bool) {
-        self.transitions += u64::from(donor && !self.donor);
-        self.donor = donor;
-    }
-
-    /// Lets the donor mark of a live donor follow its policy (importance 2.4).
-    pub fn refresh(&mut self, live_donor: bool) {
-        if self.live_donor {
-            self.set_donor(live_donor);
-        }
-    }
-
-    /// Returns the marks as flags of `TASK_POLICY_STATE`.
-    pub fn flags(&self) -> u64 {
-        let flags = [
-            (self.receiver, TASK_IMP_RECEIVER),
-            (self.donor, TASK_IMP_DONOR),
-            (self.live_donor, TASK_IMP_LIVE_DONOR),
-            (self.denap, TASK_DENAP_RECEIVER),
-        ];
-        flags.iter().filter(|(marked, _)| *marked).map(|(_, flag)| flag).sum()
-    }
+/// Returns marks as flags of `TASK_POLICY_STATE`.
+pub fn mark_flags(marks: Marks) -> u64 {
+    let flags = [
+        (marks.receiver, TASK_IMP_RECEIVER),
+        (marks.donor, TASK_IMP_DONOR),
+        (marks.live_donor, TASK_IMP_LIVE_DONOR),
+        (marks.denap, TASK_DENAP_RECEIVER),
+    ];
+    flags.iter().filter(|(marked, _)| *marked).map(|(_, flag)| flag).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The flags of children of an unmarked parent, after their first refresh.
+    /// The flags of children of an unmarked parent, before the mark of a live donor follows the policy.
     #[test]
     fn each_type_has_the_marks_of_the_table() {
         use AppType::*;
         let rows = [
-            (None, 0, 0),
-            (DaemonInteractive, 0x2, 1),
-            (DaemonStandard, 0x2, 1),
-            (DaemonAdaptive, 0x1, 0),
-            (DaemonBackground, 0, 0),
-            (AppDefault, 0xE, 1),
-            (AppTal, 0, 0),
-            (Driver, 0, 0),
+            (None, 0),
+            (DaemonInteractive, 0x2),
+            (DaemonStandard, 0x2),
+            (DaemonAdaptive, 0x1),
+            (DaemonBackground, 0),
+            (AppDefault, 0xC),
+            (AppTal, 0),
+            (Driver, 0),
         ];
-        for (app_type, flags, transitions) in rows {
-            let mut marks = Marks::default().of_child(app_type);
-            marks.refresh(true);
-            assert_eq!((marks.flags(), marks.transitions()), (flags, transitions), "{app_type:?}");
+        for (app_type, flags) in rows {
+            assert_eq!(mark_flags(marks_of_child(Marks::default(), app_type)), flags, "{app_type:?}");
         }
     }
 
     #[test]
     fn a_child_without_a_type_keeps_all_marks_but_the_receivers() {
-        let mut parent = Marks { receiver: true, denap: true, live_donor: true, ..Marks::default() };
-        assert_eq!(parent.of_child(AppType::None).flags(), TASK_DENAP_RECEIVER | TASK_IMP_LIVE_DONOR);
-        parent.set_donor(true);
-        assert_eq!(parent.of_child(AppType::None).flags(), TASK_DENAP_RECEIVER | TASK_IMP_LIVE_DONOR | TASK_IMP_DONOR);
-        assert_eq!(parent.of_child(AppType::Driver).flags(), 0);
-    }
-
-    #[test]
-    fn only_the_setting_of_the_donor_mark_is_a_transition() {
-        let mut marks = Marks::default();
-        for (donor, transitions) in [(true, 1), (true, 1), (false, 1), (true, 2)] {
-            marks.set_donor(donor);
-            assert_eq!(marks.transitions(), transitions);
-        }
-        marks.refresh(false);
-        assert!(marks.is_marked_donor(), "the policy decides for live donors only");
+        let parent = Marks { receiver: true, denap: true, live_donor: true, donor: false };
+        let child = |parent| mark_flags(marks_of_child(parent, AppType::None));
+        assert_eq!(child(parent), TASK_DENAP_RECEIVER | TASK_IMP_LIVE_DONOR);
+        let parent = Marks { donor: true, ..parent };
+        assert_eq!(child(parent), TASK_DENAP_RECEIVER | TASK_IMP_LIVE_DONOR | TASK_IMP_DONOR);
+        assert_eq!(mark_flags(marks_of_child(parent, AppType::Driver)), 0);
     }
 }

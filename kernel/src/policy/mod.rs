@@ -22,7 +22,7 @@ pub mod task;
 pub mod thread;
 pub mod tiers;
 
-pub use marks::Marks;
+pub use marks::{Marks, mark_flags};
 pub use overrides::{Overrides, TooMany};
 pub use priority::{BASEPRI_DEFAULT, MAXPRI_USER, base_priority, base_priority_of, class_for_priority};
 pub use task::{Suppression, TaskEffective, TaskPolicy};

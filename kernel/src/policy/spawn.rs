@@ -1,6 +1,6 @@
 //! The policy of a new task, and what an unprivileged parent may ask for (importance 2.2, errata 6).
 
-use super::marks::Marks;
+use super::marks::{Marks, marks_of_child};
 use super::task::{Suppression, TaskPolicy};
 use super::thread::ThreadPolicy;
 use abi::qos::{AppType, Priority, Qos, Role};
@@ -21,11 +21,11 @@ impl Asked {
     ///
     /// A child without a type of its own has that of its parent. If that is an adaptive daemon, the child has no boosts
     /// of its own: it becomes for ever what the parent is at this moment.
-    pub fn of_child(self, parent: &TaskPolicy, marks: &Marks) -> (TaskPolicy, Marks) {
-        let mut marks = marks.of_child(self.app_type);
+    pub fn of_child(self, parent: &TaskPolicy, marks: Marks) -> (TaskPolicy, Marks) {
+        let mut marks = marks_of_child(marks, self.app_type);
         let app_type = match (self.app_type, parent.app_type) {
             (AppType::None, AppType::DaemonAdaptive) if parent.boosted => {
-                marks.set_donor(true);
+                marks.donor = true;
                 AppType::DaemonInteractive
             }
             (AppType::None, AppType::DaemonAdaptive) => AppType::DaemonBackground,
@@ -41,7 +41,6 @@ impl Asked {
             internal_background: parent.internal_background,
             external_background: parent.external_background,
         };
-        marks.refresh(policy.effective().live_donor);
         (policy, marks)
     }
 }
@@ -91,13 +90,13 @@ mod tests {
             external_background: true,
             suppression,
         };
-        let (child, _) = Asked::default().of_child(&parent, &Marks::default());
+        let (child, _) = Asked::default().of_child(&parent, Marks::default());
         assert_eq!(
             child,
             TaskPolicy { role: Role::Unspecified, boosted: false, suppression: Suppression::default(), ..parent }
         );
         let asked = Asked { app_type: Driver, role: Role::NonUi, qos_clamp: Qos::Legacy };
-        let (child, _) = asked.of_child(&parent, &Marks::default());
+        let (child, _) = asked.of_child(&parent, Marks::default());
         assert_eq!((child.app_type, child.role, child.qos_clamp), (Driver, Role::NonUi, Qos::Legacy));
     }
 

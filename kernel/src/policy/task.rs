@@ -3,6 +3,7 @@
 use super::priority::*;
 use super::tiers::*;
 use abi::qos::{AppType, Qos, Role};
+use voucher::importance::LivePolicy;
 
 /// The requested policy of a task (importance 2.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +97,12 @@ impl TaskPolicy {
             tiers,
             live_donor: self.is_live_donor(),
         }
+    }
+
+    /// Returns whether this is an application that gives importance, without and with a boost.
+    pub fn live_policy(&self) -> LivePolicy {
+        let wish = |boosted| TaskPolicy { boosted, ..*self }.is_live_donor();
+        LivePolicy { unboosted: wish(false), boosted: wish(true) }
     }
 
     /// Returns true if this is an application that gives importance. Neither the background role nor a background

@@ -50,6 +50,8 @@ pub struct Scheduling {
     processors: [Processor; CPUS_MAX],
     clock: Clock,
     timers: Timers,
+    /// The deadline of the delayed drop of boosts, or `Nanos::MAX`.
+    drop_deadline: Nanos,
     /// The queues of threads that wait for a word of memory.
     words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
     /// The number of the last thread that was created.
@@ -66,6 +68,7 @@ impl Scheduling {
             processors: [const { Processor::new() }; CPUS_MAX],
             clock,
             timers: Timers::default(),
+            drop_deadline: Nanos::MAX,
             words: LinearMap::new(FixedState::with_seed(seed)),
             last_number: 0,
         }
@@ -293,10 +296,20 @@ impl Scheduling {
     /// Returns the earliest deadline, or `Nanos::MAX` if there is none.
     #[inline]
     pub fn earliest_deadline(&self) -> Nanos {
-        self.timers.earliest()
+        self.timers.earliest().min(self.drop_deadline)
     }
 
-    /// Removes the earliest deadline if it has passed. Ends the depression, if it is that of a depression; the caller
+    /// Sets the time at which importance wants to be asked, if it does (importance 6.6).
+    pub fn set_drop_deadline(&mut self, deadline: Option<Nanos>) {
+        self.drop_deadline = deadline.unwrap_or(Nanos::MAX);
+    }
+
+    /// Returns the time at which importance wants to be asked.
+    pub fn drop_deadline(&self) -> Option<Nanos> {
+        (self.drop_deadline != Nanos::MAX).then_some(self.drop_deadline)
+    }
+
+    /// Removes the earliest deadline of a thread if it has passed. Ends the depression, if it is that of a depression; the caller
     /// ends the wait, if it is that of a wait.
     pub fn expire(&mut self, step: &mut Step, now: Nanos) -> Option<Expired> {
         match self.timers.pop_due(&mut self.threads, now)? {

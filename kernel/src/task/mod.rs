@@ -16,7 +16,7 @@ use crate::ids::{PortId, SpaceId, TaskId, tag};
 use crate::ipc::right::{Carried, SendOnceRight};
 use crate::limits::{Limits, TASKS_MAX};
 use crate::machine::{AddressSpace, NoMemory};
-use crate::policy::{Marks, TaskPolicy};
+use crate::policy::TaskPolicy;
 use crate::sched::ThreadList;
 use abi::task::ExitStatus;
 use core::ops::{Index, IndexMut};
@@ -47,8 +47,6 @@ pub struct Task {
     pub policy: TaskPolicy,
     /// The current step is to give its threads new priorities. A task is noted once, so that it needs one place.
     pub(crate) policy_noted: bool,
-    /// Whether it gives and takes importance.
-    pub marks: Marks,
     /// Its control port.
     pub control_port: PortId,
     /// Its name port, once a program has asked for it.

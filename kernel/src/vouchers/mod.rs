@@ -37,7 +37,7 @@ use abi::PortName;
 use abi::code::KERN_RESOURCE_SHORTAGE;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
-use session::Session;
+use session::{Inquiry, Session};
 use system::System;
 use voucher::managers::bank::{BankElementId, TaskIdentity};
 use voucher::{ActivityIds, CallingTask, Error, NamedRecipes, OutBuffer};
@@ -66,7 +66,7 @@ fn no_memory(_: Error) -> NoMemory {
 }
 
 impl Vouchers {
-    /// Returns the owner without vouchers, with the managers of the keys 3, 4, 7 and 8. `seed` should be hard to guess.
+    /// Returns the owner without vouchers, with the managers of the keys 2, 3, 4, 7 and 8. `seed` should be hard to guess.
     ///
     /// # Errors
     /// [`NoMemory`].
@@ -149,12 +149,14 @@ impl Vouchers {
     /// `KERN_INVALID_ARGUMENT` without a voucher; `KERN_NO_SPACE` if the buffer is too small; those of the manager.
     pub fn extract_recipe(
         &mut self,
+        ipc: &mut Ipc,
         client: &Client,
         voucher: Option<VoucherId>,
         key: u32,
         buffer: &mut [u8],
     ) -> Result<usize, KernReturn> {
-        voucher::extract_attr_recipe(&mut self.system, &client.task, voucher, key, buffer).map_err(Error::code)
+        voucher::extract_attr_recipe(&mut Inquiry::new(self, ipc), &client.task, voucher, key, buffer)
+            .map_err(Error::code)
     }
 
     /// Writes all attributes of a voucher as recipes to `buffer` and returns their size (vouchers 4.5).
@@ -163,11 +165,13 @@ impl Vouchers {
     /// As for [`extract_recipe`](Vouchers::extract_recipe).
     pub fn extract_all_recipes(
         &mut self,
+        ipc: &mut Ipc,
         client: &Client,
         voucher: Option<VoucherId>,
         buffer: &mut [u8],
     ) -> Result<usize, KernReturn> {
-        voucher::extract_all_attr_recipes(&mut self.system, &client.task, voucher, buffer).map_err(Error::code)
+        voucher::extract_all_attr_recipes(&mut Inquiry::new(self, ipc), &client.task, voucher, buffer)
+            .map_err(Error::code)
     }
 
     /// Writes the content of one attribute of a voucher to `buffer` and returns its size (vouchers 4.4).
@@ -176,13 +180,15 @@ impl Vouchers {
     /// As for [`extract_recipe`](Vouchers::extract_recipe).
     pub fn extract_content(
         &mut self,
+        ipc: &mut Ipc,
         client: &Client,
         voucher: Option<VoucherId>,
         key: u32,
         buffer: &mut [u8],
     ) -> Result<usize, KernReturn> {
         let mut out = OutBuffer::new(buffer);
-        voucher::extract_attr_content(&mut self.system, &client.task, voucher, key, &mut out).map_err(Error::code)?;
+        voucher::extract_attr_content(&mut Inquiry::new(self, ipc), &client.task, voucher, key, &mut out)
+            .map_err(Error::code)?;
         Ok(out.size())
     }
 
@@ -193,6 +199,7 @@ impl Vouchers {
     /// `KERN_INVALID_ARGUMENT` without a voucher or if the key has no manager; those of the manager.
     pub fn command(
         &mut self,
+        ipc: &mut Ipc,
         client: &Client,
         voucher: Option<VoucherId>,
         (key, command): (u32, u32),
@@ -200,7 +207,7 @@ impl Vouchers {
         buffer: &mut [u8],
     ) -> Result<usize, KernReturn> {
         let mut out = OutBuffer::new(buffer);
-        voucher::attr_command(&mut self.system, &client.task, voucher, key, command, input, &mut out)
+        voucher::attr_command(&mut Inquiry::new(self, ipc), &client.task, voucher, key, command, input, &mut out)
             .map_err(Error::code)?;
         Ok(out.size())
     }

@@ -1,11 +1,13 @@
 //! [`System`]: the registry with the managers of the kernel.
 
 use voucher::managers::bank::{Bank, BankSettings};
+use voucher::managers::importance::ImportanceManager;
 use voucher::managers::pthpriority::PthPriority;
 use voucher::managers::user_data::UserData;
 use voucher::{AttributeManager, Driver, Error, Key, Registry};
 
-/// The registry with the managers of the kernel, for the keys 3, 4, 7 and 8.
+/// The registry with the managers of the kernel, for the keys 2, 3, 4, 7 and 8. Importance (2) has a manager only while
+/// it is asked: see [`Session`](super::session::Session).
 ///
 /// The crate has a system of its own to which managers can be added. The kernel's managers are fixed, so that its state
 /// has no pointers to code and can be handed from one processor to another.
@@ -39,6 +41,7 @@ impl System {
             let registration = system.manager(key).registration();
             system.registry.register(key.number(), registration)?;
         }
+        system.registry.register(Key::IMPORTANCE.number(), ImportanceManager::REGISTRATION)?;
         Ok(system)
     }
 }

@@ -1,5 +1,6 @@
 //! The scenarios of `failures.rs`. Each is one trap in a world prepared for it.
 
+use crate::importance::scenarios as importance;
 use crate::message::{MachMsg, Msg};
 use crate::program::{PROGRAM_BASE, program, spawn_args};
 use crate::vouchers::scenarios;
@@ -189,6 +190,9 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("ask for a voucher", scenarios::ask).receiving().at_least(8),
     scenario("adopt a voucher", scenarios::adopt).receiving(),
     scenario("ask for the adopted voucher", scenarios::ask_for_adopted).receiving(),
+    scenario("donate", importance::donate).message().at_least(4),
+    scenario("donate to a waiting daemon", importance::donate_to_waiting).message().at_least(6),
+    scenario("inherit", importance::inherit).receiving().at_least(6),
     scenario("ask for a policy", || ask(mig::task::POLICY_GET, &[TASK_POLICY_STATE, 16, 0])).receiving(),
     scenario("set a policy", || ask(mig::task::POLICY_SET, &[TASK_CATEGORY_POLICY, 1, 1])).receiving(),
     scenario("ask for a task's numbers", ask_for_numbers).unix(),

@@ -13,6 +13,7 @@ mod message;
 mod processor;
 mod program;
 mod random_calls;
+mod random_vouchers;
 mod world;
 
 mod bsdthread;
@@ -24,6 +25,7 @@ mod fast_path;
 mod generations;
 mod guards;
 mod header;
+mod importance;
 mod interleavings;
 mod kernel_objects;
 mod memory;

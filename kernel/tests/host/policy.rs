@@ -103,12 +103,13 @@ fn each_type_starts_with_its_priority_and_its_marks() {
     }
 }
 
+// covers importance E83
 #[test]
 fn the_child_of_a_boosted_adaptive_daemon_is_an_interactive_one() {
     let mut w = World::new();
-    let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
-    w.kernel.change_task_policy(b.task, |policy| policy.boosted = true);
-    w.kernel.apply_policy_changes();
+    let (a, b) = (w.app(), w.adaptive());
+    let (_, to_b) = w.donation_path(a, b);
+    w.ping(a, to_b);
     let child = child_of(&mut w, b);
     assert_eq!(w.kernel.tasks[child.task].policy.app_type, AppType::DaemonInteractive);
     assert_eq!((base(&w, child), state(&mut w, child).flags), (31, TASK_IMP_DONOR));

@@ -40,6 +40,7 @@ impl Importance {
             element.refs += 1;
         }
         self.delayed.queue.push_back(&mut self.elements, id);
+        self.news = true;
         self.delayed.deadline.get_or_insert(now + DELAY);
     }
 
@@ -47,6 +48,7 @@ impl Importance {
     /// without a deadline.
     pub fn fire_delayed_drop(&mut self, environment: &mut dyn Environment) {
         let Some(deadline) = self.delayed.deadline.take() else { return };
+        self.news = true;
         while let Some(id) = self.delayed.queue.front() {
             let added = self.elements[id].delayed_at.expect("a queued element has a time");
             if added > deadline {

@@ -14,6 +14,23 @@ pub struct PolicyChange {
 }
 
 impl Importance {
+    /// Returns true if there may be a policy change that the kernel has not been told, or another deadline of the
+    /// delayed drop than it was told last. It is one test, for a kernel that asks after every call.
+    #[inline(always)]
+    pub const fn has_news(&self) -> bool {
+        self.news
+    }
+
+    /// Takes note that the kernel has been told everything: it has asked for all
+    /// [changes](Importance::next_change) and for the [deadline](Importance::delayed_drop_deadline).
+    ///
+    /// # Panics
+    /// If a change is left.
+    pub fn news_are_told(&mut self) {
+        assert!(self.changed.is_empty(), "the kernel asks for every policy change");
+        self.news = false;
+    }
+
     /// Returns the next policy change that the kernel has not been told, in the order in which they happened. A change
     /// that was taken back before the kernel asked is not reported.
     pub fn next_change(&mut self) -> Option<PolicyChange> {
@@ -33,6 +50,7 @@ impl Importance {
     /// Notes that a task's policy bit may differ from what the kernel was told.
     pub(super) fn note_change(&mut self, id: ElementId) {
         if !core::mem::replace(&mut self.elements[id].is_changed, true) {
+            self.news = true;
             self.changed.push_back(&mut self.elements, id);
         }
     }

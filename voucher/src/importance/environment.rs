@@ -30,7 +30,9 @@ pub enum Place {
 }
 
 /// The importance of a port (importance 1.5). The kernel keeps it with the port.
-#[derive(Debug, Default)]
+///
+/// A clone is for looking at: the counts are those of the original.
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct PortBoosts {
     /// The boosts on this port, including those of the ports that travel towards it.

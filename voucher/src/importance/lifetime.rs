@@ -16,6 +16,24 @@ impl Importance {
         Ok(self.elements.insert(TaskElement::new(task))?)
     }
 
+    /// Makes room for one [`insert_element`](Importance::insert_element).
+    ///
+    /// # Errors
+    /// [`Error::ResourceShortage`] if the heap has no room.
+    pub fn reserve_element(&mut self) -> Result<(), Error> {
+        Ok(self.elements.reserve()?)
+    }
+
+    /// Creates the element of a new task with these marks, and with the mark of a live donor as its policy wants
+    /// (importance 2.2). Room must have been [reserved](Importance::reserve_element).
+    pub fn insert_element(&mut self, task: TaskNumber, marks: Marks, policy: LivePolicy) -> ElementId {
+        let transitions = u64::from(marks.donor);
+        let element = TaskElement { marks, policy, transitions, ..TaskElement::new(task) };
+        let id = self.elements.insert_reserved(|_| element);
+        self.follow_live_wish(id);
+        id
+    }
+
     /// Sets the marks of a task, and then the mark of a live donor as its policy wants (importance 2.2).
     ///
     /// # Errors

@@ -93,6 +93,8 @@ pub struct Importance {
     /// The elements whose change the kernel has not been told.
     changed: List<TaskElement, Changed>,
     delayed: DelayedDrop,
+    /// There may be a policy change or a deadline that the kernel has not been told.
+    news: bool,
     visits: u64,
 }
 
@@ -110,6 +112,7 @@ impl Importance {
             updating: List::new(),
             changed: List::new(),
             delayed: DelayedDrop::default(),
+            news: false,
             visits: 0,
         }
     }

@@ -2,9 +2,9 @@
 
 use super::{Answer, KernelObject, Reply};
 use crate::credentials::Credentials;
-use crate::ids::{MessageId, TaskId};
+use crate::ids::{MessageId, SpaceId, TaskId};
 use crate::kernel::Kernel;
-use crate::policy::Suppression;
+use crate::policy::{Suppression, mark_flags};
 use abi::KernReturn;
 use abi::code::*;
 use abi::mig::task::POLICY_SET;
@@ -111,12 +111,27 @@ impl Kernel {
                 words.as_mut_bytes().copy_from_slice(encode_suppression(&asked.policy.suppression).as_bytes());
             }
             _ => {
-                let (flags, imp_transitions) = (asked.marks.flags(), asked.marks.transitions());
-                let state = PolicyState { flags, imp_transitions, ..PolicyState::default() };
-                words.as_mut_bytes().copy_from_slice(state.as_bytes());
+                words.as_mut_bytes().copy_from_slice(self.importance_state(asked.space).as_bytes());
             }
         }
         Ok(words)
+    }
+}
+
+impl Kernel {
+    /// Returns what `TASK_POLICY_STATE` tells of the importance of a live task (importance 9.1).
+    fn importance_state(&self, space: SpaceId) -> PolicyState {
+        let importance = self.ipc.importance();
+        let element = self.ipc.element_of(space).and_then(|id| importance.element(id));
+        let element = element.expect("a live task has an element");
+        let word = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        PolicyState {
+            imp_assertcnt: word(element.assertions()),
+            imp_externcnt: word(element.external().outstanding()),
+            flags: mark_flags(element.marks()),
+            imp_transitions: element.transitions(),
+            ..PolicyState::default()
+        }
     }
 }
 

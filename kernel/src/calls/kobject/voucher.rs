@@ -33,23 +33,26 @@ impl Kernel {
             mach_voucher::EXTRACT_ATTR_CONTENT => {
                 let [key, room] = ipc.request_arguments(message, 0)?;
                 let room = CONTENT_MAX.min(room as usize);
-                Reply::bytes(room, |bytes| vouchers.extract_content(&client, voucher, key, bytes))
+                Reply::bytes(room, |bytes| vouchers.extract_content(ipc, &client, voucher, key, bytes))
             }
             mach_voucher::EXTRACT_ATTR_RECIPE => {
                 let [key, room] = ipc.request_arguments(message, 0)?;
                 let room = CONTENT_MAX.min(room as usize);
-                Reply::bytes(room, |bytes| vouchers.extract_recipe(&client, voucher, key, bytes))
+                Reply::bytes(room, |bytes| vouchers.extract_recipe(ipc, &client, voucher, key, bytes))
             }
             mach_voucher::EXTRACT_ALL_ATTR_RECIPES => {
                 let [room] = ipc.request_arguments(message, 0)?;
                 let room = ARRAY_MAX.min(room as usize);
-                Reply::bytes(room, |bytes| vouchers.extract_all_recipes(&client, voucher, bytes))
+                Reply::bytes(room, |bytes| vouchers.extract_all_recipes(ipc, &client, voucher, bytes))
             }
             mach_voucher::ATTR_COMMAND => {
                 let request = ipc.request_array(message, CONTENT_MAX)?;
                 let RequestArray { before: [key, command], bytes: input, after: [room] } = request;
                 let room = CONTENT_MAX.min(room as usize);
-                Reply::bytes(room, |bytes| vouchers.command(&client, voucher, (key, command), input, bytes))
+                // A copy, because the message belongs to the owner that the manager may change.
+                let mut argument = store::try_vec(0, input.len()).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+                argument.copy_from_slice(input);
+                Reply::bytes(room, |bytes| vouchers.command(ipc, &client, voucher, (key, command), &argument, bytes))
             }
             mach_voucher::DEBUG_INFO => {
                 let [_name, _room] = ipc.request_arguments(message, 0)?;

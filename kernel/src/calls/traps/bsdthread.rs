@@ -55,7 +55,7 @@ impl Kernel {
         // The kernel has no workers, so no thread is bound to an event queue.
         let unbound = if given(SET_SELF_KEVENT_UNBIND) { Err(EINVAL) } else { Ok(()) };
         let class = if given(SET_SELF_QOS) { self.set_own_class(caller, priority) } else { Ok(()) };
-        let voucher = if given(SET_SELF_VOUCHER) { set_own_voucher(voucher) } else { Ok(()) };
+        let voucher = if given(SET_SELF_VOUCHER) { self.set_own_voucher(caller, voucher) } else { Ok(()) };
         if class.is_ok() && (given(SET_SELF_FIXED_PRIORITY) || given(SET_SELF_TIMESHARE)) {
             self.sched.policy_mut(caller.thread).timeshare = !given(SET_SELF_FIXED_PRIORITY);
         }
@@ -64,6 +64,25 @@ impl Kernel {
             (Err(_), Err(_)) => Err(EBADMSG),
             (class, voucher) => unbound.and(class).and(voucher),
         }
+    }
+
+    /// Lets the caller adopt the voucher of a name, or none.
+    ///
+    /// # Errors
+    /// `ENOENT` if the name is not null and no voucher; `ENOMEM` if the voucher has too many references.
+    fn set_own_voucher(&mut self, caller: Context, name: PortName) -> Result<(), Errno> {
+        let Kernel { ipc, sched, step, vouchers, .. } = self;
+        let adopted = match name {
+            MACH_PORT_NULL => None,
+            name => Some(ipc.voucher_named(caller.space, name).ok_or(ENOENT)?),
+        };
+        if let Some(voucher) = adopted {
+            vouchers.retain(voucher).map_err(|_| ENOMEM)?;
+        }
+        if let Some(old) = sched.adopt(caller.thread, adopted) {
+            vouchers.release(ipc, step, old);
+        }
+        Ok(())
     }
 
     /// Sets the class and relative priority that the caller requests.
@@ -139,12 +158,4 @@ fn valid_priority(word: u32) -> Option<Priority> {
     class_of(word)?;
     let priority = Priority::from_pthread(word);
     (priority.to_pthread() as u8 == word as u8).then_some(priority)
-}
-
-/// Takes the calling thread's voucher from it, which it never has: no name denotes a voucher yet.
-///
-/// # Errors
-/// `ENOENT` for any name.
-fn set_own_voucher(name: PortName) -> Result<(), Errno> {
-    if name == MACH_PORT_NULL { Ok(()) } else { Err(ENOENT) }
 }

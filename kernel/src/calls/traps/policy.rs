@@ -67,13 +67,14 @@ impl Kernel {
             PROC_POLICY_BOOST if scope == PROC_POLICY_SCOPE_PROCESS && task == caller.task => {}
             _ => return Err(EINVAL),
         }
-        let marks = &mut self.tasks[task].marks;
+        let element = self.ipc.element_of(caller.space).and_then(|id| self.ipc.importance().element(id));
+        let is_receiver = element.is_some_and(|element| element.is_receiver());
         match (subtype, action) {
             (PROC_POLICY_IMP_DONATION, PROC_POLICY_ACTION_SET) => {
-                marks.set_donor(true);
+                self.ipc.mark_donor(caller.space);
                 Ok(0)
             }
-            (PROC_POLICY_IMP_IMPORTANT, _) if !marks.is_any_receiver() => Err(EINVAL),
+            (PROC_POLICY_IMP_IMPORTANT, _) if !is_receiver => Err(EINVAL),
             (PROC_POLICY_IMP_IMPORTANT, PROC_POLICY_ACTION_HOLD) => Err(ENOTSUP),
             (PROC_POLICY_IMP_IMPORTANT, PROC_POLICY_ACTION_DROP) => Err(EOVERFLOW),
             _ => Err(EINVAL),

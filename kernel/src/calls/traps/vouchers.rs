@@ -148,7 +148,7 @@ impl Kernel {
         let mut buffer = RecipeBuffer::new(room as usize)?;
         machine.copy_in(caller.address_space, recipe, buffer.bytes()).map_err(memory_error)?;
         let client = self.client(caller);
-        let used = self.vouchers.extract_recipe(&client, Some(voucher), key, buffer.bytes())?;
+        let used = self.vouchers.extract_recipe(&mut self.ipc, &client, Some(voucher), key, buffer.bytes())?;
         if used > 0 {
             put_result(machine, caller, recipe, &buffer.bytes()[..used])?;
         }

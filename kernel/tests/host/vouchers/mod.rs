@@ -5,7 +5,7 @@
 mod extraction;
 mod messages;
 mod objects;
-mod routines;
+pub mod routines;
 pub mod scenarios;
 mod security;
 mod threads;

@@ -29,7 +29,7 @@ fn bytes_of(reply: &Received) -> Vec<u8> {
 }
 
 /// Calls `mach_voucher_attr_command`.
-fn command(
+pub fn command(
     w: &mut World,
     a: Actor,
     to: PortName,

@@ -217,7 +217,10 @@ fn a_hoarder_does_not_take_memory_from_others() {
     let host = w.host(a);
     let mut count = 0u32;
     while let Ok(name) = w.create_by_trap(a, host, &st(USER_DATA, &count.to_le_bytes())) {
-        assert!(name.is_valid());
+        // The space can be the first for which there is no memory left (quirk Q26).
+        if name == MACH_PORT_NULL {
+            break;
+        }
         count += 1;
     }
     assert!((1000..10_000).contains(&count), "{count}");

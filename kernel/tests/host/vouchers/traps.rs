@@ -197,20 +197,22 @@ fn a_task_without_budget_gets_no_voucher_and_others_do() {
     let limits = kernel::limits::Limits { kernel_bytes_per_task: 48 * 1024, ..Default::default() };
     let mut w = World::with_limits(limits);
     let (a, b) = (w.task(), w.task());
+    let host = w.host(a);
+    let make = |w: &mut World, content: &[u8]| w.create_by_trap(a, host, &st(USER_DATA, content));
     let mut made = Vec::new();
     let code = loop {
         let content = [made.len() as u8; 3000];
-        match w.make_voucher(a, &[st(USER_DATA, &content)]) {
+        match make(&mut w, &content) {
             Ok(name) => made.push(name),
             Err(code) => break code,
         }
     };
     assert_eq!((code, w.values().0), (KERN_RESOURCE_SHORTAGE, made.len()));
     assert!((5..16).contains(&made.len()), "{}", made.len());
-    assert!(w.make_voucher(a, &[st(USER_DATA, &[0; 3000])]).is_ok(), "a voucher that exists costs nothing");
+    assert!(make(&mut w, &[0; 3000]).is_ok(), "a voucher that exists costs nothing");
     assert!(w.make_voucher(b, &[st(USER_DATA, b"b")]).is_ok());
     w.deallocate(a, made[1]).unwrap();
-    assert!(w.make_voucher(a, &[st(USER_DATA, &[0xFF; 3000])]).is_ok());
+    assert!(make(&mut w, &[0xFF; 3000]).is_ok());
 }
 
 /// A voucher's port is the kernel's: programs have send rights to it and nothing else.
