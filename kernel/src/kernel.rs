@@ -212,7 +212,9 @@ impl Kernel {
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
         self.ipc.set_time(now);
-        self.ipc.fire_delayed_drop(now);
+        if self.ipc.importance().delayed_drop_deadline().is_some() {
+            self.ipc.fire_delayed_drop(now);
+        }
         for _ in 0..REAP_SLICE {
             match self.sched.expire(&mut self.step, now) {
                 Some(Expired::Wait(thread)) => self.give_up_wait(machine, thread, WaitEnd::TimedOut),

@@ -13,7 +13,6 @@ use crate::sched::waiting::DirectSwitch;
 use crate::step::Step;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_NULL, PortName};
-use voucher::importance::{PortBoosts, SendMode};
 
 /// The header bits of plain messages: a request with a reply right, a reply, and a request without a reply right.
 const REQUEST: u32 = bits(Disposition::COPY_SEND, Disposition::MAKE_SEND_ONCE);
@@ -100,21 +99,13 @@ impl Space {
 }
 
 /// Returns the thread that waits for a message to the port, if the message can be handed to it: if nothing comes before
-/// the message, the port has no armed request, and the message does not take part in importance, which `donates` says of
-/// a port that accepts donation.
+/// the message, the port has no armed request and accepts no donation. Whether a message to another port donates depends
+/// on its sender, and to ask that here would make all calls longer.
 #[inline(always)]
-fn receiver(
-    port: &Port,
-    sets: &Sets,
-    memberships: &Memberships,
-    donates: impl FnOnce(&PortBoosts) -> bool,
-) -> Option<Receiver> {
+fn receiver(port: &Port, sets: &Sets, memberships: &Memberships) -> Option<Receiver> {
     let Home::Space { space, name: local } = port.home else { return None };
-    if port.boosts.accepts_donation() && (port.boosts.holds_send_possible() || donates(&port.boosts)) {
-        return None;
-    }
     // No sender is blocked while there is room (I9).
-    if port.qlimit == 0 || !port.queue.is_empty() || port.requests.any_armed() {
+    if port.qlimit == 0 || !port.queue.is_empty() || port.requests.any_armed() || port.boosts.accepts_donation() {
         return None;
     }
     let (thread, set) = match port.receivers.first() {
@@ -149,7 +140,7 @@ fn ends<'p>(
 impl Ipc {
     /// Returns the plan to hand a message from `space` to a thread that waits for it, while its sender goes on to wait
     /// on `receive_name`. Returns `None` if the slow path is needed: if the message is not plain, it is sent to where
-    /// its sender waits, its reply comes elsewhere, it takes part in importance, other messages or senders come before it,
+    /// its sender waits, its reply comes elsewhere, its port accepts donation, other messages or senders come before it,
     /// no thread waits for it,
     /// there is a message for the sender to receive, or the receiver's space has no room for the reply right. Changes
     /// nothing.
@@ -160,16 +151,14 @@ impl Ipc {
         header: &Header,
         receive_name: PortName,
     ) -> Option<DirectMessage<'_>> {
-        let Ipc { spaces, ports, sets, memberships, totals, importance, .. } = self;
-        let sender = spaces[space].importance.map(|task| task.element);
-        let donates = |boosts: &PortBoosts| importance.needs_send(boosts, sender, SendMode::Normal);
+        let Ipc { spaces, ports, sets, memberships, totals, .. } = self;
         let Header { msgh_remote_port: remote, msgh_local_port: local, .. } = *header;
         let (kind, destination, receiver) = match header.msgh_bits & MACH_MSGH_BITS_USER {
             REQUEST if local == receive_name => {
                 let names = &spaces[space];
                 let Receivable::Port(reply) = names.receivable(local)? else { return None };
                 let (destination, source) = ports.pair_mut(names.send_right(remote)?, reply)?;
-                let receiver = receiver(destination, sets, memberships, donates)?;
+                let receiver = receiver(destination, sets, memberships)?;
                 let theirs = &mut spaces[receiver.space];
                 if !source.queue.is_empty() || theirs.must_grow() {
                     return None;
@@ -182,14 +171,14 @@ impl Ipc {
                     return None;
                 };
                 let (destination, source) = ends(ports, sets, port, ours.receivable(receive_name)?)?;
-                let receiver = receiver(destination, sets, memberships, donates)?;
+                let receiver = receiver(destination, sets, memberships)?;
                 (Kind::Answer { ours, name: remote, source }, destination, receiver)
             }
             NOTICE if local == MACH_PORT_NULL => {
                 let names = &spaces[space];
                 let to = names.send_right(remote)?;
                 let (destination, source) = ends(ports, sets, to, names.receivable(receive_name)?)?;
-                let receiver = receiver(destination, sets, memberships, donates)?;
+                let receiver = receiver(destination, sets, memberships)?;
                 (Kind::Notice { source }, destination, receiver)
             }
             _ => return None,

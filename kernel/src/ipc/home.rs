@@ -22,8 +22,9 @@ use abi::port::PortName;
 impl Ipc {
     /// Puts a receive right into a space, under a name that denotes it already.
     pub(super) fn attach(&mut self, port: PortId, space: SpaceId, name: PortName) {
-        let old = core::mem::replace(&mut self.ports[port].home, Home::Space { space, name });
-        self.right_moved(port, old);
+        if let Some(old) = self.ports[port].move_to(Home::Space { space, name }) {
+            self.boosts_move(port, old);
+        }
     }
 
     /// Takes a receive right out of its space into limbo: the port leaves its sets, the receives of threads that wait
@@ -36,8 +37,9 @@ impl Ipc {
             sched.finish(receiver, Outcome::undelivered(MACH_RCV_PORT_CHANGED));
         }
         state.forget_owner();
-        let old = core::mem::replace(&mut state.home, Home::Limbo);
-        self.right_moved(port, old);
+        if let Some(old) = state.move_to(Home::Limbo) {
+            self.boosts_move(port, old);
+        }
     }
 
     /// Puts a receive right in limbo into a message for `destination`, so that it is in transit. Returns false, and
@@ -54,8 +56,9 @@ impl Ipc {
                 _ => None,
             };
         }
-        let old = core::mem::replace(&mut self.ports[right.port()].home, Home::Transit(destination));
-        self.right_moved(right.port(), old);
+        if let Some(old) = self.ports[right.port()].move_to(Home::Transit(destination)) {
+            self.boosts_move(right.port(), old);
+        }
         true
     }
 
@@ -85,8 +88,11 @@ impl Ipc {
         let state = &mut self.ports[port];
         assert!(state.is_alive(), "{port:?} dies twice");
         let old = core::mem::replace(&mut state.home, Home::Dead);
+        let has_boosts = !state.boosts.is_idle();
         self.stop_counting(port);
-        self.boosts_end(port, old);
+        if has_boosts {
+            self.boosts_end(port, old);
+        }
         step.trace.record(Event::PortDied(port));
         let state = &self.ports[port];
         if state.has_messages() {

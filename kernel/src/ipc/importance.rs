@@ -98,6 +98,7 @@ impl Ipc {
     }
 
     /// Tells what the policy of a task wants now (importance 2.4).
+    #[cold]
     pub(crate) fn set_live_policy(&mut self, space: SpaceId, policy: LivePolicy) {
         if let Some(element) = self.element_of(space) {
             let (importance, mut surroundings) = self.importance_parts();
@@ -126,6 +127,7 @@ impl Ipc {
     }
 
     /// Ends the boosts of applications whose delayed drop is due (importance 6.6).
+    #[cold]
     pub(crate) fn fire_delayed_drop(&mut self, now: Nanos) {
         while self.importance.delayed_drop_deadline().is_some_and(|deadline| deadline <= now) {
             let (importance, mut surroundings) = self.importance_parts();
@@ -164,8 +166,9 @@ impl Ipc {
         }
     }
 
-    /// Takes note that a receive right has moved from `old` to its present place (importance 3.4).
-    pub(super) fn right_moved(&mut self, port: PortId, old: Home) {
+    /// Takes the boosts of a port to the present place of its receive right, which has moved from `old` (importance 3.4).
+    #[cold]
+    pub(super) fn boosts_move(&mut self, port: PortId, old: Home) {
         let old = place_of(&self.spaces, old).expect("the right has been somewhere");
         let (importance, mut surroundings) = self.importance_parts();
         importance.right_moved(&mut surroundings, port.to_bits(), old);
@@ -180,6 +183,7 @@ impl Ipc {
     }
 
     /// Ends the boosts of a port that has died, and whose receive right was at `old` (importance 3.5).
+    #[cold]
     pub(super) fn boosts_end(&mut self, port: PortId, old: Home) {
         let old = place_of(&self.spaces, old).expect("a port dies once");
         let boosts = core::mem::take(&mut self.ports[port].boosts);
@@ -200,6 +204,7 @@ impl Ipc {
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
+    #[inline(never)]
     pub(crate) fn donate(
         &mut self,
         message: MessageId,
@@ -226,12 +231,18 @@ impl Ipc {
     #[inline]
     pub(crate) fn clean_message(&mut self, message: MessageId) {
         if let Some(link) = self.take_importance(message) {
-            let (importance, mut surroundings) = self.importance_parts();
-            importance.clean(&mut surroundings, Some(link));
+            self.clean(link);
         }
     }
 
+    #[cold]
+    fn clean(&mut self, link: LinkId) {
+        let (importance, mut surroundings) = self.importance_parts();
+        importance.clean(&mut surroundings, Some(link));
+    }
+
     /// Adds a boost to a port with a full queue if the task that waits to be told of room is a donor (importance 4.6).
+    #[cold]
     pub(crate) fn arm_send_possible_boost(&mut self, port: PortId, sender: SpaceId, mode: SendMode) {
         let element = self.element_of(sender);
         let (importance, mut surroundings) = self.importance_parts();
@@ -239,6 +250,7 @@ impl Ipc {
     }
 
     /// Removes that boost, because a message has been received.
+    #[cold]
     pub(super) fn end_send_possible_boost(&mut self, port: PortId) {
         let (importance, mut surroundings) = self.importance_parts();
         importance.fire_send_possible(&mut surroundings, port.to_bits());

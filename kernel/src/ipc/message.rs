@@ -128,6 +128,12 @@ impl Message {
         &self.bytes[Header::SIZE..self.size]
     }
 
+    /// Returns true if a voucher or importance comes with the message.
+    #[inline]
+    pub fn has_attachment(&self) -> bool {
+        self.voucher != Carried::Null || self.importance.is_some()
+    }
+
     /// Returns true if the message has no rights: its places for rights are empty.
     pub(super) fn is_bare(&self) -> bool {
         let header = [&self.destination, &self.reply, &self.voucher];

@@ -140,6 +140,14 @@ impl Port {
         self.home
     }
 
+    /// Changes the place of its receive right. Returns the old one if there are boosts, which the caller then takes along.
+    #[inline]
+    pub(super) fn move_to(&mut self, home: Home) -> Option<Home> {
+        let old = core::mem::replace(&mut self.home, home);
+        let alone = self.boosts.moves_alone(home == Home::Limbo);
+        (!alone).then_some(old)
+    }
+
     /// Returns the number of its send rights.
     pub fn send_rights(&self) -> u32 {
         self.send_rights

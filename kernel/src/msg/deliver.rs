@@ -1,6 +1,7 @@
 //! Delivery: putting a message into its receiver's space and memory (mach-ipc 3.9).
 
 use crate::ids::{Context, MessageId, PortId};
+use crate::ipc::message::Message;
 use crate::ipc::queue::Arrival;
 use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
@@ -30,7 +31,7 @@ impl Kernel {
     /// Returns true if a message, with the trailer that the receiver asked for, fits the receiver's buffer.
     #[inline]
     pub(crate) fn fits(&self, message: MessageId, wait: &ReceiveWait) -> bool {
-        self.ipc.message(message).size + trailer_size(wait.options.elements()) <= wait.size as usize
+        fits(self.ipc.message(message), wait)
     }
 
     /// Reports a message that is too large to a receiver with `MACH_RCV_LARGE`: writes its size into the buffer, and
@@ -71,12 +72,10 @@ impl Kernel {
         port: PortId,
     ) -> Outcome {
         self.step.trace.record(Event::Delivered(message, port, receiver.thread));
-        let fits = self.fits(message, wait);
+        let taken = self.ipc.message(message);
+        let (fits, attached) = (fits(taken, wait), taken.has_attachment());
         let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
-        let importance = self.receive_importance(receiver, message, fits && takes_voucher);
-        if fits && takes_voucher {
-            self.postprocess_voucher(receiver, message);
-        }
+        let importance = attached && self.receive_attached(receiver, message, fits && takes_voucher);
         let arrival = self.ipc.arrival(&mut self.step, port, receiver.space, fits);
         let delivery = Delivery { receiver, wait, message, arrival, importance };
         if !fits {
@@ -184,4 +183,10 @@ impl Kernel {
         self.ipc.destroy_message(&mut self.step, message);
         Outcome::undelivered(if written.is_err() { MACH_RCV_INVALID_DATA } else { code })
     }
+}
+
+/// Returns true if a message, with the trailer that the receiver asked for, fits the receiver's buffer.
+#[inline(always)]
+fn fits(message: &Message, wait: &ReceiveWait) -> bool {
+    message.size + trailer_size(wait.options.elements()) <= wait.size as usize
 }

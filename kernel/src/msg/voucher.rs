@@ -41,28 +41,21 @@ impl Kernel {
         self.ipc.donate(message, port, sender.space, voucher, mode)
     }
 
-    /// Ends the importance of a message that `receiver` takes, or lets the receiver have it in the message's voucher
-    /// (importance 5.2, 5.4). Returns true if the message has importance for the receiver then.
-    #[inline]
-    pub(crate) fn receive_importance(&mut self, receiver: Context, message: MessageId, with_voucher: bool) -> bool {
+    /// Takes the importance and the voucher of a message that `receiver` receives: first the importance, which moves into
+    /// the voucher or ends (importance 5.2, 5.4), then the voucher is processed. Returns true if the message has
+    /// importance for the receiver then.
+    #[inline(never)]
+    pub(crate) fn receive_attached(&mut self, receiver: Context, message: MessageId, with_voucher: bool) -> bool {
         if !with_voucher {
             self.ipc.clean_message(message);
             return false;
         }
         let client = self.client(receiver);
         let Kernel { ipc, step, vouchers, .. } = self;
-        vouchers.receive_importance(ipc, step, &client, message)
-    }
-
-    /// Processes the voucher of a message that `receiver` takes with its voucher, if it has one.
-    #[inline]
-    pub(crate) fn postprocess_voucher(&mut self, receiver: Context, message: MessageId) {
-        if self.ipc.message(message).voucher != Carried::Null {
-            let client = self.client(receiver);
-            let Kernel { ipc, step, vouchers, .. } = self;
-            let attached = ipc.message_mut(message).voucher.take();
-            ipc.message_mut(message).voucher = vouchers.postprocess(ipc, step, &client, attached);
-        }
+        let importance = vouchers.receive_importance(ipc, step, &client, message);
+        let attached = ipc.message_mut(message).voucher.take();
+        ipc.message_mut(message).voucher = vouchers.postprocess(ipc, step, &client, attached);
+        importance
     }
 }
 

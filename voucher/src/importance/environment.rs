@@ -77,6 +77,24 @@ impl PortBoosts {
         self.donation = true;
     }
 
+    /// Takes note that the receive right has moved, into limbo or to another place, if no boosts depend on it: there are
+    /// none, and no task is bound to the port. It is the short form of
+    /// [`right_moved`](super::Importance::right_moved), which the kernel calls if the result is false.
+    #[inline]
+    pub const fn moves_alone(&mut self, into_limbo: bool) -> bool {
+        if !self.is_idle() {
+            return false;
+        }
+        self.temp_owner = into_limbo;
+        true
+    }
+
+    /// Returns true if there are no boosts, and no task is bound to the port.
+    #[inline]
+    pub const fn is_idle(&self) -> bool {
+        self.count == 0 && self.bound.is_none()
+    }
+
     /// Returns the task that gets the boosts if the port is the base of its chain.
     pub(super) const fn accounting(&self, place: Place) -> Option<ElementId> {
         match place {
