@@ -1,11 +1,12 @@
 //! Starting the first program.
 
 use crate::calls::spawn::Strings;
+use crate::credentials::Identity;
 use crate::kernel::{Kernel, Next};
 use crate::lifetime::NewTask;
 use crate::limits::ARGUMENTS_SIZE_MAX;
 use crate::machine::Machine;
-use crate::policy::TaskPolicy;
+use crate::policy::{Marks, TaskPolicy};
 use crate::task::program::Image;
 use abi::KernReturn;
 use abi::code::{KERN_INVALID_ARGUMENT, KERN_RESOURCE_SHORTAGE};
@@ -56,7 +57,8 @@ impl Kernel {
         arguments.extend_from_slice(given);
         let strings = Strings { arguments, environment: alloc::vec::Vec::new() };
         let name = String::try_from("init").expect("a short name fits");
-        let new = NewTask { name, uid: 0, gid: 0, policy: TaskPolicy::default() };
+        let (identity, policy, marks) = (Identity::FIRST, TaskPolicy::default(), Marks::default());
+        let new = NewTask { name, uid: 0, gid: 0, identity, policy, marks };
         let task = self.start_program(machine, new, &Image::Bundle(file), &strings).map_err(|code| match code {
             KERN_INVALID_ARGUMENT => BootError::TooManyArguments,
             code => BootError::BadInit(code),

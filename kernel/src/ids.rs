@@ -6,6 +6,7 @@
 use crate::machine::AddressSpace;
 use abi::port::ikot;
 use store::Id;
+pub use voucher::VoucherId;
 
 /// Tags: they make the ids of different kinds of objects different types.
 pub mod tag {
@@ -91,6 +92,8 @@ pub enum KernelObject {
     Thread(ThreadId),
     /// The host.
     Host,
+    /// A voucher. It lives as long as its port.
+    Voucher(VoucherId),
 }
 
 impl KernelObject {
@@ -101,6 +104,7 @@ impl KernelObject {
             KernelObject::TaskName(_) => ikot::TASK_NAME,
             KernelObject::Thread(_) => ikot::THREAD_CONTROL,
             KernelObject::Host => ikot::HOST,
+            KernelObject::Voucher(_) => ikot::VOUCHER,
         }
     }
 }

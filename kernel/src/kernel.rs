@@ -14,6 +14,7 @@ use crate::shortcut::PlainCall;
 use crate::step::Step;
 use crate::task::Tasks;
 use crate::trap_frame::TrapFrame;
+use crate::vouchers::Vouchers;
 use abi::task::{Exception, ExitStatus};
 use abi::trap::mach::{MACH_MSG, SWTCH, SWTCH_PRI};
 use rand_chacha::ChaCha8Rng;
@@ -65,7 +66,7 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// The kernel: all its state, in four parts with an owner each.
+/// The kernel: all its state, in five parts with an owner each.
 ///
 /// An operation on one part is a method of its owner. The methods of `Kernel` are the transactions, which concern
 /// several parts: traps, sending and receiving, calls of kernel objects, and the beginning and end of tasks.
@@ -79,6 +80,8 @@ pub struct Kernel {
     pub ipc: Ipc,
     /// Tasks and their memory.
     pub tasks: Tasks,
+    /// Vouchers and their managers.
+    pub vouchers: Vouchers,
     /// The buffer for a message on the fast path.
     pub(crate) transfer: TransferBuffer,
     /// The task whose end stops the machine.
@@ -102,10 +105,11 @@ impl Kernel {
         step.choose_again();
         let limits = config.limits;
         Ok(Kernel {
-            ipc: Ipc::new(&mut step, limits)?,
+            ipc: Ipc::new(&mut step, limits, random.as_mut().map_or(0, ChaCha8Rng::next_u64))?,
             step,
             sched: Scheduling::new(config.clock, random.as_mut().map_or(0, ChaCha8Rng::next_u64)),
             tasks: Tasks::new(limits),
+            vouchers: Vouchers::new(random.as_mut().map_or(0, ChaCha8Rng::next_u64))?,
             transfer: TransferBuffer::default(),
             first_task: None,
             exit_status: None,
@@ -149,6 +153,9 @@ impl Kernel {
     #[inline(always)]
     pub fn handle_off_fast_path(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         let entered = self.sched.current(cpu);
+        if self.ipc.needs_time() {
+            self.ipc.set_time(machine.now());
+        }
         match event {
             Event::Trap => self.trap(machine, entered.expect("a running thread made the trap")),
             Event::Timer => self.tick(machine, cpu),
@@ -200,10 +207,14 @@ impl Kernel {
         self.end_task(task, ExitStatus::exception(kind, vector));
     }
 
-    /// Lets time pass: ends the waits and depressions whose deadlines have passed, a bounded number at a time, and
-    /// charges the current thread's quantum.
+    /// Lets time pass: ends the boosts, waits and depressions whose deadlines have passed, a bounded number of waits at a
+    /// time, and charges the current thread's quantum.
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
+        self.ipc.set_time(now);
+        if self.ipc.importance().delayed_drop_deadline().is_some() {
+            self.ipc.fire_delayed_drop(now);
+        }
         for _ in 0..REAP_SLICE {
             match self.sched.expire(&mut self.step, now) {
                 Some(Expired::Wait(thread)) => self.give_up_wait(machine, thread, WaitEnd::TimedOut),
@@ -218,9 +229,10 @@ impl Kernel {
     /// the full exit.
     #[inline(always)]
     pub(crate) fn leave(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) -> Next {
+        let is_quiet = self.step.is_quiet() && !self.ipc.importance().has_news();
         match self.sched.current(cpu) {
-            current if self.step.is_quiet() && current == entered && entered.is_some() => Next::GoOn,
-            Some(thread) if self.step.is_quiet() => Next::Run(thread),
+            current if is_quiet && current == entered && entered.is_some() => Next::GoOn,
+            Some(thread) if is_quiet => Next::Run(thread),
             _ => self.full_exit(machine, cpu, entered),
         }
     }
@@ -283,6 +295,7 @@ impl Kernel {
         if self.step.has_background_work() {
             self.background_slice(machine);
         }
+        self.hear_importance();
         self.apply_policy_changes();
     }
 

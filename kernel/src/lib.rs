@@ -10,7 +10,7 @@
 //! | 0 | [`ids`], [`machine`], [`trap_frame`], [`outcome`], [`policy`], [`rate`], [`limits`], … | the types that all layers use |
 //! | 1 | [`step`], [`trace`] | the work that a step leaves to do, and the events in it |
 //! | 2 | [`sched`] | threads, their waits, and the choice of the one that runs |
-//! | 3 | [`ipc`], [`task`] | ports, rights, names and queued messages; tasks and their memory |
+//! | 3 | [`ipc`], [`task`], [`vouchers`] | ports, rights, names and queued messages; tasks and their memory; vouchers |
 //! | 5 | [`kernel`], [`shortcut`], [`boot`], [`lifetime`], `work`, `msg`, `calls` | transactions: operations on several of these at once |
 //! | 6 | [`inspect`] | object counts and invariants |
 //!
@@ -44,4 +44,5 @@ pub mod step;
 pub mod task;
 pub mod trace;
 pub mod trap_frame;
+pub mod vouchers;
 mod work;

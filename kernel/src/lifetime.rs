@@ -4,7 +4,7 @@
 //! receive rights, all other names, its own ports and its bootstrap port, and its memory; last the exit message is
 //! sent. All but the first is deferred work.
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Identity};
 use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
 use crate::ipc::entry::EntryRight;
 use crate::ipc::kernel_message::Body;
@@ -12,7 +12,7 @@ use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{Machine, NoMemory};
-use crate::policy::{TaskPolicy, ThreadPolicy};
+use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
 use crate::sched::thread::{SendWait, Thread, Wait};
 use crate::sched::{Belongings, ThreadList};
 use crate::step::{Progress, Work};
@@ -42,8 +42,12 @@ pub struct NewTask {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// See [`Task::identity`].
+    pub identity: Identity,
     /// See [`Task::policy`].
     pub policy: TaskPolicy,
+    /// Whether it gives and takes importance.
+    pub marks: Marks,
 }
 
 impl Kernel {
@@ -53,30 +57,39 @@ impl Kernel {
     /// [`NoMemory`] if memory runs out, there are too many tasks, or all pids are used up; nothing has changed.
     pub(crate) fn create_task(&mut self, machine: &mut dyn Machine, new: NewTask) -> Result<TaskId, NoMemory> {
         let seed = self.next_seed();
-        let Kernel { tasks, ipc, step, .. } = self;
+        let Kernel { tasks, ipc, step, vouchers, .. } = self;
         tasks.make_room()?;
         ipc.make_room_for_task()?;
-        step.reserve_work(WORK_PER_TASK)?;
-        let address_space = step
-            .reserve_policy_change()
-            .and_then(|()| machine.create_address_space().inspect_err(|_| step.release_policy_change()))
-            .inspect_err(|_| step.release_work(WORK_PER_TASK))?;
+        let credentials = Credentials { uid: new.uid, gid: new.gid, pid: tasks.next_pid() };
+        let bank = vouchers.begin_task(credentials)?;
+        let mut reserve = || {
+            step.reserve_work(WORK_PER_TASK)?;
+            step.reserve_policy_change()
+                .and_then(|()| machine.create_address_space().inspect_err(|_| step.release_policy_change()))
+                .inspect_err(|_| step.release_work(WORK_PER_TASK))
+        };
+        let address_space = reserve().inspect_err(|_| vouchers.end_task(bank))?;
         // From here on nothing fails.
         let space = ipc.insert_space(seed);
-        Ok(tasks.insert(|task, pid| Task {
-            name: new.name,
-            credentials: Credentials { uid: new.uid, gid: new.gid, pid },
-            space,
-            regions: Regions::default(),
-            address_space,
-            threads: ThreadList::default(),
-            policy: new.policy,
-            policy_noted: false,
-            control_port: ipc.insert_task_port(KernelObject::Task(task)),
-            name_port: None,
-            bootstrap: Carried::Null,
-            exit_port: None,
-            ended: None,
+        Ok(tasks.insert(|task, pid| {
+            ipc.begin_importance(space, (task, pid), new.marks, new.policy.live_policy());
+            Task {
+                name: new.name,
+                credentials,
+                identity: new.identity,
+                space,
+                regions: Regions::default(),
+                address_space,
+                threads: ThreadList::default(),
+                policy: new.policy,
+                policy_noted: false,
+                control_port: ipc.insert_task_port(KernelObject::Task(task)),
+                name_port: None,
+                bootstrap: Carried::Null,
+                bank: Some(bank),
+                exit_port: None,
+                ended: None,
+            }
         }))
     }
 
@@ -124,13 +137,16 @@ impl Kernel {
         }
     }
 
-    /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6),
-    /// and the work that its trap left becomes background work. A task ends with its last thread.
+    /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6), its
+    /// voucher is released, and the work that its trap left becomes background work. A task ends with its last thread.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
-        let Kernel { tasks, ipc, sched, step, .. } = self;
+        let Kernel { tasks, ipc, sched, step, vouchers, .. } = self;
         let queue = ipc.wait_queue(sched[thread].wait_place());
         if let Some(Wait::Send(SendWait { message, .. })) = sched.leave_wait(thread, queue) {
             ipc.destroy_message(step, message);
+        }
+        if let Some(voucher) = sched.adopt(thread, None) {
+            vouchers.release(ipc, step, voucher);
         }
         let task = sched[thread].task();
         let control_port = sched.remove(step, &mut tasks[task].threads, thread);
@@ -151,6 +167,7 @@ impl Kernel {
             return;
         }
         ending.ended = Some(Ending { status, stage: Stage::ReceiveRights(0) });
+        self.ipc.begin_termination(ending.space);
         let mut next = ending.threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
@@ -213,10 +230,15 @@ impl Kernel {
         self.ipc.destroy_name(&mut self.sched, &mut self.step, self.tasks[task].space, name);
     }
 
-    /// Destroys a task's own ports and its right to the bootstrap port.
+    /// Ends a task as a giver and receiver of importance and in the bank, and destroys its own ports and its right to
+    /// the bootstrap port.
     fn end_task_ports(&mut self, task: TaskId) {
-        let Kernel { tasks, ipc, step, .. } = self;
+        let Kernel { tasks, ipc, step, vouchers, .. } = self;
         let ending = &mut tasks[task];
+        ipc.end_importance(ending.space);
+        if let Some(bank) = ending.bank.take() {
+            vouchers.end_task(bank);
+        }
         ipc.destroy_carried(step, ending.bootstrap.take());
         ipc.destroy_port(step, ending.control_port);
         if let Some(port) = ending.name_port {

@@ -8,7 +8,8 @@
 //! Work is done in the order in which it was noted, in slices, between which all invariants hold and other threads can
 //! run (errata 4). Messages that the kernel has made are sent before other work goes on. They are therefore queued in
 //! the order of their causes, and not held up by long destruction, and the memory for them is bounded by the number
-//! that one piece of work or one trap makes. Adding to a list cannot fail, because each object reserves its places on
+//! that one piece of work or one trap makes. Vouchers that have lost their last send right are released in the same
+//! way, so that their managers learn of it in the step in which it happens. Adding to a list cannot fail, because each object reserves its places on
 //! the lists when it is made.
 
 use crate::ids::{MessageId, PortId, SetId, TaskId, ThreadId};
@@ -21,6 +22,8 @@ use store::{NoMemory, NodeList, Nodes};
 pub enum Work {
     /// Send a message that the kernel has made.
     Post(MessageId),
+    /// Release the voucher of a port that has lost its last send right.
+    NoSenders(PortId),
     /// Take a message apart: its rights, then the message itself.
     Message(MessageId),
     /// Take a dead port apart, first part: blocked senders and messages.
@@ -84,8 +87,8 @@ bitflags! {
 #[derive(Debug, Default)]
 pub struct Step {
     reasons: Reasons,
-    /// Work of the kind [`Work::Post`], which is done before other work.
-    posts: NodeList,
+    /// Work of the kinds [`Work::Post`] and [`Work::NoSenders`], which is done before other work.
+    urgent: NodeList,
     /// The work of this step. The thread that caused it does not go on before it is done.
     work: NodeList,
     /// Background work, for which no thread waits: each full exit and the idle loop do a slice of it.
@@ -129,7 +132,8 @@ impl Step {
     /// Notes a piece of work, for which a place is reserved. It is done after the work of its kind noted before it.
     pub fn later(&mut self, work: Work) {
         self.reasons |= Reasons::WORK;
-        let list = if matches!(work, Work::Post(_)) { &mut self.posts } else { &mut self.work };
+        let urgent = matches!(work, Work::Post(_) | Work::NoSenders(_));
+        let list = if urgent { &mut self.urgent } else { &mut self.work };
         self.work_nodes.push_back(list, work);
     }
 
@@ -175,7 +179,7 @@ impl Step {
     /// Returns true if this step has work to do.
     #[inline(always)]
     pub fn has_work(&self) -> bool {
-        !self.posts.is_empty() || !self.work.is_empty()
+        !self.urgent.is_empty() || !self.work.is_empty()
     }
 
     /// Returns true if there is background work.
@@ -185,15 +189,13 @@ impl Step {
 
     /// Removes and returns the next piece of work.
     pub fn next_work(&mut self) -> Option<Work> {
-        self.work_nodes.pop_front(&mut self.posts).or_else(|| self.work_nodes.pop_front(&mut self.work))
+        self.next_urgent().or_else(|| self.work_nodes.pop_front(&mut self.work))
     }
 
-    /// Removes and returns the next message that the kernel has made.
-    pub fn next_post(&mut self) -> Option<MessageId> {
-        match self.work_nodes.pop_front(&mut self.posts)? {
-            Work::Post(message) => Some(message),
-            other => panic!("{other:?} is among the messages to send"),
-        }
+    /// Removes and returns the next piece of work that is done before other work.
+    #[inline]
+    pub fn next_urgent(&mut self) -> Option<Work> {
+        self.work_nodes.pop_front(&mut self.urgent)
     }
 
     /// Puts back a piece of work that is not done, before all other work.
@@ -202,9 +204,9 @@ impl Step {
     }
 
     /// Removes and returns all work of this step, to be kept in the continuation of the thread that waits for it. The
-    /// messages have been sent.
+    /// urgent work is done.
     pub fn take_work(&mut self) -> NodeList {
-        debug_assert!(self.posts.is_empty(), "a message is left to be sent later");
+        debug_assert!(self.urgent.is_empty(), "urgent work is left for later");
         self.work.take()
     }
 

@@ -20,11 +20,16 @@ impl Kernel {
         self.post_notifications(machine);
     }
 
-    fn do_work(&mut self, machine: &mut dyn Machine, work: Work) -> Progress {
-        let Kernel { ipc, sched, step, .. } = self;
+    /// Does one piece of work.
+    pub(crate) fn do_work(&mut self, machine: &mut dyn Machine, work: Work) -> Progress {
+        let Kernel { ipc, sched, step, vouchers, .. } = self;
         match work {
             Work::Post(message) => {
                 self.post(machine, message);
+                Progress::Done
+            }
+            Work::NoSenders(port) => {
+                vouchers.no_senders(ipc, step, port);
                 Progress::Done
             }
             Work::Message(message) => ipc.take_apart_message(step, message),
@@ -73,14 +78,37 @@ impl Kernel {
         }
     }
 
+    /// Takes note of what importance has to tell: the tasks that are boosted or not any more, in the order in which that
+    /// happened, and the deadline of the delayed drop.
+    #[inline]
+    pub(crate) fn hear_importance(&mut self) {
+        if self.ipc.importance().has_news() {
+            self.apply_boosts();
+        }
+    }
+
+    #[cold]
+    fn apply_boosts(&mut self) {
+        while let Some((task, boosted)) = self.ipc.next_boost() {
+            self.change_task_policy(task, |policy| policy.boosted = boosted);
+        }
+        self.sched.set_drop_deadline(self.ipc.importance().delayed_drop_deadline());
+        self.ipc.news_are_told();
+    }
+
     /// Changes a task's policy. If the effective policy changes with it, the task's threads get their new priorities
-    /// before the next choice of a thread to run.
+    /// before the next choice of a thread to run. What the task donates follows.
     pub fn change_task_policy(&mut self, task: TaskId, change: impl FnOnce(&mut TaskPolicy)) {
         let changed = &mut self.tasks[task];
-        let before = changed.policy.effective();
+        let (before, live_before) = (changed.policy.effective(), changed.policy.live_policy());
         change(&mut changed.policy);
+        let (space, live) = (changed.space, changed.policy.live_policy());
         if changed.policy.effective() != before && !core::mem::replace(&mut changed.policy_noted, true) {
             self.step.policy_changed(PolicyChange::Task(task));
+        }
+        // Afterwards, so that the task's own policy is in force before that of those whom it boosts (importance 2.4).
+        if live != live_before {
+            self.ipc.set_live_policy(space, live);
         }
     }
 }

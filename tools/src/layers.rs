@@ -15,6 +15,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("2 scheduling", &["sched"]),
     ("3 ports and messages", &["ipc"]),
     ("3 tasks", &["task"]),
+    ("3 vouchers", &["vouchers"]),
     ("5 transactions", &["boot", "calls", "kernel", "lifetime", "msg", "shortcut", "work"]),
     ("6 inspection", &["inspect"]),
 ];
@@ -27,7 +28,8 @@ pub const CIRCLES: &[(&[&str], &str)] = &[(
 
 /// The types in a folder's `mod.rs` whose operations the files beside it carry out. Each such file imports them; that
 /// makes no circle, because the `mod.rs` defines the state and the files beside it what may happen to it.
-pub const OWNERS: &[(&str, &[&str])] = &[("ipc", &["Ipc"]), ("sched", &["Scheduling"]), ("task", &["Task", "Tasks"])];
+pub const OWNERS: &[(&str, &[&str])] =
+    &[("ipc", &["Ipc"]), ("sched", &["Scheduling"]), ("task", &["Task", "Tasks"]), ("vouchers", &["Vouchers"])];
 
 /// The largest circle that may be named.
 pub const CIRCLE_MAX: usize = 4;

@@ -8,7 +8,9 @@
 //! | [`view`] | reading messages from untrusted senders |
 //! | [`port`] | the calls of `mach_port` |
 //! | [`task`] | starting and ending tasks, their memory, counts of kernel objects |
+//! | [`policy`] | the policy and identity of tasks, the classes of threads |
 //! | [`thread`] | threads and waiting on a word of memory |
+//! | [`voucher`] | vouchers |
 //! | [`names`] | the name service: both sides |
 //! | [`time`] | the clock, sleeping, yielding |
 //! | [`check`](mod@check) | assertions that print the expected and the seen value |
@@ -25,6 +27,7 @@ pub mod check;
 pub mod harness;
 pub mod message;
 pub mod names;
+pub mod policy;
 pub mod port;
 mod print;
 pub mod suite;
@@ -34,6 +37,7 @@ pub mod task;
 pub mod thread;
 pub mod time;
 pub mod view;
+pub mod voucher;
 
 pub use abi;
 pub use print::{print_to_console, write_console};

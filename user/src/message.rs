@@ -131,6 +131,15 @@ impl Message {
         self
     }
 
+    /// Adds a voucher.
+    pub fn voucher(mut self, name: PortName, disposition: Disposition) -> Message {
+        self.change(|header| {
+            header.msgh_voucher_port = name;
+            header.msgh_bits |= u32::from(disposition.0) << 16;
+        });
+        self
+    }
+
     /// Sets the id.
     pub fn id(mut self, id: i32) -> Message {
         self.change(|header| header.msgh_id = id);

@@ -30,7 +30,7 @@
 //! use voucher::{create_voucher, extract_attr_content, release_voucher};
 //!
 //! let mut vouchers = Vouchers::new(4711, Default::default())?;
-//! let caller = CallingTask { task: 1, bank: None };
+//! let caller = CallingTask { task: 1, ..Default::default() };
 //!
 //! let hello = [Recipe::new(USER_DATA, STORE, b"hello")];
 //! let created = create_voucher(&mut vouchers, &caller, &mut Recipes::new(&hello)).expect_done()?;
@@ -77,6 +77,7 @@
 //! | `extract.rs`, `message.rs`, `activity.rs` | reading vouchers, vouchers in messages, activity ids |
 //! | `manager.rs` | [`AttributeManager`]: the contract |
 //! | [`managers`] | the managers of this crate |
+//! | [`importance`] | importance donation: what the values of key 2 mean |
 //! | `system.rs` | [`Vouchers`]: the registry together with its managers |
 
 #![cfg_attr(not(test), no_std)]
@@ -90,6 +91,7 @@ mod creation;
 mod driver;
 mod error;
 mod extract;
+pub mod importance;
 mod key;
 mod manager;
 pub mod managers;

@@ -1,5 +1,6 @@
 //! [`AttributeManager`]: the meaning of a key's values (vouchers 5).
 
+use crate::importance::ElementId;
 use crate::managers::bank::BankElementId;
 use crate::{Error, Key, Registration, ReleaseRequest, VoucherId};
 use core::task::Poll;
@@ -11,11 +12,13 @@ pub struct CallingTask {
     pub task: u64,
     /// The task's element in the bank, if it has one.
     pub bank: Option<BankElementId>,
+    /// The task's importance, if it has any.
+    pub importance: Option<ElementId>,
 }
 
 impl CallingTask {
     /// The kernel itself.
-    pub const KERNEL: CallingTask = CallingTask { task: 0, bank: None };
+    pub const KERNEL: CallingTask = CallingTask { task: 0, bank: None, importance: None };
 
     /// Returns true if the kernel itself calls.
     pub const fn is_kernel(&self) -> bool {
@@ -191,7 +194,7 @@ impl<'a> OutBuffer<'a> {
 /// let mut vouchers = Vouchers::new(4711, Default::default())?;
 /// vouchers.register(5, Box::new(Letters::default()))?;
 ///
-/// let caller = CallingTask { task: 1, bank: None };
+/// let caller = CallingTask { task: 1, ..Default::default() };
 /// let recipes = [Recipe::new(5, LETTER, b"x")];
 /// let created = create_voucher(&mut vouchers, &caller, &mut Recipes::new(&recipes)).expect_done()?;
 /// let voucher = created.expect("an attribute is present");

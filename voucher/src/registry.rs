@@ -156,6 +156,11 @@ impl Registry {
         Key::all().filter_map(move |key| self.handle(id, key).map(|handle| (key, handle)))
     }
 
+    /// Returns the number of made references to a value that the registry has, or 0 if no voucher holds it.
+    pub(crate) fn made(&self, key: Key, handle: u64) -> u64 {
+        self.control(key).map_or(0, |control| control.table.made_of(handle))
+    }
+
     /// Returns the handle that a voucher holds for a control's key: `mach_voucher_attr_control_get_values` inside the
     /// kernel (vouchers 4.8). `room` is the number of handles that the caller accepts; with 0 the result is `None`.
     ///

@@ -205,6 +205,11 @@ impl ValueTable {
         Ok((index, true))
     }
 
+    /// Returns the number of made references of a handle's value, or 0 if it is not in use.
+    pub fn made_of(&self, handle: u64) -> u64 {
+        self.find(handle, self.hash(handle)).map_or(0, |index| self.values[index].made)
+    }
+
     /// Counts a made reference to a value that could not be [acquired](ValueTable::acquire), so that it is offered back
     /// with the others.
     #[cold]

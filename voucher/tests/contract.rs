@@ -39,7 +39,11 @@ const PRIORITY: u64 = 0x10FF;
 /// Returns a bank with two tasks.
 fn bank() -> (Bank, CallingTask, CallingTask) {
     let mut bank = Bank::new(1, BankSettings::default());
-    let mut task = |number| CallingTask { task: number, bank: Some(bank.begin_task(TaskIdentity::default()).unwrap()) };
+    let mut task = |number| CallingTask {
+        task: number,
+        bank: Some(bank.begin_task(TaskIdentity::default()).unwrap()),
+        ..Default::default()
+    };
     let (first, second) = (task(1), task(2));
     (bank, first, second)
 }

@@ -105,7 +105,7 @@ impl World {
             let persona_id = if number == 3 { PERSONA_ID_NONE } else { 501 };
             let info = ProcPersonaInfo { unique_pid: number, persona_id, ..ProcPersonaInfo::default() };
             let identity = TaskIdentity { info, modify_persona: true, adopt_any: true, ..TaskIdentity::default() };
-            CallingTask { task: number, bank: Some(vouchers.bank.begin_task(identity).unwrap()) }
+            CallingTask { task: number, bank: Some(vouchers.bank.begin_task(identity).unwrap()), ..Default::default() }
         };
         let (sender, receiver, editor) = (task(1), task(2), task(3));
         let given = Given::default();

@@ -17,7 +17,7 @@ const VALUES_MAX: usize = 3;
 const QUICK_KEY: u32 = 1;
 /// The handle that the slow manager hands out in most tests.
 const HANDLE: u64 = 9;
-const CALLER: CallingTask = CallingTask { task: 1, bank: None };
+const CALLER: CallingTask = CallingTask { task: 1, ..CallingTask::KERNEL };
 
 /// The requests to the slow manager.
 #[derive(Default)]

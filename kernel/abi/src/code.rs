@@ -216,6 +216,10 @@ impl fmt::Display for KernReturn {
 #[repr(transparent)]
 pub struct Errno(pub u16);
 
+/// The caller lacks the privilege.
+pub const EPERM: Errno = Errno(1);
+/// There is no such task or thread.
+pub const ESRCH: Errno = Errno(3);
 /// The wait was aborted.
 pub const EINTR: Errno = Errno(4);
 /// The descriptor is not open.
@@ -228,10 +232,16 @@ pub const EFAULT: Errno = Errno(14);
 pub const EINVAL: Errno = Errno(22);
 /// No thread waits on the word.
 pub const ENOENT: Errno = Errno(2);
+/// The call does not support this.
+pub const ENOTSUP: Errno = Errno(45);
 /// The wait timed out.
 pub const ETIMEDOUT: Errno = Errno(60);
 /// The call does not exist.
 pub const ENOSYS: Errno = Errno(78);
+/// More is to be taken away than there is.
+pub const EOVERFLOW: Errno = Errno(84);
+/// Both parts of the request failed.
+pub const EBADMSG: Errno = Errno(94);
 
 #[cfg(test)]
 mod tests {

@@ -34,11 +34,13 @@ pub struct Counts {
     pub regions: u64,
     /// Free page frames.
     pub free_frames: u64,
+    /// Vouchers.
+    pub vouchers: u64,
 }
 
 impl Counts {
     /// The names of the fields, in the order of the structure.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "tasks",
         "threads",
         "ports",
@@ -49,10 +51,11 @@ impl Counts {
         "messages",
         "regions",
         "free frames",
+        "vouchers",
     ];
 
     /// Returns the fields in the order of [`NAMES`](Counts::NAMES).
-    pub const fn values(&self) -> [u64; 10] {
+    pub const fn values(&self) -> [u64; 11] {
         [
             self.tasks,
             self.threads,
@@ -64,6 +67,7 @@ impl Counts {
             self.messages,
             self.regions,
             self.free_frames,
+            self.vouchers,
         ]
     }
 }
@@ -74,10 +78,21 @@ impl Counts {
 pub struct ThreadInfo {
     /// The requested QoS, as a `pthread_priority_t`.
     pub requested: u32,
-    /// The effective QoS, as a `pthread_priority_t`.
+    /// The QoS in effect, as a `pthread_priority_t`: the requested one raised by what others request for the thread,
+    /// before the limits of its task.
     pub effective: u32,
     /// Base priority, 0 to 127.
     pub base_priority: u32,
     /// The scheduled priority, lower than the base priority while the thread yields.
     pub scheduled_priority: u32,
+    /// How often the thread has called `bsdthread_ctl` for itself with [`BSDTHREAD_CTL_SET_SELF`].
+    ///
+    /// [`BSDTHREAD_CTL_SET_SELF`]: crate::policy::BSDTHREAD_CTL_SET_SELF
+    pub set_self_calls: u32,
+    /// The tier of its input and output, from 0, the best, to 3.
+    pub io_tier: u32,
+    /// Its latency code, from 1, the best, to 6; 0 for none.
+    pub latency_qos: u32,
+    /// Its throughput code, from 1, the best, to 6; 0 for none.
+    pub throughput_qos: u32,
 }

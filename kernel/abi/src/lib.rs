@@ -12,6 +12,7 @@
 //! | [`message`] | options, header, descriptors, trailers |
 //! | [`mig`] | layouts and ids of the messages that kernel objects handle |
 //! | [`qos`] | classes, `pthread_priority_t`, application types and roles |
+//! | [`policy`] | the calls that set policies of tasks and threads |
 //! | [`task`] | spawning, exit status, special ports, memory protection |
 //! | [`voucher`] | keys, commands and layouts of vouchers |
 //! | [`debug`] | results of the trap `debug_state` |
@@ -24,6 +25,7 @@ pub mod code;
 pub mod debug;
 pub mod message;
 pub mod mig;
+pub mod policy;
 pub mod port;
 pub mod qos;
 pub mod task;

@@ -73,6 +73,38 @@ pub mod mach_port {
     pub const SWAP_GUARD: i32 = 3238;
 }
 
+/// Ids of the subsystem `mach_host`, base 200.
+pub mod mach_host {
+    /// `host_create_mach_voucher(size, recipes)`
+    pub const CREATE_MACH_VOUCHER: i32 = 222;
+    /// `host_register_mach_voucher_attr_manager([manager], default handle)`: refused.
+    pub const REGISTER_MACH_VOUCHER_ATTR_MANAGER: i32 = 223;
+    /// `host_register_well_known_mach_voucher_attr_manager([manager], default handle, key)`: refused.
+    pub const REGISTER_WELL_KNOWN_MACH_VOUCHER_ATTR_MANAGER: i32 = 224;
+}
+
+/// Ids of the subsystem `mach_voucher`, base 5400.
+pub mod mach_voucher {
+    /// `mach_voucher_extract_attr_content(key, size)`
+    pub const EXTRACT_ATTR_CONTENT: i32 = 5400;
+    /// `mach_voucher_extract_attr_recipe(key, size)`
+    pub const EXTRACT_ATTR_RECIPE: i32 = 5401;
+    /// `mach_voucher_extract_all_attr_recipes(size)`
+    pub const EXTRACT_ALL_ATTR_RECIPES: i32 = 5402;
+    /// `mach_voucher_attr_command(key, command, size, content, size of the result)`
+    pub const ATTR_COMMAND: i32 = 5403;
+    /// `mach_voucher_debug_info(name, size)`, to a task: not supported.
+    pub const DEBUG_INFO: i32 = 5404;
+}
+
+/// Ids of the subsystem `mach_voucher_attr_control`, base 5600.
+pub mod mach_voucher_attr_control {
+    /// `mach_voucher_attr_control_get_values([voucher], count)`: refused.
+    pub const GET_VALUES: i32 = 5600;
+    /// `mach_voucher_attr_control_create_mach_voucher(size, recipes)`: refused.
+    pub const CREATE_MACH_VOUCHER: i32 = 5601;
+}
+
 /// Ids of the subsystem `task`, base 3400.
 pub mod task {
     /// `task_terminate()`
@@ -81,6 +113,16 @@ pub mod task {
     pub const GET_SPECIAL_PORT: i32 = 3409;
     /// `task_set_special_port([port], which)`
     pub const SET_SPECIAL_PORT: i32 = 3410;
+    /// `task_get_mach_voucher(which)`
+    pub const GET_MACH_VOUCHER: i32 = 3439;
+    /// `task_set_mach_voucher([voucher])`
+    pub const SET_MACH_VOUCHER: i32 = 3440;
+    /// `task_swap_mach_voucher([new], [old])`: not supported.
+    pub const SWAP_MACH_VOUCHER: i32 = 3441;
+    /// `task_policy_set(flavor, count, words)`
+    pub const POLICY_SET: i32 = 3420;
+    /// `task_policy_get(flavor, count, get_default)`
+    pub const POLICY_GET: i32 = 3421;
 }
 
 /// Ids of the subsystem `thread_act`, base 3600.
@@ -93,6 +135,12 @@ pub mod thread_act {
     pub const RESUME: i32 = 3606;
     /// `thread_abort()`
     pub const ABORT: i32 = 3607;
+    /// `thread_get_mach_voucher(which)`
+    pub const GET_MACH_VOUCHER: i32 = 3625;
+    /// `thread_set_mach_voucher([voucher])`
+    pub const SET_MACH_VOUCHER: i32 = 3626;
+    /// `thread_swap_mach_voucher([new], [old])`: not supported.
+    pub const SWAP_MACH_VOUCHER: i32 = 3627;
 }
 
 /// Ids of the name service behind the bootstrap port. The name service is an ordinary task (`docs/abi.md`).

@@ -273,6 +273,8 @@ pub mod ikot {
     pub const HOST: u32 = 3;
     /// A task, by its name port, which gives no control over it.
     pub const TASK_NAME: u32 = 20;
+    /// A voucher.
+    pub const VOUCHER: u32 = 37;
 }
 
 #[cfg(test)]

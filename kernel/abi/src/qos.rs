@@ -154,6 +154,11 @@ impl AppType {
             _ => return None,
         })
     }
+
+    /// Returns true if this is one of the types of applications.
+    pub const fn is_application(self) -> bool {
+        matches!(self, AppType::AppDefault | AppType::AppTal)
+    }
 }
 
 /// The present role of an application (importance 2.5).
@@ -196,6 +201,25 @@ impl Role {
             8 => Role::DarwinBg,
             _ => return None,
         })
+    }
+
+    /// Returns the role with this number of `setpriority`, `PRIO_DARWIN_ROLE_*`.
+    pub const fn from_darwin(number: i32) -> Option<Role> {
+        Some(match number {
+            0 => Role::Unspecified,
+            1 => Role::Foreground,
+            2 => Role::Default,
+            3 => Role::NonUi,
+            4 => Role::Background,
+            5 => Role::Throttle,
+            6 => Role::DarwinBg,
+            _ => return None,
+        })
+    }
+
+    /// Returns true if only user 0 may give the role, because it lifts a task above all others.
+    pub const fn is_privileged(self) -> bool {
+        matches!(self, Role::Control | Role::GraphicsServer)
     }
 }
 

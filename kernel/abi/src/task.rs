@@ -2,6 +2,7 @@
 
 use crate::mig::NDR;
 use crate::port::{Disposition, PortName};
+use bitflags::bitflags;
 use core::fmt;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -40,8 +41,19 @@ pub struct TaskSpawnArgs {
     pub exit_port: PortName,
     /// The disposition of the exit port: 21 (make) or 18 (move).
     pub exit_disposition: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The persona of the task, [`PERSONA_ID_NONE`], or 0 for the caller's own. Only user 0 may choose another than its
+    /// own.
+    pub persona: u32,
+    /// The task's [`Properties`].
+    pub properties: u32,
+    /// How many names there are at [`watch_ports`](TaskSpawnArgs::watch_ports), at most [`WATCH_PORTS_MAX`].
+    pub watch_port_count: u32,
+    /// The address of names of send rights: the ports on which an adaptive daemon is to be launched (importance 3.3).
+    pub watch_ports: u64,
+    /// The id of the system persona, or 0. User 0 gives it once.
+    pub system_persona: u32,
+    /// The id of the system-proxy persona, or 0. User 0 gives it once.
+    pub system_proxy_persona: u32,
 }
 
 /// [`TaskSpawnArgs::image_kind`]: the name of a file in the bundle.
@@ -50,6 +62,26 @@ pub const SPAWN_IMAGE_NAME: u32 = 0;
 pub const SPAWN_IMAGE_BYTES: u32 = 1;
 /// [`TaskSpawnArgs::uid`], [`TaskSpawnArgs::gid`]: the caller's own.
 pub const SPAWN_INHERIT: u32 = 0xFFFF_FFFF;
+
+/// `PERSONA_ID_NONE`: no persona.
+pub const PERSONA_ID_NONE: u32 = 0xFFFF_FFFF;
+/// The most watch ports of a task.
+pub const WATCH_PORTS_MAX: u32 = 32;
+
+bitflags! {
+    /// What the image of a task is entitled to, as far as personas are concerned (vouchers 6.3.1, errata 6).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Properties: u32 {
+        /// It is part of the platform.
+        const PLATFORM = 1;
+        /// It must not pass on the persona of its clients.
+        const NO_PROPAGATE = 2;
+        /// It may adopt any persona.
+        const ADOPT_ANY = 4;
+        /// It may make vouchers with other personas.
+        const MODIFY = 8;
+    }
+}
 
 /// The `msgh_id` of an [`ExitMessage`].
 pub const EXIT_MESSAGE_ID: i32 = 5001;
@@ -173,6 +205,17 @@ pub const VM_PROT_READ: u32 = 1;
 pub const VM_PROT_WRITE: u32 = 2;
 /// `VM_PROT_EXECUTE`
 pub const VM_PROT_EXECUTE: u32 = 4;
+
+// Flags of a task's importance in `TASK_POLICY_STATE` (importance 9.1).
+
+/// `TASK_IMP_RECEIVER`: the task may be boosted.
+pub const TASK_IMP_RECEIVER: u64 = 1;
+/// `TASK_IMP_DONOR`: the task gives importance whether or not it is boosted.
+pub const TASK_IMP_DONOR: u64 = 2;
+/// `TASK_IMP_LIVE_DONOR`: the donor mark follows from the task's policy.
+pub const TASK_IMP_LIVE_DONOR: u64 = 4;
+/// `TASK_DENAP_RECEIVER`: the task may be boosted, but only to lift its App Nap.
+pub const TASK_DENAP_RECEIVER: u64 = 8;
 
 /// The size of a page.
 pub const PAGE_SIZE: u64 = 4096;

@@ -64,12 +64,18 @@ pub mod mach {
     pub const MACH_PORT_GUARD: u32 = CLASS_MACH | 41;
     /// `(target, name, guard)`
     pub const MACH_PORT_UNGUARD: u32 = CLASS_MACH | 42;
+    /// `(target, count, first*)`: reserves up to 16 activity ids and writes the first; the target is ignored.
+    pub const MACH_GENERATE_ACTIVITY_ID: u32 = CLASS_MACH | 43;
     /// `(pri)`: yields the processor at the lowest priority; the argument is ignored.
     pub const SWTCH_PRI: u32 = CLASS_MACH | 59;
     /// `()`: yields the processor.
     pub const SWTCH: u32 = CLASS_MACH | 60;
     /// `(thread, option, milliseconds)`
     pub const THREAD_SWITCH: u32 = CLASS_MACH | 61;
+    /// `(host, recipes*, size, voucher*)`
+    pub const HOST_CREATE_MACH_VOUCHER: u32 = CLASS_MACH | 70;
+    /// `(voucher, key, recipe*, size*)`
+    pub const MACH_VOUCHER_EXTRACT_ATTR_RECIPE: u32 = CLASS_MACH | 72;
     /// `(target, name, type*)`
     pub const MACH_PORT_TYPE: u32 = CLASS_MACH | 76;
     /// `(target, name, msgid, sync, notify, disposition, [7] previous*)`
@@ -106,7 +112,7 @@ pub mod mach {
     }
 
     /// The traps that XNU has and Tally lacks, by number.
-    pub const MISSING: [MissingTrap; 33] = {
+    pub const MISSING: [MissingTrap; 30] = {
         use MissingAnswer::{CallByMessage, NotSupported, NullName};
         [
             missing(11, "_kernelrpc_mach_vm_purgable_control_trap", CallByMessage),
@@ -119,7 +125,6 @@ pub mod mach {
             missing(37, "semaphore_wait_signal_trap", NotSupported),
             missing(38, "semaphore_timedwait_trap", NotSupported),
             missing(39, "semaphore_timedwait_signal_trap", NotSupported),
-            missing(43, "mach_generate_activity_id", NotSupported),
             missing(44, "task_name_for_pid", NotSupported),
             missing(45, "task_for_pid", NotSupported),
             missing(46, "pid_for_task", NotSupported),
@@ -132,8 +137,6 @@ pub mod mach {
             missing(53, "macx_backing_store_recovery", NotSupported),
             missing(58, "pfz_exit", NotSupported),
             missing(62, "clock_sleep_trap", NotSupported),
-            missing(70, "host_create_mach_voucher_trap", NotSupported),
-            missing(72, "mach_voucher_extract_attr_recipe_trap", NotSupported),
             missing(88, "_exclaves_ctl_trap", NotSupported),
             missing(91, "mk_timer_create_trap", NullName),
             missing(92, "mk_timer_destroy_trap", NotSupported),
@@ -156,8 +159,19 @@ pub mod unix {
     pub const WRITE: u32 = CLASS_UNIX | 4;
     /// `()`: returns the process id of the task.
     pub const GETPID: u32 = CLASS_UNIX | 20;
+    /// `(which, who, value)`: see [`crate::policy::PRIO_DARWIN_PROCESS`].
+    pub const SETPRIORITY: u32 = CLASS_UNIX | 96;
+    /// `(scope, action, policy, subtype, attributes*, pid, [7] thread)`: see
+    /// [`crate::policy::PROC_POLICY_SCOPE_PROCESS`].
+    pub const PROCESS_POLICY: u32 = CLASS_UNIX | 323;
+    /// `(call, pid, flavor, argument, buffer*, size)`: see [`crate::policy::ProcUniqueIdentifierInfo`].
+    pub const PROC_INFO: u32 = CLASS_UNIX | 336;
     /// `()`: returns the id of the thread, which is unique until the system is shut down.
     pub const THREAD_SELFID: u32 = CLASS_UNIX | 372;
+    /// `(command, argument, argument, argument)`: see [`crate::policy::BSDTHREAD_CTL_SET_SELF`].
+    pub const BSDTHREAD_CTL: u32 = CLASS_UNIX | 478;
+    /// `(operation, flags, info*, id*, size*, path*)`: see [`crate::policy::PERSONA_OP_GET`].
+    pub const PERSONA: u32 = CLASS_UNIX | 494;
     /// `(operation, address, value, microseconds)`
     pub const ULOCK_WAIT: u32 = CLASS_UNIX | 515;
     /// `(operation, address, unused)`

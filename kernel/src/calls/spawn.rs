@@ -1,7 +1,8 @@
 //! Starting a program as a new task (errata 6, importance 2.2).
 
-use crate::calls::put_result;
-use crate::ids::{Context, TaskId};
+use crate::calls::{memory_error, put_result};
+use crate::credentials::SystemPersonas;
+use crate::ids::{Context, PortId, TaskId};
 use crate::ipc::copy_in::Dead;
 use crate::ipc::entry::EntryRight;
 use crate::ipc::right::{Carried, Right};
@@ -9,7 +10,9 @@ use crate::kernel::Kernel;
 use crate::lifetime::NewTask;
 use crate::limits::ARGUMENTS_SIZE_MAX;
 use crate::machine::{Machine, UserAddr};
-use crate::policy::{TaskPolicy, ThreadPolicy};
+use crate::policy::spawn::Asked;
+use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
+use crate::task::Task;
 use crate::task::program::{Image, Loaded};
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
@@ -30,6 +33,9 @@ const AT_PAGESZ: u64 = 6;
 const AT_ENTRY: u64 = 9;
 const AT_RANDOM: u64 = 25;
 
+/// The watch ports of a child.
+type WatchPorts = heapless::Vec<PortId, { WATCH_PORTS_MAX as usize }>;
+
 /// The length of the longest file name in a bundle.
 const NAME_MAX: u64 = 256;
 
@@ -47,9 +53,13 @@ pub(crate) struct SpawnRequest {
     image_is_name: bool,
     arguments: Range,
     environment: Range,
-    policy: TaskPolicy,
+    policy: Asked,
     uid: u32,
     gid: u32,
+    persona: u32,
+    properties: Properties,
+    system_personas: SystemPersonas,
+    watch_ports: Range,
     bootstrap: PortName,
     exit_port: PortName,
     exit_disposition: Disposition,
@@ -62,6 +72,7 @@ impl SpawnRequest {
     /// `KERN_INVALID_ARGUMENT` if an argument is out of range.
     pub(crate) fn decode(args: &TaskSpawnArgs) -> Result<SpawnRequest, KernReturn> {
         let range = |start, size| Range { start: UserAddr(start), size };
+        let given = |persona: u32| (persona != 0).then_some(persona);
         let exit_disposition = match args.exit_port {
             MACH_PORT_NULL => Disposition::NONE,
             _ => match u8::try_from(args.exit_disposition).map(Disposition) {
@@ -69,7 +80,9 @@ impl SpawnRequest {
                 _ => return Err(KERN_INVALID_ARGUMENT),
             },
         };
-        if args.reserved != 0
+        let known = [args.system_persona, args.system_proxy_persona];
+        if known.contains(&PERSONA_ID_NONE)
+            || args.watch_port_count > WATCH_PORTS_MAX
             || args.image_kind > SPAWN_IMAGE_BYTES
             || args.qos_clamp > Qos::UserInteractive as u32
             || args.arguments_size.saturating_add(args.environment_size) > ARGUMENTS_SIZE_MAX
@@ -81,14 +94,17 @@ impl SpawnRequest {
             image_is_name: args.image_kind == SPAWN_IMAGE_NAME,
             arguments: range(args.arguments, args.arguments_size),
             environment: range(args.environment, args.environment_size),
-            policy: TaskPolicy {
+            policy: Asked {
                 app_type: AppType::from_number(args.app_type).ok_or(KERN_INVALID_ARGUMENT)?,
                 role: Role::from_number(args.role).ok_or(KERN_INVALID_ARGUMENT)?,
                 qos_clamp: Qos::from_number(args.qos_clamp),
-                ..TaskPolicy::default()
             },
             uid: args.uid,
             gid: args.gid,
+            persona: args.persona,
+            properties: Properties::from_bits(args.properties).ok_or(KERN_INVALID_ARGUMENT)?,
+            system_personas: SystemPersonas { system: given(known[0]), proxy: given(known[1]) },
+            watch_ports: range(args.watch_ports, u64::from(args.watch_port_count) * size_of::<PortName>() as u64),
             bootstrap: args.bootstrap_port,
             exit_port: args.exit_port,
             exit_disposition,
@@ -110,9 +126,11 @@ impl Kernel {
     /// `result`.
     ///
     /// # Errors
-    /// `KERN_NO_ACCESS` if the caller asks for another user or group and is not user 0; `KERN_INVALID_NAME` if the
-    /// bundle has no such file; `KERN_INVALID_ARGUMENT` if the strings do not end with a zero byte or take more than
-    /// half of the child's stack; `KERN_INVALID_CAPABILITY` if the bootstrap or exit port gives no right of the kind;
+    /// `KERN_NO_ACCESS` if the caller is not user 0 and asks for another user or group, or for more than it may have
+    /// itself: see `child_policy`, `known_personas` and [`Identity::of_child`](crate::credentials::Identity::of_child);
+    /// `KERN_INVALID_NAME` if the bundle has no such file; `KERN_INVALID_ARGUMENT` if the strings do not end with a zero
+    /// byte or take more than half of the child's stack; `KERN_INVALID_CAPABILITY` if the bootstrap or exit port or a
+    /// watch port gives no right of the kind; `KERN_FAILURE` if a persona of the system is known already;
     /// `KERN_MEMORY_ERROR` if memory of the caller cannot be accessed; `KERN_FAILURE` if the file is not a program;
     /// `KERN_NO_SPACE` if the caller's space is full, or the program is where the child's stack goes;
     /// `KERN_RESOURCE_SHORTAGE` if memory, a budget or the number of tasks is used up. A child that was created is then
@@ -132,11 +150,19 @@ impl Kernel {
             _ => Err(KERN_NO_ACCESS),
         };
         let (uid, gid) = (chosen(request.uid, credentials.uid)?, chosen(request.gid, credentials.gid)?);
+        let privileged = credentials.uid == 0;
+        let (policy, marks) = self.child_policy(parent, request.policy, privileged)?;
+        let identity = self.tasks[parent]
+            .identity
+            .of_child(credentials.pid, request.persona, request.properties, privileged)
+            .map_err(|_| KERN_NO_ACCESS)?;
+        let system_personas = self.known_personas(request.system_personas, privileged)?;
         let (image, name) = self.find_image(machine, parent, request)?;
         let strings = self.read_strings(machine, parent, request)?;
+        let watched = self.find_watch_ports(machine, caller, request.watch_ports)?;
         if request.bootstrap != MACH_PORT_NULL {
             let found = self.ipc.lookup(caller.space, request.bootstrap).map(|entry| entry.right);
-            if !matches!(found, Some(EntryRight::Send { .. } | EntryRight::Receive { send_urefs: 1.., .. })) {
+            if !found.is_some_and(has_send_right) {
                 return Err(KERN_INVALID_CAPABILITY);
             }
         }
@@ -145,17 +171,66 @@ impl Kernel {
                 .can_copy_in(caller.space, request.exit_port, request.exit_disposition, Dead::Refused)
                 .map_err(|_| KERN_INVALID_CAPABILITY)?;
         }
-        let new = NewTask { name, uid, gid, policy: request.policy };
+        let new = NewTask { name, uid, gid, identity, policy, marks };
         let task = self.start_program(machine, new, &image, &strings)?;
         // The parent's rights move to the child last, because that cannot fail.
         match self.announce_child(machine, caller, task, result) {
-            Ok(()) => self.give_ports_to_child(caller, task, request),
+            Ok(()) => {
+                self.give_ports_to_child(caller, task, request);
+                let space = self.tasks[task].space;
+                watched.iter().for_each(|&port| self.ipc.bind_watch_port(port, space));
+                self.tasks.system_personas = system_personas;
+            }
             Err(code) => {
                 self.end_task(task, ExitStatus::TERMINATED);
                 return Err(code);
             }
         }
         Ok(())
+    }
+
+    /// Returns the policy and the marks of a child that `parent` asks for.
+    ///
+    /// # Errors
+    /// `KERN_NO_ACCESS` if a parent that is not privileged asks for more than it may have itself.
+    fn child_policy(&self, parent: TaskId, asked: Asked, privileged: bool) -> Result<(TaskPolicy, Marks), KernReturn> {
+        let Task { policy, space, .. } = &self.tasks[parent];
+        let element = self.ipc.element_of(*space).and_then(|id| self.ipc.importance().element(id));
+        let child = asked.of_child(policy, element.map_or(Marks::default(), |element| element.marks()));
+        if privileged || policy.may_start(&child.0) { Ok(child) } else { Err(KERN_NO_ACCESS) }
+    }
+
+    /// Returns the personas of the system with those that a parent announces.
+    ///
+    /// # Errors
+    /// `KERN_NO_ACCESS` if a parent that is not privileged announces any; `KERN_FAILURE` if one of them is known
+    /// already.
+    fn known_personas(&self, announced: SystemPersonas, privileged: bool) -> Result<SystemPersonas, KernReturn> {
+        if announced != SystemPersonas::default() && !privileged {
+            return Err(KERN_NO_ACCESS);
+        }
+        self.tasks.system_personas.with(announced).map_err(|_| KERN_FAILURE)
+    }
+
+    /// Returns the watch ports of a child: live ports to which the caller has send rights.
+    ///
+    /// # Errors
+    /// `KERN_MEMORY_ERROR` if the names cannot be read; `KERN_INVALID_CAPABILITY` if one of them is no send right.
+    fn find_watch_ports(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        names: Range,
+    ) -> Result<WatchPorts, KernReturn> {
+        let mut watched = [MACH_PORT_NULL; WATCH_PORTS_MAX as usize];
+        let bytes = &mut watched.as_mut_bytes()[..names.size as usize];
+        machine.copy_in(caller.address_space, names.start, bytes).map_err(memory_error)?;
+        let watched = &watched[..names.size as usize / size_of::<PortName>()];
+        let port_of = |&name: &PortName| {
+            let right = self.ipc.lookup(caller.space, name)?.right;
+            if has_send_right(right) { right.port() } else { None }
+        };
+        watched.iter().map(port_of).collect::<Option<WatchPorts>>().ok_or(KERN_INVALID_CAPABILITY)
     }
 
     /// Gives a parent a name for the control port of a new child, and writes the name to `result`.
@@ -280,6 +355,11 @@ impl Kernel {
             }
         }
     }
+}
+
+/// Returns true if a name with this right has send rights.
+fn has_send_right(right: EntryRight) -> bool {
+    matches!(right, EntryRight::Send { .. } | EntryRight::Receive { send_urefs: 1.., .. })
 }
 
 /// Returns the block at the top of a program's stack: argc, argv, envp, the auxiliary vector, then the strings. It ends

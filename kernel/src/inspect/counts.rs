@@ -21,6 +21,7 @@ impl Kernel {
             messages,
             regions: tasks().map(|task| task.regions().len() as u64).sum(),
             free_frames: machine.free_frames(),
+            vouchers: self.vouchers.count() as u64,
         }
     }
 }

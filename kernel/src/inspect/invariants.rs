@@ -9,7 +9,7 @@ use crate::lifetime::THREAD_COST;
 
 /// Panics unless every invariant holds. Visits all objects of the kernel.
 pub fn check_all(kernel: &Kernel) {
-    let Kernel { ipc, sched, tasks, step, .. } = kernel;
+    let Kernel { ipc, sched, tasks, step, vouchers, .. } = kernel;
     let mut outside = Outside { tasks: tasks.count(), ..Outside::default() };
     for (id, task) in tasks.iter() {
         outside.carried.push(&task.bootstrap);
@@ -19,8 +19,27 @@ pub fn check_all(kernel: &Kernel) {
         assert_eq!(threads, task.threads.len(), "the threads of {id:?} are on its list");
         *outside.charged.entry(ipc.space(task.space).budget()).or_default() += threads * THREAD_COST;
     }
+    vouchers.add_costs(&mut outside.charged);
+    tasks.check();
+    check_boosts(kernel);
     sched.check();
     ipc.check(sched, &outside);
+    let adopted = sched.iter().filter_map(|(_, thread)| thread.voucher());
+    vouchers.check(ipc, adopted, tasks.iter().filter(|(_, task)| task.bank.is_some()).count());
     let places = ipc.work_places() + tasks.count();
     step.check(places, tasks.count() + sched.count());
+}
+
+/// Panics unless the policies of all live tasks, and the deadline for boosts, are those that importance has told.
+fn check_boosts(kernel: &Kernel) {
+    let Kernel { ipc, sched, tasks, .. } = kernel;
+    let importance = ipc.importance();
+    assert!(!importance.has_news(), "everything that importance tells is heard");
+    for (id, task) in tasks.iter().filter(|(_, task)| task.is_live()) {
+        let element = ipc.element_of(task.space).and_then(|id| importance.element(id));
+        let element = element.expect("a live task has an element");
+        assert_eq!(element.is_boosted(), task.policy.boosted, "the boost of {id:?} is in its policy");
+        assert_eq!(element.live_wish(), task.policy.effective().live_donor, "importance knows the policy of {id:?}");
+    }
+    assert_eq!(sched.drop_deadline(), importance.delayed_drop_deadline(), "the delayed drop has its deadline");
 }

@@ -1,5 +1,7 @@
 //! The invariants of ports, names and messages, which hold between two steps (mach-ipc 1.9).
 
+mod importance;
+
 use super::Ipc;
 use super::entry::EntryRight;
 use super::port::{Home, PORT_COST, Port};
@@ -60,6 +62,7 @@ impl Ipc {
         self.check_budgets(outside);
         self.check_waits(sched);
         self.check_sets();
+        self.check_importance();
     }
 
     /// Returns the number of places on the work list that ports, sets and messages have reserved.
@@ -87,6 +90,7 @@ impl Ipc {
         for (_, message) in self.messages.iter() {
             add_carried(&mut rights, &message.destination);
             add_carried(&mut rights, &message.reply);
+            add_carried(&mut rights, &message.voucher);
             message.descriptors.iter().for_each(|descriptor| add_carried(&mut rights, &descriptor.right));
         }
         for (_, port) in self.ports.iter() {

@@ -196,10 +196,12 @@ impl Ipc {
         header: &Header,
     ) -> Result<(), KernReturn> {
         let plan = self.plan_header(space, header)?;
-        // Both may use the same name. A copy must then be made before the last reference moves out of it.
-        let reply_first = plan.reply == Place::Named(plan.destination.0, Disposition::COPY_SEND);
-        let early = if reply_first { self.take_place(sched, step, space, plan.reply) } else { Carried::Null };
+        // Two of the rights may use the same name. A copy must then be made before the last reference moves out of it.
         let (name, disposition) = plan.destination;
+        let copied = Place::Named(name, Disposition::COPY_SEND);
+        let (reply_first, voucher_first) = (plan.reply == copied, plan.voucher == copied);
+        let early = if reply_first { self.take_place(sched, step, space, plan.reply) } else { Carried::Null };
+        let voucher = if voucher_first { self.take_place(sched, step, space, plan.voucher) } else { Carried::Null };
         let destination = if plan.destination_is_dead {
             self.spaces[space].remove(name);
             Carried::Dead
@@ -207,11 +209,13 @@ impl Ipc {
             self.take_right(sched, step, space, name, disposition)
         };
         let reply = if reply_first { early } else { self.take_place(sched, step, space, plan.reply) };
+        let voucher = if voucher_first { voucher } else { self.take_place(sched, step, space, plan.voucher) };
         let copied = &mut self.messages[message];
         copied.destination = destination;
         copied.reply = reply;
         copied.reply_disposition = header.local().converted();
-        copied.voucher_disposition = header.voucher();
+        copied.voucher = voucher;
+        copied.voucher_disposition = header.voucher().converted();
         Ok(())
     }
 
@@ -231,10 +235,10 @@ impl Ipc {
     /// |---|---|---|
     /// | H2 | a disposition makes no send or send-once right, or a reply name has none | `MACH_SEND_INVALID_HEADER` |
     /// | H3 | the destination is null or `MACH_PORT_DEAD` | `MACH_SEND_INVALID_DEST` |
-    /// | H4 | the voucher does not exist | `MACH_SEND_INVALID_VOUCHER` |
-    /// | H6, H7 | the destination's name does not exist | `MACH_SEND_INVALID_DEST` |
-    /// | H6, H7 | the reply cannot be taken | `MACH_SEND_INVALID_REPLY` |
-    /// | H6, H7 | the destination cannot be taken, or not both from one name | `MACH_SEND_INVALID_DEST` |
+    /// | H4 | the voucher is no voucher | `MACH_SEND_INVALID_VOUCHER` |
+    /// | H5 to H7 | the destination's name does not exist | `MACH_SEND_INVALID_DEST` |
+    /// | H5 to H7 | the reply cannot be taken, or has the voucher's name | `MACH_SEND_INVALID_REPLY` |
+    /// | H5 to H7 | the destination cannot be taken, or not both from one name | `MACH_SEND_INVALID_DEST` |
     fn plan_header(&mut self, space: SpaceId, header: &Header) -> Result<HeaderPlan, KernReturn> {
         let (remote, local) = (header.remote(), header.local());
         let (to, reply_to) = (header.msgh_remote_port, header.msgh_local_port);
@@ -248,7 +252,7 @@ impl Ipc {
         if !to.is_valid() {
             return Err(MACH_SEND_INVALID_DEST);
         }
-        check_voucher(header)?;
+        let voucher = self.plan_voucher(space, header)?;
         let reply = match reply_to {
             MACH_PORT_NULL => Place::Null,
             MACH_PORT_DEAD => Place::Dead,
@@ -261,15 +265,36 @@ impl Ipc {
         }
         // An error of the reply comes before one of the destination's right.
         if let Place::Named(name, disposition) = reply {
+            if voucher.name() == Some(name) {
+                return Err(MACH_SEND_INVALID_REPLY);
+            }
             self.can_copy_in(space, name, disposition, Dead::Accepted).map_err(|_| MACH_SEND_INVALID_REPLY)?;
         }
         if let Some(entry) = entry {
-            let both = reply_to != to || gives_both(entry, remote, local);
+            let both = match voucher {
+                Place::Named(name, disposition) if name == to => gives_both(entry, remote, disposition),
+                _ => reply_to != to || gives_both(entry, remote, local),
+            };
             if !both || self.can_take(space, entry, remote, Dead::Refused).is_err() {
                 return Err(MACH_SEND_INVALID_DEST);
             }
         }
-        Ok(HeaderPlan { destination: (to, remote), destination_is_dead, reply })
+        Ok(HeaderPlan { destination: (to, remote), destination_is_dead, reply, voucher })
+    }
+
+    /// Checks the voucher of a header (step H4), and returns its right.
+    fn plan_voucher(&self, space: SpaceId, header: &Header) -> Result<Place, KernReturn> {
+        match (header.voucher(), header.msgh_voucher_port) {
+            (Disposition::NONE, _) | (Disposition::MOVE_SEND | Disposition::COPY_SEND, MACH_PORT_NULL) => {
+                Ok(Place::Null)
+            }
+            (disposition @ (Disposition::MOVE_SEND | Disposition::COPY_SEND), name)
+                if self.voucher_named(space, name).is_some() =>
+            {
+                Ok(Place::Named(name, disposition))
+            }
+            _ => Err(MACH_SEND_INVALID_VOUCHER),
+        }
     }
 
     /// Returns true if a name is a send-once right whose port has died, and has no request: the usual case of a reply
@@ -335,9 +360,10 @@ struct HeaderPlan {
     /// The destination is a send-once right whose port has died: its name is freed.
     destination_is_dead: bool,
     reply: Place,
+    voucher: Place,
 }
 
-/// The reply place of a header.
+/// The reply or the voucher of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// `MACH_PORT_NULL`.
@@ -348,22 +374,22 @@ enum Place {
     Named(PortName, Disposition),
 }
 
-/// Returns true if destination and reply can both be taken from one name: a send-once right can be taken once, and the
-/// last reference of a send right moves once.
-fn gives_both(entry: Entry, remote: Disposition, local: Disposition) -> bool {
-    let moves = |disposition| disposition == Disposition::MOVE_SEND;
-    let once = [remote, local].contains(&Disposition::MOVE_SEND_ONCE);
-    !(once || (moves(remote) && moves(local) && entry.right.send_urefs() < 2))
+impl Place {
+    /// Returns the name, if there is one.
+    fn name(self) -> Option<PortName> {
+        match self {
+            Place::Named(name, _) => Some(name),
+            Place::Null | Place::Dead => None,
+        }
+    }
 }
 
-/// Checks the voucher of a header (step H4). There are no vouchers yet, so it must be null.
-fn check_voucher(header: &Header) -> Result<(), KernReturn> {
-    let none = header.msgh_voucher_port == MACH_PORT_NULL;
-    match header.voucher() {
-        Disposition::NONE => Ok(()),
-        Disposition::MOVE_SEND | Disposition::COPY_SEND if none => Ok(()),
-        _ => Err(MACH_SEND_INVALID_VOUCHER),
-    }
+/// Returns true if the destination and another right of the header can both be taken from one name: a send-once right
+/// can be taken once, and the last reference of a send right moves once.
+fn gives_both(entry: Entry, remote: Disposition, other: Disposition) -> bool {
+    let moves = |disposition| disposition == Disposition::MOVE_SEND;
+    let once = [remote, other].contains(&Disposition::MOVE_SEND_ONCE);
+    !(once || (moves(remote) && moves(other) && entry.right.send_urefs() < 2))
 }
 
 /// Checks sizes and types of all descriptors, before any of them is copied in. Returns their number, and true if any of

@@ -6,6 +6,7 @@ use super::port::Home;
 use super::right::{Carried, ReceiveRight, Right, SendRight};
 use super::spaces::NoName;
 use crate::ids::{MessageId, PortId, SpaceId};
+use crate::sched::Scheduling;
 use crate::step::Step;
 use abi::code::{MACH_MSG_IPC_KERNEL, MACH_MSG_IPC_SPACE};
 use abi::message::PortDescriptor;
@@ -150,11 +151,42 @@ impl Ipc {
         self.ports.get(port).map_or(MACH_PORT_DEAD, |port| port.name_in(space))
     }
 
+    /// Copies out the reply right and the voucher of a message, and returns their names. A receiver that does not take
+    /// vouchers gets none; the right ends then.
+    ///
+    /// # Errors
+    /// [`NoName`] if either gets no name; none has then, and the reply right is still in the message.
+    pub fn copy_out_header(
+        &mut self,
+        sched: &mut Scheduling,
+        step: &mut Step,
+        space: SpaceId,
+        message: MessageId,
+        takes_voucher: bool,
+    ) -> Result<(PortName, PortName), NoName> {
+        let mut voucher = MACH_PORT_NULL;
+        // First the voucher: if the reply right gets no name then, the name of the voucher can be given up again.
+        if let Carried::Right(right) = self.messages[message].voucher.take() {
+            if takes_voucher {
+                voucher = self.copy_out_or_destroy(step, space, right)?;
+            } else {
+                self.destroy_right(step, right);
+            }
+        }
+        let reply = self.copy_out_reply(space, message).inspect_err(|_| {
+            if voucher != MACH_PORT_NULL {
+                let released = self.port_deallocate(sched, step, space, voucher);
+                released.expect("the name has just been given a reference");
+            }
+        })?;
+        Ok((reply, voucher))
+    }
+
     /// Copies out the reply right of a message.
     ///
     /// # Errors
     /// [`NoName`]; the right is still in the message.
-    pub fn copy_out_reply(&mut self, space: SpaceId, message: MessageId) -> Result<PortName, NoName> {
+    fn copy_out_reply(&mut self, space: SpaceId, message: MessageId) -> Result<PortName, NoName> {
         match self.messages[message].reply.take() {
             Carried::Null => Ok(MACH_PORT_NULL),
             Carried::Dead => Ok(MACH_PORT_DEAD),

@@ -5,8 +5,8 @@
 use super::Ipc;
 use super::kernel_message::Notification;
 use super::right::{Carried, Right, SendOnceRight, SendRight};
-use crate::ids::PortId;
-use crate::step::Step;
+use crate::ids::{PortId, VoucherId};
+use crate::step::{Step, Work};
 
 impl Ipc {
     /// Makes a send right from the receive right of a live port (mach-ipc 1.5).
@@ -51,11 +51,26 @@ impl Ipc {
         }
     }
 
-    /// Ends a send right. If it was the last one, the port's no-senders request fires (mach-ipc 2.8).
+    /// Ends a send right. If it was the last one, the port's no-senders request fires (mach-ipc 2.8), and a voucher whose
+    /// port it is will be released (mach-ipc 5.3).
     pub fn destroy_send(&mut self, step: &mut Step, right: SendRight) {
+        let port = right.port();
         if let Some((notify, count)) = self.count_down_send(right) {
             self.notify(step, notify, Notification::NoSenders(count));
+        } else if self.voucher_behind(port).is_some() {
+            let state = &mut self.ports[port];
+            if state.send_rights == 0 && !core::mem::replace(&mut state.no_senders_listed, true) {
+                step.later(Work::NoSenders(port));
+            }
         }
+    }
+
+    /// Takes note that the work which releases a voucher is being done. Returns the voucher whose port this is, unless
+    /// there are send rights again.
+    pub fn take_no_senders(&mut self, port: PortId) -> Option<VoucherId> {
+        let state = &mut self.ports[port];
+        state.no_senders_listed = false;
+        if state.send_rights == 0 { self.voucher_behind(port) } else { None }
     }
 
     /// Ends a send right without firing the no-senders request. If it was the last one and there is a request, takes

@@ -99,12 +99,13 @@ impl Space {
 }
 
 /// Returns the thread that waits for a message to the port, if the message can be handed to it: if nothing comes before
-/// the message and the port has no armed request.
+/// the message, the port has no armed request and accepts no donation. Whether a message to another port donates depends
+/// on its sender, and to ask that here would make all calls longer.
 #[inline(always)]
 fn receiver(port: &Port, sets: &Sets, memberships: &Memberships) -> Option<Receiver> {
     let Home::Space { space, name: local } = port.home else { return None };
     // No sender is blocked while there is room (I9).
-    if port.qlimit == 0 || !port.queue.is_empty() || port.requests.any_armed() {
+    if port.qlimit == 0 || !port.queue.is_empty() || port.requests.any_armed() || port.boosts.accepts_donation() {
         return None;
     }
     let (thread, set) = match port.receivers.first() {
@@ -139,7 +140,8 @@ fn ends<'p>(
 impl Ipc {
     /// Returns the plan to hand a message from `space` to a thread that waits for it, while its sender goes on to wait
     /// on `receive_name`. Returns `None` if the slow path is needed: if the message is not plain, it is sent to where
-    /// its sender waits, its reply comes elsewhere, other messages or senders come before it, no thread waits for it,
+    /// its sender waits, its reply comes elsewhere, its port accepts donation, other messages or senders come before it,
+    /// no thread waits for it,
     /// there is a message for the sender to receive, or the receiver's space has no room for the reply right. Changes
     /// nothing.
     #[inline(always)]

@@ -22,9 +22,9 @@ use abi::port::PortName;
 impl Ipc {
     /// Puts a receive right into a space, under a name that denotes it already.
     pub(super) fn attach(&mut self, port: PortId, space: SpaceId, name: PortName) {
-        let state = &mut self.ports[port];
-        state.home = Home::Space { space, name };
-        state.temp_owner = false;
+        if let Some(old) = self.ports[port].move_to(Home::Space { space, name }) {
+            self.boosts_move(port, old);
+        }
     }
 
     /// Takes a receive right out of its space into limbo: the port leaves its sets, the receives of threads that wait
@@ -37,8 +37,9 @@ impl Ipc {
             sched.finish(receiver, Outcome::undelivered(MACH_RCV_PORT_CHANGED));
         }
         state.forget_owner();
-        state.home = Home::Limbo;
-        state.temp_owner = true;
+        if let Some(old) = state.move_to(Home::Limbo) {
+            self.boosts_move(port, old);
+        }
     }
 
     /// Puts a receive right in limbo into a message for `destination`, so that it is in transit. Returns false, and
@@ -55,9 +56,9 @@ impl Ipc {
                 _ => None,
             };
         }
-        let state = &mut self.ports[right.port()];
-        state.home = Home::Transit(destination);
-        state.temp_owner = false;
+        if let Some(old) = self.ports[right.port()].move_to(Home::Transit(destination)) {
+            self.boosts_move(right.port(), old);
+        }
         true
     }
 
@@ -68,10 +69,12 @@ impl Ipc {
         let state = &mut self.ports[port];
         assert!(!matches!(state.home, Home::Space { .. }), "the receive right of {port:?} ends while it is in a space");
         state.forget_owner();
-        state.home = Home::Limbo;
-        state.temp_owner = true;
         let given = match state.port_destroyed.take() {
-            Some(requester) => self.notify_port_destroyed(step, requester, right),
+            Some(requester) => {
+                let old = core::mem::replace(&mut state.home, Home::Limbo);
+                self.right_redirected(port, old);
+                self.notify_port_destroyed(step, requester, right)
+            }
             None => Err(right),
         };
         if let Err(right) = given {
@@ -84,8 +87,12 @@ impl Ipc {
     pub fn destroy_port(&mut self, step: &mut Step, port: PortId) {
         let state = &mut self.ports[port];
         assert!(state.is_alive(), "{port:?} dies twice");
-        state.home = Home::Dead;
+        let old = core::mem::replace(&mut state.home, Home::Dead);
+        let has_boosts = !state.boosts.is_idle();
         self.stop_counting(port);
+        if has_boosts {
+            self.boosts_end(port, old);
+        }
         step.trace.record(Event::PortDied(port));
         let state = &self.ports[port];
         if state.has_messages() {

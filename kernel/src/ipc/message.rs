@@ -13,6 +13,7 @@ use abi::qos::{Priority, Qos};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use store::{Link, List};
+use voucher::importance::{LinkId, MessageLink};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The list of a port's messages.
@@ -38,7 +39,10 @@ pub struct Message {
     pub reply: Carried,
     /// The disposition of the reply right, which the receiver gets even if the reply port is dead.
     pub reply_disposition: Disposition,
-    /// The disposition in the voucher's position.
+    /// The voucher: a send right to its port.
+    pub voucher: Carried,
+    /// The disposition of the voucher: a send right, even without a voucher, or none if the sender declared none. Then
+    /// the field of the header is the sender's, for any purpose.
     pub voucher_disposition: Disposition,
     /// Its descriptors, if it is complex.
     pub descriptors: Vec<Descriptor>,
@@ -53,6 +57,8 @@ pub struct Message {
     pub priority: Priority,
     /// The highest QoS of this message and all messages behind it in the queue (importance 7.3).
     pub qos_override: Qos,
+    /// Its tie to the importance of its sender, if it has one.
+    pub(super) importance: Option<LinkId>,
     /// The budget that it is on, from the time when it was queued or its sender blocked.
     pub(super) budget: Option<BudgetId>,
     /// Its place in a port's queue.
@@ -122,14 +128,22 @@ impl Message {
         &self.bytes[Header::SIZE..self.size]
     }
 
-    /// Returns true if the message has no rights: its places for rights are empty.
-    pub(super) fn is_bare(&self) -> bool {
-        self.destination == Carried::Null && self.reply == Carried::Null && self.descriptors.is_empty()
+    /// Returns true if a voucher or importance comes with the message.
+    #[inline]
+    pub fn has_attachment(&self) -> bool {
+        self.voucher != Carried::Null || self.importance.is_some()
     }
 
-    /// Returns the cost of the message on a budget, in bytes.
+    /// Returns true if the message has no rights: its places for rights are empty.
+    pub(super) fn is_bare(&self) -> bool {
+        let header = [&self.destination, &self.reply, &self.voucher];
+        header.iter().all(|place| **place == Carried::Null) && self.descriptors.is_empty()
+    }
+
+    /// Returns the cost of the message on a budget, in bytes, with a tie to importance.
     pub fn cost(&self) -> usize {
         size_of::<Message>()
+            + size_of::<MessageLink>()
             + Work::PER_OBJECT * WORK_COST
             + self.bytes.len()
             + self.descriptors.capacity() * size_of::<Descriptor>()
@@ -200,6 +214,7 @@ impl Ipc {
             destination: Carried::Null,
             reply: Carried::Null,
             reply_disposition: Disposition::NONE,
+            voucher: Carried::Null,
             voucher_disposition: Disposition::NONE,
             descriptors: Vec::new(),
             destroyed_descriptors: 0,
@@ -207,6 +222,7 @@ impl Ipc {
             sender,
             priority: Priority::UNSPECIFIED,
             qos_override: Qos::Unspecified,
+            importance: None,
             budget: None,
             link: Link::default(),
         };
@@ -241,6 +257,8 @@ impl Ipc {
     pub fn remove_message(&mut self, step: &mut Step, message: MessageId) {
         let removed = self.messages.remove(message).expect("the message has not been removed before");
         debug_assert!(removed.destination == Carried::Null && removed.reply == Carried::Null, "its rights are lost");
+        debug_assert!(removed.voucher == Carried::Null, "its voucher is lost");
+        assert!(removed.importance.is_none(), "{message:?} is removed with its importance");
         step.release_work(Work::PER_OBJECT);
         if let Some(budget) = removed.budget {
             self.refund(budget, removed.cost());

@@ -17,6 +17,7 @@
 //! | [`request`], [`kernel_message`] | requests for notifications, and the messages that the kernel makes |
 //! | [`direct`] | the part of the fast path that concerns ports and names |
 //! | [`teardown`] | dead ports, dead sets and messages, taken apart |
+//! | [`importance`] | the importance of tasks, ports and messages |
 //! | [`names`] | the `mach_port` calls |
 
 pub mod budget;
@@ -27,6 +28,7 @@ pub mod counts;
 pub mod direct;
 pub mod entry;
 pub mod home;
+pub mod importance;
 pub mod kernel_message;
 pub mod message;
 pub mod names;
@@ -41,15 +43,16 @@ pub mod teardown;
 
 use crate::ids::{KernelObject, MessageId, PortId, SetId, SpaceId, tag};
 use crate::limits::Limits;
-use crate::machine::NoMemory;
+use crate::machine::{Nanos, NoMemory};
 use crate::step::Step;
 use budget::Budget;
 use message::{Message, SpareBuffers};
 use port::{Port, Ports};
 use port_set::{Memberships, PortSet, Sets};
 use request::Request;
-use space::Space;
+use space::{Space, Spaces};
 use store::Arena;
+use voucher::importance::Importance;
 
 /// Totals that are updated with every change, so that reading them takes constant time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +68,7 @@ pub struct Totals {
 /// The owner of ports, rights, names and messages.
 #[derive(Debug)]
 pub struct Ipc {
-    spaces: Arena<Space, 1, tag::Space>,
+    spaces: Spaces,
     budgets: Arena<Budget, 64, tag::Budget>,
     /// Live ports and those being taken apart.
     ports: Ports,
@@ -78,16 +81,22 @@ pub struct Ipc {
     messages: Arena<Message, 64, tag::Message>,
     spare_buffers: SpareBuffers,
     totals: Totals,
+    /// The importance of all tasks.
+    importance: Importance,
+    /// The number of applications, whose App Nap a boost lifts.
+    applications: usize,
+    /// The time, if there are applications: see [`set_time`](Ipc::set_time).
+    now: Nanos,
     host_port: PortId,
     limits: Limits,
 }
 
 impl Ipc {
-    /// Returns the owner with the host port and no other object.
+    /// Returns the owner with the host port and no other object. `seed` should be hard to guess.
     ///
     /// # Errors
     /// [`NoMemory`] if memory runs out.
-    pub fn new(step: &mut Step, limits: Limits) -> Result<Ipc, NoMemory> {
+    pub fn new(step: &mut Step, limits: Limits, seed: u64) -> Result<Ipc, NoMemory> {
         let mut ports = Ports::new();
         step.reserve_work(crate::step::Work::PER_PORT)?;
         let host_port = ports.insert_with(|_| Port::kernel(KernelObject::Host))?;
@@ -101,6 +110,9 @@ impl Ipc {
             messages: Arena::new(),
             spare_buffers: SpareBuffers::default(),
             totals: Totals::default(),
+            importance: Importance::new(seed),
+            applications: 0,
+            now: 0,
             host_port,
             limits,
         })

@@ -1,22 +1,24 @@
 //! Ports: their state, their creation and their removal.
 
 use super::Ipc;
+use super::entry::EntryRight;
 use super::message::Queue;
 use super::port_set::OfPort;
 use super::request::Requests;
 use super::right::SendOnceRight;
-use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, tag};
+use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, VoucherId, tag};
 use crate::machine::NoMemory;
 use crate::sched::wait_queue::WaitQueue;
 use crate::step::{Step, WORK_COST, Work};
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
 use store::{Arena, List};
+use voucher::importance::PortBoosts;
 
 /// All ports. Each is allocated by itself, which makes the way from an id to its port shortest.
 pub(super) type Ports = Arena<Port, 1, tag::Port>;
 
 /// The cost of a port on a budget, in bytes.
-pub(super) const PORT_COST: usize = size_of::<Port>() + Work::PER_PORT * WORK_COST;
+pub(crate) const PORT_COST: usize = size_of::<Port>() + Work::PER_PORT * WORK_COST;
 
 /// The place of a port's receive right (mach-ipc 1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +74,8 @@ pub struct Port {
     pub(super) guard: Guard,
     /// It accepts no messages with rights in their bodies (mach-ipc 3.7).
     pub(super) no_grant: bool,
-    /// It accepts importance donation (importance 1.5).
-    pub(super) importance_donation: bool,
-    /// Its boosts are not counted for the task that has the receive right (importance 1.5).
-    pub(super) temp_owner: bool,
+    /// Its part in importance: whether it accepts donation, its boosts, and for whom they count (importance 1.5).
+    pub(super) boosts: PortBoosts,
     /// Threads that wait for a message.
     pub(super) receivers: WaitQueue,
     /// Senders that wait for room in the queue.
@@ -94,6 +94,8 @@ pub struct Port {
     pub(super) budget: Option<BudgetId>,
     /// The work list has the piece of work that fires its armed requests.
     pub(super) armed_listed: bool,
+    /// The work list has the piece of work that releases the voucher whose port this is.
+    pub(super) no_senders_listed: bool,
     /// It has been taken apart, but cannot be removed before that piece of work is done.
     pub(super) taken_apart: bool,
 }
@@ -112,8 +114,7 @@ impl Port {
             context: 0,
             guard: Guard::default(),
             no_grant: false,
-            importance_donation: false,
-            temp_owner: false,
+            boosts: PortBoosts::default(),
             receivers: WaitQueue::default(),
             senders: WaitQueue::default(),
             no_senders: None,
@@ -123,11 +124,13 @@ impl Port {
             memberships: List::new(),
             budget,
             armed_listed: false,
+            no_senders_listed: false,
             taken_apart: false,
         }
     }
 
-    /// Returns a port of a kernel object. It is on no budget, because the number of such ports per object is bounded.
+    /// Returns a port of a kernel object. It is on no budget, because the number of such ports per object is bounded; the
+    /// port of a voucher is part of what the voucher costs.
     pub(super) fn kernel(object: KernelObject) -> Port {
         Port::new(Home::Kernel(object), None)
     }
@@ -135,6 +138,14 @@ impl Port {
     /// Returns the place of its receive right.
     pub fn home(&self) -> Home {
         self.home
+    }
+
+    /// Changes the place of its receive right. Returns the old one if there are boosts, which the caller then takes along.
+    #[inline]
+    pub(super) fn move_to(&mut self, home: Home) -> Option<Home> {
+        let old = core::mem::replace(&mut self.home, home);
+        let alone = self.boosts.moves_alone(home == Home::Limbo);
+        (!alone).then_some(old)
     }
 
     /// Returns the number of its send rights.
@@ -209,11 +220,10 @@ impl Port {
         self.queue.len() >= self.qlimit as usize
     }
 
-    /// Makes the port accept importance donation; with `temp_owner`, boosts are not counted for the task that has the
-    /// receive right. Both last until the receive right moves (importance 3.1, 3.2).
-    pub(super) fn accept_donation(&mut self, temp_owner: bool) {
-        self.importance_donation = true;
-        self.temp_owner |= temp_owner;
+    /// Returns its part in importance.
+    #[inline(always)]
+    pub fn boosts(&self) -> &PortBoosts {
+        &self.boosts
     }
 
     /// Resets the values that belong to the owner, when the receive right leaves a task or ends (mach-ipc 6.1).
@@ -227,8 +237,10 @@ impl Port {
     /// Returns the status for `mach_port_get_attributes` (mach-ipc 2.7).
     pub fn status(&self) -> PortStatus {
         let mut flags = PortStatusFlags::empty();
-        flags.set(PortStatusFlags::TEMPOWNER, self.importance_donation && self.temp_owner);
-        flags.set(PortStatusFlags::IMP_DONATION, self.importance_donation);
+        let boosts = &self.boosts;
+        flags.set(PortStatusFlags::TEMPOWNER, boosts.accepts_donation() && boosts.is_temp_owner());
+        flags.set(PortStatusFlags::IMP_DONATION, boosts.accepts_donation());
+        flags.set(PortStatusFlags::TASKPTR, boosts.accepts_donation() && boosts.bound().is_some());
         flags.set(PortStatusFlags::GUARDED, self.guard.guarded);
         flags.set(PortStatusFlags::STRICT_GUARD, self.guard.guarded && self.guard.strict);
         flags.set(PortStatusFlags::GUARD_IMMOVABLE_RECEIVE, self.guard.guarded && self.guard.immovable);
@@ -302,6 +314,22 @@ impl Ipc {
     pub fn object_behind(&self, port: PortId) -> Option<KernelObject> {
         match self.ports.get(port)?.home {
             Home::Kernel(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Returns the voucher whose port this is, if it is one.
+    pub fn voucher_behind(&self, port: PortId) -> Option<VoucherId> {
+        match self.object_behind(port)? {
+            KernelObject::Voucher(voucher) => Some(voucher),
+            _ => None,
+        }
+    }
+
+    /// Returns the voucher to whose port a name is a send right (vouchers 1.10).
+    pub fn voucher_named(&self, space: SpaceId, name: PortName) -> Option<VoucherId> {
+        match self.spaces[space].get(name)?.right {
+            EntryRight::Send { port, .. } => self.voucher_behind(port),
             _ => None,
         }
     }

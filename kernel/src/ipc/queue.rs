@@ -219,8 +219,14 @@ impl Ipc {
     pub fn arrival(&mut self, step: &mut Step, port: PortId, space: SpaceId, room: bool) -> Arrival {
         let state = &mut self.ports[port];
         let arrival = Arrival { seqno: state.next_seqno(), context: state.context, local: state.name_in(space) };
-        if room && state.requests.any_armed() {
-            self.fire_armed_requests(step, port);
+        if room {
+            let (armed, boosted) = (state.requests.any_armed(), state.boosts.holds_send_possible());
+            if boosted {
+                self.end_send_possible_boost(port);
+            }
+            if armed {
+                self.fire_armed_requests(step, port);
+            }
         }
         arrival
     }

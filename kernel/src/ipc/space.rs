@@ -20,12 +20,13 @@
 //! within the next 15 uses of its slot, and a program cannot foresee when a stale name will be given again.
 
 use super::entry::{Entry, EntryRight, add_urefs};
-use crate::ids::{BudgetId, PortId};
+use crate::ids::{BudgetId, PortId, TaskId, tag};
 use abi::KernReturn;
 use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE};
 use abi::port::PortName;
 use foldhash::fast::FixedState;
-use store::{Chunks, LinearMap, NoMemory};
+use store::{Arena, Chunks, LinearMap, NoMemory};
+use voucher::importance::ElementId;
 
 /// The first generation of every slot. The two low bits of a name that the kernel chooses are set.
 const FIRST_GENERATION: u8 = 0x03;
@@ -81,6 +82,9 @@ impl Default for Slot {
     }
 }
 
+/// All spaces.
+pub(super) type Spaces = Arena<Space, 1, tag::Space>;
+
 /// A space.
 #[derive(Debug)]
 pub struct Space {
@@ -98,6 +102,19 @@ pub struct Space {
     random: u64,
     /// Indexes are given in random order from [`FIRST_SHUFFLED`] on.
     shuffled: bool,
+    /// The importance of the space's task, from its beginning to the end of its names.
+    pub(super) importance: Option<TaskImportance>,
+}
+
+/// A task as a giver and receiver of importance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TaskImportance {
+    /// The element that counts for it.
+    pub element: ElementId,
+    /// The task.
+    pub task: TaskId,
+    /// The task's pid.
+    pub pid: u32,
 }
 
 impl Space {
@@ -113,6 +130,7 @@ impl Space {
             send_names: LinearMap::new(FixedState::with_seed(seed)),
             random: seed | 1,
             shuffled: seed != 0,
+            importance: None,
         }
     }
 

@@ -104,6 +104,7 @@ impl Ipc {
     pub(crate) fn make_room_for_task(&mut self) -> Result<(), NoMemory> {
         self.spaces.reserve()?;
         self.budgets.reserve()?;
+        self.importance.reserve_element().map_err(|_| NoMemory)?;
         self.ports.reserve()
     }
 

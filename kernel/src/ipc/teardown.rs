@@ -11,10 +11,11 @@ use crate::trace::Event;
 use abi::code::MACH_RCV_PORT_CHANGED;
 
 impl Ipc {
-    /// Destroys a message: lets it be taken apart with all rights in it, or removes it at once if it has none. A
+    /// Destroys a message: ends its importance and lets it be taken apart with all rights in it, or removes it at once if it has none. A
     /// message that cannot be sent therefore does not take memory until the work before it is done.
     pub fn destroy_message(&mut self, step: &mut Step, message: MessageId) {
         step.trace.record(Event::Destroyed(message));
+        self.clean_message(message);
         if self.messages[message].is_bare() {
             self.remove_message(step, message);
         } else {
@@ -22,13 +23,16 @@ impl Ipc {
         }
     }
 
-    /// Takes a message apart by one right: destination, reply, descriptors from first to last (mach-ipc 6.3).
+    /// Takes a message apart by one right: destination, reply, voucher, descriptors from first to last (mach-ipc
+    /// 6.3).
     pub fn take_apart_message(&mut self, step: &mut Step, message: MessageId) -> Progress {
         let dying = &mut self.messages[message];
         let carried = if dying.destination != Carried::Null {
             dying.destination.take()
         } else if dying.reply != Carried::Null {
             dying.reply.take()
+        } else if dying.voucher != Carried::Null {
+            dying.voucher.take()
         } else if let Some(descriptor) = dying.descriptors.get_mut(dying.destroyed_descriptors) {
             dying.destroyed_descriptors += 1;
             descriptor.right.take()

@@ -31,7 +31,7 @@ impl Setup {
 
     fn with_limits(limits: Limits) -> Setup {
         let mut step = Step::default();
-        let mut ipc = Ipc::new(&mut step, limits).unwrap();
+        let mut ipc = Ipc::new(&mut step, limits, 0).unwrap();
         ipc.make_room_for_task().unwrap();
         let space = ipc.insert_space(0);
         let name = ipc.port_allocate(&mut step, space, MACH_PORT_RIGHT_RECEIVE).unwrap();

@@ -5,6 +5,7 @@ use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::outcome::Outcome;
 use crate::sched::thread::Wait;
+use crate::step::Progress;
 use abi::KernReturn;
 use abi::message::MsgOption;
 use abi::port::{MACH_PORT_QLIMIT_KERNEL, PortName};
@@ -33,13 +34,16 @@ impl Kernel {
         false
     }
 
-    /// Sends the messages that the kernel has made in this step so far. A send calls this after its copy-in, so that
-    /// notifications that the copy-in caused are queued before the message (errata 4). Sending one does not make
-    /// another: the only right that it can carry is a receive right, whose end is work of another kind.
+    /// Does the urgent work of this step so far: sends the messages that the kernel has made, and releases vouchers that
+    /// have lost their last send right. A send calls this after its copy-in, so that notifications that the copy-in
+    /// caused are queued before the message (errata 4). Such work does not cause more of its kind: the only right that a
+    /// message of the kernel's can carry is a receive right, whose end is work of another kind, and a voucher holds no
+    /// rights.
     #[inline]
     pub(crate) fn post_notifications(&mut self, machine: &mut dyn Machine) {
-        while let Some(message) = self.step.next_post() {
-            self.post(machine, message);
+        while let Some(work) = self.step.next_urgent() {
+            let progress = self.do_work(machine, work);
+            assert!(progress == Progress::Done, "{work:?} is done in one piece");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Delivery: putting a message into its receiver's space and memory (mach-ipc 3.9).
 
 use crate::ids::{Context, MessageId, PortId};
+use crate::ipc::message::Message;
 use crate::ipc::queue::Arrival;
 use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
@@ -22,13 +23,15 @@ struct Delivery<'a> {
     wait: &'a ReceiveWait,
     message: MessageId,
     arrival: Arrival,
+    /// It has importance for the receiver.
+    importance: bool,
 }
 
 impl Kernel {
     /// Returns true if a message, with the trailer that the receiver asked for, fits the receiver's buffer.
     #[inline]
     pub(crate) fn fits(&self, message: MessageId, wait: &ReceiveWait) -> bool {
-        self.ipc.message(message).size + trailer_size(wait.options.elements()) <= wait.size as usize
+        fits(self.ipc.message(message), wait)
     }
 
     /// Reports a message that is too large to a receiver with `MACH_RCV_LARGE`: writes its size into the buffer, and
@@ -69,37 +72,48 @@ impl Kernel {
         port: PortId,
     ) -> Outcome {
         self.step.trace.record(Event::Delivered(message, port, receiver.thread));
-        let fits = self.fits(message, wait);
+        let taken = self.ipc.message(message);
+        let (fits, attached) = (fits(taken, wait), taken.has_attachment());
+        let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
+        let importance = attached && self.receive_attached(receiver, message, fits && takes_voucher);
         let arrival = self.ipc.arrival(&mut self.step, port, receiver.space, fits);
-        let delivery = Delivery { receiver, wait, message, arrival };
+        let delivery = Delivery { receiver, wait, message, arrival, importance };
         if !fits {
             return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
         }
-        let reply = match self.ipc.copy_out_reply(receiver.space, message) {
-            Ok(name) => name,
+        let Kernel { ipc, sched, step, .. } = self;
+        let names = match ipc.copy_out_header(sched, step, receiver.space, message, takes_voucher) {
+            Ok(names) => names,
             Err(_) => return self.discard(machine, &delivery, MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE)),
         };
-        self.write_out(machine, &delivery, reply)
+        self.write_out(machine, &delivery, names)
     }
 
-    /// Copies out the rights of the body and the bytes of a message, whose reply right has the name `reply`, and
+    /// Copies out the rights of the body and the bytes of a message, whose reply right and voucher have these names, and
     /// removes the message.
     #[inline]
-    fn write_out(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, reply: PortName) -> Outcome {
-        let Delivery { receiver, wait, message, arrival } = *delivery;
+    fn write_out(
+        &mut self,
+        machine: &mut dyn Machine,
+        delivery: &Delivery<'_>,
+        (reply, voucher): (PortName, PortName),
+    ) -> Outcome {
+        let Delivery { receiver, wait, message, arrival, importance } = *delivery;
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
         let taken = ipc.message_mut(message);
         let qos =
             u64::from(taken.priority.to_pthread()) << 32 | u64::from(Priority::of(taken.qos_override).to_pthread());
         let mut header = taken.header();
-        // There are no vouchers yet: a message with a voucher disposition carries null, and one without leaves the
-        // field as the sender wrote it.
-        let with_voucher =
-            wait.options.contains(MsgOption::RCV_VOUCHER) && taken.voucher_disposition != Disposition::NONE;
-        let voucher = if with_voucher { Disposition::PORT_SEND } else { Disposition::NONE };
-        let complex = header.flags() & HeaderFlags::COMPLEX;
-        header.msgh_bits = msgh_bits(taken.reply_disposition, kind, voucher, complex);
+        // Without a disposition the field stays as the sender wrote it (vouchers 7.5).
+        if taken.voucher_disposition != Disposition::NONE {
+            header.msgh_voucher_port = voucher;
+        }
+        let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
+        let voucher_disposition = if takes_voucher { taken.voucher_disposition } else { Disposition::NONE };
+        let mut flags = header.flags() & HeaderFlags::COMPLEX;
+        flags.set(HeaderFlags::RAISEIMP, importance);
+        header.msgh_bits = msgh_bits(taken.reply_disposition, kind, voucher_disposition, flags);
         header.msgh_size = taken.size as u32;
         header.msgh_remote_port = reply;
         header.msgh_local_port = arrival.local;
@@ -145,7 +159,7 @@ impl Kernel {
     /// Destroys a message instead of delivering it, and writes as much of an error message, a header and the trailer,
     /// as fits the receiver's buffer (mach-ipc 3.9 "Failure outputs").
     fn discard(&mut self, machine: &mut dyn Machine, delivery: &Delivery<'_>, code: KernReturn) -> Outcome {
-        let Delivery { receiver, wait, message, arrival } = *delivery;
+        let Delivery { receiver, wait, message, arrival, .. } = *delivery;
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
         let taken = ipc.message_mut(message);
@@ -155,6 +169,9 @@ impl Kernel {
         header.msgh_size = Header::SIZE as u32;
         header.msgh_remote_port = if taken.reply == Carried::Dead { MACH_PORT_DEAD } else { MACH_PORT_NULL };
         header.msgh_local_port = arrival.local;
+        if taken.voucher_disposition != Disposition::NONE {
+            header.msgh_voucher_port = MACH_PORT_NULL;
+        }
         // The trailer overwrites the body. Taking the message apart does not need it: the rights are in the
         // descriptors.
         taken.set_header(&header);
@@ -166,4 +183,10 @@ impl Kernel {
         self.ipc.destroy_message(&mut self.step, message);
         Outcome::undelivered(if written.is_err() { MACH_RCV_INVALID_DATA } else { code })
     }
+}
+
+/// Returns true if a message, with the trailer that the receiver asked for, fits the receiver's buffer.
+#[inline(always)]
+fn fits(message: &Message, wait: &ReceiveWait) -> bool {
+    message.size + trailer_size(wait.options.elements()) <= wait.size as usize
 }

@@ -8,6 +8,7 @@
 //! | [`admit`] | handing messages to waiting receivers, admitting blocked senders |
 //! | [`receive`] | the receive phase |
 //! | [`deliver`] | putting a message into its receiver's space and memory |
+//! | [`voucher`] | the vouchers of messages |
 //! | [`give_up`] | timeouts and aborts of waits |
 
 pub(crate) mod admit;
@@ -18,3 +19,4 @@ pub(crate) mod give_up;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod transfer;
+pub(crate) mod voucher;

@@ -2,9 +2,11 @@
 
 use crate::ids::{Context, MessageId, PortId};
 use crate::ipc::queue::{Admission, Route};
+use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos};
 use crate::msg::receive::deadline_after;
+use crate::msg::voucher::send_mode;
 use crate::outcome::Outcome;
 use crate::policy::class_for_priority;
 use crate::sched::thread::{ReceiveArgs, SendArgs, SendWait, Wait};
@@ -57,7 +59,8 @@ impl Kernel {
         }
         let forced =
             args.options.contains(MsgOption::SEND_NOTIFY) && self.arm_send_possible(caller, &header, message, args);
-        if args.options.intersects(MsgOption::SEND_OVERRIDE | MsgOption::SEND_PROPAGATE_QOS) {
+        let with_qos = args.options.intersects(MsgOption::SEND_OVERRIDE | MsgOption::SEND_PROPAGATE_QOS);
+        if with_qos || self.ipc.message(message).voucher != Carried::Null {
             self.assign_qos(caller, message, args);
         }
         let Kernel { ipc, sched, step, .. } = self;
@@ -69,11 +72,14 @@ impl Kernel {
         }
         // Notifications that the copy-in caused are queued before the message.
         self.post_notifications(machine);
+        if !self.ipc.message(message).circular {
+            self.preprocess_voucher(caller, message);
+        }
         let port = match self.ipc.route(message) {
             Route::Port(port) => port,
             Route::Kernel(port, object) => {
                 self.ipc.next_seqno(port);
-                return match self.call_kernel_object(machine, object, message) {
+                return match self.call_kernel_object(machine, caller, object, message) {
                     Some((reply, port)) => {
                         let sending =
                             Sending { port, message: reply, args, then, forced: false, is_kernel_reply: true };
@@ -88,6 +94,10 @@ impl Kernel {
             }
         };
         let sending = Sending { port, message, args, then, forced, is_kernel_reply: false };
+        if self.donate(caller, message, port, args.options).is_err() {
+            let code = self.return_to_sender(machine, caller, &sending.wait(), MACH_SEND_NO_BUFFER);
+            return Outcome::undelivered(code);
+        }
         self.enqueue_or_block(machine, caller, &sending)
     }
 
@@ -140,7 +150,11 @@ impl Kernel {
         if !state.is_full() {
             return self.ipc.has_send_possible_request(space, name);
         }
-        if self.ipc.arm_request(space, name) && args.options.contains(MsgOption::SEND_OVERRIDE) {
+        if !self.ipc.arm_request(space, name) {
+            return false;
+        }
+        self.ipc.arm_send_possible_boost(port, space, send_mode(args.options));
+        if args.options.contains(MsgOption::SEND_OVERRIDE) {
             let qos = match MessagePriority::decode(args.priority) {
                 MessagePriority::Pthread(priority) => priority.qos,
                 MessagePriority::Native { over, .. } => over,
@@ -150,13 +164,15 @@ impl Kernel {
         false
     }
 
-    /// Sets the QoS of a message from the options and the sender's policy (importance 7.2).
+    /// Sets the QoS of a message from its voucher, the options and the sender's policy (importance 7.2, vouchers 7.3).
     fn assign_qos(&mut self, caller: Context, message: MessageId, args: &SendArgs) {
         let sender = &self.sched[caller.thread];
-        let base = match sender.policy().requested {
+        let of_voucher = self.vouchers.priority_of(&self.ipc, &self.ipc.message(message).voucher);
+        let base = match (of_voucher, sender.policy().requested) {
+            (Some(priority), _) => priority,
             _ if !args.options.contains(MsgOption::SEND_PROPAGATE_QOS) => Priority::UNSPECIFIED,
-            Priority::UNSPECIFIED => Priority::of(class_for_priority(sender.schedule().base)),
-            requested => requested,
+            (None, Priority::UNSPECIFIED) => Priority::of(class_for_priority(sender.schedule().base)),
+            (None, requested) => requested,
         };
         let (priority, qos_override) = if !args.options.contains(MsgOption::SEND_OVERRIDE) {
             (base, base.qos)
@@ -218,13 +234,22 @@ impl Kernel {
             ipc.destroy_message(step, message);
             return MACH_MSG_SUCCESS;
         }
+        ipc.clean_message(message);
         let returned = ipc.message_mut(message);
         let mut header = returned.header();
         let destination = returned.destination.take();
         let reply = returned.reply.take();
+        let voucher = returned.voucher.take();
         let mut bits = 0;
         header.msgh_remote_port = ipc.copy_out_carried(step, sender.space, destination, &mut bits);
         header.msgh_local_port = ipc.copy_out_carried(step, sender.space, reply, &mut bits);
+        match header.voucher() {
+            Disposition::MOVE_SEND => {
+                header.msgh_voucher_port = ipc.copy_out_carried(step, sender.space, voucher, &mut bits);
+            }
+            // A copied voucher is still under the name in the header (vouchers 7.6).
+            _ => ipc.destroy_carried(step, voucher),
+        }
         let (remote, local) = (header.remote().converted(), header.local().converted());
         header.msgh_bits = msgh_bits(remote, local, header.voucher(), header.flags() & HeaderFlags::COMPLEX);
         header.msgh_size = send.args.size;

@@ -302,7 +302,7 @@ impl Scheduling {
     /// earliest deadline. Returns `None` if it is set early enough.
     #[inline]
     pub fn timer_to_set(&mut self, cpu: Cpu) -> Option<Nanos> {
-        let earliest = self.timers.earliest();
+        let earliest = self.earliest_deadline();
         let since = self.since(cpu);
         let processor = &mut self.processors[cpu];
         let wanted = match processor.current {

@@ -19,16 +19,17 @@ pub mod timer;
 pub mod wait_queue;
 pub mod waiting;
 
-use crate::ids::{Context, PortId, TaskId, ThreadId, tag};
+use crate::ids::{Context, PortId, TaskId, ThreadId, VoucherId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
-use crate::policy::ThreadPolicy;
+use crate::policy::{Overrides, ThreadPolicy, TooMany};
 use crate::rate::Clock;
 use crate::step::Step;
 use crate::trap_frame::TrapFrame;
 use abi::KernReturn;
 use abi::code::KERN_FAILURE;
 use abi::port::{MACH_PORT_NULL, PortName};
+use abi::qos::Qos;
 use choice::Processor;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
@@ -49,6 +50,8 @@ pub struct Scheduling {
     processors: [Processor; CPUS_MAX],
     clock: Clock,
     timers: Timers,
+    /// The deadline of the delayed drop of boosts, or `Nanos::MAX`.
+    drop_deadline: Nanos,
     /// The queues of threads that wait for a word of memory.
     words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
     /// The number of the last thread that was created.
@@ -65,6 +68,7 @@ impl Scheduling {
             processors: [const { Processor::new() }; CPUS_MAX],
             clock,
             timers: Timers::default(),
+            drop_deadline: Nanos::MAX,
             words: LinearMap::new(FixedState::with_seed(seed)),
             last_number: 0,
         }
@@ -128,9 +132,13 @@ impl Scheduling {
             ending: false,
             schedule: Schedule::with_base(base),
             policy,
+            overrides: Overrides::default(),
+            set_self_calls: 0,
             suspend_count: 1,
             control_port: None,
             own_name: MACH_PORT_NULL,
+            started: false,
+            voucher: None,
             timers: TimerSlots::default(),
             wait_link: WaitLink::default(),
             run_link: Link::default(),
@@ -144,6 +152,7 @@ impl Scheduling {
     /// work.
     pub fn remove(&mut self, step: &mut Step, siblings: &mut ThreadList, thread: ThreadId) -> Option<PortId> {
         assert!(!self.threads[thread].is_waiting(), "{thread:?} is removed while it waits");
+        assert!(self.threads[thread].voucher.is_none(), "{thread:?} is removed while it holds a voucher");
         self.timers.cancel(&mut self.threads, thread, TimerKind::Depress);
         self.withdraw(step, thread, State::Suspended);
         siblings.remove(&mut self.threads, thread);
@@ -214,6 +223,7 @@ impl Scheduling {
     pub fn resume(&mut self, step: &mut Step, thread: ThreadId) -> Result<(), KernReturn> {
         let state = &mut self.threads[thread];
         state.suspend_count = state.suspend_count.checked_sub(1).ok_or(KERN_FAILURE)?;
+        state.started |= state.suspend_count == 0;
         if state.suspend_count == 0 && matches!(state.state, State::Suspended) {
             self.make_ready(step, thread);
         }
@@ -247,18 +257,59 @@ impl Scheduling {
         self.threads[thread].own_name = name;
     }
 
+    /// Lets a thread adopt a voucher, or none, with a reference of the caller's. Returns the voucher that it had, whose
+    /// reference the caller gets.
+    pub fn adopt(&mut self, thread: ThreadId, voucher: Option<VoucherId>) -> Option<VoucherId> {
+        core::mem::replace(&mut self.threads[thread].voucher, voucher)
+    }
+
     /// Returns the requested policy of a thread, to be changed. The caller notes the change in the step.
     pub fn policy_mut(&mut self, thread: ThreadId) -> &mut ThreadPolicy {
         &mut self.threads[thread].policy
     }
 
+    /// Counts a call by which a thread sets its own policy.
+    pub fn count_set_self(&mut self, thread: ThreadId) {
+        let count = &mut self.threads[thread].set_self_calls;
+        *count = count.wrapping_add(1);
+    }
+
+    /// Starts an explicit override of a thread's class for a resource. The caller notes the change in the step.
+    ///
+    /// # Errors
+    /// [`TooMany`]; nothing has changed.
+    pub fn start_override(&mut self, thread: ThreadId, resource: u64, class: Qos) -> Result<(), TooMany> {
+        let Thread { overrides, policy, .. } = &mut self.threads[thread];
+        overrides.start(resource, class)?;
+        policy.qos_override = overrides.highest();
+        Ok(())
+    }
+
+    /// Ends an explicit override of a thread's class for a resource, if there is one. The caller notes the change in
+    /// the step.
+    pub fn end_override(&mut self, thread: ThreadId, resource: u64) {
+        let Thread { overrides, policy, .. } = &mut self.threads[thread];
+        overrides.end(resource);
+        policy.qos_override = overrides.highest();
+    }
+
     /// Returns the earliest deadline, or `Nanos::MAX` if there is none.
     #[inline]
     pub fn earliest_deadline(&self) -> Nanos {
-        self.timers.earliest()
+        self.timers.earliest().min(self.drop_deadline)
     }
 
-    /// Removes the earliest deadline if it has passed. Ends the depression, if it is that of a depression; the caller
+    /// Sets the time at which importance wants to be asked, if it does (importance 6.6).
+    pub fn set_drop_deadline(&mut self, deadline: Option<Nanos>) {
+        self.drop_deadline = deadline.unwrap_or(Nanos::MAX);
+    }
+
+    /// Returns the time at which importance wants to be asked.
+    pub fn drop_deadline(&self) -> Option<Nanos> {
+        (self.drop_deadline != Nanos::MAX).then_some(self.drop_deadline)
+    }
+
+    /// Removes the earliest deadline of a thread if it has passed. Ends the depression, if it is that of a depression; the caller
     /// ends the wait, if it is that of a wait.
     pub fn expire(&mut self, step: &mut Step, now: Nanos) -> Option<Expired> {
         match self.timers.pop_due(&mut self.threads, now)? {

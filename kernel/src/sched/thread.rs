@@ -1,9 +1,9 @@
 //! Threads: their records and the records of their waits.
 
-use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadId, tag};
+use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadId, VoucherId, tag};
 use crate::machine::{Cpu, UserAddr};
 use crate::outcome::Outcome;
-use crate::policy::ThreadPolicy;
+use crate::policy::{Overrides, ThreadPolicy};
 use crate::sched::run_queue::Schedule;
 use crate::sched::timer::TimerSlots;
 use crate::sched::wait_queue::WaitLink;
@@ -37,12 +37,20 @@ pub struct Thread {
     pub(super) schedule: Schedule,
     /// The QoS it asked for, and what that became.
     pub(super) policy: ThreadPolicy,
+    /// The overrides from which the highest is in its policy.
+    pub(super) overrides: Overrides,
+    /// How often it has set its own policy.
+    pub(super) set_self_calls: u32,
     /// How often it was suspended and not resumed.
     pub(super) suspend_count: u32,
     /// Its control port, made when it is first asked for.
     pub(super) control_port: Option<PortId>,
     /// The name of that which its task was given last, or null. A hint: the task may have given the name up.
     pub(super) own_name: PortName,
+    /// It has been resumed for the first time.
+    pub(super) started: bool,
+    /// The voucher that it has adopted, to which it holds a reference.
+    pub(super) voucher: Option<VoucherId>,
     /// Where its deadlines are.
     pub(super) timers: TimerSlots,
     /// Its place among those that wait for the same thing.
@@ -286,6 +294,11 @@ impl Thread {
         &self.policy
     }
 
+    /// Returns how often it has set its own policy.
+    pub fn set_self_calls(&self) -> u32 {
+        self.set_self_calls
+    }
+
     /// Returns its control port, if that has been made.
     pub fn control_port(&self) -> Option<PortId> {
         self.control_port
@@ -295,6 +308,16 @@ impl Thread {
     #[inline(always)]
     pub fn own_name(&self) -> PortName {
         self.own_name
+    }
+
+    /// Returns true if it has been resumed for the first time.
+    pub fn has_started(&self) -> bool {
+        self.started
+    }
+
+    /// Returns the voucher that it has adopted.
+    pub fn voucher(&self) -> Option<VoucherId> {
+        self.voucher
     }
 
     /// Sets its control port.

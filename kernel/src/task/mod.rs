@@ -11,7 +11,7 @@
 pub mod program;
 pub mod regions;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Identity, SystemPersonas};
 use crate::ids::{PortId, SpaceId, TaskId, tag};
 use crate::ipc::right::{Carried, SendOnceRight};
 use crate::limits::{Limits, TASKS_MAX};
@@ -20,17 +20,21 @@ use crate::policy::TaskPolicy;
 use crate::sched::ThreadList;
 use abi::task::ExitStatus;
 use core::ops::{Index, IndexMut};
+use foldhash::fast::FixedState;
 use heapless::String;
 use regions::Regions;
-use store::Arena;
+use store::{Arena, LinearMap};
+use voucher::managers::bank::BankElementId;
 
 /// A task.
 #[derive(Debug)]
 pub struct Task {
     /// The name of its program, for logs.
     pub name: String<32>,
-    /// Its identity.
+    /// Its identity as messages show it.
     pub credentials: Credentials,
+    /// Its parent, persona and properties.
+    pub identity: Identity,
     /// Its space of port names.
     pub space: SpaceId,
     /// Its memory.
@@ -49,6 +53,8 @@ pub struct Task {
     pub name_port: Option<PortId>,
     /// Its bootstrap port.
     pub bootstrap: Carried,
+    /// Its record in the bank, until its ports end (vouchers 6.3.2).
+    pub bank: Option<BankElementId>,
     /// The right to which its exit message goes.
     pub exit_port: Option<SendOnceRight>,
     /// Its ending, once it has ended. From then on it is being taken apart.
@@ -93,15 +99,20 @@ impl Task {
 #[derive(Debug)]
 pub struct Tasks {
     tasks: Arena<Task, 1, tag::Task>,
+    /// The tasks by pid.
+    numbers: LinearMap<u32, TaskId, FixedState>,
     /// The last pid that was given.
     pids: u32,
+    /// The personas that the system itself uses.
+    pub system_personas: SystemPersonas,
     limits: Limits,
 }
 
 impl Tasks {
     /// Returns the owner of tasks, without any task.
     pub fn new(limits: Limits) -> Tasks {
-        Tasks { tasks: Arena::new(), pids: 0, limits }
+        let numbers = LinearMap::new(FixedState::default());
+        Tasks { tasks: Arena::new(), numbers, pids: 0, system_personas: SystemPersonas::default(), limits }
     }
 
     /// Makes room for one more task.
@@ -112,19 +123,34 @@ impl Tasks {
         if self.tasks.len() >= TASKS_MAX || self.pids >= self.limits.process_number_max {
             return Err(NoMemory);
         }
+        self.numbers.reserve()?;
         self.tasks.reserve()
+    }
+
+    /// Returns the pid that the next task gets.
+    pub fn next_pid(&self) -> u32 {
+        self.pids + 1
     }
 
     /// Adds the task that `make` returns for its id and pid. The caller has [made room](Tasks::make_room) for it.
     pub fn insert(&mut self, make: impl FnOnce(TaskId, u32) -> Task) -> TaskId {
         self.pids += 1;
         let pid = self.pids;
-        self.tasks.insert_reserved(|id| make(id, pid))
+        let task = self.tasks.insert_reserved(|id| make(id, pid));
+        self.numbers.insert_reserved(pid, task);
+        task
     }
 
     /// Removes a task that has been taken apart, and returns its record.
     pub fn remove(&mut self, task: TaskId) -> Task {
-        self.tasks.remove(task).expect("the task has not been removed before")
+        let removed = self.tasks.remove(task).expect("the task has not been removed before");
+        self.numbers.remove(&removed.credentials.pid).expect("every task is known by its pid");
+        removed
+    }
+
+    /// Returns the live task with this pid.
+    pub fn with_pid(&self, pid: u32) -> Option<TaskId> {
+        self.numbers.get(&pid).copied().filter(|&task| self.is_live(task))
     }
 
     /// Returns the task, unless it has been removed.
@@ -151,6 +177,14 @@ impl Tasks {
     /// Returns all tasks. For checks and printouts.
     pub fn iter(&self) -> impl Iterator<Item = (TaskId, &Task)> {
         self.tasks.iter()
+    }
+
+    /// Panics unless every task is known by its pid and by no other number.
+    pub fn check(&self) {
+        assert_eq!(self.numbers.len(), self.tasks.len(), "every pid is that of one task");
+        for (id, task) in self.tasks.iter() {
+            assert_eq!(self.numbers.get(&task.credentials.pid), Some(&id), "{id:?} is known by its pid");
+        }
     }
 
     /// Returns the number of tasks.

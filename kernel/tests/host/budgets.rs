@@ -16,6 +16,7 @@ use kernel::ipc::request::Request;
 use kernel::limits::{Limits, TASKS_MAX};
 use kernel::sched::thread::Thread;
 use kernel::step::WORK_COST;
+use voucher::importance::MessageLink;
 
 /// Creates a world in which the budget of each task is 32 KiB.
 fn world_with_small_budget() -> World {
@@ -201,7 +202,7 @@ fn an_object_costs_its_record_and_its_places_on_the_work_list() {
         w.request(a, port, MACH_NOTIFY_SEND_POSSIBLE, 0, (port, D::MAKE_SEND_ONCE)).unwrap();
     };
     assert_eq!(cost(&mut { request }), size_of::<Request>());
-    let record = size_of::<Message>() + WORK_COST;
+    let record = size_of::<Message>() + size_of::<MessageLink>() + WORK_COST;
     assert_eq!(cost(&mut |w| w.send(a, &Msg::copy_send(port)).unwrap()), record + size_of::<SmallBuffer>());
     let with_right = Msg::copy_send(port).port(port, D::COPY_SEND).body(&[0; 1000]);
     let bytes = Header::SIZE + 4 + PortDescriptor::SIZE + 1000 + MAX_TRAILER_SIZE;

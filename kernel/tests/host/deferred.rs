@@ -9,7 +9,6 @@ use abi::mig::NDR;
 use abi::mig::mach_port as mig;
 use abi::port::Disposition as D;
 use abi::port::*;
-use abi::qos::{AppType, Role};
 use abi::trap::{mach, unix};
 use kernel::kernel::Event;
 use kernel::limits::Limits;
@@ -234,20 +233,20 @@ fn a_receive_sends_no_senders_before_send_possible() {
     assert_eq!(w.notifications(a, n), [MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_SEND_POSSIBLE]);
 }
 
-/// A boost that begins and ends changes the policy each time.
+/// A task that goes into the background and out of it changes its policy each time.
 #[test]
 fn a_policy_that_changes_many_times_in_one_step_is_applied_once() {
     const TIMES: usize = 201;
     let mut w = World::new();
-    let a = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
-    let unboosted = w.kernel.sched[a.thread].schedule().base;
+    let a = w.task();
+    let normal = w.kernel.sched[a.thread].schedule().base;
     for n in 0..TIMES {
-        w.kernel.change_task_policy(a.task, |policy| policy.boosted = n % 2 == 0);
+        w.kernel.change_task_policy(a.task, |policy| policy.internal_background = n % 2 == 0);
     }
     let _ = w.event(Event::Timer);
-    let boosted = w.kernel.sched[a.thread].schedule().base;
-    assert!(boosted > unboosted, "{unboosted} rises to {boosted}");
-    w.kernel.change_task_policy(a.task, |policy| policy.boosted = false);
+    let background = w.kernel.sched[a.thread].schedule().base;
+    assert!(background < normal, "{normal} falls to {background}");
+    w.kernel.change_task_policy(a.task, |policy| policy.internal_background = false);
     let _ = w.event(Event::Timer);
-    assert_eq!(w.kernel.sched[a.thread].schedule().base, unboosted);
+    assert_eq!(w.kernel.sched[a.thread].schedule().base, normal);
 }

@@ -1,13 +1,17 @@
 //! The scenarios of `failures.rs`. Each is one trap in a world prepared for it.
 
+use crate::importance::scenarios as importance;
 use crate::message::{MachMsg, Msg};
 use crate::program::{PROGRAM_BASE, program, spawn_args};
-use crate::world::{ARGUMENTS, Actor, BUFFER, World};
+use crate::vouchers::scenarios;
+use crate::world::{ARGUMENTS, Actor, BUFFER, RESULT, World};
 use abi::code::*;
 use abi::message::*;
 use abi::mig::{self, NDR};
+use abi::policy::*;
 use abi::port::Disposition as D;
 use abi::port::*;
+use abi::qos::{Priority, Qos};
 use abi::task::*;
 use abi::trap::{mach, tally, unix};
 use abi::{KernReturn, PortName};
@@ -45,7 +49,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    fn new(world: World, actors: &[Actor], number: u32, args: &[u64]) -> Stage {
+    pub fn new(world: World, actors: &[Actor], number: u32, args: &[u64]) -> Stage {
         let (actor, other) = (actors[0], actors.get(1).copied());
         let answers = vec![KERN_SUCCESS];
         let args = args.to_vec();
@@ -57,7 +61,7 @@ impl Stage {
         self
     }
 
-    fn answering(mut self, code: KernReturn) -> Stage {
+    pub fn answering(mut self, code: KernReturn) -> Stage {
         self.answers = vec![code];
         self
     }
@@ -103,6 +107,12 @@ impl Scenario {
         self.copy = &[KERN_INVALID_ARGUMENT, KERN_MEMORY_ERROR];
         self.copy_changes_nothing = false;
         self.memory_changes_nothing = false;
+        self
+    }
+
+    /// Marks a Unix trap.
+    const fn unix(mut self) -> Scenario {
+        self.copy = &[KernReturn(EFAULT.0 as i32)];
         self
     }
 
@@ -174,7 +184,25 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("extract a right", || ask_about_port(mig::mach_port::EXTRACT_RIGHT, D::MAKE_SEND.0.into())).receiving(),
     scenario("ask for a special port", || ask(mig::task::GET_SPECIAL_PORT, &[TASK_BOOTSTRAP_PORT])).receiving(),
     scenario("ask for the name port", || ask(mig::task::GET_SPECIAL_PORT, &[TASK_NAME_PORT])).receiving(),
-    scenario("spawn", spawn).at_least(8),
+    scenario("create a voucher", || scenarios::create(&[1; 10])).at_least(6),
+    scenario("create a voucher from long recipes", || scenarios::create(&[1; 4000])).at_least(7),
+    scenario("extract a recipe", scenarios::extract).with_result().at_least(4),
+    scenario("ask for a voucher", scenarios::ask).receiving().at_least(8),
+    scenario("adopt a voucher", scenarios::adopt).receiving(),
+    scenario("ask for the adopted voucher", scenarios::ask_for_adopted).receiving(),
+    scenario("donate", importance::donate).message().at_least(4),
+    scenario("donate to a waiting daemon", importance::donate_to_waiting).message().at_least(6),
+    scenario("inherit", importance::inherit).receiving().at_least(6),
+    scenario("ask for a policy", || ask(mig::task::POLICY_GET, &[TASK_POLICY_STATE, 16, 0])).receiving(),
+    scenario("set a policy", || ask(mig::task::POLICY_SET, &[TASK_CATEGORY_POLICY, 1, 1])).receiving(),
+    scenario("ask for a task's numbers", ask_for_numbers).unix(),
+    scenario("ask for the persona", ask_for_persona).unix(),
+    scenario("override a thread that has a lock", override_with_lock).unix(),
+    scenario("spawn", spawn).at_least(9),
+    scenario("send a voucher", scenarios::send).message().at_least(6),
+    scenario("send a voucher to a waiting receiver", scenarios::send_to_waiting).message().at_least(10),
+    scenario("send a voucher to a full queue", scenarios::send_to_full).message().at_least(6),
+    scenario("receive a voucher", scenarios::receive).receiving().at_least(6),
     scenario("create a thread", create_thread).at_least(3),
     scenario("allocate memory", allocate_memory).at_least(3),
     scenario("deallocate memory", || split_memory(mach::MACH_VM_DEALLOCATE, &[])),
@@ -201,7 +229,7 @@ fn allocate(right: u32) -> Stage {
 }
 
 /// Uses up all entries of a task's name table, so that it grows for the next name.
-fn fill_table(w: &mut World, a: Actor) {
+pub fn fill_table(w: &mut World, a: Actor) {
     while !w.space_of(a.task).must_grow() {
         w.allocate(a, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
     }
@@ -248,7 +276,7 @@ fn request(id: i32) -> Stage {
     Stage::new(w, &[a, b], mach::MACH_PORT_REQUEST_NOTIFICATION, &[&args[..], &[result]].concat())
 }
 
-fn mach_msg(w: World, actors: &[Actor], args: MachMsg) -> Stage {
+pub fn mach_msg(w: World, actors: &[Actor], args: MachMsg) -> Stage {
     let words = [
         w.buffer(actors[0]),
         args.options.bits().into(),
@@ -261,7 +289,7 @@ fn mach_msg(w: World, actors: &[Actor], args: MachMsg) -> Stage {
     Stage::new(w, actors, mach::MACH_MSG, &words)
 }
 
-fn sending(mut w: World, actors: &[Actor], message: &Msg, args: MachMsg) -> Stage {
+pub fn sending(mut w: World, actors: &[Actor], message: &Msg, args: MachMsg) -> Stage {
     let bytes = message.encode();
     w.put(actors[0], BUFFER, &bytes);
     let options = args.options | MsgOption::SEND_MSG;
@@ -341,11 +369,11 @@ fn receive_and_notify() -> Stage {
     mach_msg(w, &[a, b], args)
 }
 
-/// Prepares a call to the task's own control port, as a combined send and receive.
-fn ask_in(mut w: World, a: Actor, id: i32, words: &[u32]) -> Stage {
+/// Prepares a call to a kernel object, as a combined send and receive.
+pub fn ask_in(mut w: World, a: Actor, to: PortName, id: i32, words: &[u32]) -> Stage {
     let reply = w.port(a);
     fill_table(&mut w, a);
-    let message = Msg::copy_send(a.self_port).id(id).reply_to(reply, D::MAKE_SEND_ONCE).body(&NDR).words(words);
+    let message = Msg::copy_send(to).id(id).reply_to(reply, D::MAKE_SEND_ONCE).body(&NDR).words(words);
     let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
     sending(w, &[a], &message, MachMsg { options, receive_name: reply, receive_size: 4096, ..MachMsg::default() })
 }
@@ -353,23 +381,53 @@ fn ask_in(mut w: World, a: Actor, id: i32, words: &[u32]) -> Stage {
 fn ask(id: i32, words: &[u32]) -> Stage {
     let mut w = World::new();
     let a = w.task();
-    ask_in(w, a, id, words)
+    ask_in(w, a, a.self_port, id, words)
 }
 
 fn ask_about_port(id: i32, word: u32) -> Stage {
     let mut w = World::new();
     let a = w.task();
     let port = w.port_with_send(a);
-    ask_in(w, a, id, &[port.0, word])
+    ask_in(w, a, a.self_port, id, &[port.0, word])
 }
 
 /// Where the argument and environment strings of the spawned program lie in the parent's memory.
 const STRINGS: u64 = 3072;
+/// Where the names of its watch ports lie.
+const WATCH_PORTS: u64 = 3200;
+
+fn ask_for_numbers() -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let (pid, size) = (w.kernel.tasks[a.task].credentials.pid.into(), size_of::<ProcUniqueIdentifierInfo>());
+    let words = [PROC_INFO_CALL_PIDINFO.into(), pid, PROC_PIDUNIQIDENTIFIERINFO.into(), 0, w.result(a), size as u64];
+    Stage::new(w, &[a], unix::PROC_INFO, &words).answering(KernReturn(size as i32))
+}
+
+fn ask_for_persona() -> Stage {
+    let mut w = World::new();
+    let init = w.init;
+    let (mut a, task_port) = w.spawn(init, TaskSpawnArgs { persona: 501, ..spawn_args() }).unwrap();
+    a.task_port = task_port;
+    let words = [PERSONA_OP_GET.into(), 0, 0, w.result(a)];
+    Stage::new(w, &[a], unix::PERSONA, &words)
+}
+
+fn override_with_lock() -> Stage {
+    let mut w = World::new();
+    let a = w.task();
+    let name = w.trap(a, mach::THREAD_SELF, &[]).name();
+    let class = Priority::of(Qos::UserInitiated).to_pthread();
+    w.put(a, RESULT, name.as_bytes());
+    let words = [BSDTHREAD_CTL_QOS_OVERRIDE_DISPATCH.into(), name.0.into(), class.into(), w.result(a)];
+    Stage::new(w, &[a], unix::BSDTHREAD_CTL, &words)
+}
 
 fn spawn() -> Stage {
     let mut w = World::new();
     let a = w.task();
     let (bootstrap, exit) = (w.port_with_send(a), w.port(a));
+    w.put(a, WATCH_PORTS, bootstrap.as_bytes());
     fill_table(&mut w, a);
     let image = program();
     w.put(a, BUFFER, &image);
@@ -386,6 +444,9 @@ fn spawn() -> Stage {
         bootstrap_port: bootstrap,
         exit_port: exit,
         exit_disposition: EXIT_PORT_MAKE,
+        watch_ports: a.memory + WATCH_PORTS,
+        watch_port_count: 1,
+        system_persona: 101,
         ..spawn_args()
     };
     w.put(a, ARGUMENTS, args.as_bytes());

@@ -24,8 +24,14 @@ enum Point {
 pub fn visible_state(w: &World) -> String {
     let mut text = String::new();
     let k = &w.kernel;
+    writeln!(text, "{:?}", k.tasks.system_personas).unwrap();
     for (id, task) in k.tasks.iter() {
         writeln!(text, "{id:?} {:?} {:?}", task.credentials, task.bootstrap).unwrap();
+        writeln!(text, "  {:?} {:?}", task.identity, task.policy).unwrap();
+        if let Some(element) = k.ipc.element_of(task.space).and_then(|id| k.ipc.importance().element(id)) {
+            let boosts = (element.marks(), element.assertions(), element.external(), element.refs());
+            writeln!(text, "  {boosts:?}").unwrap();
+        }
         for (name, entry) in k.ipc.space(task.space).iter() {
             writeln!(text, "  {name:?} {:?} {}", entry.right, entry.request.is_some()).unwrap();
         }
@@ -33,10 +39,11 @@ pub fn visible_state(w: &World) -> String {
     }
     for (id, port) in k.ipc.ports() {
         let state = (port.home(), port.send_rights(), port.set_count(), port.context(), port.guard());
-        writeln!(text, "{id:?} {state:?} {:?}", port.status()).unwrap();
+        writeln!(text, "{id:?} {state:?} {:?} {:?}", port.status(), port.boosts()).unwrap();
     }
     for (id, thread) in k.sched.iter() {
         writeln!(text, "{id:?} {:?} {}", std::mem::discriminant(thread.state()), thread.suspend_count()).unwrap();
+        writeln!(text, "  {:?} {}", thread.policy(), thread.set_self_calls()).unwrap();
     }
     text
 }

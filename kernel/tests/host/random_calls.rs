@@ -17,7 +17,7 @@ use zerocopy::IntoBytes;
 
 impl Simulation {
     /// Picks a name: usually one that the task has, but not the one of its own task port, which most calls need.
-    fn name(&mut self, actor: Actor) -> PortName {
+    pub fn name(&mut self, actor: Actor) -> PortName {
         match self.random.below(32) {
             0 => MACH_PORT_NULL,
             1 => MACH_PORT_DEAD,
@@ -27,7 +27,7 @@ impl Simulation {
     }
 
     /// Picks a name of the task that has one of these types.
-    fn name_of(&mut self, actor: Actor, types: PortType) -> PortName {
+    pub fn name_of(&mut self, actor: Actor, types: PortType) -> PortName {
         let fits = |&(name, kind): &(PortName, PortType)| name != actor.self_port && kind.intersects(types);
         let names: Vec<_> = self.world.names(actor).into_iter().filter(fits).collect();
         if names.is_empty() { UNUSED_NAME } else { self.random.pick(&names).0 }
@@ -84,7 +84,7 @@ impl Simulation {
         if self.random.one_in(20) {
             store::failpoints::arm(Some(self.random.below(8)));
         }
-        match self.random.below(40) {
+        match self.random.below(49) {
             0..14 => self.message(actor),
             14..24 => self.port_call(actor),
             24..27 => self.set_call(actor),
@@ -94,6 +94,10 @@ impl Simulation {
             34..37 => self.kernel_call(actor),
             37 => self.spawn(actor),
             38 => self.scheduling_call(actor),
+            39..43 => self.voucher_call(actor),
+            43 => self.policy_call(actor),
+            44 => self.thread_policy_call(actor),
+            45..48 => self.importance_call(actor),
             _ => self.any_call(actor),
         }
     }
@@ -166,8 +170,15 @@ impl Simulation {
     fn spawn(&mut self, actor: Actor) {
         let exit_port = if self.random.one_in(2) { MACH_PORT_NULL } else { self.name_of(actor, PortType::RECEIVE) };
         let bootstrap_port = if self.random.one_in(2) { MACH_PORT_NULL } else { self.name_of(actor, PortType::SEND) };
+        let watched = self.name_of(actor, PortType::SEND);
+        self.world.put(actor, ARGUMENTS + 1024, &watched.0.to_le_bytes());
         let args = TaskSpawnArgs {
-            app_type: self.random.below(6) as u32,
+            app_type: self.random.below(8) as u32,
+            role: self.random.below(9) as u32,
+            persona: self.random.below(3) as u32,
+            properties: self.random.below(17) as u32,
+            watch_ports: actor.memory + ARGUMENTS + 1024,
+            watch_port_count: self.random.below(2) as u32,
             qos_clamp: self.random.below(8) as u32,
             bootstrap_port,
             exit_port,
@@ -213,7 +224,7 @@ impl Simulation {
             (tally::TIME, [0; 4]),
             (tally::CPU_COUNT, [0; 4]),
             (tally::DEBUG_STATE, [1, 0, result, 80]),
-            (tally::DEBUG_STATE, [2, me, result, 16]),
+            (tally::DEBUG_STATE, [2, me, result, 32]),
             (unix::WRITE, [1, result, option, 0]),
             (unix::GETPID, [0; 4]),
             (unix::THREAD_SELFID, [0; 4]),
@@ -221,17 +232,66 @@ impl Simulation {
         self.trap(actor, number, &args);
     }
 
+    /// Changes or asks for the policy of a task.
+    fn policy_call(&mut self, actor: Actor) {
+        let pid = self.random.below(12);
+        let (result, value) = (self.world.result(actor), self.random.below(8));
+        let (number, args) = match self.random.below(8) {
+            0 => (unix::SETPRIORITY, [4, pid, self.random.pick(&[0, 0x1000, 0x1001]), 0, 0, 0]),
+            1 => (unix::SETPRIORITY, [6, pid, value, 0, 0, 0]),
+            2 => (unix::PROCESS_POLICY, [1, 10, 7, self.random.below(4), 0, 0]),
+            3 => (unix::PROC_INFO, [2, pid, 17, 0, result, 56]),
+            4 => (unix::PERSONA, [4, 0, 0, result, 0, 0]),
+            _ => return self.task_policy_call(actor, value as u32),
+        };
+        self.trap(actor, number, &args);
+    }
+
+    /// Sends a request for the policy of a task, usually its own.
+    fn task_policy_call(&mut self, actor: Actor, value: u32) {
+        let nap: [u32; 18] = std::array::from_fn(|n| if matches!(n, 4 | 8) { 0 } else { self.random.below(2) as u32 });
+        let (id, words) = match self.random.below(4) {
+            0 => (mig::task::POLICY_GET, vec![value, self.random.pick(&[0, 1, 16, 17]), 0]),
+            1 => (mig::task::POLICY_SET, vec![1, 1, value]),
+            _ => (mig::task::POLICY_SET, [&[3, 16], &nap[2..]].concat()),
+        };
+        let to = if self.random.one_in(4) { self.name(actor) } else { actor.self_port };
+        let reply = self.name_of(actor, PortType::RECEIVE);
+        let message = Msg::copy_send(to).id(id).reply_to(reply, Disposition::MAKE_SEND_ONCE);
+        let _ = self.world.send_with(actor, &message.body(&mig::NDR).words(&words), MsgOption::SEND_TIMEOUT, 0);
+        self.clear_failures();
+    }
+
+    /// Changes the policy of a thread of the actor's task.
+    fn thread_policy_call(&mut self, actor: Actor) {
+        let thread = match self.world.trap(actor, mach::THREAD_SELF, &[]) {
+            Ret::Done(name) if !self.random.one_in(6) => name,
+            _ => self.name(actor).0.into(),
+        };
+        let class = self.random.pick(&[0xFF, 0x1FF, 0x4F8, 0x8FF, 0x20FF]);
+        let (resource, flags) = (self.random.below(20), self.random.below(32));
+        let args = match self.random.below(6) {
+            0 | 1 => [0x40, thread, class, resource],
+            2 => [0x80, thread, resource, 0],
+            3 => [0x100, class, 0, flags],
+            4 => [0x200, 0, 0, 0],
+            _ => [0x400, thread, class, if resource < 10 { 0 } else { self.world.result(actor) }],
+        };
+        self.trap(actor, unix::BSDTHREAD_CTL, &args);
+    }
+
     /// Makes any trap with any arguments, except `mach_vm_deallocate`, which would unmap memory that the test uses. An
     /// unknown number is rare, because it ends the task.
     fn any_call(&mut self, actor: Actor) {
-        const MACH: [u32; 27] = [
-            10, 14, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32, 40, 41, 42, 59, 60, 61, 76, 77, 89, 90,
+        const MACH: [u32; 30] = [
+            10, 14, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32, 40, 41, 42, 43, 59, 60, 61, 70, 72, 76,
+            77, 89, 90,
         ];
         let number = match self.random.below(200) {
             0 => self.random.next() as u32,
             1 => 3 << CLASS_SHIFT | 3,
             2..20 => CLASS_TALLY | self.random.pick(&[1, 2, 4, 6, 7, 8]),
-            20..60 => CLASS_UNIX | self.random.pick(&[4, 20, 33, 372, 515, 516, 1000]),
+            20..60 => CLASS_UNIX | self.random.pick(&[4, 20, 33, 96, 323, 336, 372, 478, 494, 515, 516, 1000]),
             _ => 1 << CLASS_SHIFT | self.random.pick(&MACH),
         };
         let me = u64::from(actor.self_port.0);
@@ -249,7 +309,7 @@ impl Simulation {
     }
 
     /// Cancels all injected failures.
-    fn clear_failures(&mut self) {
+    pub fn clear_failures(&mut self) {
         store::failpoints::disarm();
         self.world.machine.fail(None);
     }
@@ -259,7 +319,7 @@ impl Simulation {
         delta as u32 as u64
     }
 
-    fn trap(&mut self, actor: Actor, number: u32, args: &[u64]) {
+    pub fn trap(&mut self, actor: Actor, number: u32, args: &[u64]) {
         self.world.start_trap(actor, number, args);
         if !self.skips_settling {
             self.world.settle();
@@ -281,6 +341,10 @@ impl Simulation {
             let (reply, disposition) = self.right(actor, false);
             message = message.reply_to(reply, disposition);
         }
+        if self.random.one_in(3) {
+            let name = self.voucher(actor);
+            message = message.voucher(name, self.random.pick(&[Disposition::COPY_SEND, Disposition::MOVE_SEND]));
+        }
         for _ in 0..self.random.below(5).saturating_sub(1) {
             let (name, disposition) = self.right(actor, true);
             message = message.port(name, disposition);
@@ -300,9 +364,11 @@ impl Simulation {
             MsgOption::SEND_TIMEOUT,
             MsgOption::RCV_TIMEOUT,
             MsgOption::SEND_NOTIFY,
+            MsgOption::SEND_NOIMPORTANCE,
             MsgOption::SEND_OVERRIDE,
             MsgOption::SEND_PROPAGATE_QOS,
             MsgOption::RCV_LARGE_IDENTITY,
+            MsgOption::RCV_VOUCHER,
         ] {
             options.set(option, self.random.one_in(2));
         }

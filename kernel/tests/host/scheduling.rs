@@ -134,16 +134,16 @@ fn in_its_first_slice_a_thread_does_not_yield_to_a_woken_equal() {
 #[test]
 fn a_thread_whose_priority_drops_is_preempted_at_once() {
     let mut w = World::new();
-    let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
-    let other = w.task();
-    w.kernel.change_task_policy(b.task, |policy| policy.boosted = true);
-    w.kernel.apply_policy_changes();
+    let (a, b, other) = (w.app(), w.adaptive(), w.task());
+    let (_, to_b) = w.donation_path(a, b);
+    w.ping(a, to_b);
+    w.receive(a, a.inbox, MsgOption::empty());
     assert_eq!(w.kernel.sched[b.thread].schedule().base, 31);
     set_base(&mut w, other, 20);
     let (init, inbox) = (w.init, w.init.inbox);
     w.receive(init, inbox, MsgOption::empty());
     assert_eq!(w.kernel.sched.current(0), Some(b.thread));
-    w.kernel.change_task_policy(b.task, |policy| policy.boosted = false);
+    w.kernel.change_task_policy(a.task, |policy| policy.role = Role::DarwinBg);
     assert_eq!(w.event(Event::Timer), Next::Run(other.thread));
     assert_eq!(w.kernel.sched[b.thread].schedule().base, 4);
 }
@@ -152,14 +152,16 @@ fn a_thread_whose_priority_drops_is_preempted_at_once() {
 #[test]
 fn a_fixed_priority_is_suspended_while_its_task_is_in_the_background() {
     let mut w = World::new();
-    let b = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
+    let (a, b) = (w.app(), w.adaptive());
+    let (_, to_b) = w.donation_path(a, b);
+    w.ping(a, to_b);
     *w.kernel.sched.policy_mut(b.thread) = ThreadPolicy { timeshare: false, ..ThreadPolicy::default() };
     let boost = |w: &mut World, boosted| {
-        w.kernel.change_task_policy(b.task, |policy| policy.boosted = boosted);
-        w.kernel.apply_policy_changes();
+        w.set_role(a, if boosted { Role::Foreground } else { Role::DarwinBg });
         let schedule = w.kernel.sched[b.thread].schedule();
         (schedule.base, schedule.timeshare)
     };
+    assert_eq!(boost(&mut w, false), (4, true));
     assert_eq!(boost(&mut w, true), (31, false));
     assert_eq!(boost(&mut w, false), (4, true));
     assert_eq!(boost(&mut w, true), (31, false));

@@ -5,6 +5,7 @@
 //! `TALLY_STEPS` sets the number of steps per seed.
 
 use crate::world::{Actor, Ret, World};
+use abi::port::MACH_PORT_IMPORTANCE_RECEIVER;
 use abi::qos::{AppType, Role};
 use kernel::kernel::Event;
 use kernel::limits::Limits;
@@ -103,7 +104,14 @@ impl Simulation {
     /// Adds a task. It loses its send right to init, whose port must not fill up.
     fn add_task(&mut self) {
         self.world.release_dead_names();
-        let app_type = self.random.pick(&[AppType::None, AppType::DaemonBackground, AppType::AppDefault]);
+        let app_type = self.random.pick(&[
+            AppType::None,
+            AppType::DaemonBackground,
+            AppType::DaemonStandard,
+            AppType::DaemonAdaptive,
+            AppType::DaemonAdaptive,
+            AppType::AppDefault,
+        ]);
         let actor = self.world.task_of(app_type, Role::Unspecified);
         // All tasks can send to each other.
         for other in self.actors.clone() {
@@ -112,6 +120,9 @@ impl Simulation {
             }
         }
         self.world.deallocate(actor, actor.to_init).unwrap();
+        if !self.random.one_in(4) {
+            self.world.set_attributes(actor, actor.inbox, MACH_PORT_IMPORTANCE_RECEIVER, &[]).unwrap();
+        }
         self.actors.push(actor);
     }
 
@@ -119,7 +130,8 @@ impl Simulation {
     /// blocked, ends this actor's task.
     fn act_while_blocked(&mut self, actor: Actor) {
         if self.random.one_in(6) {
-            let time = self.random.below(20_000_000);
+            // A long time lets delayed drops fire.
+            let time = self.random.below(20_000_000) * self.random.pick(&[1, 1, 1, 60]);
             return self.world.advance(time);
         }
         let is_ready = |other: &&Actor| {
@@ -144,6 +156,8 @@ impl Simulation {
         while self.world.poll(init, init.inbox).is_ok() {}
         self.world.release_dead_names();
         assert_eq!(self.world.counts(), baseline, "all objects of the tasks are gone");
+        self.world.advance(voucher::importance::DELAY);
+        assert_eq!(self.world.importance_objects(), (1, 0), "init alone is left");
     }
 }
 

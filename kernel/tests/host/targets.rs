@@ -18,8 +18,8 @@ use abi::{KernReturn, PortName};
 use std::collections::BTreeSet;
 use zerocopy::IntoBytes;
 
-/// Traps without a target. The traps of class 2, which have none either, are left out.
-const UNTARGETED: [u32; 18] = [
+/// Traps without a target, or that do not look at it. The traps of class 2, which have none either, are left out.
+const UNTARGETED: [u32; 21] = [
     mach::MACH_REPLY_PORT,
     mach::THREAD_SELF,
     mach::TASK_SELF,
@@ -31,6 +31,9 @@ const UNTARGETED: [u32; 18] = [
     mach::THREAD_SWITCH,
     mach::MACH_TIMEBASE_INFO,
     mach::MACH_WAIT_UNTIL,
+    mach::MACH_GENERATE_ACTIVITY_ID,
+    mach::HOST_CREATE_MACH_VOUCHER,
+    mach::MACH_VOUCHER_EXTRACT_ATTR_RECIPE,
     machine::SET_THREAD_BASE,
     tally::TASK_SPAWN,
     tally::THREAD_EXIT,

@@ -20,6 +20,10 @@ use kernel::machine::USER_END;
 use kernel::sched::thread::State;
 use zerocopy::{FromBytes, IntoBytes};
 
+/// The error numbers that Unix calls return.
+const ERRNOS: [Errno; 13] =
+    [EPERM, ENOENT, ESRCH, EINTR, EBADF, ENOMEM, EFAULT, EINVAL, ENOTSUP, ETIMEDOUT, ENOSYS, EOVERFLOW, EBADMSG];
+
 /// A number of class 2 without a call.
 const UNKNOWN_CALL: u32 = CLASS_UNIX | 5;
 
@@ -37,21 +41,19 @@ fn world() -> (World, Actor) {
 
 /// Returns the result of a Unix call that has returned: the value, or the error if the carry flag is set.
 #[track_caller]
-fn result(w: &World, a: Actor) -> Result<u64, Errno> {
+pub fn result(w: &World, a: Actor) -> Result<u64, Errno> {
     let Ret::Done(value) = w.state(a) else { panic!("the call has not returned") };
     let carry = w.kernel.sched[a.thread].frame().rflags & 1;
     if carry == 0 {
         Ok(value)
     } else {
-        Err([EINTR, EBADF, ENOMEM, EFAULT, EINVAL, ENOENT, ETIMEDOUT, ENOSYS]
-            .into_iter()
-            .find(|errno| u64::from(errno.0) == value)
-            .expect("a known error number"))
+        Err(ERRNOS.into_iter().find(|errno| u64::from(errno.0) == value).expect("a known error number"))
     }
 }
 
+/// Makes a Unix call.
 #[track_caller]
-fn call(w: &mut World, a: Actor, number: u32, args: &[u64]) -> Result<u64, Errno> {
+pub fn call(w: &mut World, a: Actor, number: u32, args: &[u64]) -> Result<u64, Errno> {
     w.trap(a, number, args);
     result(w, a)
 }

@@ -156,11 +156,14 @@ impl World {
 
     /// Spawns a task of an application type and role as a child of init.
     pub fn task_of(&mut self, app_type: AppType, role: Role) -> Actor {
+        self.task_with(TaskSpawnArgs { app_type: app_type as u32, role: role as u32, ..spawn_args() })
+    }
+
+    /// Spawns a task with these arguments as a child of init.
+    pub fn task_with(&mut self, args: TaskSpawnArgs) -> Actor {
         let (init, bootstrap) = (self.init, self.init.inbox);
         self.insert_right(init, bootstrap, bootstrap, Disposition::MAKE_SEND).unwrap();
-        let args =
-            TaskSpawnArgs { app_type: app_type as u32, role: role as u32, bootstrap_port: bootstrap, ..spawn_args() };
-        let (mut actor, task_port) = self.spawn(init, args).unwrap();
+        let (mut actor, task_port) = self.spawn(init, TaskSpawnArgs { bootstrap_port: bootstrap, ..args }).unwrap();
         self.deallocate(init, bootstrap).unwrap();
         actor.task_port = task_port;
         actor.inbox = self.port(actor);

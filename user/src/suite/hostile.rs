@@ -6,6 +6,7 @@ use crate::message::{Call, mach_msg_at, port_with_send};
 use crate::port;
 use crate::sys::{trap_with_stack, unix_trap};
 use crate::task;
+use crate::voucher;
 use abi::KernReturn;
 use abi::code::*;
 use abi::message::MsgOption;
@@ -47,6 +48,7 @@ fn addresses_outside_user_memory_are_refused_by_every_trap() {
     let name = u64::from(port.name().0);
     let notify = port_with_send();
     let size = size_of::<TaskSpawnArgs>() as u64;
+    let host = u64::from(voucher::host().0);
     let before = task::counts();
     for wild in WILD {
         let refused = [
@@ -57,6 +59,8 @@ fn addresses_outside_user_memory_are_refused_by_every_trap() {
             code(MACH_TIMEBASE_INFO, [wild, 0, 0, 0, 0, 0], [0; 2]),
             code(TASK_SPAWN, [wild, size, wild, 0, 0, 0], [0; 2]),
             code(DEBUG_STATE, [1, 0, wild, 4096, 0, 0], [0; 2]),
+            code(HOST_CREATE_MACH_VOUCHER, [host, wild, 16, wild, 0, 0], [0; 2]),
+            code(MACH_VOUCHER_EXTRACT_ATTR_RECIPE, [name, 7, wild, wild, 0, 0], [0; 2]),
         ];
         for result in refused {
             check::equal("a wild address", result, KERN_MEMORY_ERROR);
@@ -140,7 +144,7 @@ impl Random {
 }
 
 /// The traps that return.
-const TRAPS: [u32; 30] = [
+const TRAPS: [u32; 33] = [
     MACH_VM_ALLOCATE,
     MACH_PORT_ALLOCATE,
     MACH_PORT_DEALLOCATE,
@@ -165,6 +169,9 @@ const TRAPS: [u32; 30] = [
     MACH_PORT_TYPE,
     MACH_PORT_REQUEST_NOTIFICATION,
     MACH_TIMEBASE_INFO,
+    MACH_GENERATE_ACTIVITY_ID,
+    HOST_CREATE_MACH_VOUCHER,
+    MACH_VOUCHER_EXTRACT_ATTR_RECIPE,
     TASK_SPAWN,
     THREAD_SET_QOS,
     TIME,

@@ -11,11 +11,13 @@ mod ipc;
 mod limits;
 mod name_service;
 mod notifications;
+mod policy;
 mod ports;
 mod processor;
 mod scheduling;
 mod supervision;
 mod tasks;
+mod vouchers;
 
 use abi::task::ExitStatus;
 
@@ -86,8 +88,10 @@ pub const SUITE: &[&[Test]] = &[
     ports::TESTS,
     ipc::TESTS,
     notifications::TESTS,
+    vouchers::TESTS,
     tasks::TESTS,
     scheduling::TESTS,
+    policy::TESTS,
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,

@@ -327,7 +327,8 @@ pub(super) fn check_clamp() {
     let thread = started(note_after_gate, 1, Qos::UserInteractive);
     let info = task::thread_info(thread.name()).expect("the thread is alive");
     check::equal("the requested QoS", info.requested, Priority::of(Qos::UserInteractive).to_pthread());
-    check::equal("the effective QoS", info.effective, Priority::of(Qos::Utility).to_pthread());
+    check::equal("the QoS before the clamp", info.effective, Priority::of(Qos::UserInteractive).to_pthread());
+    check::equal("the base priority", info.base_priority, 20);
     GATE.open();
     thread.join();
 }

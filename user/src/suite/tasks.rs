@@ -1,6 +1,6 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
-use super::{processor, scheduling, supervision, tests};
+use super::{policy, processor, scheduling, supervision, tests};
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -43,6 +43,8 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("forge-exit", supervision::forge_exit),
     ("register-host", supervision::register_host),
     ("check-clamp", scheduling::check_clamp),
+    ("check-privileges", policy::check_privileges),
+    ("register-and-sleep", policy::register_and_sleep),
     ("check-processor", processor::check_fresh_processor),
     ("answer-with-vectors", processor::answer_with_vectors),
 ];
@@ -139,7 +141,8 @@ fn bad_arguments_of_task_spawn_are_refused() {
         TaskSpawnArgs { app_type: 99, ..good },
         TaskSpawnArgs { role: 99, ..good },
         TaskSpawnArgs { qos_clamp: 99, ..good },
-        TaskSpawnArgs { reserved: 1, ..good },
+        TaskSpawnArgs { properties: 0x10, ..good },
+        TaskSpawnArgs { watch_port_count: WATCH_PORTS_MAX + 1, ..good },
         TaskSpawnArgs { arguments_size: u64::MAX, ..good },
         TaskSpawnArgs { exit_port: port::task_self(), exit_disposition: 17, ..good },
     ];

@@ -62,10 +62,12 @@ pub fn trap_for_two(number: u32, arguments: [u64; 6], more: [u64; 2]) -> [u64; 2
     [result, second]
 }
 
-/// Makes a Unix trap. With the carry flag set the result is an error number.
+/// Makes a Unix trap with up to six arguments. With the carry flag set the result is an error number.
 #[inline(always)]
-pub fn unix_trap(number: u32, arguments: [u64; 4]) -> Result<u64, u64> {
-    let [a, b, c, d] = arguments;
+pub fn unix_trap<const COUNT: usize>(number: u32, arguments: [u64; COUNT]) -> Result<u64, u64> {
+    let mut six = [0; 6];
+    six[..COUNT].copy_from_slice(&arguments);
+    let [a, b, c, d, e, f] = six;
     let (result, failed): (u64, u8);
     // SAFETY: As for `trap`.
     unsafe {
@@ -74,7 +76,7 @@ pub fn unix_trap(number: u32, arguments: [u64; 4]) -> Result<u64, u64> {
             "setc {failed}",
             failed = lateout(reg_byte) failed,
             inlateout("rax") u64::from(number) => result,
-            in("rdi") a, in("rsi") b, inlateout("rdx") c => _, in("r10") d,
+            in("rdi") a, in("rsi") b, inlateout("rdx") c => _, in("r10") d, in("r8") e, in("r9") f,
             lateout("rcx") _, lateout("r11") _,
         );
     }

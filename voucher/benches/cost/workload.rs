@@ -6,7 +6,7 @@ use voucher::{
     CallingTask, OutBuffer, Recipe, Recipes, VoucherId, Vouchers, create_voucher, extract_attr_content, release_voucher,
 };
 
-const CALLER: CallingTask = CallingTask { task: 1, bank: None };
+const CALLER: CallingTask = CallingTask { task: 1, ..CallingTask::KERNEL };
 
 /// The length of each content in bytes.
 pub const CONTENT: usize = 64;

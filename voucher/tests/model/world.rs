@@ -125,10 +125,13 @@ impl World {
     pub fn caller(&self, who: Who) -> (CallingTask, Option<usize>) {
         match who {
             Who::Kernel => (CallingTask::KERNEL, None),
-            Who::Stranger => (CallingTask { task: 99, bank: None }, None),
+            Who::Stranger => (CallingTask { task: 99, ..Default::default() }, None),
             Who::Task(number) => match self.pick_task(number) {
-                Some(task) => (CallingTask { task: task as u64 + 1, bank: Some(self.tasks[task]) }, Some(task)),
-                None => (CallingTask { task: 99, bank: None }, None),
+                Some(task) => (
+                    CallingTask { task: task as u64 + 1, bank: Some(self.tasks[task]), ..Default::default() },
+                    Some(task),
+                ),
+                None => (CallingTask { task: 99, ..Default::default() }, None),
             },
         }
     }

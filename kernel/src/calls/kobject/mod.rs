@@ -3,12 +3,15 @@
 //! Such a message is not queued: the call is made within the sender's trap, and its reply is sent there as if by the
 //! sender. The message id selects the call, and the port the object of the call.
 
+mod host;
 mod mach_port;
 mod request;
 mod task;
+mod task_policy;
 mod thread;
+mod voucher;
 
-use crate::ids::{KernelObject, MessageId, PortId, TaskId};
+use crate::ids::{Context, KernelObject, MessageId, PortId, TaskId};
 use crate::ipc::Ipc;
 use crate::ipc::kernel_message::Body;
 use crate::ipc::right::{Carried, Right};
@@ -20,6 +23,7 @@ use abi::code::*;
 use abi::mig::REPLY_ID_OFFSET;
 use abi::port::Disposition;
 use heapless::Vec;
+use zerocopy::IntoBytes;
 
 /// Words of the longest reply, behind its return code.
 const RESULTS_MAX: usize = 20;
@@ -30,6 +34,8 @@ const REPLY_WORDS_MAX: usize = RESULTS_MAX + 1;
 pub(crate) enum Reply {
     /// Words after the return code.
     Words(Vec<u32, RESULTS_MAX>),
+    /// The words of a reply that has room for bytes, with the return code.
+    Long(alloc::vec::Vec<u32>),
     /// One right, in a complex message, and the disposition that the receiver gets, even without a right.
     Port(Carried, Disposition),
 }
@@ -47,6 +53,24 @@ impl Reply {
         Reply::Words(Vec::from_slice(words).expect("the words of every reply fit"))
     }
 
+    /// Returns a reply with the bytes that `fill` writes into a buffer of `room` bytes, preceded by their number, which
+    /// `fill` returns.
+    ///
+    /// # Errors
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out; those of `fill`.
+    fn bytes(room: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, KernReturn>) -> Answer {
+        const CODE_AND_SIZE: usize = 2;
+        let start = CODE_AND_SIZE * size_of::<u32>();
+        let words = CODE_AND_SIZE + room.div_ceil(size_of::<u32>());
+        let mut words = store::try_vec(0u32, words).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        let size = fill(&mut words.as_mut_bytes()[start..][..room])?;
+        // What lies behind the result is not for the receiver.
+        words.as_mut_bytes()[start + size..].fill(0);
+        words.truncate(CODE_AND_SIZE + size.div_ceil(size_of::<u32>()));
+        words[..CODE_AND_SIZE].copy_from_slice(&[KERN_SUCCESS.0 as u32, size as u32]);
+        Ok(Reply::Long(words))
+    }
+
     fn right(right: Right) -> Reply {
         let disposition = right.disposition();
         Reply::Port(Carried::Right(right), disposition)
@@ -57,19 +81,23 @@ impl Reply {
 pub(crate) type Answer = Result<Reply, KernReturn>;
 
 impl Kernel {
-    /// Makes the call that a message to a kernel object stands for. Returns the reply and the port that it goes to, if
+    /// Makes the call that a message of the running thread `caller` to a kernel object stands for. Returns the reply and the port that it goes to, if
     /// there is a reply. Consumes the message.
     pub(crate) fn call_kernel_object(
         &mut self,
         machine: &mut dyn Machine,
+        caller: Context,
         object: KernelObject,
         message: MessageId,
     ) -> Option<(MessageId, PortId)> {
         let id = self.ipc.message(message).header().msgh_id;
         let answer = match id {
+            200..=299 => self.serve_host(caller, object, id, message),
             3200..=3299 => self.serve_mach_port(machine, object, id, message),
             3400..=3499 => self.serve_task(object, id, message),
-            3600..=3699 => self.serve_thread(machine, object, id, message),
+            3600..=3699 => self.serve_thread(machine, caller, object, id, message),
+            5400..=5499 => self.serve_voucher(caller, object, id, message),
+            5600..=5699 => self.serve_attr_control(id, message),
             _ => Err(MIG_BAD_ID),
         };
         let Kernel { ipc, step, .. } = self;
@@ -118,6 +146,7 @@ fn make_reply(ipc: &mut Ipc, step: &mut Step, id: i32, answer: Answer, to: Right
             words.extend(results);
             Body::Words(&words)
         }
+        Ok(Reply::Long(ref words)) => Body::Words(words),
         Err(code) => {
             words.push(code.0 as u32).expect("there is room for the code");
             Body::Words(&words)

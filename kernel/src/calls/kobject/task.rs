@@ -4,7 +4,7 @@ use super::{Answer, KernelObject, Reply};
 use crate::ids::MessageId;
 use crate::ids::PortId;
 use crate::ids::TaskId;
-use crate::ipc::right::Right;
+use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use abi::KernReturn;
 use abi::code::*;
@@ -13,11 +13,12 @@ use abi::port::Disposition;
 use abi::task::*;
 
 impl Kernel {
-    /// Makes a call on a task.
+    /// Makes a call on a task. A task has no voucher: the calls about it do nothing (vouchers 4.10).
     ///
     /// # Errors
-    /// `MIG_BAD_ID` for an unknown call; `MIG_BAD_ARGUMENTS`; `KERN_INVALID_ARGUMENT`, or `KERN_FAILURE` for the
-    /// special ports of a task that has ended, if `object` is not a task that may be controlled; those of the call.
+    /// `MIG_BAD_ID` for an unknown call; `MIG_BAD_ARGUMENTS` and `MIG_TYPE_ERROR`; `KERN_INVALID_ARGUMENT`, or
+    /// `KERN_FAILURE` for the special ports of a task that has ended, or `KERN_INVALID_TASK` for its voucher, if
+    /// `object` is not a task that may be controlled; those of the call.
     pub(super) fn serve_task(&mut self, object: KernelObject, id: i32, message: MessageId) -> Answer {
         match id {
             TERMINATE => {
@@ -36,6 +37,21 @@ impl Kernel {
                 let task = self.task_for_special_port(object)?;
                 self.set_special_port(task, which, message)
             }
+            GET_MACH_VOUCHER => {
+                let [_which] = self.ipc.request_arguments(message, 0)?;
+                self.task_behind(object).ok_or(KERN_INVALID_TASK)?;
+                Ok(Reply::Port(Carried::Null, Disposition::PORT_SEND))
+            }
+            SET_MACH_VOUCHER => {
+                self.ipc.request_is_send_rights(message, 1)?;
+                self.task_behind(object).ok_or(KERN_INVALID_TASK)?;
+                Ok(Reply::none())
+            }
+            SWAP_MACH_VOUCHER => {
+                self.ipc.request_is_send_rights(message, 2)?;
+                Err(KERN_NOT_SUPPORTED)
+            }
+            POLICY_SET | POLICY_GET => self.serve_task_policy(object, id, message),
             _ => Err(MIG_BAD_ID),
         }
     }

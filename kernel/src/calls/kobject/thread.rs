@@ -1,29 +1,42 @@
-//! Messages to thread control ports (mach-ipc 7.4).
+//! Messages to thread control ports (mach-ipc 7.4, vouchers 4.11).
 
 use super::{Answer, KernelObject, Reply};
-use crate::ids::MessageId;
+use crate::ids::{Context, MessageId, ThreadId, VoucherId};
+use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
-use crate::machine::Machine;
+use crate::machine::{Machine, NoMemory};
+use abi::KernReturn;
 use abi::code::*;
 use abi::mig::thread_act::*;
+use abi::port::Disposition;
 
 impl Kernel {
     /// Makes a call on a thread.
     ///
     /// # Errors
-    /// `MIG_BAD_ID` for an unknown call; `MIG_BAD_ARGUMENTS` if the message has arguments; `KERN_INVALID_ARGUMENT` if
-    /// `object` is not a thread or the thread has ended; those of the call.
+    /// `MIG_BAD_ID` for an unknown call; `MIG_BAD_ARGUMENTS` and `MIG_TYPE_ERROR` if the message has other arguments;
+    /// `KERN_INVALID_ARGUMENT` if `object` is not a thread or the thread has ended; those of the call.
     pub(super) fn serve_thread(
         &mut self,
         machine: &mut dyn Machine,
+        caller: Context,
         object: KernelObject,
         id: i32,
         message: MessageId,
     ) -> Answer {
-        if !matches!(id, TERMINATE | SUSPEND | RESUME | ABORT) {
-            return Err(MIG_BAD_ID);
+        match id {
+            TERMINATE | SUSPEND | RESUME | ABORT => self.ipc.request_is_empty(message)?,
+            GET_MACH_VOUCHER => {
+                let [_which] = self.ipc.request_arguments(message, 0)?;
+            }
+            SET_MACH_VOUCHER => self.ipc.request_is_send_rights(message, 1)?,
+            SWAP_MACH_VOUCHER => {
+                self.ipc.request_is_send_rights(message, 2)?;
+                // The rights in the message end with it, each once (vouchers 8, V6).
+                return Err(KERN_NOT_SUPPORTED);
+            }
+            _ => return Err(MIG_BAD_ID),
         }
-        self.ipc.request_is_empty(message)?;
         let thread = match object {
             KernelObject::Thread(thread) if self.sched.contains(thread) => thread,
             _ => return Err(KERN_INVALID_ARGUMENT),
@@ -32,8 +45,54 @@ impl Kernel {
             TERMINATE => self.terminate_thread(thread),
             SUSPEND => self.sched.suspend(&mut self.step, thread)?,
             RESUME => self.sched.resume(&mut self.step, thread)?,
+            GET_MACH_VOUCHER => return self.get_thread_voucher(thread),
+            SET_MACH_VOUCHER => {
+                let voucher = self.ipc.request_voucher(message);
+                self.set_thread_voucher(caller, thread, voucher)?;
+            }
             _ => self.abort_thread(machine, thread),
         }
         Ok(Reply::none())
+    }
+
+    /// `thread_get_mach_voucher`: answers with a send right to the voucher that a thread has adopted, or null.
+    ///
+    /// # Errors
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out.
+    fn get_thread_voucher(&mut self, thread: ThreadId) -> Answer {
+        let Kernel { ipc, sched, step, vouchers, .. } = self;
+        let right = match sched[thread].voucher() {
+            Some(voucher) => {
+                let budget = ipc.space(sched[thread].context().space).budget();
+                let copied = vouchers.retain(voucher).and_then(|()| vouchers.send_right(ipc, step, budget, voucher));
+                copied.map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?
+            }
+            None => Carried::Null,
+        };
+        Ok(Reply::Port(right, Disposition::PORT_SEND))
+    }
+
+    /// `thread_set_mach_voucher`: lets a thread adopt a voucher, or none.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` if the thread is not the caller and has started; `KERN_RESOURCE_SHORTAGE` if the
+    /// voucher has too many references. The thread keeps its voucher then.
+    fn set_thread_voucher(
+        &mut self,
+        caller: Context,
+        thread: ThreadId,
+        voucher: Option<VoucherId>,
+    ) -> Result<(), KernReturn> {
+        let Kernel { ipc, sched, step, vouchers, .. } = self;
+        if thread != caller.thread && sched[thread].has_started() {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        if let Some(voucher) = voucher {
+            vouchers.retain(voucher).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
+        }
+        if let Some(old) = sched.adopt(thread, voucher) {
+            vouchers.release(ipc, step, old);
+        }
+        Ok(())
     }
 }

@@ -4,12 +4,15 @@
 //! that it may refuse, and acts (ARCHITECTURE.md, "Check, then commit"). The handlers are in the other files of this
 //! folder, one for each group.
 
+mod bsdthread;
 mod mach_msg;
+mod policy;
 mod ports;
 mod scheduling;
 mod tally;
 mod unix;
 mod vm;
+mod vouchers;
 
 use crate::ids::{Context, KernelObject, ThreadId};
 use crate::ipc::entry::EntryRight;
@@ -71,7 +74,7 @@ impl Kernel {
         }
     }
 
-    /// Handles the traps of class 1: own ports, memory and scheduling. Those of `mach_port` follow in
+    /// Handles the traps of class 1: own ports, memory, scheduling and vouchers. Those of `mach_port` follow in
     /// [`mach_port_trap`](Kernel::mach_port_trap).
     #[inline]
     fn mach_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
@@ -97,6 +100,12 @@ impl Kernel {
             number::mach::MACH_TIMEBASE_INFO => self.timebase_info(machine, caller, UserAddr(a)).into(),
             number::mach::MACH_WAIT_UNTIL => self.wait_until(machine, caller, a),
 
+            number::mach::MACH_GENERATE_ACTIVITY_ID
+            | number::mach::HOST_CREATE_MACH_VOUCHER
+            | number::mach::MACH_VOUCHER_EXTRACT_ATTR_RECIPE => {
+                self.voucher_trap(machine, caller, trap, arguments).into()
+            }
+
             other => self.mach_port_trap(machine, caller, other, arguments),
         }
     }
@@ -115,7 +124,7 @@ impl Kernel {
     /// Handles the traps of class 2. An unknown number is an error, and does not end the task (errata 6).
     #[inline]
     fn unix_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
-        let [a, b, c, d, ..] = arguments;
+        let [a, b, c, d, e, f] = arguments;
         match trap {
             number::unix::EXIT => self.exit(caller, a as u8),
             number::unix::WRITE => self.write(machine, caller, a as u32, UserAddr(b), c).into(),
@@ -123,6 +132,16 @@ impl Kernel {
             number::unix::THREAD_SELFID => Outcome::Unix(Ok(self.sched[caller.thread].number())),
             number::unix::ULOCK_WAIT => self.ulock_wait(machine, caller, a as u32, UserAddr(b), c as u32, d as u32),
             number::unix::ULOCK_WAKE => self.ulock_wake(caller, a as u32, UserAddr(b)).into(),
+            number::unix::BSDTHREAD_CTL => self.bsdthread_ctl(machine, caller, a as u32, [b, c, d]).into(),
+            number::unix::SETPRIORITY => self.setpriority(caller, a as u32, b as u32, c as u32).into(),
+            number::unix::PROCESS_POLICY => {
+                self.process_policy(caller, [a, b, c, d].map(|argument| argument as u32), f as u32).into()
+            }
+            number::unix::PROC_INFO => {
+                let numbers = [a, b, c].map(|argument| argument as u32);
+                self.proc_info(machine, caller, numbers, UserAddr(e), f as u32).into()
+            }
+            number::unix::PERSONA => self.persona(machine, caller, a as u32, UserAddr(d)).into(),
             _ => Outcome::Unix(Err(ENOSYS)),
         }
     }
@@ -185,6 +204,14 @@ impl Kernel {
     fn object_named(&self, caller: Context, name: PortName) -> Option<KernelObject> {
         match self.ipc.space(caller.space).get(name)?.right {
             EntryRight::Send { port, .. } => self.ipc.object_behind(port),
+            _ => None,
+        }
+    }
+
+    /// Returns the live thread of the caller's task to whose port a name of the caller is a send right.
+    fn sibling_named(&self, caller: Context, name: PortName) -> Option<ThreadId> {
+        match self.object_named(caller, name)? {
+            KernelObject::Thread(thread) if self.sched.get(thread)?.task() == caller.task => Some(thread),
             _ => None,
         }
     }

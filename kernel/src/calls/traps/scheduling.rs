@@ -1,7 +1,7 @@
 //! The traps for scheduling and time (importance 8.6).
 
 use crate::calls::put_result;
-use crate::ids::{Context, KernelObject};
+use crate::ids::Context;
 use crate::kernel::Kernel;
 use crate::machine::{Cpu, Machine, Nanos, USER_END, UserAddr};
 use crate::outcome::Outcome;
@@ -94,12 +94,7 @@ impl Kernel {
     /// `KERN_INVALID_ARGUMENT` if the name is not a thread of the caller's task; `KERN_FAILURE` if the thread does not
     /// wait for a word.
     pub(super) fn thread_set_qos(&mut self, caller: Context, name: PortName, priority: u32) -> Result<(), KernReturn> {
-        let thread = match self.object_named(caller, name) {
-            Some(KernelObject::Thread(thread)) if self.sched.get(thread).is_some_and(|t| t.task() == caller.task) => {
-                thread
-            }
-            _ => return Err(KERN_INVALID_ARGUMENT),
-        };
+        let thread = self.sibling_named(caller, name).ok_or(KERN_INVALID_ARGUMENT)?;
         if !matches!(self.sched[thread].wait_place(), WaitPlace::Word(..)) {
             return Err(KERN_FAILURE);
         }

@@ -137,11 +137,16 @@ impl Kernel {
                     _ => return Err(KERN_INVALID_ARGUMENT),
                 };
                 let task = self.tasks[thread.task()].policy.effective();
+                let tiers = thread.policy().effective(&task).tiers;
                 let info = ThreadInfo {
                     requested: thread.policy().requested.to_pthread(),
-                    effective: thread.policy().effective(&task).priority.to_pthread(),
+                    effective: thread.policy().raised().to_pthread(),
                     base_priority: u32::from(thread.schedule().base),
                     scheduled_priority: u32::from(thread.schedule().priority),
+                    set_self_calls: thread.set_self_calls(),
+                    io_tier: u32::from(tiers.io),
+                    latency_qos: u32::from(tiers.latency),
+                    throughput_qos: u32::from(tiers.throughput),
                 };
                 put_state(machine, caller, info.as_bytes(), buffer, size)
             }

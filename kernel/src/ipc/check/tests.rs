@@ -62,7 +62,7 @@ fn running_thread(step: &mut Step, space: SpaceId) -> (Scheduling, ThreadId) {
 impl Objects {
     fn new() -> Objects {
         let mut step = Step::default();
-        let mut ipc = Ipc::new(&mut step, Limits::default()).unwrap();
+        let mut ipc = Ipc::new(&mut step, Limits::default(), 0).unwrap();
         ipc.make_room_for_task().unwrap();
         let space = ipc.insert_space(0);
         let budget = ipc.spaces[space].budget();

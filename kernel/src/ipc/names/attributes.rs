@@ -45,7 +45,10 @@ impl Ipc {
         Ok(match flavor {
             MACH_PORT_LIMITS_INFO => words(&port.qlimit),
             MACH_PORT_RECEIVE_STATUS => words(&port.status()),
-            _ => words(&PortInfoExt { mpie_status: port.status(), ..PortInfoExt::default() }),
+            _ => {
+                let mpie_boost_cnt = u32::try_from(port.boosts.count()).unwrap_or(u32::MAX);
+                words(&PortInfoExt { mpie_status: port.status(), mpie_boost_cnt, ..PortInfoExt::default() })
+            }
         })
     }
 
@@ -75,7 +78,10 @@ impl Ipc {
         match limit {
             Some(limit) => Ok(Some((port, self.set_queue_limit(port, limit)))),
             None => {
-                self.ports[port].accept_donation(flavor == MACH_PORT_TEMPOWNER);
+                match flavor {
+                    MACH_PORT_TEMPOWNER => self.set_temp_owner(port),
+                    _ => self.accept_donation(port),
+                }
                 Ok(None)
             }
         }

@@ -106,10 +106,10 @@ impl Ipc {
             state.qlimit = options.mpl_qlimit;
         }
         if flags.contains(ConstructFlags::TEMPOWNER) {
-            state.accept_donation(true);
+            self.set_temp_owner(port);
         }
         if flags.intersects(ConstructFlags::IMPORTANCE_RECEIVER | ConstructFlags::DENAP_RECEIVER) {
-            state.accept_donation(false);
+            self.accept_donation(port);
         }
         if flags.contains(ConstructFlags::INSERT_SEND_RIGHT) {
             let right = self.make_send(port);

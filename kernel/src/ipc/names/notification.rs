@@ -12,6 +12,7 @@ use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;
 use abi::message::*;
+use voucher::importance::SendMode;
 
 /// The reason for a refusal, and the right that was not registered, which the caller destroys.
 type Refused = (KernReturn, Option<SendOnceRight>);
@@ -154,11 +155,14 @@ impl Ipc {
                 let once = matches!(right, EntryRight::SendOnce { .. });
                 let possible_now = once || self.is_kernel_port(port) || !self.ports[port].is_full();
                 let previous = self.cancel_request(space, name);
+                let is_first = !self.ports[port].requests.any_armed();
                 if kind == (RequestKind::SendPossible { armed: true }) && possible_now {
                     self.notify(step, notify, Notification::SendPossible(name));
                 } else if let Err(notify) = self.register_request(port, Request::new(notify, space, name, kind)) {
                     self.restore_request(port, previous);
                     return Err((KERN_RESOURCE_SHORTAGE, Some(notify)));
+                } else if kind == (RequestKind::SendPossible { armed: true }) && is_first {
+                    self.arm_send_possible_boost(port, space, SendMode::Normal);
                 }
                 Ok(previous.map(|request| request.notify))
             }

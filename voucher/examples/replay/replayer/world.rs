@@ -181,7 +181,7 @@ impl World {
     /// Returns the calling task.
     pub fn caller(&self) -> CallingTask {
         let bank = self.current.and_then(|pid| self.tasks.get(&pid)).copied();
-        CallingTask { task: self.current.map_or(1, u64::from), bank }
+        CallingTask { task: self.current.map_or(1, u64::from), bank, ..Default::default() }
     }
 
     pub fn bank(&self) -> Option<&Bank> {

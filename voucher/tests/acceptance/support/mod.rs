@@ -81,7 +81,10 @@ impl World {
         PERSONAS.into_iter().for_each(|persona| vouchers.bank.personas_mut().add(persona).unwrap());
         let task = |identity: TaskIdentity| {
             let bank = Some(vouchers.bank.begin_task(identity).unwrap());
-            Task { caller: CallingTask { task: identity.info.unique_pid, bank }, names: BTreeMap::new() }
+            Task {
+                caller: CallingTask { task: identity.info.unique_pid, bank, ..Default::default() },
+                names: BTreeMap::new(),
+            }
         };
         let tasks = tasks.map(task).into();
         World { vouchers, releases: vec![], died: vec![], tasks, current: A, last_number: 0x1000 }

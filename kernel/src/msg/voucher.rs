@@ -1,0 +1,65 @@
+//! The voucher and the importance of a message on its way: what happens when the message is sent and received (vouchers
+//! 7.2, 7.4, importance 4.3, 5.2).
+
+use crate::ids::{Context, MessageId, PortId};
+use crate::ipc::right::Carried;
+use crate::kernel::Kernel;
+use crate::machine::NoMemory;
+use abi::message::MsgOption;
+use voucher::importance::SendMode;
+
+impl Kernel {
+    /// Processes the voucher of a message that `sender` sends, if it has one. The sender's task is then named by it.
+    #[inline]
+    pub(crate) fn preprocess_voucher(&mut self, sender: Context, message: MessageId) {
+        if self.ipc.message(message).voucher != Carried::Null {
+            let client = self.client(sender);
+            let Kernel { ipc, step, vouchers, .. } = self;
+            let attached = ipc.message_mut(message).voucher.take();
+            ipc.message_mut(message).voucher = vouchers.preprocess(ipc, step, &client, attached);
+        }
+    }
+
+    /// Lets a message that `sender` sends to a live port carry the importance of its sender (importance 4.3). It boosts
+    /// before it is queued, so also while its sender is blocked.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing has changed.
+    #[inline]
+    pub(crate) fn donate(
+        &mut self,
+        sender: Context,
+        message: MessageId,
+        port: PortId,
+        options: MsgOption,
+    ) -> Result<(), NoMemory> {
+        let mode = send_mode(options);
+        if !self.ipc.takes_part(port, sender.space, mode) {
+            return Ok(());
+        }
+        let voucher = self.vouchers.importance_of(&self.ipc, &self.ipc.message(message).voucher);
+        self.ipc.donate(message, port, sender.space, voucher, mode)
+    }
+
+    /// Takes the importance and the voucher of a message that `receiver` receives: first the importance, which moves into
+    /// the voucher or ends (importance 5.2, 5.4), then the voucher is processed. Returns true if the message has
+    /// importance for the receiver then.
+    #[inline(never)]
+    pub(crate) fn receive_attached(&mut self, receiver: Context, message: MessageId, with_voucher: bool) -> bool {
+        if !with_voucher {
+            self.ipc.clean_message(message);
+            return false;
+        }
+        let client = self.client(receiver);
+        let Kernel { ipc, step, vouchers, .. } = self;
+        let importance = vouchers.receive_importance(ipc, step, &client, message);
+        let attached = ipc.message_mut(message).voucher.take();
+        ipc.message_mut(message).voucher = vouchers.postprocess(ipc, step, &client, attached);
+        importance
+    }
+}
+
+/// Returns how a message with these options takes part in importance.
+pub(crate) fn send_mode(options: MsgOption) -> SendMode {
+    if options.contains(MsgOption::SEND_NOIMPORTANCE) { SendMode::NoImportance } else { SendMode::Normal }
+}

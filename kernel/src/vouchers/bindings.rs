@@ -1,0 +1,61 @@
+//! The records of the ports of vouchers, by the number that the registry keeps.
+
+use crate::ids::{BudgetId, KernelObject, PortId, VoucherId};
+use crate::ipc::Ipc;
+use crate::machine::NoMemory;
+use crate::step::Step;
+use store::{Arena, Id};
+use voucher::PortBinding;
+
+/// The port of a voucher, and what the voucher costs.
+#[derive(Debug)]
+pub struct Binding {
+    /// The port.
+    pub(super) port: PortId,
+    /// The budget that voucher and port are on: that of the task for which the voucher was made.
+    pub(super) budget: BudgetId,
+    /// What they cost it, in bytes.
+    pub(super) cost: usize,
+}
+
+/// The ports of all vouchers that have one.
+#[derive(Debug, Default)]
+pub struct Bindings(Arena<Binding, 64>);
+
+impl Bindings {
+    /// Makes a port for a voucher and puts both on a budget.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if memory or the budget is used up; nothing has changed.
+    pub(super) fn add(
+        &mut self,
+        ipc: &mut Ipc,
+        step: &mut Step,
+        voucher: VoucherId,
+        (budget, cost): (BudgetId, usize),
+    ) -> Result<PortBinding, NoMemory> {
+        self.0.reserve()?;
+        let port = ipc.charged(budget, cost, |ipc| ipc.new_kernel_port(step, KernelObject::Voucher(voucher)))?;
+        let id = self.0.insert_reserved(|_| Binding { port, budget, cost });
+        Ok(PortBinding::new(id.to_bits()).expect("an id is not 0"))
+    }
+
+    /// Destroys the port of a dead voucher, and takes both off their budget.
+    pub(super) fn remove(&mut self, ipc: &mut Ipc, step: &mut Step, binding: PortBinding) {
+        let removed = Id::from_bits(binding.get()).and_then(|id| self.0.remove(id));
+        let Binding { port, budget, cost } = removed.expect("a binding is removed once");
+        assert_eq!(ipc.port(port).send_rights(), 0, "a voucher dies whose {port:?} has send rights");
+        ipc.destroy_port(step, port);
+        ipc.refund(budget, cost);
+    }
+
+    /// Returns the record of a port.
+    pub(super) fn get(&self, binding: PortBinding) -> Option<&Binding> {
+        self.0.get(Id::from_bits(binding.get())?)
+    }
+
+    /// Returns all records. For checks.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Binding> {
+        self.0.iter().map(|(_, binding)| binding)
+    }
+}

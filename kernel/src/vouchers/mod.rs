@@ -1,0 +1,214 @@
+//! Vouchers: the registry and its managers (the crate `voucher`), and the ports by which programs hold vouchers.
+//!
+//! [`Vouchers`] owns all of it and keeps its rules: a voucher has at most one port, which lives as long as the voucher;
+//! the port holds one reference as long as it has send rights; and each voucher is on the budget of the task for which
+//! it was made. Only the files in this folder write its fields. They can make and end rights, but they cannot reach a
+//! task, a thread or user memory.
+//!
+//! A reference to a voucher is held by its port and by each thread that has adopted it. Names and messages have send
+//! rights to the port (vouchers 1.9).
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`system`] | the registry with the managers of the kernel |
+//! | [`session`] | the driver that carries requests from the registry to the managers |
+//! | [`bindings`] | the records of the ports |
+//! | [`ports`] | from references to send rights and back |
+//! | [`messages`] | the vouchers of messages |
+//! | [`cost`] | what a voucher costs its budget |
+//! | `check` | the invariants |
+
+pub mod bindings;
+pub(crate) mod check;
+pub mod cost;
+pub mod messages;
+pub mod ports;
+pub mod session;
+pub mod system;
+
+use crate::credentials::Credentials;
+use crate::ids::{SpaceId, VoucherId};
+use crate::ipc::Ipc;
+use crate::ipc::right::Carried;
+use crate::machine::NoMemory;
+use crate::step::Step;
+use abi::KernReturn;
+use abi::PortName;
+use abi::code::KERN_RESOURCE_SHORTAGE;
+use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
+use bindings::Bindings;
+use session::{Inquiry, Session};
+use system::System;
+use voucher::managers::bank::{BankElementId, TaskIdentity};
+use voucher::{ActivityIds, CallingTask, Error, NamedRecipes, OutBuffer};
+
+/// The owner of vouchers, their values, and the managers of these.
+#[derive(Debug)]
+pub struct Vouchers {
+    system: System,
+    /// The ports of vouchers.
+    bindings: Bindings,
+    activity_ids: ActivityIds,
+}
+
+/// The task on whose behalf a call is made: the "calling task" of the specification.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// The task as the managers know it.
+    pub task: CallingTask,
+    /// The space in which names of vouchers are looked up. What is made is on this space's budget.
+    pub space: SpaceId,
+}
+
+/// Returns the error of a failed allocation.
+fn no_memory(_: Error) -> NoMemory {
+    NoMemory
+}
+
+impl Vouchers {
+    /// Returns the owner without vouchers, with the managers of the keys 2, 3, 4, 7 and 8. `seed` should be hard to guess.
+    ///
+    /// # Errors
+    /// [`NoMemory`].
+    pub fn new(seed: u64) -> Result<Vouchers, NoMemory> {
+        let system = System::new(seed).map_err(no_memory)?;
+        Ok(Vouchers { system, bindings: Bindings::default(), activity_ids: ActivityIds::default() })
+    }
+
+    /// Returns the number of vouchers.
+    pub fn count(&self) -> usize {
+        self.system.registry.len()
+    }
+
+    /// Returns the registry and its managers. For checks and printouts.
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// Adds a task to the bank (vouchers 6.3.2). The caller gets a reference, which [`end_task`](Vouchers::end_task)
+    /// releases.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing has changed.
+    pub fn begin_task(&mut self, Credentials { uid, gid, pid }: Credentials) -> Result<BankElementId, NoMemory> {
+        let info = ProcPersonaInfo {
+            unique_pid: pid.into(),
+            pid: pid as i32,
+            pidversion: pid,
+            persona_id: PERSONA_ID_NONE,
+            uid,
+            gid,
+            ..ProcPersonaInfo::default()
+        };
+        self.system.bank.begin_task(TaskIdentity { info, ..TaskIdentity::default() }).map_err(no_memory)
+    }
+
+    /// Ends a task in the bank. Vouchers may still refer to it.
+    pub fn end_task(&mut self, task: BankElementId) {
+        self.system.bank.end_task(task);
+    }
+
+    /// Reserves `count` consecutive activity ids and returns the first (vouchers 4.13).
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` if the count is not 1 to 16.
+    pub fn generate_activity_ids(&mut self, count: i32) -> Result<u64, KernReturn> {
+        self.activity_ids.generate(count).map_err(Error::code)
+    }
+
+    /// Creates a voucher from a program's array of recipes: `host_create_mach_voucher` (vouchers 4.2). Returns a send
+    /// right to it, or null if no attribute is present.
+    ///
+    /// # Errors
+    /// Those of vouchers 2.4 and 3, and those of the managers; `KERN_RESOURCE_SHORTAGE` if memory or the client's budget
+    /// is used up. No voucher has been made then.
+    pub fn create(
+        &mut self,
+        ipc: &mut Ipc,
+        step: &mut Step,
+        client: &Client,
+        recipes: &[u8],
+    ) -> Result<Carried, KernReturn> {
+        let space = client.space;
+        let named = |session: &mut Session<'_>, name| session.ipc.voucher_named(space, PortName(name));
+        let mut session = Session { vouchers: self, ipc, step };
+        let created = voucher::create_voucher(&mut session, &client.task, &mut NamedRecipes::new(recipes, named));
+        // The managers of the kernel answer at once.
+        match created.expect_done().map_err(Error::code)? {
+            Some(voucher) => {
+                let budget = ipc.space(space).budget();
+                self.send_right(ipc, step, budget, voucher).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)
+            }
+            None => Ok(Carried::Null),
+        }
+    }
+
+    /// Writes one attribute of a voucher as a recipe to `buffer` and returns its size (vouchers 4.3).
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` without a voucher; `KERN_NO_SPACE` if the buffer is too small; those of the manager.
+    pub fn extract_recipe(
+        &mut self,
+        ipc: &mut Ipc,
+        client: &Client,
+        voucher: Option<VoucherId>,
+        key: u32,
+        buffer: &mut [u8],
+    ) -> Result<usize, KernReturn> {
+        voucher::extract_attr_recipe(&mut Inquiry::new(self, ipc), &client.task, voucher, key, buffer)
+            .map_err(Error::code)
+    }
+
+    /// Writes all attributes of a voucher as recipes to `buffer` and returns their size (vouchers 4.5).
+    ///
+    /// # Errors
+    /// As for [`extract_recipe`](Vouchers::extract_recipe).
+    pub fn extract_all_recipes(
+        &mut self,
+        ipc: &mut Ipc,
+        client: &Client,
+        voucher: Option<VoucherId>,
+        buffer: &mut [u8],
+    ) -> Result<usize, KernReturn> {
+        voucher::extract_all_attr_recipes(&mut Inquiry::new(self, ipc), &client.task, voucher, buffer)
+            .map_err(Error::code)
+    }
+
+    /// Writes the content of one attribute of a voucher to `buffer` and returns its size (vouchers 4.4).
+    ///
+    /// # Errors
+    /// As for [`extract_recipe`](Vouchers::extract_recipe).
+    pub fn extract_content(
+        &mut self,
+        ipc: &mut Ipc,
+        client: &Client,
+        voucher: Option<VoucherId>,
+        key: u32,
+        buffer: &mut [u8],
+    ) -> Result<usize, KernReturn> {
+        let mut out = OutBuffer::new(buffer);
+        voucher::extract_attr_content(&mut Inquiry::new(self, ipc), &client.task, voucher, key, &mut out)
+            .map_err(Error::code)?;
+        Ok(out.size())
+    }
+
+    /// Executes a manager's command on an attribute of a voucher, writes the result to `buffer` and returns its size
+    /// (vouchers 4.6).
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` without a voucher or if the key has no manager; those of the manager.
+    pub fn command(
+        &mut self,
+        ipc: &mut Ipc,
+        client: &Client,
+        voucher: Option<VoucherId>,
+        (key, command): (u32, u32),
+        input: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<usize, KernReturn> {
+        let mut out = OutBuffer::new(buffer);
+        voucher::attr_command(&mut Inquiry::new(self, ipc), &client.task, voucher, key, command, input, &mut out)
+            .map_err(Error::code)?;
+        Ok(out.size())
+    }
+}

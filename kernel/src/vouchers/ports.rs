@@ -1,0 +1,69 @@
+//! The ports of vouchers (vouchers 1.10): from references to send rights and back.
+
+use super::Vouchers;
+use super::cost::cost_of;
+use super::session::Session;
+use crate::ids::{BudgetId, PortId, VoucherId};
+use crate::ipc::Ipc;
+use crate::ipc::right::{Carried, Right};
+use crate::machine::NoMemory;
+use crate::step::Step;
+
+impl Vouchers {
+    /// Turns a reference of the caller into a send right. A voucher without a port gets one first, and goes on
+    /// `budget`.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if memory or the budget is used up; the reference has been released.
+    pub fn send_right(
+        &mut self,
+        ipc: &mut Ipc,
+        step: &mut Step,
+        budget: BudgetId,
+        voucher: VoucherId,
+    ) -> Result<Carried, NoMemory> {
+        let registry = &mut self.system.registry;
+        if registry.get(voucher).expect("the caller holds a reference").port().is_none() {
+            let cost = cost_of(&self.system, voucher);
+            match self.bindings.add(ipc, step, voucher, (budget, cost)) {
+                Ok(binding) => self.system.registry.bind_port(voucher, binding),
+                Err(NoMemory) => {
+                    self.release(ipc, step, voucher);
+                    return Err(NoMemory);
+                }
+            }
+        }
+        self.system.registry.reference_to_send_right(voucher);
+        let port = self.port(voucher).expect("the voucher has a port");
+        Ok(Carried::Right(Right::Send(ipc.make_send(port))))
+    }
+
+    /// Returns the port of a live voucher, if it has one.
+    pub fn port(&self, voucher: VoucherId) -> Option<PortId> {
+        self.system.registry.get(voucher)?.port().and_then(|binding| self.bindings.get(binding)).map(|b| b.port)
+    }
+
+    /// Adds a reference to a live voucher, which the caller [releases](Vouchers::release).
+    ///
+    /// # Errors
+    /// [`NoMemory`] if the count is at its limit; nothing has changed.
+    pub fn retain(&mut self, voucher: VoucherId) -> Result<(), NoMemory> {
+        self.system.registry.retain(voucher).map_err(super::no_memory)
+    }
+
+    /// Releases a reference. With the last one the voucher dies (vouchers 1.11).
+    pub fn release(&mut self, ipc: &mut Ipc, step: &mut Step, voucher: VoucherId) {
+        let rest = voucher::release_voucher(&mut Session { vouchers: self, ipc, step }, voucher);
+        assert!(rest.is_none(), "the managers of the kernel answer at once");
+    }
+
+    /// Releases the reference of a voucher's port that has lost its last send right, unless it has got another one since
+    /// (vouchers 1.10).
+    pub fn no_senders(&mut self, ipc: &mut Ipc, step: &mut Step, port: PortId) {
+        let Some(voucher) = ipc.take_no_senders(port) else { return };
+        if let Some(dead) = self.system.registry.no_senders(voucher) {
+            let rest = voucher::destroy_voucher(&mut Session { vouchers: self, ipc, step }, dead);
+            assert!(rest.is_none(), "the managers of the kernel answer at once");
+        }
+    }
+}

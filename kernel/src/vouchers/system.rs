@@ -1,0 +1,67 @@
+//! [`System`]: the registry with the managers of the kernel.
+
+use voucher::managers::bank::{Bank, BankSettings};
+use voucher::managers::importance::ImportanceManager;
+use voucher::managers::pthpriority::PthPriority;
+use voucher::managers::user_data::UserData;
+use voucher::{AttributeManager, Driver, Error, Key, Registry};
+
+/// The registry with the managers of the kernel, for the keys 2, 3, 4, 7 and 8. Importance (2) has a manager only while
+/// it is asked: see [`Session`](super::session::Session).
+///
+/// The crate has a system of its own to which managers can be added. The kernel's managers are fixed, so that its state
+/// has no pointers to code and can be handed from one processor to another.
+#[derive(Debug)]
+pub struct System {
+    /// Vouchers and values.
+    pub registry: Registry,
+    /// The manager of key 3.
+    pub bank: Bank,
+    /// The manager of key 7.
+    pub user_data: UserData,
+    /// The manager of key 8.
+    pub test: UserData,
+    pthpriority: PthPriority,
+}
+
+impl System {
+    /// Returns the system without vouchers. `seed` should be hard to guess.
+    ///
+    /// # Errors
+    /// [`Error::ResourceShortage`] if memory runs out.
+    pub fn new(seed: u64) -> Result<System, Error> {
+        let mut system = System {
+            registry: Registry::new(seed),
+            bank: Bank::new(seed, BankSettings::default()),
+            user_data: UserData::new(seed),
+            test: UserData::new(seed),
+            pthpriority: PthPriority,
+        };
+        for key in [Key::BANK, Key::PTHPRIORITY, Key::USER_DATA, Key::TEST] {
+            let registration = system.manager(key).registration();
+            system.registry.register(key.number(), registration)?;
+        }
+        system.registry.register(Key::IMPORTANCE.number(), ImportanceManager::REGISTRATION)?;
+        Ok(system)
+    }
+}
+
+impl Driver for System {
+    fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
+    fn registry_ref(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
+        match key {
+            Key::BANK => &mut self.bank,
+            Key::PTHPRIORITY => &mut self.pthpriority,
+            Key::USER_DATA => &mut self.user_data,
+            Key::TEST => &mut self.test,
+            _ => panic!("{key:?} has no manager"),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Boosts along chains of daemons (importance 10.5).
+
+use super::*;
+
+/// Returns a world with A, B and C, B's port with A's name for it, and C's port with B's name for it.
+fn chain() -> (World, [Actor; 3], (PortName, PortName), (PortName, PortName)) {
+    let mut w = World::new();
+    let (a, b, c) = (w.app(), w.adaptive(), w.adaptive());
+    let (to_b, to_c) = (w.donation_path(a, b), w.donation_path(b, c));
+    (w, [a, b, c], to_b, to_c)
+}
+
+/// Lets A send to B, and B to C with B's voucher, taken with a disposition. Returns B's and C's vouchers.
+fn forwarded(disposition: Disposition) -> (World, [Actor; 3], PortName, PortName) {
+    let (mut w, [a, b, c], (port_b, to_b), (port_c, to_c)) = chain();
+    w.ping(a, to_b);
+    let v1 = w.take(b, port_b).voucher;
+    w.send(b, &Msg::copy_send(to_c).voucher(v1, disposition)).unwrap();
+    assert_eq!((w.boosts(b), w.boosts(c)), (AT_WORK, WAITED_FOR));
+    let voucher = w.take(c, port_c).voucher;
+    (w, [a, b, c], v1, voucher)
+}
+
+// covers importance E67 E68 E69
+#[test]
+fn a_daemon_that_drops_its_voucher_ends_what_it_forwarded() {
+    let (mut w, [a, b, c], v1, voucher) = forwarded(Disposition::COPY_SEND);
+    assert_eq!((w.boosts(b), w.boosts(c)), (AT_WORK, AT_WORK));
+    assert_eq!(counts_of(w.inherits(b)[0]), (1, 0, 1, 2, true));
+    assert_eq!((counts_of(w.inherits(c)[0]), w.inherits(c)[0].depth().word()), ((1, 0, 1, 1, true), 2));
+    w.deallocate(b, v1).unwrap();
+    assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, IDLE));
+    assert_eq!(counts_of(w.inherits(b)[0]), (0, 0, 0, 1, false));
+    assert_eq!(counts_of(w.inherits(c)[0]), (1, 0, 1, 1, false));
+    w.deallocate(c, voucher).unwrap();
+    assert_eq!((w.importance_objects().1, w.element_refs(a)), (0, 1));
+}
+
+// covers importance E70
+#[test]
+fn the_end_of_a_chain_is_dropped_alone() {
+    let (mut w, [_, b, c], _, voucher) = forwarded(Disposition::COPY_SEND);
+    w.deallocate(c, voucher).unwrap();
+    assert_eq!((w.boosts(c), w.boosts(b)), (IDLE, AT_WORK));
+    assert_eq!(counts_of(w.inherits(b)[0]), (1, 0, 1, 1, true));
+}
+
+// covers importance E71
+#[test]
+fn a_boosted_daemon_donates_without_a_voucher_too() {
+    let (mut w, [a, b, c], (port_b, to_b), (port_c, to_c)) = chain();
+    w.ping(a, to_b);
+    let v1 = w.take(b, port_b).voucher;
+    w.ping(b, to_c);
+    w.take(c, port_c);
+    assert_eq!((w.boosts(b), w.boosts(c), w.inherits(c)[0].depth().word()), (AT_WORK, AT_WORK, 1));
+    w.deallocate(b, v1).unwrap();
+    assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, IDLE));
+}
+
+/// The whole of E72 but the order in which both lose their boost, which the engine's tests show.
+#[test]
+fn a_daemon_that_moves_its_voucher_on_loses_the_boost_with_it() {
+    let (w, [_, b, c], _, _) = forwarded(Disposition::MOVE_SEND);
+    assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, IDLE));
+    assert_eq!(counts_of(w.inherits(c)[0]), (1, 0, 1, 1, false));
+}
+
+// covers importance E77
+#[test]
+fn importance_that_was_given_to_another_task_is_not_forwarded() {
+    let (mut w, [a, b, c], (port_b, to_b), (port_c, _)) = chain();
+    let s = w.standard();
+    let s_to_c = w.give_send(c, port_c, s);
+    w.ping(a, to_b);
+    let v1 = w.take(b, port_b).voucher;
+    let at_s = w.transfer(b, v1, Disposition::COPY_SEND, s);
+    w.send(s, &Msg::copy_send(s_to_c).voucher(at_s, Disposition::COPY_SEND)).unwrap();
+    w.take(c, port_c);
+    assert_eq!(w.inherits(c)[0].from(), voucher::importance::Source::Task(w.element_id(s)));
+    w.end_task(a);
+    assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, AT_WORK));
+}
+
+// covers importance E79
+#[test]
+fn a_copy_of_the_voucher_in_other_hands_keeps_the_boost() {
+    let (mut w, [a, b, _], (port_b, to_b), _) = chain();
+    let d = w.adaptive();
+    w.ping(a, to_b);
+    let v1 = w.take(b, port_b).voucher;
+    let at_d = w.transfer(b, v1, Disposition::COPY_SEND, d);
+    w.deallocate(b, v1).unwrap();
+    assert_eq!(w.boosts(b), AT_WORK);
+    w.deallocate(d, at_d).unwrap();
+    assert_eq!(w.boosts(b), IDLE);
+}
+
+// covers importance E80
+#[test]
+fn a_queued_message_of_a_daemon_follows_its_boost() {
+    let (mut w, [a, b, c], (port_b, to_b), (_, to_c)) = chain();
+    w.ping(b, to_c);
+    assert_eq!(w.boosts(c), IDLE);
+    w.ping(a, to_b);
+    assert_eq!((w.boosts(b), w.boosts(c)), (WAITED_FOR, WAITED_FOR));
+    w.take_plain(b, port_b);
+    assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, IDLE));
+}
+
+// covers importance E81
+#[test]
+fn the_end_of_a_daemon_ends_what_it_forwarded() {
+    let (mut w, [a, b, c], _, voucher) = forwarded(Disposition::COPY_SEND);
+    w.end_task(b);
+    assert_eq!((w.boosts(c), w.inherits(c)[0].is_donating(), w.element_refs(a)), (IDLE, false, 2));
+    w.deallocate(c, voucher).unwrap();
+    assert_eq!((w.element_refs(a), w.importance_objects().1), (1, 0));
+}
+
+// covers importance E82
+#[test]
+fn the_end_of_a_daemon_ends_its_queued_messages_boosts() {
+    let (mut w, [a, b, c], (_, to_b), (_, to_c)) = chain();
+    w.ping(a, to_b);
+    w.ping(b, to_c);
+    assert_eq!(w.boosts(c), WAITED_FOR);
+    w.end_task(b);
+    assert_eq!((w.element_refs(a), w.boosts(c)), (1, IDLE));
+}
+
+// covers importance E90
+#[test]
+fn a_daemon_does_not_inherit_from_itself() {
+    let (mut w, [a, b, _], (port_b, to_b), _) = chain();
+    w.ping(a, to_b);
+    let v1 = w.take(b, port_b).voucher;
+    w.insert_right(b, port_b, port_b, Disposition::MAKE_SEND).unwrap();
+    w.ping(b, port_b);
+    assert_eq!(w.boosts(b).0, 2);
+    w.deallocate(b, v1).unwrap();
+    assert_eq!(w.boosts(b), WAITED_FOR);
+    let receipt = w.take(b, port_b);
+    assert!(!receipt.raised);
+    assert_eq!((w.boosts(b), w.inherits(b).len()), (IDLE, 0));
+}
+
+// covers importance E91
+#[test]
+fn a_daemon_that_sends_itself_its_voucher_gets_the_same_voucher() {
+    let (mut w, [a, b, _], (port_b, to_b), _) = chain();
+    w.ping(a, to_b);
+    let v1 = w.take(b, port_b).voucher;
+    w.insert_right(b, port_b, port_b, Disposition::MAKE_SEND).unwrap();
+    w.send(b, &Msg::copy_send(port_b).voucher(v1, Disposition::COPY_SEND)).unwrap();
+    assert_eq!((w.take(b, port_b).voucher, w.refs(b, v1)), (v1, 2));
+    assert_eq!((counts_of(w.inherits(b)[0]), w.boosts(b)), ((2, 0, 2, 1, true), (2, (2, 0), 31)));
+    w.deallocate(b, v1).unwrap();
+    assert_eq!(w.boosts(b).0, 2);
+    w.deallocate(b, v1).unwrap();
+    assert_eq!(w.boosts(b), IDLE);
+}
+
+// covers importance E92
+#[test]
+fn a_ring_of_raised_messages_keeps_itself_boosted() {
+    let (mut w, [a, b, c], (port_b, to_b), (_, to_c)) = chain();
+    let c_to_b = w.give_send(b, port_b, c);
+    w.ping(a, to_b);
+    w.ping(b, to_c);
+    w.ping(c, c_to_b);
+    w.end_task(a);
+    assert_eq!((w.boosts(b), w.boosts(c)), (WAITED_FOR, WAITED_FOR));
+    (0..2).for_each(|_| w.take_plain(b, port_b));
+    assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, IDLE));
+}

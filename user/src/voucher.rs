@@ -1,0 +1,94 @@
+//! Vouchers (vouchers 4).
+
+use crate::message::{Message, call_object, call_server};
+use crate::sys::trap;
+use abi::mig::{NDR, mach_host, thread_act};
+use abi::port::Disposition;
+use abi::trap::mach::*;
+use abi::voucher::{MACH_VOUCHER_ATTR_USER_DATA_STORE, RecipeHeader};
+use abi::{KernReturn, PortName};
+use zerocopy::{Immutable, IntoBytes};
+
+/// A recipe with a content of `N` bytes.
+#[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
+#[repr(C, packed)]
+pub struct Recipe<const N: usize> {
+    /// Key, command, previous voucher and the size of the content.
+    pub header: RecipeHeader,
+    /// The content.
+    pub content: [u8; N],
+}
+
+impl<const N: usize> Recipe<N> {
+    /// Returns a recipe.
+    pub const fn new(key: u32, command: u32, previous: PortName, content: [u8; N]) -> Recipe<N> {
+        let header = RecipeHeader { key, command, previous_voucher: previous.0, content_size: N as u32 };
+        Recipe { header, content }
+    }
+
+    /// Returns a recipe that stores a content.
+    pub const fn store(key: u32, content: [u8; N]) -> Recipe<N> {
+        Recipe::new(key, MACH_VOUCHER_ATTR_USER_DATA_STORE, PortName(0), content)
+    }
+}
+
+/// Returns a name of the host. Each call adds a reference to it.
+pub fn host() -> PortName {
+    PortName(trap(HOST_SELF, [0; 6]) as u32)
+}
+
+/// Creates a voucher from recipes, by the trap.
+///
+/// # Errors
+/// Those of the trap.
+pub fn create(host: PortName, recipes: &[u8]) -> Result<PortName, KernReturn> {
+    let mut name = 0u32;
+    let result = (&raw mut name) as u64;
+    let arguments = [u64::from(host.0), recipes.as_ptr() as u64, recipes.len() as u64, result, 0, 0];
+    KernReturn(trap(HOST_CREATE_MACH_VOUCHER, arguments) as i32).ok().map(|()| PortName(name))
+}
+
+/// Creates a voucher from recipes, whose size is a multiple of 4, by message.
+///
+/// # Errors
+/// Those of the call.
+pub fn create_by_message(host: PortName, recipes: &[u8]) -> Result<PortName, KernReturn> {
+    let request = Message::copy_send(host).id(mach_host::CREATE_MACH_VOUCHER).bytes(&NDR);
+    Ok(call_server(request.words(&[recipes.len() as u32]).bytes(recipes))?.descriptor(0).name)
+}
+
+/// Makes the trap that extracts an attribute as a recipe, with any addresses.
+///
+/// # Errors
+/// Those of the trap.
+pub fn extract_at(voucher: PortName, key: u32, recipe: u64, size: u64) -> Result<(), KernReturn> {
+    let arguments = [u64::from(voucher.0), u64::from(key), recipe, size, 0, 0];
+    KernReturn(trap(MACH_VOUCHER_EXTRACT_ATTR_RECIPE, arguments) as i32).ok()
+}
+
+/// Extracts an attribute as a recipe into a buffer, and returns its size.
+///
+/// # Errors
+/// Those of the trap.
+pub fn extract(voucher: PortName, key: u32, buffer: &mut [u8]) -> Result<usize, KernReturn> {
+    let mut size = buffer.len() as u32;
+    extract_at(voucher, key, buffer.as_mut_ptr() as u64, (&raw mut size) as u64)?;
+    Ok(size as usize)
+}
+
+/// Lets a thread adopt a voucher, or none.
+///
+/// # Errors
+/// Those of the call.
+pub fn set_of_thread(thread: PortName, voucher: PortName) -> Result<(), KernReturn> {
+    let request = Message::copy_send(thread).id(thread_act::SET_MACH_VOUCHER).port(voucher, Disposition::COPY_SEND);
+    call_server(request).map(|_| ())
+}
+
+/// Returns a name of the voucher that a thread has adopted, or null.
+///
+/// # Errors
+/// Those of the call.
+pub fn of_thread(thread: PortName) -> Result<PortName, KernReturn> {
+    Ok(call_object(thread, thread_act::GET_MACH_VOUCHER, &[0])?.descriptor(0).name)
+}

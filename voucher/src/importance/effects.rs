@@ -1,0 +1,57 @@
+//! [`PolicyChange`]: what the kernel has to do after a call.
+
+use super::Importance;
+use super::element::{ElementId, TaskNumber};
+
+/// A task's policy bit `trp_boosted` has changed: the kernel computes the policy of the task and its threads anew
+/// (importance 6.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// The task.
+    pub task: TaskNumber,
+    /// True if the task is boosted now.
+    pub boosted: bool,
+}
+
+impl Importance {
+    /// Returns true if there may be a policy change that the kernel has not been told, or another deadline of the
+    /// delayed drop than it was told last. It is one test, for a kernel that asks after every call.
+    #[inline(always)]
+    pub const fn has_news(&self) -> bool {
+        self.news
+    }
+
+    /// Takes note that the kernel has been told everything: it has asked for all
+    /// [changes](Importance::next_change) and for the [deadline](Importance::delayed_drop_deadline).
+    ///
+    /// # Panics
+    /// If a change is left.
+    pub fn news_are_told(&mut self) {
+        assert!(self.changed.is_empty(), "the kernel asks for every policy change");
+        self.news = false;
+    }
+
+    /// Returns the next policy change that the kernel has not been told, in the order in which they happened. A change
+    /// that was taken back before the kernel asked is not reported.
+    pub fn next_change(&mut self) -> Option<PolicyChange> {
+        while let Some(id) = self.changed.pop_front(&mut self.elements) {
+            let element = &mut self.elements[id];
+            element.is_changed = false;
+            let boosted = element.boosted;
+            let reported = core::mem::replace(&mut element.reported, boosted);
+            // A task that is being terminated has no policy to change.
+            if let Some(task) = element.task.filter(|_| reported != boosted && !element.terminating) {
+                return Some(PolicyChange { task, boosted });
+            }
+        }
+        None
+    }
+
+    /// Notes that a task's policy bit may differ from what the kernel was told.
+    pub(super) fn note_change(&mut self, id: ElementId) {
+        if !core::mem::replace(&mut self.elements[id].is_changed, true) {
+            self.news = true;
+            self.changed.push_back(&mut self.elements, id);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Importance donation: how the importance of a task travels with its messages.
+//!
+//! Some tasks are **donors**, for example the application in front of the user. A message of a donor *boosts* the task
+//! that is to receive it: an adaptive daemon leaves the background, an application its App Nap. The receiver can keep
+//! the boost beyond the message. It then holds an [`Inherit`], as a value of the voucher that it gets, until the last
+//! voucher with that value is gone. A boosted daemon is a donor itself, so boosts flow along chains of daemons.
+//! Everything is live: when a task becomes a donor or ceases to be one, its messages and inherits follow, and so does
+//! everything downstream.
+//!
+//! ```text
+//!   task A (donor)                     task B (adaptive daemon)            task C
+//!  ┌──────────────┐    message       ┌─────────────────────┐  message   ┌──────────┐
+//!  │ TaskElement  ├──────────────►   │ TaskElement         ├─────────►  │          │
+//!  │  messages ───┼──► MessageLink ──┼► port of B: 1 boost │            │          │
+//!  │  inherits ───┼──► Inherit ──────┼► 1 boost, until the │            │          │
+//!  └──────────────┘  (in a voucher)  │  voucher is gone    │            └──────────┘
+//!                                    └─────────────────────┘
+//! ```
+//!
+//! [`Importance`] is the state of it all. It knows nothing of tasks, ports and messages but numbers: the kernel keeps a
+//! [`PortBoosts`] with each port, the [`LinkId`] of a message's link with the message, and an [`ElementId`] with each
+//! task, and lends its ports as an [`Environment`] to the calls. After a call it asks
+//! [`next_change`](Importance::next_change) for the tasks whose policy has changed. Every call is atomic: all invariants
+//! hold before and after.
+//!
+//! | file | content |
+//! |---|---|
+//! | `element.rs` | [`TaskElement`]: the importance of a task |
+//! | `inherit.rs` | [`Inherit`]: a boost that a voucher holds |
+//! | `link.rs` | [`MessageLink`]: the importance of a message on its way |
+//! | `source.rs` | [`Source`]: whose importance a message or voucher carries |
+//! | `environment.rs` | [`Environment`]: the kernel's ports and clock; [`PortBoosts`] |
+//! | `counts.rs` | holding and dropping boosts |
+//! | `propagation.rs` | what follows when a task becomes boosted or a donor, or ceases to be |
+//! | `effects.rs` | [`PolicyChange`]: what the kernel has to do |
+//! | `delayed_drop.rs` | applications that keep their boost for a while |
+//! | `hooks.rs` | sending a message, and its end |
+//! | `receive.rs` | receiving a message with its importance |
+//! | `deliver.rs` | [`receive_importance`]: the voucher that a receiver gets |
+//! | `rights.rs` | ports whose receive rights move, die or have a temporary owner |
+//! | `inherits.rs`, `lifetime.rs` | the lives of inherits and task elements |
+//! | `values.rs` | importance as a value of vouchers |
+//! | `report.rs`, `check.rs` | what a debugger shows, and the invariants |
+
+mod check;
+mod counts;
+mod delayed_drop;
+mod deliver;
+mod effects;
+mod element;
+mod environment;
+mod hooks;
+mod inherit;
+mod inherits;
+mod lifetime;
+mod link;
+mod propagation;
+mod receive;
+mod report;
+mod rights;
+mod source;
+mod values;
+
+pub use delayed_drop::DELAY;
+pub use deliver::{Delivered, DeliveredVoucher, ImportanceDriver, receive_importance};
+pub use effects::PolicyChange;
+pub use element::{ElementId, ExternCount, LivePolicy, Marks, TaskElement, TaskNumber};
+pub use environment::{Environment, Place, PortBoosts, PortNumber};
+pub use hooks::{SendMode, SendRequest};
+pub use inherit::{Depth, Inherit, InheritId};
+pub use link::{LinkId, MessageLink};
+pub use report::Donation;
+pub use source::Source;
+
+use delayed_drop::DelayedDrop;
+use element::{Changed, Crossed, Updating};
+use foldhash::fast::FixedState;
+use store::{Arena, LinearIndex, List};
+
+/// The importance of all tasks.
+#[derive(Debug)]
+pub struct Importance {
+    elements: Arena<TaskElement>,
+    inherits: Arena<Inherit>,
+    /// The inherits by the task whose donation they follow, the boosted task and the depth.
+    inherit_index: LinearIndex<256>,
+    links: Arena<MessageLink>,
+    hasher: FixedState,
+    /// The elements that crossed and must be visited.
+    crossed: List<TaskElement, Crossed>,
+    /// The elements whose policy follows, in order.
+    updating: List<TaskElement, Updating>,
+    /// The elements whose change the kernel has not been told.
+    changed: List<TaskElement, Changed>,
+    delayed: DelayedDrop,
+    /// There may be a policy change or a deadline that the kernel has not been told.
+    news: bool,
+    visits: u64,
+}
+
+impl Importance {
+    /// Returns a state without tasks. `seed` should be hard to guess: it decides which inherits share a hash bucket.
+    /// Allocates nothing.
+    pub fn new(seed: u64) -> Self {
+        Importance {
+            elements: Arena::new(),
+            inherits: Arena::new(),
+            inherit_index: LinearIndex::new(),
+            links: Arena::new(),
+            hasher: FixedState::with_seed(seed),
+            crossed: List::new(),
+            updating: List::new(),
+            changed: List::new(),
+            delayed: DelayedDrop::default(),
+            news: false,
+            visits: 0,
+        }
+    }
+
+    /// Returns true if there are no tasks, inherits and linked messages.
+    pub fn is_empty(&self) -> bool {
+        self.elements.is_empty() && self.inherits.is_empty() && self.links.is_empty()
+    }
+}
