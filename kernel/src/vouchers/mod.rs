@@ -29,7 +29,7 @@ pub mod system;
 use crate::credentials::Credentials;
 use crate::ids::{SpaceId, VoucherId};
 use crate::ipc::Ipc;
-use crate::ipc::right::Carried;
+use crate::ipc::right::SendRight;
 use crate::machine::NoMemory;
 use crate::step::Step;
 use abi::KernReturn;
@@ -117,7 +117,7 @@ impl Vouchers {
     }
 
     /// Creates a voucher from a program's array of recipes: `host_create_mach_voucher` (vouchers 4.2). Returns a send
-    /// right to it, or null if no attribute is present.
+    /// right to it, or none if no attribute is present.
     ///
     /// # Errors
     /// Those of vouchers 2.4 and 3, and those of the managers; `KERN_RESOURCE_SHORTAGE` if memory or the client's budget
@@ -128,7 +128,7 @@ impl Vouchers {
         step: &mut Step,
         client: &Client,
         recipes: &[u8],
-    ) -> Result<Carried, KernReturn> {
+    ) -> Result<Option<SendRight>, KernReturn> {
         let space = client.space;
         let named = |session: &mut Session<'_>, name| session.ipc.voucher_named(space, PortName(name));
         let mut session = Session { vouchers: self, ipc, step };
@@ -137,9 +137,9 @@ impl Vouchers {
         match created.expect_done().map_err(Error::code)? {
             Some(voucher) => {
                 let budget = ipc.space(space).budget();
-                self.send_right(ipc, step, budget, voucher).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)
+                self.send_right(ipc, step, budget, voucher).map(Some).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)
             }
-            None => Ok(Carried::Null),
+            None => Ok(None),
         }
     }
 
