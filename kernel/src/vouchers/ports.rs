@@ -67,3 +67,105 @@ impl Vouchers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SpaceId;
+    use crate::limits::Limits;
+    use crate::step::Work;
+    use crate::vouchers::Client;
+    use abi::voucher::{MACH_VOUCHER_ATTR_KEY_USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE, RecipeHeader};
+    use voucher::CallingTask;
+    use zerocopy::IntoBytes;
+
+    struct Stage {
+        ipc: Ipc,
+        step: Step,
+        vouchers: Vouchers,
+        space: SpaceId,
+    }
+
+    impl Stage {
+        fn new() -> Stage {
+            let mut step = Step::default();
+            let mut ipc = Ipc::new(&mut step, Limits::default()).unwrap();
+            ipc.make_room_for_task().unwrap();
+            let space = ipc.insert_space(0);
+            Stage { ipc, step, vouchers: Vouchers::new(0).unwrap(), space }
+        }
+
+        /// Creates the voucher with one byte of user data.
+        fn create(&mut self) -> SendRight {
+            let header = RecipeHeader {
+                key: MACH_VOUCHER_ATTR_KEY_USER_DATA,
+                command: MACH_VOUCHER_ATTR_USER_DATA_STORE,
+                previous_voucher: 0,
+                content_size: 1,
+            };
+            let client = Client { task: CallingTask { task: 1, bank: None }, space: self.space };
+            let recipes = [header.as_bytes(), b"a"].concat();
+            self.vouchers
+                .create(&mut self.ipc, &mut self.step, &client, &recipes)
+                .unwrap()
+                .expect("it has an attribute")
+        }
+
+        fn destroy(&mut self, right: SendRight) {
+            self.ipc.destroy_send(&mut self.step, right);
+        }
+
+        /// Does the urgent work and returns how much there was.
+        fn settle(&mut self) -> usize {
+            let mut count = 0;
+            while let Some(work) = self.step.next_urgent() {
+                let Work::NoSenders(port) = work else { panic!("{work:?} is about a voucher") };
+                self.vouchers.no_senders(&mut self.ipc, &mut self.step, port);
+                count += 1;
+            }
+            count
+        }
+    }
+
+    #[test]
+    fn a_voucher_dies_when_its_last_send_right_ends() {
+        let mut stage = Stage::new();
+        let (first, second) = (stage.create(), stage.create());
+        let port = first.port();
+        stage.destroy(first);
+        assert_eq!((stage.settle(), stage.vouchers.count()), (0, 1));
+        stage.destroy(second);
+        assert_eq!((stage.settle(), stage.vouchers.count()), (1, 0));
+        assert!(stage.ipc.live_port(port).is_none());
+        assert_eq!(stage.ipc.used(stage.ipc.space(stage.space).budget()), Some(0));
+    }
+
+    #[test]
+    fn a_voucher_with_a_new_send_right_within_the_step_lives() {
+        let mut stage = Stage::new();
+        let first = stage.create();
+        let port = first.port();
+        stage.destroy(first);
+        let second = stage.create();
+        assert_eq!(second.port(), port, "the port is still there");
+        assert_eq!((stage.settle(), stage.vouchers.count()), (1, 1));
+        // Twice within one step, it is noted once.
+        stage.destroy(second);
+        let third = stage.create();
+        stage.destroy(third);
+        assert_eq!((stage.settle(), stage.vouchers.count()), (1, 0));
+    }
+
+    #[test]
+    fn a_reference_keeps_a_voucher_without_send_rights() {
+        let mut stage = Stage::new();
+        let right = stage.create();
+        let (port, voucher) = (right.port(), stage.ipc.voucher_behind(right.port()).unwrap());
+        stage.vouchers.retain(voucher).unwrap();
+        stage.destroy(right);
+        assert_eq!((stage.settle(), stage.vouchers.port(voucher)), (1, Some(port)));
+        stage.vouchers.release(&mut stage.ipc, &mut stage.step, voucher);
+        assert_eq!(stage.vouchers.count(), 0);
+        assert!(stage.ipc.live_port(port).is_none());
+    }
+}
