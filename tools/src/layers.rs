@@ -26,6 +26,10 @@ pub const CIRCLES: &[(&[&str], &str)] = &[(
     "a thread holds its places in the run queue, the wait queues and the timers, which are linked through the threads",
 )];
 
+/// The types in a folder's `mod.rs` whose operations the files beside it carry out. Each such file imports them; that
+/// makes no circle, because the `mod.rs` defines the state and the files beside it what may happen to it.
+pub const OWNERS: &[(&str, &[&str])] = &[("ipc", &["Ipc"]), ("sched", &["Scheduling"]), ("task", &["Task", "Tasks"])];
+
 /// The largest circle that may be named.
 pub const CIRCLE_MAX: usize = 4;
 
@@ -47,6 +51,8 @@ pub fn layer_of(module: &str) -> Option<usize> {
 /// Collects the paths into the same crate that a file names, outside its tests.
 struct Paths<'a> {
     module: &'a str,
+    /// The modules that the file declares, whose paths need no `self`.
+    children: BTreeSet<String>,
     found: Vec<Vec<String>>,
 }
 
@@ -67,6 +73,9 @@ impl Paths<'_> {
                     rest = others;
                 }
             }
+            Some("self") => rest = &segments[1..],
+            // One word alone is a variable.
+            Some(first) if segments.len() > 1 && self.children.contains(first) => {}
             _ => return,
         }
         base.extend(rest.iter().cloned());
@@ -99,6 +108,9 @@ impl<'ast> Visit<'ast> for Paths<'_> {
         visit::visit_item(self, item);
     }
 
+    /// Where an item can be seen is no import.
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
+
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         self.add_tree(&mut Vec::new(), &item.tree);
     }
@@ -110,8 +122,15 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     }
 }
 
-/// Returns what each of the given files imports. A folder's `mod.rs` defines the owner whose operations the files
-/// beside it carry out; they belong together, so an import of the folder's own `mod.rs` does not count.
+/// Tells whether a path names one of the [`OWNERS`] of the folder that the file is in.
+fn is_own_owner(module: &str, path: &[String]) -> bool {
+    let Some((folder, _)) = module.rsplit_once("::") else { return false };
+    let owners = OWNERS.iter().find(|(owner, _)| *owner == folder).map_or(&[][..], |(_, types)| types);
+    path.strip_prefix(&[folder.to_owned()]).is_some_and(|rest| rest.first().is_some_and(|t| owners.contains(&&**t)))
+}
+
+/// Returns what each of the given files imports. An import of an owner (see [`OWNERS`]) by a file of its folder does
+/// not count.
 ///
 /// # Panics
 /// If a file is no Rust.
@@ -123,11 +142,14 @@ pub fn imports(files: &[(String, String)]) -> Imports {
     let mut imports = Imports::new();
     for (module, text) in files {
         let parsed = syn::parse_file(text).unwrap_or_else(|error| panic!("{module}: {error}"));
-        let mut paths = Paths { module, found: Vec::new() };
+        let children = parsed.items.iter().filter_map(|item| match item {
+            Item::Mod(child) if child.content.is_none() => Some(child.ident.to_string()),
+            _ => None,
+        });
+        let mut paths = Paths { module, children: children.collect(), found: Vec::new() };
         paths.visit_file(&parsed);
-        let imported = paths.found.iter().filter_map(|path| known(path));
-        let is_own_folder = |other: &String| module.starts_with(&format!("{other}::"));
-        let imported = imported.filter(|other| other != module && !is_own_folder(other)).collect();
+        let counted = paths.found.iter().filter(|path| !is_own_owner(module, path));
+        let imported = counted.filter_map(|path| known(path)).filter(|other| other != module).collect();
         imports.insert(module.clone(), imported);
     }
     imports
@@ -212,5 +234,12 @@ mod tests {
             ("ipc/d.rs", "#[cfg(test)] mod tests { use super::super::a; }"),
         ]);
         assert_eq!(circles(&found), [["ipc::a", "ipc::b", "ipc::c"]]);
+    }
+
+    #[test]
+    fn only_an_owner_is_free_to_import_from_the_files_own_folder() {
+        let with = |import| circles(&imports_of(&[("ipc/mod.rs", "pub mod a; use a::A;"), ("ipc/a.rs", import)]));
+        assert_eq!(with("use super::Ipc; fn f(_: crate::ipc::Ipc) {}"), Vec::<Vec<String>>::new());
+        assert_eq!(with("use super::{Ipc, Totals};"), [["ipc", "ipc::a"]]);
     }
 }

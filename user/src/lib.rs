@@ -20,6 +20,7 @@
 //! and returns the exit status.
 
 #![cfg_attr(target_os = "none", no_std)]
+#![warn(unreachable_pub)]
 
 pub mod check;
 pub mod harness;

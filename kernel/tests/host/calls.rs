@@ -319,6 +319,11 @@ impl World {
         self.call(actor, mach::MACH_PORT_UNGUARD, &[u64::from(actor.self_port.0), u64::from(name.0), guard])
     }
 
+    /// Receives all notifications that are queued on a port; returns their ids.
+    pub fn notifications(&mut self, actor: Actor, notify: PortName) -> Vec<i32> {
+        std::iter::from_fn(|| self.poll(actor, notify).ok()).map(|message| message.header.msgh_id).collect()
+    }
+
     /// Fills a task's name table with dead names.
     #[track_caller]
     pub fn fill_names(&mut self, actor: Actor) {

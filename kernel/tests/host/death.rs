@@ -373,11 +373,6 @@ fn a_request_that_has_fired_adds_no_reference_to_the_dead_name() {
     w.expect_empty(a, n);
 }
 
-/// Receives all notifications that are queued on a port; returns their ids.
-fn notifications(w: &mut World, a: Actor, notify: PortName) -> Vec<i32> {
-    std::iter::from_fn(|| w.poll(a, notify).ok()).map(|message| message.header.msgh_id).collect()
-}
-
 /// Errata 2: the notifications of messages that die with a port come before those registered on the port or its name.
 /// A message dies in the queue or with a blocked sender.
 #[test]
@@ -396,7 +391,7 @@ fn notifications_of_destroyed_messages_precede_those_of_the_port() {
         w.mod_refs(a, p, RECEIVE, -1).unwrap();
         let messages = [MACH_NOTIFY_SEND_ONCE; 2];
         let own = [MACH_NOTIFY_DEAD_NAME, MACH_NOTIFY_PORT_DELETED];
-        assert_eq!(notifications(&mut w, a, n), [messages, own].concat(), "blocked: {blocked}");
+        assert_eq!(w.notifications(a, n), [messages, own].concat(), "blocked: {blocked}");
     }
 }
 
@@ -412,7 +407,7 @@ fn destroying_a_name_sends_port_deleted_last() {
     }
     w.mig(a, a.self_port, mig::DESTROY, &[p.0]).unwrap();
     let expected = [MACH_NOTIFY_SEND_ONCE, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_PORT_DELETED];
-    assert_eq!(notifications(&mut w, a, n), expected);
+    assert_eq!(w.notifications(a, n), expected);
 }
 
 /// mach-ipc 6.5: the port lives on, so the request on the name ends with port-deleted and not with dead-name.
@@ -424,5 +419,5 @@ fn port_destroyed_is_sent_before_port_deleted() {
         w.request(a, p, id, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
     }
     w.mod_refs(a, p, RECEIVE, -1).unwrap();
-    assert_eq!(notifications(&mut w, a, n), [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_PORT_DELETED]);
+    assert_eq!(w.notifications(a, n), [MACH_NOTIFY_PORT_DESTROYED, MACH_NOTIFY_PORT_DELETED]);
 }

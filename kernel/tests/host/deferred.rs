@@ -144,6 +144,96 @@ fn no_senders_is_sent_for_a_port_that_waits_for_its_armed_requests() {
     w.notification(owner, n, MACH_NOTIFY_NO_SENDERS);
 }
 
+/// A right in a message whose destruction causes notifications.
+#[derive(Clone, Copy, Debug)]
+enum Carried {
+    /// A send-once right.
+    Once,
+    /// The last send right of a port.
+    LastSend,
+    /// The receive right of a port whose owner asked for port-destroyed.
+    Watched,
+    /// The receive right of a port that dies, with a send-once right in its queue and a dead-name request.
+    Dying,
+}
+
+impl Carried {
+    /// Gives B such a right, whose notifications go to A's port `n`. Returns its name at B and its disposition.
+    fn prepare(self, w: &mut World, a: Actor, n: PortName, b: Actor) -> (PortName, D) {
+        match self {
+            Carried::Once => (w.transfer(a, n, D::MAKE_SEND_ONCE, b), D::MOVE_SEND_ONCE),
+            Carried::LastSend => {
+                let s = w.port(a);
+                let at_b = w.give_send(a, s, b);
+                w.request(a, s, MACH_NOTIFY_NO_SENDERS, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+                (at_b, D::MOVE_SEND)
+            }
+            Carried::Watched => {
+                let r = w.port(b);
+                let notify = w.transfer(a, n, D::MAKE_SEND_ONCE, b);
+                w.request(b, r, MACH_NOTIFY_PORT_DESTROYED, 0, (notify, D::MOVE_SEND_ONCE)).unwrap();
+                (r, D::MOVE_RECEIVE)
+            }
+            Carried::Dying => {
+                let d = w.port(b);
+                let at_a = w.give_send(b, d, a);
+                w.send(a, &Msg::copy_send(at_a).port(n, D::MAKE_SEND_ONCE)).unwrap();
+                w.request(a, at_a, MACH_NOTIFY_DEAD_NAME, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+                (d, D::MOVE_RECEIVE)
+            }
+        }
+    }
+
+    /// The notifications that the right's own destruction causes. A port that dies is deferred work.
+    fn at_once(self) -> &'static [i32] {
+        match self {
+            Carried::Once => &[MACH_NOTIFY_SEND_ONCE],
+            Carried::LastSend => &[MACH_NOTIFY_NO_SENDERS],
+            Carried::Watched => &[MACH_NOTIFY_PORT_DESTROYED],
+            Carried::Dying => &[],
+        }
+    }
+}
+
+/// Errata 4: the work list is first in, first out. What a port causes that dies with the message comes last.
+#[test]
+fn what_a_destroyed_message_causes_comes_in_the_order_of_its_rights() {
+    let mut rights = [Carried::Once, Carried::LastSend, Carried::Watched, Carried::Dying];
+    for _ in 0..rights.len() {
+        rights.rotate_left(1);
+        let mut w = World::new();
+        let (a, b) = (w.task(), w.task());
+        let (p, n) = (w.port(a), w.port(a));
+        let p_at_b = w.give_send(a, p, b);
+        let message = rights.iter().fold(Msg::copy_send(p_at_b), |message, right| {
+            let (name, disposition) = right.prepare(&mut w, a, n, b);
+            message.port(name, disposition)
+        });
+        w.send(b, &message).unwrap();
+        w.expect_empty(a, n);
+        w.mod_refs(a, p, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+        let mut expected: Vec<i32> = rights.iter().flat_map(|right| right.at_once()).copied().collect();
+        expected.extend([MACH_NOTIFY_SEND_ONCE, MACH_NOTIFY_DEAD_NAME]);
+        assert_eq!(w.notifications(a, n), expected, "{rights:?}");
+    }
+}
+
+/// The message is sent with the last send right, which its receive destroys, and frees a place in the queue
+/// (docs/deviations.md: armed requests are deferred work).
+#[test]
+fn a_receive_sends_no_senders_before_send_possible() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (p, n) = (w.port(a), w.port(a));
+    w.set_qlimit(a, p, 1).unwrap();
+    let p_at_b = w.give_send(a, p, b);
+    w.request(a, p, MACH_NOTIFY_NO_SENDERS, 0, (n, D::MAKE_SEND_ONCE)).unwrap();
+    w.send(b, &Msg::to(p_at_b, D::MOVE_SEND)).unwrap();
+    w.request(a, p, MACH_NOTIFY_SEND_POSSIBLE, 1, (n, D::MAKE_SEND_ONCE)).unwrap();
+    w.poll(a, p).unwrap();
+    assert_eq!(w.notifications(a, n), [MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_SEND_POSSIBLE]);
+}
+
 /// A boost that begins and ends changes the policy each time.
 #[test]
 fn a_policy_that_changes_many_times_in_one_step_is_applied_once() {

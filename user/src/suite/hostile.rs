@@ -121,16 +121,16 @@ fn a_message_at_the_edge_of_memory_is_refused_or_arrives() {
 }
 
 /// A generator of pseudo-random numbers.
-pub struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
     /// Returns a generator with this seed, which is not 0.
-    pub const fn new(seed: u64) -> Random {
+    pub(super) const fn new(seed: u64) -> Random {
         Random(seed)
     }
 
     /// Returns the next number.
-    pub fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -138,7 +138,7 @@ impl Random {
     }
 
     /// Returns one of these numbers.
-    pub fn one_of(&mut self, choices: &[u64]) -> u64 {
+    pub(super) fn one_of(&mut self, choices: &[u64]) -> u64 {
         choices[(self.next() % choices.len() as u64) as usize]
     }
 }

@@ -75,7 +75,7 @@ impl core::fmt::Display for Test {
 macro_rules! tests {
     ($group:literal: $($name:ident $(. $option:ident ($value:expr))*),+ $(,)?) => {
         /// The tests of this file.
-        pub const TESTS: &[$crate::suite::Test] =
+        pub(crate) const TESTS: &[$crate::suite::Test] =
             &[$($crate::suite::Test::new($group, stringify!($name), $name)$(.$option($value))*),+];
     };
 }

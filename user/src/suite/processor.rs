@@ -91,7 +91,7 @@ fn check_in_child() {
 }
 
 /// Checks the state of the processor at the start of a task, and changes it: the child's side.
-pub fn check_fresh_processor() {
+pub(super) fn check_fresh_processor() {
     check::equal("a fresh task's selectors", registers::selectors(), [0; 4]);
     registers::wait_for_pending_exception();
     check::that("a fresh task's vector registers", VectorState::current() == VectorState::fresh());
@@ -295,7 +295,7 @@ fn vector_registers_do_not_travel_with_messages() {
 }
 
 /// The child's side.
-pub fn answer_with_vectors() {
+pub(super) fn answer_with_vectors() {
     let service = Port::new();
     let mut hello = Message::copy_send(task::bootstrap_port()).port(service.name(), Disposition::MAKE_SEND);
     hello.send().expect("the parent waits");

@@ -56,7 +56,7 @@ fn started(function: fn(u64), argument: u64, qos: Qos) -> Thread {
 }
 
 /// Gives the running thread a QoS. Another thread does it while this one waits.
-pub fn set_own_qos(qos: Qos) {
+pub(super) fn set_own_qos(qos: Qos) {
     static WORD: AtomicU32 = AtomicU32::new(0);
     static NAME: AtomicU32 = AtomicU32::new(0);
     static CLASS: AtomicU32 = AtomicU32::new(0);
@@ -323,7 +323,7 @@ fn a_tasks_clamp_limits_its_threads() {
 }
 
 /// Checks the QoS of a thread in a task with a clamp: the child of the test above.
-pub fn check_clamp() {
+pub(super) fn check_clamp() {
     let thread = started(note_after_gate, 1, Qos::UserInteractive);
     let info = task::thread_info(thread.name()).expect("the thread is alive");
     check::equal("the requested QoS", info.requested, Priority::of(Qos::UserInteractive).to_pthread());

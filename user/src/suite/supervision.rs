@@ -33,7 +33,7 @@ fn ended(status: ExitStatus) -> Result<End, Failure> {
 
 /// Keeps the queue of the bootstrap port full: with a priority above the supervisor's this task sends the next message
 /// as soon as the supervisor receives one.
-pub fn flood() {
+pub(super) fn flood() {
     set_own_qos(Qos::UserInteractive);
     loop {
         Message::copy_send(task::bootstrap_port()).id(LOOK_UP).send().expect("the queue has room in the end");
@@ -46,7 +46,7 @@ fn task_that_sends_without_a_pause_is_terminated_in_the_end() {
 }
 
 /// Sends exit messages with another status than that of this task.
-pub fn forge_exit() {
+pub(super) fn forge_exit() {
     let forged = Message::copy_send(task::bootstrap_port()).id(EXIT_MESSAGE_ID).bytes(&NDR).words(&[1]);
     forged.clone().send().expect("there is room");
     let answer = forged.rpc().map(|reply| reply.word(2) as i32);
@@ -59,7 +59,7 @@ fn exit_message_of_a_task_to_its_bootstrap_port_is_no_end() {
 }
 
 /// Registers a port that does not die with its task.
-pub fn register_host() {
+pub(super) fn register_host() {
     let host = PortName(sys::trap(HOST_SELF, [0; 6]) as u32);
     names::register("host", host).expect("the name is free");
 }

@@ -32,7 +32,7 @@ tests! { "tasks":
 }
 
 /// The functions of children, by name.
-pub const CHILDREN: &[(&str, fn())] = &[
+pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("seven", || sys::exit(7)),
     ("sleep", || time::sleep(1_000_000)),
     ("fault", sys::machine::undefined),
@@ -48,7 +48,7 @@ pub const CHILDREN: &[(&str, fn())] = &[
 ];
 
 /// Returns the arguments of a task that runs the function of [`CHILDREN`] with this name.
-pub fn child(name: &str) -> Spawn {
+pub(super) fn child(name: &str) -> Spawn {
     Spawn::program("tests").argument("child").argument(name)
 }
 
