@@ -5,6 +5,7 @@
 mod extraction;
 mod messages;
 mod objects;
+mod random;
 mod routines;
 pub mod scenarios;
 mod security;
