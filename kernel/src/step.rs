@@ -292,11 +292,15 @@ mod tests {
         let mut step = step();
         step.later(work());
         let list = step.take_work();
+        step.settled();
+        assert!(step.is_quiet());
         step.add_background(list);
+        assert!(!step.is_quiet());
         step.settled();
         step.check(1, 1);
         assert!(!step.is_quiet());
         step.resume_background();
+        assert!(!step.is_quiet());
         assert_eq!(step.next_work(), Some(work()));
         step.settled();
         assert!(step.is_quiet());

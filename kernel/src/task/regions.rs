@@ -153,7 +153,7 @@ impl Regions {
     fn merge_around(&mut self, range: core::ops::Range<usize>) {
         let first = range.start.saturating_sub(1);
         let mut at = first;
-        for _ in first..=range.end {
+        for _ in first..range.end {
             let Some(&[a, b]) = self.list.get(at..at + 2).and_then(|pair| pair.first_chunk::<2>()) else { return };
             if a.end == b.start && a.protection == b.protection {
                 self.list[at].end = b.end;
@@ -164,7 +164,8 @@ impl Regions {
         }
     }
 
-    /// Panics unless the regions are sorted, apart and within user space, and their pages are counted.
+    /// Panics unless the regions are sorted, apart and within user space, none can be joined with the next one, their
+    /// number is within the limit and their pages are counted.
     pub fn check(&self) {
         let mut end = USER_START;
         for region in &self.list {
@@ -174,6 +175,11 @@ impl Regions {
             );
             end = region.end;
         }
+        for pair in self.list.windows(2) {
+            let apart = pair[0].end < pair[1].start || pair[0].protection != pair[1].protection;
+            assert!(apart, "{pair:x?} are not joined");
+        }
+        assert!(self.list.len() <= REGIONS_PER_TASK_MAX, "there are {} regions", self.list.len());
         assert_eq!(self.list.iter().map(Region::pages).sum::<u64>(), self.pages, "pages are counted");
     }
 }
@@ -282,7 +288,8 @@ impl Tasks {
         let Task { regions, address_space: space, .. } = &mut self.tasks[task];
         let region = Region { start, end, protection: Protection::READ | Protection::WRITE };
         let pages = |(start, end): (u64, u64)| (end - start) / PAGE_SIZE;
-        regions.reserve(1 + regions.splits_at(start) + regions.splits_at(end))?;
+        // If a region is split, the new one takes the place of a part of it.
+        regions.reserve((regions.splits_at(start) + regions.splits_at(end)).max(1))?;
         for gap in regions.gaps(start, end) {
             if machine.map(*space, UserAddr(gap.0), pages(gap), region.protection).is_err() {
                 regions.gaps(start, gap.0).for_each(|done| machine.unmap(*space, UserAddr(done.0), pages(done)));
@@ -396,3 +403,6 @@ impl Tasks {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,20 @@ fn changes_by_the_sender_after_the_copy_have_no_effect() {
     assert_eq!(w.poll(b, port).unwrap().descriptors().len(), 2);
     assert_eq!((w.get_srights(a, x), w.get_srights(a, y)), (Ok(1), Ok(1)));
 }
+
+/// The send right that stays needs a place in the index of send rights, which grows.
+#[test]
+fn send_rights_stay_when_many_receive_rights_move_away() {
+    const MANY: usize = 200;
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (mailbox, send_right) = w.connect(a, b);
+    w.checked = false;
+    let ports: Vec<_> = (0..MANY).map(|_| w.port_with_send(a)).collect();
+    for &port in &ports {
+        w.send(a, &Msg::copy_send(send_right).port(port, D::MOVE_RECEIVE)).unwrap();
+        w.poll(b, mailbox).unwrap();
+        assert_eq!(w.port_type(a, port), Ok(PortType::SEND));
+    }
+    kernel::inspect::invariants::check_all(&w.kernel);
+}

@@ -297,6 +297,32 @@ fn pages_and_regions_of_a_task_are_limited() {
     kernel::inspect::invariants::check_all(&w.kernel);
 }
 
+/// A region that is split in two places becomes three.
+#[test]
+fn a_call_that_splits_regions_keeps_to_their_limit() {
+    let (mut w, a) = world();
+    w.checked = false;
+    let middle = HERE + PAGE;
+    allocate(&mut w, a, Some(HERE), 3 * PAGE).unwrap();
+    protect(&mut w, a, HERE, 3 * PAGE, READ).unwrap();
+    let apart = |n: u64| HERE + (4 + 2 * n) * PAGE;
+    let count = |w: &World| w.kernel.tasks[a.task].regions().len();
+    let last = (0..).find(|&n| allocate(&mut w, a, Some(apart(n)), PAGE).is_err()).unwrap() - 1;
+    assert_eq!(count(&w), REGIONS_PER_TASK_MAX);
+    for regions in [REGIONS_PER_TASK_MAX, REGIONS_PER_TASK_MAX - 1] {
+        let before = pages(&w, a);
+        assert_eq!(deallocate(&mut w, a, middle, PAGE), Err(KERN_RESOURCE_SHORTAGE));
+        assert_eq!(protect(&mut w, a, middle, PAGE, 0), Err(KERN_RESOURCE_SHORTAGE));
+        assert_eq!(allocate_as(&mut w, a, middle, PAGE, VM_FLAGS_OVERWRITE), Err(KERN_RESOURCE_SHORTAGE));
+        assert_eq!((count(&w), pages(&w, a)), (regions, before));
+        deallocate(&mut w, a, apart(last + regions as u64 - REGIONS_PER_TASK_MAX as u64), PAGE).unwrap();
+    }
+    assert_eq!(count(&w), REGIONS_PER_TASK_MAX - 2);
+    assert_eq!(allocate_as(&mut w, a, middle, PAGE, VM_FLAGS_OVERWRITE), Ok(middle));
+    assert_eq!(count(&w), REGIONS_PER_TASK_MAX);
+    kernel::inspect::invariants::check_all(&w.kernel);
+}
+
 /// The calls of the model test, in the order of its random numbers.
 const ALLOCATE: u64 = 0;
 const DEALLOCATE: u64 = 1;
