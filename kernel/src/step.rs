@@ -195,7 +195,7 @@ impl Step {
     /// Removes and returns the next piece of work that is done before other work.
     #[inline]
     pub fn next_urgent(&mut self) -> Option<Work> {
-        self.work_nodes.pop_front(&mut self.urgent)
+        if self.urgent.is_empty() { None } else { self.work_nodes.pop_front(&mut self.urgent) }
     }
 
     /// Puts back a piece of work that is not done, before all other work.

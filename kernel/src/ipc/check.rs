@@ -90,7 +90,7 @@ impl Ipc {
         for (_, message) in self.messages.iter() {
             add_carried(&mut rights, &message.destination);
             add_carried(&mut rights, &message.reply);
-            add_carried(&mut rights, &message.voucher);
+            message.voucher.iter().for_each(|right| rights.entry(right.port()).or_default().send += 1);
             message.descriptors.iter().for_each(|descriptor| add_carried(&mut rights, &descriptor.right));
         }
         for (_, port) in self.ports.iter() {

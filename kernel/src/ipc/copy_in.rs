@@ -197,11 +197,13 @@ impl Ipc {
     ) -> Result<(), KernReturn> {
         let plan = self.plan_header(space, header)?;
         // Two of the rights may use the same name. A copy must then be made before the last reference moves out of it.
-        let (name, disposition) = plan.destination;
-        let copied = Place::Named(name, Disposition::COPY_SEND);
-        let (reply_first, voucher_first) = (plan.reply == copied, plan.voucher == copied);
+        let mut voucher = match plan.voucher {
+            Some((name, Disposition::COPY_SEND)) => Some(self.take_voucher(step, space, name, Disposition::COPY_SEND)),
+            _ => None,
+        };
+        let reply_first = plan.reply == Place::Named(plan.destination.0, Disposition::COPY_SEND);
         let early = if reply_first { self.take_place(sched, step, space, plan.reply) } else { Carried::Null };
-        let voucher = if voucher_first { self.take_place(sched, step, space, plan.voucher) } else { Carried::Null };
+        let (name, disposition) = plan.destination;
         let destination = if plan.destination_is_dead {
             self.spaces[space].remove(name);
             Carried::Dead
@@ -209,7 +211,9 @@ impl Ipc {
             self.take_right(sched, step, space, name, disposition)
         };
         let reply = if reply_first { early } else { self.take_place(sched, step, space, plan.reply) };
-        let voucher = if voucher_first { voucher } else { self.take_place(sched, step, space, plan.voucher) };
+        if let Some((name, Disposition::MOVE_SEND)) = plan.voucher {
+            voucher = Some(self.take_voucher(step, space, name, Disposition::MOVE_SEND));
+        }
         let copied = &mut self.messages[message];
         copied.destination = destination;
         copied.reply = reply;
@@ -217,6 +221,16 @@ impl Ipc {
         copied.voucher = voucher;
         copied.voucher_disposition = header.voucher().converted();
         Ok(())
+    }
+
+    /// Takes a voucher out of a space.
+    #[inline(never)]
+    fn take_voucher(&mut self, step: &mut Step, space: SpaceId, name: PortName, disposition: Disposition) -> SendRight {
+        match self.spaces[space].get(name).map(|entry| entry.right) {
+            Some(EntryRight::Send { port, .. }) if disposition == Disposition::COPY_SEND => self.copy_send(port),
+            Some(EntryRight::Send { .. }) => self.move_send(step, space, name),
+            other => panic!("{name:?} was checked to be a voucher and is {other:?}"),
+        }
     }
 
     /// Takes the right that a place of a header names.
@@ -239,6 +253,7 @@ impl Ipc {
     /// | H5 to H7 | the destination's name does not exist | `MACH_SEND_INVALID_DEST` |
     /// | H5 to H7 | the reply cannot be taken, or has the voucher's name | `MACH_SEND_INVALID_REPLY` |
     /// | H5 to H7 | the destination cannot be taken, or not both from one name | `MACH_SEND_INVALID_DEST` |
+    #[inline(always)]
     fn plan_header(&mut self, space: SpaceId, header: &Header) -> Result<HeaderPlan, KernReturn> {
         let (remote, local) = (header.remote(), header.local());
         let (to, reply_to) = (header.msgh_remote_port, header.msgh_local_port);
@@ -252,7 +267,7 @@ impl Ipc {
         if !to.is_valid() {
             return Err(MACH_SEND_INVALID_DEST);
         }
-        let voucher = self.plan_voucher(space, header)?;
+        let voucher = if header.voucher() == Disposition::NONE { None } else { self.plan_voucher(space, header)? };
         let reply = match reply_to {
             MACH_PORT_NULL => Place::Null,
             MACH_PORT_DEAD => Place::Dead,
@@ -265,14 +280,14 @@ impl Ipc {
         }
         // An error of the reply comes before one of the destination's right.
         if let Place::Named(name, disposition) = reply {
-            if voucher.name() == Some(name) {
+            if voucher.is_some_and(|(voucher, _)| voucher == name) {
                 return Err(MACH_SEND_INVALID_REPLY);
             }
             self.can_copy_in(space, name, disposition, Dead::Accepted).map_err(|_| MACH_SEND_INVALID_REPLY)?;
         }
         if let Some(entry) = entry {
             let both = match voucher {
-                Place::Named(name, disposition) if name == to => gives_both(entry, remote, disposition),
+                Some((name, disposition)) if name == to => gives_both(entry, remote, disposition),
                 _ => reply_to != to || gives_both(entry, remote, local),
             };
             if !both || self.can_take(space, entry, remote, Dead::Refused).is_err() {
@@ -282,17 +297,16 @@ impl Ipc {
         Ok(HeaderPlan { destination: (to, remote), destination_is_dead, reply, voucher })
     }
 
-    /// Checks the voucher of a header (step H4), and returns its right.
-    fn plan_voucher(&self, space: SpaceId, header: &Header) -> Result<Place, KernReturn> {
-        match (header.voucher(), header.msgh_voucher_port) {
-            (Disposition::NONE, _) | (Disposition::MOVE_SEND | Disposition::COPY_SEND, MACH_PORT_NULL) => {
-                Ok(Place::Null)
-            }
-            (disposition @ (Disposition::MOVE_SEND | Disposition::COPY_SEND), name)
-                if self.voucher_named(space, name).is_some() =>
-            {
-                Ok(Place::Named(name, disposition))
-            }
+    /// Checks the voucher that a header declares (step H4). Returns its name and the disposition, if it is not null.
+    #[inline(never)]
+    fn plan_voucher(&self, space: SpaceId, header: &Header) -> Result<Option<(PortName, Disposition)>, KernReturn> {
+        let (disposition, name) = (header.voucher(), header.msgh_voucher_port);
+        if !matches!(disposition, Disposition::MOVE_SEND | Disposition::COPY_SEND) {
+            return Err(MACH_SEND_INVALID_VOUCHER);
+        }
+        match name {
+            MACH_PORT_NULL => Ok(None),
+            name if self.voucher_named(space, name).is_some() => Ok(Some((name, disposition))),
             _ => Err(MACH_SEND_INVALID_VOUCHER),
         }
     }
@@ -360,10 +374,10 @@ struct HeaderPlan {
     /// The destination is a send-once right whose port has died: its name is freed.
     destination_is_dead: bool,
     reply: Place,
-    voucher: Place,
+    voucher: Option<(PortName, Disposition)>,
 }
 
-/// The reply or the voucher of a header.
+/// The reply place of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// `MACH_PORT_NULL`.
@@ -372,16 +386,6 @@ enum Place {
     Dead,
     /// A right to take by this name.
     Named(PortName, Disposition),
-}
-
-impl Place {
-    /// Returns the name, if there is one.
-    fn name(self) -> Option<PortName> {
-        match self {
-            Place::Named(name, _) => Some(name),
-            Place::Null | Place::Dead => None,
-        }
-    }
 }
 
 /// Returns true if the destination and another right of the header can both be taken from one name: a send-once right

@@ -156,6 +156,7 @@ impl Ipc {
     ///
     /// # Errors
     /// [`NoName`] if either gets no name; none has then, and the reply right is still in the message.
+    #[inline(always)]
     pub fn copy_out_header(
         &mut self,
         sched: &mut Scheduling,
@@ -164,28 +165,44 @@ impl Ipc {
         message: MessageId,
         takes_voucher: bool,
     ) -> Result<(PortName, PortName), NoName> {
-        let mut voucher = MACH_PORT_NULL;
         // First the voucher: if the reply right gets no name then, the name of the voucher can be given up again.
-        if let Carried::Right(right) = self.messages[message].voucher.take() {
-            if takes_voucher {
-                voucher = self.copy_out_or_destroy(step, space, right)?;
-            } else {
-                self.destroy_right(step, right);
+        let voucher = match self.messages[message].voucher.take() {
+            None => MACH_PORT_NULL,
+            Some(voucher) => self.copy_out_voucher(step, space, voucher, takes_voucher)?,
+        };
+        match self.copy_out_reply(space, message) {
+            Ok(reply) => Ok((reply, voucher)),
+            Err(error) => {
+                if voucher != MACH_PORT_NULL {
+                    let released = self.port_deallocate(sched, step, space, voucher);
+                    released.expect("the name has just been given a reference");
+                }
+                Err(error)
             }
         }
-        let reply = self.copy_out_reply(space, message).inspect_err(|_| {
-            if voucher != MACH_PORT_NULL {
-                let released = self.port_deallocate(sched, step, space, voucher);
-                released.expect("the name has just been given a reference");
-            }
-        })?;
-        Ok((reply, voucher))
+    }
+
+    /// Copies out the voucher of a message for a receiver that takes it, or ends its right. Returns its name.
+    #[inline(never)]
+    fn copy_out_voucher(
+        &mut self,
+        step: &mut Step,
+        space: SpaceId,
+        voucher: SendRight,
+        takes_voucher: bool,
+    ) -> Result<PortName, NoName> {
+        if takes_voucher {
+            return self.copy_out_or_destroy(step, space, Right::Send(voucher));
+        }
+        self.destroy_send(step, voucher);
+        Ok(MACH_PORT_NULL)
     }
 
     /// Copies out the reply right of a message.
     ///
     /// # Errors
     /// [`NoName`]; the right is still in the message.
+    #[inline(always)]
     fn copy_out_reply(&mut self, space: SpaceId, message: MessageId) -> Result<PortName, NoName> {
         match self.messages[message].reply.take() {
             Carried::Null => Ok(MACH_PORT_NULL),

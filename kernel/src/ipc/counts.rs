@@ -4,8 +4,9 @@
 
 use super::Ipc;
 use super::kernel_message::Notification;
+use super::port::Home;
 use super::right::{Carried, Right, SendOnceRight, SendRight};
-use crate::ids::{PortId, VoucherId};
+use crate::ids::{KernelObject, PortId, VoucherId};
 use crate::step::{Step, Work};
 
 impl Ipc {
@@ -53,15 +54,28 @@ impl Ipc {
 
     /// Ends a send right. If it was the last one, the port's no-senders request fires (mach-ipc 2.8), and a voucher whose
     /// port it is will be released (mach-ipc 5.3).
+    #[inline]
     pub fn destroy_send(&mut self, step: &mut Step, right: SendRight) {
-        let port = right.port();
-        if let Some((notify, count)) = self.count_down_send(right) {
+        let Some(port) = self.live_port_mut(right.port()) else { return };
+        port.send_rights -= 1;
+        let last = port.send_rights == 0;
+        self.totals.send_rights -= 1;
+        if last {
+            self.note_no_senders(step, right.port());
+        }
+    }
+
+    /// Takes note that a live port has lost its last send right.
+    #[inline(never)]
+    fn note_no_senders(&mut self, step: &mut Step, port: PortId) {
+        let state = &mut self.ports[port];
+        if let Some(notify) = state.no_senders.take() {
+            let count = state.make_send_count;
             self.notify(step, notify, Notification::NoSenders(count));
-        } else if self.voucher_behind(port).is_some() {
-            let state = &mut self.ports[port];
-            if state.send_rights == 0 && !core::mem::replace(&mut state.no_senders_listed, true) {
-                step.later(Work::NoSenders(port));
-            }
+        } else if matches!(state.home, Home::Kernel(KernelObject::Voucher(_)))
+            && !core::mem::replace(&mut state.no_senders_listed, true)
+        {
+            step.later(Work::NoSenders(port));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Messages in the kernel, and the buffers for their bytes.
 
 use super::Ipc;
-use super::right::{Carried, Right};
+use super::right::{Carried, Right, SendRight};
 use crate::credentials::Credentials;
 use crate::ids::{BudgetId, MessageId, PortId, tag};
 use crate::limits::{SMALL_MESSAGE, SPARE_BUFFERS};
@@ -39,8 +39,8 @@ pub struct Message {
     pub reply: Carried,
     /// The disposition of the reply right, which the receiver gets even if the reply port is dead.
     pub reply_disposition: Disposition,
-    /// The voucher: a send right to its port.
-    pub voucher: Carried,
+    /// The voucher, by a send right to its port.
+    pub voucher: Option<SendRight>,
     /// The disposition of the voucher: a send right, even without a voucher, or none if the sender declared none. Then
     /// the field of the header is the sender's, for any purpose.
     pub voucher_disposition: Disposition,
@@ -131,13 +131,13 @@ impl Message {
     /// Returns true if a voucher or importance comes with the message.
     #[inline]
     pub fn has_attachment(&self) -> bool {
-        self.voucher != Carried::Null || self.importance.is_some()
+        self.voucher.is_some() || self.importance.is_some()
     }
 
     /// Returns true if the message has no rights: its places for rights are empty.
     pub(super) fn is_bare(&self) -> bool {
-        let header = [&self.destination, &self.reply, &self.voucher];
-        header.iter().all(|place| **place == Carried::Null) && self.descriptors.is_empty()
+        let bare_header = self.destination == Carried::Null && self.reply == Carried::Null && self.voucher.is_none();
+        bare_header && self.descriptors.is_empty()
     }
 
     /// Returns the cost of the message on a budget, in bytes, with a tie to importance.
@@ -214,7 +214,7 @@ impl Ipc {
             destination: Carried::Null,
             reply: Carried::Null,
             reply_disposition: Disposition::NONE,
-            voucher: Carried::Null,
+            voucher: None,
             voucher_disposition: Disposition::NONE,
             descriptors: Vec::new(),
             destroyed_descriptors: 0,
@@ -257,7 +257,7 @@ impl Ipc {
     pub fn remove_message(&mut self, step: &mut Step, message: MessageId) {
         let removed = self.messages.remove(message).expect("the message has not been removed before");
         debug_assert!(removed.destination == Carried::Null && removed.reply == Carried::Null, "its rights are lost");
-        debug_assert!(removed.voucher == Carried::Null, "its voucher is lost");
+        debug_assert!(removed.voucher.is_none(), "its voucher is lost");
         assert!(removed.importance.is_none(), "{message:?} is removed with its importance");
         step.release_work(Work::PER_OBJECT);
         if let Some(budget) = removed.budget {

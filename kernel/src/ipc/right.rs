@@ -60,6 +60,12 @@ impl Carried {
     }
 }
 
+impl From<Option<SendRight>> for Carried {
+    fn from(right: Option<SendRight>) -> Carried {
+        right.map_or(Carried::Null, |right| Carried::Right(Right::Send(right)))
+    }
+}
+
 impl SendRight {
     /// Returns the token of a send right that the port's count already includes.
     pub(super) fn counted(port: PortId) -> SendRight {

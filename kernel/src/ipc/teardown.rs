@@ -31,8 +31,8 @@ impl Ipc {
             dying.destination.take()
         } else if dying.reply != Carried::Null {
             dying.reply.take()
-        } else if dying.voucher != Carried::Null {
-            dying.voucher.take()
+        } else if dying.voucher.is_some() {
+            dying.voucher.take().into()
         } else if let Some(descriptor) = dying.descriptors.get_mut(dying.destroyed_descriptors) {
             dying.destroyed_descriptors += 1;
             descriptor.right.take()

@@ -2,7 +2,6 @@
 
 use crate::ids::{Context, MessageId, PortId};
 use crate::ipc::queue::{Admission, Route};
-use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos};
 use crate::msg::receive::deadline_after;
@@ -59,8 +58,9 @@ impl Kernel {
         }
         let forced =
             args.options.contains(MsgOption::SEND_NOTIFY) && self.arm_send_possible(caller, &header, message, args);
+        let declares_voucher = header.voucher() != Disposition::NONE;
         let with_qos = args.options.intersects(MsgOption::SEND_OVERRIDE | MsgOption::SEND_PROPAGATE_QOS);
-        if with_qos || self.ipc.message(message).voucher != Carried::Null {
+        if with_qos || declares_voucher {
             self.assign_qos(caller, message, args);
         }
         let Kernel { ipc, sched, step, .. } = self;
@@ -72,7 +72,7 @@ impl Kernel {
         }
         // Notifications that the copy-in caused are queued before the message.
         self.post_notifications(machine);
-        if !self.ipc.message(message).circular {
+        if declares_voucher && !self.ipc.message(message).circular {
             self.preprocess_voucher(caller, message);
         }
         let port = match self.ipc.route(message) {
@@ -167,7 +167,8 @@ impl Kernel {
     /// Sets the QoS of a message from its voucher, the options and the sender's policy (importance 7.2, vouchers 7.3).
     fn assign_qos(&mut self, caller: Context, message: MessageId, args: &SendArgs) {
         let sender = &self.sched[caller.thread];
-        let of_voucher = self.vouchers.priority_of(&self.ipc, &self.ipc.message(message).voucher);
+        let attached = self.ipc.message(message).voucher.as_ref();
+        let of_voucher = attached.and_then(|attached| self.vouchers.priority_of(&self.ipc, attached));
         let base = match (of_voucher, sender.policy().requested) {
             (Some(priority), _) => priority,
             _ if !args.options.contains(MsgOption::SEND_PROPAGATE_QOS) => Priority::UNSPECIFIED,
@@ -245,10 +246,10 @@ impl Kernel {
         header.msgh_local_port = ipc.copy_out_carried(step, sender.space, reply, &mut bits);
         match header.voucher() {
             Disposition::MOVE_SEND => {
-                header.msgh_voucher_port = ipc.copy_out_carried(step, sender.space, voucher, &mut bits);
+                header.msgh_voucher_port = ipc.copy_out_carried(step, sender.space, voucher.into(), &mut bits);
             }
             // A copied voucher is still under the name in the header (vouchers 7.6).
-            _ => ipc.destroy_carried(step, voucher),
+            _ => ipc.destroy_carried(step, voucher.into()),
         }
         let (remote, local) = (header.remote().converted(), header.local().converted());
         header.msgh_bits = msgh_bits(remote, local, header.voucher(), header.flags() & HeaderFlags::COMPLEX);

@@ -2,7 +2,6 @@
 //! 7.2, 7.4, importance 4.3, 5.2).
 
 use crate::ids::{Context, MessageId, PortId};
-use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use crate::machine::NoMemory;
 use abi::message::MsgOption;
@@ -10,12 +9,11 @@ use voucher::importance::SendMode;
 
 impl Kernel {
     /// Processes the voucher of a message that `sender` sends, if it has one. The sender's task is then named by it.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn preprocess_voucher(&mut self, sender: Context, message: MessageId) {
-        if self.ipc.message(message).voucher != Carried::Null {
-            let client = self.client(sender);
-            let Kernel { ipc, step, vouchers, .. } = self;
-            let attached = ipc.message_mut(message).voucher.take();
+        let client = self.client(sender);
+        let Kernel { ipc, step, vouchers, .. } = self;
+        if let Some(attached) = ipc.message_mut(message).voucher.take() {
             ipc.message_mut(message).voucher = vouchers.preprocess(ipc, step, &client, attached);
         }
     }
@@ -37,7 +35,8 @@ impl Kernel {
         if !self.ipc.takes_part(port, sender.space, mode) {
             return Ok(());
         }
-        let voucher = self.vouchers.importance_of(&self.ipc, &self.ipc.message(message).voucher);
+        let attached = self.ipc.message(message).voucher.as_ref();
+        let voucher = attached.and_then(|attached| self.vouchers.importance_of(&self.ipc, attached));
         self.ipc.donate(message, port, sender.space, voucher, mode)
     }
 
@@ -53,8 +52,9 @@ impl Kernel {
         let client = self.client(receiver);
         let Kernel { ipc, step, vouchers, .. } = self;
         let importance = vouchers.receive_importance(ipc, step, &client, message);
-        let attached = ipc.message_mut(message).voucher.take();
-        ipc.message_mut(message).voucher = vouchers.postprocess(ipc, step, &client, attached);
+        if let Some(attached) = ipc.message_mut(message).voucher.take() {
+            ipc.message_mut(message).voucher = vouchers.postprocess(ipc, step, &client, attached);
+        }
         importance
     }
 }

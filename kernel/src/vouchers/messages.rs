@@ -4,7 +4,7 @@ use super::session::{Inquiry, Session};
 use super::{Client, Vouchers};
 use crate::ids::{MessageId, VoucherId};
 use crate::ipc::Ipc;
-use crate::ipc::right::Carried;
+use crate::ipc::right::SendRight;
 use crate::machine::NoMemory;
 use crate::step::Step;
 use abi::port::Disposition;
@@ -15,21 +15,33 @@ use voucher::{CallingTask, Key, ProcessedVoucher};
 impl Vouchers {
     /// Replaces the voucher of a message that the client sends by what the receiver may know of it (vouchers 7.2).
     /// Without memory or budget the message goes on without a voucher (quirk Q23).
-    pub fn preprocess(&mut self, ipc: &mut Ipc, step: &mut Step, client: &Client, attached: Carried) -> Carried {
+    pub fn preprocess(
+        &mut self,
+        ipc: &mut Ipc,
+        step: &mut Step,
+        client: &Client,
+        attached: SendRight,
+    ) -> Option<SendRight> {
         self.process(ipc, step, client, attached, |session, task, id| voucher::send_preprocessing(session, task, id))
     }
 
     /// Replaces the voucher of a message that the client receives by one for the client's own use (vouchers 7.4). Without
     /// memory or budget the client gets none (errata 3).
-    pub fn postprocess(&mut self, ipc: &mut Ipc, step: &mut Step, client: &Client, attached: Carried) -> Carried {
+    pub fn postprocess(
+        &mut self,
+        ipc: &mut Ipc,
+        step: &mut Step,
+        client: &Client,
+        attached: SendRight,
+    ) -> Option<SendRight> {
         self.process(ipc, step, client, attached, |session, task, id| {
             voucher::receive_postprocessing(session, task, id)
         })
     }
 
     /// Returns the importance in the voucher of a message, if it has any.
-    pub fn importance_of(&self, ipc: &Ipc, attached: &Carried) -> Option<Source> {
-        let voucher = ipc.voucher_behind(attached.port()?)?;
+    pub fn importance_of(&self, ipc: &Ipc, attached: &SendRight) -> Option<Source> {
+        let voucher = ipc.voucher_behind(attached.port())?;
         self.system.registry.handle(voucher, Key::IMPORTANCE).and_then(Source::from_handle)
     }
 
@@ -38,13 +50,13 @@ impl Vouchers {
     /// now.
     pub fn receive_importance(&mut self, ipc: &mut Ipc, step: &mut Step, client: &Client, message: MessageId) -> bool {
         let link = ipc.take_importance(message);
-        let sent = ipc.message(message).voucher.port().and_then(|port| ipc.voucher_behind(port));
+        let sent = ipc.message(message).voucher.as_ref().and_then(|right| ipc.voucher_behind(right.port()));
         if link.is_none() && sent.is_none() {
             return false;
         }
         let mut delivered = self.deliver_importance(ipc, client, link, sent);
         let budget = ipc.space(client.space).budget();
-        let mut right = Carried::Null;
+        let mut right = None;
         // Without memory or budget for the voucher's port its boost ends; the rest of the voucher may have a port already
         // (errata 3).
         for _ in 0..2 {
@@ -52,15 +64,16 @@ impl Vouchers {
             match voucher.map(|voucher| self.send_right(ipc, step, budget, voucher)) {
                 Some(Err(NoMemory)) => delivered = self.deliver_importance(ipc, client, None, sent),
                 made => {
-                    right = made.and_then(Result::ok).unwrap_or(Carried::Null);
+                    right = made.and_then(Result::ok);
                     break;
                 }
             }
         }
         let received = ipc.message_mut(message);
         received.voucher_disposition = Disposition::PORT_SEND;
-        let sent = core::mem::replace(&mut received.voucher, right);
-        ipc.destroy_carried(step, sent);
+        if let Some(sent) = core::mem::replace(&mut received.voucher, right) {
+            ipc.destroy_send(step, sent);
+        }
         delivered.raised
     }
 
@@ -80,28 +93,25 @@ impl Vouchers {
         ipc: &mut Ipc,
         step: &mut Step,
         client: &Client,
-        attached: Carried,
+        attached: SendRight,
         process: impl FnOnce(&mut Session<'_>, &CallingTask, VoucherId) -> ProcessedVoucher,
-    ) -> Carried {
-        let Some(voucher) = attached.port().and_then(|port| ipc.voucher_behind(port)) else { return attached };
+    ) -> Option<SendRight> {
+        let voucher = ipc.voucher_behind(attached.port()).expect("the copy-in takes rights to vouchers only");
         let processed = process(&mut Session { vouchers: self, ipc, step }, &client.task, voucher);
         let replacement = match processed {
-            ProcessedVoucher::Unchanged => return attached,
+            ProcessedVoucher::Unchanged => return Some(attached),
             ProcessedVoucher::Replaced(replacement) => replacement,
             ProcessedVoucher::Waiting(..) => panic!("the managers of the kernel answer at once"),
         };
         let budget = ipc.space(client.space).budget();
-        let right = match replacement {
-            Some(voucher) => self.send_right(ipc, step, budget, voucher).unwrap_or(Carried::Null),
-            None => Carried::Null,
-        };
-        ipc.destroy_carried(step, attached);
+        let right = replacement.and_then(|voucher| self.send_right(ipc, step, budget, voucher).ok());
+        ipc.destroy_send(step, attached);
         right
     }
 
     /// Returns the priority that the voucher of a message asks for, if it asks for one (vouchers 7.3).
-    pub fn priority_of(&self, ipc: &Ipc, attached: &Carried) -> Option<Priority> {
-        let voucher = ipc.voucher_behind(attached.port()?)?;
+    pub fn priority_of(&self, ipc: &Ipc, attached: &SendRight) -> Option<Priority> {
+        let voucher = ipc.voucher_behind(attached.port())?;
         voucher::message_priority(&self.system, Some(voucher)).ok().map(Priority::from_pthread)
     }
 }

@@ -11,6 +11,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`system`] | the registry with the managers of the kernel |
+//! | [`creation`] | from recipes to a send right |
 //! | [`session`] | the driver that carries requests from the registry to the managers |
 //! | [`bindings`] | the records of the ports |
 //! | [`ports`] | from references to send rights and back |
@@ -21,6 +22,7 @@
 pub mod bindings;
 pub(crate) mod check;
 pub mod cost;
+pub mod creation;
 pub mod messages;
 pub mod ports;
 pub mod session;
@@ -29,18 +31,14 @@ pub mod system;
 use crate::credentials::Credentials;
 use crate::ids::{SpaceId, VoucherId};
 use crate::ipc::Ipc;
-use crate::ipc::right::Carried;
 use crate::machine::NoMemory;
-use crate::step::Step;
 use abi::KernReturn;
-use abi::PortName;
-use abi::code::KERN_RESOURCE_SHORTAGE;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
-use session::{Inquiry, Session};
+use session::Inquiry;
 use system::System;
 use voucher::managers::bank::{BankElementId, TaskIdentity};
-use voucher::{ActivityIds, CallingTask, Error, NamedRecipes, OutBuffer};
+use voucher::{ActivityIds, CallingTask, Error, OutBuffer};
 
 /// The owner of vouchers, their values, and the managers of these.
 #[derive(Debug)]
@@ -116,33 +114,6 @@ impl Vouchers {
         self.activity_ids.generate(count).map_err(Error::code)
     }
 
-    /// Creates a voucher from a program's array of recipes: `host_create_mach_voucher` (vouchers 4.2). Returns a send
-    /// right to it, or null if no attribute is present.
-    ///
-    /// # Errors
-    /// Those of vouchers 2.4 and 3, and those of the managers; `KERN_RESOURCE_SHORTAGE` if memory or the client's budget
-    /// is used up. No voucher has been made then.
-    pub fn create(
-        &mut self,
-        ipc: &mut Ipc,
-        step: &mut Step,
-        client: &Client,
-        recipes: &[u8],
-    ) -> Result<Carried, KernReturn> {
-        let space = client.space;
-        let named = |session: &mut Session<'_>, name| session.ipc.voucher_named(space, PortName(name));
-        let mut session = Session { vouchers: self, ipc, step };
-        let created = voucher::create_voucher(&mut session, &client.task, &mut NamedRecipes::new(recipes, named));
-        // The managers of the kernel answer at once.
-        match created.expect_done().map_err(Error::code)? {
-            Some(voucher) => {
-                let budget = ipc.space(space).budget();
-                self.send_right(ipc, step, budget, voucher).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)
-            }
-            None => Ok(Carried::Null),
-        }
-    }
-
     /// Writes one attribute of a voucher as a recipe to `buffer` and returns its size (vouchers 4.3).
     ///
     /// # Errors
@@ -212,3 +183,6 @@ impl Vouchers {
         Ok(out.size())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use super::cost::cost_of;
 use super::session::Session;
 use crate::ids::{BudgetId, PortId, VoucherId};
 use crate::ipc::Ipc;
-use crate::ipc::right::{Carried, Right};
+use crate::ipc::right::SendRight;
 use crate::machine::NoMemory;
 use crate::step::Step;
 
@@ -21,7 +21,7 @@ impl Vouchers {
         step: &mut Step,
         budget: BudgetId,
         voucher: VoucherId,
-    ) -> Result<Carried, NoMemory> {
+    ) -> Result<SendRight, NoMemory> {
         let registry = &mut self.system.registry;
         if registry.get(voucher).expect("the caller holds a reference").port().is_none() {
             let cost = cost_of(&self.system, voucher);
@@ -35,7 +35,7 @@ impl Vouchers {
         }
         self.system.registry.reference_to_send_right(voucher);
         let port = self.port(voucher).expect("the voucher has a port");
-        Ok(Carried::Right(Right::Send(ipc.make_send(port))))
+        Ok(ipc.make_send(port))
     }
 
     /// Returns the port of a live voucher, if it has one.

@@ -13,7 +13,6 @@ mod message;
 mod processor;
 mod program;
 mod random_calls;
-mod random_vouchers;
 mod world;
 
 mod bsdthread;

@@ -322,7 +322,7 @@ fn rename_and_reset_link_are_not_supported() {
     assert_eq!((w.port_type(a, p), w.port_type(a, CHOSEN_NAME)), (Ok(PortType::RECEIVE), FREE));
 }
 
-/// The parts of mach-ipc P17 that need no voucher.
+// covers mach-ipc P17
 #[test]
 fn mach_port_kobject_reveals_the_kind_but_not_the_address() {
     let mut w = World::new();
@@ -330,8 +330,10 @@ fn mach_port_kobject_reveals_the_kind_but_not_the_address() {
     let (host, thread) = (w.trap(a, mach::HOST_SELF, &[]).name(), w.thread_self(a));
     let (own, send) = (w.port(a), w.port_with_send(a));
     let kobject = |w: &mut World, name: PortName| w.mig(a, a.self_port, mig::KOBJECT, &[name.0]);
-    let kinds = [(a.self_port, ikot::TASK_CONTROL), (host, ikot::HOST), (thread, ikot::THREAD_CONTROL)];
-    for (name, kind) in kinds.into_iter().chain([(own, ikot::NONE), (send, ikot::NONE)]) {
+    let voucher = w.make_voucher(a, &[crate::vouchers::current_task()]).unwrap();
+    let objects = [(host, ikot::HOST), (thread, ikot::THREAD_CONTROL), (voucher, ikot::VOUCHER)];
+    let kinds = [(a.self_port, ikot::TASK_CONTROL)].into_iter().chain(objects);
+    for (name, kind) in kinds.chain([(own, ikot::NONE), (send, ikot::NONE)]) {
         assert_eq!(kobject(&mut w, name), Ok(vec![kind, 0, 0]));
     }
     let (dead, set) = (w.allocate(a, DEAD_NAME).unwrap(), w.allocate(a, PORT_SET).unwrap());

@@ -84,7 +84,7 @@ impl Simulation {
         if self.random.one_in(20) {
             store::failpoints::arm(Some(self.random.below(8)));
         }
-        match self.random.below(49) {
+        match self.random.below(53) {
             0..14 => self.message(actor),
             14..24 => self.port_call(actor),
             24..27 => self.set_call(actor),
@@ -94,10 +94,10 @@ impl Simulation {
             34..37 => self.kernel_call(actor),
             37 => self.spawn(actor),
             38 => self.scheduling_call(actor),
-            39..43 => self.voucher_call(actor),
-            43 => self.policy_call(actor),
-            44 => self.thread_policy_call(actor),
-            45..48 => self.importance_call(actor),
+            39..47 => self.voucher_call(actor),
+            47 => self.policy_call(actor),
+            48 => self.thread_policy_call(actor),
+            49..52 => self.importance_call(actor),
             _ => self.any_call(actor),
         }
     }

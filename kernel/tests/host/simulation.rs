@@ -56,7 +56,7 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Simulation {
+    pub fn new(seed: u64) -> Simulation {
         let names_per_task = if seed.is_multiple_of(3) { 32 } else { 64 };
         let limits = Limits {
             names_per_task,
@@ -71,7 +71,7 @@ impl Simulation {
         simulation
     }
 
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         self.skips_settling = self.random.one_in(3);
         if !self.skips_settling {
             self.world.settle();

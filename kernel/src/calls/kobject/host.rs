@@ -38,7 +38,7 @@ impl Kernel {
         copy.extend_from_slice(recipes);
         let client = self.client(caller);
         let Kernel { ipc, step, vouchers, .. } = self;
-        Ok(Reply::Port(vouchers.create(ipc, step, &client, &copy)?, Disposition::PORT_SEND))
+        Ok(Reply::Port(vouchers.create(ipc, step, &client, &copy)?.into(), Disposition::PORT_SEND))
     }
 
     /// `host_register_mach_voucher_attr_manager` and its variant for a well-known key, with `N` words of arguments:

@@ -2,7 +2,6 @@
 
 use super::{Answer, KernelObject, Reply};
 use crate::ids::{Context, MessageId, ThreadId, VoucherId};
-use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, NoMemory};
 use abi::KernReturn;
@@ -65,11 +64,11 @@ impl Kernel {
             Some(voucher) => {
                 let budget = ipc.space(sched[thread].context().space).budget();
                 let copied = vouchers.retain(voucher).and_then(|()| vouchers.send_right(ipc, step, budget, voucher));
-                copied.map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?
+                Some(copied.map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?)
             }
-            None => Carried::Null,
+            None => None,
         };
-        Ok(Reply::Port(right, Disposition::PORT_SEND))
+        Ok(Reply::Port(right.into(), Disposition::PORT_SEND))
     }
 
     /// `thread_set_mach_voucher`: lets a thread adopt a voucher, or none.

@@ -114,7 +114,7 @@ impl Kernel {
         let client = self.client(caller);
         let Kernel { ipc, sched, step, vouchers, .. } = self;
         let created = vouchers.create(ipc, step, &client, buffer.bytes())?;
-        let name = ipc.copy_out_carried(step, caller.space, created, &mut 0);
+        let name = ipc.copy_out_carried(step, caller.space, created.into(), &mut 0);
         put_result(machine, caller, result, name.as_bytes()).inspect_err(|_| {
             // The caller could not find the name again (quirk Q12).
             if name != MACH_PORT_NULL {

@@ -6,7 +6,7 @@ use crate::ids::{MembershipId, MessageId, SetId, SpaceId, TaskId, ThreadId};
 use crate::ipc::budget::Budget;
 use crate::ipc::message::Descriptor;
 use crate::ipc::request::{Request, RequestKind};
-use crate::ipc::right::ReceiveRight;
+use crate::ipc::right::{ReceiveRight, SendRight};
 use crate::limits::Limits;
 use crate::machine::{AddressSpace, Nanos, Stamp, UserAddr};
 use crate::policy::ThreadPolicy;
@@ -147,10 +147,11 @@ impl Objects {
 /// What the check says of an invariant, and a way to break it.
 type Break = (&'static str, fn(&mut Objects));
 
-const BREAKS: [Break; 35] = [
+const BREAKS: [Break; 36] = [
     ("I1: send rights", |o| o.ipc.ports[o.port].send_rights += 1),
     ("I1: send rights", |o| o.set_right(o.name, EntryRight::Receive { port: o.port, send_urefs: 0 })),
     ("I1: send rights", |o| o.ipc.messages[o.messages[1]].destination = Carried::Null),
+    ("I1: send rights", |o| o.ipc.messages[o.messages[1]].voucher = Some(SendRight::counted(o.port))),
     ("I2: send-once rights", |o| o.ipc.ports[o.awaited].send_once_rights += 1),
     ("I2: send-once rights", |o| o.set_right(o.once, EntryRight::DeadName { urefs: 1 })),
     ("has one receive right", |o| {

@@ -1,14 +1,11 @@
 //! The random calls of the simulation's actors that concern vouchers and importance.
 
-use crate::message::Msg;
+use super::*;
 use crate::simulation::Simulation;
-use crate::vouchers::{ALL, TEST, USER_DATA, cp, current_task, it, priority, st};
-use crate::world::{ARGUMENTS, Actor, BUFFER, Ret};
-use abi::PortName;
-use abi::message::*;
-use abi::mig;
+use crate::world::Ret;
+use abi::message::MsgOption;
+use abi::mig::{mach_port, mach_voucher, thread_act};
 use abi::port::*;
-use abi::trap::mach;
 use abi::voucher::{MACH_VOUCHER_ATTR_IMPORTANCE_SELF, MACH_VOUCHER_ATTR_KEY_IMPORTANCE};
 use voucher::managers::importance::MACH_VOUCHER_IMPORTANCE_ATTR_DROP_EXTERNAL;
 
@@ -21,11 +18,11 @@ impl Simulation {
             0 => {
                 let (key, command) = (MACH_VOUCHER_ATTR_KEY_IMPORTANCE, MACH_VOUCHER_IMPORTANCE_ATTR_DROP_EXTERNAL);
                 let words = [key, command, 4, self.random.below(3) as u32, 4];
-                (mig::mach_voucher::ATTR_COMMAND, self.voucher(actor), words.to_vec())
+                (mach_voucher::ATTR_COMMAND, self.voucher(actor), words.to_vec())
             }
-            _ => (mig::mach_port::SET_ATTRIBUTES, actor.self_port, vec![port.0, self.random.pick(&flavors), 0]),
+            _ => (mach_port::SET_ATTRIBUTES, actor.self_port, vec![port.0, self.random.pick(&flavors), 0]),
         };
-        self.request(actor, Msg::copy_send(to).id(id).body(&mig::NDR).words(&words));
+        self.request(actor, Msg::copy_send(to).id(id).body(&NDR).words(&words));
     }
 
     /// Picks a voucher of the task, or null if it has none, and sometimes another name.
@@ -64,12 +61,12 @@ impl Simulation {
                 let id = self.random.pick(&[5400, 5401, 5402, 5403, 5404, 222, 3439, 3625]);
                 let words = [self.random.below(9) as u32, self.random.pick(&[0, 4, 100, u32::MAX]), 0, 100];
                 let count = self.random.below(5) as usize;
-                self.request(actor, Msg::copy_send(name).id(id).body(&mig::NDR).words(&words[..count]));
+                self.request(actor, Msg::copy_send(name).id(id).body(&NDR).words(&words[..count]));
             }
             _ => {
                 self.world.start_trap(actor, mach::THREAD_SELF, &[]);
                 let Ret::Done(thread) = self.world.state(actor) else { return };
-                let id = self.random.pick(&[mig::thread_act::SET_MACH_VOUCHER, mig::thread_act::SWAP_MACH_VOUCHER]);
+                let id = self.random.pick(&[thread_act::SET_MACH_VOUCHER, thread_act::SWAP_MACH_VOUCHER]);
                 let to = PortName(thread as u32);
                 self.request(actor, Msg::copy_send(to).id(id).port(name, Disposition::COPY_SEND));
             }
@@ -88,18 +85,18 @@ impl Simulation {
     /// Returns up to four recipes, most of them good.
     fn recipes(&mut self, actor: Actor) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for _ in 0..self.random.below(5) {
+        for _ in 0..=self.random.below(4) {
             let name = self.voucher(actor);
             let previous = if self.random.one_in(4) { name } else { MACH_PORT_NULL };
-            let own = it(MACH_VOUCHER_ATTR_KEY_IMPORTANCE, MACH_VOUCHER_ATTR_IMPORTANCE_SELF, MACH_PORT_NULL, b"");
             let content = self.random.pick(&[&b"a"[..], b"bb", &[7; 100], &[8; 1500]]);
-            bytes.extend(match self.random.below(9) {
-                8 => own,
-                0..3 => st(self.random.pick(&[USER_DATA, TEST]), content),
-                3 => current_task(),
-                4 => priority(self.random.next() as u32 & 0x3FFF),
-                5 => it(self.random.below(10) as u32, self.random.pick(&[1, 2, 4, 5, 10]), previous, b""),
-                6 => cp(ALL, previous),
+            let own = it(MACH_VOUCHER_ATTR_KEY_IMPORTANCE, MACH_VOUCHER_ATTR_IMPORTANCE_SELF, MACH_PORT_NULL, b"");
+            bytes.extend(match self.random.below(43) {
+                39..42 => own,
+                0..14 => st(self.random.pick(&[USER_DATA, TEST]), content),
+                14..26 => current_task(),
+                26..30 => priority(self.random.next() as u32 & 0x3FFF),
+                30..36 => cp(ALL, previous),
+                36..39 => it(self.random.below(10) as u32, self.random.pick(&[1, 2, 4, 5, 10]), previous, b""),
                 _ => it(self.random.next() as u32, self.random.next() as u32, previous, content),
             });
         }
@@ -108,4 +105,26 @@ impl Simulation {
         }
         bytes
     }
+}
+
+/// The simulation would prove nothing about vouchers that are never there.
+#[test]
+fn random_calls_make_send_redeem_and_adopt_vouchers() {
+    let (mut most, mut queued, mut accounts, mut adopted) = (0, 0, 0, 0);
+    for seed in 0..8 {
+        let mut simulation = Simulation::new(seed);
+        for _ in 0..1500 {
+            simulation.step();
+            let kernel = &simulation.world.kernel;
+            most = most.max(kernel.vouchers.count());
+            accounts += usize::from(kernel.vouchers.system().bank.len().1 > 0);
+            adopted += usize::from(kernel.sched.iter().any(|(_, thread)| thread.voucher().is_some()));
+            let ports = kernel.ipc.ports().map(|(port, _)| port);
+            let with_voucher = |port| kernel.ipc.queued(port).any(|message| message.voucher.is_some());
+            queued += usize::from(ports.into_iter().any(with_voucher));
+        }
+    }
+    let seen =
+        format!("{most} vouchers at most; steps with one queued {queued}, accounts {accounts}, adopted {adopted}");
+    assert!(most > 5 && queued > 100 && accounts > 20 && adopted > 100, "{seen}");
 }

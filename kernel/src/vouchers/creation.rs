@@ -1,0 +1,40 @@
+//! The creation of a voucher for a program: from recipes to a send right (vouchers 4.2).
+
+use super::session::Session;
+use super::{Client, Vouchers};
+use crate::ipc::Ipc;
+use crate::ipc::right::SendRight;
+use crate::machine::NoMemory;
+use crate::step::Step;
+use abi::code::KERN_RESOURCE_SHORTAGE;
+use abi::{KernReturn, PortName};
+use voucher::{Error, NamedRecipes};
+
+impl Vouchers {
+    /// Creates a voucher from a program's array of recipes: `host_create_mach_voucher` (vouchers 4.2). Returns a send
+    /// right to it, or none if no attribute is present.
+    ///
+    /// # Errors
+    /// Those of vouchers 2.4 and 3, and those of the managers; `KERN_RESOURCE_SHORTAGE` if memory or the client's budget
+    /// is used up. No voucher has been made then.
+    pub fn create(
+        &mut self,
+        ipc: &mut Ipc,
+        step: &mut Step,
+        client: &Client,
+        recipes: &[u8],
+    ) -> Result<Option<SendRight>, KernReturn> {
+        let space = client.space;
+        let named = |session: &mut Session<'_>, name| session.ipc.voucher_named(space, PortName(name));
+        let mut session = Session { vouchers: self, ipc, step };
+        let created = voucher::create_voucher(&mut session, &client.task, &mut NamedRecipes::new(recipes, named));
+        // The managers of the kernel answer at once.
+        match created.expect_done().map_err(Error::code)? {
+            Some(voucher) => {
+                let budget = ipc.space(space).budget();
+                self.send_right(ipc, step, budget, voucher).map(Some).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)
+            }
+            None => Ok(None),
+        }
+    }
+}
