@@ -1,0 +1,10 @@
+//! Importance donation: recorded traces, the examples of the specification, and random operations against a model.
+//!
+//! The world of tasks, ports and messages is that of `examples/replay_importance`. All invariants are checked after each
+//! call.
+
+mod conformance;
+#[path = "../../examples/replay_importance/replayer/mod.rs"]
+mod replayer;
+#[path = "../../examples/replay_importance/world/mod.rs"]
+mod world;
