@@ -3,8 +3,12 @@
 //! The world of tasks, ports and messages is that of `examples/replay_importance`. All invariants are checked after each
 //! call.
 
+mod basics;
+mod chains;
 mod conformance;
 #[path = "../../examples/replay_importance/replayer/mod.rs"]
 mod replayer;
+mod rights;
+mod support;
 #[path = "../../examples/replay_importance/world/mod.rs"]
 mod world;

@@ -88,14 +88,16 @@ impl World {
         Ok(bytes)
     }
 
-    /// Returns the text that describes the importance of a voucher.
-    pub fn describe(&mut self, voucher: VoucherId) -> Result<String, Error> {
-        let mut bytes = [0; 4096];
+    /// Returns the text that describes the importance of a voucher, in a buffer of `room` bytes.
+    pub fn describe(&mut self, voucher: VoucherId, room: usize) -> Result<String, Error> {
+        let mut bytes = vec![0; room];
         let mut out = OutBuffer::new(&mut bytes);
         let caller = voucher::CallingTask::KERNEL;
         let key = Key::IMPORTANCE.number();
         self.session(|session| voucher::extract_attr_content(session, &caller, Some(voucher), key, &mut out))?;
-        let size = out.size().saturating_sub(1);
-        Ok(String::from_utf8_lossy(&bytes[..size]).into_owned())
+        let size = out.size();
+        bytes.truncate(size);
+        assert_eq!(bytes.pop(), Some(0), "the text ends with a 0");
+        Ok(String::from_utf8(bytes).expect("it is a text"))
     }
 }
