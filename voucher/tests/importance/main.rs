@@ -6,6 +6,8 @@
 mod basics;
 mod chains;
 mod conformance;
+mod model;
+mod random;
 #[path = "../../examples/replay_importance/replayer/mod.rs"]
 mod replayer;
 mod rights;

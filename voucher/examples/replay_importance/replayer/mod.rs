@@ -12,6 +12,8 @@ mod inputs;
 mod operations;
 mod state;
 
+pub use state::state;
+
 use super::world::World;
 use compare::Expected;
 use serde_json::Value;
@@ -115,7 +117,7 @@ fn step(trace: &mut Trace, operation: &Value, found: &mut Vec<String>) {
     }
     trace.world.check();
     if !trace.left {
-        let differences = trace.expected.differences(&state::state(&trace.world));
+        let differences = trace.expected.differences(&state(&trace.world));
         found.extend(differences.iter().filter(|difference| !trace.known.contains(difference)).cloned());
         trace.known = differences;
     }

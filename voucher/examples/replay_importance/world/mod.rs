@@ -64,7 +64,7 @@ pub struct World {
 }
 
 /// The voucher system with importance for the time of a call.
-struct Session<'a> {
+pub struct Session<'a> {
     vouchers: &'a mut Vouchers,
     manager: ImportanceManager<'a>,
     died: &'a mut Vec<VoucherId>,
@@ -128,7 +128,7 @@ impl World {
     }
 
     /// Makes a call that concerns vouchers, and notes the policy changes.
-    fn session<R>(&mut self, call: impl FnOnce(&mut Session<'_>) -> R) -> R {
+    pub fn session<R>(&mut self, call: impl FnOnce(&mut Session<'_>) -> R) -> R {
         let manager = ImportanceManager { importance: &mut self.importance, environment: &mut self.kernel };
         let mut session = Session { vouchers: &mut self.vouchers, manager, died: &mut self.died };
         let result = call(&mut session);
