@@ -11,6 +11,7 @@ mod random;
 #[path = "../../examples/replay_importance/replayer/mod.rs"]
 mod replayer;
 mod rights;
+mod shortage;
 mod support;
 #[path = "../../examples/replay_importance/world/mod.rs"]
 mod world;
