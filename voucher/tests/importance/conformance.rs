@@ -1,6 +1,6 @@
 //! The crate gives the answers that were recorded of the reference, and the replayer detects every difference.
 
-use crate::replayer::{Report, replay};
+use crate::replayer::{Report, explain, replay};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -212,4 +212,43 @@ fn a_call_that_stops_the_reference_is_refused() {
     let trace = scenario("mark-receiver-off-with-boosts");
     assert!(trace.last().expect("it has lines")["expect"].get("panic").is_some());
     assert_eq!(replay("file", &text(&trace)).passed, 1);
+}
+
+#[test]
+fn a_trace_can_be_told_in_plain_words() {
+    let story = explain(&text(&scenario("E2-E4-basic-boost")));
+    let expected = "\
+E2-E4-basic-boost: donor sends, daemon receives with voucher, drops it: boost ends with the voucher
+     2  A starts, an application.
+          A is a donor.
+     3  B starts, an adaptive daemon.
+     4  A makes the port pA, which accepts donation.
+     5  B makes the port pB, which accepts donation.
+     6  A sends a message to pB. The message is m1. B is boosted.
+          m1 is linked to A and boosts its port.
+          pB has 1 boost.
+          B has 1 boost, is a donor.
+     7  B receives from pB, with vouchers. It gets m1 with v1.
+          m1 is gone.
+          pB has 0 boosts.
+          i1 is the importance of A in B, holds 1 boost.
+          v1 holds the importance i1.
+     8  Where does the importance in v1 come from? The text is: Importance for pid 101 (1 of 1 boosts) donated from pid \
+                    100.
+     9  B drops a reference to v1. B is boosted no more.
+          B has 0 boosts, is a donor no more.
+          i1 is gone.
+          v1 is gone.
+
+";
+    assert_eq!(story, expected);
+}
+
+#[test]
+fn every_line_of_the_selection_can_be_told() {
+    for (file, text) in selection() {
+        let story = explain(&text);
+        assert!(!story.contains("Unknown operation") && !story.contains("means nothing"), "{file}");
+        assert!(story.lines().all(|line| !line.contains("null") && !line.contains('{')), "{file}");
+    }
 }

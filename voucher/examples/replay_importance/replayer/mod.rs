@@ -6,12 +6,15 @@
 //! | `inputs.rs` | the fields of an operation |
 //! | `state.rs` | the state of a world in the notation of traces |
 //! | `compare.rs` | the comparison of answers and states |
+//! | `explain.rs` | the story of a trace in plain words |
 
 mod compare;
+mod explain;
 mod inputs;
 mod operations;
 mod state;
 
+pub use explain::explain;
 pub use state::state;
 
 use super::world::World;

@@ -9,7 +9,8 @@ use voucher::{Error, VoucherId};
 /// `KERN_FAILURE`
 pub const KERN_FAILURE: u32 = 5;
 
-type Answer = Map<String, Value>;
+/// The fields of an answer.
+pub type Answer = Map<String, Value>;
 
 /// Performs an operation and returns the answer in the notation of traces.
 ///
