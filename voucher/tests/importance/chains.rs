@@ -1,7 +1,7 @@
 //! Chains, rings and diamonds of donation (importance 10.5).
 
 use crate::support::{Fixture, fixture};
-use crate::world::Kind;
+use crate::world::{Kind, Mode, Send};
 use voucher::VoucherId;
 use voucher::importance::{Depth, Marks, Source};
 
@@ -112,6 +112,20 @@ fn a_ring_of_messages_ends_when_one_is_consumed() {
     assert_eq!((f.a("B"), f.a("C"), f.c("pB"), f.c("pC")), (0, 0, 0, 0));
 }
 
+/// A daemon's message to itself waits until something boosts the daemon. A moment is enough, here that of a message which
+/// is refused; from then on the daemon boosts itself (importance 6.5 has no exception for this).
+#[test]
+fn a_refused_message_can_light_a_ring() {
+    let mut f = fixture();
+    f.send("B", "pB", 1);
+    assert_eq!((f.a("B"), f.c("pB")), (0, 0));
+    f.fill("pB");
+    assert_eq!(f.send_as("A", "pB", Send::default()), Some(0x1000_0004));
+    assert_eq!((f.a("B"), f.c("pB"), f.refs("A")), (1, 1, 1));
+    f.receive_plain("B", "pB");
+    assert_eq!((f.a("B"), f.boosts()), (0, vec!["+B".to_owned(), "-B".to_owned()]));
+}
+
 #[test]
 fn a_ring_ends_with_the_exit_of_a_member() {
     for member in ["B", "C", "D"] {
@@ -207,9 +221,9 @@ fn a_change_costs_the_same_for_each_hop() {
         let mut voucher = None;
         for name in &names {
             let port = format!("p{name}");
-            let send = crate::world::Send { voucher, ..Default::default() };
+            let send = Send { voucher, ..Default::default() };
             assert_eq!(f.world.send(&last, &port, send).1, Some(0));
-            voucher = f.world.receive(name, &port, true, crate::world::Mode::Plain).voucher;
+            voucher = f.world.receive(name, &port, true, Mode::Plain).voucher;
             last.clone_from(name);
         }
         let before = f.world.importance.visits();
