@@ -1,11 +1,11 @@
 //! Tasks and ports for the benchmark, as plain as can be.
 
 use voucher::importance::{
-    DeliveredVoucher, ElementId, Environment, Importance, ImportanceDriver, LinkId, LivePolicy, Marks, Place,
-    PortBoosts, PortNumber, SendMode, SendRequest, TaskNumber, receive_importance,
+    DeliveredVoucher, ElementId, Environment, Importance, LinkId, LivePolicy, Marks, Place, PortBoosts, PortNumber,
+    SendMode, SendRequest, TaskNumber, WithImportance, receive_importance,
 };
 use voucher::managers::importance::ImportanceManager;
-use voucher::{AttributeManager, CallingTask, Driver, Key, Registry, VoucherId, Vouchers, release_voucher};
+use voucher::{CallingTask, Key, VoucherId, Vouchers, release_voucher};
 
 /// Ports in an array.
 struct Ports(Vec<(PortBoosts, Place)>);
@@ -21,32 +21,6 @@ impl Environment for Ports {
 
     fn process_id(&self, task: TaskNumber) -> i32 {
         task as i32
-    }
-}
-
-/// The voucher system with importance for the time of a call.
-struct Session<'a> {
-    vouchers: &'a mut Vouchers,
-    manager: ImportanceManager<'a>,
-}
-
-impl Driver for Session<'_> {
-    fn registry(&mut self) -> &mut Registry {
-        &mut self.vouchers.registry
-    }
-
-    fn registry_ref(&self) -> &Registry {
-        &self.vouchers.registry
-    }
-
-    fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
-        if key == Key::IMPORTANCE { &mut self.manager } else { self.vouchers.manager(key) }
-    }
-}
-
-impl ImportanceDriver for Session<'_> {
-    fn importance(&mut self) -> (&mut Importance, &mut dyn Environment) {
-        (self.manager.importance, self.manager.environment)
     }
 }
 
@@ -111,14 +85,13 @@ impl Scene {
         self.apply();
     }
 
-    fn session(&mut self) -> Session<'_> {
-        let manager = ImportanceManager { importance: &mut self.importance, environment: &mut self.ports };
-        Session { vouchers: &mut self.vouchers, manager }
+    fn system(&mut self) -> WithImportance<'_, Vouchers> {
+        WithImportance::new(&mut self.vouchers, &mut self.importance, &mut self.ports)
     }
 
     pub fn receive(&mut self, receiver: ElementId, link: Option<LinkId>) -> VoucherId {
         let caller = CallingTask { task: 1, bank: None, importance: Some(receiver) };
-        let delivered = receive_importance(&mut self.session(), &caller, link, None);
+        let delivered = receive_importance(&mut self.system(), &caller, link, None);
         self.apply();
         match delivered.voucher {
             DeliveredVoucher::Replaced(Some(voucher)) => voucher,
@@ -127,7 +100,7 @@ impl Scene {
     }
 
     pub fn release(&mut self, voucher: VoucherId) {
-        let rest = release_voucher(&mut self.session(), voucher);
+        let rest = release_voucher(&mut self.system(), voucher);
         assert!(rest.is_none(), "every manager answers at once");
         self.apply();
     }

@@ -1,7 +1,6 @@
 //! The voucher that a receiver gets with a message (importance 5.2).
 
-use super::Importance;
-use super::environment::Environment;
+use super::driver::WithImportance;
 use super::inherit::InheritId;
 use super::link::LinkId;
 use super::source::Source;
@@ -11,12 +10,6 @@ use crate::recipe::Recipe;
 use crate::voucher::VoucherId;
 use crate::{Error, Key};
 use abi::voucher::*;
-
-/// A driver of a voucher system with importance.
-pub trait ImportanceDriver: Driver {
-    /// Returns importance and what it must know of the kernel.
-    fn importance(&mut self) -> (&mut Importance, &mut dyn Environment);
-}
 
 /// What a receiver gets instead of a message's voucher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +37,8 @@ pub enum DeliveredVoucher {
 /// `MACH_RCV_VOUCHER` (importance 5.2). `link` is the message's, and is used up; `sent` is its voucher.
 ///
 /// If the heap has no room, the receiver gets what there is room for: at the least, the empty voucher (errata 3).
-pub fn receive_importance<D: ImportanceDriver + ?Sized>(
-    driver: &mut D,
+pub fn receive_importance<D: Driver + ?Sized>(
+    driver: &mut WithImportance<'_, D>,
     caller: &CallingTask,
     link: Option<LinkId>,
     sent: Option<VoucherId>,
@@ -69,15 +62,15 @@ pub fn receive_importance<D: ImportanceDriver + ?Sized>(
 }
 
 /// Ends the boost of an inherit that did not get into a voucher.
-fn return_inherit<D: ImportanceDriver + ?Sized>(driver: &mut D, inherit: InheritId) {
+fn return_inherit<D: Driver + ?Sized>(driver: &mut WithImportance<'_, D>, inherit: InheritId) {
     let known = driver.registry_ref().made(Key::IMPORTANCE, Source::Inherit(inherit).handle());
     let (importance, environment) = driver.importance();
     importance.take_back(environment, inherit, known);
 }
 
 /// Creates a voucher like the one that was sent, with other importance.
-fn with_importance<D: ImportanceDriver + ?Sized>(
-    driver: &mut D,
+fn with_importance<D: Driver + ?Sized>(
+    driver: &mut WithImportance<'_, D>,
     caller: &CallingTask,
     sent: Option<VoucherId>,
     inherit: Option<InheritId>,

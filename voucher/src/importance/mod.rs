@@ -37,6 +37,7 @@
 //! | `hooks.rs` | sending a message, and its end |
 //! | `receive.rs` | receiving a message with its importance |
 //! | `deliver.rs` | [`receive_importance`]: the voucher that a receiver gets |
+//! | `driver.rs` | [`WithImportance`]: a voucher system with importance |
 //! | `rights.rs` | ports whose receive rights move, die or have a temporary owner |
 //! | `inherits.rs`, `lifetime.rs` | the lives of inherits and task elements |
 //! | `values.rs` | importance as a value of vouchers |
@@ -46,6 +47,7 @@ mod check;
 mod counts;
 mod delayed_drop;
 mod deliver;
+mod driver;
 mod effects;
 mod element;
 mod environment;
@@ -62,7 +64,8 @@ mod source;
 mod values;
 
 pub use delayed_drop::DELAY;
-pub use deliver::{Delivered, DeliveredVoucher, ImportanceDriver, receive_importance};
+pub use deliver::{Delivered, DeliveredVoucher, receive_importance};
+pub use driver::WithImportance;
 pub use effects::PolicyChange;
 pub use element::{ElementId, ExternCount, LivePolicy, Marks, TaskElement, TaskNumber};
 pub use environment::{Environment, Place, PortBoosts, PortNumber};
