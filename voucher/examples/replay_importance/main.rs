@@ -16,6 +16,11 @@ fn main() -> ExitCode {
         eprintln!("usage: replay_importance [--explain] FILE…");
         return ExitCode::from(2);
     }
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        eprintln!("in {}:", replayer::PLACE.take());
+        report(panic);
+    }));
     let mut total = replayer::Report::default();
     for file in files {
         match std::fs::read_to_string(&file) {

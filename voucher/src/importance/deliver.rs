@@ -12,6 +12,10 @@ use crate::{Error, Key};
 use abi::voucher::*;
 
 /// What a receiver gets instead of a message's voucher.
+///
+/// If the message cannot be copied out (`ipc_importance_unreceive`, importance 5.5), the kernel does not deliver `raised`
+/// and releases the voucher, unless the receiver has it already. The boost is then where the voucher is, and nothing is
+/// left to undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Delivered {

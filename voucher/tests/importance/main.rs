@@ -6,6 +6,7 @@
 mod basics;
 mod chains;
 mod conformance;
+mod extraction;
 mod model;
 mod random;
 #[path = "../../examples/replay_importance/replayer/mod.rs"]

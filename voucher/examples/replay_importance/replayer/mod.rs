@@ -20,6 +20,7 @@ pub use state::state;
 use super::world::World;
 use compare::Expected;
 use serde_json::Value;
+use std::cell::RefCell;
 
 /// The result of a replay.
 #[derive(Debug, Default)]
@@ -54,12 +55,18 @@ struct Trace {
     ended: bool,
 }
 
+std::thread_local! {
+    /// The line that is being replayed, for the report of a broken invariant, which ends the program.
+    pub static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 /// Replays all traces of a file.
 pub fn replay(file: &str, text: &str) -> Report {
     let mut report = Report::default();
     let mut trace: Option<Trace> = None;
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let mut found = Vec::new();
+        PLACE.set(format!("{file}:{}", number + 1));
         match serde_json::from_str::<Value>(line) {
             Ok(operation) if operation["op"] == "begin" => {
                 close(file, &mut report, trace.take());
