@@ -1,7 +1,7 @@
 //! The invariants of importance 1.7.
 
 use super::Importance;
-use super::element::{ElementId, ExternCount, TaskElement};
+use super::element::{ElementId, ExternCount};
 use super::environment::{Environment, Place, PortNumber, accounting_element};
 use super::inherit::Depth;
 use super::source::Source;
@@ -159,8 +159,7 @@ impl Importance {
     /// Asserts that no work is left over, and the rules of the delayed drop.
     fn check_queues(&self) {
         assert!(self.crossed.is_empty() && self.updating.is_empty(), "a call leaves no work");
-        let idle = |element: &TaskElement| !element.update_policy && !element.is_updating;
-        assert!(self.elements().all(|(_, element)| idle(element)), "a call leaves no work");
+        assert!(self.elements().all(|(_, element)| !element.is_updating), "a call leaves no work");
         let times = self.delayed().map(|id| self.elements[id].delayed_at);
         assert!(times.is_sorted(), "the delayed drop is first come, first served");
         assert_eq!(self.delayed().count(), self.elements().filter(|(_, element)| element.is_delayed()).count());

@@ -6,6 +6,7 @@
 mod basics;
 mod chains;
 mod conformance;
+mod endings;
 mod extraction;
 mod model;
 mod random;
