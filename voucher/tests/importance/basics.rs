@@ -298,6 +298,27 @@ fn a_queue_and_an_inherit_follow_their_donor_together() {
     assert_eq!(f.a("B"), 500);
 }
 
+#[test]
+fn a_thousand_donors_are_a_thousand_inherits_and_the_last_one_ends_the_boost() {
+    let mut f = fixture();
+    let apps: Vec<String> = (0..1000).map(|number| format!("app{number}")).collect();
+    for app in &apps {
+        f.world.spawn(app, Kind::App, 1, Kind::App.marks(), &[]);
+        assert_eq!(f.world.send(app, "pB", Send::default()).1, Some(0));
+        assert!(f.world.receive("B", "pB", true, Mode::Plain).raised);
+    }
+    f.world.check();
+    assert_eq!((f.inherits(), f.world.vouchers.registry.len(), f.a("B"), f.refs("B")), (1000, 1000, 1000, 1001));
+    for (number, app) in apps.iter().enumerate() {
+        assert_eq!((f.a("B"), f.boosted("B")), (1000 - number as u64, true));
+        f.world.exit(app);
+    }
+    f.world.check();
+    assert_eq!((f.a("B"), f.boosted("B"), f.inherits()), (0, false, 1000));
+    f.exit("B");
+    assert_eq!((f.inherits(), f.world.vouchers.registry.len()), (0, 0));
+}
+
 /// The text of a value is cut to the room, and ends with a 0 even then; no room at all is an error (vouchers 6.4.4).
 #[test]
 fn the_text_of_a_chain_fits_any_room() {
