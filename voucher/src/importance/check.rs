@@ -36,7 +36,7 @@ impl Importance {
                 *expected.entry(next).or_default() += boosts.count;
             }
             assert!(boosts.bound.is_none() || boosts.temp_owner, "a bound port has a temporary owner");
-            assert_eq!(boosts.temp_owner, boosts.temp_owner || place == Place::Limbo, "limbo means a temporary owner");
+            assert!(boosts.temp_owner || place != Place::Limbo, "a port in limbo has a temporary owner");
             assert!(!matches!(place, Place::Transit(_)) || !boosts.temp_owner, "a travelling port has no owner");
             assert!(boosts.donation || !boosts.send_possible);
             if let Some(id) = boosts.bound {

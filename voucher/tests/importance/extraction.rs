@@ -6,7 +6,11 @@ use abi::voucher::{
     MACH_VOUCHER_ATTR_IMPORTANCE_SELF as SELF, MACH_VOUCHER_ATTR_NOOP as NOOP, MACH_VOUCHER_ATTR_REDEEM as REDEEM,
     MACH_VOUCHER_ATTR_USER_DATA_STORE as STORE,
 };
-use voucher::{CallingTask, Error, VoucherId, extract_all_attr_recipes, extract_attr_recipe};
+use std::task::Poll;
+use voucher::importance::Source;
+use voucher::{
+    CallingTask, Driver, Error, Key, ReleaseRequest, VoucherId, extract_all_attr_recipes, extract_attr_recipe,
+};
 use zerocopy::FromBytes;
 
 const IMPORTANCE: u32 = 2;
@@ -85,4 +89,19 @@ fn importance_is_redeemed_as_it_is() {
     assert_eq!(f.a("B"), 1);
     f.release("B", voucher);
     assert_eq!((f.a("B"), f.inherits()), (0, 0));
+}
+
+#[test]
+fn a_value_that_was_not_handed_out_is_not_released() {
+    let mut f = fixture();
+    let handle = Source::Task(f.world.element("A")).handle();
+    let mut release = |handle, sync| {
+        let request = ReleaseRequest { key: Key::IMPORTANCE, handle, sync };
+        f.world.with_vouchers(|system| system.release_value(&request))
+    };
+    assert_eq!(release(handle, 0), Poll::Ready(Err(Error::Failure)));
+    assert_eq!(release(handle, 1), Poll::Ready(Err(Error::Failure)));
+    assert_eq!(release(0, 0), Poll::Ready(Err(Error::Failure)));
+    f.world.check();
+    assert_eq!(f.refs("A"), 1);
 }

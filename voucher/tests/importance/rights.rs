@@ -234,6 +234,49 @@ fn a_port_that_a_request_saves_from_death_travels_with_its_boosts() {
     assert_eq!((f.c("pB"), f.c("n"), f.a("W")), (2, 0, 2));
 }
 
+#[test]
+fn a_port_that_is_saved_from_death_counts_for_nobody_until_it_travels() {
+    let mut f = waiting_service(2);
+    f.launch("W", &["svc"]);
+    let number = f.world.port_number("svc");
+    let port = f.world.kernel.port_mut(number).expect("it is alive");
+    let holder = std::mem::replace(&mut port.holder, Holder::Limbo);
+    let place = f.world.kernel.place(holder);
+    f.world.importance.right_redirected(&mut f.world.kernel, number, place);
+    assert_eq!(f.boosts(), ["+W"]);
+    while f.world.importance.next_change().is_some() {}
+    let (importance, kernel) = (&f.world.importance, &mut f.world.kernel);
+    let ports = kernel.live_ports();
+    importance.check(kernel, &ports);
+    assert_eq!((f.a("W"), f.refs("W"), f.c("svc")), (0, 1, 2));
+}
+
+#[test]
+fn only_an_adaptive_daemon_is_bound_to_watch_ports() {
+    let mut f = waiting_service(2);
+    f.world.spawn("P", Kind::App, 1, Kind::App.marks(), &["svc"]);
+    f.world.check();
+    assert_eq!((f.a("P"), f.refs("P")), (0, 1));
+    // A port without a temporary owner is passed over.
+    f.launch("W", &["pB"]);
+    assert_eq!((f.a("W"), f.refs("W")), (0, 1));
+}
+
+#[test]
+fn a_request_for_room_boosts_a_port_that_accepts_donation_once() {
+    for (donation, boosts) in [(true, 1), (false, 0)] {
+        let mut f = fixture();
+        f.port("q", "B", donation);
+        f.fill("q");
+        for task in ["A", "X"] {
+            f.world.request_send_possible(task, "q");
+            let send = Send { notify: true, ..Send::default() };
+            assert_eq!(f.send_as(task, "q", send), Some(TIMED_OUT));
+            assert_eq!((f.c("q"), f.a("B")), (boosts, boosts));
+        }
+    }
+}
+
 /// E114: the new image loses the voucher with the old space.
 #[test]
 fn an_exec_ends_the_boosts_of_the_old_space() {
@@ -290,6 +333,30 @@ fn a_napped_application_that_execs_donates_again_at_once() {
     f.world.exec("A", "A2");
     f.world.check();
     assert_eq!((f.donates("A2"), f.a("B")), (true, 1));
+}
+
+/// A mark that the old image gave itself ends with it, and the policy decides about the new one.
+#[test]
+fn an_exec_forgets_a_mark_against_the_policy() {
+    let mut f = fixture();
+    f.nap("A", true);
+    f.world.mark_donor("A");
+    assert_eq!((f.donates("A"), f.tr("A")), (true, 2));
+    f.world.exec("A", "A2");
+    f.world.check();
+    assert_eq!((f.donates("A2"), f.tr("A2")), (true, 3));
+}
+
+#[test]
+fn a_mark_against_the_policy_lasts_until_the_policy_changes_its_mind() {
+    let mut f = fixture();
+    f.nap("A", true);
+    f.world.mark_donor("A");
+    f.world.set_policy("A", |task| task.external_background = true);
+    assert!(f.donates("A"), "the policy wanted no donor before, and wants none now");
+    f.world.set_policy("A", |task| (task.external_background, task.napped) = (false, false));
+    f.nap("A", true);
+    assert!(!f.donates("A"));
 }
 
 #[test]
