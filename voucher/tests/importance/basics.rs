@@ -319,6 +319,23 @@ fn a_thousand_donors_are_a_thousand_inherits_and_the_last_one_ends_the_boost() {
     assert_eq!((f.inherits(), f.world.vouchers.registry.len()), (0, 0));
 }
 
+/// The reference names the sender of a message here, which is a slip (importance 9.3).
+#[test]
+fn a_debugger_sees_whom_a_task_boosts() {
+    let mut f = fixture();
+    f.send("A", "pB", 2);
+    f.send("A", "pS", 1);
+    f.boost("A", "C");
+    let element = f.world.element("A");
+    let donations: Vec<_> = f.world.importance.donations(element).collect();
+    let boosted = donations.iter().map(|&donation| f.world.importance.boosted_by(&mut f.world.kernel, donation));
+    let boosted: Vec<Option<_>> = boosted.collect();
+    let [b, c] = ["B", "C"].map(|task| Some(f.world.element(task)));
+    assert_eq!(boosted, [c, b, b, None], "inherits come first, and S receives no boosts");
+    f.nap("A", true);
+    assert_eq!(f.world.importance.donations(element).count(), 0);
+}
+
 /// The text of a value is cut to the room, and ends with a 0 even then; no room at all is an error (vouchers 6.4.4).
 #[test]
 fn the_text_of_a_chain_fits_any_room() {
