@@ -53,13 +53,13 @@ pub fn receive_importance<D: Driver + ?Sized>(
     if inherit.is_none() && sent_importance.is_none() {
         return Delivered { voucher: DeliveredVoucher::Unchanged, raised: false };
     }
-    match with_importance(driver, caller, sent, inherit) {
+    match replace_importance(driver, caller, sent, inherit) {
         Ok(voucher) => Delivered { voucher: DeliveredVoucher::Replaced(voucher), raised: inherit.is_some() },
         Err(_) => {
             if let Some(inherit) = inherit {
                 return_inherit(driver, inherit);
             }
-            let voucher = with_importance(driver, caller, sent, None).unwrap_or(None);
+            let voucher = replace_importance(driver, caller, sent, None).unwrap_or(None);
             Delivered { voucher: DeliveredVoucher::Replaced(voucher), raised: false }
         }
     }
@@ -73,7 +73,7 @@ fn return_inherit<D: Driver + ?Sized>(driver: &mut WithImportance<'_, D>, inheri
 }
 
 /// Creates a voucher like the one that was sent, with other importance.
-fn with_importance<D: Driver + ?Sized>(
+fn replace_importance<D: Driver + ?Sized>(
     driver: &mut WithImportance<'_, D>,
     caller: &CallingTask,
     sent: Option<VoucherId>,
