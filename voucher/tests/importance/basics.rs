@@ -133,6 +133,10 @@ fn the_mark_of_a_boosted_receiver_is_not_taken() {
     assert_eq!(result, Err(Error::Failure));
     f.world.check();
     assert_eq!((f.element("B").external(), f.marks("B"), f.a("B")), (before, Kind::Adaptive.marks(), 1));
+    let more = Marks { donor: true, denap: true, ..Kind::Adaptive.marks() };
+    let result = f.world.importance.set_marks(&mut f.world.kernel, element, more, LivePolicy::default());
+    assert_eq!((result, f.marks("B"), f.a("B")), (Ok(()), more, 1), "other marks can be added");
+    f.world.check();
 }
 
 /// A static boost comes from nobody: the receiver inherits from itself (DV-9).

@@ -50,7 +50,8 @@ fn the_policy_of_a_task_that_is_being_terminated_stays_as_it_is() {
     assert!(importance.element(a).expect("it is alive").is_donor(), "the mark is not refreshed");
     importance.clean(kernel, link);
     let element = importance.element(b).expect("it is alive");
-    assert_eq!((element.assertions(), importance.next_change()), (0, None));
+    assert_eq!((element.assertions(), element.is_boosted()), (0, true));
+    assert_eq!(importance.next_change(), None);
 }
 
 /// The turns of all that were added up to the deadline have come when the timer fires, even if it fires late.

@@ -238,17 +238,31 @@ fn a_port_that_a_request_saves_from_death_travels_with_its_boosts() {
 fn a_port_that_is_saved_from_death_counts_for_nobody_until_it_travels() {
     let mut f = waiting_service(2);
     f.launch("W", &["svc"]);
-    let number = f.world.port_number("svc");
-    let port = f.world.kernel.port_mut(number).expect("it is alive");
-    let holder = std::mem::replace(&mut port.holder, Holder::Limbo);
-    let place = f.world.kernel.place(holder);
-    f.world.importance.right_redirected(&mut f.world.kernel, number, place);
-    assert_eq!(f.boosts(), ["+W"]);
-    while f.world.importance.next_change().is_some() {}
-    let (importance, kernel) = (&f.world.importance, &mut f.world.kernel);
-    let ports = kernel.live_ports();
-    importance.check(kernel, &ports);
-    assert_eq!((f.a("W"), f.refs("W"), f.c("svc")), (0, 1, 2));
+    f.send("A", "pB", 1);
+    for port in ["svc", "pB"] {
+        let number = f.world.port_number(port);
+        let port = f.world.kernel.port_mut(number).expect("it is alive");
+        let holder = std::mem::replace(&mut port.holder, Holder::Limbo);
+        let place = f.world.kernel.place(holder);
+        f.world.importance.right_redirected(&mut f.world.kernel, number, place);
+    }
+    let ports = f.world.kernel.live_ports();
+    f.world.importance.check(&mut f.world.kernel, &ports);
+    assert_eq!((f.a("W"), f.refs("W"), f.c("svc"), f.a("B"), f.c("pB")), (0, 1, 2, 0, 1));
+}
+
+/// A failed exec leaves the old image as it was.
+#[test]
+fn an_exec_that_fails_ends_the_boost_of_the_new_image() {
+    let mut f = fixture();
+    f.boost("A", "B");
+    let (old, new) = (f.world.element("B"), f.world.element("C"));
+    let (importance, kernel) = (&mut f.world.importance, &mut f.world.kernel);
+    let exec = importance.begin_exec(kernel, old, new).unwrap();
+    assert_eq!(importance.element(new).expect("it is alive").assertions(), 1);
+    importance.end_exec(kernel, exec);
+    f.world.check();
+    assert_eq!((f.a("C"), f.x("C"), f.a("B"), f.refs("B"), f.inherits()), (0, (0, 0), 1, 2, 1));
 }
 
 #[test]
