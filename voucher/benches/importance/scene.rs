@@ -73,9 +73,8 @@ impl Scene {
     }
 
     pub fn send(&mut self, sender: ElementId, port: PortNumber) -> Option<LinkId> {
-        self.importance.reserve_send().expect("the heap has room");
         let request = SendRequest { port, sender: Some(sender), voucher: None, mode: SendMode::Normal };
-        let link = self.importance.send(&mut self.ports, &request);
+        let link = self.importance.send(&mut self.ports, &request).expect("the heap has room");
         self.apply();
         link
     }

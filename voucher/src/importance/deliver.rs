@@ -1,10 +1,10 @@
 //! The voucher that a receiver gets with a message (importance 5.2).
 
-use super::driver::WithImportance;
+use super::driver::ImportanceDriver;
 use super::inherit::InheritId;
 use super::link::LinkId;
 use super::source::Source;
-use crate::driver::{Driver, Recipes, create_voucher_with_control};
+use crate::driver::{Recipes, create_voucher_with_control};
 use crate::manager::CallingTask;
 use crate::recipe::Recipe;
 use crate::voucher::VoucherId;
@@ -41,8 +41,8 @@ pub enum DeliveredVoucher {
 /// `MACH_RCV_VOUCHER` (importance 5.2). `link` is the message's, and is used up; `sent` is its voucher.
 ///
 /// If the heap has no room, the receiver gets what there is room for: at the least, the empty voucher (errata 3).
-pub fn receive_importance<D: Driver + ?Sized>(
-    driver: &mut WithImportance<'_, D>,
+pub fn receive_importance<D: ImportanceDriver + ?Sized>(
+    driver: &mut D,
     caller: &CallingTask,
     link: Option<LinkId>,
     sent: Option<VoucherId>,
@@ -66,15 +66,15 @@ pub fn receive_importance<D: Driver + ?Sized>(
 }
 
 /// Ends the boost of an inherit that did not get into a voucher.
-fn return_inherit<D: Driver + ?Sized>(driver: &mut WithImportance<'_, D>, inherit: InheritId) {
+fn return_inherit<D: ImportanceDriver + ?Sized>(driver: &mut D, inherit: InheritId) {
     let known = driver.registry_ref().made(Key::IMPORTANCE, Source::Inherit(inherit).handle());
     let (importance, environment) = driver.importance();
     importance.take_back(environment, inherit, known);
 }
 
 /// Creates a voucher like the one that was sent, with other importance.
-fn replace_importance<D: Driver + ?Sized>(
-    driver: &mut WithImportance<'_, D>,
+fn replace_importance<D: ImportanceDriver + ?Sized>(
+    driver: &mut D,
     caller: &CallingTask,
     sent: Option<VoucherId>,
     inherit: Option<InheritId>,

@@ -1,4 +1,4 @@
-//! [`WithImportance`]: a driver that knows the manager of importance as well.
+//! [`ImportanceDriver`]: a driver that knows the manager of importance as well, and [`WithImportance`], which is one.
 
 use super::Importance;
 use super::environment::Environment;
@@ -8,6 +8,13 @@ use crate::managers::importance::ImportanceManager;
 use crate::voucher::{PortBinding, VoucherId};
 use crate::{Error, Key, Registry, ReleaseRequest};
 use core::task::Poll;
+
+/// A driver of a voucher system with importance. [`WithImportance`] is one; a kernel whose driver uses its ports for other
+/// things as well has one of its own.
+pub trait ImportanceDriver: Driver {
+    /// Returns importance, and what it must know of the kernel.
+    fn importance(&mut self) -> (&mut Importance, &mut dyn Environment);
+}
 
 /// A voucher system with importance, for the time of a call: a driver of the other managers, and the manager of key 2,
 /// which must be [registered](ImportanceManager::REGISTRATION).
@@ -25,9 +32,10 @@ impl<'a, D: Driver + ?Sized> WithImportance<'a, D> {
     pub fn new(driver: &'a mut D, importance: &'a mut Importance, environment: &'a mut dyn Environment) -> Self {
         WithImportance { driver, manager: ImportanceManager { importance, environment } }
     }
+}
 
-    /// Returns importance, and what it must know of the kernel.
-    pub fn importance(&mut self) -> (&mut Importance, &mut dyn Environment) {
+impl<D: Driver + ?Sized> ImportanceDriver for WithImportance<'_, D> {
+    fn importance(&mut self) -> (&mut Importance, &mut dyn Environment) {
         (self.manager.importance, self.manager.environment)
     }
 }

@@ -58,20 +58,23 @@ impl Importance {
 
     /// Links a message to the importance of its sender and raises it if the sender is a donor: `ipc_importance_send`
     /// (importance 4.3). It is called once, before the message enters the queue or its sender waits for room.
-    /// [`reserve_send`](Importance::reserve_send) must have succeeded since the last call.
     ///
     /// The kernel keeps the link with the message, if there is one, and passes it to [`clean`](Importance::clean) or to
     /// [`receive_importance`](super::receive_importance).
-    pub fn send(&mut self, environment: &mut dyn Environment, request: &SendRequest) -> Option<LinkId> {
-        let (boosts, _) = environment.port(request.port)?;
+    ///
+    /// # Errors
+    /// [`Error::ResourceShortage`] if the heap has no room and none was [made](Importance::reserve_send) before; nothing
+    /// has changed then.
+    pub fn send(&mut self, environment: &mut dyn Environment, request: &SendRequest) -> Result<Option<LinkId>, Error> {
+        let Some((boosts, _)) = environment.port(request.port) else { return Ok(None) };
         if !self.needs_send(boosts, request.sender, request.mode) {
-            return None;
+            return Ok(None);
         }
         let sender = request.sender.filter(|_| request.mode == SendMode::Normal);
         let source = sender.map(|sender| self.choose_source(sender, request.voucher));
         let raised = sender.is_none_or(|sender| self.elements[sender].is_donor());
         let link = MessageLink { source, port: request.port, raised, place: Link::default() };
-        let id = self.links.insert_reserved(|_| link);
+        let id = self.links.insert(link)?;
         if let (Some(sender), Some(source)) = (sender, source) {
             self.retain(source);
             self.elements[sender].messages.push_back(&mut self.links, id);
@@ -79,7 +82,7 @@ impl Importance {
         if raised {
             self.change_port(environment, request.port, Direction::Hold, 1);
         }
-        Some(id)
+        Ok(Some(id))
     }
 
     /// Returns what a message carries. An adaptive daemon forwards importance that was given to it; everything else that

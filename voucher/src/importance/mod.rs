@@ -59,9 +59,8 @@
 //! importance.set_marks(&mut kernel, b, Marks { receiver: true, ..Marks::default() }, policy)?;
 //!
 //! // A message of task 1, a donor, boosts task 2, an adaptive daemon.
-//! importance.reserve_send()?;
 //! let message = SendRequest { port: 0, sender: Some(a), voucher: None, mode: SendMode::Normal };
-//! let link = importance.send(&mut kernel, &message);
+//! let link = importance.send(&mut kernel, &message)?;
 //! assert_eq!(importance.next_change(), Some(PolicyChange { task: 2, boosted: true }));
 //!
 //! // Task 2 receives it, and has the boost in a voucher from now on.
@@ -91,7 +90,7 @@
 //! | `hooks.rs` | sending a message, and its end |
 //! | `receive.rs` | receiving a message with its importance |
 //! | `deliver.rs` | [`receive_importance`]: the voucher that a receiver gets |
-//! | `driver.rs` | [`WithImportance`]: a voucher system with importance |
+//! | `driver.rs` | [`ImportanceDriver`]: a voucher system with importance; [`WithImportance`] is one |
 //! | `rights.rs` | ports whose receive rights move, die or have a temporary owner |
 //! | `inherits.rs`, `lifetime.rs` | the lives of inherits and task elements |
 //! | `values.rs` | importance as a value of vouchers |
@@ -119,7 +118,7 @@ mod values;
 
 pub use delayed_drop::DELAY;
 pub use deliver::{Delivered, DeliveredVoucher, receive_importance};
-pub use driver::WithImportance;
+pub use driver::{ImportanceDriver, WithImportance};
 pub use effects::PolicyChange;
 pub use element::{ElementId, ExternCount, LivePolicy, Marks, TaskElement, TaskNumber};
 pub use environment::{Environment, Place, PortBoosts, PortNumber};

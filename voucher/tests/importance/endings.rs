@@ -40,9 +40,8 @@ fn the_policy_of_a_task_that_is_being_terminated_stays_as_it_is() {
     let mut f = fixture();
     let (a, b, port) = (f.world.element("A"), f.world.element("B"), f.world.port_number("pB"));
     let (importance, kernel) = (&mut f.world.importance, &mut f.world.kernel);
-    importance.reserve_send().unwrap();
     let request = SendRequest { port, sender: Some(a), voucher: None, mode: SendMode::Normal };
-    let link = importance.send(kernel, &request);
+    let link = importance.send(kernel, &request).unwrap();
     importance.begin_termination(b);
     assert_eq!(importance.next_change(), None::<PolicyChange>, "a change that waited is not reported");
     importance.begin_termination(a);

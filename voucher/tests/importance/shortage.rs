@@ -68,17 +68,18 @@ fn a_receive_delivers_what_there_is_room_for() {
 }
 
 #[test]
-fn room_for_a_link_is_made_before_anything_is_sent() {
+fn a_message_that_cannot_be_linked_has_changed_nothing() {
     let mut f = fixture();
-    failpoints::arm(Some(0));
-    assert_eq!(f.world.importance.reserve_send(), Err(Error::ResourceShortage));
-    failpoints::disarm();
-    f.world.importance.reserve_send().unwrap();
-    failpoints::arm(Some(0));
     let (port, sender) = (f.world.port_number("pB"), f.world.element("A"));
     let request = SendRequest { port, sender: Some(sender), voucher: None, mode: SendMode::Normal };
-    let link = f.world.importance.send(&mut f.world.kernel, &request);
-    assert_eq!((link.is_some(), failpoints::disarm(), f.a("B")), (true, 0, 1));
+    let (importance, kernel) = (&mut f.world.importance, &mut f.world.kernel);
+    failpoints::arm(Some(0));
+    assert_eq!(importance.reserve_send(), Err(Error::ResourceShortage));
+    failpoints::arm(Some(0));
+    assert_eq!(importance.send(kernel, &request), Err(Error::ResourceShortage));
+    failpoints::disarm();
+    f.world.check();
+    assert_eq!((f.c("pB"), f.a("B"), f.refs("A")), (0, 0, 1));
 }
 
 #[test]

@@ -108,8 +108,7 @@ impl World {
         let handle = message.voucher.and_then(|voucher| self.vouchers.registry.handle(voucher, Key::IMPORTANCE));
         let sender = self.kernel.tasks[sender].element;
         let request = SendRequest { port: message.port, sender, voucher: handle.and_then(Source::from_handle), mode };
-        self.importance.reserve_send().expect("the heap has room");
-        let link = self.importance(|importance, kernel| importance.send(kernel, &request));
+        let link = self.importance(|importance, kernel| importance.send(kernel, &request)).expect("the heap has room");
         self.messages.get_mut(&id).expect("it exists").link = link;
     }
 
