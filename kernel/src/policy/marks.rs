@@ -41,11 +41,6 @@ impl Marks {
         marks
     }
 
-    /// Returns true if the task gives importance whether or not it is boosted.
-    pub fn is_marked_donor(&self) -> bool {
-        self.donor
-    }
-
     /// Returns how often the donor mark was set.
     pub fn transitions(&self) -> u64 {
         self.transitions
@@ -112,7 +107,13 @@ mod tests {
         assert_eq!(parent.of_child(AppType::None).flags(), TASK_DENAP_RECEIVER | TASK_IMP_LIVE_DONOR);
         parent.set_donor(true);
         assert_eq!(parent.of_child(AppType::None).flags(), TASK_DENAP_RECEIVER | TASK_IMP_LIVE_DONOR | TASK_IMP_DONOR);
+        assert_eq!(parent.of_child(AppType::AppTal).flags(), TASK_IMP_LIVE_DONOR | TASK_IMP_DONOR);
         assert_eq!(parent.of_child(AppType::Driver).flags(), 0);
+        let transitions = |parent: Marks, app_type| parent.of_child(app_type).transitions();
+        parent.set_donor(false);
+        parent.set_donor(true);
+        let types = [AppType::None, AppType::Driver, AppType::DaemonStandard];
+        assert_eq!(types.map(|app_type| transitions(parent, app_type)), [1, 1, 2], "the inherited mark counts");
     }
 
     #[test]
@@ -123,6 +124,6 @@ mod tests {
             assert_eq!(marks.transitions(), transitions);
         }
         marks.refresh(false);
-        assert!(marks.is_marked_donor(), "the policy decides for live donors only");
+        assert_eq!(marks.flags(), TASK_IMP_DONOR, "the policy decides for live donors only");
     }
 }
