@@ -32,12 +32,8 @@ pub struct PageTables<'a> {
 }
 
 impl<'a> PageTables<'a> {
-    /// Starts with an empty top table in `tables`, which lie at the physical address `base`.
-    ///
-    /// # Panics
-    /// If `tables` is empty.
+    /// Starts with `tables`, which are all empty and lie at the physical address `base`.
     pub fn new(base: u64, tables: &'a mut [PageTable], global_pages: bool) -> Self {
-        tables[0].zero();
         let global = if global_pages { PageTableFlags::GLOBAL } else { PageTableFlags::empty() };
         Self { base, tables, used: 1, global }
     }
@@ -101,7 +97,6 @@ impl<'a> PageTables<'a> {
             let new = self.used;
             entry.set_addr(PhysAddr::new(self.base + new as u64 * PAGE), TO_TABLE);
             self.used += 1;
-            self.tables[new].zero();
             return new;
         }
         assert!(!entry.flags().contains(PageTableFlags::HUGE_PAGE), "a page within a large page is mapped");

@@ -166,9 +166,11 @@ impl<'a> Plan<'a> {
 
     /// Maps all physical memory and the devices below 4 GiB, by large pages except where some frames are read-only.
     fn map_physical(&self, tables: &mut PageTables<'_>, start: u64) {
+        let arena = self.arena.whole();
         for large in (0..physical_end(self.machine)).step_by(LARGE_PAGE as usize) {
             let span = Span { start: large, end: large + LARGE_PAGE };
-            if !self.read_only_frames().any(|frames| frames.overlaps(&span)) {
+            // Read-only frames are in the arena: most large pages need no look at each of them.
+            if !arena.overlaps(&span) || !self.read_only_frames().any(|frames| frames.overlaps(&span)) {
                 let cached = self.machine.memory.has_memory_in(&span);
                 tables.map_large(start + large, large, Access::Write, cached);
                 continue;

@@ -3,8 +3,10 @@
 
 use crate::ids::ThreadId;
 use crate::machine::{AddressSpace, UserAddr};
+use crate::sched::thread::ReceiveArgs;
 use crate::trap_frame::TrapFrame;
 use abi::message::MsgOption;
+use abi::port::PortName;
 
 /// The arguments of `mach_msg` that a plain call uses.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,13 @@ impl PlainCall {
         let [options, send_size, receive_size, receive_name] =
             [options, send_size, receive_size, receive_name].map(|argument| argument as u32);
         PlainCall { buffer: UserAddr(buffer), options, send_size, receive_size, receive_name }
+    }
+
+    /// Returns the arguments of its receive phase.
+    #[inline(always)]
+    pub fn receive(&self) -> ReceiveArgs {
+        let (name, options) = (PortName(self.receive_name), self.options());
+        ReceiveArgs { name, buffer: self.buffer, size: self.receive_size, options, timeout: 0 }
     }
 
     /// Returns those options that programs may set.

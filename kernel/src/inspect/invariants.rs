@@ -10,7 +10,7 @@ use crate::lifetime::THREAD_COST;
 /// Panics unless every invariant holds. Visits all objects of the kernel.
 pub fn check_all(kernel: &Kernel) {
     let Kernel { ipc, sched, tasks, step, .. } = kernel;
-    let mut outside = Outside::default();
+    let mut outside = Outside { tasks: tasks.count(), ..Outside::default() };
     for (id, task) in tasks.iter() {
         outside.carried.push(&task.bootstrap);
         outside.send_once.extend(task.exit_port.iter().map(|right| right.port()));

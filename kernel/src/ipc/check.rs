@@ -22,6 +22,8 @@ pub(crate) struct Outside<'a> {
     pub(crate) send_once: Vec<PortId>,
     /// The cost of threads, by budget.
     pub(crate) charged: BTreeMap<BudgetId, usize>,
+    /// The number of tasks.
+    pub(crate) tasks: usize,
 }
 
 /// The rights of one port, counted in all places where rights are.
@@ -187,6 +189,8 @@ impl Ipc {
 
     /// Checks that each budget is charged with the cost of the objects on it. Objects may outlive their budget.
     fn check_budgets(&self, outside: &Outside<'_>) {
+        assert_eq!(self.spaces.len(), outside.tasks, "every task has one space");
+        assert_eq!(self.budgets.len(), outside.tasks, "every task has one budget");
         let mut used = outside.charged.clone();
         let mut add = |budget: Option<BudgetId>, bytes: usize| {
             if let Some(budget) = budget {
@@ -245,3 +249,6 @@ impl Ipc {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,15 @@
 //! The part of the fast path that concerns ports and names (`msg/fast_path.rs`): a plain message is planned, and then
 //! handed to its receiver without being queued.
 
-use super::Ipc;
-use super::entry::EntryRight;
-use super::port::Home;
+use super::entry::{Entry, EntryRight};
+use super::port::{Home, Port, Ports};
+use super::port_set::{Memberships, Sets};
 use super::space::Space;
-use crate::ids::{PortId, Receivable, SpaceId, ThreadId};
-use crate::machine::Stamp;
+use super::{Ipc, Totals};
+use crate::ids::{PortId, Receivable, SetId, SpaceId, ThreadId};
 use crate::sched::Scheduling;
-use crate::sched::thread::{ReceiveWait, Thread};
+use crate::sched::thread::{ReceiveArgs, ReceiveWait, Thread};
+use crate::sched::waiting::DirectSwitch;
 use crate::step::Step;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_NULL, PortName};
@@ -22,45 +23,47 @@ const fn bits(remote: Disposition, local: Disposition) -> u32 {
     msgh_bits(remote, local, Disposition::NONE, HeaderFlags::empty())
 }
 
-/// The changes of rights by a plain message.
-#[derive(Clone, Copy, Debug)]
-enum Rights {
-    /// A send-once right to this port is made for the reply, if the message has a reply right.
-    Made(Option<PortId>),
-    /// The send-once right of this name is consumed.
-    UsedUp(PortName),
-}
-
-/// A plan to hand a plain message to its receiver.
-#[derive(Clone, Copy, Debug)]
-pub struct DirectMessage {
-    space: SpaceId,
-    destination: PortId,
-    rights: Rights,
-    receiver_space: SpaceId,
+/// A plan to hand a plain message to its receiver. It holds the objects that the message concerns, so that carrying it
+/// out looks up none of them again.
+#[derive(Debug)]
+pub struct DirectMessage<'i> {
+    kind: Kind<'i>,
+    destination: &'i mut Port,
     /// The receiver's name of the destination.
     local: PortName,
-    /// The port or set on which the receiver waits.
-    receivers: Receivable,
     /// The thread that gets the message.
     pub receiver: ThreadId,
-    /// The port or set from which the sender receives then.
-    pub source: Receivable,
+    /// The set on which the receiver waits, unless it waits on the destination itself.
+    set: Option<SetId>,
+    sets: &'i mut Sets,
+    totals: &'i mut Totals,
 }
 
-/// The switch from the sender of a planned message to its receiver.
+/// The kind of a plain message, with the rights that it changes and the place where its sender waits afterwards.
+#[derive(Debug)]
+enum Kind<'i> {
+    /// A send-once right to the port `reply` is made for the receiver, whose names are `theirs`. The sender waits there.
+    Request { theirs: &'i mut Space, reply: PortId, source: &'i mut Port },
+    /// The sender's send-once right of this name, one of `ours`, is consumed.
+    Answer { ours: &'i mut Space, name: PortName, source: Source<'i> },
+    /// All rights stay as they are.
+    Notice { source: Source<'i> },
+}
+
+/// The port or set on which the sender waits afterwards.
+#[derive(Debug)]
+enum Source<'i> {
+    Port(PortId, &'i mut Port),
+    Set(SetId),
+}
+
+/// The receiver of a message to a port.
 #[derive(Clone, Copy, Debug)]
-pub struct DirectSwitch {
-    /// The thread that sends, and then waits.
-    pub sender: ThreadId,
-    /// The record of that wait.
-    pub wait: ReceiveWait,
-    /// The receiver is the only thread in its wait queue.
-    pub alone: bool,
-    /// The receiver's wait may have a deadline.
-    pub timed: bool,
-    /// The time.
-    pub now: Stamp,
+struct Receiver {
+    thread: ThreadId,
+    set: Option<SetId>,
+    space: SpaceId,
+    local: PortName,
 }
 
 /// The fields of a header that differ between sender and receiver.
@@ -74,130 +77,156 @@ pub struct ReceivedHeader {
     pub local: PortName,
 }
 
-/// Returns the destination of a plain message and the changes of rights, or `None` if the message is not plain.
-#[inline(always)]
-fn addressed(names: &Space, header: &Header) -> Option<(PortId, Rights)> {
-    let kind = header.msgh_bits & MACH_MSGH_BITS_USER;
-    let to = names.get(header.msgh_remote_port)?;
-    if kind == ANSWER {
-        return match to.right {
-            EntryRight::SendOnce { port } if to.request.is_none() && header.msgh_local_port == MACH_PORT_NULL => {
-                Some((port, Rights::UsedUp(header.msgh_remote_port)))
-            }
+impl Space {
+    /// Returns the port to which a name denotes a send right.
+    #[inline(always)]
+    fn send_right(&self, name: PortName) -> Option<PortId> {
+        match self.get(name)?.right {
+            EntryRight::Send { port, .. } | EntryRight::Receive { port, send_urefs: 1.. } => Some(port),
             _ => None,
-        };
+        }
     }
-    let (EntryRight::Send { port, .. } | EntryRight::Receive { port, send_urefs: 1.. }) = to.right else { return None };
-    match kind {
-        REQUEST => match names.get(header.msgh_local_port)?.right {
-            EntryRight::Receive { port: reply, .. } => Some((port, Rights::Made(Some(reply)))),
+
+    /// Returns the port or set from which a thread can receive by a name.
+    #[inline(always)]
+    fn receivable(&self, name: PortName) -> Option<Receivable> {
+        match self.get(name)?.right {
+            EntryRight::Receive { port, .. } => Some(Receivable::Port(port)),
+            EntryRight::PortSet { set } => Some(Receivable::Set(set)),
             _ => None,
-        },
-        NOTICE if header.msgh_local_port == MACH_PORT_NULL => Some((port, Rights::Made(None))),
-        _ => None,
+        }
+    }
+}
+
+/// Returns the thread that waits for a message to the port, if the message can be handed to it: if nothing comes before
+/// the message and the port has no armed request.
+#[inline(always)]
+fn receiver(port: &Port, sets: &Sets, memberships: &Memberships) -> Option<Receiver> {
+    let Home::Space { space, name: local } = port.home else { return None };
+    // No sender is blocked while there is room (I9).
+    if port.qlimit == 0 || !port.queue.is_empty() || port.requests.any_armed() {
+        return None;
+    }
+    let (thread, set) = match port.receivers.first() {
+        Some(thread) => (thread, None),
+        None if port.memberships.len() == 1 => {
+            let set = memberships[port.memberships.front()?].set;
+            (sets[set].receivers.first()?, Some(set))
+        }
+        None => return None,
+    };
+    Some(Receiver { thread, set, space, local })
+}
+
+/// Returns the destination and the source of a message, if the source has no message to receive.
+#[inline(always)]
+fn ends<'p>(
+    ports: &'p mut Ports,
+    sets: &Sets,
+    destination: PortId,
+    source: Receivable,
+) -> Option<(&'p mut Port, Source<'p>)> {
+    match source {
+        Receivable::Port(id) => {
+            let (destination, source) = ports.pair_mut(destination, id)?;
+            source.queue.is_empty().then_some((destination, Source::Port(id, source)))
+        }
+        Receivable::Set(id) if sets[id].ready.is_empty() => Some((ports.get_mut(destination)?, Source::Set(id))),
+        Receivable::Set(_) => None,
     }
 }
 
 impl Ipc {
     /// Returns the plan to hand a message from `space` to a thread that waits for it, while its sender goes on to wait
-    /// on `receive_name`. Returns `None` if the slow path is needed: if the message is not plain, other messages or
-    /// senders come before it, no thread waits for it, there is a message for the sender to receive, or the receiver's
-    /// space has no room for the reply right. Changes nothing.
+    /// on `receive_name`. Returns `None` if the slow path is needed: if the message is not plain, it is sent to where
+    /// its sender waits, its reply comes elsewhere, other messages or senders come before it, no thread waits for it,
+    /// there is a message for the sender to receive, or the receiver's space has no room for the reply right. Changes
+    /// nothing.
     #[inline(always)]
-    pub fn plan_direct(&self, space: SpaceId, header: &Header, receive_name: PortName) -> Option<DirectMessage> {
-        let names = &self.spaces[space];
-        let (destination, rights) = addressed(names, header)?;
-        let source = match rights {
-            // The usual case: the reply comes to the port that the sender receives from.
-            Rights::Made(Some(reply)) if receive_name == header.msgh_local_port => Receivable::Port(reply),
-            _ => match names.get(receive_name)?.right {
-                EntryRight::Receive { port, .. } => Receivable::Port(port),
-                EntryRight::PortSet { set } => Receivable::Set(set),
-                _ => return None,
-            },
-        };
-        let nothing_to_receive = match source {
-            Receivable::Port(port) => self.ports[port].queue.is_empty(),
-            Receivable::Set(set) => self.sets[set].ready.is_empty(),
-        };
-        if !nothing_to_receive {
-            return None;
-        }
-        let port = self.ports.get(destination)?;
-        let Home::Space { space: receiver_space, name: local } = port.home else { return None };
-        // No sender is blocked while there is room (I9).
-        if port.qlimit == 0 || !port.queue.is_empty() || port.requests.any_armed() {
-            return None;
-        }
-        let (receiver, receivers) = match port.receivers.first() {
-            Some(thread) => (thread, Receivable::Port(destination)),
-            None if port.memberships.len() == 1 => {
-                let set = self.memberships[port.memberships.front()?].set;
-                (self.sets[set].receivers.first()?, Receivable::Set(set))
+    pub fn plan_direct(
+        &mut self,
+        space: SpaceId,
+        header: &Header,
+        receive_name: PortName,
+    ) -> Option<DirectMessage<'_>> {
+        let Ipc { spaces, ports, sets, memberships, totals, .. } = self;
+        let Header { msgh_remote_port: remote, msgh_local_port: local, .. } = *header;
+        let (kind, destination, receiver) = match header.msgh_bits & MACH_MSGH_BITS_USER {
+            REQUEST if local == receive_name => {
+                let names = &spaces[space];
+                let Receivable::Port(reply) = names.receivable(local)? else { return None };
+                let (destination, source) = ports.pair_mut(names.send_right(remote)?, reply)?;
+                let receiver = receiver(destination, sets, memberships)?;
+                let theirs = &mut spaces[receiver.space];
+                if !source.queue.is_empty() || theirs.must_grow() {
+                    return None;
+                }
+                (Kind::Request { theirs, reply, source }, destination, receiver)
             }
-            None => return None,
+            ANSWER if local == MACH_PORT_NULL => {
+                let ours = &mut spaces[space];
+                let Entry { right: EntryRight::SendOnce { port }, request: None } = *ours.get(remote)? else {
+                    return None;
+                };
+                let (destination, source) = ends(ports, sets, port, ours.receivable(receive_name)?)?;
+                let receiver = receiver(destination, sets, memberships)?;
+                (Kind::Answer { ours, name: remote, source }, destination, receiver)
+            }
+            NOTICE if local == MACH_PORT_NULL => {
+                let names = &spaces[space];
+                let to = names.send_right(remote)?;
+                let (destination, source) = ends(ports, sets, to, names.receivable(receive_name)?)?;
+                let receiver = receiver(destination, sets, memberships)?;
+                (Kind::Notice { source }, destination, receiver)
+            }
+            _ => return None,
         };
-        if matches!(rights, Rights::Made(Some(_))) && self.spaces[receiver_space].must_grow() {
-            return None;
-        }
-        Some(DirectMessage { space, destination, rights, receiver_space, local, receivers, receiver, source })
+        let Receiver { thread: receiver, set, local, .. } = receiver;
+        Some(DirectMessage { kind, destination, local, receiver, set, sets, totals })
     }
+}
 
-    /// Carries out a plan: moves the rights of the message, ends the receiver's wait, lets the sender wait, and lets
-    /// the receiver run in its place. Returns the header's fields for the receiver, and the receiver, whose trap the
+impl DirectMessage<'_> {
+    /// Carries out the plan: moves the rights of the message, ends the receiver's wait, lets the sender wait as
+    /// `receive` says, and lets the receiver run in its place. Returns the header's fields for the receiver, and the receiver, whose trap the
     /// caller [finishes](Thread::finish).
     #[inline(always)]
-    pub fn commit_direct<'s>(
-        &mut self,
+    pub fn commit<'s>(
+        self,
         sched: &'s mut Scheduling,
         step: &mut Step,
-        plan: &DirectMessage,
-        switch: DirectSwitch,
+        switch: &DirectSwitch,
+        receive: &ReceiveArgs,
     ) -> (ReceivedHeader, &'s mut Thread) {
-        let (remote, bits) = match plan.rights {
-            Rights::UsedUp(name) => {
-                self.totals.send_once_rights -= 1;
-                self.spaces[plan.space].remove(name);
-                (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND_ONCE))
+        let DirectMessage { kind, destination, local, set, sets, totals, .. } = self;
+        destination.seqno = destination.seqno.wrapping_add(1);
+        let (remote, bits, source) = match kind {
+            Kind::Request { theirs, reply, source } => {
+                totals.send_once_rights += 1;
+                source.send_once_rights += 1;
+                let name = theirs.add(EntryRight::SendOnce { port: reply }).expect("only send rights are indexed");
+                (name, bits(Disposition::PORT_SEND_ONCE, Disposition::PORT_SEND), Source::Port(reply, source))
+            }
+            Kind::Answer { ours, name, source } => {
+                totals.send_once_rights -= 1;
+                destination.send_once_rights -= 1;
+                ours.remove(name);
+                (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND_ONCE), source)
             }
             // The send right is copied for the message and ends with its delivery, so the counts stay as they are.
-            Rights::Made(None) => (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND)),
-            Rights::Made(Some(reply)) => {
-                self.totals.send_once_rights += 1;
-                let theirs = &mut self.spaces[plan.receiver_space];
-                let name = theirs.add(EntryRight::SendOnce { port: reply }).expect("only send rights are indexed");
-                (name, bits(Disposition::PORT_SEND_ONCE, Disposition::PORT_SEND))
-            }
+            Kind::Notice { source } => (MACH_PORT_NULL, bits(Disposition::NONE, Disposition::PORT_SEND), source),
         };
-        let DirectSwitch { sender, wait, alone, timed, now } = switch;
-        let port = &mut self.ports[plan.destination];
-        port.seqno = port.seqno.wrapping_add(1);
-        if let Rights::UsedUp(_) = plan.rights {
-            port.send_once_rights -= 1;
-        }
-        let receivers = match plan.receivers {
-            Receivable::Port(_) => &mut port.receivers,
-            Receivable::Set(set) => &mut self.sets[set].receivers,
+        let receivers = match set {
+            None => &mut destination.receivers,
+            Some(set) => &mut sets[set].receivers,
         };
-        sched.take_receiver(plan.receiver, receivers, alone, timed);
-        // The sender mostly waits on the port of the reply right: one look-up then serves both.
-        let made = if let Rights::Made(reply) = plan.rights { reply } else { None };
-        let source = match wait.object {
-            Receivable::Port(source) => {
-                let port = &mut self.ports[source];
-                if made == Some(source) {
-                    port.send_once_rights += 1;
-                }
-                &mut port.receivers
-            }
-            Receivable::Set(set) => &mut self.sets[set].receivers,
+        sched.take_receiver(switch, receivers);
+        let (object, queue) = match source {
+            Source::Port(id, port) => (Receivable::Port(id), &mut port.receivers),
+            Source::Set(id) => (Receivable::Set(id), &mut sets[id].receivers),
         };
-        let receiver = sched.block_and_switch(step, sender, wait, source, plan.receiver, now);
-        if let Some(reply) = made
-            && wait.object != Receivable::Port(reply)
-        {
-            self.ports[reply].send_once_rights += 1;
-        }
-        (ReceivedHeader { bits, remote, local: plan.local }, receiver)
+        let wait = ReceiveWait { object, buffer: receive.buffer, size: receive.size, options: receive.options };
+        let receiver = sched.block_and_switch(step, switch, wait, queue);
+        (ReceivedHeader { bits, remote, local }, receiver)
     }
 }

@@ -90,7 +90,8 @@ impl Ipc {
         let made = &mut self.messages[message];
         let size = made.size;
         let bits = msgh_bits(kind, Disposition::NONE, Disposition::NONE, body.flags());
-        made.set_header(&Header { msgh_bits: bits, msgh_size: size as u32, msgh_id: id, ..Header::default() });
+        // The size in the header is written when the message is delivered.
+        made.set_header(&Header { msgh_bits: bits, msgh_id: id, ..Header::default() });
         match body {
             Body::Empty => {}
             Body::Words(words) => {

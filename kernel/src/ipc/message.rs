@@ -258,3 +258,36 @@ impl Ipc {
         kind
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(pool: &mut SpareBuffers, count: usize) -> Vec<Buffer> {
+        (0..count).map(|_| pool.take(SMALL_MESSAGE).unwrap()).collect()
+    }
+
+    #[test]
+    fn small_buffers_are_kept_up_to_a_number_and_used_again() {
+        let mut pool = SpareBuffers::default();
+        for _ in 0..2 {
+            let buffers = take(&mut pool, SPARE_BUFFERS + 2);
+            assert!(pool.boxes.is_empty(), "spare buffers are used first");
+            buffers.into_iter().for_each(|buffer| pool.give_back(buffer));
+            assert_eq!(pool.boxes.len(), SPARE_BUFFERS);
+        }
+    }
+
+    #[test]
+    fn a_larger_message_gets_a_buffer_of_its_size_which_is_not_kept() {
+        let mut pool = SpareBuffers::default();
+        let small = take(&mut pool, 1).remove(0);
+        assert!(matches!(small, Buffer::Small(_)));
+        assert_eq!(small.len(), SMALL_MESSAGE + MAX_TRAILER_SIZE);
+        let large = pool.take(SMALL_MESSAGE + 4).unwrap();
+        assert!(matches!(large, Buffer::Large(_)));
+        assert_eq!(large.len(), SMALL_MESSAGE + 4 + MAX_TRAILER_SIZE);
+        pool.give_back(large);
+        assert!(pool.boxes.is_empty());
+    }
+}

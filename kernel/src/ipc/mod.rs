@@ -46,7 +46,7 @@ use crate::step::Step;
 use budget::Budget;
 use message::{Message, SpareBuffers};
 use port::{Port, Ports};
-use port_set::{Membership, PortSet};
+use port_set::{Memberships, PortSet, Sets};
 use request::Request;
 use space::Space;
 use store::Arena;
@@ -69,9 +69,9 @@ pub struct Ipc {
     budgets: Arena<Budget, 64, tag::Budget>,
     /// Live ports and those being taken apart.
     ports: Ports,
-    sets: Arena<PortSet, 64, tag::PortSet>,
+    sets: Sets,
     /// Memberships of ports in sets.
-    memberships: Arena<Membership, 64, tag::Membership>,
+    memberships: Memberships,
     /// Requests for dead-name and send-possible notifications.
     requests: Arena<Request, 64, tag::Request>,
     /// Messages: queued, of blocked senders, being sent, or being taken apart.
@@ -161,3 +161,6 @@ impl Ipc {
         (ports, self.sets.len() as u64, self.messages.len() as u64)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,13 @@ use crate::sched::wait_queue::WaitQueue;
 use crate::step::{Step, WORK_COST, Work};
 use abi::KernReturn;
 use abi::code::{KERN_ALREADY_IN_SET, KERN_NOT_IN_SET, KERN_RESOURCE_SHORTAGE};
-use store::{Link, List};
+use store::{Arena, Link, List};
+
+/// All port sets.
+pub(super) type Sets = Arena<PortSet, 64, tag::PortSet>;
+
+/// All memberships of ports in sets.
+pub(super) type Memberships = Arena<Membership, 64, tag::Membership>;
 
 /// A port set.
 #[derive(Debug)]

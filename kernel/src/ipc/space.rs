@@ -148,22 +148,28 @@ impl Space {
     /// Returns the entry of a name, if the name exists.
     #[inline(always)]
     pub fn get(&self, name: PortName) -> Option<&Entry> {
-        match self.slots.get(name.index() as usize) {
-            Some(Slot { generation, content: Content::Used(entry), .. }) if *generation == name.generation() => {
-                Some(entry)
-            }
-            _ => None,
+        let slot = self.slots.get(name.index() as usize)?;
+        // In this order: the kind of right, which the caller mostly tests next, then says that the slot is in use.
+        if slot.generation != name.generation() {
+            return None;
+        }
+        match &slot.content {
+            Content::Used(entry) => Some(entry),
+            Content::Free { .. } => None,
         }
     }
 
     /// Returns the entry of a name, if the name exists.
     #[inline(always)]
     pub fn get_mut(&mut self, name: PortName) -> Option<&mut Entry> {
-        match self.slots.get_mut(name.index() as usize) {
-            Some(Slot { generation, content: Content::Used(entry), .. }) if *generation == name.generation() => {
-                Some(entry)
-            }
-            _ => None,
+        let slot = self.slots.get_mut(name.index() as usize)?;
+        // In this order: the kind of right, which the caller mostly tests next, then says that the slot is in use.
+        if slot.generation != name.generation() {
+            return None;
+        }
+        match &mut slot.content {
+            Content::Used(entry) => Some(entry),
+            Content::Free { .. } => None,
         }
     }
 
@@ -203,7 +209,7 @@ impl Space {
         let count = (last - first) as usize;
         let fixed = if first == 0 { FIRST_SHUFFLED } else { 0 };
         if self.shuffled {
-            for at in (fixed + 1..count).rev() {
+            for at in (fixed..count).rev() {
                 let other = fixed + (next_random(&mut self.random) % (at - fixed + 1) as u64) as usize;
                 indexes.swap(at, other);
             }
@@ -409,3 +415,6 @@ fn indexed_port(right: EntryRight) -> Option<PortId> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

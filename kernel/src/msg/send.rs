@@ -2,7 +2,6 @@
 
 use crate::ids::{Context, MessageId, PortId};
 use crate::ipc::queue::{Admission, Route};
-use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos};
 use crate::msg::receive::deadline_after;
@@ -224,11 +223,10 @@ impl Kernel {
         let destination = returned.destination.take();
         let reply = returned.reply.take();
         let mut bits = 0;
-        let remote_kind = kind_of(&destination, header.remote());
-        let local_kind = kind_of(&reply, header.local());
         header.msgh_remote_port = ipc.copy_out_carried(step, sender.space, destination, &mut bits);
         header.msgh_local_port = ipc.copy_out_carried(step, sender.space, reply, &mut bits);
-        header.msgh_bits = msgh_bits(remote_kind, local_kind, header.voucher(), header.flags() & HeaderFlags::COMPLEX);
+        let (remote, local) = (header.remote().converted(), header.local().converted());
+        header.msgh_bits = msgh_bits(remote, local, header.voucher(), header.flags() & HeaderFlags::COMPLEX);
         header.msgh_size = send.args.size;
         let returned = ipc.message_mut(message);
         returned.set_header(&header);
@@ -240,14 +238,6 @@ impl Kernel {
         let _ = machine.copy_out(sender.address_space, send.args.buffer, &returned.bytes[..returned.size]);
         ipc.remove_message(step, message);
         reason.with_bits(bits)
-    }
-}
-
-/// Returns the disposition with which a right goes back to its sender.
-fn kind_of(carried: &Carried, sent: Disposition) -> Disposition {
-    match carried {
-        Carried::Right(right) => right.disposition(),
-        _ => sent.converted(),
     }
 }
 

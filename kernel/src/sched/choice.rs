@@ -57,7 +57,7 @@ impl Scheduling {
 
     /// Returns true if any thread is ready.
     pub fn anyone_ready(&self) -> bool {
-        self.ready.highest().is_some()
+        !self.ready.is_empty()
     }
 
     /// Makes a thread ready at one end of its level.
@@ -71,7 +71,7 @@ impl Scheduling {
     #[inline]
     pub(super) fn make_ready(&mut self, step: &mut Step, thread: ThreadId) {
         let schedule = &mut self.threads[thread].schedule;
-        schedule.quantum_left = schedule.quantum();
+        schedule.quantum_left = schedule.quantum;
         self.enqueue(step, thread, End::Tail);
     }
 
@@ -118,7 +118,7 @@ impl Scheduling {
         let Some((thread, schedule)) = self.charge(cpu, now) else { return };
         let used_up = schedule.quantum_left < QUANTUM_REST_MIN;
         if used_up {
-            schedule.quantum_left += schedule.quantum();
+            schedule.quantum_left += schedule.quantum;
         }
         self.processors[cpu].current = None;
         self.enqueue(step, thread, if used_up { End::Tail } else { End::Head });
@@ -133,7 +133,7 @@ impl Scheduling {
         if schedule.quantum_left > 0 {
             return;
         }
-        schedule.quantum_left = schedule.quantum();
+        schedule.quantum_left = schedule.quantum;
         let priority = usize::from(schedule.priority);
         self.processors[cpu].first_slice = false;
         if self.ready.highest() >= Some(priority) {
@@ -182,14 +182,14 @@ impl Scheduling {
     /// Returns true if a thread with this schedule, if it became ready, would be chosen when the current thread blocks.
     #[inline(always)]
     pub fn would_run_next(&self, schedule: &Schedule) -> bool {
-        self.ready.highest().is_none_or(|level| level < usize::from(schedule.priority))
+        self.ready.is_empty() || self.ready.highest() < Some(usize::from(schedule.priority))
     }
 
     /// Returns true if the timer of `cpu` comes at the end of a quantum that begins now, or earlier, which does no
     /// harm.
     #[inline(always)]
     pub fn timer_ends_quantum(&self, cpu: Cpu, schedule: &Schedule) -> bool {
-        self.processors[cpu].timer_within <= schedule.quantum()
+        self.processors[cpu].timer_within <= schedule.quantum
     }
 
     /// Gives the processor of a thread that blocks to `next`, whose wait has just ended. The caller has checked that
@@ -201,7 +201,7 @@ impl Scheduling {
         let processor = &mut self.processors[cpu];
         let thread = &mut self.threads[next];
         thread.state = State::Running(cpu);
-        thread.schedule.quantum_left = thread.schedule.quantum();
+        thread.schedule.quantum_left = thread.schedule.quantum;
         (processor.current, processor.since, processor.first_slice) = (Some(next), Since::Stamp(now), true);
         step.trace.record(Event::Chosen(next));
         thread
@@ -246,8 +246,7 @@ impl Scheduling {
     /// ready. Its place in a wait queue does not change: see [`requeue`](Scheduling::requeue).
     pub fn set_base(&mut self, step: &mut Step, thread: ThreadId, base: u8, timeshare: bool) {
         let schedule = &mut self.threads[thread].schedule;
-        (schedule.base, schedule.timeshare) = (base, timeshare);
-        schedule.quantum_left = schedule.quantum_left.min(schedule.quantum());
+        schedule.set_base(base, timeshare);
         self.move_to_level(step, thread);
     }
 
@@ -332,7 +331,10 @@ impl Scheduling {
                 }
                 State::Suspended | State::Waiting(_) => {}
             }
-            assert_eq!(thread.schedule.priority, thread.schedule.level(), "the level of {id:?}");
+            let schedule = &thread.schedule;
+            assert_eq!(schedule.priority, schedule.level(), "the level of {id:?}");
+            let quantum = Schedule::quantum_for(schedule.base, schedule.timeshare);
+            assert_eq!(schedule.quantum, quantum, "the quantum of {id:?}");
         }
         assert_eq!(ready, 0, "every ready thread is queued once");
         let current = self.processors.iter().filter(|processor| processor.current.is_some()).count();

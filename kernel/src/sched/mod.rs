@@ -353,3 +353,6 @@ impl IndexMut<ThreadId> for Scheduling {
         &mut self.threads[thread]
     }
 }
+
+#[cfg(test)]
+mod tests;

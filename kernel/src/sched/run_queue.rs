@@ -29,6 +29,8 @@ pub struct Schedule {
     pub priority: u8,
     /// The rest of its quantum.
     pub quantum_left: Nanos,
+    /// The length of a whole quantum, which follows from the base priority and `timeshare`.
+    pub quantum: Nanos,
     /// The thread takes part in time sharing. In the background it then has a shorter quantum than a thread of fixed
     /// priority.
     pub timeshare: bool,
@@ -41,15 +43,20 @@ pub struct Schedule {
 impl Schedule {
     /// Returns the schedule of a new timeshare thread.
     pub fn with_base(base: u8) -> Schedule {
-        let mut schedule =
-            Schedule { base, priority: base, quantum_left: 0, timeshare: true, yielding: false, depressed: false };
-        schedule.quantum_left = schedule.quantum();
-        schedule
+        let quantum = Schedule::quantum_for(base, true);
+        let (timeshare, yielding, depressed) = (true, false, false);
+        Schedule { base, priority: base, quantum_left: quantum, quantum, timeshare, yielding, depressed }
     }
 
-    /// Returns the length of a whole quantum of the thread.
-    pub fn quantum(&self) -> Nanos {
-        if self.timeshare && self.base <= PRIORITY_THROTTLE_MAX { BACKGROUND_QUANTUM } else { QUANTUM }
+    /// Sets the base priority and whether the thread takes part in time sharing. Its level stays as it is.
+    pub(super) fn set_base(&mut self, base: u8, timeshare: bool) {
+        (self.base, self.timeshare, self.quantum) = (base, timeshare, Schedule::quantum_for(base, timeshare));
+        self.quantum_left = self.quantum_left.min(self.quantum);
+    }
+
+    /// Returns the length of the quantum that follows from base priority and time sharing.
+    pub(super) fn quantum_for(base: u8, timeshare: bool) -> Nanos {
+        if timeshare && base <= PRIORITY_THROTTLE_MAX { BACKGROUND_QUANTUM } else { QUANTUM }
     }
 
     /// Returns the level that follows from base priority, yield and depression.
@@ -88,6 +95,11 @@ impl LevelSet {
     }
 
     #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.low | self.high == 0
+    }
+
+    #[inline(always)]
     fn highest(&self) -> Option<usize> {
         match (self.high.checked_ilog2(), self.low.checked_ilog2()) {
             (Some(bit), _) => Some(64 + bit as usize),
@@ -119,6 +131,12 @@ impl Default for RunQueue {
 }
 
 impl RunQueue {
+    /// Returns true if no thread is ready.
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.occupied.is_empty()
+    }
+
     /// Returns the highest level at which a thread is ready.
     #[inline(always)]
     pub(super) fn highest(&self) -> Option<usize> {

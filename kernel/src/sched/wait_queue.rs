@@ -75,15 +75,20 @@ impl WaitQueue {
         self.head
     }
 
-    /// Adds a thread behind all threads of its priority or a higher one, and returns it. The thread must not be in a
-    /// queue.
+    /// Adds a thread behind all threads of its priority or a higher one. The thread must not be in a queue.
     #[inline(always)]
-    pub fn insert<'t>(&mut self, threads: &'t mut Threads, id: ThreadId, priority: u8) -> &'t mut Thread {
-        if self.head.is_some() {
-            self.insert_among_others(threads, id, priority);
-            return &mut threads[id];
+    pub fn insert(&mut self, threads: &mut Threads, thread: ThreadId, priority: u8) {
+        if self.is_empty() {
+            self.insert_alone(&mut threads[thread], priority);
+        } else {
+            self.insert_among_others(threads, thread, priority);
         }
-        let thread = &mut threads[id];
+    }
+
+    /// Adds a thread to this queue, which is empty. The thread must not be in a queue.
+    #[inline(always)]
+    pub fn insert_alone(&mut self, thread: &mut Thread, priority: u8) {
+        let id = thread.context.thread;
         if thread.wait_link.band.is_some() {
             thread.wait_link.priority = priority;
         } else {
@@ -91,7 +96,6 @@ impl WaitQueue {
             thread.wait_link = WaitLink { previous: None, next: None, band, priority };
         }
         self.head = Some(id);
-        thread
     }
 
     fn insert_among_others(&mut self, threads: &mut Threads, thread: ThreadId, priority: u8) {
@@ -261,6 +265,24 @@ mod tests {
         assert_eq!(queue.iter(threads).collect::<Vec<_>>(), [a, b, d, g, f]);
         assert_eq!(threads[g].wait_link.band, Some(Band { first: d, last: g }));
         assert_eq!(queue.check(threads), 5);
+    }
+
+    #[test]
+    fn a_thread_in_a_queue_knows_whether_it_is_the_only_one() {
+        let (mut sched, ids) = threads();
+        let threads = &mut sched.threads;
+        let mut queue = WaitQueue::default();
+        for (thread, priority) in [(ids[0], 31), (ids[1], 4), (ids[2], 47)] {
+            queue.insert(threads, thread, priority);
+            let alone =
+                ids[..3].iter().filter(|&&id| threads[id].wait_link.band.is_some() && threads[id].waits_alone());
+            assert_eq!(alone.count(), usize::from(thread == ids[0]));
+        }
+        queue.remove(threads, ids[0]);
+        assert!(!threads[ids[1]].waits_alone() && !threads[ids[2]].waits_alone());
+        queue.remove(threads, ids[2]);
+        assert!(threads[ids[1]].waits_alone());
+        assert_eq!(queue.check(threads), 1);
     }
 
     /// Random entries and exits, compared with a vector that is sorted after each of them.

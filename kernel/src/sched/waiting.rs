@@ -9,11 +9,28 @@ use super::Scheduling;
 use super::thread::{ReceiveWait, State, Thread, Wait, WaitPlace};
 use super::timer::TimerKind;
 use super::wait_queue::WaitQueue;
-use crate::ids::{Receivable, TaskId, ThreadId};
-use crate::machine::{Nanos, NoMemory, Stamp, UserAddr};
+use crate::ids::{TaskId, ThreadId};
+use crate::machine::{Cpu, Nanos, NoMemory, Stamp, UserAddr};
 use crate::outcome::Outcome;
 use crate::step::Step;
 use crate::trace::Event;
+
+/// A switch from a thread that blocks to one whose wait ends.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectSwitch {
+    /// The processor.
+    pub cpu: Cpu,
+    /// The thread that runs, and waits for a message then.
+    pub from: ThreadId,
+    /// The thread that waits for a message, and runs then.
+    pub to: ThreadId,
+    /// That one is the only thread in its wait queue.
+    pub alone: bool,
+    /// Its wait may have a deadline.
+    pub timed: bool,
+    /// The time.
+    pub now: Stamp,
+}
 
 impl Scheduling {
     /// Lets a running thread wait for an event, until `deadline` at most. `queue` is the wait queue, if the event is
@@ -140,37 +157,37 @@ impl Scheduling {
         queue.insert(&mut self.threads, thread, priority);
     }
 
-    /// Ends the wait of a thread that receives, which must [run](Scheduling::block_and_switch) at once. `alone` is true
-    /// if it is the only thread in `queue`, and `timed` if its wait may have a deadline.
+    /// Ends the wait of the thread that runs next. `queue` is its wait queue.
     #[inline(always)]
-    pub fn take_receiver(&mut self, receiver: ThreadId, queue: &mut WaitQueue, alone: bool, timed: bool) {
-        queue.remove_knowing(&mut self.threads, receiver, alone);
-        if timed {
-            self.timers.cancel(&mut self.threads, receiver, TimerKind::Wait);
+    pub fn take_receiver(&mut self, switch: &DirectSwitch, queue: &mut WaitQueue) {
+        queue.remove_knowing(&mut self.threads, switch.to, switch.alone);
+        if switch.timed {
+            self.timers.cancel(&mut self.threads, switch.to, TimerKind::Wait);
         }
     }
 
-    /// Lets the running thread `thread` wait for a message, with `queue` as its wait queue, and lets `next` run in its
-    /// place. The wait of `next` has been [ended](Scheduling::take_receiver), and the scheduler would choose it. The
-    /// effect is that of `end_wait`, `block` and `choose`.
+    /// Lets the thread that runs wait for a message, with `queue` as its wait queue, and lets the other one, whose wait
+    /// has been [ended](Scheduling::take_receiver), run in its place. The scheduler would choose it. The effect is that
+    /// of `end_wait`, `block` and `choose`.
     #[inline(always)]
     pub fn block_and_switch(
         &mut self,
         step: &mut Step,
-        thread: ThreadId,
+        switch: &DirectSwitch,
         wait: ReceiveWait,
         queue: &mut WaitQueue,
-        next: ThreadId,
-        now: Stamp,
     ) -> &mut Thread {
-        let priority = match wait.object {
-            Receivable::Port(_) => self.threads[thread].schedule.base,
-            Receivable::Set(_) => 0,
-        };
-        let waiting = queue.insert(&mut self.threads, thread, priority);
-        let State::Running(cpu) = waiting.state else { panic!("{thread:?} blocks but does not run") };
+        let DirectSwitch { cpu, from, to, now, .. } = *switch;
+        let waiting = &mut self.threads[from];
+        debug_assert!(matches!(waiting.state, State::Running(at) if at == cpu), "{from:?} blocks but does not run");
         waiting.state = State::Waiting(Wait::Receive(wait));
-        self.switch(step, cpu, next, now)
+        let priority = WaitPlace::Receivers(wait.object).queue_priority(waiting.schedule.base);
+        if queue.is_empty() {
+            queue.insert_alone(waiting, priority);
+        } else {
+            queue.insert(&mut self.threads, from, priority);
+        }
+        self.switch(step, cpu, to, now)
     }
 
     /// Panics unless every thread that waits for a word is in the word's queue, and the queues are in order; returns

@@ -127,7 +127,7 @@ impl<T, const N: usize, Tag> Arena<T, N, Tag> {
     /// assert!(accounts.pair_mut(from, from).is_none());
     /// # Ok::<(), store::NoMemory>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn pair_mut(&mut self, a: Id<Tag>, b: Id<Tag>) -> Option<(&mut T, &mut T)> {
         self.slots.pair_mut((a.index(), a), (b.index(), b))
     }

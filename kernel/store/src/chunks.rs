@@ -72,7 +72,7 @@ impl<T, const N: usize> Chunks<T, N> {
     }
 
     /// Returns the elements at two different indexes, or `None` if one is beyond the end or both are equal.
-    #[inline]
+    #[inline(always)]
     pub fn pair_mut(&mut self, a: usize, b: usize) -> Option<(&mut T, &mut T)> {
         let (chunk_a, chunk_b) = (a >> Self::SHIFT, b >> Self::SHIFT);
         let (offset_a, offset_b) = (a & (N - 1), b & (N - 1));

@@ -146,7 +146,7 @@ impl<T, M: Mark, const N: usize> Slots<T, M, N> {
     }
 
     /// Returns two different objects, or `None` if one is gone or both are the same.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pair_mut(&mut self, a: (u32, M), b: (u32, M)) -> Option<(&mut T, &mut T)> {
         let (slot_a, slot_b) = self.slots.pair_mut(a.0 as usize, b.0 as usize)?;
         Some((slot_a.object_mut(a.1)?, slot_b.object_mut(b.1)?))

@@ -2,13 +2,20 @@
 
 use crate::calls::CHOSEN_NAME;
 use crate::message::Msg;
+use crate::program::spawn_args;
 use crate::world::{Actor, World};
 use abi::PortName;
 use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
-use kernel::limits::Limits;
+use kernel::ipc::message::{Descriptor, Message, SmallBuffer};
+use kernel::ipc::port::Port;
+use kernel::ipc::port_set::{Membership, PortSet};
+use kernel::ipc::request::Request;
+use kernel::limits::{Limits, TASKS_MAX};
+use kernel::sched::thread::Thread;
+use kernel::step::WORK_COST;
 
 /// Creates a world in which the budget of each task is 32 KiB.
 fn world_with_small_budget() -> World {
@@ -173,4 +180,46 @@ fn destroying_a_port_returns_its_kernel_memory_to_the_budget() {
         w.destruct(a, port, -1, 0).unwrap();
     }
     assert_eq!((w.used(a.task), w.counts()), before);
+}
+
+/// What an object costs is the size of its record, and of the places on the work list that it reserves.
+#[test]
+fn an_object_costs_its_record_and_its_places_on_the_work_list() {
+    let mut w = World::new();
+    let a = w.task();
+    let mut cost = |make: &mut dyn FnMut(&mut World)| {
+        let before = w.used(a.task);
+        make(&mut w);
+        w.used(a.task) - before
+    };
+    let (mut port, mut set) = (MACH_PORT_NULL, MACH_PORT_NULL);
+    assert_eq!(cost(&mut |w| port = w.port(a)), size_of::<Port>() + 2 * WORK_COST);
+    assert_eq!(cost(&mut |w| set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap()), size_of::<PortSet>() + WORK_COST);
+    assert_eq!(cost(&mut |w| w.insert_member(a, port, set).unwrap()), size_of::<Membership>());
+    let request = |w: &mut World| {
+        w.insert_right(a, port, port, D::MAKE_SEND).unwrap();
+        w.request(a, port, MACH_NOTIFY_SEND_POSSIBLE, 0, (port, D::MAKE_SEND_ONCE)).unwrap();
+    };
+    assert_eq!(cost(&mut { request }), size_of::<Request>());
+    let record = size_of::<Message>() + WORK_COST;
+    assert_eq!(cost(&mut |w| w.send(a, &Msg::copy_send(port)).unwrap()), record + size_of::<SmallBuffer>());
+    let with_right = Msg::copy_send(port).port(port, D::COPY_SEND).body(&[0; 1000]);
+    let bytes = Header::SIZE + 4 + PortDescriptor::SIZE + 1000 + MAX_TRAILER_SIZE;
+    assert_eq!(cost(&mut |w| w.send(a, &with_right).unwrap()), record + bytes + size_of::<Descriptor>());
+    assert_eq!(cost(&mut |w| assert_ne!(w.thread(a).thread, a.thread)), size_of::<Thread>());
+}
+
+#[test]
+fn there_is_a_limited_number_of_tasks() {
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
+    w.checked = false;
+    let init = w.init;
+    let mut spawn = || w.start_spawn(init, spawn_args());
+    // Init is one of them.
+    (1..TASKS_MAX).for_each(|_| assert!(spawn().is_ok()));
+    assert_eq!(spawn(), Err(KERN_RESOURCE_SHORTAGE));
+    assert_eq!(w.counts().tasks, TASKS_MAX as u64);
+    let newest = w.newest_task();
+    w.exit(newest);
+    assert!(w.start_spawn(init, spawn_args()).is_ok(), "a task that has ended makes room");
 }

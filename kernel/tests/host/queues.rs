@@ -190,6 +190,19 @@ fn a_raised_limit_admits_one_blocked_sender_per_new_place() {
     assert_eq!(w.status(owner, port).mps_msgcount, 1);
 }
 
+/// mach-ipc 2.7: the difference counts, not the length of the queue, which may be above both limits.
+#[test]
+fn a_raised_limit_admits_blocked_senders_to_a_queue_that_is_too_long() {
+    let mut full = Full::new();
+    full.w.set_qlimit(full.owner, full.port, 1).unwrap();
+    let blocked = [0, 1, 2].map(|n| full.blocked_sender(&full.message(NEXT_ID + n)));
+    full.w.set_qlimit(full.owner, full.port, 3).unwrap();
+    assert_eq!(full.count(), LIMIT as u32 + 2);
+    let states = blocked.map(|sender| full.w.state(sender));
+    assert_eq!(states, [Ret::Done(0), Ret::Done(0), Ret::Blocked]);
+    (1..=NEXT_ID + 1).for_each(|id| assert_eq!(full.receive_one(), id));
+}
+
 /// The raised limit admits the first of two senders. Its message goes to a receiver and takes no place in the queue, so
 /// the second sender is admitted too.
 #[test]
@@ -366,4 +379,17 @@ fn a_returned_reply_right_without_a_free_name_is_destroyed() {
     full.w.notification(sender, reply, MACH_NOTIFY_SEND_ONCE);
     full.w.free_names(sender);
     assert_eq!(full.w.get_refs(sender, full.send_right, SEND), Ok(2));
+}
+
+#[test]
+fn a_returned_right_of_the_body_without_a_free_name_is_destroyed_alone() {
+    let mut full = Full::in_world(World::with_limits(Limits { names_per_task: 64, ..Limits::default() }));
+    let (sender, own) = (full.sender, full.w.port(full.sender));
+    full.w.fill_names(sender);
+    let message = full.message(NEXT_ID).port(own, D::MAKE_SEND_ONCE).port(own, D::MAKE_SEND);
+    let code = full.w.send_with(sender, &message, MsgOption::SEND_TIMEOUT, 0).code();
+    assert_eq!(code, MACH_SEND_TIMED_OUT.with_bits(MACH_MSG_IPC_SPACE));
+    let names = full.w.received(sender).descriptors().into_iter().map(|descriptor| descriptor.name);
+    assert_eq!(names.collect::<Vec<_>>(), [MACH_PORT_NULL, own]);
+    full.w.notification(sender, own, MACH_NOTIFY_SEND_ONCE);
 }

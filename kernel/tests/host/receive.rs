@@ -109,11 +109,42 @@ fn a_message_that_does_not_fit_is_replaced_by_an_error_message() {
     let header = pair.w.received(pair.a).header;
     assert_eq!((header.msgh_size, header.msgh_remote_port), (24, MACH_PORT_NULL));
     assert_eq!((header.msgh_id, header.msgh_local_port), (77, pair.port));
+    assert_eq!(header.msgh_bits, msgh_bits(D::PORT_SEND_ONCE, D::PORT_SEND, D::NONE, HeaderFlags::empty()));
     assert_eq!(buffer[24..31], [0, 0, 0, 0, 8, 0, 0], "the part of the trailer that fits");
     assert!(buffer[31..].iter().all(|&byte| byte == UNWRITTEN_BYTE), "no byte is written beyond the buffer");
     pair.w.notification(pair.c, reply, MACH_NOTIFY_SEND_ONCE);
     assert_eq!(pair.seqno(), 1);
     pair.w.expect_empty(pair.a, pair.port);
+}
+
+#[test]
+fn the_error_message_in_place_of_a_complex_message_is_complex() {
+    let mut pair = Pair::new();
+    pair.w.send(pair.c, &Msg::copy_send(pair.send_right).port(MACH_PORT_NULL, D::COPY_SEND)).unwrap();
+    assert_eq!(pair.poll(MsgOption::empty(), SIZE_WITH_TRAILER), Err(MACH_RCV_TOO_LARGE));
+    let header = pair.w.received(pair.a).header;
+    assert_eq!(header.msgh_bits, msgh_bits(D::NONE, D::PORT_SEND, D::NONE, HeaderFlags::COMPLEX));
+    assert_eq!(header.msgh_size, 24);
+}
+
+/// Only a thread with `MACH_RCV_LARGE` whose buffer is too small leaves the message to others.
+#[test]
+fn a_waiter_takes_the_message_unless_it_asked_to_keep_a_large_one() {
+    let rounds = [
+        (MsgOption::RCV_LARGE, SIZE_WITH_TRAILER, MACH_MSG_SUCCESS, 0),
+        (MsgOption::empty(), SIZE_WITH_TRAILER - 1, MACH_RCV_TOO_LARGE, 0),
+        (MsgOption::RCV_LARGE, SIZE_WITH_TRAILER - 1, MACH_RCV_TOO_LARGE, 1),
+    ];
+    for (options, receive_size, code, queued) in rounds {
+        let mut pair = Pair::new();
+        let options = options | MsgOption::RCV_MSG;
+        let args = MachMsg { options, receive_size, receive_name: pair.port, ..MachMsg::default() };
+        let waiter = pair.w.thread(pair.a);
+        assert_eq!(pair.w.mach_msg(waiter, &args), Ret::Blocked);
+        pair.request();
+        assert_eq!(pair.w.state(waiter).code(), code);
+        assert_eq!(pair.w.status(pair.a, pair.port).mps_msgcount, queued);
+    }
 }
 
 // covers mach-ipc R04 R05

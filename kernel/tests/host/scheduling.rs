@@ -324,19 +324,22 @@ fn a_refused_send_can_raise_the_override_of_the_queue_head() {
     for _ in 0..abi::port::MACH_PORT_QLIMIT_DEFAULT {
         post(&mut w, a, name, OVERRIDE, MessagePriority::encode(Qos::Background, Qos::Unspecified, 0));
     }
-    let notify_right = (notify, abi::port::Disposition::MAKE_SEND_ONCE);
-    w.request(a, name, MACH_NOTIFY_SEND_POSSIBLE, 0, notify_right).unwrap();
     let port = w.space_of(a.task).get(name).unwrap().right.port().unwrap();
-    let refused_send = |w: &mut World, priority| {
+    let refused_send_with = |w: &mut World, options, priority| {
         let bytes = Msg::copy_send(name).encode();
         w.put(a, BUFFER, &bytes);
-        let options = OVERRIDE | MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT | MsgOption::SEND_MSG;
+        let options = options | MsgOption::SEND_NOTIFY | MsgOption::SEND_TIMEOUT | MsgOption::SEND_MSG;
         let args = MachMsg { options, send_size: bytes.len() as u32, priority, ..MachMsg::default() };
         assert_eq!(w.mach_msg(a, &args).code(), abi::code::MACH_SEND_TIMED_OUT);
         w.kernel.ipc.queued(port).next().unwrap().qos_override
     };
+    let refused_send = |w: &mut World, priority| refused_send_with(w, OVERRIDE, priority);
+    let with_override = MessagePriority::encode(Qos::UserInteractive, Qos::Unspecified, 0);
+    assert_eq!(refused_send(&mut w, with_override), Qos::Background, "the name has no request");
+    let notify_right = (notify, abi::port::Disposition::MAKE_SEND_ONCE);
+    w.request(a, name, MACH_NOTIFY_SEND_POSSIBLE, 0, notify_right).unwrap();
+    assert_eq!(refused_send_with(&mut w, MsgOption::empty(), with_override), Qos::Background, "the option is missing");
     let class_alone = MessagePriority::encode(Qos::Unspecified, Qos::UserInteractive, 0);
     assert_eq!(refused_send(&mut w, class_alone), Qos::Background);
-    let with_override = MessagePriority::encode(Qos::UserInteractive, Qos::Unspecified, 0);
     assert_eq!(refused_send(&mut w, with_override), Qos::UserInteractive);
 }

@@ -1,7 +1,7 @@
 //! Port sets: their members, and which receiver gets a message (mach-ipc 9.8).
 
 use crate::calls::{SEND_RECEIVE, UNUSED_NAME, in_both_forms};
-use crate::message::Msg;
+use crate::message::{MachMsg, Msg};
 use crate::world::{Actor, Ret, World};
 use abi::PortName;
 use abi::code::*;
@@ -9,6 +9,7 @@ use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::ipc::entry::EntryRight;
+use kernel::limits::SETS_PER_PORT_MAX;
 
 const RECEIVE: u32 = MACH_PORT_RIGHT_RECEIVE;
 const PORT_SET: u32 = MACH_PORT_RIGHT_PORT_SET;
@@ -119,6 +120,22 @@ fn a_member_must_be_a_receive_right_and_a_set_a_port_set() {
     });
 }
 
+/// A message makes its port ready in every set of it, within one step, so their number has a limit.
+#[test]
+fn a_port_is_in_a_limited_number_of_sets() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    let sets: Vec<PortName> = (0..=SETS_PER_PORT_MAX).map(|_| new_set(&mut w, a)).collect();
+    let (last, others) = sets.split_last().unwrap();
+    others.iter().for_each(|&set| w.insert_member(a, p, set).unwrap());
+    assert_eq!(w.insert_member(a, p, *last), Err(KERN_RESOURCE_SHORTAGE));
+    w.extract_member(a, p, others[0]).unwrap();
+    assert_eq!(w.insert_member(a, p, *last), Ok(()));
+    post(&mut w, a, p, 5);
+    assert_eq!(w.poll(a, *last).unwrap().header.msgh_id, 5);
+}
+
 // covers mach-ipc S05
 #[test]
 fn a_message_is_received_from_only_one_set_of_its_port() {
@@ -159,6 +176,24 @@ fn a_port_that_joins_a_set_delivers_its_messages_to_waiters() {
         let header = w.received(x).header;
         assert_eq!((header.msgh_local_port, header.msgh_id), (p, 7));
     });
+}
+
+/// A waiter whose buffer is too small ends its wait, and the message stays first in the queue.
+#[test]
+fn a_port_that_joins_a_set_keeps_a_message_that_is_too_large_for_the_waiter() {
+    let mut w = World::new();
+    let a = w.task();
+    let (set, p, x) = (new_set(&mut w, a), w.port_with_send(a), w.thread(a));
+    (7..=8).for_each(|id| post(&mut w, a, p, id));
+    let options = MsgOption::RCV_MSG | MsgOption::RCV_LARGE;
+    let too_small = MachMsg { options, receive_name: set, receive_size: 24, ..MachMsg::default() };
+    assert_eq!(w.mach_msg(x, &too_small), Ret::Blocked);
+    w.insert_member(a, p, set).unwrap();
+    assert_eq!(w.state(x).code(), MACH_RCV_TOO_LARGE);
+    assert_eq!(w.status(a, p).mps_msgcount, 2);
+    for id in [7, 8] {
+        assert_eq!(w.poll(a, set).unwrap().header.msgh_id, id);
+    }
 }
 
 // covers mach-ipc S08

@@ -4,12 +4,13 @@ use crate::simulation::Random;
 use crate::world::{Actor, Ret, World};
 use abi::code::KERN_INVALID_NAME;
 use abi::message::MsgOption;
-use abi::port::{MACH_PORT_RIGHT_SEND as SEND, PortName};
+use abi::port::{Disposition, MACH_PORT_RIGHT_SEND as SEND, PortName};
 use abi::trap::{mach, tally};
 use kernel::kernel::Event;
 use kernel::limits::Limits;
 use kernel::machine::{Machine, Nanos};
-use kernel::sched::run_queue::QUANTUM;
+use kernel::sched::run_queue::{BACKGROUND_QUANTUM, QUANTUM};
+use kernel::sched::thread::Continuation;
 
 const SEEDS: u64 = 40;
 const STEPS: usize = 400;
@@ -94,6 +95,35 @@ fn yielding_directly_gives_exactly_the_results_of_the_whole_way() {
     }
 }
 
+/// Lets the running thread of a team yield by the shortcut alone; returns the number of the thread that runs then.
+fn yield_directly(team: &mut Team) -> Option<usize> {
+    let Team { w, threads } = team;
+    let next = w.kernel.yield_directly(&mut w.machine, 0)?.thread;
+    threads.iter().position(|actor| actor.thread == next)
+}
+
+#[test]
+fn a_yield_takes_the_shortcut_if_another_thread_is_ready_and_only_runs_programs() {
+    let mut team = Team::new(true, &[31, 31, 31]);
+    for next in [1, 2, 0, 1] {
+        assert_eq!(yield_directly(&mut team), Some(next));
+    }
+    assert_eq!(yield_directly(&mut Team::new(true, &[31])), None, "no thread is ready");
+
+    let mut team = Team::new(true, &[31, 31]);
+    let next = team.threads[1].thread;
+    let rest = Continuation { work: store::NodeList::new(), receive: None };
+    team.w.kernel.sched.set_continuation(next, Some(rest));
+    assert_eq!(yield_directly(&mut team), None, "the next thread has something left to do in the kernel");
+    assert!(team.w.kernel.sched.take_continuation(next).is_some());
+    assert_eq!(yield_directly(&mut team), Some(1));
+
+    let mut team = Team::new(true, &[31, 4]);
+    assert_eq!(yield_directly(&mut team), None, "the timer must be set to the end of a shorter quantum");
+    team.advance(QUANTUM - BACKGROUND_QUANTUM);
+    assert_eq!(yield_directly(&mut team), Some(1), "the timer comes early enough");
+}
+
 /// The thread's name for itself, and how many references its task has to it.
 fn own_name(w: &mut World, thread: Actor) -> (PortName, u32) {
     let name = w.thread_self(thread);
@@ -130,5 +160,22 @@ fn a_thread_whose_name_was_given_up_or_is_another_right_now_gets_a_new_one() {
         assert!(!others.contains(&again));
         let after: Vec<_> = others.iter().map(|&other| w.get_refs(a, other, SEND)).collect();
         assert_eq!(after, refs, "no other name has more references");
+    }
+}
+
+/// The hint of the last name may by now lead to a send right to another port.
+#[test]
+fn a_name_that_was_given_to_another_send_right_is_not_mistaken_for_the_threads() {
+    for shortcuts in [true, false] {
+        let mut w = world(shortcuts);
+        let (a, b) = (w.task(), w.task());
+        let (name, _) = own_name(&mut w, a);
+        w.mod_refs(a, name, SEND, -1).unwrap();
+        let service = w.port(b);
+        let send_right = w.give_send(b, service, a);
+        w.insert_right(a, name, send_right, Disposition::MOVE_SEND).unwrap();
+        let (again, count) = own_name(&mut w, a);
+        assert_ne!(again, name, "with shortcuts: {shortcuts}");
+        assert_eq!((count, w.get_refs(a, name, SEND)), (1, Ok(1)), "with shortcuts: {shortcuts}");
     }
 }

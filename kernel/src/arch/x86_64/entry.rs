@@ -5,7 +5,9 @@
 //!
 //! A trap leaves those registers in the processor that functions keep anyway (rbx and r12 to r15): most traps go back
 //! to the thread that made them. They follow into the frame when another thread runs next, unless the thread has
-//! ended. Until then the frame is incomplete; the core only reads arguments from it and writes results to it.
+//! ended. Until then the frame is incomplete; the core only reads arguments from it and writes results to it. Only
+//! `mach_msg` stores them at once: most of its calls lead to another thread, and [`switch`] then needs no way back
+//! through the functions that keep them.
 //!
 //! The kernel itself is interrupted by faults at user memory ([`super::user_memory`]), by interrupts while the
 //! processor idles, and by exceptions that end in a panic. Those use the stack on which they come.
@@ -82,11 +84,24 @@ macro_rules! pop_general {
     };
 }
 
-/// Stores the registers that stay in the processor during a trap, in the frame at rax.
+/// Stores the registers that stay in the processor during a trap, in the frame to which a register points.
 macro_rules! store_kept {
-    () => {
-        "mov [rax + {kept} + 0 * 8], r15; mov [rax + {kept} + 1 * 8], r14
-         mov [rax + {kept} + 2 * 8], r13; mov [rax + {kept} + 3 * 8], r12; mov [rax + {kept} + 13 * 8], rbx"
+    ($frame:literal) => {
+        concat!(
+            "mov [",
+            $frame,
+            " + {kept} + 0 * 8], r15; mov [",
+            $frame,
+            " + {kept} + 1 * 8], r14
+             mov [",
+            $frame,
+            " + {kept} + 2 * 8], r13; mov [",
+            $frame,
+            " + {kept} + 3 * 8], r12
+             mov [",
+            $frame,
+            " + {kept} + 13 * 8], rbx"
+        )
     };
 }
 
@@ -179,19 +194,17 @@ pub extern "C" fn trap_entry() -> ! {
         "mov [rsp + {r8}], r8",
         "mov [rsp + {r9}], r9",
         "mov [rsp + {rbp}], rbp",
+        "cmp eax, {mach_msg}",
+        "jne {other_trap}",
+        store_kept!("rsp"),
         "mov rsp, gs:[{stack}]",
         // Backtraces end here.
         "xor ebp, ebp",
-        "cmp eax, {mach_msg}",
-        "jne {other_trap}",
         "mov rcx, r10",
         "call {handle_plain_call}",
-        "mov rdx, rax",
-        "mov rax, gs:[{frame}]",
-        "test rdx, rdx",
-        "jnz {switch_in_traps}",
         "call {handle_trap}",
         "jmp {leave_trap}";
+        kept = const KEPT,
         mach_msg = const MACH_MSG,
         user_rsp = const PerCpu::USER_RSP,
         frame = const PerCpu::FRAME,
@@ -200,7 +213,6 @@ pub extern "C" fn trap_entry() -> ! {
         handle_plain_call = sym handle_plain_call,
         handle_trap = sym handle_trap,
         leave_trap = sym leave_trap,
-        switch_in_traps = sym switch_in_traps,
     )
 }
 
@@ -210,6 +222,8 @@ const _: () = assert!(SWTCH == SWTCH_PRI + 1, "one comparison finds both yields"
 #[unsafe(naked)]
 extern "C" fn other_trap() -> ! {
     naked_asm!(
+        "mov rsp, gs:[{stack}]",
+        "xor ebp, ebp",
         "lea edi, [rax - {swtch_pri}]",
         "cmp edi, 1",
         "jbe 2f",
@@ -220,6 +234,7 @@ extern "C" fn other_trap() -> ! {
         "call {handle_yield}",
         "jmp {leave_trap}",
         swtch_pri = const SWTCH_PRI,
+        stack = const PerCpu::STACK,
         handle_yield = sym handle_yield,
         handle_any_trap = sym handle_any_trap,
         leave_trap = sym leave_trap,
@@ -237,7 +252,7 @@ extern "C" fn leave_trap() -> ! {
         "je 2f",
         "test rax, rax",
         "jz {resume}",
-        store_kept!(),
+        store_kept!("rax"),
         "jmp {resume}",
         "2:",
         "mov rax, [rdx + {rax}]",
@@ -250,12 +265,10 @@ extern "C" fn leave_trap() -> ! {
     )
 }
 
-/// Stores the registers that the thread with the frame at rax still has in the processor, and runs the thread with the
-/// frame at rdx, which is in a trap.
+/// Runs the thread whose frame is at rdx, which is in a trap. Not a function to be called: see [`switch`].
 #[unsafe(naked)]
-extern "C" fn switch_in_traps() -> ! {
+extern "C" fn resume_in_trap() -> ! {
     frame_asm!(
-        store_kept!(),
         take_frame!(),
         load_kept!(),
         "mov rax, [rsp + {rax}]",
@@ -370,4 +383,15 @@ pub extern "C" fn fatal_vector<const VECTOR: u8, const ERROR_CODES: u8>() -> ! {
 pub unsafe fn run(frame: *mut TrapFrame) -> ! {
     // SAFETY: As the caller says; the per-processor block is set up.
     unsafe { asm!("jmp {resume}", resume = sym resume, in("rdx") frame, options(noreturn)) }
+}
+
+/// Leaves the call of `mach_msg` that is being handled, and runs another thread, which is in a trap. The contents of
+/// the kernel's stack are lost.
+///
+/// # Safety
+/// As for [`run`].
+#[inline(always)]
+pub unsafe fn switch(frame: *mut TrapFrame) -> ! {
+    // SAFETY: As the caller says.
+    unsafe { asm!("jmp {resume}", resume = sym resume_in_trap, in("rdx") frame, options(noreturn)) }
 }

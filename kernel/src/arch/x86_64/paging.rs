@@ -127,18 +127,26 @@ impl Paging {
         protection: Protection,
     ) -> Result<(), NoMemory> {
         let frame = frames.allocate()?;
-        if let Err(error) = self.make_tables(frames, space, address) {
-            frames.free(frame);
-            return Err(error);
-        }
-        let entry = self.leaf(space, address).expect("the tables have just been made");
+        let table = match self.make_tables(frames, space, address) {
+            Ok(table) => table,
+            Err(error) => {
+                frames.free(frame);
+                return Err(error);
+            }
+        };
+        let entry = &mut self.table(table)[index(address, LEAF)];
         assert!(entry.is_unused(), "memory is mapped where there is some, at {address:#x}");
         entry.set_frame(frame, leaf_flags(protection));
         Ok(())
     }
 
-    /// Makes the tables that are missing on the way to `address`.
-    fn make_tables(&mut self, frames: &mut FrameAllocator, space: AddressSpace, address: u64) -> Result<(), NoMemory> {
+    /// Makes the tables that are missing on the way to `address`. Returns the last one.
+    fn make_tables(
+        &mut self,
+        frames: &mut FrameAllocator,
+        space: AddressSpace,
+        address: u64,
+    ) -> Result<PhysFrame, NoMemory> {
         let mut table = root(space);
         for level in 0..LEAF {
             let entry = &mut self.table(table)[index(address, level)];
@@ -155,7 +163,7 @@ impl Paging {
             }
             table = frame_of(&self.table(table)[index(address, level)]);
         }
-        Ok(())
+        Ok(table)
     }
 
     /// Unmaps a range that is mapped completely, and frees its frames and the tables that are empty then.

@@ -55,25 +55,21 @@ pub fn run(kernel: Kernel, machine: X86Machine) -> ! {
     unsafe { entry::run(frame) }
 }
 
-/// Handles a call of `mach_msg` on the fast path. Returns the frame of the thread that runs next. If it is null, the
-/// state is unchanged, and the call has to be handled as [any other trap](handle_trap).
-pub extern "C" fn handle_plain_call(
-    message: u64,
-    options: u32,
-    send_size: u32,
-    receive_size: u32,
-    receive_name: u32,
-) -> *mut TrapFrame {
+/// Handles a call of `mach_msg` on the fast path, and runs the thread that runs next. Returns only if it cannot do that:
+/// then the state is unchanged, and the call has to be handled as [any other trap](handle_trap).
+pub extern "C" fn handle_plain_call(message: u64, options: u32, send_size: u32, receive_size: u32, receive_name: u32) {
     let call = PlainCall { buffer: UserAddr(message), options, send_size, receive_size, receive_name };
-    SYSTEM.with(|System { kernel, machine }| match kernel.call_directly(machine, CPU, &call) {
-        Some(next) => {
-            run_in(machine, next.address_space);
-            // SAFETY: The thread that made the call waits now: its frame is there, is another one, and is not in use.
-            unsafe { machine.exchange_extended_in_traps(per_cpu::running_frame(), next.frame) };
-            next.frame
-        }
-        None => ptr::null_mut(),
-    })
+    let next = SYSTEM.with(|System { kernel, machine }| {
+        let next = kernel.call_directly(machine, CPU, &call)?;
+        run_in(machine, next.address_space);
+        // SAFETY: The thread that made the call waits now: its frame is there, is another one, and is not in use.
+        unsafe { machine.exchange_extended_in_traps(per_cpu::running_frame(), next.frame) };
+        Some(ptr::from_mut(next.frame))
+    });
+    if let Some(frame) = next {
+        // SAFETY: The processor is ready for this frame's thread, which waited for a message and so is in a trap.
+        unsafe { entry::switch(frame) }
+    }
 }
 
 /// Handles a trap with this number: at once if it is a quick one.
