@@ -41,7 +41,7 @@ impl Asked {
             internal_background: parent.internal_background,
             external_background: parent.external_background,
         };
-        marks.refresh(policy.effective().live_donor);
+        marks.refresh(policy.is_live_donor());
         (policy, marks)
     }
 }
