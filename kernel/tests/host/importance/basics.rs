@@ -218,6 +218,23 @@ fn a_donor_message_to_a_waiting_receiver_is_delivered_with_its_importance() {
     assert_eq!(w.boosts(b), IDLE);
 }
 
+/// A plain call to a port without donation goes from thread to thread directly. This one boosts, though the boost ends
+/// with its delivery.
+#[test]
+fn a_plain_call_to_a_port_with_donation_boosts() {
+    let (mut w, a, b, port, to_b) = pair();
+    w.receive(b, port, MsgOption::empty());
+    let reply = w.port(a);
+    let bytes = Msg::copy_send(to_b).reply_to(reply, Disposition::MAKE_SEND_ONCE).encode();
+    w.put(a, crate::world::BUFFER, &bytes);
+    let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+    let (send_size, receive_size) = (bytes.len() as u32, BUFFER_SIZE);
+    let call = crate::message::MachMsg { options, send_size, receive_size, receive_name: reply, ..Default::default() };
+    assert_eq!(w.mach_msg(a, &call), crate::world::Ret::Blocked);
+    assert_eq!(w.state(b).code(), MACH_MSG_SUCCESS);
+    assert_eq!((w.boosts(b), w.transitions(b), w.element_refs(a)), (IDLE, 1, 1));
+}
+
 #[test]
 fn port_attributes_show_in_the_status_and_the_count_in_the_extended_information() {
     let (mut w, a, b, port, to_b) = pair();
