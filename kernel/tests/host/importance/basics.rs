@@ -203,6 +203,24 @@ fn the_other_attributes_of_a_header_voucher_stay() {
 }
 
 #[test]
+fn a_voucher_tells_where_its_importance_comes_from() {
+    let (mut w, a, b, port, to_b) = pair();
+    w.ping(a, to_b);
+    let voucher = w.take(b, port).voucher;
+    let content = |w: &mut World| {
+        let (id, words) = (abi::mig::mach_voucher::EXTRACT_ATTR_CONTENT, [MACH_VOUCHER_ATTR_KEY_IMPORTANCE, 200]);
+        String::from_utf8(crate::vouchers::routines::bytes(w, b, voucher, id, &words).unwrap()).unwrap()
+    };
+    let [pid_a, pid_b] = [a, b].map(|actor| w.kernel.tasks[actor.task].credentials.pid);
+    let text = content(&mut w);
+    let expected = format!("Importance for pid {pid_b} (1 of 1 boosts) donated from pid {pid_a}\0");
+    assert!(text.ends_with(&expected), "{text:?}");
+    w.end_task(a);
+    let text = content(&mut w);
+    assert!(text.ends_with("(1 of 1 boosts) linked from pid -1\0"), "{text:?}");
+}
+
+#[test]
 fn a_donor_message_to_a_waiting_receiver_is_delivered_with_its_importance() {
     let (mut w, a, b, port, to_b) = pair();
     w.receive(b, port, MsgOption::RCV_VOUCHER);
