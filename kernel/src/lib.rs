@@ -14,7 +14,8 @@
 //! | 5 | [`kernel`], [`shortcut`], [`boot`], [`lifetime`], `work`, `msg`, `calls` | transactions: operations on several of these at once |
 //! | 6 | [`inspect`] | object counts and invariants |
 //!
-//! A layer uses only the layers below it. Layer 4, importance, will come between ports and transactions.
+//! A layer uses only the layers below it. Layer 4 is importance, the engine of the crate `voucher`: [`ipc`] has it, and
+//! lends it the ports.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

@@ -201,6 +201,11 @@ pub fn destroy(name: PortName) -> Result<(), KernReturn> {
     call_object(task_self(), mig::DESTROY, &[name.0]).map(|_| ())
 }
 
+/// Calls `mach_port_set_attributes` so that messages to the port can boost its receiver.
+pub fn accept_donation(name: PortName) -> Result<(), KernReturn> {
+    call_object(task_self(), mig::SET_ATTRIBUTES, &[name.0, MACH_PORT_IMPORTANCE_RECEIVER, 0]).map(|_| ())
+}
+
 /// Calls `mach_port_set_attributes` with a queue limit.
 pub fn set_queue_limit(name: PortName, limit: u32) -> Result<(), KernReturn> {
     call_object(task_self(), mig::SET_ATTRIBUTES, &[name.0, MACH_PORT_LIMITS_INFO, 1, limit]).map(|_| ())

@@ -87,12 +87,13 @@ impl Ipc {
     pub fn destroy_port(&mut self, step: &mut Step, port: PortId) {
         let state = &mut self.ports[port];
         assert!(state.is_alive(), "{port:?} dies twice");
-        let old = core::mem::replace(&mut state.home, Home::Dead);
-        let has_boosts = !state.boosts.is_idle();
-        self.stop_counting(port);
-        if has_boosts {
+        if state.boosts.is_idle() {
+            state.home = Home::Dead;
+        } else {
+            let old = core::mem::replace(&mut state.home, Home::Dead);
             self.boosts_end(port, old);
         }
+        self.stop_counting(port);
         step.trace.record(Event::PortDied(port));
         let state = &self.ports[port];
         if state.has_messages() {

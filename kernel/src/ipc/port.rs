@@ -141,11 +141,13 @@ impl Port {
     }
 
     /// Changes the place of its receive right. Returns the old one if there are boosts, which the caller then takes along.
-    #[inline]
+    #[inline(always)]
     pub(super) fn move_to(&mut self, home: Home) -> Option<Home> {
-        let old = core::mem::replace(&mut self.home, home);
-        let alone = self.boosts.moves_alone(home == Home::Limbo);
-        (!alone).then_some(old)
+        if self.boosts.moves_alone(home == Home::Limbo) {
+            self.home = home;
+            return None;
+        }
+        Some(core::mem::replace(&mut self.home, home))
     }
 
     /// Returns the number of its send rights.

@@ -215,7 +215,7 @@ impl Ipc {
 
     /// Takes note of the arrival of a port's message in `space`, and returns what the receiver learns of the port. With
     /// `room` for the message, the armed requests of the port fire.
-    #[inline]
+    #[inline(always)]
     pub fn arrival(&mut self, step: &mut Step, port: PortId, space: SpaceId, room: bool) -> Arrival {
         let state = &mut self.ports[port];
         let arrival = Arrival { seqno: state.next_seqno(), context: state.context, local: state.name_in(space) };

@@ -37,9 +37,11 @@ pub(super) fn cost_of(system: &System, voucher: VoucherId) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use voucher::importance::Inherit;
 
     #[test]
     fn the_records_of_the_bank_are_the_largest() {
         assert!(UserData::new(1).bytes().0 <= size_of::<BankElement>());
+        assert!(size_of::<Inherit>() <= size_of::<BankElement>());
     }
 }

@@ -4,11 +4,13 @@
 use crate::calls::UNUSED_NAME;
 use crate::program::spawn_args;
 use crate::unix::call;
+use crate::vouchers::{USER_DATA, st};
 use crate::world::{ARGUMENTS, Actor, RESULT, Ret, World};
 use abi::PortName;
 use abi::code::*;
 use abi::debug::{DEBUG_THREAD, ThreadInfo};
 use abi::policy::*;
+use abi::port::MACH_PORT_NULL;
 use abi::qos::{AppType, Priority, Qos, Role};
 use abi::task::TaskSpawnArgs;
 use abi::trap::unix::{BSDTHREAD_CTL, SETPRIORITY};
@@ -106,6 +108,24 @@ fn each_part_of_set_self_fails_with_its_own_error() {
     let unbind = SET_SELF_QOS | SET_SELF_KEVENT_UNBIND;
     assert_eq!(set_self(&mut w, a, pthread(Qos::Legacy) as u32, null, unbind), Err(EINVAL));
     assert_eq!(base(&w, a), 31, "the class is set nevertheless");
+}
+
+#[test]
+fn a_thread_adopts_the_voucher_of_a_name() {
+    let mut w = World::new();
+    let a = w.task();
+    let made = [b"1", b"2"].map(|content| w.make_voucher(a, &[st(USER_DATA, content)]).unwrap());
+    let ids = made.map(|name| w.voucher_of(a, name));
+    for (name, adopted) in [(made[0], ids[0]), (made[1], ids[1]), (MACH_PORT_NULL, None)] {
+        assert_eq!(set_self(&mut w, a, 0, name, SET_SELF_VOUCHER), Ok(0));
+        assert_eq!(w.kernel.sched[a.thread].voucher(), adopted);
+    }
+    assert_eq!(set_self(&mut w, a, 0, made[0], SET_SELF_VOUCHER), Ok(0));
+    w.deallocate(a, made[0]).unwrap();
+    w.deallocate(a, made[1]).unwrap();
+    assert_eq!(w.values().0, 1, "the thread holds the voucher that it has adopted");
+    assert_eq!(set_self(&mut w, a, 0, MACH_PORT_NULL, SET_SELF_VOUCHER), Ok(0));
+    assert_eq!(w.values().0, 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod basics;
 mod deliberate;
 mod faults;
 mod hostile;
+mod importance;
 mod ipc;
 mod limits;
 mod name_service;
@@ -92,6 +93,7 @@ pub const SUITE: &[&[Test]] = &[
     tasks::TESTS,
     scheduling::TESTS,
     policy::TESTS,
+    importance::TESTS,
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,

@@ -1,6 +1,6 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
-use super::{policy, processor, scheduling, supervision, tests};
+use super::{importance, policy, processor, scheduling, supervision, tests};
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -45,6 +45,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("check-clamp", scheduling::check_clamp),
     ("check-privileges", policy::check_privileges),
     ("register-and-sleep", policy::register_and_sleep),
+    ("serve-a-donor", importance::serve_a_donor),
     ("check-processor", processor::check_fresh_processor),
     ("answer-with-vectors", processor::answer_with_vectors),
 ];

@@ -73,7 +73,7 @@ fn trap_and_message_make_the_same_voucher() {
 }
 
 /// Receives a message with its voucher and returns the disposition and the name of the voucher.
-fn take(name: PortName, options: MsgOption) -> (D, PortName) {
+pub(super) fn take(name: PortName, options: MsgOption) -> (D, PortName) {
     let mut message = Message::new();
     let call = Call { options: options | MsgOption::RCV_MSG, receive_name: name, ..Call::default() };
     check::equal("a message arrives", message.call(&call), MACH_MSG_SUCCESS);

@@ -203,6 +203,24 @@ fn the_other_attributes_of_a_header_voucher_stay() {
 }
 
 #[test]
+fn a_voucher_tells_where_its_importance_comes_from() {
+    let (mut w, a, b, port, to_b) = pair();
+    w.ping(a, to_b);
+    let voucher = w.take(b, port).voucher;
+    let content = |w: &mut World| {
+        let (id, words) = (abi::mig::mach_voucher::EXTRACT_ATTR_CONTENT, [MACH_VOUCHER_ATTR_KEY_IMPORTANCE, 200]);
+        String::from_utf8(crate::vouchers::routines::bytes(w, b, voucher, id, &words).unwrap()).unwrap()
+    };
+    let [pid_a, pid_b] = [a, b].map(|actor| w.kernel.tasks[actor.task].credentials.pid);
+    let text = content(&mut w);
+    let expected = format!("Importance for pid {pid_b} (1 of 1 boosts) donated from pid {pid_a}\0");
+    assert!(text.ends_with(&expected), "{text:?}");
+    w.end_task(a);
+    let text = content(&mut w);
+    assert!(text.ends_with("(1 of 1 boosts) linked from pid -1\0"), "{text:?}");
+}
+
+#[test]
 fn a_donor_message_to_a_waiting_receiver_is_delivered_with_its_importance() {
     let (mut w, a, b, port, to_b) = pair();
     w.receive(b, port, MsgOption::RCV_VOUCHER);
@@ -216,6 +234,23 @@ fn a_donor_message_to_a_waiting_receiver_is_delivered_with_its_importance() {
     assert_eq!((w.boosts(b), w.transitions(b)), (AT_WORK, 1));
     w.deallocate(b, receipt.voucher).unwrap();
     assert_eq!(w.boosts(b), IDLE);
+}
+
+/// A plain call to a port without donation goes from thread to thread directly. This one boosts, though the boost ends
+/// with its delivery.
+#[test]
+fn a_plain_call_to_a_port_with_donation_boosts() {
+    let (mut w, a, b, port, to_b) = pair();
+    w.receive(b, port, MsgOption::empty());
+    let reply = w.port(a);
+    let bytes = Msg::copy_send(to_b).reply_to(reply, Disposition::MAKE_SEND_ONCE).encode();
+    w.put(a, crate::world::BUFFER, &bytes);
+    let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+    let (send_size, receive_size) = (bytes.len() as u32, BUFFER_SIZE);
+    let call = crate::message::MachMsg { options, send_size, receive_size, receive_name: reply, ..Default::default() };
+    assert_eq!(w.mach_msg(a, &call), crate::world::Ret::Blocked);
+    assert_eq!(w.state(b).code(), MACH_MSG_SUCCESS);
+    assert_eq!((w.boosts(b), w.transitions(b), w.element_refs(a)), (IDLE, 1, 1));
 }
 
 #[test]

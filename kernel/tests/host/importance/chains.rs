@@ -1,6 +1,7 @@
 //! Boosts along chains of daemons (importance 10.5).
 
 use super::*;
+use ::voucher::importance::Source;
 
 /// Returns a world with A, B and C, B's port with A's name for it, and C's port with B's name for it.
 fn chain() -> (World, [Actor; 3], (PortName, PortName), (PortName, PortName)) {
@@ -77,7 +78,7 @@ fn importance_that_was_given_to_another_task_is_not_forwarded() {
     let at_s = w.transfer(b, v1, Disposition::COPY_SEND, s);
     w.send(s, &Msg::copy_send(s_to_c).voucher(at_s, Disposition::COPY_SEND)).unwrap();
     w.take(c, port_c);
-    assert_eq!(w.inherits(c)[0].from(), voucher::importance::Source::Task(w.element_id(s)));
+    assert_eq!(w.inherits(c)[0].from(), Source::Task(w.element_id(s)));
     w.end_task(a);
     assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, AT_WORK));
 }
@@ -173,4 +174,79 @@ fn a_ring_of_raised_messages_keeps_itself_boosted() {
     assert_eq!((w.boosts(b), w.boosts(c)), (WAITED_FOR, WAITED_FOR));
     (0..2).for_each(|_| w.take_plain(b, port_b));
     assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, IDLE));
+}
+
+// covers importance E75 E76
+#[test]
+fn two_vouchers_forwarded_by_one_daemon_share_an_inherit() {
+    let (mut w, [a, b, c], (port_b, to_b), (port_c, to_c)) = chain();
+    let x = w.app();
+    let x_to_b = w.give_send(b, port_b, x);
+    w.ping(a, to_b);
+    w.ping(x, x_to_b);
+    let vouchers = [(); 2].map(|()| w.take(b, port_b).voucher);
+    for voucher in vouchers {
+        w.send(b, &Msg::copy_send(to_c).voucher(voucher, Disposition::COPY_SEND)).unwrap();
+    }
+    let taken = [(); 2].map(|()| w.take(c, port_c).voucher);
+    assert_eq!(taken[0], taken[1]);
+    let [inherit] = w.inherits(c)[..] else { panic!("one inherit") };
+    assert_eq!((counts_of(inherit), inherit.depth().word()), ((2, 0, 2, 1, true), 2));
+    let of_a = Source::Task(w.element_id(a));
+    let first = w.kernel.ipc.importance().inherits().find(|(_, inherit)| inherit.from() == of_a).unwrap().0;
+    assert_eq!(inherit.from(), Source::Inherit(first));
+    w.end_task(a);
+    assert_eq!((w.boosts(b).0, w.boosts(c)), (1, (2, (2, 0), 31)));
+    w.deallocate(b, vouchers[0]).unwrap();
+    assert_eq!((w.boosts(b).0, w.boosts(c).0), (1, 2));
+    w.deallocate(b, vouchers[1]).unwrap();
+    assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, IDLE));
+}
+
+// covers importance E78
+#[test]
+fn an_unboosted_daemon_forwards_nothing_that_was_given_to_another() {
+    let (mut w, [a, b, c], (port_b, to_b), (port_c, _)) = chain();
+    let d = w.adaptive();
+    let d_to_c = w.give_send(c, port_c, d);
+    w.ping(a, to_b);
+    let v1 = w.take(b, port_b).voucher;
+    let at_d = w.transfer(b, v1, Disposition::COPY_SEND, d);
+    w.send(d, &Msg::copy_send(d_to_c).voucher(at_d, Disposition::COPY_SEND)).unwrap();
+    assert_eq!((w.element_refs(d), w.on_port(c, port_c)), (2, 0));
+    assert!(w.take(c, port_c).raised);
+    let inherit = w.inherits(c)[0];
+    assert_eq!(inherit.from(), Source::Task(w.element_id(d)));
+    assert_eq!((counts_of(inherit), w.boosts(c)), ((1, 0, 1, 1, false), IDLE));
+}
+
+// covers importance E87 E88 E89
+#[test]
+fn a_ring_of_vouchers_keeps_itself_boosted_until_one_is_dropped() {
+    let (mut w, [a, b, c], v1, at_c) = forwarded(Disposition::COPY_SEND);
+    let (port_b, c_to_b) = w.donation_path(c, b);
+    w.send(c, &Msg::copy_send(c_to_b).voucher(at_c, Disposition::COPY_SEND)).unwrap();
+    let v3 = w.take(b, port_b).voucher;
+    assert_eq!((w.boosts(b).0, w.boosts(c).0), (2, 1));
+    assert_eq!(w.inherits(b).iter().map(|i| i.depth().word()).max(), Some(3));
+    w.deallocate(b, v1).unwrap();
+    w.end_task(a);
+    assert_eq!((w.boosts(b).0, w.boosts(b).2, w.boosts(c).0, w.boosts(c).2), (1, 31, 1, 31));
+    w.deallocate(c, at_c).unwrap();
+    assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, IDLE));
+    w.deallocate(b, v3).unwrap();
+    assert_eq!(w.importance_objects().1, 0);
+}
+
+// covers importance E93
+#[test]
+fn a_daemon_that_donates_anyway_passes_no_events_on() {
+    let (mut w, [a, b, c], (port_b, to_b), (_, to_c)) = chain();
+    w.mark_donor(b);
+    assert!(w.is_donor(b));
+    w.ping(b, to_c);
+    w.ping(a, to_b);
+    assert_eq!((w.boosts(b), w.boosts(c)), (WAITED_FOR, WAITED_FOR));
+    w.take_plain(b, port_b);
+    assert_eq!((w.boosts(b), w.boosts(c), w.transitions(c)), (IDLE, WAITED_FOR, 1));
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::unix::call;
 use abi::policy::*;
-use abi::trap::unix::{PROCESS_POLICY, SETPRIORITY};
+use abi::trap::unix::SETPRIORITY;
 
 /// Returns a world with A and B, B's port with one raised message of A, and A's name for it.
 fn waited_for() -> (World, Actor, Actor, PortName, PortName) {
@@ -139,8 +139,6 @@ fn a_task_that_makes_itself_a_donor_raises_what_it_has_sent() {
     let (_, to_c) = w.donation_path(b, c);
     w.ping(b, to_c);
     assert_eq!(w.boosts(c), IDLE);
-    let scope = PROC_POLICY_SCOPE_PROCESS;
-    let args = [scope, PROC_POLICY_ACTION_SET, PROC_POLICY_BOOST, PROC_POLICY_IMP_DONATION, 0, 0].map(u64::from);
-    call(&mut w, b, PROCESS_POLICY, &args).unwrap();
+    w.mark_donor(b);
     assert_eq!((w.boosts(c), w.boosts(b).2, w.is_donor(b)), (WAITED_FOR, 4, true));
 }

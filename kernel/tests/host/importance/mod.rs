@@ -14,10 +14,13 @@ pub mod scenarios;
 mod scheduling;
 
 use crate::message::{Msg, Received};
+use crate::unix::call;
 use crate::world::{Actor, BUFFER_SIZE, World};
 use abi::message::{HeaderFlags, MsgOption};
+use abi::policy::*;
 use abi::port::*;
 use abi::qos::{AppType, Role};
+use abi::trap::unix::PROCESS_POLICY;
 use abi::{KernReturn, PortName};
 use kernel::ids::PortId;
 use voucher::importance::{ElementId, Inherit, TaskElement};
@@ -144,6 +147,13 @@ impl World {
             policy.suppression.lowpri_cpu = naps;
         });
         self.advance(0);
+    }
+
+    /// Makes a task a donor, by its own call.
+    pub fn mark_donor(&mut self, actor: Actor) {
+        let (scope, policy) = (PROC_POLICY_SCOPE_PROCESS, PROC_POLICY_BOOST);
+        let args = [scope, PROC_POLICY_ACTION_SET, policy, PROC_POLICY_IMP_DONATION, 0, 0].map(u64::from);
+        call(self, actor, PROCESS_POLICY, &args).unwrap();
     }
 
     pub fn set_role(&mut self, actor: Actor, role: Role) {

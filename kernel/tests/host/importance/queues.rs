@@ -107,6 +107,18 @@ fn a_donor_that_waits_to_be_told_of_room_boosts_once() {
     }
 }
 
+#[test]
+fn an_immediate_request_boosts_only_if_it_is_the_first() {
+    let (mut w, _, b, port, _) = queued(LIMIT);
+    for app_type in [AppType::DaemonBackground, AppType::DaemonStandard] {
+        let s = w.task_of(app_type, Role::Unspecified);
+        let to_b = w.give_send(b, port, s);
+        let notify = w.port(s);
+        w.request(s, to_b, MACH_NOTIFY_SEND_POSSIBLE, 1, (notify, Disposition::MAKE_SEND_ONCE)).unwrap();
+        assert_eq!(w.on_port(b, port), LIMIT, "{app_type:?}");
+    }
+}
+
 /// An immediate request has the same effect, and a task that is no donor adds nothing.
 #[test]
 fn an_immediate_request_on_a_full_queue_boosts() {

@@ -14,7 +14,7 @@ const CONTENT_MAX: usize = MACH_VOUCHER_ATTR_CONTENT_MAX;
 type Expected = Result<&'static [u8], KernReturn>;
 
 /// Makes a call whose result is bytes.
-fn bytes(w: &mut World, a: Actor, to: PortName, id: i32, words: &[u32]) -> Result<Vec<u8>, KernReturn> {
+pub fn bytes(w: &mut World, a: Actor, to: PortName, id: i32, words: &[u32]) -> Result<Vec<u8>, KernReturn> {
     let reply = w.rpc(a, Msg::copy_send(to).id(id).body(&NDR).words(words))?;
     Ok(bytes_of(&reply))
 }
