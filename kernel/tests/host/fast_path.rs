@@ -69,6 +69,17 @@ fn a_request_its_answer_and_a_message_without_a_reply_right_run_the_receiver_at_
     assert_eq!(call(&mut pair, client, &notice, reply), Some(server.thread));
 }
 
+/// Whether the message boosts depends on its sender, and boosting is for the slow path.
+#[test]
+fn a_port_that_accepts_donation_is_not_called_directly() {
+    let mut pair = Pair::new(true);
+    let (client, server, reply, service) = (pair.client, pair.server, pair.reply, pair.service);
+    pair.w.set_attributes(server, service, MACH_PORT_IMPORTANCE_RECEIVER, &[]).unwrap();
+    pair.serve();
+    let request = pair.request(&[]);
+    assert_eq!(call(&mut pair, client, &request, reply), None);
+}
+
 /// The own port of a task, to which it has both rights under one name.
 #[test]
 fn a_name_with_both_rights_is_as_good_as_a_send_right() {

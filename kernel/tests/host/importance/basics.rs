@@ -236,6 +236,29 @@ fn a_donor_message_to_a_waiting_receiver_is_delivered_with_its_importance() {
     assert_eq!(w.boosts(b), IDLE);
 }
 
+/// The boost ends then, and the receiver gets the rest of the voucher if that costs nothing (errata 3).
+#[test]
+fn a_receiver_without_budget_gets_the_voucher_without_importance() {
+    for has_the_rest in [true, false] {
+        let mut w =
+            World::with_limits(kernel::limits::Limits { kernel_bytes_per_task: 32 * 1024, ..Default::default() });
+        let (a, b) = (w.app(), w.adaptive());
+        let (port, to_b) = w.donation_path(a, b);
+        let recipe = if has_the_rest { st(USER_DATA, HELLO) } else { own_importance() };
+        let known = if has_the_rest { w.make_voucher(b, &[st(USER_DATA, HELLO)]).unwrap() } else { MACH_PORT_NULL };
+        let sent = w.make_voucher(a, &[recipe]).unwrap();
+        w.send(a, &Msg::copy_send(to_b).voucher(sent, Disposition::COPY_SEND)).unwrap();
+        let own = w.port_with_send(b);
+        w.set_qlimit(b, own, 1000).unwrap();
+        for size in [1000, 0] {
+            while w.try_send(b, &Msg::copy_send(own).body(&vec![0; size])).is_ok() {}
+        }
+        let expected = Receipt { raised: false, voucher: known, disposition: Disposition::PORT_SEND };
+        assert_eq!(w.take(b, port), expected);
+        assert_eq!((w.boosts(b), w.inherits(b).len(), w.transitions(b)), (IDLE, 0, 1));
+    }
+}
+
 /// A plain call to a port without donation goes from thread to thread directly. This one boosts, though the boost ends
 /// with its delivery.
 #[test]

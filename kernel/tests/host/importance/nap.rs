@@ -46,6 +46,21 @@ fn a_boost_that_ends_through_others_is_dropped_later() {
     assert!(!w.element(a).is_boosted());
 }
 
+/// The time of a boost's end is that of the step, though no timer has fired since the clock went on.
+#[test]
+fn the_delay_begins_with_the_trap_that_ends_the_boost() {
+    let (mut w, a, x, port, to_a) = napping(AppType::AppDefault, Role::Foreground);
+    w.ping(x, to_a);
+    w.take(a, port);
+    w.machine.advance(300 * MS);
+    w.end_task(x);
+    assert_eq!(w.boosts(a), (0, (0, 0), 47));
+    w.advance(1099 * MS);
+    assert_eq!(w.boosts(a).2, 47);
+    w.advance(MS);
+    assert_eq!(w.boosts(a).2, 4);
+}
+
 // covers importance E58
 #[test]
 fn a_new_boost_before_the_delayed_drop_changes_nothing() {

@@ -241,6 +241,23 @@ fn a_right_that_is_destroyed_on_its_way_takes_its_boosts_away() {
     assert!(w.kernel.ipc.live_port(id).is_none());
 }
 
+/// The right is not destroyed with the message that carries it, but goes where the request says.
+#[test]
+fn a_right_that_a_request_saves_on_its_way_takes_its_boosts_away() {
+    let (mut w, _, b, port, _) = raised(2);
+    let (c, s) = (w.adaptive(), w.standard());
+    let (port_c, to_c) = w.donation_path(b, c);
+    let mailbox = w.port(s);
+    let notify = w.transfer(s, mailbox, Disposition::MAKE_SEND_ONCE, b);
+    w.request(b, port, MACH_NOTIFY_PORT_DESTROYED, 0, (notify, Disposition::MOVE_SEND_ONCE)).unwrap();
+    w.send(b, &Msg::copy_send(to_c).port(port, Disposition::MOVE_RECEIVE)).unwrap();
+    assert_eq!((w.boosts(c).0, w.on_port(c, port_c)), (2, 2));
+    assert_eq!(w.poll_with(c, port_c, MsgOption::empty(), 20).err(), Some(MACH_RCV_TOO_LARGE));
+    assert_eq!((w.boosts(c), w.on_port(c, port_c), w.on_port(s, mailbox)), (IDLE, 0, 2));
+    let saved = PortName(w.notification(s, mailbox, MACH_NOTIFY_PORT_DESTROYED));
+    assert_eq!((w.on_port(s, saved), w.on_port(s, mailbox)), (2, 0));
+}
+
 // covers importance E111
 #[test]
 fn a_port_without_donation_carries_the_boosts_of_rights() {
