@@ -84,7 +84,7 @@ impl Simulation {
         if self.random.one_in(20) {
             store::failpoints::arm(Some(self.random.below(8)));
         }
-        match self.random.below(53) {
+        match self.random.below(60) {
             0..14 => self.message(actor),
             14..24 => self.port_call(actor),
             24..27 => self.set_call(actor),
@@ -94,10 +94,10 @@ impl Simulation {
             34..37 => self.kernel_call(actor),
             37 => self.spawn(actor),
             38 => self.scheduling_call(actor),
-            39..47 => self.voucher_call(actor),
-            47 => self.policy_call(actor),
-            48 => self.thread_policy_call(actor),
-            49..52 => self.importance_call(actor),
+            39..54 => self.voucher_call(actor),
+            54 => self.policy_call(actor),
+            55 => self.thread_policy_call(actor),
+            56..59 => self.importance_call(actor),
             _ => self.any_call(actor),
         }
     }
@@ -342,8 +342,8 @@ impl Simulation {
             message = message.reply_to(reply, disposition);
         }
         if self.random.one_in(3) {
-            let name = self.voucher(actor);
-            message = message.voucher(name, self.random.pick(&[Disposition::COPY_SEND, Disposition::MOVE_SEND]));
+            let (name, copy) = (self.voucher(actor), Disposition::COPY_SEND);
+            message = message.voucher(name, self.random.pick(&[copy, copy, copy, Disposition::MOVE_SEND]));
         }
         for _ in 0..self.random.below(5).saturating_sub(1) {
             let (name, disposition) = self.right(actor, true);

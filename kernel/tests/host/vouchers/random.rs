@@ -109,22 +109,20 @@ impl Simulation {
 
 /// The simulation would prove nothing about vouchers that are never there.
 #[test]
-fn random_calls_make_send_redeem_and_adopt_vouchers() {
-    let (mut most, mut queued, mut accounts, mut adopted) = (0, 0, 0, 0);
+fn random_calls_make_send_and_adopt_vouchers() {
+    let (mut most, mut queued, mut adopted) = (0, 0, 0);
     for seed in 0..8 {
         let mut simulation = Simulation::new(seed);
         for _ in 0..1500 {
             simulation.step();
             let kernel = &simulation.world.kernel;
             most = most.max(kernel.vouchers.count());
-            accounts += usize::from(kernel.vouchers.system().bank.len().1 > 0);
             adopted += usize::from(kernel.sched.iter().any(|(_, thread)| thread.voucher().is_some()));
             let ports = kernel.ipc.ports().map(|(port, _)| port);
             let with_voucher = |port| kernel.ipc.queued(port).any(|message| message.voucher.is_some());
             queued += usize::from(ports.into_iter().any(with_voucher));
         }
     }
-    let seen =
-        format!("{most} vouchers at most; steps with one queued {queued}, accounts {accounts}, adopted {adopted}");
-    assert!(most > 5 && queued > 100 && accounts > 20 && adopted > 100, "{seen}");
+    let seen = format!("{most} vouchers at most; steps with one queued {queued}, adopted {adopted}");
+    assert!(most > 5 && queued > 100 && adopted > 100, "{seen}");
 }
