@@ -5,7 +5,6 @@ use crate::machine::Failure;
 use crate::message::{MachMsg, Msg};
 use crate::program::{PROGRAM_BASE, spawn_args};
 use crate::simulation::{Simulation, TASKS};
-use crate::vouchers::{ALL, TEST, USER_DATA, cp, current_task, it, priority, st};
 use crate::world::{ARGUMENTS, Actor, BUFFER, RESULT, Ret};
 use abi::message::*;
 use abi::mig;
@@ -18,7 +17,7 @@ use zerocopy::IntoBytes;
 
 impl Simulation {
     /// Picks a name: usually one that the task has, but not the one of its own task port, which most calls need.
-    fn name(&mut self, actor: Actor) -> PortName {
+    pub fn name(&mut self, actor: Actor) -> PortName {
         match self.random.below(32) {
             0 => MACH_PORT_NULL,
             1 => MACH_PORT_DEAD,
@@ -28,7 +27,7 @@ impl Simulation {
     }
 
     /// Picks a name of the task that has one of these types.
-    fn name_of(&mut self, actor: Actor, types: PortType) -> PortName {
+    pub fn name_of(&mut self, actor: Actor, types: PortType) -> PortName {
         let fits = |&(name, kind): &(PortName, PortType)| name != actor.self_port && kind.intersects(types);
         let names: Vec<_> = self.world.names(actor).into_iter().filter(fits).collect();
         if names.is_empty() { UNUSED_NAME } else { self.random.pick(&names).0 }
@@ -85,7 +84,7 @@ impl Simulation {
         if self.random.one_in(20) {
             store::failpoints::arm(Some(self.random.below(8)));
         }
-        match self.random.below(46) {
+        match self.random.below(50) {
             0..14 => self.message(actor),
             14..24 => self.port_call(actor),
             24..27 => self.set_call(actor),
@@ -98,6 +97,8 @@ impl Simulation {
             39..43 => self.voucher_call(actor),
             43 => self.policy_call(actor),
             44 => self.thread_policy_call(actor),
+            45..48 => self.synchronous_call(actor),
+            48 => self.bind_servicer(actor),
             _ => self.any_call(actor),
         }
     }
@@ -281,14 +282,14 @@ impl Simulation {
     /// Makes any trap with any arguments, except `mach_vm_deallocate`, which would unmap memory that the test uses. An
     /// unknown number is rare, because it ends the task.
     fn any_call(&mut self, actor: Actor) {
-        const MACH: [u32; 30] = [
-            10, 14, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32, 40, 41, 42, 43, 59, 60, 61, 70, 72, 76,
-            77, 89, 90,
+        const MACH: [u32; 31] = [
+            10, 14, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32, 40, 41, 42, 43, 50, 59, 60, 61, 70, 72,
+            76, 77, 89, 90,
         ];
         let number = match self.random.below(200) {
             0 => self.random.next() as u32,
             1 => 3 << CLASS_SHIFT | 3,
-            2..20 => CLASS_TALLY | self.random.pick(&[1, 2, 4, 6, 7, 8]),
+            2..20 => CLASS_TALLY | self.random.pick(&[1, 2, 4, 5, 6, 7, 8]),
             20..60 => CLASS_UNIX | self.random.pick(&[4, 20, 33, 96, 323, 336, 372, 478, 494, 515, 516, 1000]),
             _ => 1 << CLASS_SHIFT | self.random.pick(&MACH),
         };
@@ -307,7 +308,7 @@ impl Simulation {
     }
 
     /// Cancels all injected failures.
-    fn clear_failures(&mut self) {
+    pub fn clear_failures(&mut self) {
         store::failpoints::disarm();
         self.world.machine.fail(None);
     }
@@ -317,7 +318,7 @@ impl Simulation {
         delta as u32 as u64
     }
 
-    fn trap(&mut self, actor: Actor, number: u32, args: &[u64]) {
+    pub fn trap(&mut self, actor: Actor, number: u32, args: &[u64]) {
         self.world.start_trap(actor, number, args);
         if !self.skips_settling {
             self.world.settle();
@@ -326,7 +327,7 @@ impl Simulation {
         let is_code = number >> CLASS_SHIFT == 1 && !matches!(number, mach::SWTCH | mach::SWTCH_PRI);
         if let (Ret::Done(value), true, false) = (self.world.state(actor), is_code, self.skips_settling) {
             let code = KernReturn(value as u32 as i32);
-            let is_name = (26..=29).contains(&(number & 0xFF));
+            let is_name = matches!(number & 0xFF, 26..=29 | 50);
             assert!(is_name || code.name().is_some(), "trap {number:#x} returns {code:?}");
         }
     }
@@ -366,6 +367,8 @@ impl Simulation {
             MsgOption::SEND_PROPAGATE_QOS,
             MsgOption::RCV_LARGE_IDENTITY,
             MsgOption::RCV_VOUCHER,
+            MsgOption::RCV_SYNC_WAIT,
+            MsgOption::SEND_SYNC_OVERRIDE,
         ] {
             options.set(option, self.random.one_in(2));
         }
@@ -460,84 +463,5 @@ impl Simulation {
         }
         let _ = self.world.send_with(actor, &message, MsgOption::SEND_TIMEOUT, 0);
         self.clear_failures();
-    }
-
-    /// Picks a voucher of the task, or null if it has none, and sometimes another name.
-    fn voucher(&mut self, actor: Actor) -> PortName {
-        let names = self.world.names(actor).into_iter().map(|(name, _)| name);
-        let vouchers: Vec<_> = names.filter(|&name| self.world.voucher_of(actor, name).is_some()).collect();
-        match vouchers[..] {
-            _ if self.random.one_in(12) => self.name(actor),
-            [] => MACH_PORT_NULL,
-            _ => self.random.pick(&vouchers),
-        }
-    }
-
-    /// Makes a voucher, or reads one, or lets a thread adopt one.
-    fn voucher_call(&mut self, actor: Actor) {
-        let name = self.voucher(actor);
-        let buffer = self.world.buffer(actor);
-        match self.random.below(8) {
-            0..4 => {
-                let recipes = self.recipes(actor);
-                self.world.start_trap(actor, mach::HOST_SELF, &[]);
-                let Ret::Done(host) = self.world.state(actor) else { return };
-                self.world.put(actor, BUFFER, &recipes);
-                let result = self.world.result(actor);
-                let args = [host, buffer, recipes.len() as u64, result];
-                self.trap(actor, mach::HOST_CREATE_MACH_VOUCHER, &args);
-            }
-            4 | 5 => {
-                let room = self.random.pick(&[0u32, 16, 17, 200, 300, 5120, 5121]);
-                self.world.put(actor, ARGUMENTS, &room.to_le_bytes());
-                let key = self.random.below(9);
-                let args = [name.0.into(), key, buffer, actor.memory + ARGUMENTS];
-                self.trap(actor, mach::MACH_VOUCHER_EXTRACT_ATTR_RECIPE, &args);
-            }
-            6 => {
-                let id = self.random.pick(&[5400, 5401, 5402, 5403, 5404, 222, 3439, 3625]);
-                let words = [self.random.below(9) as u32, self.random.pick(&[0, 4, 100, u32::MAX]), 0, 100];
-                let count = self.random.below(5) as usize;
-                self.request(actor, Msg::copy_send(name).id(id).body(&mig::NDR).words(&words[..count]));
-            }
-            _ => {
-                self.world.start_trap(actor, mach::THREAD_SELF, &[]);
-                let Ret::Done(thread) = self.world.state(actor) else { return };
-                let id = self.random.pick(&[mig::thread_act::SET_MACH_VOUCHER, mig::thread_act::SWAP_MACH_VOUCHER]);
-                let to = PortName(thread as u32);
-                self.request(actor, Msg::copy_send(to).id(id).port(name, Disposition::COPY_SEND));
-            }
-        }
-    }
-
-    /// Sends a request to a kernel object, perhaps with a reply port.
-    fn request(&mut self, actor: Actor, mut request: Msg) {
-        if self.random.one_in(2) {
-            request = request.reply_to(self.name_of(actor, PortType::RECEIVE), Disposition::MAKE_SEND_ONCE);
-        }
-        let _ = self.world.send_with(actor, &request, MsgOption::SEND_TIMEOUT, 0);
-        self.clear_failures();
-    }
-
-    /// Returns up to four recipes, most of them good.
-    fn recipes(&mut self, actor: Actor) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for _ in 0..self.random.below(5) {
-            let name = self.voucher(actor);
-            let previous = if self.random.one_in(4) { name } else { MACH_PORT_NULL };
-            let content = self.random.pick(&[&b"a"[..], b"bb", &[7; 100], &[8; 1500]]);
-            bytes.extend(match self.random.below(8) {
-                0..3 => st(self.random.pick(&[USER_DATA, TEST]), content),
-                3 => current_task(),
-                4 => priority(self.random.next() as u32 & 0x3FFF),
-                5 => it(self.random.below(10) as u32, self.random.pick(&[1, 2, 4, 5, 10]), previous, b""),
-                6 => cp(ALL, previous),
-                _ => it(self.random.next() as u32, self.random.next() as u32, previous, content),
-            });
-        }
-        if self.random.one_in(12) {
-            bytes.truncate(self.random.below(bytes.len() as u64 + 1) as usize);
-        }
-        bytes
     }
 }
