@@ -129,6 +129,14 @@ impl Ipc {
     #[inline]
     pub fn note_servicers(&mut self, step: &mut Step, port: PortId) {
         let state = &self.ports[port];
+        if state.role != Role::Plain || !state.memberships.is_empty() {
+            self.note_each_servicer(step, port);
+        }
+    }
+
+    #[inline(never)]
+    fn note_each_servicer(&mut self, step: &mut Step, port: PortId) {
+        let state = &self.ports[port];
         if matches!(state.role, Role::Served(_)) {
             self.list_port(step, port);
         }
@@ -380,9 +388,17 @@ impl Ipc {
     /// port's owner no longer pushes those to whom it sent its request.
     #[inline]
     pub(super) fn sever_reply_link(&mut self, step: &mut Step, port: PortId) {
-        let Some(state) = self.ports.get_mut(port) else { return };
-        if let Role::SpecialReply { link, .. } = &mut state.role {
-            *link = ReplyLink::Severed;
+        if self.ports.get(port).is_some_and(|state| state.role != Role::Plain) {
+            self.set_reply_link(step, port, ReplyLink::Severed);
+        }
+    }
+
+    /// Sets the link of a port, if it is a special reply port. Its owner may wait and push now.
+    #[cold]
+    fn set_reply_link(&mut self, step: &mut Step, port: PortId, to: ReplyLink) {
+        if let Role::SpecialReply { link, .. } = &mut self.ports[port].role
+            && matches!(core::mem::replace(link, to), ReplyLink::Port(_))
+        {
             self.list_port(step, port);
         }
     }
@@ -400,6 +416,9 @@ impl Ipc {
     /// `port`. If it serves that port, it goes on being pushed; otherwise nobody knows who makes the reply.
     #[inline]
     pub fn reply_right_taken(&mut self, step: &mut Step, reply: PortId, port: PortId, receiver: ThreadId) {
+        if self.ports.get(reply).is_none_or(|state| state.role == Role::Plain) {
+            return;
+        }
         let served = self.servicer(Receivable::Port(port)) == Some(receiver);
         let linked = self.ports.get(reply).is_some_and(|state| match state.role {
             Role::SpecialReply { link, .. } => link == ReplyLink::Port(port),
@@ -414,13 +433,10 @@ impl Ipc {
     #[inline]
     pub fn receive_ended(&mut self, step: &mut Step, object: Receivable) {
         if let Receivable::Port(port) = object
-            && let Some(state) = self.ports.get_mut(port)
-            && let Role::SpecialReply { link, owner: Some(_) } = &mut state.role
+            && let Some(state) = self.ports.get(port)
+            && let Role::SpecialReply { owner: Some(_), .. } = state.role
         {
-            // Its owner may still wait, because another thread received from it.
-            if matches!(core::mem::replace(link, ReplyLink::Any), ReplyLink::Port(_)) {
-                self.list_port(step, port);
-            }
+            self.set_reply_link(step, port, ReplyLink::Any);
         }
     }
 }
