@@ -11,13 +11,14 @@ use abi::qos::{AppType, MessagePriority, Priority, Qos, Role};
 use abi::trap::{mach, tally};
 use kernel::limits::PUSH_CHAIN_MAX;
 use kernel::policy::ThreadEffective;
+use kernel::sched::thread::Push;
 
 /// The base priorities of an unboosted daemon, of a thread of class legacy, and of a foreground app's main thread.
 pub const LOW: u8 = 4;
 pub const LEGACY: u8 = 31;
 pub const HIGH: u8 = 47;
 
-const MILLISECOND: u64 = 1_000_000;
+pub const MILLISECOND: u64 = 1_000_000;
 
 pub fn base(w: &World, a: Actor) -> u8 {
     w.kernel.sched[a.thread].schedule().base
@@ -179,6 +180,40 @@ fn queued_messages_do_not_lift_a_servicer_over_its_unboosted_daemon() {
 }
 
 #[test]
+fn a_refused_send_can_raise_the_servicer() {
+    let Scene { mut w, daemon, service, .. } = Scene::served(AppType::DaemonAdaptive);
+    boost(&mut w, daemon, true);
+    let (other, notify) = (w.thread(daemon), w.port(daemon));
+    w.insert_right(daemon, service, service, D::MAKE_SEND).unwrap();
+    w.set_qlimit(daemon, service, 1).unwrap();
+    w.request(daemon, service, MACH_NOTIFY_SEND_POSSIBLE, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+    post(&mut w, other, service, Qos::Utility);
+    assert_eq!(base(&w, daemon), LEGACY);
+    let bytes = Msg::copy_send(service).encode();
+    w.put(other, BUFFER, &bytes);
+    let send = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT;
+    let options = send | MsgOption::SEND_OVERRIDE | MsgOption::SEND_NOTIFY;
+    let priority = MessagePriority::encode(Qos::UserInitiated, Qos::Unspecified, 0);
+    let args = MachMsg { options, send_size: bytes.len() as u32, priority, ..MachMsg::default() };
+    assert_eq!((w.mach_msg(other, &args).code(), base(&w, daemon)), (MACH_SEND_TIMED_OUT, 37));
+    w.poll(daemon, service).unwrap();
+    assert_eq!(base(&w, daemon), LEGACY);
+}
+
+#[test]
+fn a_message_that_leaves_the_queue_through_a_new_set_raises_the_servicer_no_more() {
+    let Scene { mut w, daemon, service, .. } = Scene::served(AppType::DaemonAdaptive);
+    boost(&mut w, daemon, true);
+    let (other, waiter) = (w.thread(daemon), w.thread(daemon));
+    let set = w.allocate(daemon, MACH_PORT_RIGHT_PORT_SET).unwrap();
+    post(&mut w, other, service, Qos::UserInitiated);
+    assert_eq!(base(&w, daemon), 37);
+    assert_eq!(w.receive(waiter, set, MsgOption::empty()), Ret::Blocked);
+    w.insert_member(other, service, set).unwrap();
+    assert_eq!((w.state(waiter).code(), base(&w, daemon)), (MACH_MSG_SUCCESS, LEGACY));
+}
+
+#[test]
 fn the_messages_of_a_sets_members_raise_the_thread_that_serves_the_set() {
     let mut w = World::new();
     let a = w.task();
@@ -190,6 +225,9 @@ fn the_messages_of_a_sets_members_raise_the_thread_that_serves_the_set() {
     assert_eq!(base(&w, a), LEGACY);
     w.insert_member(other, first, set).unwrap();
     assert_eq!(base(&w, a), 37, "a member with a message joins");
+    w.extract_member(other, first, set).unwrap();
+    assert_eq!(base(&w, a), LEGACY, "and leaves");
+    w.insert_member(other, first, set).unwrap();
     w.insert_member(other, second, set).unwrap();
     post(&mut w, other, second, Qos::UserInteractive);
     assert_eq!(base(&w, a), 37, "the ceiling of a task without a type");
@@ -324,19 +362,6 @@ fn a_push_ends_with_whatever_ends_the_wait_or_its_reason() {
 }
 
 #[test]
-fn a_wait_that_times_out_pushes_no_more() {
-    let mut scene = Scene::served(AppType::DaemonAdaptive);
-    let Scene { ref mut w, app, to, reply, .. } = scene;
-    assert_eq!(start_call(w, app, to, reply, MsgOption::RCV_TIMEOUT, 10), Ret::Blocked);
-    assert_eq!(scene.daemon_base(), HIGH);
-    scene.w.advance(10 * MILLISECOND);
-    assert_eq!(scene.w.state(app).code(), MACH_RCV_TIMED_OUT);
-    assert_eq!(scene.daemon_base(), LOW);
-    assert_eq!(scene.w.receive(app, reply, MsgOption::empty()), Ret::Blocked);
-    assert_eq!(scene.daemon_base(), LOW, "a plain receive waits for no request");
-}
-
-#[test]
 fn a_request_that_another_thread_takes_pushes_the_servicer_no_more() {
     let mut scene = Scene::served(AppType::DaemonAdaptive);
     let other = scene.w.thread(scene.daemon);
@@ -456,6 +481,8 @@ fn threads_that_wait_for_each_other_do_not_push_themselves() {
     let c = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);
     let (own, reply) = (w.port_with_send(c), special_reply_port(&mut w, c));
     serve(&mut w, c, own);
-    call(&mut w, c, own, reply);
-    assert_eq!(base(&w, c), LOW);
+    assert_eq!(start_call(&mut w, c, own, reply, MsgOption::RCV_TIMEOUT, 10), Ret::Blocked);
+    assert_eq!((base(&w, c), w.kernel.sched[c.thread].push()), (LOW, Push::Refused));
+    w.advance(10 * MILLISECOND);
+    assert_eq!(w.kernel.sched[c.thread].push(), Push::Nobody);
 }

@@ -2,7 +2,7 @@
 
 use crate::calls::{UNUSED_NAME, in_both_forms};
 use crate::message::{MachMsg, Msg};
-use crate::pushes::{HIGH, LOW, Scene, bind, call, special_reply_port};
+use crate::pushes::{HIGH, LOW, MILLISECOND, Scene, bind, call, special_reply_port, start_call};
 use crate::world::{Actor, BUFFER_SIZE, Ret, World};
 use abi::PortName;
 use abi::code::*;
@@ -18,6 +18,19 @@ fn sync_wait(w: &mut World, a: Actor, reply: PortName, at: PortName, options: Ms
     let args =
         MachMsg { options, receive_name: reply, receive_size: BUFFER_SIZE, priority: at.0, ..MachMsg::default() };
     w.mach_msg(a, &args)
+}
+
+#[test]
+fn a_wait_that_times_out_pushes_no_more() {
+    let mut scene = Scene::served(AppType::DaemonAdaptive);
+    let Scene { ref mut w, app, to, reply, .. } = scene;
+    assert_eq!(start_call(w, app, to, reply, MsgOption::RCV_TIMEOUT, 10), Ret::Blocked);
+    assert_eq!(scene.daemon_base(), HIGH);
+    scene.w.advance(10 * MILLISECOND);
+    assert_eq!(scene.w.state(app).code(), MACH_RCV_TIMED_OUT);
+    assert_eq!(scene.daemon_base(), LOW);
+    assert_eq!(scene.w.receive(app, reply, MsgOption::empty()), Ret::Blocked);
+    assert_eq!(scene.daemon_base(), LOW, "a plain receive waits for no request");
 }
 
 // covers mach-ipc P13
