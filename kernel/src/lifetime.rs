@@ -141,6 +141,7 @@ impl Kernel {
     /// voucher is released, and the work that its trap left becomes background work. A task ends with its last thread.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
         let Kernel { tasks, ipc, sched, step, vouchers, .. } = self;
+        ipc.end_thread(sched, step, thread);
         let queue = ipc.wait_queue(sched[thread].wait_place());
         if let Some(Wait::Send(SendWait { message, .. })) = sched.leave_wait(thread, queue) {
             ipc.destroy_message(step, message);

@@ -29,6 +29,13 @@ pub const KERNEL_BYTES_PER_TASK_MAX: usize = 4 << 20;
 /// Sets that one port may be a member of. A message to the port makes it ready in each of them, within one step.
 pub const SETS_PER_PORT_MAX: usize = 64;
 
+/// Threads that a push passes: one that would reach more pushes nobody (importance 7.6). A change of a priority therefore
+/// changes at most this number of others.
+pub const PUSH_CHAIN_MAX: u8 = 16;
+
+/// Ready members of a set whose messages raise the thread that serves the set.
+pub const SERVED_MEMBERS_MAX: usize = 16;
+
 /// Requests for notifications on one port (mach-ipc 1.8).
 pub const REQUESTS_PER_PORT_MAX: usize = 47_616;
 

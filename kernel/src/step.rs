@@ -64,6 +64,11 @@ pub enum PolicyChange {
     Thread(ThreadId),
     /// The policy of a task, which affects all its threads.
     Task(TaskId),
+    /// What a port does to a thread: its messages and those that wait for it to the thread that serves it, or its link
+    /// to the thread whose special reply port it is.
+    Port(PortId),
+    /// What the messages of a set's members do to the thread that serves it.
+    Set(SetId),
 }
 
 bitflags! {
@@ -116,7 +121,7 @@ impl Step {
         self.work_nodes.release(count);
     }
 
-    /// Reserves the place for a policy change of one task or thread.
+    /// Reserves the place for a policy change of one task, thread, special reply port or served object.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
@@ -242,7 +247,11 @@ impl Step {
     /// background work are empty.
     pub fn check(&self, work: usize, policies: usize) {
         assert_eq!(self.work_nodes.reserved(), work, "every object has its places on the work list");
-        assert_eq!(self.policy_nodes.reserved(), policies, "every task and thread has its place for a policy change");
+        assert_eq!(
+            self.policy_nodes.reserved(),
+            policies,
+            "every task and thread has its place for a policy change, and every port and set that needs one"
+        );
         assert!(!self.has_work() && self.policy.is_empty(), "only background work is left between steps");
     }
 }
@@ -274,7 +283,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "every task and thread has its place for a policy change")]
+    #[should_panic(
+        expected = "every task and thread has its place for a policy change, and every port and set that needs one"
+    )]
     fn the_check_finds_a_place_for_a_policy_change_that_was_not_released() {
         step().check(1, 0);
     }

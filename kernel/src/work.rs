@@ -1,10 +1,12 @@
 //! Settling what steps leave to do: deferred work and policy changes.
 
 use crate::ids::{TaskId, ThreadId};
+use crate::ipc::port::Role;
 use crate::kernel::Kernel;
 use crate::limits::REAP_SLICE;
 use crate::machine::Machine;
 use crate::policy::TaskPolicy;
+use crate::sched::thread::Change;
 use crate::step::{PolicyChange, Progress, Work};
 
 impl Kernel {
@@ -52,20 +54,47 @@ impl Kernel {
     pub fn apply_policy_changes(&mut self) {
         while let Some(change) = self.step.next_policy_change() {
             match change {
-                PolicyChange::Thread(thread) => self.apply_thread_policy(thread),
+                PolicyChange::Thread(thread) => self.apply_thread_change(thread),
                 PolicyChange::Task(task) => self.apply_task_policy(task),
+                PolicyChange::Port(port) => match self.ipc.take_change_of_port(&mut self.step, port) {
+                    Role::Served(servicer) => self.apply_thread_policy(servicer),
+                    Role::SpecialReply { owner: Some(owner), .. } => self.refresh_push(owner),
+                    Role::SpecialReply { owner: None, .. } | Role::Plain => {}
+                },
+                PolicyChange::Set(set) => {
+                    if let Some(servicer) = self.ipc.take_change_of_set(&mut self.step, set) {
+                        self.apply_thread_policy(servicer);
+                    }
+                }
             }
         }
     }
 
-    /// Gives a thread the priority that its and its task's policy call for now.
+    fn apply_thread_change(&mut self, thread: ThreadId) {
+        match self.sched.take_change(&mut self.step, thread) {
+            Some(Change::Policy) => self.apply_thread_policy(thread),
+            Some(Change::Push) => self.refresh_push(thread),
+            None => {}
+        }
+    }
+
+    fn refresh_push(&mut self, thread: ThreadId) {
+        self.ipc.refresh_push(&mut self.sched, &mut self.step, thread);
+    }
+
+    /// Gives a thread the priority that its and its task's policy call for now, with the requests of those that wait for
+    /// it. If it waits for another thread itself, that one's change is noted, so that a push goes on through the chain.
     fn apply_thread_policy(&mut self, thread: ThreadId) {
         let Kernel { tasks, ipc, sched, step, .. } = self;
         let Some(state) = sched.get(thread) else { return };
-        let effective = state.policy().effective(&tasks[state.task()].policy.effective());
+        let task = state.task();
+        let raise = ipc.raise_of(sched, thread);
+        raise.write_to(sched.policy_mut(thread));
+        let effective = sched[thread].policy().effective(&tasks[task].policy.effective());
         sched.set_base(step, thread, effective.base_priority, effective.timeshare);
         let queue = ipc.wait_queue(sched[thread].wait_place());
         sched.requeue(thread, queue);
+        ipc.refresh_push(sched, step, thread);
     }
 
     fn apply_task_policy(&mut self, task: TaskId) {

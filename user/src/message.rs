@@ -50,10 +50,10 @@ pub fn mach_msg_at(address: u64, call: &Call) -> KernReturn {
         u64::from(receive_name.0),
         u64::from(timeout),
     ];
-    let result = if options.contains(MsgOption::SEND_OVERRIDE) {
+    let result = if options.contains(MsgOption::SEND_OVERRIDE) || options.awaits_reply_of_port() {
         sys::trap_with_stack(MACH_MSG, arguments, [u64::from(priority), 0])
     } else {
-        // The kernel reads the priority only with this option.
+        // The kernel reads the priority only with these options.
         sys::trap(MACH_MSG, arguments)
     };
     KernReturn(result as i32)

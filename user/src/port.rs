@@ -6,6 +6,7 @@ use abi::code::*;
 use abi::mig::mach_port as mig;
 use abi::port::*;
 use abi::trap::mach::*;
+use abi::trap::tally::PORT_BIND_SERVICER;
 use abi::{KernReturn, PortName};
 use core::sync::atomic::{AtomicU32, Ordering};
 use zerocopy::{FromZeros, IntoBytes};
@@ -134,6 +135,25 @@ pub fn extract_member(name: PortName, set: PortName) -> Result<(), KernReturn> {
 /// Calls `mach_port_move_member`.
 pub fn move_member(name: PortName, set: PortName) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_MOVE_MEMBER, [own(), u64::from(name.0), u64::from(set.0), 0, 0, 0]))
+}
+
+/// Makes a special reply port of the calling thread, with a send right under the same name.
+///
+/// # Errors
+/// `KERN_RESOURCE_SHORTAGE`.
+pub fn special_reply() -> Result<Port, KernReturn> {
+    match PortName(trap(THREAD_GET_SPECIAL_REPLY_PORT, [0; 6]) as u32) {
+        MACH_PORT_NULL => Err(KERN_RESOURCE_SHORTAGE),
+        name => Ok(Port(name)),
+    }
+}
+
+/// Lets a thread of this task serve a port or set, or for the null name none: `port_bind_servicer`.
+///
+/// # Errors
+/// Those of the call.
+pub fn bind_servicer(name: PortName, thread: PortName) -> Result<(), KernReturn> {
+    code(trap(PORT_BIND_SERVICER, [u64::from(name.0), u64::from(thread.0), 0, 0, 0, 0]))
 }
 
 /// Calls `mach_port_type`.

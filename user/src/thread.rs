@@ -153,6 +153,11 @@ impl Gate {
         }
     }
 
+    /// Closes the gate for threads that come from now on.
+    pub fn close(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
     /// Opens the gate for all threads.
     pub fn open(&self) {
         self.0.store(1, Ordering::Release);

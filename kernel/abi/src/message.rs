@@ -36,7 +36,7 @@ bitflags! {
         const RCV_VOUCHER = 0x0000_0800;
         /// `MACH_RCV_GUARDED_DESC`
         const RCV_GUARDED_DESC = 0x0000_1000;
-        /// `MACH_RCV_SYNC_WAIT`
+        /// `MACH_RCV_SYNC_WAIT`: without a send, `priority` names the port at which the reply is computed.
         const RCV_SYNC_WAIT = 0x0000_4000;
         /// `MACH_RCV_SYNC_PEEK`: ignored.
         const RCV_SYNC_PEEK = 0x0000_8000;
@@ -46,7 +46,7 @@ bitflags! {
         const SEND_TRAILER = 0x0002_0000;
         /// `MACH_SEND_NOIMPORTANCE`
         const SEND_NOIMPORTANCE = 0x0004_0000;
-        /// `MACH_SEND_SYNC_OVERRIDE`
+        /// `MACH_SEND_SYNC_OVERRIDE`: the message is at least as urgent as its sender.
         const SEND_SYNC_OVERRIDE = 0x0010_0000;
         /// `MACH_SEND_PROPAGATE_QOS`: the sender's QoS travels with the message.
         const SEND_PROPAGATE_QOS = 0x0020_0000;
@@ -62,6 +62,13 @@ impl MsgOption {
     /// Returns `MACH_RCV_TRAILER_ELEMENTS(n)`: the request for a trailer with elements up to `n`, 0 to 15.
     pub const fn trailer_elements(n: u32) -> MsgOption {
         MsgOption::from_bits_retain((n & 0xF) << 24)
+    }
+
+    /// Returns true if `priority` is the name of the port at which the reply is computed that the call waits for
+    /// (importance 7.1).
+    pub const fn awaits_reply_of_port(self) -> bool {
+        let others = MsgOption::SEND_MSG.union(MsgOption::SEND_OVERRIDE).union(MsgOption::SEND_SYNC_OVERRIDE);
+        self.contains(MsgOption::RCV_MSG.union(MsgOption::RCV_SYNC_WAIT)) && !self.intersects(others)
     }
 
     /// Returns the `n` of [`trailer_elements`](MsgOption::trailer_elements).

@@ -54,6 +54,8 @@ pub mod mach {
     pub const TASK_SELF: u32 = CLASS_MACH | 28;
     /// `()`: returns the name of the host port, or null.
     pub const HOST_SELF: u32 = CLASS_MACH | 29;
+    /// `()`: makes a special reply port of the thread and returns its name, or null.
+    pub const THREAD_GET_SPECIAL_REPLY_PORT: u32 = CLASS_MACH | 50;
     /// `(msg*, option, send_size, rcv_size, rcv_name, timeout, [7] priority)`
     pub const MACH_MSG: u32 = CLASS_MACH | 31;
     /// `(msg*, option, send_size, rcv_size, rcv_name, timeout, [7] priority, [8] rcv_msg*)`
@@ -112,7 +114,7 @@ pub mod mach {
     }
 
     /// The traps that XNU has and Tally lacks, by number.
-    pub const MISSING: [MissingTrap; 30] = {
+    pub const MISSING: [MissingTrap; 29] = {
         use MissingAnswer::{CallByMessage, NotSupported, NullName};
         [
             missing(11, "_kernelrpc_mach_vm_purgable_control_trap", CallByMessage),
@@ -131,7 +133,6 @@ pub mod mach {
             missing(47, "mach_msg2_trap", NotSupported),
             missing(48, "macx_swapon", NotSupported),
             missing(49, "macx_swapoff", NotSupported),
-            missing(50, "thread_get_special_reply_port", NullName),
             missing(51, "macx_triggers", NotSupported),
             missing(52, "macx_backing_store_suspend", NotSupported),
             missing(53, "macx_backing_store_recovery", NotSupported),
@@ -203,6 +204,8 @@ pub mod tally {
     pub const THREAD_EXIT: u32 = CLASS_TALLY | 3;
     /// `(thread, pthread_priority)`: the thread must wait in `ulock_wait`.
     pub const THREAD_SET_QOS: u32 = CLASS_TALLY | 4;
+    /// `(port or set, thread)`: lets a thread of the task serve the port or set; with the name 0, none.
+    pub const PORT_BIND_SERVICER: u32 = CLASS_TALLY | 5;
     /// `()`: returns the nanoseconds since boot.
     pub const TIME: u32 = CLASS_TALLY | 6;
     /// `()`: returns the number of running processors.

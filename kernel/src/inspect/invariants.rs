@@ -27,7 +27,7 @@ pub fn check_all(kernel: &Kernel) {
     let adopted = sched.iter().filter_map(|(_, thread)| thread.voucher());
     vouchers.check(ipc, adopted, tasks.iter().filter(|(_, task)| task.bank.is_some()).count());
     let places = ipc.work_places() + tasks.count();
-    step.check(places, tasks.count() + sched.count());
+    step.check(places, tasks.count() + sched.count() + ipc.policy_places());
 }
 
 /// Panics unless the policies of all live tasks, and the deadline for boosts, are those that importance has told.

@@ -63,6 +63,7 @@ impl Ipc {
         self.check_waits(sched);
         self.check_sets();
         self.check_importance();
+        self.check_pushes(sched);
     }
 
     /// Returns the number of places on the work list that ports, sets and messages have reserved.
@@ -108,6 +109,7 @@ impl Ipc {
             assert!(port.receivers.is_empty() && port.memberships.is_empty(), "I6: dead {id:?} has receivers or sets");
             return;
         }
+        assert_eq!(port.direct, port.qlimit > 0 && !port.is_special_reply(), "the fast path knows {id:?}");
         assert_eq!(port.send_rights, counted.send, "I1: send rights of {id:?}");
         assert_eq!(port.send_once_rights, counted.send_once, "I2: send-once rights of {id:?}");
         let expected = u32::from(!matches!(port.home, Home::Kernel(_)));
@@ -254,5 +256,6 @@ impl Ipc {
     }
 }
 
+mod pushes;
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,7 @@ impl Ipc {
     ///
     /// # Errors
     /// `KERN_INVALID_NAME` if the name does not exist; `KERN_INVALID_CAPABILITY` if it is a dead name and `dead`
-    /// refuses that, or an immovable receive right; `KERN_INVALID_RIGHT` if it does not have the right that
+    /// refuses that, or a receive right that cannot move; `KERN_INVALID_RIGHT` if it does not have the right that
     /// `disposition` needs; `KERN_RESOURCE_SHORTAGE` if memory runs out for the send right that stays when the receive
     /// right leaves.
     #[inline]
@@ -55,7 +55,9 @@ impl Ipc {
         dead: Dead,
     ) -> Result<(), KernReturn> {
         match (disposition, entry.right) {
-            (Disposition::MOVE_RECEIVE, EntryRight::Receive { port, .. }) if self.ports[port].guard.immovable => {
+            (Disposition::MOVE_RECEIVE, EntryRight::Receive { port, .. })
+                if self.ports[port].guard.immovable || self.ports[port].is_special_reply() =>
+            {
                 Err(KERN_INVALID_CAPABILITY)
             }
             (Disposition::MOVE_RECEIVE, EntryRight::Receive { send_urefs: 1.., .. }) => {

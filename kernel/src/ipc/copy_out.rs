@@ -139,6 +139,9 @@ impl Ipc {
     /// # Errors
     /// [`NoName`]; the right has been destroyed.
     pub fn copy_out_or_destroy(&mut self, step: &mut Step, space: SpaceId, right: Right) -> Result<PortName, NoName> {
+        if let Right::SendOnce(right) = &right {
+            self.sever_reply_link(step, right.port());
+        }
         self.copy_out_right(space, right).map_err(|(right, error)| {
             self.destroy_right(step, right);
             error

@@ -108,6 +108,7 @@ impl Ipc {
 
     /// Ends an unused send-once right: its port gets a send-once notification (mach-ipc 2.8).
     pub fn destroy_send_once(&mut self, step: &mut Step, right: SendOnceRight) {
+        self.sever_reply_link(step, right.port());
         self.notify(step, right, Notification::SendOnce);
     }
 

@@ -99,13 +99,13 @@ impl Space {
 }
 
 /// Returns the thread that waits for a message to the port, if the message can be handed to it: if nothing comes before
-/// the message, the port has no armed request and accepts no donation. Whether a message to another port donates depends
-/// on its sender, and to ask that here would make all calls longer.
+/// the message, the port has no armed request, accepts no donation and is no special reply port. Whether a message to
+/// another port donates depends on its sender, and to ask that here would make all calls longer.
 #[inline(always)]
 fn receiver(port: &Port, sets: &Sets, memberships: &Memberships) -> Option<Receiver> {
     let Home::Space { space, name: local } = port.home else { return None };
     // No sender is blocked while there is room (I9).
-    if port.qlimit == 0 || !port.queue.is_empty() || port.requests.any_armed() || port.boosts.accepts_donation() {
+    if !port.direct || !port.queue.is_empty() || port.requests.any_armed() || port.boosts.accepts_donation() {
         return None;
     }
     let (thread, set) = match port.receivers.first() {
@@ -130,7 +130,7 @@ fn ends<'p>(
     match source {
         Receivable::Port(id) => {
             let (destination, source) = ports.pair_mut(destination, id)?;
-            source.queue.is_empty().then_some((destination, Source::Port(id, source)))
+            (source.queue.is_empty() && source.direct).then_some((destination, Source::Port(id, source)))
         }
         Receivable::Set(id) if sets[id].ready.is_empty() => Some((ports.get_mut(destination)?, Source::Set(id))),
         Receivable::Set(_) => None,
@@ -160,7 +160,7 @@ impl Ipc {
                 let (destination, source) = ports.pair_mut(names.send_right(remote)?, reply)?;
                 let receiver = receiver(destination, sets, memberships)?;
                 let theirs = &mut spaces[receiver.space];
-                if !source.queue.is_empty() || theirs.must_grow() {
+                if !source.queue.is_empty() || !source.direct || theirs.must_grow() {
                     return None;
                 }
                 (Kind::Request { theirs, reply, source }, destination, receiver)

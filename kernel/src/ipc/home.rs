@@ -30,7 +30,8 @@ impl Ipc {
     /// Takes a receive right out of its space into limbo: the port leaves its sets, the receives of threads that wait
     /// on it end, and the values that belong to the owner are reset. The caller has removed the right from its name.
     pub(super) fn detach(&mut self, sched: &mut Scheduling, step: &mut Step, port: PortId) {
-        self.leave_all_sets(port, None);
+        self.leave_all_sets(step, port, None);
+        self.leave_role(sched, step, port);
         let state = &mut self.ports[port];
         while let Some(receiver) = state.receivers.first() {
             sched.end_wait(step, receiver, Some(&mut state.receivers));

@@ -14,6 +14,7 @@
 //! | [`home`] | the place of a receive right |
 //! | [`message`], [`queue`] | messages, and the queues of ports |
 //! | [`copy_in`], [`copy_out`] | from names to rights and back |
+//! | [`push`] | who raises whose priority: pushes and special reply ports |
 //! | [`request`], [`kernel_message`] | requests for notifications, and the messages that the kernel makes |
 //! | [`direct`] | the part of the fast path that concerns ports and names |
 //! | [`teardown`] | dead ports, dead sets and messages, taken apart |
@@ -34,6 +35,7 @@ pub mod message;
 pub mod names;
 pub mod port;
 pub mod port_set;
+pub mod push;
 pub mod queue;
 pub mod request;
 pub mod right;

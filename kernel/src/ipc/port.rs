@@ -6,9 +6,9 @@ use super::message::Queue;
 use super::port_set::OfPort;
 use super::request::Requests;
 use super::right::SendOnceRight;
-use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, VoucherId, tag};
+use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, ThreadId, VoucherId, tag};
 use crate::machine::NoMemory;
-use crate::sched::wait_queue::WaitQueue;
+use crate::sched::wait_queue::{Pushing, WaitQueue};
 use crate::step::{Step, WORK_COST, Work};
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
 use store::{Arena, List};
@@ -51,6 +51,33 @@ pub struct Guard {
     pub immovable: bool,
 }
 
+/// What a port has to do with the priorities of threads (importance 7.5, 7.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    Plain,
+    /// It is a special reply port, for ever.
+    SpecialReply {
+        /// The thread whose port it is, unless that has ended or got another one.
+        owner: Option<ThreadId>,
+        /// Where the request is whose reply the owner awaits.
+        link: ReplyLink,
+    },
+    /// A thread serves it.
+    Served(ThreadId),
+}
+
+/// The state of a special reply port: where the request is whose reply its owner awaits (mach-ipc 3.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyLink {
+    /// No request has been sent since the last receive.
+    Any,
+    /// At this port, or with the thread that serves it.
+    Port(PortId),
+    /// Somebody else has the reply right, or it has ended.
+    Severed,
+}
+
 /// A port.
 #[derive(Debug)]
 pub struct Port {
@@ -60,6 +87,9 @@ pub struct Port {
     pub(super) queue: Queue,
     /// The number of messages in the queue from which on senders block.
     pub(super) qlimit: u32,
+    /// Messages to it may take the fast path, and threads may wait on it there: the limit is not 0, and it is no special
+    /// reply port.
+    pub(super) direct: bool,
     /// The sequence number of the next message received.
     pub(super) seqno: u32,
     /// The number of send rights: one per name that denotes a send right, plus one per token.
@@ -96,6 +126,14 @@ pub struct Port {
     pub(super) armed_listed: bool,
     /// The work list has the piece of work that releases the voucher whose port this is.
     pub(super) no_senders_listed: bool,
+    /// What it has to do with the priorities of threads.
+    pub(super) role: Role,
+    /// The threads that wait for what the port's servicer does, and push it.
+    pub(super) pushers: WaitQueue<Pushing>,
+    /// An upper bound of the number of threads in the longest chain of pushes that ends at the port.
+    pub(super) push_height: u8,
+    /// The step's list of policy changes has one of this port.
+    pub(super) policy_listed: bool,
     /// It has been taken apart, but cannot be removed before that piece of work is done.
     pub(super) taken_apart: bool,
 }
@@ -107,6 +145,7 @@ impl Port {
             home,
             queue: Queue::new(),
             qlimit: MACH_PORT_QLIMIT_DEFAULT,
+            direct: true,
             seqno: 0,
             send_rights: 0,
             send_once_rights: 0,
@@ -125,6 +164,10 @@ impl Port {
             budget,
             armed_listed: false,
             no_senders_listed: false,
+            role: Role::Plain,
+            pushers: WaitQueue::default(),
+            push_height: 0,
+            policy_listed: false,
             taken_apart: false,
         }
     }
@@ -188,9 +231,21 @@ impl Port {
         self.home != Home::Dead
     }
 
-    /// Returns true if it has messages, in its queue or of blocked senders.
+    /// Returns what it has to do with the priorities of threads.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Returns true if it is a special reply port.
+    #[inline(always)]
+    pub fn is_special_reply(&self) -> bool {
+        matches!(self.role, Role::SpecialReply { .. })
+    }
+
+    /// Returns true if there is something to take apart before its requests: messages, in its queue or of blocked
+    /// senders, or threads that push.
     pub(super) fn has_messages(&self) -> bool {
-        !self.queue.is_empty() || !self.senders.is_empty()
+        !self.queue.is_empty() || !self.senders.is_empty() || !self.pushers.is_empty()
     }
 
     /// Returns true if its death causes notifications.
@@ -226,6 +281,18 @@ impl Port {
     #[inline(always)]
     pub fn boosts(&self) -> &PortBoosts {
         &self.boosts
+    }
+
+    /// Sets the queue limit.
+    pub(super) fn set_queue_limit(&mut self, limit: u32) {
+        self.qlimit = limit;
+        self.direct = limit > 0 && !self.is_special_reply();
+    }
+
+    /// Makes it a special reply port of a thread.
+    pub(super) fn become_special_reply(&mut self, owner: ThreadId) {
+        self.role = Role::SpecialReply { owner: Some(owner), link: ReplyLink::Any };
+        self.direct = false;
     }
 
     /// Resets the values that belong to the owner, when the receive right leaves a task or ends (mach-ipc 6.1).
@@ -294,7 +361,12 @@ impl Ipc {
     pub(super) fn remove_port(&mut self, step: &mut Step, port: PortId) {
         let removed = self.ports.remove(port).expect("the port has not been removed before");
         assert!(removed.home == Home::Dead && removed.queue.is_empty(), "{port:?} is removed before it is taken apart");
+        assert!(removed.pushers.is_empty(), "{port:?} is removed while threads push");
         step.release_work(Work::PER_PORT);
+        // A place that is in use is released when the change applies.
+        if removed.role != Role::Plain && !removed.policy_listed {
+            step.release_policy_change();
+        }
         if let Some(budget) = removed.budget {
             self.refund(budget, PORT_COST);
         }

@@ -5,9 +5,10 @@
 //! list, so that all ready members are served in turn.
 
 use super::Ipc;
-use crate::ids::{BudgetId, MembershipId, PortId, SetId, tag};
+use crate::ids::{BudgetId, MembershipId, PortId, Receivable, SetId, ThreadId, tag};
 use crate::limits::SETS_PER_PORT_MAX;
 use crate::machine::NoMemory;
+use crate::sched::Scheduling;
 use crate::sched::wait_queue::WaitQueue;
 use crate::step::{Step, WORK_COST, Work};
 use abi::KernReturn;
@@ -33,6 +34,10 @@ pub struct PortSet {
     pub(super) budget: BudgetId,
     /// It is being taken apart.
     pub(super) dead: bool,
+    /// The thread that serves it.
+    pub(super) servicer: Option<ThreadId>,
+    /// The step's list of policy changes has one of this set.
+    pub(super) policy_listed: bool,
 }
 
 /// A port's membership in a set.
@@ -99,6 +104,8 @@ impl Ipc {
                 receivers: WaitQueue::default(),
                 budget,
                 dead: false,
+                servicer: None,
+                policy_listed: false,
             }))
         })
     }
@@ -113,7 +120,7 @@ impl Ipc {
     /// # Errors
     /// `KERN_ALREADY_IN_SET`; `KERN_RESOURCE_SHORTAGE` if the port is in too many sets, memory runs out or the budget
     /// is used up. Nothing has changed then.
-    pub(super) fn join_set(&mut self, port: PortId, set: SetId) -> Result<(), KernReturn> {
+    pub(super) fn join_set(&mut self, step: &mut Step, port: PortId, set: SetId) -> Result<(), KernReturn> {
         if self.membership(port, set).is_some() {
             return Err(KERN_ALREADY_IN_SET);
         }
@@ -134,6 +141,7 @@ impl Ipc {
         self.ports[port].memberships.push_back(&mut self.memberships, id);
         self.sets[set].members.push_back(&mut self.memberships, id);
         self.note_ready(id);
+        self.note_servicer_of_set(step, set);
         Ok(())
     }
 
@@ -141,28 +149,29 @@ impl Ipc {
     ///
     /// # Errors
     /// `KERN_NOT_IN_SET`; nothing has changed.
-    pub(super) fn leave_set(&mut self, port: PortId, set: SetId) -> Result<(), KernReturn> {
+    pub(super) fn leave_set(&mut self, step: &mut Step, port: PortId, set: SetId) -> Result<(), KernReturn> {
         let id = self.membership(port, set).ok_or(KERN_NOT_IN_SET)?;
-        self.end_membership(id);
+        self.end_membership(step, id);
         Ok(())
     }
 
     /// Removes a port from all sets except `kept`. Returns true if it was in any set.
-    pub(super) fn leave_all_sets(&mut self, port: PortId, kept: Option<SetId>) -> bool {
+    pub(super) fn leave_all_sets(&mut self, step: &mut Step, port: PortId, kept: Option<SetId>) -> bool {
         let was_member = !self.ports[port].memberships.is_empty();
         let mut next = self.ports[port].memberships.front();
         while let Some(id) = next {
             next = self.ports[port].memberships.after(&self.memberships, id);
             if Some(self.memberships[id].set) != kept {
-                self.end_membership(id);
+                self.end_membership(step, id);
             }
         }
         was_member
     }
 
     /// Ends one membership.
-    pub(super) fn end_membership(&mut self, id: MembershipId) {
+    pub(super) fn end_membership(&mut self, step: &mut Step, id: MembershipId) {
         let Membership { port, set, is_ready, .. } = self.memberships[id];
+        self.note_servicer_of_set(step, set);
         self.ports[port].memberships.remove(&mut self.memberships, id);
         let set = &mut self.sets[set];
         set.members.remove(&mut self.memberships, id);
@@ -218,7 +227,8 @@ impl Ipc {
     }
 
     /// Lets a set be taken apart. The caller has removed its name.
-    pub(super) fn destroy_set(&mut self, step: &mut Step, set: SetId) {
+    pub(super) fn destroy_set(&mut self, sched: &mut Scheduling, step: &mut Step, set: SetId) {
+        self.unbind_servicer(sched, step, Receivable::Set(set));
         self.sets[set].dead = true;
         step.later(Work::Set(set));
     }
@@ -226,6 +236,7 @@ impl Ipc {
     /// Removes a set that has been taken apart.
     pub(super) fn remove_set(&mut self, step: &mut Step, set: SetId) {
         let removed = self.sets.remove(set).expect("the set has not been removed before");
+        assert!(removed.servicer.is_none(), "{set:?} is removed while a thread serves it");
         step.release_work(Work::PER_OBJECT);
         self.refund(removed.budget, SET_COST);
     }

@@ -109,6 +109,9 @@ impl Ipc {
             Wait::Clock | Wait::Word(_) => None,
         };
         sched.block(step, thread, wait, queue, deadline);
+        if self.may_push(&sched[thread]) {
+            sched.push_changed(step, thread);
+        }
     }
 
     /// Ends the wait of a waiting thread and returns its record. The caller writes the outcome of the thread's trap.
@@ -146,11 +149,13 @@ impl Ipc {
         if !state.memberships.is_empty() {
             self.note_messages(port);
         }
+        self.note_servicers(step, port);
         step.trace.record(Event::Queued(message, port));
     }
 
     /// Raises the QoS of the first message in a queue, and of no other (importance 7.3).
-    pub fn raise_head(&mut self, port: PortId, qos: Qos) {
+    pub fn raise_head(&mut self, step: &mut Step, port: PortId, qos: Qos) {
+        self.note_servicers(step, port);
         if let Some(head) = self.ports[port].queue.front() {
             let head = &mut self.messages[head];
             head.qos_override = head.qos_override.max(qos);
@@ -204,7 +209,7 @@ impl Ipc {
     pub fn set_queue_limit(&mut self, port: PortId, limit: u32) -> u32 {
         let state = &mut self.ports[port];
         let more = limit.saturating_sub(state.qlimit);
-        state.qlimit = limit;
+        state.set_queue_limit(limit);
         more
     }
 

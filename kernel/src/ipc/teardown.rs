@@ -49,6 +49,10 @@ impl Ipc {
     /// after the messages' own work: notifications about rights in the messages precede those about the port (errata
     /// 4).
     pub fn take_apart_port(&mut self, sched: &mut Scheduling, step: &mut Step, port: PortId) -> Progress {
+        if let Some(thread) = self.ports[port].pushers.first() {
+            self.end_push(sched, step, thread);
+            return Progress::More;
+        }
         let released = self.release_sender(sched, step, port);
         let message = released.or_else(|| self.ports[port].queue.pop_front(&mut self.messages));
         match message {
@@ -110,7 +114,7 @@ impl Ipc {
             sched.end_wait(step, receiver, Some(&mut dying.receivers));
             sched.finish(receiver, Outcome::undelivered(MACH_RCV_PORT_CHANGED));
         } else if let Some(membership) = dying.members.front() {
-            self.end_membership(membership);
+            self.end_membership(step, membership);
         } else {
             self.remove_set(step, set);
             return Progress::Done;

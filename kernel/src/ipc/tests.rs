@@ -95,7 +95,7 @@ fn a_port_knows_the_numbers_of_its_rights_sets_and_messages() {
     for _ in 0..2 {
         let set = ipc.new_set(step, budget).unwrap();
         assert_eq!((ipc.set(set).len(), ipc.set(set).is_empty()), (0, true));
-        ipc.join_set(*port, set).unwrap();
+        ipc.join_set(step, *port, set).unwrap();
         assert_eq!((ipc.set(set).len(), ipc.set(set).is_empty()), (1, false));
     }
     ipc.append(step, message, *port);

@@ -26,6 +26,7 @@ impl Kernel {
             } else {
                 self.deliver(machine, receiver, &wait, message, port)
             };
+            self.ipc.receive_ended(&mut self.step, wait.object);
             self.sched.finish(thread, outcome);
             if !keep {
                 return true;
@@ -76,6 +77,7 @@ impl Kernel {
             self.admit_sender(machine, port);
         }
         self.ipc.note_if_empty(port);
+        self.ipc.note_servicers(&mut self.step, port);
         Some(message)
     }
 
@@ -131,7 +133,7 @@ impl Kernel {
         name: PortName,
         set: PortName,
     ) -> Result<(), KernReturn> {
-        let port = self.ipc.port_insert_member(space, name, set)?;
+        let port = self.ipc.port_insert_member(&mut self.step, space, name, set)?;
         self.serve_waiting_receivers(machine, port);
         Ok(())
     }
@@ -147,7 +149,7 @@ impl Kernel {
         name: PortName,
         after: PortName,
     ) -> Result<(), KernReturn> {
-        if let Some(port) = self.ipc.port_move_member(space, name, after)? {
+        if let Some(port) = self.ipc.port_move_member(&mut self.step, space, name, after)? {
             self.serve_waiting_receivers(machine, port);
         }
         Ok(())
@@ -159,6 +161,7 @@ impl Kernel {
             && let Some(head) = self.ipc.pop_message(port)
         {
             self.ipc.note_if_empty(port);
+            self.ipc.note_servicers(&mut self.step, port);
             if !self.offer(machine, head, port) {
                 self.ipc.put_message_back(port, head);
                 return;

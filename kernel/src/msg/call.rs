@@ -1,12 +1,15 @@
 //! `mach_msg`: the send phase, then the receive phase (mach-ipc 3.1).
 
-use crate::ids::Context;
+use crate::ids::{Context, Receivable};
+use crate::ipc::entry::EntryRight;
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::outcome::Outcome;
 use crate::sched::thread::{Continuation, ReceiveArgs, SendArgs};
-use abi::code::MACH_MSG_SUCCESS;
+use abi::KernReturn;
+use abi::code::{MACH_MSG_SUCCESS, MACH_RCV_INVALID_NOTIFY};
 use abi::message::MsgOption;
+use abi::port::PortName;
 
 impl Kernel {
     /// Carries out a `mach_msg` call of the running thread `caller`: sends or receives, or sends and then receives, as
@@ -27,6 +30,11 @@ impl Kernel {
             }
             self.post_notifications(machine);
         }
+        if send.options.awaits_reply_of_port()
+            && let Err(code) = self.link_for_wait(caller, receive.name, PortName(send.priority))
+        {
+            return Outcome::undelivered(code);
+        }
         match (receives, self.step.has_work()) {
             (false, _) => Outcome::SENT,
             (true, false) => self.receive(machine, caller, &receive),
@@ -35,6 +43,28 @@ impl Kernel {
                 self.go_on(machine, caller, Continuation { work, receive: Some(receive) })
             }
         }
+    }
+
+    /// Applies `MACH_RCV_SYNC_WAIT` to a receive from `name`: links the caller's special reply port to the port to which
+    /// `to` is a send right, because the reply is computed there (mach-ipc 3.12). Another name is not used. A wrong
+    /// `name` is left to the receive.
+    ///
+    /// # Errors
+    /// `MACH_RCV_INVALID_NOTIFY` if the receive is not from the caller's special reply port, or `to` is
+    /// `MACH_PORT_NULL` or `MACH_PORT_DEAD`; nothing has changed.
+    fn link_for_wait(&mut self, caller: Context, name: PortName, to: PortName) -> Result<(), KernReturn> {
+        let Some(object) = self.ipc.receivable(caller.space, name) else { return Ok(()) };
+        let reply = self.sched[caller.thread].special_reply().ok_or(MACH_RCV_INVALID_NOTIFY)?;
+        if object != Receivable::Port(reply) || !to.is_valid() {
+            return Err(MACH_RCV_INVALID_NOTIFY);
+        }
+        let named = self.ipc.space(caller.space).get(to).map(|entry| entry.right);
+        if let Some(right @ (EntryRight::Send { port, .. } | EntryRight::Receive { port, .. })) = named
+            && right.send_urefs() > 0
+        {
+            self.ipc.link_reply(reply, port);
+        }
+        Ok(())
     }
 
     /// Goes on with the continuation of a running thread: does a slice of its work, and when all of that is done, its

@@ -82,10 +82,14 @@ impl Kernel {
             return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
         }
         let Kernel { ipc, sched, step, .. } = self;
+        let reply = ipc.reply_port_of(message);
         let names = match ipc.copy_out_header(sched, step, receiver.space, message, takes_voucher) {
             Ok(names) => names,
             Err(_) => return self.discard(machine, &delivery, MACH_RCV_HEADER_ERROR.with_bits(MACH_MSG_IPC_SPACE)),
         };
+        if let Some(reply) = reply {
+            ipc.reply_right_taken(step, reply, port, receiver.thread);
+        }
         self.write_out(machine, &delivery, names)
     }
 

@@ -12,7 +12,11 @@ impl Kernel {
     /// blocked sender goes back to the sender.
     pub(crate) fn give_up_wait(&mut self, machine: &mut dyn Machine, thread: ThreadId, why: WaitEnd) {
         let timed_out = why == WaitEnd::TimedOut;
-        let outcome = match self.ipc.end_wait(&mut self.sched, &mut self.step, thread) {
+        let wait = self.ipc.end_wait(&mut self.sched, &mut self.step, thread);
+        if let Wait::Receive(receive) = &wait {
+            self.ipc.receive_ended(&mut self.step, receive.object);
+        }
+        let outcome = match wait {
             Wait::Receive(_) if timed_out => Outcome::undelivered(MACH_RCV_TIMED_OUT),
             Wait::Receive(_) => Outcome::undelivered(MACH_RCV_INTERRUPTED),
             Wait::Send(send) => {

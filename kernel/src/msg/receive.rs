@@ -23,6 +23,22 @@ impl Kernel {
         let Some(object) = self.ipc.receivable(caller.space, args.name) else {
             return Outcome::undelivered(MACH_RCV_INVALID_NAME);
         };
+        let outcome = self.receive_from(machine, caller, args, object);
+        if outcome != Outcome::Pending {
+            self.ipc.receive_ended(&mut self.step, object);
+        }
+        outcome
+    }
+
+    /// Receives a message from a port or set.
+    #[inline]
+    fn receive_from(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        args: &ReceiveArgs,
+        object: Receivable,
+    ) -> Outcome {
         let wait = ReceiveWait { object, buffer: args.buffer, size: args.size, options: args.options };
         let ready = match object {
             Receivable::Port(port) => Some(port),

@@ -16,6 +16,10 @@ use abi::port::Disposition;
 use abi::qos::{MessagePriority, Priority};
 use zerocopy::FromBytes;
 
+/// The options that give a message QoS.
+const QOS: MsgOption =
+    MsgOption::SEND_OVERRIDE.union(MsgOption::SEND_PROPAGATE_QOS).union(MsgOption::SEND_SYNC_OVERRIDE);
+
 /// A message that has been copied in, on its way to its port.
 struct Sending<'a> {
     port: PortId,
@@ -59,9 +63,13 @@ impl Kernel {
         let forced =
             args.options.contains(MsgOption::SEND_NOTIFY) && self.arm_send_possible(caller, &header, message, args);
         let declares_voucher = header.voucher() != Disposition::NONE;
-        let with_qos = args.options.intersects(MsgOption::SEND_OVERRIDE | MsgOption::SEND_PROPAGATE_QOS);
-        if with_qos || declares_voucher {
-            self.assign_qos(caller, message, args);
+        let reply = self.ipc.reply_port_of(message);
+        let synchronous = reply.is_some() && reply == self.sched[caller.thread].special_reply();
+        if synchronous || declares_voucher || args.options.intersects(QOS) {
+            self.assign_qos(caller, message, args, synchronous);
+        }
+        if let (true, Some(reply), Some(to)) = (synchronous, reply, self.ipc.message(message).destination.port()) {
+            self.ipc.link_reply(reply, to);
         }
         let Kernel { ipc, sched, step, .. } = self;
         if header.flags().contains(HeaderFlags::COMPLEX)
@@ -159,13 +167,14 @@ impl Kernel {
                 MessagePriority::Pthread(priority) => priority.qos,
                 MessagePriority::Native { over, .. } => over,
             };
-            self.ipc.raise_head(port, qos);
+            self.ipc.raise_head(&mut self.step, port, qos);
         }
         false
     }
 
-    /// Sets the QoS of a message from its voucher, the options and the sender's policy (importance 7.2, vouchers 7.3).
-    fn assign_qos(&mut self, caller: Context, message: MessageId, args: &SendArgs) {
+    /// Sets the QoS of a message from its voucher, the options and the sender's policy (importance 7.2, vouchers 7.3). A
+    /// request whose sender will wait is at least as urgent as the sender (errata 5).
+    fn assign_qos(&mut self, caller: Context, message: MessageId, args: &SendArgs, synchronous: bool) {
         let sender = &self.sched[caller.thread];
         let attached = self.ipc.message(message).voucher.as_ref();
         let of_voucher = attached.and_then(|attached| self.vouchers.priority_of(&self.ipc, attached));
@@ -175,7 +184,7 @@ impl Kernel {
             (None, Priority::UNSPECIFIED) => Priority::of(class_for_priority(sender.schedule().base)),
             (None, requested) => requested,
         };
-        let (priority, qos_override) = if !args.options.contains(MsgOption::SEND_OVERRIDE) {
+        let (priority, mut qos_override) = if !args.options.contains(MsgOption::SEND_OVERRIDE) {
             (base, base.qos)
         } else {
             match MessagePriority::decode(args.priority) {
@@ -183,6 +192,9 @@ impl Kernel {
                 MessagePriority::Native { priority, over } => (priority, priority.qos.max(over)),
             }
         };
+        if synchronous || args.options.contains(MsgOption::SEND_SYNC_OVERRIDE) {
+            qos_override = qos_override.max(class_for_priority(sender.schedule().base));
+        }
         let sent = self.ipc.message_mut(message);
         (sent.priority, sent.qos_override) = (priority, qos_override);
     }

@@ -24,7 +24,7 @@ pub mod tiers;
 
 pub use marks::{Marks, mark_flags};
 pub use overrides::{Overrides, TooMany};
-pub use priority::{BASEPRI_DEFAULT, MAXPRI_USER, base_priority, base_priority_of, class_for_priority};
+pub use priority::{BASEPRI_DEFAULT, MAXPRI_USER, base_priority, base_priority_of, class_for_priority, promoted_class};
 pub use task::{Suppression, TaskEffective, TaskPolicy};
 pub use thread::{ThreadEffective, ThreadPolicy};
 pub use tiers::Tiers;

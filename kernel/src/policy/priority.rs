@@ -54,6 +54,12 @@ pub fn class_for_priority(priority: u8) -> Qos {
     Qos::CLASSES.iter().rev().find(fits).copied().unwrap_or(Qos::Maintenance)
 }
 
+/// Returns the class to which a synchronous push of this priority promotes a thread: none, if it comes from the
+/// background (importance 7.6).
+pub fn promoted_class(priority: u8) -> Qos {
+    if priority <= MAXPRI_THROTTLE { Qos::Unspecified } else { class_for_priority(priority) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

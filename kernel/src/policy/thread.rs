@@ -154,7 +154,7 @@ fn limited_class(class: Qos, task: &TaskEffective) -> Qos {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Suppression, TaskPolicy, class_for_priority};
+    use super::super::{Suppression, TaskPolicy};
     use super::*;
     use Qos::*;
     use abi::qos::{AppType, Role};
@@ -212,7 +212,7 @@ mod tests {
         let pushed = |task: TaskPolicy, priority: u8| {
             let mut thread = ThreadPolicy::requesting(Priority::of(Legacy));
             thread.promotion_priority = priority;
-            thread.promote = if priority <= 4 { Unspecified } else { class_for_priority(priority) };
+            thread.promote = promoted_class(priority);
             thread.effective(&task.effective()).base_priority
         };
         let all = |task| [20, 31, 37, 46, 47, 60].map(|priority| pushed(task, priority));

@@ -8,11 +8,13 @@
 //! | [`thread`] | threads and the records of their waits |
 //! | [`waiting`] | blocking and waking |
 //! | [`wait_queue`] | threads that wait for the same thing, by priority |
+//! | [`pushing`] | waiting threads that raise those they wait for |
 //! | [`timer`] | deadlines |
 //! | [`run_queue`] | ready threads by level |
 //! | [`choice`] | the choice of the thread that runs |
 
 pub mod choice;
+pub mod pushing;
 pub mod run_queue;
 pub mod thread;
 pub mod timer;
@@ -24,7 +26,7 @@ use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
 use crate::policy::{Overrides, ThreadPolicy, TooMany};
 use crate::rate::Clock;
-use crate::step::Step;
+use crate::step::{PolicyChange, Step};
 use crate::trap_frame::TrapFrame;
 use abi::KernReturn;
 use abi::code::KERN_FAILURE;
@@ -35,7 +37,7 @@ use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
 use run_queue::{RunQueue, Schedule};
 use store::{LinearMap, Link, List, NodeList};
-use thread::{Continuation, Siblings, State, Thread, Threads, WaitPlace};
+use thread::{Change, Continuation, Push, Siblings, State, Thread, Threads, WaitPlace};
 use timer::{TimerKind, TimerSlots, Timers};
 use wait_queue::{WaitLink, WaitQueue};
 
@@ -139,8 +141,13 @@ impl Scheduling {
             own_name: MACH_PORT_NULL,
             started: false,
             voucher: None,
+            serves: None,
+            special_reply: None,
+            push: Push::Nobody,
+            noted: None,
             timers: TimerSlots::default(),
             wait_link: WaitLink::default(),
+            push_link: WaitLink::default(),
             run_link: Link::default(),
             sibling_link: Link::default(),
         });
@@ -157,8 +164,13 @@ impl Scheduling {
         self.withdraw(step, thread, State::Suspended);
         siblings.remove(&mut self.threads, thread);
         self.timers.release_for_thread();
-        step.release_policy_change();
         let removed = &mut self.threads[thread];
+        let (serves, reply, push) = (removed.serves, removed.special_reply, removed.push);
+        assert!((serves, reply) == (None, None), "{thread:?} is removed while it serves {serves:?} or owns {reply:?}");
+        assert!(push.port().is_none(), "{thread:?} is removed while it pushes {push:?}");
+        if removed.noted.is_none() {
+            step.release_policy_change();
+        }
         let control_port = removed.control_port.take();
         if let Some(continuation) = removed.continuation.take() {
             step.add_background(continuation.work);
@@ -263,7 +275,36 @@ impl Scheduling {
         core::mem::replace(&mut self.threads[thread].voucher, voucher)
     }
 
-    /// Returns the requested policy of a thread, to be changed. The caller notes the change in the step.
+    /// Notes that the requested policy of a thread has changed.
+    pub fn policy_changed(&mut self, step: &mut Step, thread: ThreadId) {
+        self.note_change(step, thread, Change::Policy);
+    }
+
+    /// Notes that a thread may push another thread than before.
+    pub fn push_changed(&mut self, step: &mut Step, thread: ThreadId) {
+        self.note_change(step, thread, Change::Push);
+    }
+
+    fn note_change(&mut self, step: &mut Step, thread: ThreadId, change: Change) {
+        let noted = &mut self.threads[thread].noted;
+        if noted.is_none() {
+            step.policy_changed(PolicyChange::Thread(thread));
+        }
+        *noted = (*noted).max(Some(change));
+    }
+
+    /// Takes note that the change of a thread that was noted applies now, and returns it, unless the thread has ended.
+    pub fn take_change(&mut self, step: &mut Step, thread: ThreadId) -> Option<Change> {
+        let changed = self.threads.get_mut(thread);
+        if changed.is_none() {
+            // Its place was still in use when it ended.
+            step.release_policy_change();
+        }
+        changed?.noted.take()
+    }
+
+    /// Returns the requested policy of a thread, to be changed. The caller [notes](Scheduling::policy_changed) the
+    /// change.
     pub fn policy_mut(&mut self, thread: ThreadId) -> &mut ThreadPolicy {
         &mut self.threads[thread].policy
     }
@@ -274,7 +315,7 @@ impl Scheduling {
         *count = count.wrapping_add(1);
     }
 
-    /// Starts an explicit override of a thread's class for a resource. The caller notes the change in the step.
+    /// Starts an explicit override of a thread's class for a resource. The caller [notes](Scheduling::policy_changed) the change.
     ///
     /// # Errors
     /// [`TooMany`]; nothing has changed.
@@ -285,8 +326,8 @@ impl Scheduling {
         Ok(())
     }
 
-    /// Ends an explicit override of a thread's class for a resource, if there is one. The caller notes the change in
-    /// the step.
+    /// Ends an explicit override of a thread's class for a resource, if there is one. The caller
+    /// [notes](Scheduling::policy_changed) the change.
     pub fn end_override(&mut self, thread: ThreadId, resource: u64) {
         let Thread { overrides, policy, .. } = &mut self.threads[thread];
         overrides.end(resource);

@@ -51,10 +51,20 @@ pub struct Thread {
     pub(super) started: bool,
     /// The voucher that it has adopted, to which it holds a reference.
     pub(super) voucher: Option<VoucherId>,
+    /// The port or set that it serves (importance 7.5).
+    pub(super) serves: Option<Receivable>,
+    /// Its special reply port.
+    pub(super) special_reply: Option<PortId>,
+    /// Whom it pushes while it waits.
+    pub(super) push: Push,
+    /// What the step's list of policy changes has of this thread.
+    pub(super) noted: Option<Change>,
     /// Where its deadlines are.
     pub(super) timers: TimerSlots,
     /// Its place among those that wait for the same thing.
     pub(super) wait_link: WaitLink,
+    /// Its place among those that push the same thread.
+    pub(super) push_link: WaitLink,
     /// Its place on the run queue.
     pub(super) run_link: Link<tag::Thread>,
     /// Its place among the threads of its task.
@@ -95,6 +105,42 @@ pub enum Wait {
     Clock,
     /// A change of a word of its memory, announced by `ulock_wake`.
     Word(UserAddr),
+}
+
+/// What has changed of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Whom it pushes.
+    Push,
+    /// Its policy, and perhaps whom it pushes.
+    Policy,
+}
+
+/// Whom a thread pushes while it waits (importance 7.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Push {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// The thread that serves a port, if there is one.
+    Port {
+        /// The port.
+        port: PortId,
+        /// An upper bound of the number of threads in the longest chain of pushes that ends at this thread.
+        rank: u8,
+    },
+    /// Nobody, although it waits for a port: the push would close a circle or make a chain too long.
+    Refused,
+}
+
+impl Push {
+    /// Returns the port whose servicer it pushes.
+    pub fn port(self) -> Option<PortId> {
+        match self {
+            Push::Port { port, .. } => Some(port),
+            Push::Nobody | Push::Refused => None,
+        }
+    }
 }
 
 /// The wait queue that a thread is in.
@@ -318,6 +364,26 @@ impl Thread {
     /// Returns the voucher that it has adopted.
     pub fn voucher(&self) -> Option<VoucherId> {
         self.voucher
+    }
+
+    /// Returns the port or set that it serves.
+    pub fn serves(&self) -> Option<Receivable> {
+        self.serves
+    }
+
+    /// Returns its special reply port.
+    pub fn special_reply(&self) -> Option<PortId> {
+        self.special_reply
+    }
+
+    /// Returns whom it pushes.
+    pub fn push(&self) -> Push {
+        self.push
+    }
+
+    /// Returns the priority with which it pushes, if it does.
+    pub fn push_priority(&self) -> u8 {
+        self.push_link.priority()
     }
 
     /// Sets its control port.

@@ -18,9 +18,13 @@
 //! Entering takes one step per band, and there is at most one band per priority; leaving takes a constant number of
 //! steps. A program that lets many threads wait therefore does not slow down the traps of others. No step allocates
 //! memory.
+//!
+//! A thread can be in two queues at once: in one with the others that wait for the same thing, and in one with the others
+//! that push the same thread ([`Place`]).
 
 use crate::ids::ThreadId;
 use crate::sched::thread::{Thread, Threads};
+use core::marker::PhantomData;
 
 /// A thread's place in a [`WaitQueue`].
 ///
@@ -56,13 +60,52 @@ impl WaitLink {
     }
 }
 
-/// Threads that wait for the same thing.
-#[derive(Debug, Default)]
-pub struct WaitQueue {
-    head: Option<ThreadId>,
+/// The kinds of queues, of which a thread can be in one each.
+pub trait Place {
+    /// Returns a thread's place in its queue of this kind.
+    fn link(thread: &Thread) -> &WaitLink;
+    /// Returns a thread's place in its queue of this kind.
+    fn link_mut(thread: &mut Thread) -> &mut WaitLink;
 }
 
-impl WaitQueue {
+/// The queues of threads that wait for the same thing.
+#[derive(Debug, Default)]
+pub struct Waiting;
+
+/// The queues of threads that push the thread which serves the same port (importance 7.6).
+#[derive(Debug, Default)]
+pub struct Pushing;
+
+impl Place for Waiting {
+    #[inline(always)]
+    fn link(thread: &Thread) -> &WaitLink {
+        &thread.wait_link
+    }
+
+    #[inline(always)]
+    fn link_mut(thread: &mut Thread) -> &mut WaitLink {
+        &mut thread.wait_link
+    }
+}
+
+impl Place for Pushing {
+    fn link(thread: &Thread) -> &WaitLink {
+        &thread.push_link
+    }
+
+    fn link_mut(thread: &mut Thread) -> &mut WaitLink {
+        &mut thread.push_link
+    }
+}
+
+/// Threads that wait for the same thing, or another kind of queue.
+#[derive(Debug, Default)]
+pub struct WaitQueue<P = Waiting> {
+    head: Option<ThreadId>,
+    kind: PhantomData<P>,
+}
+
+impl<P: Place> WaitQueue<P> {
     /// Returns true if no thread waits.
     #[inline]
     pub const fn is_empty(&self) -> bool {
@@ -89,11 +132,12 @@ impl WaitQueue {
     #[inline(always)]
     pub fn insert_alone(&mut self, thread: &mut Thread, priority: u8) {
         let id = thread.context.thread;
-        if thread.wait_link.band.is_some() {
-            thread.wait_link.priority = priority;
+        let link = P::link_mut(thread);
+        if link.band.is_some() {
+            link.priority = priority;
         } else {
             let band = Some(Band { first: id, last: id });
-            thread.wait_link = WaitLink { previous: None, next: None, band, priority };
+            *link = WaitLink { previous: None, next: None, band, priority };
         }
         self.head = Some(id);
     }
@@ -102,19 +146,19 @@ impl WaitQueue {
         let above = self.last_band_from(threads, priority);
         let previous = above.map(|band| band.last);
         let next = match previous {
-            Some(previous) => threads[previous].wait_link.next.replace(thread),
+            Some(previous) => P::link_mut(&mut threads[previous]).next.replace(thread),
             None => self.head.replace(thread),
         };
         if let Some(next) = next {
-            threads[next].wait_link.previous = Some(thread);
+            P::link_mut(&mut threads[next]).previous = Some(thread);
         }
-        threads[thread].wait_link = WaitLink { previous, next, band: None, priority };
+        *P::link_mut(&mut threads[thread]) = WaitLink { previous, next, band: None, priority };
         match above {
-            Some(Band { first, last }) if threads[first].wait_link.priority == priority => {
-                threads[last].wait_link.band = None;
-                set_band(threads, first, thread);
+            Some(Band { first, last }) if P::link(&threads[first]).priority == priority => {
+                P::link_mut(&mut threads[last]).band = None;
+                set_band::<P>(threads, first, thread);
             }
-            _ => set_band(threads, thread, thread),
+            _ => set_band::<P>(threads, thread, thread),
         }
     }
 
@@ -123,10 +167,10 @@ impl WaitQueue {
         let mut found = None;
         let mut next = self.head;
         while let Some(first) = next
-            && threads[first].wait_link.priority >= priority
+            && P::link(&threads[first]).priority >= priority
         {
-            let band = threads[first].wait_link.band.expect("a band starts behind the last thread of another");
-            next = threads[band.last].wait_link.next;
+            let band = P::link(&threads[first]).band.expect("a band starts behind the last thread of another");
+            next = P::link(&threads[band.last]).next;
             found = Some(band);
         }
         found
@@ -135,7 +179,7 @@ impl WaitQueue {
     /// Removes a thread that is in this queue.
     #[inline]
     pub fn remove(&mut self, threads: &mut Threads, thread: ThreadId) {
-        let alone = threads[thread].wait_link.is_alone();
+        let alone = P::link(&threads[thread]).is_alone();
         self.remove_knowing(threads, thread, alone);
     }
 
@@ -151,29 +195,29 @@ impl WaitQueue {
     }
 
     fn remove_from_others(&mut self, threads: &mut Threads, thread: ThreadId) {
-        let WaitLink { previous, next, band, .. } = core::mem::take(&mut threads[thread].wait_link);
+        let WaitLink { previous, next, band, .. } = core::mem::take(P::link_mut(&mut threads[thread]));
         match previous {
-            Some(previous) => threads[previous].wait_link.next = next,
+            Some(previous) => P::link_mut(&mut threads[previous]).next = next,
             None => self.head = next,
         }
         if let Some(next) = next {
-            threads[next].wait_link.previous = previous;
+            P::link_mut(&mut threads[next]).previous = previous;
         }
         match band {
             Some(Band { first, last }) if first == last => {}
             Some(Band { first, last }) if first == thread => {
-                set_band(threads, next.expect("the band goes on behind its first thread"), last);
+                set_band::<P>(threads, next.expect("the band goes on behind its first thread"), last);
             }
             Some(Band { first, .. }) => {
-                set_band(threads, first, previous.expect("the band began before its last thread"));
+                set_band::<P>(threads, first, previous.expect("the band began before its last thread"));
             }
             None => {}
         }
     }
 
     /// Returns the threads from the first to the last.
-    pub fn iter<'a>(&self, threads: &'a Threads) -> impl Iterator<Item = ThreadId> + use<'a> {
-        core::iter::successors(self.head, move |&thread| threads[thread].wait_link.next)
+    pub fn iter<'a>(&self, threads: &'a Threads) -> impl Iterator<Item = ThreadId> + use<'a, P> {
+        core::iter::successors(self.head, move |&thread| P::link(&threads[thread]).next)
     }
 
     /// Panics unless order, links and bands are right; returns the number of threads.
@@ -182,11 +226,11 @@ impl WaitQueue {
         let mut previous: Option<ThreadId> = None;
         let mut first = None;
         for thread in self.iter(threads) {
-            let link = &threads[thread].wait_link;
+            let link = P::link(&threads[thread]);
             assert_eq!(link.previous, previous, "{thread:?} is linked with the thread before it");
-            let before = previous.map(|previous| threads[previous].wait_link.priority);
+            let before = previous.map(|previous| P::link(&threads[previous]).priority);
             assert!(before.is_none_or(|before| before >= link.priority), "{thread:?} waits out of order");
-            let after = link.next.map(|next| threads[next].wait_link.priority);
+            let after = link.next.map(|next| P::link(&threads[next]).priority);
             let (is_first, is_last) = (before != Some(link.priority), after != Some(link.priority));
             if is_first {
                 first = Some(thread);
@@ -195,7 +239,8 @@ impl WaitQueue {
             if let Some(band) = link.band {
                 assert_eq!(first, Some(band.first), "{thread:?} knows the first thread of its band");
                 assert_eq!(
-                    threads[band.last].wait_link.band, link.band,
+                    P::link(&threads[band.last]).band,
+                    link.band,
                     "{thread:?} knows the last thread of its band"
                 );
                 assert!(!is_last || band.last == thread, "{thread:?} is the last thread of its band");
@@ -208,10 +253,10 @@ impl WaitQueue {
 }
 
 /// Makes `first` and `last` the ends of a band.
-fn set_band(threads: &mut Threads, first: ThreadId, last: ThreadId) {
+fn set_band<P: Place>(threads: &mut Threads, first: ThreadId, last: ThreadId) {
     let band = Some(Band { first, last });
-    threads[first].wait_link.band = band;
-    threads[last].wait_link.band = band;
+    P::link_mut(&mut threads[first]).band = band;
+    P::link_mut(&mut threads[last]).band = band;
 }
 
 #[cfg(test)]
@@ -255,7 +300,7 @@ mod tests {
         let (mut sched, ids) = threads();
         let threads = &mut sched.threads;
         let [a, b, c, d, e, f, g] = ids[..7] else { panic!("there are enough threads") };
-        let mut queue = WaitQueue::default();
+        let mut queue = WaitQueue::<Waiting>::default();
         for (thread, priority) in [(f, 4), (c, 31), (a, 47), (d, 31), (b, 47), (e, 31), (g, 31)] {
             queue.insert(threads, thread, priority);
         }
@@ -271,7 +316,7 @@ mod tests {
     fn a_thread_in_a_queue_knows_whether_it_is_the_only_one() {
         let (mut sched, ids) = threads();
         let threads = &mut sched.threads;
-        let mut queue = WaitQueue::default();
+        let mut queue = WaitQueue::<Waiting>::default();
         for (thread, priority) in [(ids[0], 31), (ids[1], 4), (ids[2], 47)] {
             queue.insert(threads, thread, priority);
             let alone =
@@ -293,7 +338,7 @@ mod tests {
             let threads = &mut sched.threads;
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             let mut below = |limit: usize| random.next_u32() as usize % limit;
-            let mut queue = WaitQueue::default();
+            let mut queue = WaitQueue::<Waiting>::default();
             let mut model: Vec<(u8, ThreadId)> = Vec::new();
             for _ in 0..STEPS {
                 let thread = ids[below(THREADS)];

@@ -6,7 +6,7 @@
 //! The wait queues of ports and port sets belong to `ipc`, which passes them in; those of words of memory are here.
 
 use super::Scheduling;
-use super::thread::{ReceiveWait, State, Thread, Wait, WaitPlace};
+use super::thread::{Push, ReceiveWait, State, Thread, Wait, WaitPlace};
 use super::timer::TimerKind;
 use super::wait_queue::WaitQueue;
 use crate::ids::{TaskId, ThreadId};
@@ -97,6 +97,9 @@ impl Scheduling {
     #[inline]
     pub fn end_wait(&mut self, step: &mut Step, thread: ThreadId, queue: Option<&mut WaitQueue>) -> Wait {
         let wait = self.leave_wait(thread, queue).expect("the thread waits");
+        if self.threads[thread].push != Push::Nobody {
+            self.push_changed(step, thread);
+        }
         if self.threads[thread].suspend_count == 0 {
             self.make_ready(step, thread);
         }

@@ -7,6 +7,7 @@ use abi::PortName;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
+use abi::trap::mach;
 use kernel::ids::ThreadId;
 use kernel::inspect::invariants::check_all;
 use kernel::limits::SMALL_MESSAGE;
@@ -220,6 +221,25 @@ fn each_obstacle_closes_the_fast_path() {
     }
 }
 
+/// Errata 5: not for the request, nor for its reply, nor for a message whose sender waits there.
+#[test]
+fn special_reply_ports_stay_off_the_fast_path() {
+    let mut pair = Pair::new(true);
+    pair.serve();
+    let (client, server, service, to) = (pair.client, pair.server, pair.service, pair.send_right);
+    let special = pair.w.trap(client, mach::THREAD_GET_SPECIAL_REPLY_PORT, &[]).name();
+    let request = Msg::copy_send(to).reply_to(special, D::MAKE_SEND_ONCE);
+    assert_eq!(call(&mut pair, client, &request, special), None);
+    assert_eq!(call(&mut pair, client, &Msg::copy_send(to), special), None);
+    assert_eq!(pair.send_and_wait(client, &request, special, ROOM), Ret::Blocked);
+    let once = pair.w.received(server).header.msgh_remote_port;
+    assert_eq!(call(&mut pair, server, &Msg::to(once, D::MOVE_SEND_ONCE), service), None);
+    // A change of its limit does not open it.
+    let helper = pair.helpers[0];
+    pair.w.set_qlimit(helper, special, 7).unwrap();
+    assert_eq!(call(&mut pair, server, &Msg::to(once, D::MOVE_SEND_ONCE), service), None);
+}
+
 #[test]
 fn a_step_with_something_left_to_do_closes_the_fast_path() {
     let mut pair = Pair::new(true);
@@ -234,7 +254,16 @@ fn a_step_with_something_left_to_do_closes_the_fast_path() {
 #[test]
 fn options_that_change_the_sending_or_the_waiting_close_the_fast_path() {
     let optional = [MsgOption::RCV_LARGE, MsgOption::RCV_LARGE_IDENTITY, MsgOption::trailer_elements(3)];
-    let others = [MsgOption::SEND_TIMEOUT, MsgOption::RCV_TIMEOUT, MsgOption::SEND_NOTIFY, MsgOption::RCV_VOUCHER];
+    let others = [
+        MsgOption::SEND_TIMEOUT,
+        MsgOption::RCV_TIMEOUT,
+        MsgOption::SEND_NOTIFY,
+        MsgOption::RCV_VOUCHER,
+        MsgOption::SEND_OVERRIDE,
+        MsgOption::SEND_PROPAGATE_QOS,
+        MsgOption::SEND_SYNC_OVERRIDE,
+        MsgOption::RCV_SYNC_WAIT,
+    ];
     let options = optional.map(|option| (option, true)).into_iter().chain(others.map(|option| (option, false)));
     for (option, direct) in options {
         let mut pair = Pair::new(true);

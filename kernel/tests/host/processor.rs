@@ -25,6 +25,16 @@ impl World {
         let Kernel { sched, step, .. } = &mut self.kernel;
         if sched.contains(thread) {
             sched.force_schedule(step, thread, Schedule { yielding: false, ..before });
+            self.refresh_push(thread);
+        }
+    }
+
+    /// Lets a thread whose base priority was forced push with that, if it pushes.
+    pub fn refresh_push(&mut self, thread: ThreadId) {
+        let Kernel { ipc, sched, step, .. } = &mut self.kernel;
+        if sched[thread].push().port().is_some() {
+            ipc.refresh_push(sched, step, thread);
+            self.kernel.apply_policy_changes();
         }
     }
 

@@ -84,7 +84,7 @@ impl Simulation {
         if self.random.one_in(20) {
             store::failpoints::arm(Some(self.random.below(8)));
         }
-        match self.random.below(60) {
+        match self.random.below(64) {
             0..14 => self.message(actor),
             14..24 => self.port_call(actor),
             24..27 => self.set_call(actor),
@@ -98,6 +98,8 @@ impl Simulation {
             54 => self.policy_call(actor),
             55 => self.thread_policy_call(actor),
             56..59 => self.importance_call(actor),
+            59..62 => self.synchronous_call(actor),
+            62 => self.bind_servicer(actor),
             _ => self.any_call(actor),
         }
     }
@@ -283,14 +285,14 @@ impl Simulation {
     /// Makes any trap with any arguments, except `mach_vm_deallocate`, which would unmap memory that the test uses. An
     /// unknown number is rare, because it ends the task.
     fn any_call(&mut self, actor: Actor) {
-        const MACH: [u32; 30] = [
-            10, 14, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32, 40, 41, 42, 43, 59, 60, 61, 70, 72, 76,
-            77, 89, 90,
+        const MACH: [u32; 31] = [
+            10, 14, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32, 40, 41, 42, 43, 50, 59, 60, 61, 70, 72,
+            76, 77, 89, 90,
         ];
         let number = match self.random.below(200) {
             0 => self.random.next() as u32,
             1 => 3 << CLASS_SHIFT | 3,
-            2..20 => CLASS_TALLY | self.random.pick(&[1, 2, 4, 6, 7, 8]),
+            2..20 => CLASS_TALLY | self.random.pick(&[1, 2, 4, 5, 6, 7, 8]),
             20..60 => CLASS_UNIX | self.random.pick(&[4, 20, 33, 96, 323, 336, 372, 478, 494, 515, 516, 1000]),
             _ => 1 << CLASS_SHIFT | self.random.pick(&MACH),
         };
@@ -328,7 +330,7 @@ impl Simulation {
         let is_code = number >> CLASS_SHIFT == 1 && !matches!(number, mach::SWTCH | mach::SWTCH_PRI);
         if let (Ret::Done(value), true, false) = (self.world.state(actor), is_code, self.skips_settling) {
             let code = KernReturn(value as u32 as i32);
-            let is_name = (26..=29).contains(&(number & 0xFF));
+            let is_name = matches!(number & 0xFF, 26..=29 | 50);
             assert!(is_name || code.name().is_some(), "trap {number:#x} returns {code:?}");
         }
     }
@@ -369,6 +371,8 @@ impl Simulation {
             MsgOption::SEND_PROPAGATE_QOS,
             MsgOption::RCV_LARGE_IDENTITY,
             MsgOption::RCV_VOUCHER,
+            MsgOption::RCV_SYNC_WAIT,
+            MsgOption::SEND_SYNC_OVERRIDE,
         ] {
             options.set(option, self.random.one_in(2));
         }

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use zerocopy::IntoBytes;
 
 /// Traps without a target, or that do not look at it. The traps of class 2, which have none either, are left out.
-const UNTARGETED: [u32; 21] = [
+const UNTARGETED: [u32; 23] = [
     mach::MACH_REPLY_PORT,
     mach::THREAD_SELF,
     mach::TASK_SELF,
@@ -27,6 +27,7 @@ const UNTARGETED: [u32; 21] = [
     mach::MACH_MSG,
     mach::MACH_MSG_OVERWRITE,
     mach::SWTCH_PRI,
+    mach::THREAD_GET_SPECIAL_REPLY_PORT,
     mach::SWTCH,
     mach::THREAD_SWITCH,
     mach::MACH_TIMEBASE_INFO,
@@ -38,6 +39,7 @@ const UNTARGETED: [u32; 21] = [
     tally::TASK_SPAWN,
     tally::THREAD_EXIT,
     tally::THREAD_SET_QOS,
+    tally::PORT_BIND_SERVICER,
     tally::TIME,
     tally::CPU_COUNT,
     tally::DEBUG_STATE,

@@ -268,6 +268,7 @@ impl World {
     /// Sets a thread's base priority and mode, whatever its policy says.
     pub fn set_base(&mut self, thread: ThreadId, base: u8, timeshare: bool) {
         self.kernel.sched.set_base(&mut self.kernel.step, thread, base, timeshare);
+        self.refresh_push(thread);
     }
 
     /// Returns the number of objects of each kind.

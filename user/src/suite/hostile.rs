@@ -144,7 +144,7 @@ impl Random {
 }
 
 /// The traps that return.
-const TRAPS: [u32; 33] = [
+const TRAPS: [u32; 35] = [
     MACH_VM_ALLOCATE,
     MACH_PORT_ALLOCATE,
     MACH_PORT_DEALLOCATE,
@@ -174,6 +174,8 @@ const TRAPS: [u32; 33] = [
     MACH_VOUCHER_EXTRACT_ATTR_RECIPE,
     TASK_SPAWN,
     THREAD_SET_QOS,
+    PORT_BIND_SERVICER,
+    THREAD_GET_SPECIAL_REPLY_PORT,
     TIME,
     CPU_COUNT,
     DEBUG_STATE,

@@ -4,17 +4,19 @@
 use super::scheduling::set_own_qos;
 use super::tasks::child;
 use super::tests;
-use crate::message::port_with_send;
+use crate::message::{Call, Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
 use crate::thread::{Gate, Thread};
 use crate::{check, names, policy, time};
 use abi::PortName;
 use abi::code::*;
+use abi::message::MsgOption;
 use abi::policy::*;
+use abi::port::Disposition;
 use abi::qos::{AppType, Priority, Qos, Role};
 use abi::task::*;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 tests! { "policy":
     a_thread_that_lowers_its_class_gives_way_before_its_call_returns,
@@ -24,6 +26,7 @@ tests! { "policy":
     a_nap_takes_priority_and_donor_mark_from_an_application,
     a_task_knows_its_numbers_and_marks_itself_as_a_donor,
     a_user_without_privilege_stays_below_its_parent,
+    a_thread_that_a_higher_one_waits_for_runs_before_those_between_them,
 }
 
 /// Rounds of work that a thread does before it ends.
@@ -190,4 +193,43 @@ pub(super) fn check_privileges() {
     check::equal("the background for another user", others, Err(u64::from(EPERM.0)));
     let state = policy::task_policy(port::task_self(), TASK_POLICY_STATE, 16).map(|_| ());
     check::equal("the state of the importance", state, Err(KERN_PROTECTION_FAILURE));
+}
+
+/// The port that [`answer_one`] serves.
+static SERVICE: AtomicU32 = AtomicU32::new(0);
+
+/// Answers one request behind the gate.
+fn answer_one(_: u64) {
+    GATE.pass();
+    let request = Message::receive(PortName(SERVICE.load(Ordering::Relaxed))).expect("there is a request");
+    Message::reply(&request).send().expect("the client waits");
+}
+
+/// Calls a thread of a low class while one of a class in between has work to do. Returns the rounds of that work that are
+/// done when the reply is here.
+fn rounds_before_a_reply(reply: &Port) -> u64 {
+    let service = port_with_send();
+    SERVICE.store(service.name().0, Ordering::Relaxed);
+    GATE.close();
+    DONE.store(0, Ordering::Relaxed);
+    let server = Thread::start(answer_one, 0).expect("the thread starts");
+    server.set_qos(Qos::Utility);
+    check::equal("binding", port::bind_servicer(service.name(), server.name()), Ok(()));
+    let worker = worker(Qos::Legacy);
+    let mut request = Message::copy_send(service.name()).reply_to(reply.name(), Disposition::MAKE_SEND_ONCE);
+    let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+    let code = request.call(&Call { options, receive_name: reply.name(), ..Call::default() });
+    let rounds = DONE.load(Ordering::Relaxed);
+    check::equal("the call", code, MACH_MSG_SUCCESS);
+    server.join();
+    worker.join();
+    rounds
+}
+
+fn a_thread_that_a_higher_one_waits_for_runs_before_those_between_them() {
+    set_own_qos(Qos::UserInteractive);
+    let plain = Port::new();
+    check::equal("rounds without a push", rounds_before_a_reply(&plain), ROUNDS);
+    let special = port::special_reply().expect("there is room");
+    check::equal("rounds with a push", rounds_before_a_reply(&special), 0);
 }

@@ -60,7 +60,7 @@ impl Kernel {
         match id {
             MOVE_MEMBER => self.move_member(machine, space, member, set)?,
             INSERT_MEMBER => self.insert_member(machine, space, member, set)?,
-            _ => self.ipc.port_extract_member(space, member, set)?,
+            _ => self.ipc.port_extract_member(&mut self.step, space, member, set)?,
         }
         Ok(Reply::none())
     }

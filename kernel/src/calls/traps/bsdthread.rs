@@ -4,7 +4,6 @@
 use crate::ids::{Context, ThreadId};
 use crate::kernel::Kernel;
 use crate::machine::{Machine, UserAddr};
-use crate::step::PolicyChange;
 use abi::PortName;
 use abi::code::*;
 use abi::policy::*;
@@ -30,7 +29,7 @@ impl Kernel {
             BSDTHREAD_CTL_QOS_OVERRIDE_END => {
                 let thread = self.sibling_named(caller, PortName(a as u32)).ok_or(ESRCH)?;
                 self.sched.end_override(thread, b);
-                self.step.policy_changed(PolicyChange::Thread(thread));
+                self.sched.policy_changed(&mut self.step, thread);
             }
             BSDTHREAD_CTL_QOS_OVERRIDE_DISPATCH => {
                 self.override_dispatch(machine, caller, PortName(a as u32), b as u32, UserAddr(c))?;
@@ -59,7 +58,7 @@ impl Kernel {
         if class.is_ok() && (given(SET_SELF_FIXED_PRIORITY) || given(SET_SELF_TIMESHARE)) {
             self.sched.policy_mut(caller.thread).timeshare = !given(SET_SELF_FIXED_PRIORITY);
         }
-        self.step.policy_changed(PolicyChange::Thread(caller.thread));
+        self.sched.policy_changed(&mut self.step, caller.thread);
         match (class, voucher) {
             (Err(_), Err(_)) => Err(EBADMSG),
             (class, voucher) => unbound.and(class).and(voucher),
@@ -109,7 +108,7 @@ impl Kernel {
         let class = class_of(priority).ok_or(EINVAL)?;
         let thread = self.sibling_named(caller, name).ok_or(ESRCH)?;
         self.sched.start_override(thread, resource, class).map_err(|_| ENOMEM)?;
-        self.step.policy_changed(PolicyChange::Thread(thread));
+        self.sched.policy_changed(&mut self.step, thread);
         Ok(())
     }
 
@@ -142,7 +141,7 @@ impl Kernel {
 
     fn set_dispatch_override(&mut self, thread: ThreadId, class: Qos) {
         self.sched.policy_mut(thread).dispatch_override = class;
-        self.step.policy_changed(PolicyChange::Thread(thread));
+        self.sched.policy_changed(&mut self.step, thread);
     }
 }
 

@@ -23,7 +23,7 @@ impl Kernel {
         let [message, option, send_size, receive_size, receive_name, timeout] = arguments;
         let options = MsgOption::from_bits_retain(option as u32 & MsgOption::USER_MASK);
         let mut priority = 0;
-        if options.contains(MsgOption::SEND_OVERRIDE) {
+        if options.contains(MsgOption::SEND_OVERRIDE) || options.awaits_reply_of_port() {
             match self.stack_argument(machine, caller, 7) {
                 Ok(word) => priority = word as u32,
                 Err(code) => return Outcome::undelivered(code),

@@ -84,6 +84,7 @@ impl Kernel {
             number::mach::THREAD_SELF => self.thread_self(caller).into(),
             number::mach::TASK_SELF => self.task_self(caller).into(),
             number::mach::HOST_SELF => self.host_self(caller).into(),
+            number::mach::THREAD_GET_SPECIAL_REPLY_PORT => self.thread_special_reply_port(caller).into(),
 
             number::mach::MACH_VM_ALLOCATE => {
                 self.vm_allocate_trap(machine, caller, name(a), UserAddr(b), c, d as u32).into()
@@ -167,6 +168,7 @@ impl Kernel {
             }
             number::tally::THREAD_EXIT => self.thread_exit(caller),
             number::tally::THREAD_SET_QOS => self.thread_set_qos(caller, name(a), b as u32).into(),
+            number::tally::PORT_BIND_SERVICER => self.port_bind_servicer(caller, name(a), name(b)).into(),
             number::tally::TIME => Outcome::Value(machine.now()),
             number::tally::CPU_COUNT => Outcome::Value(u64::from(machine.cpu_count())),
             number::tally::DEBUG_STATE => self.debug_state(machine, caller, a as u32, name(b), UserAddr(c), d).into(),

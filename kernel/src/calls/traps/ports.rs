@@ -21,6 +21,31 @@ impl Kernel {
         made.unwrap_or(MACH_PORT_NULL)
     }
 
+    /// `thread_get_special_reply_port`: makes a special reply port for the caller and returns its name, or null if that
+    /// fails.
+    pub(super) fn thread_special_reply_port(&mut self, caller: Context) -> PortName {
+        let Kernel { ipc, sched, step, .. } = self;
+        ipc.special_reply_port(sched, step, caller.space, caller.thread).unwrap_or(MACH_PORT_NULL)
+    }
+
+    /// `port_bind_servicer`: lets a thread of the caller's task serve a port or set, or for the null name no thread.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` if `thread` is not a thread of the caller's task; those of `Ipc::port_bind_servicer`.
+    pub(super) fn port_bind_servicer(
+        &mut self,
+        caller: Context,
+        name: PortName,
+        thread: PortName,
+    ) -> Result<(), KernReturn> {
+        let servicer = match thread {
+            MACH_PORT_NULL => None,
+            thread => Some(self.sibling_named(caller, thread).ok_or(KERN_INVALID_ARGUMENT)?),
+        };
+        let Kernel { ipc, sched, step, .. } = self;
+        ipc.port_bind_servicer(sched, step, caller.space, name, servicer)
+    }
+
     /// `thread_self`: returns a name for the thread's control port, or null if that fails.
     pub(super) fn thread_self(&mut self, caller: Context) -> PortName {
         match self.thread_control_port(caller.thread) {
@@ -148,7 +173,7 @@ impl Kernel {
         match trap {
             number::MACH_PORT_MOVE_MEMBER => self.move_member(machine, space, name(a), name(b)),
             number::MACH_PORT_INSERT_MEMBER => self.insert_member(machine, space, name(a), name(b)),
-            number::MACH_PORT_EXTRACT_MEMBER => self.ipc.port_extract_member(space, name(a), name(b)),
+            number::MACH_PORT_EXTRACT_MEMBER => self.ipc.port_extract_member(&mut self.step, space, name(a), name(b)),
             number::MACH_PORT_INSERT_RIGHT => {
                 let disposition = u8::try_from(c as u32).map_or(Disposition::NONE, Disposition);
                 let Kernel { ipc, sched, step, .. } = self;

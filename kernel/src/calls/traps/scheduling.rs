@@ -8,7 +8,6 @@ use crate::outcome::Outcome;
 use crate::sched::run_queue::QUANTUM;
 use crate::sched::thread::WaitPlace;
 use crate::shortcut::Switch;
-use crate::step::PolicyChange;
 use abi::code::*;
 use abi::qos::Priority;
 use abi::trap::{SWITCH_OPTION_DEPRESS, SWITCH_OPTION_NONE, SWITCH_OPTION_WAIT};
@@ -99,7 +98,7 @@ impl Kernel {
             return Err(KERN_FAILURE);
         }
         self.sched.policy_mut(thread).requested = Priority::from_pthread(priority);
-        self.step.policy_changed(PolicyChange::Thread(thread));
+        self.sched.policy_changed(&mut self.step, thread);
         Ok(())
     }
 

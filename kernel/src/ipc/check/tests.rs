@@ -78,7 +78,7 @@ impl Objects {
         ipc.join_send(space, name, right);
         let set = ipc.new_set(&mut step, budget).unwrap();
         ipc.spaces[space].add(EntryRight::PortSet { set }).unwrap();
-        ipc.join_set(port, set).unwrap();
+        ipc.join_set(&mut step, port, set).unwrap();
         let membership = ipc.ports[port].memberships.front().unwrap();
         let dead_name = ipc.port_allocate(&mut step, space, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
 
@@ -161,7 +161,7 @@ const BREAKS: [Break; 36] = [
     ("has a receive right", |o| {
         o.ipc.spaces[o.space].add(EntryRight::Receive { port: o.dead, send_urefs: 0 }).unwrap();
     }),
-    ("I6: dead", |o| o.ipc.join_set(o.dead, o.set).unwrap()),
+    ("I6: dead", |o| o.ipc.join_set(&mut o.step, o.dead, o.set).unwrap()),
     ("I6: dead", |o| o.ipc.ports[o.dead].receivers = take(&mut o.ipc.ports[o.awaited].receivers)),
     ("I8: threads wait", |o| o.ipc.ports[o.port].receivers = take(&mut o.ipc.ports[o.awaited].receivers)),
     ("I9: senders wait", |o| o.ipc.ports[o.port].senders = take(&mut o.ipc.ports[o.awaited].receivers)),

@@ -56,7 +56,7 @@ impl Ipc {
     /// the difference if it is higher than before, or 0: the caller admits that number of blocked senders.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for a flavor that cannot be set; `KERN_FAILURE` for too few words; `KERN_INVALID_VALUE`
+    /// `KERN_INVALID_ARGUMENT` for a flavor that cannot be set, or not for a special reply port; `KERN_FAILURE` for too few words; `KERN_INVALID_VALUE`
     /// for a queue limit out of range; `KERN_INVALID_RIGHT` for `MACH_PORT_NULL` and `MACH_PORT_DEAD`, or if the name
     /// has no receive right; `KERN_INVALID_NAME` if it does not exist or is a dead name. Nothing has changed then.
     pub(crate) fn port_set_attributes(
@@ -77,6 +77,8 @@ impl Ipc {
         let port = self.named_receive_right(space, name)?;
         match limit {
             Some(limit) => Ok(Some((port, self.set_queue_limit(port, limit)))),
+            // The boosts of a task are not for the replies that its threads wait for.
+            None if self.ports[port].is_special_reply() => Err(KERN_INVALID_ARGUMENT),
             None => {
                 match flavor {
                     MACH_PORT_TEMPOWNER => self.set_temp_owner(port),

@@ -103,7 +103,7 @@ impl Ipc {
         state.guard.strict = state.guard.guarded && flags.contains(ConstructFlags::STRICT);
         state.guard.immovable = state.guard.guarded && flags.contains(ConstructFlags::IMMOVABLE_RECEIVE);
         if flags.contains(ConstructFlags::QLIMIT) {
-            state.qlimit = options.mpl_qlimit;
+            state.set_queue_limit(options.mpl_qlimit);
         }
         if flags.contains(ConstructFlags::TEMPOWNER) {
             self.set_temp_owner(port);
@@ -242,7 +242,7 @@ impl Ipc {
             }
             EntryRight::PortSet { set } => {
                 self.spaces[space].remove(name);
-                self.destroy_set(step, set);
+                self.destroy_set(sched, step, set);
             }
             EntryRight::DeadName { .. } => self.spaces[space].remove(name),
         }

@@ -4,6 +4,7 @@ use super::valid;
 use crate::ids::{PortId, SetId, SpaceId};
 use crate::ipc::Ipc;
 use crate::ipc::entry::EntryRight;
+use crate::step::Step;
 use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;
@@ -18,12 +19,13 @@ impl Ipc {
     /// many sets, or memory or the budget is used up. Nothing has changed then.
     pub(crate) fn port_insert_member(
         &mut self,
+        step: &mut Step,
         space: SpaceId,
         name: PortName,
         set: PortName,
     ) -> Result<PortId, KernReturn> {
         let (port, set) = self.port_and_set(space, name, set)?;
-        self.join_set(port, set)?;
+        self.join_set(step, port, set)?;
         Ok(port)
     }
 
@@ -31,9 +33,15 @@ impl Ipc {
     ///
     /// # Errors
     /// Those of `port_and_set`; `KERN_NOT_IN_SET` if the port is not a member. Nothing has changed then.
-    pub fn port_extract_member(&mut self, space: SpaceId, name: PortName, set: PortName) -> Result<(), KernReturn> {
+    pub fn port_extract_member(
+        &mut self,
+        step: &mut Step,
+        space: SpaceId,
+        name: PortName,
+        set: PortName,
+    ) -> Result<(), KernReturn> {
         let (port, set) = self.port_and_set(space, name, set)?;
-        self.leave_set(port, set)
+        self.leave_set(step, port, set)
     }
 
     /// `mach_port_move_member`: removes a port from all sets and adds it to the set `after`, unless that is
@@ -46,6 +54,7 @@ impl Ipc {
     /// is in too many sets, or memory or the budget is used up. Nothing has changed then.
     pub(crate) fn port_move_member(
         &mut self,
+        step: &mut Step,
         space: SpaceId,
         name: PortName,
         after: PortName,
@@ -56,15 +65,15 @@ impl Ipc {
         }
         if after == MACH_PORT_NULL {
             let port = self.member(space, name)?;
-            return if self.leave_all_sets(port, None) { Ok(None) } else { Err(KERN_NOT_IN_SET) };
+            return if self.leave_all_sets(step, port, None) { Ok(None) } else { Err(KERN_NOT_IN_SET) };
         }
         let (port, set) = self.port_and_set(space, name, after)?;
-        let joined = match self.join_set(port, set) {
+        let joined = match self.join_set(step, port, set) {
             Ok(()) => Some(port),
             Err(KERN_ALREADY_IN_SET) => None,
             Err(code) => return Err(code),
         };
-        self.leave_all_sets(port, Some(set));
+        self.leave_all_sets(step, port, Some(set));
         Ok(joined)
     }
 

@@ -11,6 +11,7 @@ mod members;
 mod notification;
 mod references;
 mod rights;
+mod servicer;
 
 use super::Ipc;
 use super::entry::{Entry, EntryRight};

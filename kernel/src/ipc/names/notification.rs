@@ -87,6 +87,9 @@ impl Ipc {
             Err(code) => return Err((code, notify)),
         };
         let state = &mut self.ports[port];
+        if state.is_special_reply() {
+            return Err((KERN_INVALID_RIGHT, notify));
+        }
         if state.port_destroyed.is_some() {
             return Err((KERN_FAILURE, notify));
         }

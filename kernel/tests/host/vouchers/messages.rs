@@ -406,8 +406,14 @@ fn without_budget_a_receiver_gets_its_message_without_the_voucher() {
     let mut pair = Pair::with_limits(Limits { kernel_bytes_per_task: 48 * 1024, ..Limits::default() });
     let voucher = pair.make(&[current_task()]);
     pair.send(voucher, D::COPY_SEND).unwrap();
-    while pair.w.allocate(pair.b, MACH_PORT_RIGHT_RECEIVE).is_ok() {}
     let (b, port) = (pair.b, pair.port);
+    let spare = pair.w.allocate(b, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
+    let full = pair.w.port_with_send(b);
+    pair.w.set_qlimit(b, full, MACH_PORT_QLIMIT_MAX).unwrap();
+    while pair.w.allocate(b, MACH_PORT_RIGHT_RECEIVE).is_ok() {}
+    while pair.w.try_send(b, &Msg::copy_send(full)).is_ok() {}
+    // There is a name for the voucher, but nothing for the voucher itself.
+    pair.w.deallocate(b, spare).unwrap();
     let header = pair.w.poll_with(b, port, TAKE, BUFFER_SIZE).unwrap().header;
     assert_eq!((header.voucher(), header.msgh_voucher_port), (D::PORT_SEND, MACH_PORT_NULL));
     assert_eq!(pair.w.values().3.1, 0);
