@@ -3,7 +3,7 @@
 #[path = "../examples/replay/replayer/mod.rs"]
 mod replayer;
 
-use replayer::replay;
+use replayer::{explain, replay};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ fn the_selection_covers_every_operation_and_every_key() {
 
 /// A short trace with correct answers.
 const GOOD: &str = concat!(
-    r#"{"op":"begin","name":"good","build":"release","managers":[{"key":8,"manager":"counter","default":"0x0"}],"#,
+    r#"{"op":"begin","name":"good","why":"test","build":"release","managers":[{"key":8,"manager":"counter","default":"0x0"}],"#,
     r#""expect":{"register_kr":[0]}}"#,
     "\n",
     r#"{"op":"create","via":"host","recipes":[{"key":8,"command":1000,"prev":"null","content":"0500000000000000"}],"#,
@@ -211,5 +211,25 @@ fn only_the_excused_behaviour_passes_where_the_reference_panics() {
         // With another key the excused answer is wrong, and must be reported.
         let elsewhere = replay("file", &whole.replace(r#""key":7"#, r#""key":6"#)).mismatches;
         assert!(elsewhere.iter().any(|found| found.contains(": (")), "{elsewhere:?}");
+    }
+}
+
+#[test]
+fn a_trace_can_be_told_in_plain_words() {
+    let expected = "\
+good: test
+        The managers: counter for key 8.
+     2  A voucher is created through \"host\": command 1000 for key 8. The result is v1, where key 8 is 0x5. \
+                    References: 1.
+          The manager counter of key 8 is asked for a value, and names 0x5.
+     3  v1 loses a reference. References: 0.
+          The manager counter of key 8 is asked to release 0x5 (1 made).
+          v1 dies.
+
+";
+    assert_eq!(explain(GOOD), expected);
+    for (file, text) in selection() {
+        let story = explain(&text);
+        assert!(!story.contains("Unknown operation"), "{file}");
     }
 }

@@ -1,7 +1,7 @@
 //! The invariants of importance 1.7.
 
 use super::Importance;
-use super::element::{ElementId, TaskElement};
+use super::element::{ElementId, ExternCount};
 use super::environment::{Environment, Place, PortNumber, accounting_element};
 use super::inherit::Depth;
 use super::source::Source;
@@ -17,6 +17,7 @@ impl Importance {
         let bound = self.check_ports(environment, ports);
         self.check_tasks(environment, ports);
         self.check_inherits();
+        self.check_lists();
         self.check_references(&bound);
         self.check_queues();
     }
@@ -35,7 +36,7 @@ impl Importance {
                 *expected.entry(next).or_default() += boosts.count;
             }
             assert!(boosts.bound.is_none() || boosts.temp_owner, "a bound port has a temporary owner");
-            assert_eq!(boosts.temp_owner, boosts.temp_owner || place == Place::Limbo, "limbo means a temporary owner");
+            assert!(boosts.temp_owner || place != Place::Limbo, "a port in limbo has a temporary owner");
             assert!(!matches!(place, Place::Transit(_)) || !boosts.temp_owner, "a travelling port has no owner");
             assert!(boosts.donation || !boosts.send_possible);
             if let Some(id) = boosts.bound {
@@ -61,11 +62,12 @@ impl Importance {
                 *on_ports.entry(id.index()).or_default() += count;
             }
         }
+        let mut inherited = BTreeMap::<u32, ExternCount>::new();
+        for (_, inherit) in self.inherits().filter(|(_, inherit)| inherit.donating) {
+            inherited.entry(inherit.to.index()).or_default().add(inherit.external);
+        }
         for (id, element) in self.elements() {
-            let mut inherited = super::element::ExternCount::default();
-            for (_, inherit) in self.inherits().filter(|(_, inherit)| inherit.to == id && inherit.donating) {
-                inherited.add(inherit.external);
-            }
+            let inherited = inherited.get(&id.index()).copied().unwrap_or_default();
             assert_eq!(element.external, inherited, "I3: external counts of {id:?}");
             if element.is_receiver() {
                 let ports = on_ports.get(&id.index()).copied().unwrap_or(0);
@@ -98,13 +100,34 @@ impl Importance {
             assert!((1..=Depth::MAX).contains(&inherit.depth.length()), "depth of {id:?}");
             assert_eq!(self.find_inherit(from, inherit.to, inherit.depth), Some(id), "one inherit for each key");
             assert!(self.elements[inherit.to].is_receiver(), "an inherit boosts a receiver");
-            assert!(self.inherits_of(from).any(|other| other == id), "{id:?} hangs on {from:?}");
         }
         assert_eq!(self.inherit_index.len(), self.inherits.len());
         for (id, link) in self.links.iter() {
             let raised = link.source.is_none_or(|source| self.elements[self.link_task(source)].is_donor());
             assert_eq!(link.raised, raised, "I6: {id:?} follows its task");
         }
+    }
+
+    /// Asserts that each message and each inherit is in the list of the task whose donation it follows.
+    fn check_lists(&self) {
+        let (mut inherits, mut links) = (0, 0);
+        for (id, _) in self.elements() {
+            for inherit in self.inherits_of(id) {
+                assert_eq!(self.link_task(self.inherits[inherit].from), id, "{inherit:?} is in the list of {id:?}");
+                inherits += 1;
+            }
+            for link in self.messages_of(id) {
+                let source = self.links[link].source.expect("a static boost is in no list");
+                assert_eq!(self.link_task(source), id, "{link:?} is in the list of {id:?}");
+                links += 1;
+            }
+        }
+        assert_eq!(inherits, self.inherits.len(), "each inherit is in a list");
+        assert_eq!(
+            links,
+            self.links.iter().filter(|(_, link)| link.source.is_some()).count(),
+            "each link is in a list"
+        );
     }
 
     /// Asserts I8.
@@ -136,8 +159,7 @@ impl Importance {
     /// Asserts that no work is left over, and the rules of the delayed drop.
     fn check_queues(&self) {
         assert!(self.crossed.is_empty() && self.updating.is_empty(), "a call leaves no work");
-        let idle = |element: &TaskElement| !element.update_policy && !element.is_updating;
-        assert!(self.elements().all(|(_, element)| idle(element)), "a call leaves no work");
+        assert!(self.elements().all(|(_, element)| !element.is_updating), "a call leaves no work");
         let times = self.delayed().map(|id| self.elements[id].delayed_at);
         assert!(times.is_sorted(), "the delayed drop is first come, first served");
         assert_eq!(self.delayed().count(), self.elements().filter(|(_, element)| element.is_delayed()).count());

@@ -18,11 +18,7 @@ impl Importance {
             Direction::Drop => before.checked_sub(boosts).expect("a task loses boosts that it has (DV-12)"),
         };
         assert!(element.assertions >= element.external.outstanding(), "I3: external boosts are boosts");
-        let crossed = (before == 0) != (element.assertions == 0);
-        if crossed && element.delayed_at.is_none() {
-            element.update_policy = true;
-        }
-        crossed
+        (before == 0) != (element.assertions == 0)
     }
 
     /// Adds boosts to a task, or takes them away, with all that follows.

@@ -1,24 +1,21 @@
 //! The voucher that a receiver gets with a message (importance 5.2).
 
-use super::Importance;
-use super::environment::Environment;
+use super::driver::ImportanceDriver;
 use super::inherit::InheritId;
 use super::link::LinkId;
 use super::source::Source;
-use crate::driver::{Driver, Recipes, create_voucher_with_control};
+use crate::driver::{Recipes, create_voucher_with_control};
 use crate::manager::CallingTask;
 use crate::recipe::Recipe;
 use crate::voucher::VoucherId;
 use crate::{Error, Key};
 use abi::voucher::*;
 
-/// A driver of a voucher system with importance.
-pub trait ImportanceDriver: Driver {
-    /// Returns importance and what it must know of the kernel.
-    fn importance(&mut self) -> (&mut Importance, &mut dyn Environment);
-}
-
 /// What a receiver gets instead of a message's voucher.
+///
+/// If the message cannot be copied out (`ipc_importance_unreceive`, importance 5.5), the kernel does not deliver `raised`
+/// and releases the voucher, unless the receiver has it already. The boost is then where the voucher is, and nothing is
+/// left to undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Delivered {
@@ -56,13 +53,13 @@ pub fn receive_importance<D: ImportanceDriver + ?Sized>(
     if inherit.is_none() && sent_importance.is_none() {
         return Delivered { voucher: DeliveredVoucher::Unchanged, raised: false };
     }
-    match with_importance(driver, caller, sent, inherit) {
+    match replace_importance(driver, caller, sent, inherit) {
         Ok(voucher) => Delivered { voucher: DeliveredVoucher::Replaced(voucher), raised: inherit.is_some() },
         Err(_) => {
             if let Some(inherit) = inherit {
                 return_inherit(driver, inherit);
             }
-            let voucher = with_importance(driver, caller, sent, None).unwrap_or(None);
+            let voucher = replace_importance(driver, caller, sent, None).unwrap_or(None);
             Delivered { voucher: DeliveredVoucher::Replaced(voucher), raised: false }
         }
     }
@@ -76,7 +73,7 @@ fn return_inherit<D: ImportanceDriver + ?Sized>(driver: &mut D, inherit: Inherit
 }
 
 /// Creates a voucher like the one that was sent, with other importance.
-fn with_importance<D: ImportanceDriver + ?Sized>(
+fn replace_importance<D: ImportanceDriver + ?Sized>(
     driver: &mut D,
     caller: &CallingTask,
     sent: Option<VoucherId>,

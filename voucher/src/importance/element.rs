@@ -100,8 +100,6 @@ pub struct TaskElement {
     pub(super) boosted: bool,
     /// The policy bit that the kernel was told last.
     pub(super) reported: bool,
-    /// The count became zero or positive, and the policy bit does not say so yet.
-    pub(super) update_policy: bool,
     pub(super) is_updating: bool,
     pub(super) is_changed: bool,
     /// When the element was added to the queue of the delayed drop.

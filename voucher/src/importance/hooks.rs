@@ -47,7 +47,8 @@ impl Importance {
             }
     }
 
-    /// Makes room for one [`send`](Importance::send), so that it cannot fail after the message's rights were taken.
+    /// Makes room for one [`send`](Importance::send), which then cannot fail: at that point the message's rights have
+    /// been taken.
     ///
     /// # Errors
     /// [`Error::ResourceShortage`] if the heap has no room.
@@ -56,12 +57,14 @@ impl Importance {
     }
 
     /// Links a message to the importance of its sender and raises it if the sender is a donor: `ipc_importance_send`
-    /// (importance 4.3). It is called once, before the message enters the queue or its sender waits for room. The kernel
-    /// keeps the link with the message, if there is one, and passes it to [`clean`](Importance::clean) or a receive.
+    /// (importance 4.3). It is called once, before the message enters the queue or its sender waits for room.
+    ///
+    /// The kernel keeps the link with the message, if there is one, and passes it to [`clean`](Importance::clean) or to
+    /// [`receive_importance`](super::receive_importance).
     ///
     /// # Errors
-    /// [`Error::ResourceShortage`] if the heap has no room, which cannot happen after
-    /// [`reserve_send`](Importance::reserve_send); nothing has changed then.
+    /// [`Error::ResourceShortage`] if the heap has no room and none was [made](Importance::reserve_send) before; nothing
+    /// has changed then.
     pub fn send(&mut self, environment: &mut dyn Environment, request: &SendRequest) -> Result<Option<LinkId>, Error> {
         let Some((boosts, _)) = environment.port(request.port) else { return Ok(None) };
         if !self.needs_send(boosts, request.sender, request.mode) {

@@ -36,6 +36,8 @@ impl Importance {
 
     /// Sets the marks of a task, and then the mark of a live donor as its policy wants (importance 2.2).
     ///
+    /// The kernel does so when a program starts, before it has ports and vouchers.
+    ///
     /// # Errors
     /// [`Error::Failure`] if the task has boosts and would not be the same kind of receiver any more; nothing has
     /// changed then (DV-8).

@@ -40,3 +40,13 @@ impl MessageLink {
         self.raised
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_takes_48_bytes() {
+        assert_eq!(size_of::<MessageLink>(), 48);
+    }
+}

@@ -23,6 +23,59 @@
 //! [`next_change`](Importance::next_change) for the tasks whose policy has changed. Every call is atomic: all invariants
 //! hold before and after.
 //!
+//! ```
+//! use voucher::importance::*;
+//! use voucher::managers::importance::ImportanceManager;
+//! use voucher::{CallingTask, Key, Vouchers, release_voucher};
+//!
+//! /// One port, in the space of one task.
+//! struct Kernel {
+//!     boosts: PortBoosts,
+//!     holder: ElementId,
+//! }
+//!
+//! impl Environment for Kernel {
+//!     fn port(&mut self, _: PortNumber) -> Option<(&mut PortBoosts, Place)> {
+//!         Some((&mut self.boosts, Place::Space(Some(self.holder))))
+//!     }
+//!
+//!     fn now(&self) -> u64 {
+//!         0
+//!     }
+//!
+//!     fn process_id(&self, task: TaskNumber) -> i32 {
+//!         task as i32
+//!     }
+//! }
+//!
+//! let mut vouchers = Vouchers::new(4711, Default::default())?;
+//! vouchers.registry.register(Key::IMPORTANCE.number(), ImportanceManager::REGISTRATION)?;
+//! let mut importance = Importance::new(4711);
+//! let (a, b) = (importance.create_element(1)?, importance.create_element(2)?);
+//! let mut kernel = Kernel { boosts: PortBoosts::default(), holder: b };
+//! kernel.boosts.accept_donation();
+//! let policy = LivePolicy::default();
+//! importance.set_marks(&mut kernel, a, Marks { donor: true, ..Marks::default() }, policy)?;
+//! importance.set_marks(&mut kernel, b, Marks { receiver: true, ..Marks::default() }, policy)?;
+//!
+//! // A message of task 1, a donor, boosts task 2, an adaptive daemon.
+//! let message = SendRequest { port: 0, sender: Some(a), voucher: None, mode: SendMode::Normal };
+//! let link = importance.send(&mut kernel, &message)?;
+//! assert_eq!(importance.next_change(), Some(PolicyChange { task: 2, boosted: true }));
+//!
+//! // Task 2 receives it, and has the boost in a voucher from now on.
+//! let caller = CallingTask { task: 2, bank: None, importance: Some(b) };
+//! let mut system = WithImportance::new(&mut vouchers, &mut importance, &mut kernel);
+//! let delivered = receive_importance(&mut system, &caller, link, None);
+//! let DeliveredVoucher::Replaced(Some(voucher)) = delivered.voucher else { panic!("there is a voucher") };
+//! assert_eq!(system.importance().0.next_change(), None);
+//!
+//! // The boost ends with the voucher.
+//! assert!(release_voucher(&mut system, voucher).is_none());
+//! assert_eq!(importance.next_change(), Some(PolicyChange { task: 2, boosted: false }));
+//! # Ok::<(), voucher::Error>(())
+//! ```
+//!
 //! | file | content |
 //! |---|---|
 //! | `element.rs` | [`TaskElement`]: the importance of a task |
@@ -37,6 +90,7 @@
 //! | `hooks.rs` | sending a message, and its end |
 //! | `receive.rs` | receiving a message with its importance |
 //! | `deliver.rs` | [`receive_importance`]: the voucher that a receiver gets |
+//! | `driver.rs` | [`ImportanceDriver`]: a voucher system with importance; [`WithImportance`] is one |
 //! | `rights.rs` | ports whose receive rights move, die or have a temporary owner |
 //! | `inherits.rs`, `lifetime.rs` | the lives of inherits and task elements |
 //! | `values.rs` | importance as a value of vouchers |
@@ -46,6 +100,7 @@ mod check;
 mod counts;
 mod delayed_drop;
 mod deliver;
+mod driver;
 mod effects;
 mod element;
 mod environment;
@@ -62,7 +117,8 @@ mod source;
 mod values;
 
 pub use delayed_drop::DELAY;
-pub use deliver::{Delivered, DeliveredVoucher, ImportanceDriver, receive_importance};
+pub use deliver::{Delivered, DeliveredVoucher, receive_importance};
+pub use driver::{ImportanceDriver, WithImportance};
 pub use effects::PolicyChange;
 pub use element::{ElementId, ExternCount, LivePolicy, Marks, TaskElement, TaskNumber};
 pub use environment::{Environment, Place, PortBoosts, PortNumber};

@@ -67,8 +67,8 @@ impl Importance {
         direction: Direction,
     ) {
         let element = &mut self.elements[id];
-        let must_follow = core::mem::take(&mut element.update_policy);
-        if !must_follow || element.task.is_none() || element.delayed_at.is_some() {
+        // The delayed drop decides about those that wait for it.
+        if element.task.is_none() || element.delayed_at.is_some() {
             return;
         }
         let delayed = direction == Direction::Drop && id != root && element.marks.denap;

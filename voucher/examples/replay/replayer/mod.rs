@@ -8,6 +8,7 @@
 //! | `creating.rs`, `reading.rs`, `holding.rs`, `banking.rs` | the operations |
 //! | `arrays.rs` | arrays of recipes in the notation of traces |
 //! | `compare.rs` | the comparison of answers |
+//! | `explain.rs` | the story of a trace in plain words |
 //! | `excused.rs` | defects of the reference, and the behaviour that is expected instead |
 //! | `text.rs` | the notation of bytes, handles and codes in traces |
 
@@ -17,11 +18,14 @@ mod banking;
 mod compare;
 mod creating;
 mod excused;
+mod explain;
 mod holding;
 mod operations;
 mod reading;
 mod text;
 mod world;
+
+pub use explain::explain;
 
 use serde_json::Value;
 use world::World;

@@ -6,15 +6,21 @@
 //! | `inputs.rs` | the fields of an operation |
 //! | `state.rs` | the state of a world in the notation of traces |
 //! | `compare.rs` | the comparison of answers and states |
+//! | `explain.rs` | the story of a trace in plain words |
 
 mod compare;
+mod explain;
 mod inputs;
 mod operations;
 mod state;
 
+pub use explain::explain;
+pub use state::state;
+
 use super::world::World;
 use compare::Expected;
 use serde_json::Value;
+use std::cell::RefCell;
 
 /// The result of a replay.
 #[derive(Debug, Default)]
@@ -49,12 +55,18 @@ struct Trace {
     ended: bool,
 }
 
+std::thread_local! {
+    /// The line that is being replayed, for the report of a broken invariant, which ends the program.
+    pub static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 /// Replays all traces of a file.
 pub fn replay(file: &str, text: &str) -> Report {
     let mut report = Report::default();
     let mut trace: Option<Trace> = None;
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let mut found = Vec::new();
+        PLACE.set(format!("{file}:{}", number + 1));
         match serde_json::from_str::<Value>(line) {
             Ok(operation) if operation["op"] == "begin" => {
                 close(file, &mut report, trace.take());
@@ -115,7 +127,7 @@ fn step(trace: &mut Trace, operation: &Value, found: &mut Vec<String>) {
     }
     trace.world.check();
     if !trace.left {
-        let differences = trace.expected.differences(&state::state(&trace.world));
+        let differences = trace.expected.differences(&state(&trace.world));
         found.extend(differences.iter().filter(|difference| !trace.known.contains(difference)).cloned());
         trace.known = differences;
     }

@@ -9,7 +9,8 @@ use voucher::{Error, VoucherId};
 /// `KERN_FAILURE`
 pub const KERN_FAILURE: u32 = 5;
 
-type Answer = Map<String, Value>;
+/// The fields of an answer.
+pub type Answer = Map<String, Value>;
 
 /// Performs an operation and returns the answer in the notation of traces.
 ///
@@ -74,7 +75,7 @@ fn dispatch(world: &mut World, inputs: &Inputs<'_>) -> Result<Answer, String> {
         "create_voucher" => create_voucher(world, inputs),
         "drop_external" => drop_external(world, inputs),
         "describe" => {
-            let text = world.describe(inputs.voucher(world, "voucher")?).map_err(|error| format!("{error:?}"))?;
+            let text = world.describe(inputs.voucher(world, "voucher")?, 4096).map_err(|error| format!("{error:?}"))?;
             answer([("ret", json!(0)), ("text", json!(text))])
         }
         "list_donating" => list_donating(world, inputs),

@@ -15,7 +15,7 @@ impl World {
 
     /// Drops a right to a voucher.
     pub(super) fn release_right(&mut self, voucher: VoucherId) {
-        let rest = self.session(|session| release_voucher(session, voucher));
+        let rest = self.with_vouchers(|system| release_voucher(system, voucher));
         assert!(rest.is_none(), "every manager answers at once");
     }
 
@@ -61,7 +61,7 @@ impl World {
             })
             .collect();
         let created =
-            self.session(|session| create_voucher(session, &caller, &mut Recipes::new(&recipes)).expect_done())?;
+            self.with_vouchers(|system| create_voucher(system, &caller, &mut Recipes::new(&recipes)).expect_done())?;
         if let Some(voucher) = created {
             let number = self.kernel.task_number(task).expect("the task exists");
             self.give_right(number, voucher);
@@ -82,20 +82,22 @@ impl World {
         let mut bytes = vec![0; room];
         let mut out = OutBuffer::new(&mut bytes);
         let key = Key::IMPORTANCE.number();
-        self.session(|session| attr_command(session, &caller, Some(voucher), key, command, input, &mut out))?;
+        self.with_vouchers(|system| attr_command(system, &caller, Some(voucher), key, command, input, &mut out))?;
         let size = out.size();
         bytes.truncate(size);
         Ok(bytes)
     }
 
-    /// Returns the text that describes the importance of a voucher.
-    pub fn describe(&mut self, voucher: VoucherId) -> Result<String, Error> {
-        let mut bytes = [0; 4096];
+    /// Returns the text that describes the importance of a voucher, in a buffer of `room` bytes.
+    pub fn describe(&mut self, voucher: VoucherId, room: usize) -> Result<String, Error> {
+        let mut bytes = vec![0; room];
         let mut out = OutBuffer::new(&mut bytes);
         let caller = voucher::CallingTask::KERNEL;
         let key = Key::IMPORTANCE.number();
-        self.session(|session| voucher::extract_attr_content(session, &caller, Some(voucher), key, &mut out))?;
-        let size = out.size().saturating_sub(1);
-        Ok(String::from_utf8_lossy(&bytes[..size]).into_owned())
+        self.with_vouchers(|system| voucher::extract_attr_content(system, &caller, Some(voucher), key, &mut out))?;
+        let size = out.size();
+        bytes.truncate(size);
+        assert_eq!(bytes.pop(), Some(0), "the text ends with a 0");
+        Ok(String::from_utf8(bytes).expect("it is a text"))
     }
 }

@@ -139,11 +139,13 @@ pub struct Kernel {
     pub port_names: Vec<String>,
     /// The time in nanoseconds.
     pub now: u64,
+    /// The process id of the first task. The others follow.
+    pub first_process: i32,
 }
 
 impl Default for Kernel {
     fn default() -> Self {
-        Kernel { tasks: Vec::new(), ports: Vec::new(), port_names: Vec::new(), now: 1_000_000_000 }
+        Kernel { tasks: Vec::new(), ports: Vec::new(), port_names: Vec::new(), now: 1_000_000_000, first_process: 100 }
     }
 }
 
@@ -199,6 +201,6 @@ impl Environment for Kernel {
     }
 
     fn process_id(&self, task: TaskNumber) -> i32 {
-        100 + task as i32
+        self.first_process + task as i32
     }
 }

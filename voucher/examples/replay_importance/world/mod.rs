@@ -23,7 +23,7 @@ pub use receiving::{Mode, Received};
 pub use sending::Send;
 
 use std::collections::BTreeMap;
-use voucher::importance::{ElementId, Environment, Importance, ImportanceDriver, InheritId};
+use voucher::importance::{ElementId, Importance, InheritId, WithImportance};
 use voucher::managers::importance::ImportanceManager;
 use voucher::{AttributeManager, CallingTask, Driver, Key, PortBinding, Registry, VoucherId, Vouchers};
 
@@ -63,14 +63,13 @@ pub struct World {
     last_message: u32,
 }
 
-/// The voucher system with importance for the time of a call.
-struct Session<'a> {
+/// The registry and the managers of the other keys, with a note of each death.
+pub struct Observed<'a> {
     vouchers: &'a mut Vouchers,
-    manager: ImportanceManager<'a>,
     died: &'a mut Vec<VoucherId>,
 }
 
-impl Driver for Session<'_> {
+impl Driver for Observed<'_> {
     fn registry(&mut self) -> &mut Registry {
         &mut self.vouchers.registry
     }
@@ -80,17 +79,11 @@ impl Driver for Session<'_> {
     }
 
     fn manager(&mut self, key: Key) -> &mut dyn AttributeManager {
-        if key == Key::IMPORTANCE { &mut self.manager } else { self.vouchers.manager(key) }
+        self.vouchers.manager(key)
     }
 
     fn voucher_died(&mut self, id: VoucherId, _port: Option<PortBinding>) {
         self.died.push(id);
-    }
-}
-
-impl ImportanceDriver for Session<'_> {
-    fn importance(&mut self) -> (&mut Importance, &mut dyn Environment) {
-        (self.manager.importance, self.manager.environment)
     }
 }
 
@@ -128,10 +121,9 @@ impl World {
     }
 
     /// Makes a call that concerns vouchers, and notes the policy changes.
-    fn session<R>(&mut self, call: impl FnOnce(&mut Session<'_>) -> R) -> R {
-        let manager = ImportanceManager { importance: &mut self.importance, environment: &mut self.kernel };
-        let mut session = Session { vouchers: &mut self.vouchers, manager, died: &mut self.died };
-        let result = call(&mut session);
+    pub fn with_vouchers<R>(&mut self, call: impl FnOnce(&mut WithImportance<'_, Observed<'_>>) -> R) -> R {
+        let mut observed = Observed { vouchers: &mut self.vouchers, died: &mut self.died };
+        let result = call(&mut WithImportance::new(&mut observed, &mut self.importance, &mut self.kernel));
         self.note_changes();
         result
     }

@@ -109,7 +109,7 @@ impl World {
             return received;
         }
         let caller = self.caller(task);
-        let delivered = self.session(|session| receive_importance(session, &caller, link, sent));
+        let delivered = self.with_vouchers(|system| receive_importance(system, &caller, link, sent));
         received.raised = delivered.raised;
         match delivered.voucher {
             DeliveredVoucher::Unchanged => {

@@ -97,7 +97,8 @@ impl World {
         self.end(number);
     }
 
-    /// Ends a task: its waiting messages, its ports in the order of creation, its vouchers, its importance.
+    /// Ends a task: its waiting messages, its ports in the order of creation, its requests, its vouchers,
+    /// its importance.
     fn end(&mut self, number: usize) {
         let element = self.kernel.tasks[number].element.expect("it is alive");
         self.importance.begin_termination(element);
@@ -111,6 +112,9 @@ impl World {
             if self.kernel.port_of(port).is_some_and(|port| port.holder == Holder::Task(number)) {
                 self.destroy(port);
             }
+        }
+        for port in self.kernel.ports.iter_mut().flatten() {
+            port.requests.retain(|&(task, _)| task != number);
         }
         for (voucher, _) in std::mem::take(&mut self.kernel.tasks[number].vouchers) {
             self.release_right(voucher);

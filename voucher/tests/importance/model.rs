@@ -1,0 +1,266 @@
+//! A model of donation that knows no propagation: after each call it looks at all messages and vouchers, and switches
+//! tasks on and off until nothing changes (E152).
+//!
+//! It keeps its own record of what was received, by vouchers in the hands of tasks and in messages. Two things it takes
+//! from the crate: the names of inherits, and the marks of live donors, which follow the policy bit and with it the
+//! delayed drop.
+
+use crate::world::{Holder, Message, World};
+use std::collections::{BTreeMap, BTreeSet};
+use voucher::importance::{ElementId, InheritId, PortNumber, Source};
+use voucher::{Key, VoucherId};
+
+/// The boosts that a voucher's value holds.
+#[derive(Debug)]
+struct Held {
+    /// The task whose donation the boosts follow.
+    follows: ElementId,
+    /// The boosted task.
+    to: ElementId,
+    /// All boosts, and those that were given back by hand.
+    boosts: (u64, u64),
+    /// They follow nobody: they come from the kernel.
+    fixed: bool,
+}
+
+/// A message on its way.
+#[derive(Debug)]
+struct Sent {
+    /// The task whose donation the message follows; `None` for one that boosts in any case.
+    follows: Option<ElementId>,
+    port: PortNumber,
+}
+
+/// The model.
+#[derive(Debug, Default)]
+pub struct Model {
+    held: BTreeMap<InheritId, Held>,
+    sent: BTreeMap<u32, Sent>,
+    /// The tasks that are donors, among those that ever were.
+    donors: BTreeSet<ElementId>,
+    file_locks: BTreeMap<ElementId, u64>,
+    /// What is true only for a moment within a call.
+    moment: Moment,
+}
+
+/// A message that is being refused, or lost on the way to its receiver.
+#[derive(Debug, Default)]
+struct Moment {
+    /// Ports whose receive rights are out of their spaces.
+    rights: Vec<PortNumber>,
+    /// The port to which these rights travel.
+    towards: Option<PortNumber>,
+    /// A task with one more boost.
+    boosted: Option<ElementId>,
+}
+
+/// The number of the message that is being refused.
+const REFUSED: u32 = u32::MAX;
+
+/// A message that was refused, with what the model needs of it.
+pub struct Refused<'a> {
+    /// The task that sent it, if it could carry importance.
+    pub follows: Option<ElementId>,
+    /// It boosts in any case.
+    pub fixed: bool,
+    pub port: PortNumber,
+    pub rights: &'a [PortNumber],
+}
+
+impl Model {
+    /// Notes that a task sent a message, if it exists still.
+    pub fn sent(&mut self, world: &World, message: u32, fixed: bool) {
+        let Some(Message { sender: Some(sender), port, link: Some(_), .. }) = world.messages.get(&message) else {
+            return;
+        };
+        let element = world.kernel.tasks[*sender].element;
+        let follows = if fixed { None } else { element };
+        self.sent.insert(message, Sent { follows, port: *port });
+    }
+
+    /// Notes that a message was received with a voucher.
+    pub fn received(&mut self, world: &World, message: u32, voucher: Option<VoucherId>) {
+        let handle = voucher.and_then(|voucher| world.vouchers.registry.handle(voucher, Key::IMPORTANCE));
+        let Some(Source::Inherit(id)) = handle.and_then(Source::from_handle) else { return };
+        let sent = self.sent.get(&message).expect("a message without importance gives none");
+        let inherit = world.importance.inherit(id).expect("a value in use exists");
+        let to = inherit.to();
+        let follows = match (sent.follows, inherit.from()) {
+            // A message of a task to itself carries an inherit of its own, which goes on to follow the task it is from.
+            (Some(sender), Source::Task(from)) if sender == to => from,
+            (Some(sender), Source::Inherit(from)) if sender == to => {
+                world.importance.inherit(from).expect("it is referred to").to()
+            }
+            (sender, _) => sender.unwrap_or(to),
+        };
+        let held =
+            self.held.entry(id).or_insert_with(|| Held { follows, to, boosts: (0, 0), fixed: sent.follows.is_none() });
+        held.boosts.0 += 1;
+    }
+
+    /// Notes that a message was lost on the way to its receiver, after its boost had moved to a value. If other vouchers
+    /// hold that value, the boost lasts as long as they do, because all boosts of a value end together.
+    pub fn lost(&mut self, world: &World) {
+        for (&id, held) in &mut self.held {
+            let total = world.importance.inherit(id).map_or(0, |inherit| inherit.external().total);
+            held.boosts.0 += u64::from(total == held.boosts.0 + 1);
+        }
+    }
+
+    /// Notes that a message was refused. For a moment it boosted the receiver, and its rights were on their way. If tasks
+    /// boost each other in a ring, a moment is enough to light the ring (importance 6.5).
+    pub fn refused(&mut self, world: &World, message: &Refused<'_>) {
+        self.moment.rights = message.rights.to_vec();
+        self.settle(world, false);
+        self.moment.towards = Some(message.port);
+        self.settle(world, true);
+        if message.fixed || message.follows.is_some() {
+            let follows = message.follows.filter(|_| !message.fixed);
+            self.sent.insert(REFUSED, Sent { follows, port: message.port });
+            self.settle(world, true);
+            self.sent.remove(&REFUSED);
+            self.settle(world, false);
+        }
+        self.moment = Moment::default();
+        self.settle(world, true);
+        self.settle(world, false);
+    }
+
+    /// Notes that a receiver had a boost for a moment, if the message was raised: the message is lost now.
+    pub fn flashed(&mut self, world: &World, message: u32, receiver: ElementId) {
+        let Some(sent) = self.sent.get(&message) else { return };
+        let raised = sent.follows.is_none_or(|task| self.donors.contains(&task));
+        if raised && sent.follows != Some(receiver) {
+            self.moment.boosted = Some(receiver);
+            self.settle(world, true);
+            self.moment = Moment::default();
+        }
+    }
+
+    /// Returns the tasks that are donors.
+    pub const fn donors(&self) -> &BTreeSet<ElementId> {
+        &self.donors
+    }
+
+    /// Notes that boosts were given back by hand.
+    pub fn gave_back(&mut self, id: InheritId, boosts: u64) {
+        self.held.get_mut(&id).expect("it was received").boosts.1 += boosts;
+    }
+
+    /// Notes that a boost for a file lock was added or dropped.
+    pub fn file_lock(&mut self, element: ElementId, hold: bool) {
+        let locks = self.file_locks.entry(element).or_default();
+        *locks = if hold { *locks + 1 } else { *locks - 1 };
+    }
+
+    /// Asserts that the crate has the counts that the model has.
+    pub fn check(&mut self, world: &World) {
+        self.forget(world);
+        // New boosts first, so that a task that keeps a boost keeps what depends on it.
+        self.settle(world, true);
+        self.settle(world, false);
+        let boosts = self.boosts(world);
+        for (id, element) in world.importance.elements() {
+            let name = &world.element_names[&id];
+            let expected = if element.is_receiver() { boosts.get(&id).copied().unwrap_or(0) } else { 0 };
+            assert_eq!(element.assertions(), expected, "boosts of {name}");
+            assert_eq!(element.is_donor(), self.donors.contains(&id), "{name} is a donor");
+        }
+        for port in world.kernel.live_ports() {
+            let live = world.kernel.port_of(port).expect("it is alive");
+            assert_eq!(live.boosts.count(), self.on_port(world, port), "boosts of {}", live.name);
+        }
+        for (id, held) in &self.held {
+            let inherit = world.importance.inherit(*id).expect("a voucher holds it");
+            let external = inherit.external();
+            assert_eq!((external.total, external.dropped), held.boosts, "boosts of {}", world.inherit_names[id]);
+            let donates = self.follows_a_donor(held) && held.boosts.0 > held.boosts.1;
+            assert!(held.fixed || inherit.is_donating() == donates, "{} donates", world.inherit_names[id]);
+        }
+        let carries = |message: &Message| message.link.is_some();
+        assert_eq!(world.messages.values().filter(|message| carries(message)).count(), self.sent.len());
+    }
+
+    /// Forgets the messages that are gone and the values that no voucher holds.
+    fn forget(&mut self, world: &World) {
+        self.sent.retain(|id, _| world.messages.contains_key(id));
+        let by_tasks = world.kernel.tasks.iter().flat_map(|task| task.vouchers.keys().copied());
+        let by_messages =
+            world.messages.values().flat_map(|message| message.voucher.iter().chain(&message.body_vouchers));
+        let vouchers: BTreeSet<VoucherId> = by_tasks.chain(by_messages.copied()).collect();
+        let handles = vouchers.iter().filter_map(|&id| world.vouchers.registry.handle(id, Key::IMPORTANCE));
+        let sources: Vec<Source> = handles.filter_map(Source::from_handle).collect();
+        self.held.retain(|&id, _| sources.contains(&Source::Inherit(id)));
+        self.donors.retain(|&id| world.importance.element(id).is_some());
+    }
+
+    fn follows_a_donor(&self, held: &Held) -> bool {
+        self.donors.contains(&held.follows)
+    }
+
+    /// Returns true if a value's boosts count now. Those from the kernel follow the receiver itself, once: an
+    /// application that ceases to be a donor loses them until the next; the crate is asked for that.
+    fn counts(&self, world: &World, id: InheritId, held: &Held) -> bool {
+        if held.fixed {
+            return world.importance.inherit(id).is_some_and(|inherit| inherit.is_donating());
+        }
+        self.follows_a_donor(held)
+    }
+
+    /// Switches tasks in one direction until nothing changes.
+    fn settle(&mut self, world: &World, up: bool) {
+        while self.switch(world, up) {}
+    }
+
+    /// Switches the tasks whose status has changed in one direction. Returns true if there was one.
+    fn switch(&mut self, world: &World, up: bool) -> bool {
+        let boosts = self.boosts(world);
+        let mut changed = false;
+        for (id, element) in world.importance.elements() {
+            let marks = element.marks();
+            let donates = marks.donor || (marks.receiver && boosts.get(&id).copied().unwrap_or(0) > 0);
+            if donates && up {
+                changed |= self.donors.insert(id);
+            } else if !donates && !up {
+                changed |= self.donors.remove(&id);
+            }
+        }
+        changed
+    }
+
+    /// Returns the boosts on a port: its messages, the request for room, and the ports that travel towards it.
+    fn on_port(&self, world: &World, port: PortNumber) -> u64 {
+        let raised = |sent: &&Sent| sent.port == port && sent.follows.is_none_or(|task| self.donors.contains(&task));
+        let own = self.sent.values().filter(raised).count() as u64;
+        let live = world.kernel.port_of(port).expect("it is alive");
+        let travelling =
+            world.kernel.live_ports().into_iter().filter(|&other| {
+                world.kernel.port_of(other).is_some_and(|other| other.holder == Holder::Transit(port))
+            });
+        own + u64::from(live.boosts.holds_send_possible())
+            + travelling.map(|other| self.on_port(world, other)).sum::<u64>()
+    }
+
+    /// Returns the boosts of all tasks.
+    fn boosts(&self, world: &World) -> BTreeMap<ElementId, u64> {
+        let mut boosts = self.file_locks.clone();
+        self.moment.boosted.into_iter().for_each(|task| *boosts.entry(task).or_default() += 1);
+        for (&id, held) in &self.held {
+            if self.counts(world, id, held) {
+                *boosts.entry(held.to).or_default() += held.boosts.0 - held.boosts.1;
+            }
+        }
+        for port in world.kernel.live_ports() {
+            let live = world.kernel.port_of(port).expect("it is alive");
+            let owner = match live.holder {
+                _ if live.boosts.is_temp_owner() => live.boosts.bound(),
+                Holder::Task(task) => world.kernel.tasks[task].element,
+                Holder::Transit(_) | Holder::Limbo => None,
+            };
+            if let Some(owner) = owner.filter(|_| !self.moment.rights.contains(&port)) {
+                *boosts.entry(owner).or_default() += self.on_port(world, port);
+            }
+        }
+        boosts
+    }
+}
