@@ -222,6 +222,9 @@ impl Kernel {
         caller: Context,
         names: Range,
     ) -> Result<WatchPorts, KernReturn> {
+        if names.size == 0 {
+            return Ok(WatchPorts::new());
+        }
         let mut watched = [MACH_PORT_NULL; WATCH_PORTS_MAX as usize];
         let bytes = &mut watched.as_mut_bytes()[..names.size as usize];
         machine.copy_in(caller.address_space, names.start, bytes).map_err(memory_error)?;

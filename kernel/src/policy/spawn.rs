@@ -128,7 +128,19 @@ mod tests {
             let child = TaskPolicy { role, ..typed(AppDefault) };
             assert_eq!(typed(AppDefault).may_start(&child), may, "{role:?}");
         }
-        let background = TaskPolicy { external_background: true, ..typed(AppDefault) };
-        assert!(background.may_start(&background), "the child is in the background too");
+    }
+
+    #[test]
+    fn what_a_parent_can_shake_off_does_not_limit_its_child() {
+        let app = typed(AppDefault);
+        let suppression = Suppression { lowpri_cpu: true, ..Suppression::default() };
+        // A child is in the background with its parent, so the two are equal in that.
+        for parent in [
+            TaskPolicy { suppression, ..app },
+            TaskPolicy { internal_background: true, ..app },
+            TaskPolicy { external_background: true, ..app },
+        ] {
+            assert!(parent.may_start(&app), "{parent:?}");
+        }
     }
 }

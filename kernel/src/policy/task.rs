@@ -107,7 +107,7 @@ impl TaskPolicy {
 
     /// Returns true if this is an application that gives importance. Neither the background role nor a background
     /// that the application has chosen itself takes that from it (importance 2.4).
-    fn is_live_donor(&self) -> bool {
+    pub(super) fn is_live_donor(&self) -> bool {
         let naps = self.suppression.active && !self.boosted;
         self.app_type.is_application() && !self.external_background && !naps && self.role != Role::DarwinBg
     }

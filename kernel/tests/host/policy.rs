@@ -251,6 +251,8 @@ fn all_words_of_app_nap_are_kept_and_their_tiers_are_in_effect() {
     let a = w.task_of(AppType::AppDefault, Role::Foreground);
     let asked = SuppressionPolicy {
         active: 7,
+        lowpri_cpu: 1,
+        suppressed_cpu: 1,
         disk_throttle: 1,
         timer_throttle: LATENCY_QOS_TIER_0 + 5,
         throughput_qos: THROUGHPUT_QOS_TIER_0 + 4,
@@ -258,7 +260,6 @@ fn all_words_of_app_nap_are_kept_and_their_tiers_are_in_effect() {
         suspend: 1,
         background_sockets: 1,
         reserved: [9; 7],
-        ..NO_NAP
     };
     nap(&mut w, a, asked);
     let kept = SuppressionPolicy { active: 1, cpu_limit: 0, suspend: 0, reserved: [0; 7], ..asked };
