@@ -223,7 +223,7 @@ impl Kernel {
         names: Range,
     ) -> Result<WatchPorts, KernReturn> {
         if names.size == 0 {
-            return Ok(WatchPorts::default());
+            return Ok(WatchPorts::new());
         }
         let mut watched = [MACH_PORT_NULL; WATCH_PORTS_MAX as usize];
         let bytes = &mut watched.as_mut_bytes()[..names.size as usize];

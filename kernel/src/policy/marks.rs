@@ -61,7 +61,8 @@ mod tests {
         assert_eq!(child(parent), TASK_DENAP_RECEIVER | TASK_IMP_LIVE_DONOR);
         let parent = Marks { donor: true, ..parent };
         assert_eq!(child(parent), TASK_DENAP_RECEIVER | TASK_IMP_LIVE_DONOR | TASK_IMP_DONOR);
-        assert_eq!(mark_flags(marks_of_child(parent, AppType::AppTal)), TASK_IMP_LIVE_DONOR | TASK_IMP_DONOR);
+        let tal = mark_flags(marks_of_child(parent, AppType::AppTal));
+        assert_eq!(tal, TASK_IMP_LIVE_DONOR | TASK_IMP_DONOR);
         assert_eq!(mark_flags(marks_of_child(parent, AppType::Driver)), 0);
     }
 }
