@@ -83,25 +83,21 @@ impl Kernel {
         if declares_voucher && !self.ipc.message(message).circular {
             self.preprocess_voucher(caller, message);
         }
-        let port = match self.ipc.route(message) {
-            Route::Port(port) => port,
+        let (port, message, is_kernel_reply) = match self.ipc.route(message) {
+            Route::Port(port) => (port, message, false),
             Route::Kernel(port, object) => {
                 self.ipc.next_seqno(port);
-                return match self.call_kernel_object(machine, caller, object, message) {
-                    Some((reply, port)) => {
-                        let sending =
-                            Sending { port, message: reply, args, then, forced: false, is_kernel_reply: true };
-                        self.enqueue_or_block(machine, caller, &sending)
-                    }
-                    None => Outcome::SENT,
-                };
+                match self.call_kernel_object(machine, caller, object, message) {
+                    Some((reply, port)) => (port, reply, true),
+                    None => return Outcome::SENT,
+                }
             }
             Route::Nowhere => {
                 self.ipc.destroy_message(&mut self.step, message);
                 return Outcome::SENT;
             }
         };
-        let sending = Sending { port, message, args, then, forced, is_kernel_reply: false };
+        let sending = Sending { port, message, args, then, forced: forced && !is_kernel_reply, is_kernel_reply };
         if self.donate(caller, message, port, args.options).is_err() {
             let code = self.return_to_sender(machine, caller, &sending.wait(), MACH_SEND_NO_BUFFER);
             return Outcome::undelivered(code);

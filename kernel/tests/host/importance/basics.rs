@@ -294,3 +294,17 @@ fn port_attributes_show_in_the_status_and_the_count_in_the_extended_information(
     assert_eq!(w.set_attributes(a, to_b, MACH_PORT_TEMPOWNER, &[]), Err(KERN_INVALID_RIGHT));
     assert_eq!(w.set_attributes(a, PortName(0x7703), MACH_PORT_TEMPOWNER, &[]), Err(KERN_INVALID_NAME));
 }
+
+/// mach-ipc 3.10: the hook runs for a reply of the kernel, with the reply port as the destination.
+#[test]
+fn a_reply_of_the_kernel_donates_as_if_its_caller_had_sent_it() {
+    let mut w = World::new();
+    for (caller, boosts) in [(w.standard(), 1), (w.adaptive(), 0)] {
+        let port = w.donation_port(caller);
+        let request = Msg::copy_send(caller.self_port).id(1).reply_to(port, Disposition::MAKE_SEND_ONCE);
+        w.send(caller, &request).unwrap();
+        assert_eq!(w.on_port(caller, port), boosts);
+        w.poll(caller, port).unwrap();
+        assert_eq!(w.on_port(caller, port), 0);
+    }
+}
