@@ -10,8 +10,9 @@ tools/walk/walk.sh [KIND [FIRST COUNT STEPS]]
 Run COUNT walks from number FIRST on, each with STEPS operations, and compare them with the recorded answers of XNU's
 code. Without numbers, run all that are recorded: walks 1 to 100, with 100 operations each.
 
-  plain   one task acts, on its own names and on those of a second task (the default)
-  pair    both tasks act, in turn
+  plain    one task acts, on its own names and on those of a second task (the default)
+  pair     both tasks act, in turn
+  voucher  both act, with vouchers and importance
 
 tools/walk/README.md explains the output. The status is 0 if all walks agree, 1 if one differs.
 END
@@ -20,7 +21,7 @@ END
 kind=plain
 case "${1:-}" in
   --help | -h) usage; exit ;;
-  plain | pair) kind=$1; shift ;;
+  plain | pair | voucher) kind=$1; shift ;;
   [0-9]* | '') ;;
   *) echo "tools/walk/walk.sh: unknown kind of walk $1 (run tools/walk/walk.sh --help for usage)" >&2; exit 64 ;;
 esac
