@@ -23,6 +23,9 @@ const LEAF: usize = 3;
 /// Pages from which on flushing the whole TLB is cheaper than page by page.
 const FLUSH_ALL: u64 = 32;
 
+/// Entries of a table that are looked at together.
+const AT_ONCE: usize = 16;
+
 /// The rights in the entry of a table; each page's own entry decides.
 const TABLE_FLAGS: PageTableFlags =
     PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).union(PageTableFlags::USER_ACCESSIBLE);
@@ -90,11 +93,7 @@ impl Paging {
         if self.active == space {
             self.activate(AddressSpace(self.kernel.start_address().as_u64()));
         }
-        let table = self.table(root(space));
-        assert!(
-            table.iter().take(USER_ENTRIES).all(PageTableEntry::is_unused),
-            "an address space with memory is destroyed"
-        );
+        assert!(are_unused(self.table(root(space)), USER_ENTRIES), "an address space with memory is destroyed");
         frames.free(root(space));
     }
 
@@ -110,8 +109,10 @@ impl Paging {
         pages: u64,
         protection: Protection,
     ) -> Result<(), NoMemory> {
+        let flags = leaf_flags(protection);
+        let mut table = None;
         for done in 0..pages {
-            if let Err(error) = self.map_page(frames, space, at.0 + done * PAGE_SIZE, protection) {
+            if let Err(error) = self.map_page(frames, space, at.0 + done * PAGE_SIZE, flags, &mut table) {
                 self.unmap(frames, space, at, done);
                 return Err(error);
             }
@@ -119,24 +120,26 @@ impl Paging {
         Ok(())
     }
 
+    /// Maps a page. `last` is the last table on the way to the page before it, if that was mapped just now; it becomes
+    /// the one of this page.
     fn map_page(
         &mut self,
         frames: &mut FrameAllocator,
         space: AddressSpace,
         address: u64,
-        protection: Protection,
+        flags: PageTableFlags,
+        last: &mut Option<PhysFrame>,
     ) -> Result<(), NoMemory> {
+        // The frame comes before the tables: without it there would be tables that map nothing.
         let frame = frames.allocate()?;
-        let table = match self.make_tables(frames, space, address) {
-            Ok(table) => table,
-            Err(error) => {
-                frames.free(frame);
-                return Err(error);
-            }
+        let table = match last.filter(|_| index(address, LEAF) != 0) {
+            Some(table) => table,
+            None => self.make_tables(frames, space, address).inspect_err(|_| frames.free(frame))?,
         };
+        *last = Some(table);
         let entry = &mut self.table(table)[index(address, LEAF)];
         assert!(entry.is_unused(), "memory is mapped where there is some, at {address:#x}");
-        entry.set_frame(frame, leaf_flags(protection));
+        entry.set_frame(frame, flags);
         Ok(())
     }
 
@@ -169,19 +172,23 @@ impl Paging {
     /// Unmaps a range that is mapped completely, and frees its frames and the tables that are empty then.
     pub fn unmap(&mut self, frames: &mut FrameAllocator, space: AddressSpace, at: UserAddr, pages: u64) {
         let end = at.0 + pages * PAGE_SIZE;
-        let mut address = at.0;
-        while address < end {
-            let entry = self.leaf(space, address).filter(|entry| !entry.is_unused());
-            let entry = entry.unwrap_or_else(|| panic!("memory is taken away where there is none, at {address:#x}"));
-            let frame = frame_of(entry);
-            entry.set_unused();
-            // Until the flush a translation may still lead to the frame, but no user code runs until then.
-            frames.free(frame);
-            let next = address + PAGE_SIZE;
-            if next == end || index(next, LEAF) == 0 {
-                self.free_empty_tables(frames, space, address);
+        let mut start = at.0;
+        while start < end {
+            // These pages have their entries in the same table.
+            let next = end.min((start + 1).next_multiple_of(ENTRIES as u64 * PAGE_SIZE));
+            let table = self.leaf_table(space, start);
+            let table = table.unwrap_or_else(|| panic!("memory is taken away where there is none, at {start:#x}"));
+            for page in 0..(next - start) / PAGE_SIZE {
+                let address = start + page * PAGE_SIZE;
+                let entry = &mut self.table(table)[index(address, LEAF)];
+                assert!(!entry.is_unused(), "memory is taken away where there is none, at {address:#x}");
+                let frame = frame_of(entry);
+                entry.set_unused();
+                // Until the flush a translation may still lead to the frame, but no user code runs until then.
+                frames.free(frame);
             }
-            address = next;
+            self.free_empty_tables(frames, space, start);
+            start = next;
         }
         self.flush(space, at, pages);
     }
@@ -199,7 +206,7 @@ impl Paging {
             path[depth] = frame_of(entry);
         }
         for level in (1..=depth).rev() {
-            if !self.table(path[level]).iter().all(PageTableEntry::is_unused) {
+            if !are_unused(self.table(path[level]), ENTRIES) {
                 return;
             }
             self.table(path[level - 1])[index(address, level - 1)].set_unused();
@@ -248,6 +255,12 @@ impl Paging {
 
     /// Returns the entry of a user page, if there are tables for it.
     fn leaf(&mut self, space: AddressSpace, address: u64) -> Option<&mut PageTableEntry> {
+        let table = self.leaf_table(space, address)?;
+        Some(&mut self.table(table)[index(address, LEAF)])
+    }
+
+    /// Returns the table that has the entry of a user page, if there is one.
+    fn leaf_table(&mut self, space: AddressSpace, address: u64) -> Option<PhysFrame> {
         let mut table = root(space);
         for level in 0..LEAF {
             let entry = &self.table(table)[index(address, level)];
@@ -256,7 +269,7 @@ impl Paging {
             }
             table = frame_of(entry);
         }
-        Some(&mut self.table(table)[index(address, LEAF)])
+        Some(table)
     }
 
     fn table(&mut self, frame: PhysFrame) -> &mut PageTable {
@@ -279,6 +292,12 @@ impl Paging {
 
 fn root(space: AddressSpace) -> PhysFrame {
     PhysFrame::containing_address(PhysAddr::new_truncate(space.0))
+}
+
+/// Returns true if the first `count` entries of a table hold nothing; `count` is a multiple of [`AT_ONCE`].
+fn are_unused(table: &PageTable, count: usize) -> bool {
+    // A table is scanned whenever it may have become empty, so there is no branch for each entry.
+    (0..count).step_by(AT_ONCE).all(|from| (from..from + AT_ONCE).fold(true, |all, at| all & table[at].is_unused()))
 }
 
 fn index(address: u64, level: usize) -> usize {
