@@ -142,8 +142,13 @@ impl Kernel {
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
         let Kernel { tasks, ipc, sched, step, vouchers, .. } = self;
         ipc.end_thread(sched, step, thread);
+        let sent = match sched[thread].wait() {
+            Some(&Wait::Send(SendWait { message, .. })) => Some(message),
+            _ => None,
+        };
         let queue = ipc.wait_queue(sched[thread].wait_place());
-        if let Some(Wait::Send(SendWait { message, .. })) = sched.leave_wait(thread, queue) {
+        sched.leave_wait(thread, queue);
+        if let Some(message) = sent {
             ipc.destroy_message(step, message);
         }
         if let Some(voucher) = sched.adopt(thread, None) {

@@ -54,18 +54,20 @@ impl Ipc {
 
     /// Ends a send right. If it was the last one, the port's no-senders request fires (mach-ipc 2.8), and a voucher whose
     /// port it is will be released (mach-ipc 5.3).
-    #[inline]
+    #[inline(always)]
     pub fn destroy_send(&mut self, step: &mut Step, right: SendRight) {
         let Some(port) = self.live_port_mut(right.port()) else { return };
         port.send_rights -= 1;
-        let last = port.send_rights == 0;
+        // Most ports have nobody to tell.
+        let tell = port.send_rights == 0
+            && (port.no_senders.is_some() || matches!(port.home, Home::Kernel(KernelObject::Voucher(_))));
         self.totals.send_rights -= 1;
-        if last {
+        if tell {
             self.note_no_senders(step, right.port());
         }
     }
 
-    /// Takes note that a live port has lost its last send right.
+    /// Takes note that a live port, with a no-senders request or of a voucher, has lost its last send right.
     #[inline(never)]
     fn note_no_senders(&mut self, step: &mut Step, port: PortId) {
         let state = &mut self.ports[port];

@@ -105,7 +105,9 @@ impl Space {
 fn receiver(port: &Port, sets: &Sets, memberships: &Memberships) -> Option<Receiver> {
     let Home::Space { space, name: local } = port.home else { return None };
     // No sender is blocked while there is room (I9).
-    if !port.direct || !port.queue.is_empty() || port.requests.any_armed() || port.boosts.accepts_donation() {
+    // Both are known from one test of two words.
+    let taken_up = !port.queue.is_empty() | port.requests.any_armed();
+    if !port.direct || taken_up || port.boosts.accepts_donation() {
         return None;
     }
     let (thread, set) = match port.receivers.first() {

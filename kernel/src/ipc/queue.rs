@@ -114,11 +114,12 @@ impl Ipc {
         }
     }
 
-    /// Ends the wait of a waiting thread and returns its record. The caller writes the outcome of the thread's trap.
+    /// Ends the wait of a waiting thread. The caller takes what it needs of the [record](crate::sched::thread::Thread::wait)
+    /// before, and then writes the outcome of the thread's trap.
     #[inline]
-    pub fn end_wait(&mut self, sched: &mut Scheduling, step: &mut Step, thread: ThreadId) -> Wait {
+    pub fn end_wait(&mut self, sched: &mut Scheduling, step: &mut Step, thread: ThreadId) {
         let queue = self.wait_queue(sched[thread].wait_place());
-        sched.end_wait(step, thread, queue)
+        sched.end_wait(step, thread, queue);
     }
 
     /// Returns the thread that gets the next message of a port: one that waits on the port itself, or else on one of
@@ -195,10 +196,10 @@ impl Ipc {
     pub fn release_sender(&mut self, sched: &mut Scheduling, step: &mut Step, port: PortId) -> Option<MessageId> {
         let senders = &mut self.ports[port].senders;
         let sender = senders.first()?;
-        let wait = sched.end_wait(step, sender, Some(senders));
-        let Wait::Send(SendWait { message, then, .. }) = wait else {
-            panic!("{sender:?} is among senders but receives")
+        let Some(&Wait::Send(SendWait { message, then, .. })) = sched[sender].wait() else {
+            panic!("{sender:?} is among senders but does not send")
         };
+        sched.end_wait(step, sender, Some(senders));
         sched.finish(sender, Outcome::SENT);
         sched.set_continuation(sender, Continuation::receive(then));
         Some(message)

@@ -110,16 +110,20 @@ impl Ipc {
 
     /// Returns the entry of a name, if the name exists. A name whose port has died is turned into a dead name first
     /// (mach-ipc 1.7).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup(&mut self, space: SpaceId, name: PortName) -> Option<Entry> {
         let entry = *self.spaces[space].get(name)?;
         match entry.right.port() {
-            Some(port) if self.live_port(port).is_none() => {
-                self.spaces[space].make_dead_name(name);
-                self.spaces[space].get(name).copied()
-            }
+            Some(port) if self.live_port(port).is_none() => self.lookup_dead(space, name),
             _ => Some(entry),
         }
+    }
+
+    /// Turns a name whose port has died into a dead name, and returns its entry.
+    #[cold]
+    fn lookup_dead(&mut self, space: SpaceId, name: PortName) -> Option<Entry> {
+        self.spaces[space].make_dead_name(name);
+        self.spaces[space].get(name).copied()
     }
 
     /// Takes `count` user references off a dead name. Frees the name if none is left.

@@ -16,9 +16,10 @@ impl Kernel {
     /// and the next thread is tried. Returns true if a thread took the message.
     pub(crate) fn offer(&mut self, machine: &mut dyn Machine, message: MessageId, port: PortId) -> bool {
         while let Some(thread) = self.ipc.waiting_receiver(port) {
-            let Wait::Receive(wait) = self.ipc.end_wait(&mut self.sched, &mut self.step, thread) else {
+            let Some(&Wait::Receive(wait)) = self.sched[thread].wait() else {
                 panic!("{thread:?} is among receivers but does not receive")
             };
+            self.ipc.end_wait(&mut self.sched, &mut self.step, thread);
             let receiver = self.sched[thread].context();
             let keep = wait.options.contains(MsgOption::RCV_LARGE) && !self.fits(message, &wait);
             let outcome = if keep {

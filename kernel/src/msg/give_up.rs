@@ -12,7 +12,8 @@ impl Kernel {
     /// blocked sender goes back to the sender.
     pub(crate) fn give_up_wait(&mut self, machine: &mut dyn Machine, thread: ThreadId, why: WaitEnd) {
         let timed_out = why == WaitEnd::TimedOut;
-        let wait = self.ipc.end_wait(&mut self.sched, &mut self.step, thread);
+        let wait = *self.sched[thread].wait().expect("the thread waits");
+        self.ipc.end_wait(&mut self.sched, &mut self.step, thread);
         if let Wait::Receive(receive) = &wait {
             self.ipc.receive_ended(&mut self.step, receive.object);
         }

@@ -95,7 +95,7 @@ pub enum State {
 }
 
 /// The record of a wait: the awaited event, and all that is needed to complete the trap.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Wait {
     /// A message.
     Receive(ReceiveWait),
@@ -291,6 +291,15 @@ impl Thread {
     /// Returns true if it has a processor.
     pub fn is_running(&self) -> bool {
         matches!(self.state, State::Running(_))
+    }
+
+    /// Returns the record of its wait, if it waits.
+    #[inline(always)]
+    pub fn wait(&self) -> Option<&Wait> {
+        match &self.state {
+            State::Waiting(wait) => Some(wait),
+            _ => None,
+        }
     }
 
     /// Returns true if it waits for something.

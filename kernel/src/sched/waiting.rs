@@ -91,12 +91,13 @@ impl Scheduling {
         true
     }
 
-    /// Ends the wait of a waiting thread and returns its record. The thread leaves its queue, its deadline is removed,
-    /// and it becomes ready unless it is suspended. `queue` is the queue of [`wait_place`](Thread::wait_place), if that
-    /// is one of a port or set. The caller [finishes](Scheduling::finish) the thread's trap.
+    /// Ends the wait of a waiting thread. The thread leaves its queue, its deadline is removed, and it becomes ready
+    /// unless it is suspended. `queue` is the queue of [`wait_place`](Thread::wait_place), if that is one of a port or
+    /// set. The caller takes what it needs of the [record](Thread::wait) before, and then
+    /// [finishes](Scheduling::finish) the thread's trap.
     #[inline]
-    pub fn end_wait(&mut self, step: &mut Step, thread: ThreadId, queue: Option<&mut WaitQueue>) -> Wait {
-        let wait = self.leave_wait(thread, queue).expect("the thread waits");
+    pub fn end_wait(&mut self, step: &mut Step, thread: ThreadId, queue: Option<&mut WaitQueue>) {
+        assert!(self.leave_wait(thread, queue), "{thread:?} does not wait");
         if self.threads[thread].push != Push::Nobody {
             self.push_changed(step, thread);
         }
@@ -104,18 +105,17 @@ impl Scheduling {
             self.make_ready(step, thread);
         }
         step.trace.record(Event::Woken(thread));
-        wait
     }
 
-    /// Ends the wait of a thread, if it waits, and leaves it stopped. Returns the record of the wait.
+    /// Ends the wait of a thread, if it waits, and leaves it stopped. Returns true if it waited.
     #[inline]
-    pub fn leave_wait(&mut self, thread: ThreadId, queue: Option<&mut WaitQueue>) -> Option<Wait> {
+    pub fn leave_wait(&mut self, thread: ThreadId, queue: Option<&mut WaitQueue>) -> bool {
         let waiting = &mut self.threads[thread];
         let place = waiting.wait_place();
         if !waiting.is_waiting() {
-            return None;
+            return false;
         }
-        let State::Waiting(wait) = core::mem::replace(&mut waiting.state, State::Suspended) else { return None };
+        waiting.state = State::Suspended;
         self.timers.cancel(&mut self.threads, thread, TimerKind::Wait);
         match place {
             WaitPlace::Word(task, word) => self.leave_word(thread, task, word),
@@ -124,7 +124,7 @@ impl Scheduling {
             }
             WaitPlace::Nowhere => {}
         }
-        Some(wait)
+        true
     }
 
     /// Removes a thread from the queue of a word, and the queue if it is empty then.

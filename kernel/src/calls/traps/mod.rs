@@ -34,7 +34,7 @@ fn name(argument: u64) -> PortName {
 impl Kernel {
     /// Handles the trap of a running thread: number and arguments are in its trap frame, and the outcome is written
     /// there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn trap(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
         let running = &self.sched[thread];
         let (caller, trap, arguments) = (running.context(), running.frame().trap_number(), running.frame().arguments());
