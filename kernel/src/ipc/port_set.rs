@@ -204,7 +204,7 @@ impl Ipc {
     }
 
     /// Takes a port off the ready lists of all its sets, because it has no message left.
-    #[inline]
+    #[inline(never)]
     pub(super) fn note_empty(&mut self, port: PortId) {
         let mut next = self.ports[port].memberships.front();
         while let Some(id) = next {

@@ -114,8 +114,8 @@ impl Ipc {
         }
     }
 
-    /// Ends the wait of a waiting thread. The caller takes what it needs of the [record](crate::sched::thread::Thread::wait)
-    /// before, and then writes the outcome of the thread's trap.
+    /// Ends the wait of a waiting thread. The caller takes what it needs of the record of the wait before, and
+    /// then writes the outcome of the thread's trap.
     #[inline]
     pub fn end_wait(&mut self, sched: &mut Scheduling, step: &mut Step, thread: ThreadId) {
         let queue = self.wait_queue(sched[thread].wait_place());
@@ -173,7 +173,8 @@ impl Ipc {
     /// Takes a port off the ready lists of its sets, if it has no message left.
     #[inline]
     pub fn note_if_empty(&mut self, port: PortId) {
-        if self.ports[port].queue.is_empty() {
+        let state = &self.ports[port];
+        if !state.memberships.is_empty() && state.queue.is_empty() {
             self.note_empty(port);
         }
     }

@@ -25,6 +25,7 @@ impl Ipc {
     ///
     /// # Errors
     /// `KERN_INVALID_NAME` if the name does not exist.
+    #[inline]
     fn named(&mut self, space: SpaceId, name: PortName) -> Result<Entry, KernReturn> {
         self.lookup(space, name).ok_or(KERN_INVALID_NAME)
     }
