@@ -192,8 +192,8 @@ impl Ipc {
 
 impl DirectMessage<'_> {
     /// Carries out the plan: moves the rights of the message, ends the receiver's wait, lets the sender wait as
-    /// `receive` says, and lets the receiver run in its place. Returns the header's fields for the receiver, and the receiver, whose trap the
-    /// caller [finishes](Thread::finish).
+    /// `receive` says, and lets the receiver run in its place. Returns the header's fields for the receiver, and the
+    /// receiver, whose trap the caller finishes.
     #[inline(always)]
     pub fn commit<'s>(
         self,

@@ -45,7 +45,7 @@ impl Kernel {
     }
 
     /// Makes a trap that takes no arguments and leaves nothing to do, if this is one, and returns its result: what
-    /// [`trap`](Kernel::trap) and the end of the step come to. Otherwise returns `None`; nothing has changed then.
+    /// `trap` and the end of the step come to. Otherwise returns `None`; nothing has changed then.
     #[inline(always)]
     pub fn quick_trap(&mut self, machine: &mut dyn Machine, cpu: Cpu, trap: u32) -> Option<u64> {
         if !self.step.is_quiet() {

@@ -28,7 +28,7 @@ impl Kernel {
     }
 
     /// Makes the trap `swtch` or `swtch_pri` if it leads straight to another thread, and returns that: what
-    /// [`trap`](Kernel::trap) and the end of the step come to. Otherwise returns `None`; nothing has changed then.
+    /// `trap` and the end of the step come to. Otherwise returns `None`; nothing has changed then.
     #[inline(always)]
     pub fn yield_directly(&mut self, machine: &mut dyn Machine, cpu: Cpu) -> Option<Switch<'_>> {
         if !self.step.is_quiet() {
