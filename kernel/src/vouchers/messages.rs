@@ -1,6 +1,6 @@
 //! The voucher of a message: processed when the message is sent and when it is received (vouchers 7).
 
-use super::session::{Inquiry, Session};
+use super::session::Session;
 use super::{Client, Vouchers};
 use crate::ids::{MessageId, VoucherId};
 use crate::ipc::Ipc;
@@ -84,7 +84,7 @@ impl Vouchers {
         link: Option<LinkId>,
         sent: Option<VoucherId>,
     ) -> Delivered {
-        voucher::importance::receive_importance(&mut Inquiry::new(self, ipc), &client.task, link, sent)
+        self.with_importance(ipc, |driver| voucher::importance::receive_importance(driver, &client.task, link, sent))
     }
 
     /// Processes the voucher of a message. What is made for it is on the client's budget.

@@ -35,8 +35,8 @@ use crate::machine::NoMemory;
 use abi::KernReturn;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
-use session::Inquiry;
 use system::System;
+use voucher::importance::WithImportance;
 use voucher::managers::bank::{BankElementId, TaskIdentity};
 use voucher::{ActivityIds, CallingTask, Error, OutBuffer};
 
@@ -114,6 +114,12 @@ impl Vouchers {
         self.activity_ids.generate(count).map_err(Error::code)
     }
 
+    /// Calls a function with the driver of calls in which no voucher dies.
+    fn with_importance<R>(&mut self, ipc: &mut Ipc, call: impl FnOnce(&mut WithImportance<'_, System>) -> R) -> R {
+        let (importance, mut surroundings) = ipc.importance_parts();
+        call(&mut WithImportance::new(&mut self.system, importance, &mut surroundings))
+    }
+
     /// Writes one attribute of a voucher as a recipe to `buffer` and returns its size (vouchers 4.3).
     ///
     /// # Errors
@@ -126,7 +132,7 @@ impl Vouchers {
         key: u32,
         buffer: &mut [u8],
     ) -> Result<usize, KernReturn> {
-        voucher::extract_attr_recipe(&mut Inquiry::new(self, ipc), &client.task, voucher, key, buffer)
+        self.with_importance(ipc, |driver| voucher::extract_attr_recipe(driver, &client.task, voucher, key, buffer))
             .map_err(Error::code)
     }
 
@@ -141,7 +147,7 @@ impl Vouchers {
         voucher: Option<VoucherId>,
         buffer: &mut [u8],
     ) -> Result<usize, KernReturn> {
-        voucher::extract_all_attr_recipes(&mut Inquiry::new(self, ipc), &client.task, voucher, buffer)
+        self.with_importance(ipc, |driver| voucher::extract_all_attr_recipes(driver, &client.task, voucher, buffer))
             .map_err(Error::code)
     }
 
@@ -158,7 +164,7 @@ impl Vouchers {
         buffer: &mut [u8],
     ) -> Result<usize, KernReturn> {
         let mut out = OutBuffer::new(buffer);
-        voucher::extract_attr_content(&mut Inquiry::new(self, ipc), &client.task, voucher, key, &mut out)
+        self.with_importance(ipc, |driver| voucher::extract_attr_content(driver, &client.task, voucher, key, &mut out))
             .map_err(Error::code)?;
         Ok(out.size())
     }
@@ -178,8 +184,10 @@ impl Vouchers {
         buffer: &mut [u8],
     ) -> Result<usize, KernReturn> {
         let mut out = OutBuffer::new(buffer);
-        voucher::attr_command(&mut Inquiry::new(self, ipc), &client.task, voucher, key, command, input, &mut out)
-            .map_err(Error::code)?;
+        self.with_importance(ipc, |driver| {
+            voucher::attr_command(driver, &client.task, voucher, key, command, input, &mut out)
+        })
+        .map_err(Error::code)?;
         Ok(out.size())
     }
 }

@@ -1,13 +1,14 @@
 //! [`System`]: the registry with the managers of the kernel.
 
+use crate::ids::VoucherId;
 use voucher::managers::bank::{Bank, BankSettings};
 use voucher::managers::importance::ImportanceManager;
 use voucher::managers::pthpriority::PthPriority;
 use voucher::managers::user_data::UserData;
-use voucher::{AttributeManager, Driver, Error, Key, Registry};
+use voucher::{AttributeManager, Driver, Error, Key, PortBinding, Registry};
 
 /// The registry with the managers of the kernel, for the keys 2, 3, 4, 7 and 8. Importance (2) has a manager only while
-/// it is asked: see [`Session`](super::session::Session).
+/// it is asked: see [`Session`](super::session::Session) and [`WithImportance`](voucher::importance::WithImportance).
 ///
 /// The crate has a system of its own to which managers can be added. The kernel's managers are fixed, so that its state
 /// has no pointers to code and can be handed from one processor to another.
@@ -63,5 +64,11 @@ impl Driver for System {
             Key::TEST => &mut self.test,
             _ => panic!("{key:?} has no manager"),
         }
+    }
+
+    /// No voucher dies where this is the driver: in calls that ask about vouchers, or that give a receiver the importance
+    /// of a message. The first ask no manager for a value; the second use the values of vouchers that live on.
+    fn voucher_died(&mut self, id: VoucherId, _port: Option<PortBinding>) {
+        panic!("{id:?} dies while vouchers are asked about");
     }
 }
