@@ -54,27 +54,27 @@ impl Vouchers {
         if link.is_none() && sent.is_none() {
             return false;
         }
-        let mut delivered = self.deliver_importance(ipc, client, link, sent);
         let budget = ipc.space(client.space).budget();
-        let mut right = None;
-        // Without memory or budget for the voucher's port its boost ends; the rest of the voucher may have a port already
-        // (errata 3).
-        for _ in 0..2 {
-            let DeliveredVoucher::Replaced(voucher) = delivered.voucher else { return delivered.raised };
-            match voucher.map(|voucher| self.send_right(ipc, step, budget, voucher)) {
-                Some(Err(NoMemory)) => delivered = self.deliver_importance(ipc, client, None, sent),
-                made => {
-                    right = made.and_then(Result::ok);
-                    break;
+        let delivered = self.deliver_importance(ipc, client, link, sent);
+        let DeliveredVoucher::Replaced(voucher) = delivered.voucher else { return delivered.raised };
+        let made = voucher.map(|voucher| self.send_right(ipc, step, budget, voucher)).transpose();
+        let (right, raised) = match made {
+            Ok(right) => (right, delivered.raised),
+            // Without memory or budget for the voucher's port its boost ends; the rest of the voucher may have a port
+            // already (errata 3).
+            Err(NoMemory) => match self.deliver_importance(ipc, client, None, sent).voucher {
+                DeliveredVoucher::Unchanged => return false,
+                DeliveredVoucher::Replaced(rest) => {
+                    (rest.and_then(|rest| self.send_right(ipc, step, budget, rest).ok()), false)
                 }
-            }
-        }
+            },
+        };
         let received = ipc.message_mut(message);
         received.voucher_disposition = Disposition::PORT_SEND;
         if let Some(sent) = core::mem::replace(&mut received.voucher, right) {
             ipc.destroy_send(step, sent);
         }
-        delivered.raised
+        raised
     }
 
     fn deliver_importance(

@@ -419,6 +419,25 @@ fn without_budget_a_receiver_gets_its_message_without_the_voucher() {
     assert_eq!(pair.w.values().3.1, 0);
 }
 
+/// Neither the voucher with the importance nor the rest of it finds room for its port. Nothing holds either then.
+#[test]
+fn without_budget_importance_and_the_rest_of_its_voucher_are_released() {
+    let mut pair = Pair::with_limits(Limits { kernel_bytes_per_task: 48 * 1024, ..Limits::default() });
+    let own = it(MACH_VOUCHER_ATTR_KEY_IMPORTANCE, MACH_VOUCHER_ATTR_IMPORTANCE_SELF, MACH_PORT_NULL, b"");
+    let voucher = pair.make(&[own, st(USER_DATA, b"a")]);
+    pair.send(voucher, D::COPY_SEND).unwrap();
+    let (b, port) = (pair.b, pair.port);
+    let full = pair.w.port_with_send(b);
+    let spare = pair.w.allocate(b, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
+    pair.w.set_qlimit(b, full, MACH_PORT_QLIMIT_MAX).unwrap();
+    while pair.w.allocate(b, MACH_PORT_RIGHT_RECEIVE).is_ok() {}
+    while pair.w.try_send(b, &Msg::copy_send(full)).is_ok() {}
+    pair.w.deallocate(b, spare).unwrap();
+    let header = pair.w.poll_with(b, port, TAKE, BUFFER_SIZE).unwrap().header;
+    assert_eq!((header.voucher(), header.msgh_voucher_port), (D::PORT_SEND, MACH_PORT_NULL));
+    assert_eq!(pair.w.values().0, 1, "the sender's voucher is left");
+}
+
 #[test]
 fn a_waiting_receiver_gets_the_voucher_within_the_senders_step() {
     let mut pair = Pair::new();
