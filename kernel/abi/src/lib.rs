@@ -16,6 +16,8 @@
 //! | [`task`] | spawning, exit status, special ports, memory protection |
 //! | [`voucher`] | keys, commands and layouts of vouchers |
 //! | [`debug`] | results of the trap `debug_state` |
+//! | [`event`] | records of events, and the trap `trace_control` |
+//! | [`inspect`] | records of objects, and the trap `inspect` |
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -23,6 +25,8 @@
 
 pub mod code;
 pub mod debug;
+pub mod event;
+pub mod inspect;
 pub mod message;
 pub mod mig;
 pub mod policy;

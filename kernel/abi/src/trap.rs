@@ -212,6 +212,11 @@ pub mod tally {
     pub const CPU_COUNT: u32 = CLASS_TALLY | 7;
     /// `(kind, name, buffer*, size)`: see [`crate::debug`].
     pub const DEBUG_STATE: u32 = CLASS_TALLY | 8;
+    /// `(kind, version, argument, cursor*, buffer*, size)`: writes records of the kernel's objects into the buffer, and
+    /// the number of bytes written as the result's lower half; see [`crate::inspect`].
+    pub const INSPECT: u32 = CLASS_TALLY | 9;
+    /// `(operation, version, buffer*, size)`: records events; see [`crate::event`].
+    pub const TRACE_CONTROL: u32 = CLASS_TALLY | 10;
 
     /// `thread_create`: the thread starts with its first `thread_resume`.
     pub const THREAD_CREATE_SUSPENDED: u32 = 1;
