@@ -8,6 +8,7 @@ use crate::vector::ValueVector;
 use crate::voucher::{PortBinding, Voucher, VoucherId, VoucherTable};
 use crate::{Error, Key};
 use foldhash::fast::FixedState;
+use store::Arena;
 
 /// All vouchers, and the values of each registered key. The registry never calls a manager: the [driver](crate::Driver)
 /// takes each request from a [`Creation`](crate::Creation) or a [`Release`](crate::Release), and may make other calls
@@ -137,6 +138,11 @@ impl Registry {
     /// Returns all vouchers. For checks and printouts.
     pub fn iter(&self) -> impl Iterator<Item = (VoucherId, &Voucher)> {
         self.vouchers.iter()
+    }
+
+    /// Returns the table of vouchers. For printouts.
+    pub const fn voucher_table(&self) -> &Arena<Voucher, 128> {
+        self.vouchers.table()
     }
 
     /// Returns the size of the voucher table's index, in bytes.

@@ -101,6 +101,11 @@ impl VoucherTable {
         self.vouchers.iter()
     }
 
+    /// Returns the table itself. For printouts.
+    pub const fn table(&self) -> &Arena<Voucher, 128> {
+        &self.vouchers
+    }
+
     /// Adds a reference to a live voucher.
     ///
     /// # Errors

@@ -3,11 +3,29 @@
 //! The kernel copies facts and formats nothing. Objects are named as in [`crate::event`]: tasks by pid, threads by
 //! number, others by [`ObjectNumber`]; no record has an address of the kernel.
 
-use crate::event::ObjectNumber;
+pub use crate::event::ObjectNumber;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of the records. It grows when a record changes.
 pub const INSPECT_VERSION: u32 = 1;
+
+/// Where a listing goes on. It begins at [`Cursor::default`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Cursor {
+    /// The place of the table from which on the next call lists.
+    pub place: u64,
+    /// The number of records that the last call wrote. It can be 0 before the end.
+    pub records: u64,
+}
+
+impl Cursor {
+    /// The place behind the last one: the listing is complete.
+    pub const END: u64 = u64::MAX;
+}
+
+/// The greatest number of messages of one port that are listed.
+pub const QUEUE_LISTED: u32 = 64;
 
 /// The kinds of records that `inspect` returns.
 pub mod kind {
@@ -19,7 +37,8 @@ pub mod kind {
     pub const NAMES: u32 = 3;
     /// [`PortRecord`](super::PortRecord)s of all ports.
     pub const PORTS: u32 = 4;
-    /// [`MessageRecord`](super::MessageRecord)s of all messages in queues, by port and in the order of the queue.
+    /// [`MessageRecord`](super::MessageRecord)s: of the first messages in a port's queue, in its order, if the argument is
+    /// the port's number; of all messages if it is 0.
     pub const MESSAGES: u32 = 5;
     /// [`VoucherRecord`](super::VoucherRecord)s of all vouchers.
     pub const VOUCHERS: u32 = 6;
@@ -174,7 +193,7 @@ pub struct NameRecord {
     pub object: ObjectNumber,
 }
 
-/// A port.
+/// A port. The threads that wait for a message or for room tell so themselves: see [`ThreadRecord::wait_object`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct PortRecord {
@@ -194,10 +213,6 @@ pub struct PortRecord {
     pub send_rights: u32,
     /// Send-once rights.
     pub send_once_rights: u32,
-    /// Threads that wait for a message.
-    pub receivers: u32,
-    /// Threads that wait for room.
-    pub senders: u32,
     /// Boosts on the port.
     pub boosts: u32,
     /// Flags: see [`PORT_DONATION`].
@@ -229,7 +244,7 @@ pub struct MessageRecord {
     pub size: u32,
     /// The sender, by the trailer's audit token; 0 for the kernel.
     pub sender: u32,
-    /// The flags of [`MESSAGE_SENT`](crate::event::kind::MESSAGE_SENT), and 8: its sender waits for room.
+    /// Flags: see [`MESSAGE_LINKED`].
     pub flags: u32,
     /// Its QoS, a `pthread_priority_t`.
     pub qos: u32,
@@ -238,6 +253,13 @@ pub struct MessageRecord {
     /// The voucher in its header, or 0.
     pub voucher: ObjectNumber,
 }
+
+/// Flag of a [`MessageRecord`]: the message carries importance.
+pub const MESSAGE_LINKED: u32 = 1;
+/// It boosts the receiver of its port now.
+pub const MESSAGE_RAISED: u32 = 2;
+/// The kernel sent it.
+pub const MESSAGE_OF_KERNEL: u32 = 4;
 
 /// A voucher.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`counts`] | the number of objects of each kind |
 //! | [`invariants`] | the conditions that hold between two steps |
+//! | [`records`] | the facts about each object that programs can ask for |
 
 pub mod counts;
 pub mod invariants;
+pub(crate) mod records;

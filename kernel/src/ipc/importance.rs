@@ -68,6 +68,16 @@ impl Ipc {
         self.spaces[space].importance.map(|task| task.element)
     }
 
+    /// Returns the pid of a space's task, if it has not ended.
+    pub fn pid_of(&self, space: SpaceId) -> Option<u32> {
+        self.spaces.get(space)?.importance.map(|task| task.pid)
+    }
+
+    /// Returns the link of a message to the importance of its sender, if it has one.
+    pub fn link_of(&self, message: MessageId) -> Option<LinkId> {
+        self.messages[message].importance
+    }
+
     /// Begins to count for a task. The caller has [made room](Ipc::make_room_for_task).
     pub(crate) fn begin_importance(
         &mut self,

@@ -148,9 +148,24 @@ impl Ipc {
         self.ports.iter()
     }
 
+    /// Returns the table of ports. For printouts.
+    pub fn port_table(&self) -> &Arena<Port, 1, tag::Port> {
+        &self.ports
+    }
+
+    /// Returns the table of messages. For printouts.
+    pub fn message_table(&self) -> &Arena<Message, 64, tag::Message> {
+        &self.messages
+    }
+
     /// Returns the messages in a port's queue. For checks and printouts.
     pub fn queued(&self, port: PortId) -> impl Iterator<Item = &Message> {
         self.ports[port].queue.iter(&self.messages).map(|id| &self.messages[id])
+    }
+
+    /// Returns the messages in a port's queue, in its order. For printouts.
+    pub fn queue_of(&self, port: PortId) -> impl Iterator<Item = MessageId> {
+        self.ports[port].queue.iter(&self.messages)
     }
 
     /// Returns a set that has not been removed.

@@ -98,6 +98,11 @@ impl Scheduling {
         self.threads.iter()
     }
 
+    /// Returns the table of threads. For printouts.
+    pub fn table(&self) -> &Threads {
+        &self.threads
+    }
+
     /// Returns the number of threads.
     pub fn count(&self) -> usize {
         self.threads.len()

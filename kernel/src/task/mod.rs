@@ -179,6 +179,11 @@ impl Tasks {
         self.tasks.iter()
     }
 
+    /// Returns the table of tasks. For printouts.
+    pub fn table(&self) -> &Arena<Task, 1, tag::Task> {
+        &self.tasks
+    }
+
     /// Panics unless every task is known by its pid and by no other number.
     pub fn check(&self) {
         assert_eq!(self.numbers.len(), self.tasks.len(), "every pid is that of one task");

@@ -149,6 +149,11 @@ impl<T, const N: usize, Tag> Arena<T, N, Tag> {
         self.get(id).is_some()
     }
 
+    /// Returns the number of places: all objects are at indexes below it.
+    pub fn places(&self) -> u32 {
+        self.slots.capacity() as u32
+    }
+
     /// Returns all objects with their ids, by index. For checks and printouts: it visits every slot there ever was.
     pub fn iter(&self) -> impl Iterator<Item = (Id<Tag>, &T)> {
         self.slots.iter().map(|(_, id, object)| (id, object))

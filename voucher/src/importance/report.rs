@@ -7,6 +7,7 @@ use super::inherit::{Inherit, InheritId};
 use super::link::{LinkId, MessageLink};
 use super::source::Source;
 use core::fmt::{self, Write};
+use store::Arena;
 
 /// A gift of a task to another that is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,16 @@ impl Importance {
     /// Returns all task elements, including those of tasks that have ended.
     pub fn elements(&self) -> impl Iterator<Item = (ElementId, &TaskElement)> {
         self.elements.iter()
+    }
+
+    /// Returns the table of task elements. For printouts.
+    pub const fn element_table(&self) -> &Arena<TaskElement> {
+        &self.elements
+    }
+
+    /// Returns the table of inherits. For printouts.
+    pub const fn inherit_table(&self) -> &Arena<Inherit> {
+        &self.inherits
     }
 
     /// Returns an inherit, or `None` if it is gone.
@@ -51,6 +62,16 @@ impl Importance {
     /// Returns the inherits that follow a task's donation, in the order in which it spreads.
     pub fn inherits_of(&self, id: ElementId) -> impl Iterator<Item = InheritId> {
         self.elements[id].inherits.iter(&self.inherits)
+    }
+
+    /// Returns the number of messages that follow a task's donation.
+    pub fn linked_messages(&self, id: ElementId) -> usize {
+        self.elements[id].messages.len()
+    }
+
+    /// Returns the number of inherits that follow a task's donation.
+    pub fn hanging_inherits(&self, id: ElementId) -> usize {
+        self.elements[id].inherits.len()
     }
 
     /// Returns what a task donates now: first through inherits, then through messages.

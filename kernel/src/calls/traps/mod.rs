@@ -172,6 +172,7 @@ impl Kernel {
             number::tally::TIME => Outcome::Value(machine.now()),
             number::tally::CPU_COUNT => Outcome::Value(u64::from(machine.cpu_count())),
             number::tally::DEBUG_STATE => self.debug_state(machine, caller, a as u32, name(b), UserAddr(c), d).into(),
+            number::tally::INSPECT => self.inspect_trap(machine, caller, arguments).into(),
             _ => self.unknown_trap(machine, caller, trap),
         }
     }

@@ -5,7 +5,7 @@ use super::{Bank, CURRENT_TASK};
 use crate::Error;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use core::hash::{BuildHasher, Hasher};
-use store::{Chain, Chained, Id};
+use store::{Arena, Chain, Chained, Id};
 
 /// The name of a task or an account of the bank.
 pub type BankElementId = Id<BankElement>;
@@ -187,6 +187,11 @@ impl Bank {
     pub fn element_of(&self, handle: u64) -> Option<(BankElementId, &BankElement)> {
         let id = BankElementId::from_bits(handle)?;
         self.elements.get(id).map(|element| (id, element))
+    }
+
+    /// Returns the table of tasks and accounts. For printouts.
+    pub const fn table(&self) -> &Arena<BankElement> {
+        &self.elements
     }
 
     /// Returns the numbers of tasks and accounts.
