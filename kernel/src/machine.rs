@@ -148,6 +148,10 @@ pub trait Machine {
     /// Returns the number of processors in operation.
     fn cpu_count(&self) -> u32;
 
+    /// Takes bytes that were typed at the console and have not been taken. Returns their number, 0 if there are none.
+    /// When new ones come the processor raises `Event::Timer`.
+    fn console_read(&mut self, buffer: &mut [u8]) -> usize;
+
     /// Writes to the console.
     fn console_write(&mut self, bytes: &[u8]);
 

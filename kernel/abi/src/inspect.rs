@@ -66,6 +66,8 @@ pub mod wait {
     pub const CLOCK: u32 = 5;
     /// A word of its memory, whose address stands for the object.
     pub const WORD: u32 = 6;
+    /// Input from the console.
+    pub const INPUT: u32 = 8;
     /// A processor: it is ready.
     pub const READY: u32 = 7;
 }

@@ -156,6 +156,8 @@ pub mod unix {
 
     /// `(status)`: terminates the task.
     pub const EXIT: u32 = CLASS_UNIX | 1;
+    /// `(descriptor, buffer*, size)`: waits for input from the console, which is descriptor 0.
+    pub const READ: u32 = CLASS_UNIX | 3;
     /// `(descriptor, buffer*, size)`: descriptors 1 and 2 are the console.
     pub const WRITE: u32 = CLASS_UNIX | 4;
     /// `()`: returns the process id of the task.

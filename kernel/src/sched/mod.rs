@@ -56,6 +56,8 @@ pub struct Scheduling {
     drop_deadline: Nanos,
     /// The queues of threads that wait for a word of memory.
     words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
+    /// Threads that wait for input from the console.
+    input: WaitQueue,
     /// The number of the last thread that was created.
     last_number: u64,
 }
@@ -72,6 +74,7 @@ impl Scheduling {
             timers: Timers::default(),
             drop_deadline: Nanos::MAX,
             words: LinearMap::new(FixedState::with_seed(seed)),
+            input: WaitQueue::default(),
             last_number: 0,
         }
     }
@@ -371,8 +374,9 @@ impl Scheduling {
     pub fn check(&self) {
         self.check_choice();
         self.timers.check(&self.threads);
-        let on_words = self.threads.iter().filter(|(_, t)| matches!(t.wait_place(), WaitPlace::Word(..))).count();
-        assert_eq!(self.check_words(), on_words, "the queues of words have waiting threads only");
+        let waits_here = |thread: &Thread| matches!(thread.wait_place(), WaitPlace::Word(..) | WaitPlace::Input);
+        let waiting = self.threads.iter().filter(|(_, thread)| waits_here(thread)).count();
+        assert_eq!(self.check_words(), waiting, "the queues of words and of input have waiting threads only");
     }
 
     /// Panics unless a queue of a port or set is in order; returns the number of its threads.

@@ -105,6 +105,13 @@ pub enum Wait {
     Clock,
     /// A change of a word of its memory, announced by `ulock_wake`.
     Word(UserAddr),
+    /// Input from the console.
+    Input {
+        /// The buffer for it.
+        buffer: UserAddr,
+        /// The size of the buffer in bytes, at least 1.
+        size: u64,
+    },
 }
 
 /// What has changed of a thread.
@@ -152,6 +159,8 @@ pub enum WaitPlace {
     Senders(PortId),
     /// Among the threads that wait for a word of a task's memory.
     Word(TaskId, UserAddr),
+    /// Among the threads that wait for input.
+    Input,
     /// In no queue.
     Nowhere,
 }
@@ -407,6 +416,7 @@ impl Thread {
             State::Waiting(Wait::Receive(wait)) => WaitPlace::Receivers(wait.object),
             State::Waiting(Wait::Send(wait)) => WaitPlace::Senders(wait.port),
             State::Waiting(Wait::Word(word)) => WaitPlace::Word(self.context.task, *word),
+            State::Waiting(Wait::Input { .. }) => WaitPlace::Input,
             _ => WaitPlace::Nowhere,
         }
     }

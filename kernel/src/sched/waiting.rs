@@ -3,7 +3,8 @@
 //! A wait is a record, [`Wait`]. The code that ends a wait gets the record back, completes the trap for the thread, and
 //! writes the outcome into the thread's registers by [`Scheduling::finish`]. No code of the thread runs for that.
 //!
-//! The wait queues of ports and port sets belong to `ipc`, which passes them in; those of words of memory are here.
+//! The wait queues of ports and port sets belong to `ipc`, which passes them in; those of words of memory and of input are
+//! here.
 
 use super::Scheduling;
 use super::thread::{Push, ReceiveWait, State, Thread, Wait, WaitPlace};
@@ -91,6 +92,19 @@ impl Scheduling {
         true
     }
 
+    /// Lets a running thread wait for input of at most `size` bytes into a buffer.
+    pub fn block_on_input(&mut self, step: &mut Step, thread: ThreadId, buffer: UserAddr, size: u64) {
+        self.block(step, thread, Wait::Input { buffer, size }, None, Nanos::MAX);
+        let base = self.threads[thread].schedule.base;
+        self.input.insert(&mut self.threads, thread, base);
+    }
+
+    /// Returns the thread that gets the next input, if any waits.
+    #[inline]
+    pub fn reader(&self) -> Option<ThreadId> {
+        self.input.first()
+    }
+
     /// Ends the wait of a waiting thread. The thread leaves its queue, its deadline is removed, and it becomes ready
     /// unless it is suspended. `queue` is the queue of [`wait_place`](Thread::wait_place), if that is one of a port or
     /// set. The caller takes what it needs of the [record](Thread::wait) before, and then
@@ -122,6 +136,7 @@ impl Scheduling {
             WaitPlace::Receivers(_) | WaitPlace::Senders(_) => {
                 queue.expect("the caller has passed the queue").remove(&mut self.threads, thread);
             }
+            WaitPlace::Input => self.input.remove(&mut self.threads, thread),
             WaitPlace::Nowhere => {}
         }
         true
@@ -153,6 +168,7 @@ impl Scheduling {
         }
         let queue = match place {
             WaitPlace::Word(task, word) => self.words.get_mut(&(task, word)),
+            WaitPlace::Input => Some(&mut self.input),
             _ => queue,
         };
         let queue = queue.expect("a waiting thread's queue exists");
@@ -194,7 +210,7 @@ impl Scheduling {
     }
 
     /// Panics unless every thread that waits for a word is in the word's queue, and the queues are in order; returns
-    /// the number of threads in them.
+    /// the number of threads in them and in the queue of input.
     pub(super) fn check_words(&self) -> usize {
         for (id, thread) in self.threads.iter() {
             if let WaitPlace::Word(task, word) = thread.wait_place() {
@@ -202,6 +218,7 @@ impl Scheduling {
                 assert!(queue.iter(&self.threads).any(|other| other == id), "{id:?} is not in its wait queue");
             }
         }
-        self.words.iter().map(|(_, queue)| queue.check(&self.threads)).sum()
+        let on_words: usize = self.words.iter().map(|(_, queue)| queue.check(&self.threads)).sum();
+        on_words + self.input.check(&self.threads)
     }
 }

@@ -3,7 +3,7 @@
 use abi::task::PAGE_SIZE;
 use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, Stamp, UserAddr};
 use kernel::rate::{Clock, Rate};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
 /// The number of page frames of the machine.
@@ -36,6 +36,8 @@ pub struct FakeMachine {
     now: Nanos,
     /// The deadline that the kernel set last; the test clears it when it has expired.
     pub timer: Option<Nanos>,
+    /// The bytes that were typed at the console.
+    pub input: VecDeque<u8>,
     /// The bytes that programs wrote to the console.
     pub console: Vec<u8>,
     /// The lines that the kernel wrote to its log.
@@ -55,6 +57,7 @@ impl FakeMachine {
             used_frames: 0,
             now: 1,
             timer: None,
+            input: VecDeque::new(),
             console: Vec::new(),
             log: Vec::new(),
             failure: None,
@@ -239,6 +242,12 @@ impl Machine for FakeMachine {
 
     fn cpu_count(&self) -> u32 {
         1
+    }
+
+    fn console_read(&mut self, buffer: &mut [u8]) -> usize {
+        let taken = self.input.len().min(buffer.len());
+        buffer.iter_mut().zip(self.input.drain(..taken)).for_each(|(to, byte)| *to = byte);
+        taken
     }
 
     fn console_write(&mut self, bytes: &[u8]) {

@@ -25,6 +25,7 @@ mod generations;
 mod guards;
 mod header;
 mod importance;
+mod input;
 mod inspect;
 mod interleavings;
 mod kernel_objects;

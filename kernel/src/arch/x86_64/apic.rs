@@ -18,6 +18,7 @@ const PICS: [u16; 2] = [0x21, 0xA1];
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 enum Register {
+    Id = 0x20,
     TaskPriority = 0x80,
     EndOfInterrupt = 0xB0,
     SpuriousVector = 0xF0,
@@ -91,9 +92,20 @@ impl Apic {
         apic
     }
 
+    /// Returns the controller's number, to which the interrupts of devices are sent.
+    pub fn id(&self) -> u32 {
+        match self.access {
+            Access::Memory(..) => self.read(Register::Id) >> 24,
+            Access::ModelSpecific => self.read(Register::Id),
+        }
+    }
+
     /// Returns the timer's count, which goes down.
     pub fn count(&self) -> u32 {
-        let register = Register::TimerCount;
+        self.read(Register::TimerCount)
+    }
+
+    fn read(&self, register: Register) -> u32 {
         match self.access {
             // SAFETY: The register is there, mapped uncached like all devices, and reading it has no effect.
             Access::Memory(map, base) => unsafe { map.address::<u32>(base + register as u64).read_volatile() },

@@ -4,9 +4,11 @@ use super::apic::Apic;
 use super::clock;
 use super::fpu;
 use super::frame_allocator::FrameAllocator;
+use super::interrupts::INPUT;
+use super::io_apic;
 use super::paging::Paging;
 use super::processor::Features;
-use super::serial::{COM1, COM2, Serial};
+use super::serial::{COM1, COM1_LINE, COM2, Serial};
 use super::user_memory::UserMemory;
 use core::fmt::{self, Write};
 use core::ptr;
@@ -64,6 +66,12 @@ impl X86Machine {
         let apic = Apic::start(physical_map);
         fpu::start();
         let (clock, apic_rate) = clock::start(|| apic.count());
+        let mut console = Serial::open(COM1);
+        if let Some(console) = &mut console
+            && io_apic::route(physical_map, COM1_LINE, INPUT, apic.id())
+        {
+            console.interrupt_for_input();
+        }
         X86Machine {
             paging: Paging::new(physical_map),
             bases: Bases::default(),
@@ -73,7 +81,7 @@ impl X86Machine {
             clock,
             apic,
             apic_rate,
-            console: Serial::open(COM1),
+            console,
             log: Serial::open(COM2),
         }
     }
@@ -202,6 +210,10 @@ impl Machine for X86Machine {
 
     fn cpu_count(&self) -> u32 {
         1
+    }
+
+    fn console_read(&mut self, buffer: &mut [u8]) -> usize {
+        self.console.as_mut().map_or(0, |console| console.receive(buffer))
     }
 
     fn console_write(&mut self, bytes: &[u8]) {

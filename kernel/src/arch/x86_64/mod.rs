@@ -12,6 +12,7 @@
 //! | `machine` | the [`Machine`](kernel::machine::Machine) that the core is given |
 //! | `frame_allocator`, `paging`, `user_memory`, `heap` | memory |
 //! | `clock`, `pit`, `apic` | time |
+//! | `io_apic` | the interrupts of devices |
 //! | `processor`, `segments`, `fpu` | the modes and tables of the processor, FPU state |
 //! | `serial`, `panic`, `symbols` | console, log and the report of a panic |
 
@@ -23,6 +24,7 @@ mod fpu;
 mod frame_allocator;
 mod heap;
 mod interrupts;
+mod io_apic;
 mod machine;
 mod paging;
 mod panic;

@@ -2,10 +2,13 @@
 
 use core::fmt;
 use uart_16550::backend::PioBackend;
+use uart_16550::spec::registers::{FifoTriggerLevel, IER};
 use uart_16550::{Config, Uart16550};
 
 /// The console, for the output of programs.
 pub const COM1: u16 = 0x3F8;
+/// The line of the interrupt controllers that it is connected to, on every PC.
+pub const COM1_LINE: u8 = 4;
 /// The log, for the kernel's own messages. Without this line they go to the console.
 pub const COM2: u16 = 0x2F8;
 
@@ -18,7 +21,8 @@ impl Serial {
     pub fn open(port: u16) -> Option<Serial> {
         // SAFETY: On every PC these ports belong to a UART or are unassigned, which `init` finds out.
         let mut uart = unsafe { Uart16550::new_port(port) }.ok()?;
-        uart.init(Config::DEFAULT).ok()?;
+        // A key that is typed is there at once.
+        uart.init(Config { fifo_trigger_level: Some(FifoTriggerLevel::One), ..Config::DEFAULT }).ok()?;
         Some(Serial(uart))
     }
 
@@ -29,6 +33,16 @@ impl Serial {
             let mut uart = unsafe { Uart16550::new_port(port) }.ok()?;
             uart.check_present().then_some(Serial(uart))
         })
+    }
+
+    /// Makes the line raise its interrupt when bytes come.
+    pub fn interrupt_for_input(&mut self) {
+        self.0.enable_interrupts(IER::DATA_READY);
+    }
+
+    /// Takes bytes that have come. Returns their number.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> usize {
+        self.0.receive_bytes(buffer)
     }
 
     /// Sends bytes and waits until the device has them.

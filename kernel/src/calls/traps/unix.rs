@@ -1,9 +1,10 @@
-//! The Unix traps: exit, write, and waiting for a word of memory (errata 6).
+//! The Unix traps: exit, read, write, and waiting for a word of memory (errata 6).
 
 use crate::ids::Context;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos, UserAddr};
 use crate::outcome::Outcome;
+use crate::sched::thread::Wait;
 use abi::code::*;
 use abi::task::ExitStatus;
 use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL};
@@ -14,6 +15,10 @@ const WRITE_MAX: u64 = 1024;
 
 const NANOS_PER_MICRO: Nanos = 1_000;
 
+/// The most bytes that one `read` returns.
+const READ_MAX: u64 = 64;
+
+const STDIN: u32 = 0;
 const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 
@@ -45,6 +50,52 @@ impl Kernel {
         machine.copy_in(caller.address_space, from, bytes).map_err(|_| EFAULT)?;
         machine.console_write(bytes);
         Ok(taken)
+    }
+
+    /// `read`: waits for input from the console, and returns the number of bytes that came: those that are there, and at
+    /// least 1. Several threads that wait get input in the order of their priorities.
+    ///
+    /// # Errors
+    /// `EBADF` for another descriptor than standard input; `EPERM` if the caller is not user 0, because the console is
+    /// the system's; `EFAULT` if the buffer cannot be written: the input is lost then. `EINTR` if the wait is aborted.
+    pub(super) fn read(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        descriptor: u32,
+        buffer: UserAddr,
+        size: u64,
+    ) -> Outcome {
+        if descriptor != STDIN {
+            return Outcome::Unix(Err(EBADF));
+        }
+        if self.tasks[caller.task].credentials.uid != 0 {
+            return Outcome::Unix(Err(EPERM));
+        }
+        if size == 0 {
+            return Outcome::Unix(Ok(0));
+        }
+        self.sched.block_on_input(&mut self.step, caller.thread, buffer, size);
+        self.give_input(machine);
+        Outcome::Pending
+    }
+
+    /// Gives the input that has come to the thread that waits for it, if one waits.
+    pub(crate) fn give_input(&mut self, machine: &mut dyn Machine) {
+        while let Some(reader) = self.sched.reader() {
+            let Some(&Wait::Input { buffer, size }) = self.sched[reader].wait() else {
+                panic!("{reader:?} is in the queue of input but waits for something else");
+            };
+            let mut bytes = [0; READ_MAX as usize];
+            let taken = machine.console_read(&mut bytes[..size.min(READ_MAX) as usize]);
+            if taken == 0 {
+                return;
+            }
+            let space = self.sched[reader].context().address_space;
+            let written = machine.copy_out(space, buffer, &bytes[..taken]);
+            self.ipc.end_wait(&mut self.sched, &mut self.step, reader);
+            self.sched.finish(reader, Outcome::Unix(written.map(|()| taken as u64).map_err(|_| EFAULT)));
+        }
     }
 
     /// `ulock_wait`: blocks the caller until `ulock_wake`, for a number of microseconds (0: without limit), if the word

@@ -120,6 +120,7 @@ fn waits_for(thread: &Thread) -> (u32, u64) {
         },
         State::Waiting(Wait::Send(send)) => (wait::SEND, send.port.to_bits()),
         State::Waiting(Wait::Clock) => (wait::CLOCK, 0),
+        State::Waiting(Wait::Input { .. }) => (wait::INPUT, 0),
         State::Waiting(Wait::Word(address)) => (wait::WORD, address.0),
     }
 }
