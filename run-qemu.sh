@@ -14,6 +14,8 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
   ./run-qemu.sh                         boot and run the user-mode tests
   ./run-qemu.sh test [FILTER]           run the host tests too; FILTER selects tests by a part of their name
   ./run-qemu.sh run PROGRAM [ARG...]    boot and run a program: a static ELF file, see docs/abi.md
+  ./run-qemu.sh monitor [PROGRAM [ARG...]]
+                                        boot and look around: who runs, who is boosted, and why
   ./run-qemu.sh bench                   count the instructions of common operations
   ./run-qemu.sh gdb [PROGRAM [ARG...]]  boot and wait for a debugger
   ./run-qemu.sh build                   build only
@@ -153,6 +155,12 @@ command_run() {
   return "$status"
 }
 
+command_monitor() {
+  local starter=monitor
+  if (($# > 0)); then make_bundle_with "$@"; else make_bundle monitor; fi
+  boot_at_console
+}
+
 # Prints the versions on which the figures depend, as docs/benchmarks.md has them below its own.
 versions() {
   local rustc_version qemu_version
@@ -185,7 +193,7 @@ case "$command" in
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
     expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
   run) expect_program run "$@" ;;
-  gdb) (($# == 0)) || expect_program gdb "$@" ;;
+  gdb | monitor) (($# == 0)) || expect_program "$command" "$@" ;;
   *) usage_error "unknown command '$command'" ;;
 esac
 # In a release build most functions are inlined, so a debugger finds few of them.
@@ -198,6 +206,7 @@ case "$command" in
   test) command_test "$@" ;;
   run) command_run "$@" ;;
   bench) command_bench ;;
+  monitor) command_monitor "$@" ;;
   build) ;;
   gdb) command_gdb "$@" ;;
 esac

@@ -5,7 +5,7 @@ output=${TALLY_OUTPUT:-$here/target/boot}
 bundle=$output/bundle.tar
 console=$output/console.txt
 log=$output/log.txt
-programs=(init tests bench)
+programs=(init tests bench monitor)
 
 build() {
   local flags=() status=0
@@ -54,7 +54,7 @@ make_bundle_with() {
   [[ ${#name} -le 90 ]] || name=${name:0:90}
   # The program must not replace a file of the bundle.
   [[ " kernel cmdline ${programs[*]} " == *" $name "* ]] && name=program-$name
-  collect run "$name" "$@"
+  collect "${starter:-run}" "$name" "$@"
   cp -- "$path" "$output/files/$name"
   pack
 }
@@ -74,6 +74,22 @@ boot() {
   # In the foreground, so that Ctrl-C reaches QEMU. SIGKILL, because QEMU reports other signals on the terminal.
   timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
     -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
+  outcome "$status"
+}
+
+# boot_at_console: boots the bundle with the console at the terminal, without a time limit; or, if the input is no
+# terminal, with that as what is typed.
+boot_at_console() {
+  local status=0 console_device=(-chardev "stdio,id=console,signal=off" -serial chardev:console)
+  : >"$log"
+  if [[ -t 0 ]]; then
+    "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
+      "${console_device[@]}" -serial "file:$log" "$@" || status=$?
+  else
+    # What is typed before the kernel has set the line up is lost, so the first thing is an empty line.
+    { printf '\n\n'; cat; } | timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" \
+      -kernel "$output/boot" -initrd "$bundle" "${console_device[@]}" -serial "file:$log" "$@" || status=$?
+  fi
   outcome "$status"
 }
 

@@ -15,6 +15,7 @@
 //! | [`time`] | the clock, sleeping, yielding |
 //! | [`check`](mod@check) | assertions that print the expected and the seen value |
 //! | [`suite`] | all tests that run in user mode |
+//! | [`inspect`], [`monitor`](mod@monitor) | the kernel's objects, as records and at the console |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
 //!
 //! A program is a binary with `#![no_std]`, `#![no_main]` and [`program!`]`(start)`, where `start` takes the arguments
@@ -23,9 +24,13 @@
 #![cfg_attr(target_os = "none", no_std)]
 #![warn(unreachable_pub)]
 
+extern crate alloc;
+
 pub mod check;
 pub mod harness;
+pub mod inspect;
 pub mod message;
+pub mod monitor;
 pub mod names;
 pub mod policy;
 pub mod port;

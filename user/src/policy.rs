@@ -4,7 +4,7 @@ use crate::message::{Message, call_object};
 use crate::sys::unix_trap;
 use abi::mig::task::{POLICY_GET, POLICY_SET};
 use abi::policy::*;
-use abi::qos::Priority;
+use abi::qos::{Priority, Role};
 use abi::trap::unix::*;
 use abi::{KernReturn, PortName};
 use zerocopy::{FromZeros, IntoBytes};
@@ -15,6 +15,12 @@ use zerocopy::{FromZeros, IntoBytes};
 /// The error number of the call, here and in the functions below.
 pub fn set_priority(which: u32, who: u64, value: u32) -> Result<(), u64> {
     unix_trap(SETPRIORITY, [which.into(), who, value.into()]).map(|_| ())
+}
+
+/// Sets the role of the application with a pid.
+pub fn set_role(pid: u64, role: Role) -> Result<(), u64> {
+    let number = role.to_darwin().expect("the role is one of setpriority");
+    set_priority(PRIO_DARWIN_ROLE, pid, number)
 }
 
 /// Marks the task as a donor of importance.

@@ -122,6 +122,12 @@ pub fn insert_right(name: PortName, right: PortName, disposition: Disposition) -
     code(trap(MACH_PORT_INSERT_RIGHT, arguments))
 }
 
+/// Calls `mach_port_extract_right`: gets a right that another task has under a name, by its control port.
+pub fn extract_right(task: PortName, name: PortName, disposition: Disposition) -> Result<PortName, KernReturn> {
+    let mut reply = call_object(task, mig::EXTRACT_RIGHT, &[name.0, disposition.0.into()])?;
+    reply.take_port(0).map(|right| right.name).ok_or(KERN_FAILURE)
+}
+
 /// Calls `mach_port_insert_member`.
 pub fn insert_member(name: PortName, set: PortName) -> Result<(), KernReturn> {
     code(trap(MACH_PORT_INSERT_MEMBER, [own(), u64::from(name.0), u64::from(set.0), 0, 0, 0]))

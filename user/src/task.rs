@@ -9,7 +9,7 @@ use abi::mig;
 use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::qos::{AppType, Qos, Role};
 use abi::task::*;
-use abi::trap::mach::{MACH_VM_ALLOCATE, MACH_VM_DEALLOCATE, MACH_VM_PROTECT, THREAD_SELF};
+use abi::trap::mach::{MACH_VM_ALLOCATE, MACH_VM_DEALLOCATE, MACH_VM_PROTECT, TASK_FOR_PID, THREAD_SELF};
 use abi::trap::tally::{DEBUG_STATE, TASK_SPAWN};
 use abi::trap::unix::GETPID;
 use abi::{KernReturn, PortName};
@@ -127,6 +127,17 @@ pub fn wait_for_exit(exit_port: PortName) -> Result<ExitStatus, KernReturn> {
 /// Calls `task_terminate`.
 pub fn terminate(task: PortName) -> Result<(), KernReturn> {
     call_object(task, mig::task::TERMINATE, &[]).map(|_| ())
+}
+
+/// Names the control port of the task with a pid. The caller must be user 0.
+///
+/// # Errors
+/// Those of `task_for_pid`.
+pub fn for_pid(pid: u32) -> Result<PortName, KernReturn> {
+    let mut name = MACH_PORT_NULL;
+    let arguments = [port::task_self().0.into(), pid.into(), (&raw mut name) as u64, 0, 0, 0];
+    KernReturn(trap(TASK_FOR_PID, arguments) as i32).ok()?;
+    Ok(name)
 }
 
 static BOOTSTRAP: AtomicU32 = AtomicU32::new(0);

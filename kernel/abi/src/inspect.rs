@@ -48,6 +48,9 @@ pub mod kind {
     pub const ACCOUNTS: u32 = 8;
     /// [`ElementRecord`](super::ElementRecord)s of all importance elements, also those whose task has ended.
     pub const ELEMENTS: u32 = 9;
+    /// No records: the kernel checks all its invariants, and panics if one is broken. The work grows with the number of
+    /// objects, unlike that of the other kinds.
+    pub const CHECK: u32 = 10;
 }
 
 /// What a thread waits for.
@@ -289,6 +292,12 @@ pub struct VoucherRecord {
     pub persona: u32,
     /// For key 4: the `pthread_priority_t`.
     pub priority: u32,
+    /// The port by which a task received it last, or 0 if no message brought it.
+    pub came_by: ObjectNumber,
+    /// `msgh_id` of that message.
+    pub came_with: u32,
+    /// The sender of that message.
+    pub came_from: u32,
 }
 
 /// Boosts that a task keeps because a voucher of it exists.

@@ -217,6 +217,11 @@ impl Role {
         })
     }
 
+    /// Returns the number of the role for `setpriority`, if it has one.
+    pub fn to_darwin(self) -> Option<u32> {
+        (0..=6).find(|&number| Role::from_darwin(number) == Some(self)).map(|number| number as u32)
+    }
+
     /// Returns true if only user 0 may give the role, because it lifts a task above all others.
     pub const fn is_privileged(self) -> bool {
         matches!(self, Role::Control | Role::GraphicsServer)

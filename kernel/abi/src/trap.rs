@@ -66,6 +66,8 @@ pub mod mach {
     pub const MACH_PORT_GUARD: u32 = CLASS_MACH | 41;
     /// `(target, name, guard)`
     pub const MACH_PORT_UNGUARD: u32 = CLASS_MACH | 42;
+    /// `(target, pid, name*)`: names the control port of another task. For user 0.
+    pub const TASK_FOR_PID: u32 = CLASS_MACH | 45;
     /// `(target, count, first*)`: reserves up to 16 activity ids and writes the first; the target is ignored.
     pub const MACH_GENERATE_ACTIVITY_ID: u32 = CLASS_MACH | 43;
     /// `(pri)`: yields the processor at the lowest priority; the argument is ignored.
@@ -114,7 +116,7 @@ pub mod mach {
     }
 
     /// The traps that XNU has and Tally lacks, by number.
-    pub const MISSING: [MissingTrap; 29] = {
+    pub const MISSING: [MissingTrap; 28] = {
         use MissingAnswer::{CallByMessage, NotSupported, NullName};
         [
             missing(11, "_kernelrpc_mach_vm_purgable_control_trap", CallByMessage),
@@ -128,7 +130,6 @@ pub mod mach {
             missing(38, "semaphore_timedwait_trap", NotSupported),
             missing(39, "semaphore_timedwait_signal_trap", NotSupported),
             missing(44, "task_name_for_pid", NotSupported),
-            missing(45, "task_for_pid", NotSupported),
             missing(46, "pid_for_task", NotSupported),
             missing(47, "mach_msg2_trap", NotSupported),
             missing(48, "macx_swapon", NotSupported),

@@ -126,7 +126,7 @@ fn wrong_calls_are_refused() {
     let zero = Cursor::default();
     let asked = |w: &mut World, kind, argument, room| call(w, a, kind, argument, zero, room).map(|_| ());
     assert_eq!(asked(&mut w, 0, 0, ROOM), Err(KERN_INVALID_ARGUMENT));
-    assert_eq!(asked(&mut w, 10, 0, ROOM), Err(KERN_INVALID_ARGUMENT));
+    assert_eq!(asked(&mut w, 11, 0, ROOM), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(asked(&mut w, kind::NAMES, 9999, ROOM), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(asked(&mut w, kind::NAMES, u64::MAX, ROOM), Err(KERN_INVALID_ARGUMENT));
     let small = size_of::<TaskRecord>() as u64 - 1;

@@ -4,6 +4,7 @@
 //! init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]
 //! init run PROGRAM [ARGUMENT…]
 //! init bench
+//! init monitor [PROGRAM [ARGUMENT…]]
 //! ```
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -11,6 +12,7 @@
 use core::fmt::Write;
 use user::abi::KernReturn;
 use user::abi::code::*;
+use user::abi::qos::{AppType, Qos, Role};
 use user::harness::{self, Deliberate, Options};
 use user::println;
 use user::supervisor::{Failure, Supervisor};
@@ -26,10 +28,18 @@ const USAGE: i32 = 64;
 const NOT_STARTED: i32 = 127;
 
 fn start(mut arguments: Arguments) -> i32 {
-    match arguments.nth(1) {
+    arguments.next();
+    let strings = arguments.strings();
+    match arguments.next() {
         None | Some("harness") => run_harness(arguments),
         Some("run") => run_program(arguments),
         Some("bench") => run_benchmarks(),
+        // Its first argument is its name.
+        Some("monitor") => {
+            let monitor = Spawn::program("monitor").arguments(strings);
+            // So that its threads may have the highest class.
+            run_and_wait(monitor.policy(AppType::DaemonInteractive, Role::Unspecified, Qos::Unspecified))
+        }
         Some(other) => usage(other),
     }
 }
@@ -39,6 +49,7 @@ fn usage(wrong: &str) -> i32 {
     println!("  init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]");
     println!("  init run PROGRAM [ARGUMENT…]");
     println!("  init bench");
+    println!("  init monitor [PROGRAM [ARGUMENT…]]");
     USAGE
 }
 

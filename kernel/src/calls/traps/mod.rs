@@ -86,6 +86,8 @@ impl Kernel {
             number::mach::HOST_SELF => self.host_self(caller).into(),
             number::mach::THREAD_GET_SPECIAL_REPLY_PORT => self.thread_special_reply_port(caller).into(),
 
+            number::mach::TASK_FOR_PID => self.task_for_pid(machine, caller, name(a), b as u32, UserAddr(c)).into(),
+
             number::mach::MACH_VM_ALLOCATE => {
                 self.vm_allocate_trap(machine, caller, name(a), UserAddr(b), c, d as u32).into()
             }

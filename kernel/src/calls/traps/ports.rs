@@ -77,6 +77,32 @@ impl Kernel {
         self.name_own_port(caller, self.ipc.host_port())
     }
 
+    /// `task_for_pid`: writes a name for the control port of the live task with a pid to `result`.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` if the target is not the caller's task; `KERN_FAILURE` if the caller is not user 0, there is
+    /// no such task, or there is no room for the name; `KERN_MEMORY_ERROR` if the name cannot be written.
+    pub(super) fn task_for_pid(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        target: PortName,
+        pid: u32,
+        result: UserAddr,
+    ) -> Result<(), KernReturn> {
+        self.require_self(caller, target).map_err(|_| KERN_INVALID_ARGUMENT)?;
+        let privileged = self.tasks[caller.task].credentials.uid == 0;
+        let task = self.tasks.with_pid(pid).filter(|_| privileged).ok_or(KERN_FAILURE)?;
+        let port = self.tasks[task].control_port;
+        let Kernel { ipc, sched, step, .. } = self;
+        let name = ipc.name_kernel_port(step, caller.space, port);
+        if name == MACH_PORT_NULL {
+            return Err(KERN_FAILURE);
+        }
+        put_result(machine, caller, result, name.as_bytes())
+            .inspect_err(|_| ipc.destroy_name(sched, step, caller.space, name))
+    }
+
     fn name_own_port(&mut self, caller: Context, port: PortId) -> PortName {
         self.ipc.name_kernel_port(&mut self.step, caller.space, port)
     }

@@ -16,6 +16,7 @@ mod ports;
 mod tasks;
 mod window;
 
+use super::invariants::check_all;
 use crate::calls::put_result;
 use crate::ids::Context;
 use crate::kernel::Kernel;
@@ -101,6 +102,11 @@ impl Kernel {
             kind::ACCOUNTS => window.list(bank.table(), |_, element| self.account_record(element)),
             kind::ELEMENTS => {
                 window.list(ipc.importance().element_table(), |id, element| Some(self.element_record(id, element)))
+            }
+            kind::CHECK => {
+                check_all(self);
+                window.end();
+                Ok(())
             }
             _ => Err(KERN_INVALID_ARGUMENT),
         }

@@ -40,6 +40,11 @@ impl<'m> Window<'m> {
         Cursor { place: self.place, records: self.records }
     }
 
+    /// Ends the listing.
+    pub(super) fn end(&mut self) {
+        self.place = Cursor::END;
+    }
+
     /// Writes a record. Returns false if there is no room for it.
     ///
     /// # Errors
