@@ -227,6 +227,9 @@ impl Scheduling {
         let ran = self.uncharged(cpu, now);
         let yielding = &mut self.threads[thread];
         yielding.run_time.add(ran);
+        if yielding.bill.is_open() {
+            step.switched_with_bill(thread);
+        }
         let schedule = &mut yielding.schedule;
         schedule.quantum_left = schedule.quantum_left.saturating_sub(self.clock.rate().nanos(ran));
         yielding.schedule.yielding = true;

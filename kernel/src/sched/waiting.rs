@@ -185,6 +185,9 @@ impl Scheduling {
         let waiting = &mut self.threads[from];
         debug_assert!(matches!(waiting.state, State::Running(at) if at == cpu), "{from:?} blocks but does not run");
         waiting.run_time.add(ran);
+        if waiting.bill.is_open() {
+            step.switched_with_bill(from);
+        }
         waiting.state = State::Waiting(Wait::Receive(wait));
         let priority = WaitPlace::Receivers(wait.object).queue_priority(waiting.schedule.base);
         if queue.is_empty() {
