@@ -152,7 +152,12 @@ impl Kernel {
     /// Handles an event that is neither a trivial trap nor a plain call.
     #[inline(always)]
     pub fn handle_off_fast_path(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
+        self.bill_switched();
         let entered = self.sched.current(cpu);
+        if self.step.trace.is_on() {
+            let thread = entered.map_or(0, |thread| self.sched[thread].number());
+            self.step.trace.begin_step(machine.now(), cpu, thread);
+        }
         if self.ipc.needs_time() {
             self.ipc.set_time(machine.now());
         }
@@ -225,7 +230,7 @@ impl Kernel {
         if self.sched.reader().is_some() {
             self.give_input(machine);
         }
-        self.sched.tick(&mut self.step, cpu, now);
+        self.sched.tick(&mut self.step, cpu, machine.stamp());
     }
 
     /// Ends a step: on the fast exit if it leaves no work, where the thread that has the processor goes on, or else on
@@ -236,7 +241,13 @@ impl Kernel {
         match self.sched.current(cpu) {
             current if is_quiet && current == entered && entered.is_some() => Next::GoOn,
             Some(thread) if is_quiet => Next::Run(thread),
-            _ => self.full_exit(machine, cpu, entered),
+            _ => {
+                let next = self.full_exit(machine, cpu, entered);
+                if self.step.trace.streams() {
+                    self.stream_events(machine);
+                }
+                next
+            }
         }
     }
 
@@ -245,11 +256,12 @@ impl Kernel {
     #[inline(never)]
     fn full_exit(&mut self, machine: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
         loop {
-            self.settle(machine, entered);
+            self.settle(machine, cpu, entered);
             if let Some(status) = self.exit_status {
                 return Next::Shutdown(shutdown_status(status));
             }
-            let chosen = self.sched.choose(&mut self.step, cpu, machine.now());
+            let now = self.charge(machine, cpu, entered);
+            let chosen = self.sched.choose(&mut self.step, cpu, now);
             self.step.settled();
             let continuation = chosen.and_then(|thread| self.sched.take_continuation(thread));
             match (chosen, continuation) {
@@ -280,11 +292,12 @@ impl Kernel {
     /// work and of the background work, and applies policy changes. The rest of the work is kept with the thread that
     /// entered.
     #[inline]
-    fn settle(&mut self, machine: &mut dyn Machine, entered: Option<ThreadId>) {
+    fn settle(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) {
         if let Some(thread) = entered
             && let Some(state) = self.sched.get(thread)
         {
             if state.is_ending() {
+                self.charge(machine, cpu, entered);
                 self.end_thread(thread);
             } else {
                 self.sched.stop_if_suspended(&mut self.step, thread);
@@ -299,7 +312,14 @@ impl Kernel {
             self.background_slice(machine);
         }
         self.hear_importance();
-        self.apply_policy_changes();
+        if self.step.has_policy_changes() {
+            // The time until now has the price of the old policy.
+            self.charge(machine, cpu, entered);
+            self.apply_policy_changes();
+        }
+        if self.step.trace.is_on() {
+            self.record_boosts();
+        }
     }
 
     /// Sets the timer of `cpu`, unless it is set early enough.

@@ -13,6 +13,7 @@ use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{Machine, NoMemory};
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
+use crate::sched::run_time::Used;
 use crate::sched::thread::{SendWait, Thread, Wait};
 use crate::sched::{Belongings, ThreadList};
 use crate::step::{Progress, Work};
@@ -20,6 +21,7 @@ use crate::task::regions::Regions;
 use crate::task::{Ending, Stage, Task};
 use crate::trace::Event;
 use crate::trap_frame::TrapFrame;
+use abi::event::kind;
 use abi::port::PortName;
 use abi::task::{EXIT_MESSAGE_ID, ExitStatus};
 use heapless::String;
@@ -61,7 +63,7 @@ impl Kernel {
         tasks.make_room()?;
         ipc.make_room_for_task()?;
         let credentials = Credentials { uid: new.uid, gid: new.gid, pid: tasks.next_pid() };
-        let bank = vouchers.begin_task(credentials)?;
+        let bank = vouchers.begin_task(credentials, new.identity)?;
         let mut reserve = || {
             step.reserve_work(WORK_PER_TASK)?;
             step.reserve_policy_change()
@@ -70,6 +72,7 @@ impl Kernel {
         };
         let address_space = reserve().inspect_err(|_| vouchers.end_task(bank))?;
         // From here on nothing fails.
+        step.trace.record(|| Event::task_begun(credentials.pid, new.identity.parent, &new.name));
         let space = ipc.insert_space(seed);
         Ok(tasks.insert(|task, pid| {
             ipc.begin_importance(space, (task, pid), new.marks, new.policy.live_policy());
@@ -87,6 +90,7 @@ impl Kernel {
                 name_port: None,
                 bootstrap: Carried::Null,
                 bank: Some(bank),
+                ended_threads: Used::default(),
                 exit_port: None,
                 ended: None,
             }
@@ -105,15 +109,18 @@ impl Kernel {
         policy: ThreadPolicy,
     ) -> Result<ThreadId, NoMemory> {
         let Kernel { tasks, ipc, sched, step, .. } = self;
-        let Task { space, address_space, policy: ref task_policy, ref mut threads, .. } = tasks[task];
+        let Task { space, address_space, policy: ref task_policy, ref mut threads, credentials, .. } = tasks[task];
         if threads.len() >= THREADS_PER_TASK_MAX {
             return Err(NoMemory);
         }
-        let base = policy.effective(&task_policy.effective()).base_priority;
+        let effective = policy.effective(&task_policy.effective());
         let belongings = Belongings { task, space, address_space };
-        ipc.charged(ipc.space(space).budget(), THREAD_COST, |_| {
-            sched.create(step, threads, belongings, frame, policy, base)
-        })
+        let made = ipc.charged(ipc.space(space).budget(), THREAD_COST, |_| {
+            sched.create(step, threads, belongings, frame, policy, (effective.base_priority, effective.power()))
+        })?;
+        let number = sched[made].number();
+        step.trace.record(|| Event::new(kind::THREAD_BEGUN, [number, credentials.pid.into()]));
+        Ok(made)
     }
 
     /// Returns the control port of a thread. The first call for a thread makes the port.
@@ -140,7 +147,7 @@ impl Kernel {
     /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6), its
     /// voucher is released, and the work that its trap left becomes background work. A task ends with its last thread.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
-        let Kernel { tasks, ipc, sched, step, vouchers, .. } = self;
+        let Kernel { ipc, sched, step, .. } = self;
         ipc.end_thread(sched, step, thread);
         let sent = match sched[thread].wait() {
             Some(&Wait::Send(SendWait { message, .. })) => Some(message),
@@ -151,10 +158,11 @@ impl Kernel {
         if let Some(message) = sent {
             ipc.destroy_message(step, message);
         }
-        if let Some(voucher) = sched.adopt(thread, None) {
-            vouchers.release(ipc, step, voucher);
-        }
-        let task = sched[thread].task();
+        self.settle_thread(thread);
+        let Kernel { tasks, ipc, sched, step, .. } = self;
+        let (task, number) = (sched[thread].task(), sched[thread].number());
+        let pid = tasks[task].credentials.pid;
+        step.trace.record(|| Event::new(kind::THREAD_ENDED, [number, pid.into()]));
         let control_port = sched.remove(step, &mut tasks[task].threads, thread);
         ipc.refund(ipc.space(tasks[task].space).budget(), THREAD_COST);
         if let Some(port) = control_port {
@@ -180,7 +188,8 @@ impl Kernel {
             self.terminate_thread(thread);
         }
         self.step.later(Work::Task(task));
-        self.step.trace.record(Event::TaskEnded(task));
+        let pid = self.tasks[task].credentials.pid;
+        self.step.trace.record(|| Event::new(kind::TASK_ENDED, [pid.into(), status.0.into()]));
     }
 
     /// Takes an ended task apart by one piece: a name, its ports or some memory.

@@ -8,6 +8,8 @@ use crate::machine::Machine;
 use crate::policy::TaskPolicy;
 use crate::sched::thread::Change;
 use crate::step::{PolicyChange, Progress, Work};
+use crate::trace::Event;
+use abi::event::kind;
 
 impl Kernel {
     /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes.
@@ -91,6 +93,7 @@ impl Kernel {
         let raise = ipc.raise_of(sched, thread);
         raise.write_to(sched.policy_mut(thread));
         let effective = sched[thread].policy().effective(&tasks[task].policy.effective());
+        sched.set_power(thread, effective.power());
         sched.set_base(step, thread, effective.base_priority, effective.timeshare);
         let queue = ipc.wait_queue(sched[thread].wait_place());
         sched.requeue(thread, queue);
@@ -132,6 +135,12 @@ impl Kernel {
         let (before, live_before) = (changed.policy.effective(), changed.policy.live_policy());
         change(&mut changed.policy);
         let (space, live) = (changed.space, changed.policy.live_policy());
+        let (pid, boosted) = (changed.credentials.pid, changed.policy.boosted);
+        if changed.policy.effective() != before {
+            let donor = changed.policy.live_policy().wish(boosted);
+            let words = [pid.into(), boosted.into(), donor.into()];
+            self.step.trace.record(|| Event::new(kind::POLICY_CHANGED, words));
+        }
         if changed.policy.effective() != before && !core::mem::replace(&mut changed.policy_noted, true) {
             self.step.policy_changed(PolicyChange::Task(task));
         }

@@ -51,7 +51,8 @@ pub mod kind {
     pub const THREAD_ENDED: u16 = 4;
     /// `(trap number)`: the thread of the event entered the kernel by a trap.
     pub const TRAP_ENTERED: u16 = 5;
-    /// `(trap number, result)`: the trap that began in this step ended in it, or an earlier one has its result now.
+    /// `(trap number, result)`: the trap ended in the step in which it began. The end of a trap that waited is a
+    /// [`THREAD_WOKEN`].
     pub const TRAP_LEFT: u16 = 6;
     /// `(thread, wait, object)`: a thread waits. The wait is one of [`crate::inspect::wait`], the object is what it waits
     /// for.
@@ -79,7 +80,7 @@ pub mod kind {
     pub const MESSAGE_RETURNED: u16 = 23;
     /// `(message, port)`: a message was destroyed.
     pub const MESSAGE_DESTROYED: u16 = 24;
-    /// `(port, pid)`: a port was made, with its receive right in a task; 0 for the kernel.
+    /// `(port)`: a task made a port.
     pub const PORT_MADE: u16 = 30;
     /// `(port)`: a port died.
     pub const PORT_DIED: u16 = 31;
@@ -89,9 +90,9 @@ pub mod kind {
     pub const RIGHT_MOVED: u16 = 33;
     /// `(port, pid, name, right)`: a right ended.
     pub const RIGHT_DEAD: u16 = 34;
-    /// `(voucher, pid)`: a task made a voucher that did not exist.
+    /// `(voucher)`: a voucher that did not exist was made, by a task or for a message.
     pub const VOUCHER_CREATED: u16 = 40;
-    /// `(voucher, pid)`: a task made a voucher that existed with the same values, and got that one.
+    /// `(voucher)`: a voucher was to be made, but one with the same values existed, and served.
     pub const VOUCHER_FOUND: u16 = 41;
     /// `(voucher, thread)`: a thread adopted a voucher; voucher 0: it gave its voucher up.
     pub const VOUCHER_ADOPTED: u16 = 42;
@@ -100,9 +101,9 @@ pub mod kind {
     /// `(voucher)`: the last reference to a voucher is gone.
     pub const VOUCHER_DIED: u16 = 44;
     /// `(pid, boosts now, external boosts now, cause, object)`: a task's boosts rose. The cause is one of
-    /// [`crate::inspect::boost`], the object is that port or inherit.
+    /// [`crate::inspect::boost`]; the object is the port, or 0. A step's events of boosts come after its others.
     pub const BOOST_ADDED: u16 = 50;
-    /// As [`BOOST_ADDED`], but the boosts came from another cause, and the sum is as before.
+    /// As [`BOOST_ADDED`], but the boosts came from a message on a port, and are a voucher's now; the sum is as before.
     pub const BOOST_MOVED: u16 = 51;
     /// As [`BOOST_ADDED`], but the boosts fell.
     pub const BOOST_DROPPED: u16 = 52;

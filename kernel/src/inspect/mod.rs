@@ -5,7 +5,9 @@
 //! | [`counts`] | the number of objects of each kind |
 //! | [`invariants`] | the conditions that hold between two steps |
 //! | [`records`] | the facts about each object that programs can ask for |
+//! | [`tracing`] | the events that programs can ask for |
 
 pub mod counts;
 pub mod invariants;
 pub(crate) mod records;
+pub(crate) mod tracing;

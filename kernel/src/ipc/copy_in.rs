@@ -7,8 +7,10 @@ use super::right::{Carried, ReceiveRight, Right, SendOnceRight, SendRight};
 use crate::ids::{MessageId, SpaceId};
 use crate::sched::Scheduling;
 use crate::step::Step;
+use crate::trace::Event;
 use abi::KernReturn;
 use abi::code::*;
+use abi::event::kind;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_UREFS_MAX, PortName};
 use zerocopy::FromBytes;
@@ -135,6 +137,7 @@ impl Ipc {
             Disposition::MOVE_RECEIVE => Right::Receive(self.move_receive(sched, step, space, name)),
             other => panic!("{other:?} was checked but cannot be taken"),
         };
+        step.trace.record(|| Event::right(kind::RIGHT_MOVED, port, self.pid_of(space), name, right.kind()));
         Carried::Right(right)
     }
 

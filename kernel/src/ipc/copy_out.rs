@@ -8,7 +8,9 @@ use super::spaces::NoName;
 use crate::ids::{MessageId, PortId, SpaceId};
 use crate::sched::Scheduling;
 use crate::step::Step;
+use crate::trace::Event;
 use abi::code::{MACH_MSG_IPC_KERNEL, MACH_MSG_IPC_SPACE};
+use abi::event::kind;
 use abi::message::PortDescriptor;
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, PortName};
 use zerocopy::IntoBytes;
@@ -142,10 +144,17 @@ impl Ipc {
         if let Right::SendOnce(right) = &right {
             self.sever_reply_link(step, right.port());
         }
-        self.copy_out_right(space, right).map_err(|(right, error)| {
-            self.destroy_right(step, right);
-            error
-        })
+        let (port, kind) = (right.port(), right.kind());
+        match self.copy_out_right(space, right) {
+            Ok(name) => {
+                step.trace.record(|| Event::right(kind::RIGHT_MADE, port, self.pid_of(space), name, kind));
+                Ok(name)
+            }
+            Err((right, error)) => {
+                self.destroy_right(step, right);
+                Err(error)
+            }
+        }
     }
 
     /// Returns the name by which a receiver knows the port that a message was sent to: the name of its receive right,

@@ -17,6 +17,7 @@ use crate::sched::Scheduling;
 use crate::step::{Step, Work};
 use crate::trace::Event;
 use abi::code::MACH_RCV_PORT_CHANGED;
+use abi::event::kind;
 use abi::port::PortName;
 
 impl Ipc {
@@ -95,7 +96,7 @@ impl Ipc {
             self.boosts_end(port, old);
         }
         self.stop_counting(port);
-        step.trace.record(Event::PortDied(port));
+        step.trace.record(|| Event::new(kind::PORT_DIED, [port.to_bits()]));
         let state = &self.ports[port];
         if state.has_messages() {
             step.later(Work::Port(port));

@@ -78,6 +78,29 @@ impl Ipc {
         self.messages[message].importance
     }
 
+    /// Begins to log the changes of boosts.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing has changed.
+    pub(crate) fn start_boost_log(&mut self) -> Result<(), NoMemory> {
+        self.importance.start_log()
+    }
+
+    /// Stops logging.
+    pub(crate) fn stop_boost_log(&mut self) {
+        self.importance.stop_log();
+    }
+
+    /// Removes the logged changes of boosts and returns them. The task of each is its pid here.
+    pub(crate) fn logged_boosts(&mut self) -> impl Iterator<Item = BoostEvent> {
+        let Ipc { importance, spaces, .. } = self;
+        importance.logged().map(|event| {
+            let space = Id::from_bits(event.task).and_then(|id| spaces.get(id));
+            let pid = space.and_then(|space| space.importance).map_or(0, |task| task.pid);
+            BoostEvent { task: pid.into(), ..event }
+        })
+    }
+
     /// Begins to count for a task. The caller has [made room](Ipc::make_room_for_task).
     pub(crate) fn begin_importance(
         &mut self,

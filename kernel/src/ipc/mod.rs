@@ -43,10 +43,12 @@ pub mod space;
 pub mod spaces;
 pub mod teardown;
 
-use crate::ids::{KernelObject, MessageId, PortId, SetId, SpaceId, tag};
+use crate::credentials::Credentials;
+use crate::ids::{KernelObject, MessageId, PortId, SetId, SpaceId, VoucherId, tag};
 use crate::limits::Limits;
 use crate::machine::{Nanos, NoMemory};
 use crate::step::Step;
+use abi::inspect::{MESSAGE_LINKED, MESSAGE_OF_KERNEL, MESSAGE_RAISED};
 use budget::Budget;
 use message::{Message, SpareBuffers};
 use port::{Port, Ports};
@@ -166,6 +168,23 @@ impl Ipc {
     /// Returns the messages in a port's queue, in its order. For printouts.
     pub fn queue_of(&self, port: PortId) -> impl Iterator<Item = MessageId> {
         self.ports[port].queue.iter(&self.messages)
+    }
+
+    /// Returns the voucher of a message.
+    pub fn voucher_in(&self, message: MessageId) -> Option<VoucherId> {
+        self.messages[message].voucher.as_ref().and_then(|right| self.voucher_behind(right.port()))
+    }
+
+    /// Returns what monitors are told of a message: see [`MESSAGE_LINKED`].
+    pub fn message_flags(&self, message: MessageId) -> u32 {
+        let sent = &self.messages[message];
+        let link = sent.importance.and_then(|link| self.importance.link(link));
+        let flags = [
+            (link.is_some(), MESSAGE_LINKED),
+            (link.is_some_and(|link| link.is_raised()), MESSAGE_RAISED),
+            (sent.sender == Credentials::KERNEL, MESSAGE_OF_KERNEL),
+        ];
+        flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum()
     }
 
     /// Returns a set that has not been removed.

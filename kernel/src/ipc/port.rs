@@ -10,6 +10,8 @@ use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, ThreadId, V
 use crate::machine::NoMemory;
 use crate::sched::wait_queue::{Pushing, WaitQueue};
 use crate::step::{Step, WORK_COST, Work};
+use crate::trace::Event;
+use abi::event::kind;
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
 use store::{Arena, List};
 use voucher::importance::PortBoosts;
@@ -335,7 +337,9 @@ impl Ipc {
     /// # Errors
     /// [`NoMemory`] if memory runs out or the budget is used up; nothing has changed.
     pub(super) fn new_port(&mut self, step: &mut Step, budget: BudgetId) -> Result<PortId, NoMemory> {
-        self.charged(budget, PORT_COST, |ipc| ipc.add_port(step, Port::new(Home::Limbo, Some(budget))))
+        let port = self.charged(budget, PORT_COST, |ipc| ipc.add_port(step, Port::new(Home::Limbo, Some(budget))))?;
+        step.trace.record(|| Event::new(kind::PORT_MADE, [port.to_bits()]));
+        Ok(port)
     }
 
     /// Makes a port of a kernel object.

@@ -151,7 +151,7 @@ impl Ipc {
             self.note_messages(port);
         }
         self.note_servicers(step, port);
-        step.trace.record(Event::Queued(message, port));
+        step.trace.record(|| Event::queued(message, port, self.ports[port].queue.len()));
     }
 
     /// Raises the QoS of the first message in a queue, and of no other (importance 7.3).

@@ -5,7 +5,7 @@
 //! right is taken out of a space. It ends where the right is counted down or put into a space.
 
 use crate::ids::PortId;
-use abi::port::Disposition;
+use abi::port::{Disposition, MACH_PORT_RIGHT_RECEIVE, MACH_PORT_RIGHT_SEND, MACH_PORT_RIGHT_SEND_ONCE};
 
 /// A send right: the right to send any number of messages to a port.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,6 +109,15 @@ impl Right {
             Right::Send(right) => right.port(),
             Right::SendOnce(right) => right.port(),
             Right::Receive(right) => right.port(),
+        }
+    }
+
+    /// Returns the kind of right, as `mach_port_right_t` numbers it.
+    pub fn kind(&self) -> u32 {
+        match self {
+            Right::Send(_) => MACH_PORT_RIGHT_SEND,
+            Right::SendOnce(_) => MACH_PORT_RIGHT_SEND_ONCE,
+            Right::Receive(_) => MACH_PORT_RIGHT_RECEIVE,
         }
     }
 

@@ -9,12 +9,14 @@ use crate::sched::Scheduling;
 use crate::step::{Progress, Step, Work};
 use crate::trace::Event;
 use abi::code::MACH_RCV_PORT_CHANGED;
+use abi::event::kind;
 
 impl Ipc {
     /// Destroys a message: ends its importance and lets it be taken apart with all rights in it, or removes it at once if it has none. A
     /// message that cannot be sent therefore does not take memory until the work before it is done.
     pub fn destroy_message(&mut self, step: &mut Step, message: MessageId) {
-        step.trace.record(Event::Destroyed(message));
+        step.trace
+            .record(|| Event::message(kind::MESSAGE_DESTROYED, message, self.messages[message].destination.port()));
         self.clean_message(message);
         if self.messages[message].is_bare() {
             self.remove_message(step, message);

@@ -11,6 +11,8 @@ use crate::sched::thread::ReceiveWait;
 use crate::trace::Event;
 use abi::KernReturn;
 use abi::code::*;
+use abi::event::kind;
+use abi::inspect::MESSAGE_RAISED;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_DEAD, MACH_PORT_NULL, PortName};
 use abi::qos::Priority;
@@ -71,12 +73,12 @@ impl Kernel {
         message: MessageId,
         port: PortId,
     ) -> Outcome {
-        self.step.trace.record(Event::Delivered(message, port, receiver.thread));
         let taken = self.ipc.message(message);
         let (fits, attached) = (fits(taken, wait), taken.has_attachment());
         let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
         let importance = attached && self.receive_attached(receiver, message, fits && takes_voucher);
         let arrival = self.ipc.arrival(&mut self.step, port, receiver.space, fits);
+        self.record_received(receiver, message, port, importance);
         let delivery = Delivery { receiver, wait, message, arrival, importance };
         if !fits {
             return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
@@ -91,6 +93,17 @@ impl Kernel {
             ipc.reply_right_taken(step, reply, port, receiver.thread);
         }
         self.write_out(machine, &delivery, names)
+    }
+
+    /// Records that a thread receives a message.
+    fn record_received(&mut self, receiver: Context, message: MessageId, port: PortId, importance: bool) {
+        let Kernel { ipc, step, sched, .. } = self;
+        step.trace.record(|| {
+            let voucher = ipc.voucher_in(message).map_or(0, |voucher| voucher.to_bits());
+            let flags = if importance { MESSAGE_RAISED } else { 0 };
+            let thread = sched[receiver.thread].number();
+            Event::new(kind::MESSAGE_RECEIVED, [message.to_bits(), port.to_bits(), thread, voucher, flags.into()])
+        });
     }
 
     /// Copies out the rights of the body and the bytes of a message, whose reply right and voucher have these names, and

@@ -9,8 +9,10 @@ use crate::msg::voucher::send_mode;
 use crate::outcome::Outcome;
 use crate::policy::class_for_priority;
 use crate::sched::thread::{ReceiveArgs, SendArgs, SendWait, Wait};
+use crate::trace::Event;
 use abi::KernReturn;
 use abi::code::*;
+use abi::event::kind;
 use abi::message::*;
 use abi::port::Disposition;
 use abi::qos::{MessagePriority, Priority};
@@ -102,7 +104,22 @@ impl Kernel {
             let code = self.return_to_sender(machine, caller, &sending.wait(), MACH_SEND_NO_BUFFER);
             return Outcome::undelivered(code);
         }
+        self.record_sent(port, message);
         self.enqueue_or_block(machine, caller, &sending)
+    }
+
+    /// Records that a message is on its way to a port.
+    fn record_sent(&mut self, port: PortId, message: MessageId) {
+        let Kernel { ipc, step, .. } = self;
+        step.trace.record(|| {
+            let sent = ipc.message(message);
+            let (voucher, flags) = (ipc.voucher_in(message), ipc.message_flags(message));
+            let id = sent.header().msgh_id as u32;
+            Event::new(
+                kind::MESSAGE_SENT,
+                [message.to_bits(), port.to_bits(), id.into(), voucher.map_or(0, |v| v.to_bits()), flags.into()],
+            )
+        });
     }
 
     /// Copies a message from its sender's memory (mach-ipc 3.6). It is read once only, because the sender's task may
@@ -244,6 +261,10 @@ impl Kernel {
             return MACH_MSG_SUCCESS;
         }
         ipc.clean_message(message);
+        step.trace.record(|| {
+            let port = ipc.message(message).destination.port();
+            Event::message(kind::MESSAGE_RETURNED, message, port)
+        });
         let returned = ipc.message_mut(message);
         let mut header = returned.header();
         let destination = returned.destination.take();

@@ -11,10 +11,11 @@ use super::thread::{Push, ReceiveWait, State, Thread, Wait, WaitPlace};
 use super::timer::TimerKind;
 use super::wait_queue::WaitQueue;
 use crate::ids::{TaskId, ThreadId};
-use crate::machine::{Cpu, Nanos, NoMemory, Stamp, UserAddr};
+use crate::machine::{Cpu, Nanos, NoMemory, UserAddr};
 use crate::outcome::Outcome;
 use crate::step::Step;
 use crate::trace::Event;
+use abi::event::kind;
 
 /// A switch from a thread that blocks to one whose wait ends.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +30,9 @@ pub struct DirectSwitch {
     pub alone: bool,
     /// Its wait may have a deadline.
     pub timed: bool,
-    /// The time.
-    pub now: Stamp,
+    /// The ticks for which `from` has had the processor and has not been charged: those that
+    /// [`begin_switch`](Scheduling::begin_switch) returned.
+    pub ran: u64,
 }
 
 impl Scheduling {
@@ -54,7 +56,11 @@ impl Scheduling {
         if deadline != Nanos::MAX {
             self.timers.set(&mut self.threads, thread, TimerKind::Wait, deadline);
         }
-        step.trace.record(Event::Blocked(thread));
+        step.trace.record(|| {
+            let (number, wait) = (self.threads[thread].number, self.threads[thread].wait());
+            let (kind, object) = wait.expect("the thread waits").described();
+            Event::new(kind::THREAD_BLOCKED, [number, kind.into(), object])
+        });
     }
 
     /// Lets a running thread wait for a point in time.
@@ -118,7 +124,7 @@ impl Scheduling {
         if self.threads[thread].suspend_count == 0 {
             self.make_ready(step, thread);
         }
-        step.trace.record(Event::Woken(thread));
+        step.trace.record(|| Event::new(kind::THREAD_WOKEN, [self.threads[thread].number]));
     }
 
     /// Ends the wait of a thread, if it waits, and leaves it stopped. Returns true if it waited.
@@ -196,9 +202,13 @@ impl Scheduling {
         wait: ReceiveWait,
         queue: &mut WaitQueue,
     ) -> &mut Thread {
-        let DirectSwitch { cpu, from, to, now, .. } = *switch;
+        let DirectSwitch { cpu, from, to, ran, .. } = *switch;
         let waiting = &mut self.threads[from];
         debug_assert!(matches!(waiting.state, State::Running(at) if at == cpu), "{from:?} blocks but does not run");
+        waiting.run_time.add(ran);
+        if waiting.bill.is_open() {
+            step.switched_with_bill(from);
+        }
         waiting.state = State::Waiting(Wait::Receive(wait));
         let priority = WaitPlace::Receivers(wait.object).queue_priority(waiting.schedule.base);
         if queue.is_empty() {
@@ -206,7 +216,7 @@ impl Scheduling {
         } else {
             queue.insert(&mut self.threads, from, priority);
         }
-        self.switch(step, cpu, to, now)
+        self.switch(cpu, to)
     }
 
     /// Panics unless every thread that waits for a word is in the word's queue, and the queues are in order; returns

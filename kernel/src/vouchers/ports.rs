@@ -8,6 +8,8 @@ use crate::ipc::Ipc;
 use crate::ipc::right::SendRight;
 use crate::machine::NoMemory;
 use crate::step::Step;
+use crate::trace::Event;
+use abi::event::kind;
 
 impl Vouchers {
     /// Turns a reference of the caller into a send right. A voucher without a port gets one first, and goes on
@@ -26,12 +28,17 @@ impl Vouchers {
         if registry.get(voucher).expect("the caller holds a reference").port().is_none() {
             let cost = cost_of(&self.system, voucher);
             match self.bindings.add(ipc, step, voucher, (budget, cost)) {
-                Ok(binding) => self.system.registry.bind_port(voucher, binding),
+                Ok(binding) => {
+                    step.trace.record(|| Event::voucher(kind::VOUCHER_CREATED, Some(voucher), 0));
+                    self.system.registry.bind_port(voucher, binding);
+                }
                 Err(NoMemory) => {
                     self.release(ipc, step, voucher);
                     return Err(NoMemory);
                 }
             }
+        } else {
+            step.trace.record(|| Event::voucher(kind::VOUCHER_FOUND, Some(voucher), 0));
         }
         self.system.registry.reference_to_send_right(voucher);
         let port = self.port(voucher).expect("the voucher has a port");
@@ -61,6 +68,7 @@ impl Vouchers {
     /// (vouchers 1.10).
     pub fn no_senders(&mut self, ipc: &mut Ipc, step: &mut Step, port: PortId) {
         let Some(voucher) = ipc.take_no_senders(port) else { return };
+        step.trace.record(|| Event::voucher(kind::VOUCHER_RELEASED, Some(voucher), 0));
         if let Some(dead) = self.system.registry.no_senders(voucher) {
             let rest = voucher::destroy_voucher(&mut Session { vouchers: self, ipc, step }, dead);
             assert!(rest.is_none(), "the managers of the kernel answer at once");

@@ -4,6 +4,8 @@ use super::Vouchers;
 use crate::ids::VoucherId;
 use crate::ipc::Ipc;
 use crate::step::Step;
+use crate::trace::Event;
+use abi::event::kind;
 use core::task::Poll;
 use voucher::managers::importance::ImportanceManager;
 use voucher::*;
@@ -54,7 +56,8 @@ impl Driver for Session<'_> {
         self.ask(request.key, |manager| manager.release_value(request))
     }
 
-    fn voucher_died(&mut self, _id: VoucherId, port: Option<PortBinding>) {
+    fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
+        self.step.trace.record(|| Event::voucher(kind::VOUCHER_DIED, Some(id), 0));
         if let Some(binding) = port {
             self.vouchers.bindings.remove(self.ipc, self.step, binding);
         }

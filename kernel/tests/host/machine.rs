@@ -40,6 +40,8 @@ pub struct FakeMachine {
     pub input: VecDeque<u8>,
     /// The bytes that programs wrote to the console.
     pub console: Vec<u8>,
+    /// The bytes that the kernel wrote to the trace device.
+    pub trace: Vec<u8>,
     /// The lines that the kernel wrote to its log.
     pub log: Vec<String>,
     failure: Option<Failure>,
@@ -59,6 +61,7 @@ impl FakeMachine {
             timer: None,
             input: VecDeque::new(),
             console: Vec::new(),
+            trace: Vec::new(),
             log: Vec::new(),
             failure: None,
             concurrent_write: None,
@@ -252,6 +255,10 @@ impl Machine for FakeMachine {
 
     fn console_write(&mut self, bytes: &[u8]) {
         self.console.extend_from_slice(bytes);
+    }
+
+    fn trace_write(&mut self, bytes: &[u8]) {
+        self.trace.extend_from_slice(bytes);
     }
 
     fn log(&mut self, line: fmt::Arguments<'_>) {

@@ -19,6 +19,7 @@ mod bsdthread;
 mod complex;
 mod death;
 mod deferred;
+mod events;
 mod failures;
 mod fast_path;
 mod generations;

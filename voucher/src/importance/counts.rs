@@ -18,7 +18,9 @@ impl Importance {
             Direction::Drop => before.checked_sub(boosts).expect("a task loses boosts that it has (DV-12)"),
         };
         assert!(element.assertions >= element.external.outstanding(), "I3: external boosts are boosts");
-        (before == 0) != (element.assertions == 0)
+        let crossed = (before == 0) != (element.assertions == 0);
+        self.log_count(id, direction);
+        crossed
     }
 
     /// Adds boosts to a task, or takes them away, with all that follows.
@@ -45,7 +47,7 @@ impl Importance {
         boosts: u64,
     ) {
         if let Some(id) = change_chain(environment, port, direction, boosts, &mut self.visits) {
-            self.change(environment, id, direction, boosts);
+            self.with_port(port, |importance| importance.change(environment, id, direction, boosts));
         }
     }
 

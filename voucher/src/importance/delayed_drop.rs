@@ -41,7 +41,8 @@ impl Importance {
         }
         self.delayed.queue.push_back(&mut self.elements, id);
         self.news = true;
-        self.delayed.deadline.get_or_insert(now + DELAY);
+        let deadline = *self.delayed.deadline.get_or_insert(now + DELAY);
+        self.log_delay(id, deadline);
     }
 
     /// Ends the boosts of the applications whose turn has come and that have not been boosted again. Does nothing

@@ -94,6 +94,7 @@
 //! | `rights.rs` | ports whose receive rights move, die or have a temporary owner |
 //! | `inherits.rs`, `lifetime.rs` | the lives of inherits and task elements |
 //! | `values.rs` | importance as a value of vouchers |
+//! | `log.rs` | [`BoostEvent`]: what a recorder is told |
 //! | `report.rs`, `check.rs` | what a debugger shows, and the invariants |
 
 mod check;
@@ -109,6 +110,7 @@ mod inherit;
 mod inherits;
 mod lifetime;
 mod link;
+mod log;
 mod propagation;
 mod receive;
 mod report;
@@ -125,12 +127,14 @@ pub use environment::{Environment, Place, PortBoosts, PortNumber};
 pub use hooks::{SendMode, SendRequest};
 pub use inherit::{Depth, Inherit, InheritId};
 pub use link::{LinkId, MessageLink};
+pub use log::{BoostChange, BoostEvent};
 pub use report::Donation;
 pub use source::Source;
 
 use delayed_drop::DelayedDrop;
 use element::{Changed, Crossed, Updating};
 use foldhash::fast::FixedState;
+use log::Log;
 use store::{Arena, LinearIndex, List};
 
 /// The importance of all tasks.
@@ -151,6 +155,7 @@ pub struct Importance {
     delayed: DelayedDrop,
     /// There may be a policy change or a deadline that the kernel has not been told.
     news: bool,
+    log: Log,
     visits: u64,
 }
 
@@ -169,6 +174,7 @@ impl Importance {
             changed: List::new(),
             delayed: DelayedDrop::default(),
             news: false,
+            log: Log::default(),
             visits: 0,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::apic::Apic;
 use super::clock;
+use super::debug_console;
 use super::fpu;
 use super::frame_allocator::FrameAllocator;
 use super::interrupts::INPUT;
@@ -220,6 +221,10 @@ impl Machine for X86Machine {
         if let Some(console) = &mut self.console {
             console.send(bytes);
         }
+    }
+
+    fn trace_write(&mut self, bytes: &[u8]) {
+        debug_console::write(bytes);
     }
 
     fn log(&mut self, line: fmt::Arguments<'_>) {

@@ -15,10 +15,12 @@
 //! | `io_apic` | the interrupts of devices |
 //! | `processor`, `segments`, `fpu` | the modes and tables of the processor, FPU state |
 //! | `serial`, `panic`, `symbols` | console, log and the report of a panic |
+//! | `debug_console` | where events are streamed |
 
 mod apic;
 mod big_lock;
 mod clock;
+mod debug_console;
 mod entry;
 mod fpu;
 mod frame_allocator;

@@ -11,6 +11,7 @@ mod ports;
 mod scheduling;
 mod tally;
 mod unix;
+mod usage;
 mod vm;
 mod vouchers;
 
@@ -19,11 +20,14 @@ use crate::ipc::entry::EntryRight;
 use crate::kernel::Kernel;
 use crate::machine::{Cpu, Machine, UserAddr};
 use crate::outcome::Outcome;
+use crate::trace::Event;
 use abi::code::*;
+use abi::event::kind;
 use abi::port::MACH_PORT_NULL;
 use abi::task::ExitStatus;
 use abi::trap as number;
 use abi::trap::mach::MissingAnswer;
+use abi::usage::PROC_INFO_CALL_PIDRUSAGE;
 use abi::{KernReturn, PortName};
 
 /// Returns the name in the lower half of an argument.
@@ -38,9 +42,11 @@ impl Kernel {
     pub(crate) fn trap(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
         let running = &self.sched[thread];
         let (caller, trap, arguments) = (running.context(), running.frame().trap_number(), running.frame().arguments());
+        self.step.trace.record(|| Event::new(kind::TRAP_ENTERED, [trap.into()]));
         let outcome = self.dispatch_trap(machine, caller, trap, arguments);
         if outcome != Outcome::Pending {
             self.sched.finish(thread, outcome);
+            self.step.trace.record(|| Event::new(kind::TRAP_LEFT, [trap.into(), self.sched[thread].frame().rax]));
         }
     }
 
@@ -143,7 +149,12 @@ impl Kernel {
             }
             number::unix::PROC_INFO => {
                 let numbers = [a, b, c].map(|argument| argument as u32);
-                self.proc_info(machine, caller, numbers, UserAddr(e), f as u32).into()
+                match numbers {
+                    [PROC_INFO_CALL_PIDRUSAGE, pid, flavor] => {
+                        self.proc_pid_rusage(machine, caller, pid, flavor, UserAddr(e)).into()
+                    }
+                    numbers => self.proc_info(machine, caller, numbers, UserAddr(e), f as u32).into(),
+                }
             }
             number::unix::PERSONA => self.persona(machine, caller, a as u32, UserAddr(d)).into(),
             _ => Outcome::Unix(Err(ENOSYS)),
@@ -176,6 +187,7 @@ impl Kernel {
             number::tally::CPU_COUNT => Outcome::Value(u64::from(machine.cpu_count())),
             number::tally::DEBUG_STATE => self.debug_state(machine, caller, a as u32, name(b), UserAddr(c), d).into(),
             number::tally::INSPECT => self.inspect_trap(machine, caller, arguments).into(),
+            number::tally::TRACE_CONTROL => self.trace_control(machine, caller, a as u32, b as u32, UserAddr(c), d),
             _ => self.unknown_trap(machine, caller, trap),
         }
     }

@@ -83,25 +83,16 @@ impl Kernel {
             Source::Task(element) => element,
             Source::Inherit(inherit) => importance.inherit(inherit).expect("a link's inherit is alive").to(),
         });
-        let flags = [
-            (link.is_some(), MESSAGE_LINKED),
-            (link.is_some_and(|link| link.is_raised()), MESSAGE_RAISED),
-            (message.sender == crate::credentials::Credentials::KERNEL, MESSAGE_OF_KERNEL),
-        ];
         MessageRecord {
             message: id.to_bits(),
             port,
             id: message.header().msgh_id as u32,
             size: word(message.size),
             sender: message.sender.pid,
-            flags: flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
+            flags: self.ipc.message_flags(id),
             qos: message.priority.to_pthread(),
             donor: element.map_or(0, |element| self.pid_of_element(element)),
-            voucher: message
-                .voucher
-                .as_ref()
-                .and_then(|right| self.ipc.voucher_behind(right.port()))
-                .map_or(0, |voucher| voucher.to_bits()),
+            voucher: self.ipc.voucher_in(id).map_or(0, |voucher| voucher.to_bits()),
         }
     }
 }

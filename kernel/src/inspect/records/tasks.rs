@@ -2,12 +2,12 @@
 
 use super::window::Window;
 use super::word;
-use crate::ids::{Receivable, ThreadId};
+use crate::ids::ThreadId;
 use crate::ipc::entry::EntryRight;
 use crate::ipc::port::Role;
 use crate::kernel::Kernel;
 use crate::policy::mark_flags;
-use crate::sched::thread::{State, Thread, Wait};
+use crate::sched::thread::{State, Thread};
 use crate::task::Task;
 use abi::KernReturn;
 use abi::code::KERN_INVALID_ARGUMENT;
@@ -114,13 +114,6 @@ fn waits_for(thread: &Thread) -> (u32, u64) {
         State::Running(_) => (wait::NONE, 0),
         State::Ready => (wait::READY, 0),
         State::Suspended => (wait::SUSPENDED, 0),
-        State::Waiting(Wait::Receive(receive)) => match receive.object {
-            Receivable::Port(port) => (wait::RECEIVE_PORT, port.to_bits()),
-            Receivable::Set(set) => (wait::RECEIVE_SET, set.to_bits()),
-        },
-        State::Waiting(Wait::Send(send)) => (wait::SEND, send.port.to_bits()),
-        State::Waiting(Wait::Clock) => (wait::CLOCK, 0),
-        State::Waiting(Wait::Input { .. }) => (wait::INPUT, 0),
-        State::Waiting(Wait::Word(address)) => (wait::WORD, address.0),
+        State::Waiting(awaited) => awaited.described(),
     }
 }

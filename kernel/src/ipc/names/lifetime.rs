@@ -8,9 +8,11 @@ use crate::ipc::kernel_message::Notification;
 use crate::ipc::right::{SendOnceRight, SendRight};
 use crate::sched::Scheduling;
 use crate::step::Step;
+use crate::trace::Event;
 use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;
+use abi::event::kind;
 use abi::port::*;
 
 impl Ipc {
@@ -213,6 +215,14 @@ impl Ipc {
     /// Ends all rights that a name denotes and frees it, whether its port is guarded or not.
     pub(crate) fn destroy_name(&mut self, sched: &mut Scheduling, step: &mut Step, space: SpaceId, name: PortName) {
         let Some(entry) = self.lookup(space, name) else { panic!("{name:?} does not exist") };
+        if let Some(port) = entry.right.port() {
+            let right = match entry.right {
+                EntryRight::Receive { .. } => MACH_PORT_RIGHT_RECEIVE,
+                EntryRight::SendOnce { .. } => MACH_PORT_RIGHT_SEND_ONCE,
+                _ => MACH_PORT_RIGHT_SEND,
+            };
+            step.trace.record(|| Event::right(kind::RIGHT_DEAD, port, self.pid_of(space), name, right));
+        }
         match entry.right {
             EntryRight::Send { port, .. } => {
                 let request = self.cancel_request(space, name);

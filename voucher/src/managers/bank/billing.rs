@@ -94,6 +94,13 @@ impl Bank {
         self.task_mut(merchant).balance.serviced += usage;
     }
 
+    /// Returns the pids of the holder and the merchant of an account, or 0 for both if it is gone.
+    pub fn parties(&self, Bill(id): Bill) -> (u32, u32) {
+        let Some(BankElement::Account(account)) = self.elements.get(id) else { return (0, 0) };
+        let pid = |task| self.task(task).identity().info.pid as u32;
+        (pid(account.roles().holder), pid(account.roles().merchant))
+    }
+
     /// Returns the balance of a live task.
     pub fn balance(&self, id: BankElementId) -> Balance {
         self.task(id).balance
@@ -112,21 +119,35 @@ pub struct ThreadBill {
 }
 
 impl ThreadBill {
+    /// Returns true if an account pays for the thread.
+    #[inline(always)]
+    pub const fn is_open(&self) -> bool {
+        self.bill.is_some()
+    }
+
+    /// Returns the account that pays for the thread.
+    pub const fn bill(&self) -> Option<Bill> {
+        self.bill
+    }
+
     /// Charges the usage since the last charge. The kernel calls this when the thread leaves the processor and when its
     /// quantum ends.
-    pub fn charge(&mut self, bank: &mut Bank, used: Usage) {
+    /// Returns what was charged, and to which account.
+    pub fn charge(&mut self, bank: &mut Bank, used: Usage) -> Option<(Bill, Usage)> {
         let usage = used.since(self.deducted);
         self.deducted = used;
-        if let Some(bill) = self.bill {
-            bank.charge(bill, usage);
-        }
+        let bill = self.bill?;
+        bank.charge(bill, usage);
+        Some((bill, usage))
     }
 
     /// Charges the usage so far to the old account, and replaces the account: the thread has adopted another voucher,
     /// or none. The caller must hold the old voucher until then.
-    pub fn switch(&mut self, bank: &mut Bank, used: Usage, bill: Option<Bill>) {
-        self.charge(bank, used);
+    /// Returns what was charged to the old account.
+    pub fn switch(&mut self, bank: &mut Bank, used: Usage, bill: Option<Bill>) -> Option<(Bill, Usage)> {
+        let charged = self.charge(bank, used);
         self.bill = bill;
+        charged
     }
 }
 
