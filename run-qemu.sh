@@ -16,6 +16,8 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
   ./run-qemu.sh run PROGRAM [ARG...]    boot and run a program: a static ELF file, see docs/abi.md
   ./run-qemu.sh monitor [PROGRAM [ARG...]]
                                         boot and look around: who runs, who is boosted, and why
+  ./run-qemu.sh trace OUT [PROGRAM [ARG...]]
+                                        boot and write a timeline: OUT.html, and OUT.pftrace for Perfetto
   ./run-qemu.sh bench                   count the instructions of common operations
   ./run-qemu.sh gdb [PROGRAM [ARG...]]  boot and wait for a debugger
   ./run-qemu.sh build                   build only
@@ -161,6 +163,18 @@ command_monitor() {
   boot_at_console
 }
 
+command_trace() {
+  local out=$1 status=0 starter="" events=$output/events.bin
+  shift
+  starting=(--trace)
+  if (($# > 0)); then make_bundle_with "$@"; else make_bundle demo; fi
+  : >"$events"
+  boot -icount shift=0,sleep=off -chardev "file,id=trace,path=$events" -device isa-debugcon,iobase=0xe9,chardev=trace ||
+    status=$?
+  (cd "$here" && host_cargo run --release --quiet -p tools --bin timeline -- "$events" "$out" "Tally: ${1:-demo}")
+  return "$status"
+}
+
 # Prints the versions on which the figures depend, as docs/benchmarks.md has them below its own.
 versions() {
   local rustc_version qemu_version
@@ -193,6 +207,10 @@ case "$command" in
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
     expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
   run) expect_program run "$@" ;;
+  trace)
+    (($# > 0)) || usage_error "trace needs the name of the timeline to write"
+    [[ -d $(dirname -- "$1") && -w $(dirname -- "$1") ]] || usage_error "cannot write to the directory of $1"
+    (($# == 1)) || expect_program trace "${@:2}" ;;
   gdb | monitor) (($# == 0)) || expect_program "$command" "$@" ;;
   *) usage_error "unknown command '$command'" ;;
 esac
@@ -206,6 +224,7 @@ case "$command" in
   test) command_test "$@" ;;
   run) command_run "$@" ;;
   bench) command_bench ;;
+  trace) command_trace "$@" ;;
   monitor) command_monitor "$@" ;;
   build) ;;
   gdb) command_gdb "$@" ;;

@@ -5,6 +5,7 @@ output=${TALLY_OUTPUT:-$here/target/boot}
 bundle=$output/bundle.tar
 console=$output/console.txt
 log=$output/log.txt
+starting=()
 programs=(init tests bench monitor)
 
 build() {
@@ -43,7 +44,8 @@ collect() {
   cp "$images/boot" "$output/boot"
   for file in kernel "${programs[@]}"; do cp "$images/$file" "$output/files/$file"; done
   unlock_images
-  printf '%s\0' "$@" >"$output/files/cmdline"
+  # shellcheck disable=SC2154 # run-qemu.sh sets it for a trace.
+  printf '%s\0' "${starting[@]}" "$@" >"$output/files/cmdline"
 }
 
 # make_bundle_with PROGRAM ARG...: bundles the program too, which `init` runs with these arguments.

@@ -4,6 +4,7 @@
 //! init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]
 //! init run PROGRAM [ARGUMENT…]
 //! init bench
+//! init --trace …   the same as without, with events written to the trace device
 //! init monitor [PROGRAM [ARGUMENT…]]
 //! ```
 
@@ -13,6 +14,7 @@ use core::fmt::Write;
 use user::abi::KernReturn;
 use user::abi::code::*;
 use user::abi::qos::{AppType, Qos, Role};
+use user::events;
 use user::harness::{self, Deliberate, Options};
 use user::println;
 use user::supervisor::{Failure, Supervisor};
@@ -29,8 +31,16 @@ const NOT_STARTED: i32 = 127;
 
 fn start(mut arguments: Arguments) -> i32 {
     arguments.next();
-    let strings = arguments.strings();
-    match arguments.next() {
+    let mut strings = arguments.strings();
+    let mut command = arguments.next();
+    if command == Some("--trace") {
+        if let Err(code) = events::stream() {
+            println!("init: events cannot be recorded: {code}");
+        }
+        strings = arguments.strings();
+        command = arguments.next();
+    }
+    match command {
         None | Some("harness") => run_harness(arguments),
         Some("run") => run_program(arguments),
         Some("bench") => run_benchmarks(),
