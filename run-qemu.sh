@@ -164,7 +164,7 @@ command_monitor() {
 }
 
 command_trace() {
-  local out=$1 status=0 starter="" events=$output/events.bin
+  local out=$1 status=0 events=$output/events.bin
   shift
   starting=(--trace)
   if (($# > 0)); then make_bundle_with "$@"; else make_bundle demo; fi

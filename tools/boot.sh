@@ -44,7 +44,6 @@ collect() {
   cp "$images/boot" "$output/boot"
   for file in kernel "${programs[@]}"; do cp "$images/$file" "$output/files/$file"; done
   unlock_images
-  # shellcheck disable=SC2154 # run-qemu.sh sets it for a trace.
   printf '%s\0' "${starting[@]}" "$@" >"$output/files/cmdline"
 }
 
