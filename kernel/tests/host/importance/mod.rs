@@ -6,6 +6,7 @@
 
 mod basics;
 mod chains;
+mod errors;
 mod live;
 mod nap;
 mod queues;
