@@ -6,6 +6,7 @@
 
 mod basics;
 mod chains;
+mod costs;
 mod errors;
 mod live;
 mod nap;
