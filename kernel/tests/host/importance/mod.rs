@@ -7,6 +7,7 @@
 mod basics;
 mod chains;
 mod costs;
+mod endings;
 mod errors;
 mod live;
 mod nap;
