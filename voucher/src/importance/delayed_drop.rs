@@ -48,9 +48,9 @@ impl Importance {
         self.delayed.deadline.get_or_insert(now + DELAY);
     }
 
-    /// Ends the boosts of the first [`DROP_SLICE`] applications whose turn has come and that have not been boosted again.
-    /// The [deadline](Importance::delayed_drop_deadline) stays if there may be more: the kernel calls again. Does nothing
-    /// without a deadline.
+    /// Ends the boosts of the first [`DROP_SLICE`] applications whose turn has come and that have not been boosted
+    /// again. The [deadline](Importance::delayed_drop_deadline) stays if there may be more: the kernel calls again.
+    /// Does nothing without a deadline.
     pub fn fire_delayed_drop(&mut self, environment: &mut dyn Environment) {
         let Some(deadline) = self.delayed.deadline else { return };
         self.news = true;
