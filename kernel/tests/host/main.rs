@@ -42,6 +42,7 @@ mod receive;
 mod rpc;
 mod scheduling;
 mod segments;
+mod served_sets;
 mod sets;
 mod shortcuts;
 mod simulation;
