@@ -15,6 +15,7 @@
 //! | [`time`] | the clock, sleeping, yielding |
 //! | [`check`](mod@check) | assertions that print the expected and the seen value |
 //! | [`suite`] | all tests that run in user mode |
+//! | [`demo`] | the demo: its tasks and its narrator |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
 //!
 //! A program is a binary with `#![no_std]`, `#![no_main]` and [`program!`]`(start)`, where `start` takes the arguments
@@ -24,6 +25,7 @@
 #![warn(unreachable_pub)]
 
 pub mod check;
+pub mod demo;
 pub mod harness;
 pub mod message;
 pub mod names;

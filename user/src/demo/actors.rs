@@ -1,0 +1,209 @@
+//! The programs that the narrator watches: apps, daemons and the competitor.
+
+use super::talk::{self, ASK, Event, MEET, Manner, REQUEST, Report, TEXT_SIZE};
+use crate::message::{Call, Message, port_with_send};
+use crate::port::{self, Port};
+use crate::thread::{Gate, Thread};
+use crate::time::now;
+use crate::voucher::{self, Recipe};
+use crate::{policy, task};
+use abi::PortName;
+use abi::code::MACH_MSG_SUCCESS;
+use abi::message::{MACH_NOTIFY_SEND_ONCE, MsgOption};
+use abi::port::{Disposition, MACH_PORT_NULL, MACH_PORT_RIGHT_SEND};
+use abi::qos::{Priority, Qos};
+use abi::voucher::*;
+use core::hint::black_box;
+use zerocopy::IntoBytes;
+
+/// Rounds that the speed of the machine is measured with.
+const TRIAL: u64 = 20_000;
+/// The number of threads of the competitor that compute.
+pub const COMPETITORS: usize = 3;
+
+/// Computes.
+fn rounds(count: u64) {
+    (0..count).for_each(|round| {
+        black_box(round);
+    });
+}
+
+/// Work in units of a microsecond of processor time.
+struct Work {
+    rounds_per_millisecond: u64,
+}
+
+impl Work {
+    /// Measures how fast this machine is. The best of three trials was not interrupted.
+    fn measured() -> Work {
+        let trial = |_| {
+            let start = now();
+            rounds(TRIAL);
+            now() - start
+        };
+        let time = (0..3).map(trial).min().unwrap_or(1).max(1);
+        Work { rounds_per_millisecond: TRIAL * 1_000_000 / time }
+    }
+
+    fn for_microseconds(&self, microseconds: u64) {
+        rounds(self.rounds_per_millisecond * microseconds / 1000);
+    }
+}
+
+/// Returns a voucher that says: the task that is called works on this task's account.
+fn own_account() -> PortName {
+    const CURRENT_TASK: Recipe<0> =
+        Recipe::new(MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_BANK_CREATE, MACH_PORT_NULL, []);
+    voucher::create(voucher::host(), CURRENT_TASK.as_bytes()).expect("a task has an account")
+}
+
+const fn options(manner: Manner) -> MsgOption {
+    if manner.contains(Manner::PLAIN) { MsgOption::SEND_NOIMPORTANCE } else { MsgOption::empty() }
+}
+
+/// A port for answers, and whom to ask.
+struct Caller {
+    who: u32,
+    daemon: PortName,
+    answers: Port,
+}
+
+impl Caller {
+    /// Sends a request with a copy of a voucher and waits. Returns false if no answer will come.
+    fn ask(&self, manner: Manner, voucher: PortName) -> bool {
+        let request = Message::copy_send(self.daemon).id(REQUEST).voucher(voucher, Disposition::COPY_SEND);
+        let request = request.reply_to(self.answers.name(), Disposition::MAKE_SEND_ONCE).words(&[manner.bits()]);
+        talk::send(request, options(manner));
+        let loud = !manner.contains(Manner::SILENT);
+        if loud {
+            Report::new(self.who, Event::Asked).voucher(voucher, 0, &[]).send();
+        }
+        let answer = Message::receive(self.answers.name()).expect("an answer or a notification comes");
+        answer.message_id() != MACH_NOTIFY_SEND_ONCE
+    }
+}
+
+/// An app: asks the daemon when the narrator says so.
+pub fn app(who: u32) {
+    // An app that waits for its daemon does so in its main thread, which is of this class by itself.
+    let orders = port_with_send();
+    let voucher = own_account();
+    talk::hello(orders.name(), &[task::thread_self()]);
+    let mut caller = Caller { who, daemon: MACH_PORT_NULL, answers: Port::new() };
+    loop {
+        let order = Message::receive(orders.name()).expect("the narrator gives orders");
+        match order.message_id() {
+            MEET => caller.daemon = order.descriptor(0).name,
+            ASK => {
+                let start = now();
+                let answered = caller.ask(Manner::from_bits_retain(order.word(0)), voucher);
+                let event = if answered { Event::GotAnswer } else { Event::NoAnswer };
+                Report::new(who, event).since(start).send();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How long a daemon works for a request, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Labour {
+    /// Before it asks the next one.
+    pub before: u64,
+    /// Before it answers.
+    pub after: u64,
+    /// After its answer, if the request allows that.
+    pub kept: u64,
+}
+
+/// The daemon in the middle.
+pub const MIDDLE: Labour = Labour { before: 400, after: 600, kept: 1000 };
+/// The helper behind it.
+pub const HELPER: Labour = Labour { before: 0, after: 2000, kept: 0 };
+
+/// A daemon: serves requests, and asks the next one for its part if there is a next one.
+pub fn daemon(who: u32, labour: Labour) {
+    let service = port_with_send();
+    port::accept_donation(service.name()).expect("the port is the daemon's");
+    let work = Work::measured();
+    let this = task::thread_self();
+    talk::hello(service.name(), &[this]);
+    let mut next = Caller { who, daemon: MACH_PORT_NULL, answers: Port::new() };
+    loop {
+        let mut request = Message::new();
+        let options = MsgOption::RCV_MSG | MsgOption::RCV_VOUCHER;
+        let code = request.call(&Call { options, receive_name: service.name(), ..Call::default() });
+        assert_eq!(code, MACH_MSG_SUCCESS, "a request comes");
+        match request.message_id() {
+            MEET => next.daemon = request.descriptor(0).name,
+            REQUEST => serve(who, &work, labour, &next, this, request),
+            _ => {}
+        }
+    }
+}
+
+/// Reports an event with what the kernel says about a voucher.
+fn report_with(who: u32, event: Event, voucher: PortName, start: u64) {
+    let mut recipe = [0; size_of::<RecipeHeader>() + TEXT_SIZE];
+    let size = voucher::extract(voucher, MACH_VOUCHER_ATTR_KEY_IMPORTANCE, &mut recipe).unwrap_or(0);
+    let text = recipe[..size].get(size_of::<RecipeHeader>()..).unwrap_or(&[]);
+    let references = port::get_refs(voucher, MACH_PORT_RIGHT_SEND).unwrap_or(0);
+    Report::new(who, event).since(start).voucher(voucher, references, text).send();
+}
+
+fn serve(who: u32, work: &Work, labour: Labour, next: &Caller, this: PortName, mut request: Message) {
+    let voucher = request.header().msgh_voucher_port;
+    let manner = Manner::from_bits_retain(request.word(0));
+    let loud = !manner.contains(Manner::SILENT);
+    let report = |event, start| {
+        if loud {
+            report_with(who, event, voucher, start);
+        }
+    };
+    report(Event::Received, now());
+    // From here on this thread works on the account in the voucher.
+    voucher::set_of_thread(this, voucher).expect("a voucher that came can be adopted");
+    work.for_microseconds(labour.before);
+    if next.daemon != MACH_PORT_NULL {
+        next.ask(manner, voucher);
+    }
+    let start = now();
+    work.for_microseconds(labour.after);
+    let mut answer = request.take_reply().expect("a client waits");
+    let sent = answer.send();
+    report(if sent.is_ok() { Event::Answered } else { Event::NoClient }, start);
+    let start = now();
+    if manner.contains(Manner::KEEP) {
+        work.for_microseconds(labour.kept);
+    }
+    // The thread's reference goes first, so that the name's is the last.
+    voucher::set_of_thread(this, MACH_PORT_NULL).expect("a thread need not have a voucher");
+    report(Event::GivesUp, start);
+    let start = now();
+    port::deallocate(voucher).expect("the daemon has the voucher");
+    if loud && labour.kept != 0 {
+        Report::new(who, Event::GoesOn).since(start).send();
+    }
+}
+
+/// The competitor: its threads compute for ever. The narrator suspends and resumes them.
+pub fn competitor() {
+    static GATE: Gate = Gate::new();
+    let port = port_with_send();
+    let compute = |_| {
+        GATE.pass();
+        loop {
+            rounds(TRIAL);
+        }
+    };
+    let threads = [0; COMPETITORS].map(|_| Thread::start(compute, 0).expect("there is room for a thread"));
+    talk::hello(port.name(), &threads.map(|thread| thread.name()));
+    GATE.open();
+    // Nobody writes to this port.
+    let _ = Message::receive(port.name());
+}
+
+/// Sets the class of the calling thread.
+pub fn set_class(qos: Qos) {
+    policy::set_own_class(Priority::of(qos)).expect("a thread may choose its class");
+}
