@@ -1,17 +1,16 @@
 //! The programs that the narrator watches: apps, daemons and the competitor.
 
-use super::talk::{self, ASK, Event, MEET, Manner, REQUEST, Report, TEXT_SIZE};
+use super::talk::{self, ASK, Event, FORGET, MEET, Manner, REQUEST, Report, SHARE, TEXT_SIZE, TIDY};
 use crate::message::{Call, Message, port_with_send};
 use crate::port::{self, Port};
+use crate::task;
 use crate::thread::{Gate, Thread};
 use crate::time::now;
 use crate::voucher::{self, Recipe};
-use crate::{policy, task};
 use abi::PortName;
 use abi::code::MACH_MSG_SUCCESS;
 use abi::message::{MACH_NOTIFY_SEND_ONCE, MsgOption};
 use abi::port::{Disposition, MACH_PORT_NULL, MACH_PORT_RIGHT_SEND};
-use abi::qos::{Priority, Qos};
 use abi::voucher::*;
 use core::hint::black_box;
 use zerocopy::IntoBytes;
@@ -83,26 +82,51 @@ impl Caller {
     }
 }
 
-/// An app: asks the daemon when the narrator says so.
+/// An app: asks the daemon, or shares something with another app, when the narrator says so. It has one port for orders
+/// and for what other apps share with it.
 pub fn app(who: u32) {
-    // An app that waits for its daemon does so in its main thread, which is of this class by itself.
     let orders = port_with_send();
-    let voucher = own_account();
+    port::accept_donation(orders.name()).expect("the port is the app's");
+    let account = own_account();
     talk::hello(orders.name(), &[task::thread_self()]);
     let mut caller = Caller { who, daemon: MACH_PORT_NULL, answers: Port::new() };
+    let mut kept = MACH_PORT_NULL;
     loop {
-        let order = Message::receive(orders.name()).expect("the narrator gives orders");
+        let order = receive_with_voucher(orders.name());
         match order.message_id() {
             MEET => caller.daemon = order.descriptor(0).name,
             ASK => {
                 let start = now();
-                let answered = caller.ask(Manner::from_bits_retain(order.word(0)), voucher);
+                let answered = caller.ask(Manner::from_bits_retain(order.word(0)), account);
                 let event = if answered { Event::GotAnswer } else { Event::NoAnswer };
                 Report::new(who, event).since(start).send();
+            }
+            SHARE => {
+                let other = order.descriptor(0).name;
+                talk::send(Message::copy_send(other).id(REQUEST), MsgOption::empty());
+                Report::new(who, Event::Asked).send();
+            }
+            REQUEST => {
+                kept = order.header().msgh_voucher_port;
+                report_with(who, Event::Received, kept, now());
+            }
+            FORGET => {
+                report_with(who, Event::GivesUp, kept, now());
+                port::destroy_right(kept, Disposition::PORT_SEND);
+                Report::new(who, Event::GoesOn).send();
             }
             _ => {}
         }
     }
+}
+
+/// Receives a message with its voucher.
+fn receive_with_voucher(name: PortName) -> Message {
+    let mut message = Message::new();
+    let options = MsgOption::RCV_MSG | MsgOption::RCV_VOUCHER;
+    let code = message.call(&Call { options, receive_name: name, ..Call::default() });
+    assert_eq!(code, MACH_MSG_SUCCESS, "a message comes");
+    message
 }
 
 /// How long a daemon works for a request, in microseconds.
@@ -121,6 +145,9 @@ pub const MIDDLE: Labour = Labour { before: 400, after: 600, kept: 1000 };
 /// The helper behind it.
 pub const HELPER: Labour = Labour { before: 0, after: 2000, kept: 0 };
 
+/// How long a daemon works when it tidies, in microseconds.
+const TIDYING: u64 = 100;
+
 /// A daemon: serves requests, and asks the next one for its part if there is a next one.
 pub fn daemon(who: u32, labour: Labour) {
     let service = port_with_send();
@@ -130,13 +157,14 @@ pub fn daemon(who: u32, labour: Labour) {
     talk::hello(service.name(), &[this]);
     let mut next = Caller { who, daemon: MACH_PORT_NULL, answers: Port::new() };
     loop {
-        let mut request = Message::new();
-        let options = MsgOption::RCV_MSG | MsgOption::RCV_VOUCHER;
-        let code = request.call(&Call { options, receive_name: service.name(), ..Call::default() });
-        assert_eq!(code, MACH_MSG_SUCCESS, "a request comes");
+        let request = receive_with_voucher(service.name());
         match request.message_id() {
             MEET => next.daemon = request.descriptor(0).name,
             REQUEST => serve(who, &work, labour, &next, this, request),
+            TIDY => {
+                work.for_microseconds(TIDYING);
+                Report::new(who, Event::Tidied).send();
+            }
             _ => {}
         }
     }
@@ -166,12 +194,14 @@ fn serve(who: u32, work: &Work, labour: Labour, next: &Caller, this: PortName, m
     work.for_microseconds(labour.before);
     if next.daemon != MACH_PORT_NULL {
         next.ask(manner, voucher);
+        report(Event::GotPart, now());
     }
     let start = now();
     work.for_microseconds(labour.after);
     let mut answer = request.take_reply().expect("a client waits");
-    let sent = answer.send();
-    report(if sent.is_ok() { Event::Answered } else { Event::NoClient }, start);
+    // If the client is gone the kernel drops the answer.
+    answer.send().expect("a send-once right can always be used");
+    report(Event::Answered, start);
     let start = now();
     if manner.contains(Manner::KEEP) {
         work.for_microseconds(labour.kept);
@@ -197,13 +227,8 @@ pub fn competitor() {
         }
     };
     let threads = [0; COMPETITORS].map(|_| Thread::start(compute, 0).expect("there is room for a thread"));
-    talk::hello(port.name(), &threads.map(|thread| thread.name()));
     GATE.open();
+    talk::hello(port.name(), &threads.map(|thread| thread.name()));
     // Nobody writes to this port.
     let _ = Message::receive(port.name());
-}
-
-/// Sets the class of the calling thread.
-pub fn set_class(qos: Qos) {
-    policy::set_own_class(Priority::of(qos)).expect("a thread may choose its class");
 }

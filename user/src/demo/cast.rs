@@ -1,18 +1,19 @@
 //! The actors as the narrator sees them.
 
-use super::talk::{self, Hello, MEET, THREADS_MAX};
+use super::talk::{self, Hello, MEET, SHARE, THREADS_MAX};
 use crate::message::{Message, call_object};
 use crate::policy;
 use crate::port::Port;
 use crate::task::{self, Spawn};
 use abi::PortName;
+use abi::message::MsgOption;
 use abi::mig::thread_act;
 use abi::policy::{PolicyState, SuppressionPolicy, TASK_POLICY_STATE, TASK_SUPPRESSION_POLICY};
 use abi::port::Disposition;
 use abi::qos::{AppType, Qos, Role};
 use abi::task::ExitStatus;
 use heapless::Vec;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 /// A part in the play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,13 @@ impl Actor {
     /// Tells the actor whom to ask.
     pub fn meet(&self, other: &Actor) {
         let order = Message::copy_send(self.port).id(MEET).port(other.port, Disposition::COPY_SEND);
-        talk::send(order, Default::default());
+        talk::send(order, MsgOption::empty());
+    }
+
+    /// Tells the actor, an app, to share something with another one.
+    pub fn share_with(&self, other: &Actor) {
+        let order = Message::copy_send(self.port).id(SHARE).port(other.port, Disposition::COPY_SEND);
+        talk::send(order, MsgOption::empty());
     }
 
     /// Looks at the actor. None if it has ended.

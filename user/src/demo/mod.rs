@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod cast;
+pub mod lines;
 pub mod narrator;
 pub mod page;
 pub mod story;

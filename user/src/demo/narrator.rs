@@ -16,6 +16,31 @@ use abi::qos::Role;
 /// The number of actors that an act is about.
 const WATCHED: usize = 2;
 
+/// How the two actors have changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Changes([Change; WATCHED]);
+
+impl Changes {
+    fn of(&self, number: usize, is: fn(u32, u32) -> bool) -> bool {
+        matches!(self.0[number], (Some(before), Some(after)) if is(before.priority, after.priority))
+    }
+
+    /// Returns true if the priority of an actor has risen.
+    pub fn rise(&self, number: usize) -> bool {
+        self.of(number, |before, after| before < after)
+    }
+
+    /// Returns true if the priority of an actor has fallen.
+    pub fn fall(&self, number: usize) -> bool {
+        self.of(number, |before, after| before > after)
+    }
+
+    /// Returns the same state without changes.
+    fn settled(self) -> Changes {
+        Changes(self.0.map(|(_, after)| (after, after)))
+    }
+}
+
 /// A row that is printed when its effect is there.
 struct Pending {
     at: u64,
@@ -105,18 +130,17 @@ impl Narrator {
     }
 
     /// Looks at the actors and prints a row.
-    pub fn tell(&mut self, at: u64, who: &'static str, text: Text, actors: [&Actor; WATCHED]) -> [Change; WATCHED] {
+    pub fn tell(&mut self, at: u64, who: &'static str, text: Text, actors: [&Actor; WATCHED]) -> Changes {
         let changes = self.look(actors);
-        let none = changes.map(|(_, after)| (after, after));
         let at = self.clock(at);
         let rest = match self.pending.take() {
             Some(before) => {
-                self.page.row(before.at, before.who, &before.text, &changes);
-                none
+                self.page.row(before.at, before.who, &before.text, &changes.0);
+                changes.settled()
             }
             None => changes,
         };
-        self.page.row(at, who, &text, &rest);
+        self.page.row(at, who, &text, &rest.0);
         changes
     }
 
@@ -125,19 +149,19 @@ impl Narrator {
         self.pending = Some(Pending { at: self.clock(at), who, text });
     }
 
-    /// Prints the row that waits for its effect.
-    pub fn finish(&mut self, actors: [&Actor; WATCHED]) -> [Change; WATCHED] {
+    /// Looks at the actors and prints the row that waits for its effect, if there is one.
+    pub fn finish(&mut self, actors: [&Actor; WATCHED]) -> Changes {
         let changes = self.look(actors);
         if let Some(before) = self.pending.take() {
-            self.page.row(before.at, before.who, &before.text, &changes);
+            self.page.row(before.at, before.who, &before.text, &changes.0);
         }
         changes
     }
 
-    fn look(&mut self, actors: [&Actor; WATCHED]) -> [Change; WATCHED] {
+    fn look(&mut self, actors: [&Actor; WATCHED]) -> Changes {
         let now = actors.map(Actor::look);
         let changes = [(self.seen[0], now[0]), (self.seen[1], now[1])];
         self.seen = now;
-        changes
+        Changes(changes)
     }
 }

@@ -11,9 +11,9 @@ use heapless::String;
 /// The width of the page.
 pub const WIDTH: usize = 100;
 /// The width of the text of a row.
-const TEXT: usize = 48;
+const TEXT: usize = 46;
 /// The width of what stands before the text.
-const MARGIN: usize = 17;
+const MARGIN: usize = 19;
 
 /// The text of a row.
 pub type Text = String<512>;
@@ -100,13 +100,13 @@ impl Page {
     pub fn columns(&self, names: [&str; 2]) {
         let [first, second] = names;
         println!("{:67}{first:<17}{second}", "");
-        println!("     µs  {:<7} {:<TEXT$}   prio sent held   prio sent held", "who", "what happens");
+        println!("       µs  {:<7} {:<TEXT$}   prio sent held   prio sent held", "who", "what happens");
     }
 
     /// Prints a row.
     pub fn row(&self, at: u64, who: &str, text: &str, changes: &[Change]) {
         let (line, mut rest) = split_line(text, TEXT);
-        print!("{:>7}  ", Grouped(at));
+        print!("{:>9}  ", Grouped(at));
         self.paint("\x1b[36m", who, 7, false);
         if changes.is_empty() {
             println!(" {line}");

@@ -1,148 +1,263 @@
 //! The story, act by act.
 
-use super::actors::COMPETITORS;
-use super::cast::{Actor, Look, Part};
-use super::narrator::Narrator;
-use super::page::{Change, Grouped, Page};
-use super::talk::{ASK, Event, Manner, Report};
+use super::cast::{Actor, Part};
+use super::lines::{self, Act, Line};
+use super::narrator::{Changes, Narrator};
+use super::page::{Grouped, Page};
+use super::talk::{ASK, Event, FORGET, Manner, Report, TIDY};
 use crate::{println, text};
 use abi::qos::{AppType, Role};
-use abi::task::{TASK_IMP_DONOR, TASK_IMP_RECEIVER};
+use abi::task::{TASK_DENAP_RECEIVER, TASK_IMP_DONOR, TASK_IMP_RECEIVER};
+
+pub(super) const PHOTOS: usize = 0;
+pub(super) const MAIL: usize = 1;
+pub(super) const IMAGED: usize = 2;
+pub(super) const CODECD: usize = 3;
+pub(super) const INDEXD: usize = 4;
+
+const fn part(who: usize, name: &'static str, description: &'static str, app_type: AppType, role: Role) -> Part {
+    Part { who: who as u32, name, description, app_type, role }
+}
 
 /// The parts, by their numbers.
 pub static PARTS: [Part; 5] = [
-    Part {
-        who: 0,
-        name: "photos",
-        description: "an app in front of the user",
-        app_type: AppType::AppDefault,
-        role: Role::Foreground,
-    },
-    Part {
-        who: 1,
-        name: "mail",
-        description: "an app in App Nap",
-        app_type: AppType::AppDefault,
-        role: Role::Background,
-    },
-    Part {
-        who: 2,
-        name: "imaged",
-        description: "an adaptive daemon: makes thumbnails",
-        app_type: AppType::DaemonAdaptive,
-        role: Role::Unspecified,
-    },
-    Part {
-        who: 3,
-        name: "codecd",
-        description: "an adaptive daemon: decodes for imaged",
-        app_type: AppType::DaemonAdaptive,
-        role: Role::Unspecified,
-    },
-    Part {
-        who: 4,
-        name: "indexd",
-        description: "a background daemon: always computes",
-        app_type: AppType::DaemonBackground,
-        role: Role::Unspecified,
-    },
+    part(PHOTOS, "photos", "app, in front of the user", AppType::AppDefault, Role::Foreground),
+    part(MAIL, "mail", "app, in App Nap", AppType::AppDefault, Role::Background),
+    part(IMAGED, "imaged", "adaptive daemon, makes thumbnails", AppType::DaemonAdaptive, Role::Unspecified),
+    part(CODECD, "codecd", "adaptive daemon, the helper of imaged", AppType::DaemonAdaptive, Role::Unspecified),
+    part(INDEXD, "indexd", "background daemon, 3 threads compute", AppType::DaemonBackground, Role::Unspecified),
 ];
 
-/// The actors on the stage.
+/// Requests with donation, and as many without.
+const REQUESTS: usize = 3;
+/// Microseconds after which the nap of `mail` ends while its request waits.
+const NAP_LEFT: u64 = 2000;
+/// Microseconds after which a task of the background surely had its turn, with three competitors.
+const TURNS: u64 = 12_000;
+/// Microseconds for which an app keeps its priority after its last boost, at most (importance 6.6).
+const DELAYED_DROP: u64 = 1_100_000;
+
+/// The actors on the stage, by the numbers of their parts, and the narrator.
 struct Stage {
     narrator: Narrator,
-    photos: Actor,
-    mail: Actor,
-    imaged: Actor,
-    codecd: Actor,
-    indexd: Actor,
+    actors: [Actor; 5],
+    /// The two actors that the act is about.
+    about: [usize; 2],
+    act: Act,
 }
 
 /// Tells the story and returns the exit status.
 pub fn tell(page: Page) -> i32 {
     let narrator = Narrator::new(page);
-    let start = |who: usize| Actor::start(&PARTS[who], narrator.port());
-    let (photos, mail, imaged, codecd, indexd) = (start(0), start(1), start(2), start(3), start(4));
-    indexd.run(false);
-    mail.nap(true);
-    photos.meet(&imaged);
-    mail.meet(&imaged);
-    imaged.meet(&codecd);
-    let mut stage = Stage { narrator, photos, mail, imaged, codecd, indexd };
-    stage.introduce();
-    stage.act_in_front();
-    i32::from(stage.narrator.failures() > 0)
+    let actors = PARTS.each_ref().map(|part| Actor::start(part, narrator.port()));
+    let mut stage = Stage { narrator, actors, about: [IMAGED, CODECD], act: Act::Front };
+    stage.actors[INDEXD].run(false);
+    stage.actors[MAIL].nap(true);
+    stage.introduce_daemons();
+    stage.cast();
+    stage.in_front();
+    stage.nap_of_the_sender();
+    stage.nap_of_the_receiver();
+    stage.death_in_the_middle();
+    stage.without_donation();
+    stage.end()
 }
 
 impl Stage {
-    fn introduce(&mut self) {
-        let page = self.narrator.page;
-        page.heading("The cast");
-        println!("  pid  name     what it is                               prio  donates    is boosted by messages");
-        for actor in [&self.photos, &self.mail, &self.imaged, &self.codecd, &self.indexd] {
+    /// Tells the actors whom to ask, and lets each of them wait for its next message.
+    fn introduce_daemons(&mut self) {
+        for (asks, asked) in [(PHOTOS, IMAGED), (MAIL, IMAGED), (IMAGED, CODECD)] {
+            self.actors[asks].meet(&self.actors[asked]);
+        }
+        self.narrator.pause(1000);
+    }
+
+    fn cast(&mut self) {
+        self.narrator.page.heading("Who is who");
+        println!(
+            "  pid  name    what it is                             priority  its messages boost  messages boost it"
+        );
+        for actor in &self.actors {
             let look = actor.look().expect("the actor is alive");
             let has = |flag: u64| u64::from(look.flags) & flag != 0;
             let donates = match (has(TASK_IMP_DONOR), has(TASK_IMP_RECEIVER)) {
                 (true, _) => "yes",
-                (false, true) => "if boosted",
+                (false, true) => "while it is boosted",
                 (false, false) => "no",
             };
-            let receives = if has(TASK_IMP_RECEIVER) { "yes" } else { "no" };
+            let receives = match (has(TASK_IMP_RECEIVER), has(TASK_DENAP_RECEIVER)) {
+                (true, _) => "yes",
+                (false, true) => "out of a nap",
+                (false, false) => "no",
+            };
             let Part { name, description, .. } = actor.part;
-            println!("{:>5}  {name:<8} {description:<40} {:>4}  {donates:<10} {receives}", actor.pid, look.priority);
+            println!("{:>5}  {name:<7} {description:<38} {:>8}  {donates:<19} {receives}", actor.pid, look.priority);
         }
     }
 
-    fn act_in_front(&mut self) {
-        self.narrator.page.heading("1  The app in front asks");
-        self.indexd.run(true);
-        self.narrator.begin([&self.imaged, &self.codecd]);
-        self.photos.order(ASK, &[Manner::KEEP.bits()]);
+    /// Begins an act about two actors.
+    fn begin(&mut self, act: Act, heading: &str, explanation: &str, about: [usize; 2]) {
+        self.narrator.page.heading(heading);
+        self.narrator.page.paragraph(explanation);
+        println!();
+        (self.act, self.about) = (act, about);
+        self.narrator.begin(about.map(|who| &self.actors[who]));
+    }
+
+    fn tell(&mut self, at: u64, who: &'static str, line: super::page::Text) -> Changes {
+        self.narrator.tell(at, who, line, self.about.map(|who| &self.actors[who]))
+    }
+
+    /// Tells what the narrator does or sees at present.
+    fn tell_now(&mut self, who: &'static str, line: super::page::Text) -> Changes {
+        self.tell(self.narrator.present(), who, line)
+    }
+
+    /// Narrates what the actors of the act report until one of them reports an event.
+    fn until(&mut self, who: usize, event: Event) -> Changes {
         loop {
             let report = self.narrator.next();
-            self.narrate(&report);
-            if report.who == 2 && report.event() == Event::GoesOn {
-                break;
+            let seen = report.who as usize;
+            let concerned = seen != CODECD || self.about.contains(&seen);
+            let changes = if concerned { self.narrate(&report) } else { Changes::default() };
+            if (seen, report.event()) == (who, event) {
+                return changes;
             }
         }
-        self.indexd.run(false);
     }
 
-    fn narrate(&mut self, report: &Report) {
-        let Stage { narrator, imaged, codecd, .. } = self;
-        let actors = [&*imaged, &*codecd];
-        let name = PARTS[report.who as usize].name;
-        let (took, voucher) = (Grouped(report.took / 1000), report.voucher);
-        match report.event() {
-            Event::Asked => {
-                let other = if report.who == 2 { "codecd" } else { "imaged" };
-                narrator.tell(report.at, name, text!("asks {other}, with voucher {voucher:#x}"), actors);
+    fn in_front(&mut self) {
+        let explanation = "photos is in front of the user, and an app donates: its message is a boost of imaged from the \
+                           moment it is sent. When imaged receives it, the boost moves into the voucher that comes with \
+                           it, and lasts as long as that voucher. The columns: base priority, boosts by messages sent, \
+                           boosts held by vouchers.";
+        self.begin(Act::Front, "1  The app in front asks", explanation, [IMAGED, CODECD]);
+        self.actors[INDEXD].run(true);
+        self.actors[IMAGED].order(TIDY, &[]);
+        self.narrator.pause(1000);
+        let line = "wants to tidy up; at priority 4 it waits for its turn behind the threads of indexd";
+        self.tell_now("imaged", text!("{line}"));
+        self.actors[PHOTOS].order(ASK, &[Manner::KEEP.bits()]);
+        let asked = self.until(PHOTOS, Event::Asked);
+        self.narrator.expect("the request of photos boosts imaged", asked.rise(0) && !asked.rise(1));
+        let passed = self.until(IMAGED, Event::Asked);
+        self.narrator.expect("the request of imaged boosts codecd", passed.rise(1));
+        let back = self.until(IMAGED, Event::GotPart);
+        self.narrator.expect("the boost of codecd ends with its voucher", back.fall(1) && !back.fall(0));
+        let over = self.until(IMAGED, Event::GoesOn);
+        self.narrator.expect("the boost of imaged ends with its voucher", over.fall(0));
+        self.actors[INDEXD].run(false);
+    }
+
+    fn nap_of_the_sender(&mut self) {
+        let explanation = "mail is hidden and naps. A napping app does not donate; but the kernel remembers who sent a \
+                           message, and what holds for the sender holds for its messages at any time.";
+        self.begin(Act::Nap, "2  The app in App Nap asks", explanation, [MAIL, IMAGED]);
+        self.actors[INDEXD].run(true);
+        self.actors[MAIL].order(ASK, &[0]);
+        let asked = self.until(MAIL, Event::Asked);
+        self.narrator.expect("the request of a napping app boosts nobody", !asked.rise(1));
+        self.narrator.pause(NAP_LEFT);
+        self.actors[MAIL].nap(false);
+        let line = "opens mail: its nap ends, it donates, and so does its message, which still waits";
+        let awake = self.tell_now("user", text!("{line}"));
+        self.narrator.expect("the end of the nap boosts imaged", awake.rise(0) && awake.rise(1));
+        let back = self.until(IMAGED, Event::GoesOn);
+        self.narrator.expect("imaged is in the background again", back.fall(1));
+        self.actors[INDEXD].run(false);
+    }
+
+    fn nap_of_the_receiver(&mut self) {
+        let explanation = "An app takes boosts, too, but they only lift its nap. When such a boost ends through another \
+                           task, the app keeps its priority for up to 1.1 s, so that it does not fall asleep between two \
+                           messages.";
+        self.actors[MAIL].nap(true);
+        self.begin(Act::Lift, "3  The app in App Nap is asked", explanation, [PHOTOS, MAIL]);
+        self.actors[PHOTOS].share_with(&self.actors[MAIL]);
+        let asked = self.until(PHOTOS, Event::Asked);
+        self.narrator.expect("the message lifts the nap", asked.rise(1));
+        self.until(MAIL, Event::Received);
+        self.narrator.pause(1000);
+        self.actors[PHOTOS].nap(true);
+        let hidden = self.tell_now("user", text!("hides photos: it naps, and no boost that came from it counts"));
+        self.narrator.expect("the priority of mail stays", !hidden.fall(1));
+        self.narrator.pause(DELAYED_DROP);
+        let late = self.tell_now("", text!("the time is over, and mail naps on"));
+        self.narrator.expect("the nap goes on", late.fall(1));
+        self.actors[PHOTOS].nap(false);
+        self.actors[MAIL].order(FORGET, &[]);
+        while self.narrator.next().event() != Event::GoesOn {}
+    }
+
+    fn death_in_the_middle(&mut self) {
+        let explanation = "codecd works for imaged, and imaged for photos. A boost never outlives the task through which it \
+                           came.";
+        self.begin(Act::Death, "4  The one in the middle dies", explanation, [IMAGED, CODECD]);
+        self.actors[INDEXD].run(true);
+        self.actors[PHOTOS].order(ASK, &[0]);
+        self.until(CODECD, Event::Received);
+        self.narrator.pause(500);
+        self.actors[IMAGED].end();
+        let dead = self.tell_now("user", text!("kills imaged; its vouchers end, and the boost of codecd with them"));
+        self.narrator.expect("the boost of codecd ends with imaged", dead.fall(1));
+        self.until(CODECD, Event::Answered);
+        self.actors[INDEXD].run(false);
+        while self.narrator.next().event() != Event::GivesUp {}
+    }
+
+    /// Asks several times, and returns the response times in µs.
+    fn measure(&mut self, manner: Manner) -> [u64; REQUESTS] {
+        [0; REQUESTS].map(|_| {
+            self.narrator.pause(TURNS);
+            self.actors[PHOTOS].order(ASK, &[(manner | Manner::SILENT).bits()]);
+            let report = self.narrator.next();
+            assert_eq!(report.event(), Event::GotAnswer, "photos gets its answer");
+            report.took / 1000
+        })
+    }
+
+    fn without_donation(&mut self) {
+        self.actors[IMAGED] = Actor::start(&PARTS[IMAGED], self.narrator.port());
+        self.introduce_daemons();
+        self.narrator.page.heading("5  The same with donation off");
+        self.narrator.page.paragraph(
+            "A new imaged is started. photos asks three times as before, then three times with MACH_SEND_NOIMPORTANCE. \
+             Nothing is narrated meanwhile. Microseconds from each request to its answer:",
+        );
+        println!();
+        self.actors[INDEXD].run(true);
+        let with = self.measure(Manner::empty());
+        let without = self.measure(Manner::PLAIN);
+        self.actors[INDEXD].run(false);
+        for (name, times) in [("with donation", with), ("without", without)] {
+            let mean = times.iter().sum::<u64>() / REQUESTS as u64;
+            let [a, b, c] = times.map(Grouped);
+            println!("{name:>17} {a:>10} {b:>10} {c:>10}   mean {:>8}", Grouped(mean));
+        }
+        let [with, without] = [with, without].map(|times| times.iter().sum::<u64>().max(1));
+        let ratio = without * 10 / with;
+        println!("\nWithout donation the user waits {}.{} times as long.", ratio / 10, ratio % 10);
+        self.narrator.expect("donation makes the answer at least twice as fast", ratio >= 20);
+    }
+
+    fn end(&mut self) -> i32 {
+        let failures = self.narrator.failures();
+        if failures > 0 {
+            println!("\n{failures} expectations of the story were not met.");
+        }
+        i32::from(failures > 0)
+    }
+
+    /// Prints the row of a report.
+    fn narrate(&mut self, report: &Report) -> Changes {
+        let name = lines::name(report);
+        match lines::line(self.act, report) {
+            Line::Done(text) => self.tell(report.at, name, text),
+            Line::Ahead(text) => {
+                self.narrator.tell_later(report.at, name, text);
+                Changes::default()
             }
-            Event::Received => {
-                let text =
-                    text!("is chosen to run; receives the request; voucher {voucher:#x} says: “{}”", report.text());
-                narrator.tell(report.at, name, text, actors);
-            }
-            Event::Answered => {
-                narrator.tell(report.at, name, text!("has answered; keeps voucher {voucher:#x}"), actors);
-            }
-            Event::GotAnswer => {
-                narrator.tell(report.at, name, text!("has its answer after {took} µs"), actors);
-            }
-            Event::GivesUp => {
-                let text = text!(
-                    "is done after {took} µs more and gives up voucher {voucher:#x}, reference {} of {}",
-                    report.references,
-                    report.references
-                );
-                narrator.tell_later(report.at, name, text);
-            }
-            Event::GoesOn => {
-                narrator.tell(report.at, name, text!("runs again after {took} µs"), actors);
-            }
-            Event::NoAnswer | Event::NoClient => {
-                narrator.tell(report.at, name, text!("no"), actors);
-            }
+            Line::None => self.narrator.finish(self.about.map(|who| &self.actors[who])),
         }
     }
 }

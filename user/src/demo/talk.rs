@@ -21,8 +21,14 @@ const REPORT: i32 = 7002;
 pub const MEET: i32 = 7003;
 /// The id of the message that tells an app to ask.
 pub const ASK: i32 = 7004;
-/// The id of a request of an app or a daemon to a daemon.
+/// The id of a request of an app or a daemon to a daemon or an app.
 pub const REQUEST: i32 = 7005;
+/// The id of the message that gives a daemon something to do for itself.
+pub const TIDY: i32 = 7006;
+/// The id of the message that tells an app to let another app have a look at something.
+pub const SHARE: i32 = 7007;
+/// The id of the message that tells an app to give up its voucher.
+pub const FORGET: i32 = 7008;
 
 /// The most threads of an actor.
 pub const THREADS_MAX: usize = 4;
@@ -54,24 +60,27 @@ pub enum Event {
     GotAnswer = 4,
     /// Its reply right was destroyed.
     NoAnswer = 5,
-    /// It could not send the answer, because the client's reply port is gone.
-    NoClient = 6,
-    /// It is about to give up the last reference of a voucher, which may cost it the processor at once.
+    /// It has received the answer of the daemon behind it.
+    GotPart = 6,
+    /// It is about to give up its last reference to a voucher, which may cost it the processor at once.
     GivesUp = 7,
     /// It runs again after that.
     GoesOn = 8,
+    /// It has done what it had to do for itself.
+    Tidied = 9,
 }
 
 impl Event {
-    const ALL: [Event; 8] = [
+    const ALL: [Event; 9] = [
         Event::Asked,
         Event::Received,
         Event::Answered,
         Event::GotAnswer,
         Event::NoAnswer,
-        Event::NoClient,
+        Event::GotPart,
         Event::GivesUp,
         Event::GoesOn,
+        Event::Tidied,
     ];
 
     fn from_number(number: u32) -> Option<Event> {
