@@ -2,11 +2,24 @@
 
 use super::cast::Part;
 use super::page::{Grouped, Text};
-use super::story::{IMAGED, MAIL, PARTS, PHOTOS};
+use super::story::{CODECD, IMAGED, MAIL, PARTS, PHOTOS};
 use super::talk::{Event, Report};
 use crate::text;
 
-/// The acts.
+/// What stands above the cast.
+pub const PREFACE: &str = "Five programs share one processor. The thread with the highest priority runs; equal ones \
+     take turns. Every number is read from the kernel. The clock leaves out the time that this narrator takes.";
+
+/// What stands below the cast.
+pub const LEGEND: &str = "Below, prio is the priority of a program, sent the number of boosts by messages that it has \
+     not received yet, and held the number of boosts that its vouchers hold.";
+
+/// What stands above the comparison.
+pub const COMPARISON: &str = "imaged is started again. photos asks three times as in act 1, then three times with the \
+     option MACH_SEND_NOIMPORTANCE: such a message boosts nobody. indexd computes all the time, and nothing is \
+     narrated. Microseconds from each request to its answer:";
+
+/// The acts that are narrated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     /// The app in front asks.
@@ -19,6 +32,51 @@ pub enum Act {
     Death,
 }
 
+impl Act {
+    /// Returns the heading.
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Act::Front => "1  The app in front asks",
+            Act::Nap => "2  The app in App Nap asks",
+            Act::Lift => "3  The app in App Nap is asked",
+            Act::Death => "4  The one in the middle dies",
+        }
+    }
+
+    /// Returns what stands below the heading.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Act::Front => {
+                "photos asks imaged for a thumbnail, and imaged asks codecd to decode the picture. photos is an app, so \
+                 it donates: its message is a boost for imaged as soon as it is sent. With the message comes a voucher, \
+                 an object of the kernel that says for whom the work is done. It takes over the boost, and when the \
+                 voucher goes the boost ends."
+            }
+            Act::Nap => {
+                "mail is hidden and naps. While it naps it does not donate. But the kernel remembers who sent each \
+                 message: when the nap ends, a message that still waits becomes a boost at once."
+            }
+            Act::Lift => {
+                "An app can be boosted as well, but that only lifts its nap. When the boost ends through another \
+                 program, the app stays awake for up to 1.1 s more, because the next message may be near."
+            }
+            Act::Death => {
+                "codecd works for photos in the end, but it has its boost through imaged. A boost never outlives the \
+                 program through which it came."
+            }
+        }
+    }
+
+    /// Returns the two actors whose columns are shown.
+    pub const fn about(self) -> [usize; 2] {
+        match self {
+            Act::Front | Act::Death => [IMAGED, CODECD],
+            Act::Nap => [MAIL, IMAGED],
+            Act::Lift => [PHOTOS, MAIL],
+        }
+    }
+}
+
 /// A line, and whether its effect must be awaited.
 pub enum Line {
     /// What has happened.
@@ -29,19 +87,22 @@ pub enum Line {
     None,
 }
 
-/// Returns the line for a report in an act.
-pub fn line(act: Act, report: &Report) -> Line {
+/// Returns the line for a report in an act. What ends with the event took so many microseconds.
+pub fn line(act: Act, report: &Report, took: u64) -> Line {
     let who = report.who as usize;
-    let (took, voucher) = (Grouped(report.took / 1000), report.voucher);
+    let (took, voucher) = (Grouped(took), report.voucher);
     let text = match (act, who, report.event()) {
-        (Act::Nap, IMAGED, Event::Asked | Event::GotPart | Event::GivesUp) => return Line::None,
+        (Act::Nap, IMAGED, Event::Asked | Event::GotPart | Event::Answered) => return Line::None,
         (_, _, Event::GoesOn) => return Line::None,
         (Act::Lift, _, Event::Asked) => text!("sends mail a picture: a boost for mail, too"),
+        (Act::Death, PHOTOS, Event::Asked) => text!("asks imaged, which waits for messages and has it at once"),
         (_, PHOTOS, Event::Asked) => text!("asks imaged, with voucher {voucher:#x}: photos pays"),
         (_, MAIL, Event::Asked) => text!("gets its turn and asks imaged: no boost"),
-        (_, _, Event::Asked) => text!("asks codecd, with its copy of the voucher: the boost is passed on"),
+        (_, _, Event::Asked) => {
+            text!("asks codecd with a copy of its voucher; codecd waits for messages and has it at once")
+        }
         (Act::Front, IMAGED, Event::Tidied) => {
-            text!("is chosen to run, not indexd, and first does what it had to do for itself")
+            text!("was chosen to run, not indexd, and has tidied up")
         }
         (_, _, Event::Tidied) => return Line::None,
         (Act::Front, _, Event::Received) => {

@@ -11,7 +11,7 @@ use heapless::String;
 /// The width of the page.
 pub const WIDTH: usize = 100;
 /// The width of the text of a row.
-const TEXT: usize = 46;
+const TEXT: usize = 45;
 /// The width of what stands before the text.
 const MARGIN: usize = 19;
 
@@ -89,47 +89,44 @@ impl Page {
         }
     }
 
-    /// Prints the heading of an act.
+    /// Prints the heading of a part, with a rule across the page.
     pub fn heading(&self, text: &str) {
-        println!();
+        let rule = WIDTH - 4 - text.chars().count();
+        print!("\n── ");
         self.paint("\x1b[1m", text, 0, false);
-        println!();
+        println!(" {:─<rule$}", "");
     }
 
     /// Prints the heads of the columns for the two actors.
     pub fn columns(&self, names: [&str; 2]) {
         let [first, second] = names;
-        println!("{:67}{first:<17}{second}", "");
-        println!("       µs  {:<7} {:<TEXT$}   prio sent held   prio sent held", "who", "what happens");
+        println!("{:64} │ {first:<15} │ {second}", "");
+        println!("       µs  {:<7} {:<TEXT$} │  prio sent held │  prio sent held", "who", "what happens");
     }
 
     /// Prints a row.
-    pub fn row(&self, at: u64, who: &str, text: &str, changes: &[Change]) {
+    pub fn row(&self, at: u64, who: &str, text: &str, changes: &[Change; 2]) {
         let (line, mut rest) = split_line(text, TEXT);
         print!("{:>9}  ", Grouped(at));
         self.paint("\x1b[36m", who, 7, false);
-        if changes.is_empty() {
-            println!(" {line}");
-        } else {
-            print!(" {line:<TEXT$}");
-            changes.iter().for_each(|change| self.block(*change));
-            println!();
-        }
+        print!(" {line:<TEXT$}");
+        changes.iter().for_each(|change| self.block(*change));
+        println!();
         while !rest.is_empty() {
             let (line, left) = split_line(rest, TEXT);
-            println!("{:MARGIN$}{line}", "");
+            println!("{:MARGIN$}{line:<TEXT$} │{:17}│", "", "");
             rest = left;
         }
     }
 
     fn block(&self, (before, after): Change) {
         let Some(after) = after else {
-            print!("  {:>15}", "ended");
-            return;
+            return print!(" │ {:<15}", "ended");
         };
         let before = before.unwrap_or(after);
+        print!(" │");
         for (width, before, after) in
-            [(7, before.priority, after.priority), (5, before.sent, after.sent), (5, before.held, after.held)]
+            [(6, before.priority, after.priority), (5, before.sent, after.sent), (5, before.held, after.held)]
         {
             match before == after {
                 true => self.paint("\x1b[2m", after, width, true),

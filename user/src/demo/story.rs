@@ -3,7 +3,7 @@
 use super::cast::{Actor, Part};
 use super::lines::{self, Act, Line};
 use super::narrator::{Changes, Narrator};
-use super::page::{Grouped, Page};
+use super::page::{Grouped, Page, Text};
 use super::talk::{ASK, Event, FORGET, Manner, Report, TIDY};
 use crate::{println, text};
 use abi::qos::{AppType, Role};
@@ -41,16 +41,16 @@ const DELAYED_DROP: u64 = 1_100_000;
 struct Stage {
     narrator: Narrator,
     actors: [Actor; 5],
-    /// The two actors that the act is about.
-    about: [usize; 2],
     act: Act,
+    /// What the clock showed when an app asked last.
+    asked: u64,
 }
 
 /// Tells the story and returns the exit status.
 pub fn tell(page: Page) -> i32 {
     let narrator = Narrator::new(page);
     let actors = PARTS.each_ref().map(|part| Actor::start(part, narrator.port()));
-    let mut stage = Stage { narrator, actors, about: [IMAGED, CODECD], act: Act::Front };
+    let mut stage = Stage { narrator, actors, act: Act::Front, asked: 0 };
     stage.actors[INDEXD].run(false);
     stage.actors[MAIL].nap(true);
     stage.introduce_daemons();
@@ -64,16 +64,23 @@ pub fn tell(page: Page) -> i32 {
 }
 
 impl Stage {
-    /// Tells the actors whom to ask, and lets each of them wait for its next message.
+    /// Tells the actors whom to ask.
     fn introduce_daemons(&mut self) {
         for (asks, asked) in [(PHOTOS, IMAGED), (MAIL, IMAGED), (IMAGED, CODECD)] {
             self.actors[asks].meet(&self.actors[asked]);
         }
+        self.settle();
+    }
+
+    /// Lets all actors go on until they wait for messages. indexd is suspended meanwhile.
+    fn settle(&mut self) {
         self.narrator.pause(1000);
     }
 
-    fn cast(&mut self) {
-        self.narrator.page.heading("Who is who");
+    fn cast(&self) {
+        let page = self.narrator.page;
+        page.paragraph(lines::PREFACE);
+        page.heading("Who is who");
         println!(
             "  pid  name    what it is                             priority  its messages boost  messages boost it"
         );
@@ -93,23 +100,25 @@ impl Stage {
             let Part { name, description, .. } = actor.part;
             println!("{:>5}  {name:<7} {description:<38} {:>8}  {donates:<19} {receives}", actor.pid, look.priority);
         }
-    }
-
-    /// Begins an act about two actors.
-    fn begin(&mut self, act: Act, heading: &str, explanation: &str, about: [usize; 2]) {
-        self.narrator.page.heading(heading);
-        self.narrator.page.paragraph(explanation);
         println!();
-        (self.act, self.about) = (act, about);
-        self.narrator.begin(about.map(|who| &self.actors[who]));
+        page.paragraph(lines::LEGEND);
     }
 
-    fn tell(&mut self, at: u64, who: &'static str, line: super::page::Text) -> Changes {
-        self.narrator.tell(at, who, line, self.about.map(|who| &self.actors[who]))
+    fn begin(&mut self, act: Act) {
+        self.act = act;
+        self.settle();
+        self.narrator.page.heading(act.heading());
+        self.narrator.page.paragraph(act.explanation());
+        println!();
+        self.narrator.begin(act.about().map(|who| &self.actors[who]));
+    }
+
+    fn tell(&mut self, at: u64, who: &'static str, line: Text) -> Changes {
+        self.narrator.tell(at, who, line, self.act.about().map(|who| &self.actors[who]))
     }
 
     /// Tells what the narrator does or sees at present.
-    fn tell_now(&mut self, who: &'static str, line: super::page::Text) -> Changes {
+    fn tell_now(&mut self, who: &'static str, line: Text) -> Changes {
         self.tell(self.narrator.present(), who, line)
     }
 
@@ -118,7 +127,7 @@ impl Stage {
         loop {
             let report = self.narrator.next();
             let seen = report.who as usize;
-            let concerned = seen != CODECD || self.about.contains(&seen);
+            let concerned = seen != CODECD || self.act.about().contains(&seen);
             let changes = if concerned { self.narrate(&report) } else { Changes::default() };
             if (seen, report.event()) == (who, event) {
                 return changes;
@@ -127,11 +136,7 @@ impl Stage {
     }
 
     fn in_front(&mut self) {
-        let explanation = "photos is in front of the user, and an app donates: its message is a boost of imaged from the \
-                           moment it is sent. When imaged receives it, the boost moves into the voucher that comes with \
-                           it, and lasts as long as that voucher. The columns: base priority, boosts by messages sent, \
-                           boosts held by vouchers.";
-        self.begin(Act::Front, "1  The app in front asks", explanation, [IMAGED, CODECD]);
+        self.begin(Act::Front);
         self.actors[INDEXD].run(true);
         self.actors[IMAGED].order(TIDY, &[]);
         self.narrator.pause(1000);
@@ -150,11 +155,11 @@ impl Stage {
     }
 
     fn nap_of_the_sender(&mut self) {
-        let explanation = "mail is hidden and naps. A napping app does not donate; but the kernel remembers who sent a \
-                           message, and what holds for the sender holds for its messages at any time.";
-        self.begin(Act::Nap, "2  The app in App Nap asks", explanation, [MAIL, IMAGED]);
+        self.begin(Act::Nap);
         self.actors[INDEXD].run(true);
+        // mail is the first in the queue, and imaged does not receive its message before it has had its own turn.
         self.actors[MAIL].order(ASK, &[0]);
+        self.actors[IMAGED].order(TIDY, &[]);
         let asked = self.until(MAIL, Event::Asked);
         self.narrator.expect("the request of a napping app boosts nobody", !asked.rise(1));
         self.narrator.pause(NAP_LEFT);
@@ -168,11 +173,8 @@ impl Stage {
     }
 
     fn nap_of_the_receiver(&mut self) {
-        let explanation = "An app takes boosts, too, but they only lift its nap. When such a boost ends through another \
-                           task, the app keeps its priority for up to 1.1 s, so that it does not fall asleep between two \
-                           messages.";
         self.actors[MAIL].nap(true);
-        self.begin(Act::Lift, "3  The app in App Nap is asked", explanation, [PHOTOS, MAIL]);
+        self.begin(Act::Lift);
         self.actors[PHOTOS].share_with(&self.actors[MAIL]);
         let asked = self.until(PHOTOS, Event::Asked);
         self.narrator.expect("the message lifts the nap", asked.rise(1));
@@ -190,9 +192,7 @@ impl Stage {
     }
 
     fn death_in_the_middle(&mut self) {
-        let explanation = "codecd works for imaged, and imaged for photos. A boost never outlives the task through which it \
-                           came.";
-        self.begin(Act::Death, "4  The one in the middle dies", explanation, [IMAGED, CODECD]);
+        self.begin(Act::Death);
         self.actors[INDEXD].run(true);
         self.actors[PHOTOS].order(ASK, &[0]);
         self.until(CODECD, Event::Received);
@@ -220,10 +220,7 @@ impl Stage {
         self.actors[IMAGED] = Actor::start(&PARTS[IMAGED], self.narrator.port());
         self.introduce_daemons();
         self.narrator.page.heading("5  The same with donation off");
-        self.narrator.page.paragraph(
-            "A new imaged is started. photos asks three times as before, then three times with MACH_SEND_NOIMPORTANCE. \
-             Nothing is narrated meanwhile. Microseconds from each request to its answer:",
-        );
+        self.narrator.page.paragraph(lines::COMPARISON);
         println!();
         self.actors[INDEXD].run(true);
         let with = self.measure(Manner::empty());
@@ -251,13 +248,22 @@ impl Stage {
     /// Prints the row of a report.
     fn narrate(&mut self, report: &Report) -> Changes {
         let name = lines::name(report);
-        match lines::line(self.act, report) {
+        let now = self.narrator.clock(report.at);
+        let took = match (report.who as usize, report.event()) {
+            (PHOTOS | MAIL, Event::Asked) => {
+                self.asked = now;
+                0
+            }
+            (PHOTOS | MAIL, Event::GotAnswer) => now - self.asked,
+            _ => report.took / 1000,
+        };
+        match lines::line(self.act, report, took) {
             Line::Done(text) => self.tell(report.at, name, text),
             Line::Ahead(text) => {
                 self.narrator.tell_later(report.at, name, text);
                 Changes::default()
             }
-            Line::None => self.narrator.finish(self.about.map(|who| &self.actors[who])),
+            Line::None => self.narrator.finish(self.act.about().map(|who| &self.actors[who])),
         }
     }
 }
