@@ -222,7 +222,7 @@ impl Kernel {
                 None => break,
             }
         }
-        self.sched.tick(&mut self.step, cpu, now);
+        self.sched.tick(&mut self.step, cpu, machine.stamp());
     }
 
     /// Ends a step: on the fast exit if it leaves no work, where the thread that has the processor goes on, or else on
@@ -242,11 +242,12 @@ impl Kernel {
     #[inline(never)]
     fn full_exit(&mut self, machine: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
         loop {
-            self.settle(machine, entered);
+            self.settle(machine, cpu, entered);
             if let Some(status) = self.exit_status {
                 return Next::Shutdown(shutdown_status(status));
             }
-            let chosen = self.sched.choose(&mut self.step, cpu, machine.now());
+            let now = self.charge(machine, cpu, entered);
+            let chosen = self.sched.choose(&mut self.step, cpu, now);
             self.step.settled();
             let continuation = chosen.and_then(|thread| self.sched.take_continuation(thread));
             match (chosen, continuation) {
@@ -277,11 +278,12 @@ impl Kernel {
     /// work and of the background work, and applies policy changes. The rest of the work is kept with the thread that
     /// entered.
     #[inline]
-    fn settle(&mut self, machine: &mut dyn Machine, entered: Option<ThreadId>) {
+    fn settle(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) {
         if let Some(thread) = entered
             && let Some(state) = self.sched.get(thread)
         {
             if state.is_ending() {
+                self.charge(machine, cpu, entered);
                 self.end_thread(thread);
             } else {
                 self.sched.stop_if_suspended(&mut self.step, thread);
@@ -296,7 +298,11 @@ impl Kernel {
             self.background_slice(machine);
         }
         self.hear_importance();
-        self.apply_policy_changes();
+        if self.step.has_policy_changes() {
+            // The time until now has the price of the old policy.
+            self.charge(machine, cpu, entered);
+            self.apply_policy_changes();
+        }
     }
 
     /// Sets the timer of `cpu`, unless it is set early enough.

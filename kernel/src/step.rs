@@ -154,6 +154,12 @@ impl Step {
         self.policy_nodes.pop_front(&mut self.policy)
     }
 
+    /// Returns true if a policy has changed.
+    #[inline]
+    pub fn has_policy_changes(&self) -> bool {
+        !self.policy.is_empty()
+    }
+
     /// Notes that another thread may have to run.
     #[inline(always)]
     pub fn choose_again(&mut self) {

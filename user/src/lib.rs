@@ -10,6 +10,7 @@
 //! | [`task`] | starting and ending tasks, their memory, counts of kernel objects |
 //! | [`policy`] | the policy and identity of tasks, the classes of threads |
 //! | [`thread`] | threads and waiting on a word of memory |
+//! | [`usage`] | what tasks have used, and who pays for it |
 //! | [`voucher`] | vouchers |
 //! | [`names`] | the name service: both sides |
 //! | [`time`] | the clock, sleeping, yielding |
@@ -38,6 +39,7 @@ pub mod sys;
 pub mod task;
 pub mod thread;
 pub mod time;
+pub mod usage;
 pub mod view;
 pub mod voucher;
 

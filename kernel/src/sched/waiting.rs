@@ -181,8 +181,10 @@ impl Scheduling {
         queue: &mut WaitQueue,
     ) -> &mut Thread {
         let DirectSwitch { cpu, from, to, now, .. } = *switch;
+        let ran = self.uncharged(cpu, now);
         let waiting = &mut self.threads[from];
         debug_assert!(matches!(waiting.state, State::Running(at) if at == cpu), "{from:?} blocks but does not run");
+        waiting.run_time.add(ran);
         waiting.state = State::Waiting(Wait::Receive(wait));
         let priority = WaitPlace::Receivers(wait.object).queue_priority(waiting.schedule.base);
         if queue.is_empty() {
