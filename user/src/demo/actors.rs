@@ -6,7 +6,7 @@ use crate::port::{self, Port};
 use crate::task;
 use crate::thread::{Gate, Thread};
 use crate::time::now;
-use crate::voucher::{self, Recipe};
+use crate::voucher::{self, PAID_BY_SENDER};
 use abi::PortName;
 use abi::code::MACH_MSG_SUCCESS;
 use abi::message::{MACH_NOTIFY_SEND_ONCE, MsgOption};
@@ -49,13 +49,6 @@ impl Work {
     }
 }
 
-/// Returns a voucher that says: the task that is called works on this task's account.
-fn own_account() -> PortName {
-    const CURRENT_TASK: Recipe<0> =
-        Recipe::new(MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_BANK_CREATE, MACH_PORT_NULL, []);
-    voucher::create(voucher::host(), CURRENT_TASK.as_bytes()).expect("a task has an account")
-}
-
 const fn options(manner: Manner) -> MsgOption {
     if manner.contains(Manner::PLAIN) { MsgOption::SEND_NOIMPORTANCE } else { MsgOption::empty() }
 }
@@ -87,7 +80,7 @@ impl Caller {
 pub fn app(who: u32) {
     let orders = port_with_send();
     port::accept_donation(orders.name()).expect("the port is the app's");
-    let account = own_account();
+    let account = voucher::create(voucher::host(), PAID_BY_SENDER.as_bytes()).expect("a task has an account");
     talk::hello(orders.name(), &[task::thread_self()]);
     let mut caller = Caller { who, daemon: MACH_PORT_NULL, answers: Port::new() };
     let mut kept = MACH_PORT_NULL;
@@ -145,24 +138,20 @@ pub const MIDDLE: Labour = Labour { before: 400, after: 600, kept: 1000 };
 /// The helper behind it.
 pub const HELPER: Labour = Labour { before: 0, after: 2000, kept: 0 };
 
-/// How long a daemon works when it tidies, in microseconds.
-const TIDYING: u64 = 100;
-
 /// A daemon: serves requests, and asks the next one for its part if there is a next one.
 pub fn daemon(who: u32, labour: Labour) {
     let service = port_with_send();
     port::accept_donation(service.name()).expect("the port is the daemon's");
     let work = Work::measured();
-    let this = task::thread_self();
-    talk::hello(service.name(), &[this]);
+    talk::hello(service.name(), &[task::thread_self()]);
     let mut next = Caller { who, daemon: MACH_PORT_NULL, answers: Port::new() };
     loop {
         let request = receive_with_voucher(service.name());
         match request.message_id() {
             MEET => next.daemon = request.descriptor(0).name,
-            REQUEST => serve(who, &work, labour, &next, this, request),
+            REQUEST => serve(who, &work, labour, &next, request),
             TIDY => {
-                work.for_microseconds(TIDYING);
+                work.for_microseconds(request.word(0).into());
                 Report::new(who, Event::Tidied).send();
             }
             _ => {}
@@ -179,7 +168,7 @@ fn report_with(who: u32, event: Event, voucher: PortName, start: u64) {
     Report::new(who, event).since(start).voucher(voucher, references, text).send();
 }
 
-fn serve(who: u32, work: &Work, labour: Labour, next: &Caller, this: PortName, mut request: Message) {
+fn serve(who: u32, work: &Work, labour: Labour, next: &Caller, mut request: Message) {
     let voucher = request.header().msgh_voucher_port;
     let manner = Manner::from_bits_retain(request.word(0));
     let loud = !manner.contains(Manner::SILENT);
@@ -190,7 +179,7 @@ fn serve(who: u32, work: &Work, labour: Labour, next: &Caller, this: PortName, m
     };
     report(Event::Received, now());
     // From here on this thread works on the account in the voucher.
-    voucher::set_of_thread(this, voucher).expect("a voucher that came can be adopted");
+    voucher::adopt(voucher).expect("a voucher that came can be adopted");
     work.for_microseconds(labour.before);
     if next.daemon != MACH_PORT_NULL {
         next.ask(manner, voucher);
@@ -207,7 +196,7 @@ fn serve(who: u32, work: &Work, labour: Labour, next: &Caller, this: PortName, m
         work.for_microseconds(labour.kept);
     }
     // The thread's reference goes first, so that the name's is the last.
-    voucher::set_of_thread(this, MACH_PORT_NULL).expect("a thread need not have a voucher");
+    voucher::adopt(MACH_PORT_NULL).expect("a thread need not have a voucher");
     report(Event::GivesUp, start);
     let start = now();
     port::deallocate(voucher).expect("the daemon has the voucher");

@@ -5,6 +5,7 @@ use crate::message::{Message, call_object};
 use crate::policy;
 use crate::port::Port;
 use crate::task::{self, Spawn};
+use crate::usage::{self, Usage};
 use abi::PortName;
 use abi::message::MsgOption;
 use abi::mig::thread_act;
@@ -91,6 +92,11 @@ impl Actor {
         let state = PolicyState::read_from_prefix(reply.body().get(16..)?).ok()?.0;
         let (all, held) = (state.imp_assertcnt, state.imp_externcnt);
         Some(Look { priority: thread.base_priority, sent: all - held, held, flags: state.flags as u32 })
+    }
+
+    /// Returns what the actor has used, and what for.
+    pub fn usage(&self) -> Usage {
+        usage::of_task(self.pid.into()).expect("the actor is alive")
     }
 
     /// Begins or ends the actor's nap.

@@ -14,6 +14,11 @@ pub const PREFACE: &str = "Five programs share one processor. The thread with th
 pub const LEGEND: &str = "Below, prio is the priority of a program, sent the number of boosts by messages that it has \
      not received yet, and held the number of boosts that its vouchers hold.";
 
+/// What stands above the bill.
+pub const BILL: &str = "The voucher also names who pays. A program that works for another one adopts the voucher that \
+     came with the request: from then on its processor time is on the account of photos, and so is that of codecd, to \
+     which imaged has passed the voucher on. Since the beginning of act 1:";
+
 /// What stands above the comparison.
 pub const COMPARISON: &str = "imaged is started again. photos asks three times as in act 1, then three times with the \
      option MACH_SEND_NOIMPORTANCE: such a message boosts nobody. indexd computes all the time, and nothing is \

@@ -5,6 +5,7 @@ use super::lines::{self, Act, Line};
 use super::narrator::{Changes, Narrator};
 use super::page::{Grouped, Page, Text};
 use super::talk::{ASK, Event, FORGET, Manner, Report, TIDY};
+use crate::usage::Usage;
 use crate::{println, text};
 use abi::qos::{AppType, Role};
 use abi::task::{TASK_DENAP_RECEIVER, TASK_IMP_DONOR, TASK_IMP_RECEIVER};
@@ -30,6 +31,9 @@ pub static PARTS: [Part; 5] = [
 
 /// Requests with donation, and as many without.
 const REQUESTS: usize = 3;
+/// Microseconds of work that imaged has of its own, less and more than a turn of the background.
+const SHORT_TIDYING: u32 = 100;
+const LONG_TIDYING: u32 = 3000;
 /// Microseconds after which the nap of `mail` ends while its request waits.
 const NAP_LEFT: u64 = 2000;
 /// Microseconds after which a task of the background surely had its turn, with three competitors.
@@ -137,8 +141,9 @@ impl Stage {
 
     fn in_front(&mut self) {
         self.begin(Act::Front);
+        let before = self.usages();
         self.actors[INDEXD].run(true);
-        self.actors[IMAGED].order(TIDY, &[]);
+        self.actors[IMAGED].order(TIDY, &[SHORT_TIDYING]);
         self.narrator.pause(1000);
         let line = "wants to tidy up; at priority 4 it waits for its turn behind the threads of indexd";
         self.tell_now("imaged", text!("{line}"));
@@ -152,14 +157,44 @@ impl Stage {
         let over = self.until(IMAGED, Event::GoesOn);
         self.narrator.expect("the boost of imaged ends with its voucher", over.fall(0));
         self.actors[INDEXD].run(false);
+        self.bill(before);
+    }
+
+    fn usages(&self) -> [Usage; 5] {
+        self.actors.each_ref().map(Actor::usage)
+    }
+
+    /// Prints who has worked and who pays, since an earlier time.
+    fn bill(&mut self, before: [Usage; 5]) {
+        let page = self.narrator.page;
+        page.heading("Who paid");
+        page.paragraph(lines::BILL);
+        println!("\n  pid  name       worked  of it for others  others worked for it          pays for");
+        let after = self.usages();
+        let [mut billed, mut serviced] = [0; 2];
+        for (actor, (before, after)) in self.actors.iter().zip(before.iter().zip(&after)) {
+            let time = after.time - before.time;
+            let for_others = after.serviced_time - before.serviced_time;
+            let by_others = after.billed_time - before.billed_time;
+            (billed, serviced) = (billed + by_others, serviced + for_others);
+            let pays = time - for_others + by_others;
+            let [time, for_others, by_others, pays] =
+                [time, for_others, by_others, pays].map(|nanoseconds| Grouped(nanoseconds / 1000));
+            println!(
+                "{:>5}  {:<7} {time:>6} µs {for_others:>14} µs {by_others:>18} µs {pays:>14} µs",
+                actor.pid, actor.part.name
+            );
+        }
+        self.narrator.expect("others have worked for photos", billed > 0);
+        self.narrator.expect("all work for others is billed", billed == serviced);
     }
 
     fn nap_of_the_sender(&mut self) {
         self.begin(Act::Nap);
         self.actors[INDEXD].run(true);
-        // mail is the first in the queue, and imaged does not receive its message before it has had its own turn.
+        // imaged is still busy when mail has its turn, so that the message of mail has to wait.
+        self.actors[IMAGED].order(TIDY, &[LONG_TIDYING]);
         self.actors[MAIL].order(ASK, &[0]);
-        self.actors[IMAGED].order(TIDY, &[]);
         let asked = self.until(MAIL, Event::Asked);
         self.narrator.expect("the request of a napping app boosts nobody", !asked.rise(1));
         self.narrator.pause(NAP_LEFT);
