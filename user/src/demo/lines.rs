@@ -22,7 +22,7 @@ pub const BILL: &str = "The voucher also names who pays. A program that works fo
 /// What stands above the comparison.
 pub const COMPARISON: &str = "imaged is started again. photos asks three times as in act 1, then three times with the \
      option MACH_SEND_NOIMPORTANCE: such a message boosts nobody. indexd computes all the time, and nothing is \
-     narrated. Microseconds from each request to its answer:";
+     narrated.";
 
 /// The acts that are narrated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

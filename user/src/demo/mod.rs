@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod cast;
+mod figures;
 pub mod lines;
 pub mod narrator;
 pub mod page;

@@ -3,12 +3,10 @@
 use super::cast::{Actor, Part};
 use super::lines::{self, Act, Line};
 use super::narrator::{Changes, Narrator};
-use super::page::{Grouped, Page, Text};
+use super::page::{Page, Text};
 use super::talk::{ASK, Event, FORGET, Manner, Report, TIDY};
-use crate::usage::Usage;
 use crate::{println, text};
 use abi::qos::{AppType, Role};
-use abi::task::{TASK_DENAP_RECEIVER, TASK_IMP_DONOR, TASK_IMP_RECEIVER};
 
 pub(super) const PHOTOS: usize = 0;
 pub(super) const MAIL: usize = 1;
@@ -29,22 +27,18 @@ pub static PARTS: [Part; 5] = [
     part(INDEXD, "indexd", "background daemon, 3 threads compute", AppType::DaemonBackground, Role::Unspecified),
 ];
 
-/// Requests with donation, and as many without.
-const REQUESTS: usize = 3;
 /// Microseconds of work that imaged has of its own, less and more than a turn of the background.
 const SHORT_TIDYING: u32 = 100;
 const LONG_TIDYING: u32 = 3000;
 /// Microseconds after which the nap of `mail` ends while its request waits.
 const NAP_LEFT: u64 = 2000;
-/// Microseconds after which a task of the background surely had its turn, with three competitors.
-const TURNS: u64 = 12_000;
 /// Microseconds for which an app keeps its priority after its last boost, at most (importance 6.6).
 const DELAYED_DROP: u64 = 1_100_000;
 
 /// The actors on the stage, by the numbers of their parts, and the narrator.
-struct Stage {
-    narrator: Narrator,
-    actors: [Actor; 5],
+pub(super) struct Stage {
+    pub(super) narrator: Narrator,
+    pub(super) actors: [Actor; 5],
     act: Act,
     /// What the clock showed when an app asked last.
     asked: u64,
@@ -69,7 +63,7 @@ pub fn tell(page: Page) -> i32 {
 
 impl Stage {
     /// Tells the actors whom to ask.
-    fn introduce_daemons(&mut self) {
+    pub(super) fn introduce_daemons(&mut self) {
         for (asks, asked) in [(PHOTOS, IMAGED), (MAIL, IMAGED), (IMAGED, CODECD)] {
             self.actors[asks].meet(&self.actors[asked]);
         }
@@ -79,33 +73,6 @@ impl Stage {
     /// Lets all actors go on until they wait for messages. indexd is suspended meanwhile.
     fn settle(&mut self) {
         self.narrator.pause(1000);
-    }
-
-    fn cast(&self) {
-        let page = self.narrator.page;
-        page.paragraph(lines::PREFACE);
-        page.heading("Who is who");
-        println!(
-            "  pid  name    what it is                             priority  its messages boost  messages boost it"
-        );
-        for actor in &self.actors {
-            let look = actor.look().expect("the actor is alive");
-            let has = |flag: u64| u64::from(look.flags) & flag != 0;
-            let donates = match (has(TASK_IMP_DONOR), has(TASK_IMP_RECEIVER)) {
-                (true, _) => "yes",
-                (false, true) => "while it is boosted",
-                (false, false) => "no",
-            };
-            let receives = match (has(TASK_IMP_RECEIVER), has(TASK_DENAP_RECEIVER)) {
-                (true, _) => "yes",
-                (false, true) => "out of a nap",
-                (false, false) => "no",
-            };
-            let Part { name, description, .. } = actor.part;
-            println!("{:>5}  {name:<7} {description:<38} {:>8}  {donates:<19} {receives}", actor.pid, look.priority);
-        }
-        println!();
-        page.paragraph(lines::LEGEND);
     }
 
     fn begin(&mut self, act: Act) {
@@ -160,35 +127,6 @@ impl Stage {
         self.bill(before);
     }
 
-    fn usages(&self) -> [Usage; 5] {
-        self.actors.each_ref().map(Actor::usage)
-    }
-
-    /// Prints who has worked and who pays, since an earlier time.
-    fn bill(&mut self, before: [Usage; 5]) {
-        let page = self.narrator.page;
-        page.heading("Who paid");
-        page.paragraph(lines::BILL);
-        println!("\n  pid  name       worked  of it for others  others worked for it          pays for");
-        let after = self.usages();
-        let [mut billed, mut serviced] = [0; 2];
-        for (actor, (before, after)) in self.actors.iter().zip(before.iter().zip(&after)) {
-            let time = after.time - before.time;
-            let for_others = after.serviced_time - before.serviced_time;
-            let by_others = after.billed_time - before.billed_time;
-            (billed, serviced) = (billed + by_others, serviced + for_others);
-            let pays = time - for_others + by_others;
-            let [time, for_others, by_others, pays] =
-                [time, for_others, by_others, pays].map(|nanoseconds| Grouped(nanoseconds / 1000));
-            println!(
-                "{:>5}  {:<7} {time:>6} µs {for_others:>14} µs {by_others:>18} µs {pays:>14} µs",
-                actor.pid, actor.part.name
-            );
-        }
-        self.narrator.expect("others have worked for photos", billed > 0);
-        self.narrator.expect("all work for others is billed", billed == serviced);
-    }
-
     fn nap_of_the_sender(&mut self) {
         self.begin(Act::Nap);
         self.actors[INDEXD].run(true);
@@ -238,38 +176,6 @@ impl Stage {
         self.until(CODECD, Event::Answered);
         self.actors[INDEXD].run(false);
         while self.narrator.next().event() != Event::GivesUp {}
-    }
-
-    /// Asks several times, and returns the response times in µs.
-    fn measure(&mut self, manner: Manner) -> [u64; REQUESTS] {
-        [0; REQUESTS].map(|_| {
-            self.narrator.pause(TURNS);
-            self.actors[PHOTOS].order(ASK, &[(manner | Manner::SILENT).bits()]);
-            let report = self.narrator.next();
-            assert_eq!(report.event(), Event::GotAnswer, "photos gets its answer");
-            report.took / 1000
-        })
-    }
-
-    fn without_donation(&mut self) {
-        self.actors[IMAGED] = Actor::start(&PARTS[IMAGED], self.narrator.port());
-        self.introduce_daemons();
-        self.narrator.page.heading("5  The same with donation off");
-        self.narrator.page.paragraph(lines::COMPARISON);
-        println!();
-        self.actors[INDEXD].run(true);
-        let with = self.measure(Manner::empty());
-        let without = self.measure(Manner::PLAIN);
-        self.actors[INDEXD].run(false);
-        for (name, times) in [("with donation", with), ("without", without)] {
-            let mean = times.iter().sum::<u64>() / REQUESTS as u64;
-            let [a, b, c] = times.map(Grouped);
-            println!("{name:>17} {a:>10} {b:>10} {c:>10}   mean {:>8}", Grouped(mean));
-        }
-        let [with, without] = [with, without].map(|times| times.iter().sum::<u64>().max(1));
-        let ratio = without * 10 / with;
-        println!("\nWithout donation the user waits {}.{} times as long.", ratio / 10, ratio % 10);
-        self.narrator.expect("donation makes the answer at least twice as fast", ratio >= 20);
     }
 
     fn end(&mut self) -> i32 {
