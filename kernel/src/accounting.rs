@@ -32,20 +32,23 @@ fn bill(sched: &mut Scheduling, vouchers: &mut Vouchers, thread: ThreadId) {
     vouchers.charge(sched[thread].bill_mut(), used);
 }
 
-/// Charges the current thread of `cpu`, which somebody pays for, before it gives the processor to another one on the
-/// fast path.
-#[cold]
-pub(crate) fn charge_before_switch(
-    sched: &mut Scheduling,
-    vouchers: &mut Vouchers,
-    cpu: Cpu,
-    thread: ThreadId,
-    now: Stamp,
-) {
-    charge(sched, vouchers, cpu, Some(thread), now);
-}
-
 impl Kernel {
+    /// Charges the thread that left the processor at the end of the last step by a direct switch, to its account. The
+    /// account is charged no earlier, because nobody can ask for its balance before the next step.
+    #[inline]
+    pub(crate) fn bill_switched(&mut self) {
+        if let Some(thread) = self.step.take_billed_switch() {
+            bill(&mut self.sched, &mut self.vouchers, thread);
+        }
+    }
+
+    /// Does the same, and returns true if nothing else is left to do.
+    #[cold]
+    pub(crate) fn bill_and_be_quiet(&mut self) -> bool {
+        self.bill_switched();
+        self.step.is_quiet()
+    }
+
     /// Charges the time of `cpu` until now to the thread that has it, or had it in this step, and to the thread's
     /// account.
     #[inline]

@@ -152,6 +152,7 @@ impl Kernel {
     /// Handles an event that is neither a trivial trap nor a plain call.
     #[inline(always)]
     pub fn handle_off_fast_path(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
+        self.bill_switched();
         let entered = self.sched.current(cpu);
         if self.ipc.needs_time() {
             self.ipc.set_time(machine.now());

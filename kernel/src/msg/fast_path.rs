@@ -6,7 +6,6 @@
 //! scheduler would choose anyway. First all conditions are checked, and nothing changes; what follows then cannot fail.
 //! All other calls take the slow path. The host tests compare the two.
 
-use crate::accounting;
 use crate::ids::ThreadId;
 use crate::kernel::Kernel;
 use crate::limits::SMALL_MESSAGE;
@@ -50,21 +49,18 @@ impl Kernel {
         if !plain || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
             return None;
         }
-        if !self.step.is_quiet() {
+        if !self.step.is_quiet() && !self.bill_and_be_quiet() {
             return None;
         }
-        let Kernel { ipc, sched, step, transfer, vouchers, .. } = self;
+        let Kernel { ipc, sched, step, transfer, .. } = self;
         let caller = sched[sched.current(cpu)?].context();
         machine.copy_in(caller.address_space, call.buffer, transfer.sent(size)).ok()?;
         let message = ipc.plan_direct(caller.space, transfer.header(), PortName(call.receive_name))?;
         let receiver = plan_receiver(sched, cpu, message.receiver, size)?;
         // ---- The point of no return. ----
         let Receiver { thread, buffer, address_space, alone, timed } = receiver;
-        let now = machine.stamp();
-        if sched[caller.thread].is_billed() {
-            accounting::charge_before_switch(sched, vouchers, cpu, caller.thread, now);
-        }
-        let switch = DirectSwitch { cpu, from: caller.thread, to: thread, alone, timed, now };
+        let ran = sched.begin_switch(cpu, machine.stamp());
+        let switch = DirectSwitch { cpu, from: caller.thread, to: thread, alone, timed, ran };
         let (received, next) = message.commit(sched, step, &switch, &call.receive());
         let written = machine.copy_out(address_space, buffer, transfer.received(size, received));
         // If the receiver's buffer cannot be written, its call fails, as on the slow path.

@@ -188,23 +188,24 @@ impl Scheduling {
         self.processors[cpu].timer_within <= schedule.quantum
     }
 
-    /// Returns the ticks for which the current thread of `cpu` has not been charged at `now`.
+    /// Ends the current thread's time on `cpu`, and begins that of the thread to which the caller switches. Returns the
+    /// ticks that are to be charged to the thread that leaves.
     #[inline(always)]
-    pub(super) fn uncharged(&self, cpu: Cpu, now: Stamp) -> u64 {
-        now.since(self.processors[cpu].since)
+    pub fn begin_switch(&mut self, cpu: Cpu, now: Stamp) -> u64 {
+        now.since(core::mem::replace(&mut self.processors[cpu].since, now))
     }
 
     /// Gives the processor of a thread that blocks to `next`, whose wait has just ended. The caller has checked that
     /// `next` [would be chosen](Scheduling::would_run_next) and that the timer
-    /// [comes early enough](Scheduling::timer_ends_quantum), and has [charged](Scheduling::uncharged) the one that
-    /// blocks. The effect is that of `withdraw`, `make_ready` and `choose`.
+    /// [comes early enough](Scheduling::timer_ends_quantum), and has [begun](Scheduling::begin_switch) the time of
+    /// `next`. The effect is that of `withdraw`, `make_ready` and `choose`.
     #[inline(always)]
-    pub(super) fn switch(&mut self, step: &mut Step, cpu: Cpu, next: ThreadId, now: Stamp) -> &mut Thread {
+    pub(super) fn switch(&mut self, step: &mut Step, cpu: Cpu, next: ThreadId) -> &mut Thread {
         let processor = &mut self.processors[cpu];
         let thread = &mut self.threads[next];
         thread.state = State::Running(cpu);
         thread.schedule.quantum_left = thread.schedule.quantum;
-        (processor.current, processor.since, processor.first_slice) = (Some(next), now, true);
+        (processor.current, processor.first_slice) = (Some(next), true);
         step.trace.record(Event::Chosen(next));
         thread
     }
@@ -224,9 +225,12 @@ impl Scheduling {
         }
         let thread = self.processors[cpu].current?;
         self.ready.replace_first(&mut self.threads, level, thread, PRIORITY_IDLE.into());
-        let ran = self.uncharged(cpu, now);
+        let ran = now.since(self.processors[cpu].since);
         let yielding = &mut self.threads[thread];
         yielding.run_time.add(ran);
+        if yielding.bill.is_open() {
+            step.switched_with_bill(thread);
+        }
         let schedule = &mut yielding.schedule;
         schedule.quantum_left = schedule.quantum_left.saturating_sub(self.clock.rate().nanos(ran));
         yielding.schedule.yielding = true;
