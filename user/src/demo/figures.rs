@@ -118,7 +118,7 @@ impl Stage {
         self.narrator.pause(TURNS);
         let before = self.usages();
         self.actors[PHOTOS].order(ASK, &[(manner | Manner::SILENT).bits()]);
-        let report = self.narrator.next();
+        let report = self.narrator.next_report();
         let after = self.usages();
         self.narrator.expect("photos has its answer", report.event() == Event::GotAnswer);
         Measured {

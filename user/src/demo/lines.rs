@@ -53,9 +53,9 @@ impl Act {
         match self {
             Act::Front => {
                 "photos asks imaged for a thumbnail, and imaged asks codecd to decode the picture. photos is an app, so \
-                 it donates: its message is a boost for imaged as soon as it is sent. With the message comes a voucher, \
-                 an object of the kernel that says for whom the work is done. It takes over the boost, and when the \
-                 voucher goes the boost ends."
+                 it donates: its message is a boost of imaged from the moment it is sent. With the message comes a \
+                 voucher, an object of the kernel that says for whom the work is done. When imaged receives them, the \
+                 voucher takes over the boost. When the last reference to the voucher goes, the boost ends."
             }
             Act::Nap => {
                 "mail is hidden and naps. While it naps it does not donate. But the kernel remembers who sent each \
@@ -92,13 +92,23 @@ pub enum Line {
     None,
 }
 
+/// Returns true if a report is not worth a row: the act is about something else.
+fn is_unimportant(act: Act, who: usize, event: Event) -> bool {
+    match (act, event) {
+        (Act::Nap, Event::Asked | Event::GotPart | Event::Answered) => who == IMAGED,
+        (Act::Front, Event::Tidied) => false,
+        (_, event) => matches!(event, Event::GoesOn | Event::Tidied),
+    }
+}
+
 /// Returns the line for a report in an act. What ends with the event took so many microseconds.
 pub fn line(act: Act, report: &Report, took: u64) -> Line {
-    let who = report.who as usize;
+    let (who, event) = (report.who as usize, report.event());
+    if is_unimportant(act, who, event) {
+        return Line::None;
+    }
     let (took, voucher) = (Grouped(took), report.voucher);
-    let text = match (act, who, report.event()) {
-        (Act::Nap, IMAGED, Event::Asked | Event::GotPart | Event::Answered) => return Line::None,
-        (_, _, Event::GoesOn) => return Line::None,
+    let text = match (act, who, event) {
         (Act::Lift, _, Event::Asked) => text!("sends mail a picture: a boost for mail, too"),
         (Act::Death, PHOTOS, Event::Asked) => text!("asks imaged, which waits for messages and has it at once"),
         (_, PHOTOS, Event::Asked) => text!("asks imaged, with voucher {voucher:#x}: photos pays"),
@@ -106,13 +116,12 @@ pub fn line(act: Act, report: &Report, took: u64) -> Line {
         (_, _, Event::Asked) => {
             text!("asks codecd with a copy of its voucher; codecd waits for messages and has it at once")
         }
-        (Act::Front, IMAGED, Event::Tidied) => {
-            text!("was chosen to run, not indexd, and has tidied up")
+        (_, _, Event::Tidied) => text!("was chosen to run, not indexd, and has tidied up"),
+        (Act::Front, IMAGED, Event::Received) => {
+            text!("receives the request and voucher {voucher:#x}, which says: “{}”", report.text())
         }
-        (_, _, Event::Tidied) => return Line::None,
         (Act::Front, _, Event::Received) => {
-            let asker = if who == IMAGED { "receives the request" } else { "is chosen; receives the request" };
-            text!("{asker} and voucher {voucher:#x}, which says: “{}”", report.text())
+            text!("is chosen; receives the request and voucher {voucher:#x}, which says: “{}”", report.text())
         }
         (Act::Death, _, Event::Received) => text!("receives the request and voucher {voucher:#x}"),
         (Act::Lift, _, Event::Received) => text!("receives it; the voucher now holds the boost"),
@@ -121,7 +130,6 @@ pub fn line(act: Act, report: &Report, took: u64) -> Line {
         (Act::Front, IMAGED, Event::Answered) => {
             text!("has answered, but keeps its voucher for more work, and with it the boost")
         }
-        (Act::Death, IMAGED, Event::Answered) => return Line::None,
         (Act::Death, _, Event::Answered) => {
             text!("is done at last; nobody takes the answer; its voucher says now: “{}”", report.text())
         }
@@ -132,6 +140,7 @@ pub fn line(act: Act, report: &Report, took: u64) -> Line {
             let which = if report.references == 1 { "the last reference to" } else { "one of its references to" };
             return Line::Ahead(text!("gives up {which} voucher {voucher:#x}: its boost ends"));
         }
+        (_, _, Event::GoesOn) => return Line::None,
     };
     Line::Done(text)
 }

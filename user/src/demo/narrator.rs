@@ -114,7 +114,7 @@ impl Narrator {
     }
 
     /// Waits for the next report.
-    pub fn next(&mut self) -> Report {
+    pub fn next_report(&mut self) -> Report {
         self.sleep(|narrator| Report::of(&Message::receive(narrator.port()).expect("a report comes")))
     }
 

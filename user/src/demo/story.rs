@@ -96,7 +96,7 @@ impl Stage {
     /// Narrates what the actors of the act report until one of them reports an event.
     fn until(&mut self, who: usize, event: Event) -> Changes {
         loop {
-            let report = self.narrator.next();
+            let report = self.narrator.next_report();
             let seen = report.who as usize;
             let concerned = seen != CODECD || self.act.about().contains(&seen);
             let changes = if concerned { self.narrate(&report) } else { Changes::default() };
@@ -161,7 +161,7 @@ impl Stage {
         self.narrator.expect("the nap goes on", late.fall(1));
         self.actors[PHOTOS].nap(false);
         self.actors[MAIL].order(FORGET, &[]);
-        while self.narrator.next().event() != Event::GoesOn {}
+        while self.narrator.next_report().event() != Event::GoesOn {}
     }
 
     fn death_in_the_middle(&mut self) {
@@ -175,7 +175,7 @@ impl Stage {
         self.narrator.expect("the boost of codecd ends with imaged", dead.fall(1));
         self.until(CODECD, Event::Answered);
         self.actors[INDEXD].run(false);
-        while self.narrator.next().event() != Event::GivesUp {}
+        while self.narrator.next_report().event() != Event::GivesUp {}
     }
 
     fn end(&mut self) -> i32 {
