@@ -29,8 +29,8 @@ Options, before the command:
 Missing tools are installed if the script runs as root or may use sudo. Otherwise the script names them.
 
 Exit status:
-  0    all tests passed
-  1    a test failed
+  0    all tests passed, or the demo has told its story
+  1    a test failed, or something in the demo is not as its story expects
   64   the command line is invalid
   65   the build failed
   69   a required tool is missing

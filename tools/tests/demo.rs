@@ -7,13 +7,13 @@ use std::{env, fs};
 use tools::qemu::{Outcome, command_line};
 use tools::root;
 
-/// The documents that show the demo. A document may show some of its parts, in their order.
+/// The documents that show the demo. A document may leave out parts.
 const DOCUMENTS: [&str; 2] = ["README.md", "docs/demo.md"];
 /// What stands before the output in a document, and behind it.
 const PROMPT: &str = "```console\n$ ./run-qemu.sh demo\n";
 const END: &str = "```\n";
-/// The line in a document that stands for parts which it leaves out.
-const LEFT_OUT: &str = "  …\n";
+/// What stands in a document for parts which it leaves out.
+const LEFT_OUT: &str = "  (more acts)\n\n";
 /// The width of the page.
 const WIDTH: usize = 100;
 /// How far a number of microseconds may be from the one in the documents, which were written with another compiler or
@@ -40,10 +40,12 @@ fn shown(document: &str, text: &str) -> std::ops::Range<usize> {
     start..start + end
 }
 
-/// Returns a number that counts microseconds: it has commas or a point, or "µs" follows, or it is a row's first word.
+/// Returns a number that counts microseconds or what follows from them: it has commas or a point, or a unit follows, or
+/// it is the first word of a row.
 fn microseconds(words: &[&str], at: usize) -> Option<f64> {
     let word = words[at].trim_matches(',');
-    let is_time = at == 0 || word.contains([',', '.']) || words.get(at + 1) == Some(&"µs");
+    let is_time =
+        at == 0 || word.contains([',', '.']) || words.get(at + 1).is_some_and(|unit| ["µs", "µJ"].contains(unit));
     if is_time { word.replace(',', "").parse().ok() } else { None }
 }
 
@@ -101,21 +103,24 @@ fn the_documents_show_what_the_demo_prints() {
     }
 }
 
-/// Returns what a document must show that shows the parts with these headings.
+/// Returns what a document must show that shows parts with these headings. Without headings it shows all.
 fn expected(shown: &str, parts: &[&str]) -> String {
-    let heading = |part: &str| part.lines().next().unwrap_or_default().to_string();
-    let headings: Vec<&str> = shown.lines().collect();
+    let name = |line: &str| line.trim_end_matches('─').trim().to_string();
+    let headings: Vec<String> = shown.lines().filter(|line| line.starts_with("── ")).map(name).collect();
+    let is_shown =
+        |part: &str| headings.is_empty() || headings.contains(&name(part.lines().next().unwrap_or_default()));
     let mut expected = String::new();
     let mut left_out = false;
-    for part in parts {
-        if headings.contains(&&*heading(part)) {
-            if left_out {
-                expected += LEFT_OUT;
-                expected += "\n";
-            }
+    // The preface is shown with any part.
+    for (number, part) in parts.iter().enumerate() {
+        let shows = number == 0 || is_shown(part);
+        if shows && left_out {
+            expected += LEFT_OUT;
+        }
+        if shows {
             expected += part;
         }
-        left_out = !headings.contains(&&*heading(part));
+        left_out = !shows;
     }
     expected
 }

@@ -31,7 +31,7 @@ impl Stage {
         page.paragraph(lines::PREFACE);
         page.heading("Who is who");
         println!(
-            "  pid  name    what it is                             priority  its messages boost  messages boost it"
+            "  pid  name    what it is                            priority  its messages boost  messages boost it"
         );
         for actor in &self.actors {
             let look = actor.look().expect("the actor is alive");
@@ -47,7 +47,7 @@ impl Stage {
                 (false, false) => "no",
             };
             let Part { name, description, .. } = actor.part;
-            println!("{:>5}  {name:<7} {description:<38} {:>8}  {donates:<19} {receives}", actor.pid, look.priority);
+            println!("{:>5}  {name:<7} {description:<37} {:>8}  {donates:<19} {receives}", actor.pid, look.priority);
         }
         println!();
         page.paragraph(lines::LEGEND);
@@ -63,7 +63,7 @@ impl Stage {
         let page = self.narrator.page;
         page.heading("Who paid");
         page.paragraph(lines::BILL);
-        println!("\n  pid  name       worked  of it for others  others worked for it          pays for");
+        println!("\n  pid  name       worked  of it for others  others worked for it     pays for      energy");
         let after = self.usages();
         let [mut billed, mut serviced] = [0; 2];
         for (actor, (before, after)) in self.actors.iter().zip(before.iter().zip(&after)) {
@@ -71,11 +71,12 @@ impl Stage {
             let for_others = after.serviced_time - before.serviced_time;
             let by_others = after.billed_time - before.billed_time;
             (billed, serviced) = (billed + by_others, serviced + for_others);
-            let pays = time - for_others + by_others;
+            let energy = |usage: &Usage| usage.energy + usage.billed_energy - usage.serviced_energy;
+            let energy = Grouped((energy(after) - energy(before)) / 1000);
             let [time, for_others, by_others, pays] =
-                [time, for_others, by_others, pays].map(|nanoseconds| Grouped(nanoseconds / 1000));
+                [time, for_others, by_others, time - for_others + by_others].map(|time| Grouped(time / 1000));
             println!(
-                "{:>5}  {:<7} {time:>6} µs {for_others:>14} µs {by_others:>18} µs {pays:>14} µs",
+                "{:>5}  {:<7} {time:>6} µs {for_others:>14} µs {by_others:>18} µs {pays:>9} µs {energy:>8} µJ",
                 actor.pid, actor.part.name
             );
         }

@@ -15,9 +15,9 @@ pub const LEGEND: &str = "Below, prio is the priority of a program, sent the num
      not received yet, and held the number of boosts that its vouchers hold.";
 
 /// What stands above the bill.
-pub const BILL: &str = "The voucher also names who pays. A program that works for another one adopts the voucher that \
-     came with the request: from then on its processor time is on the account of photos, and so is that of codecd, to \
-     which imaged has passed the voucher on. Since the beginning of act 1:";
+pub const BILL: &str = "The voucher also names who pays: photos. imaged adopted it for its work and passed it on to \
+     codecd, which adopted it, too. The energy is computed: a thread of a higher class uses more. Since the beginning \
+     of act 1:";
 
 /// What stands above the comparison.
 pub const COMPARISON: &str = "imaged is started again. photos asks three times as in act 1, then three times with the \
@@ -125,7 +125,7 @@ pub fn line(act: Act, report: &Report, took: u64) -> Line {
         }
         (Act::Death, _, Event::Received) => text!("receives the request and voucher {voucher:#x}"),
         (Act::Lift, _, Event::Received) => text!("receives it; the voucher now holds the boost"),
-        (_, _, Event::Received) => text!("is chosen to run, not indexd; receives it"),
+        (_, _, Event::Received) => text!("was chosen to run, not indexd; it has tidied up and receives the request"),
         (_, _, Event::GotPart) => text!("is chosen to run and has the answer of codecd"),
         (Act::Front, IMAGED, Event::Answered) => {
             text!("has answered, but keeps its voucher for more work, and with it the boost")

@@ -154,10 +154,11 @@ impl Stage {
         self.until(MAIL, Event::Received);
         self.narrator.pause(1000);
         self.actors[PHOTOS].nap(true);
-        let hidden = self.tell_now("user", text!("hides photos: it naps, and no boost that came from it counts"));
+        let hidden =
+            self.tell_now("user", text!("hides photos: it naps, and its boosts end; mail stays awake for now"));
         self.narrator.expect("the priority of mail stays", !hidden.fall(1));
         self.narrator.pause(DELAYED_DROP);
-        let late = self.tell_now("", text!("the time is over, and mail naps on"));
+        let late = self.tell_now("kernel", text!("the time is over, and mail naps on"));
         self.narrator.expect("the nap goes on", late.fall(1));
         self.actors[PHOTOS].nap(false);
         self.actors[MAIL].order(FORGET, &[]);
