@@ -21,7 +21,7 @@ pub fn run(mut arguments: Arguments) -> i32 {
         ("imaged", Some(who)) => actors::daemon(who, actors::MIDDLE),
         ("codecd", Some(who)) => actors::daemon(who, actors::HELPER),
         ("indexd", _) => actors::competitor(),
-        _ => return story::tell(Page { colour: part == "--colour" }),
+        _ => story::tell(Page { colour: part == "--colour" }),
     }
     0
 }

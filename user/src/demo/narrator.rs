@@ -9,10 +9,13 @@ use super::talk::Report;
 use crate::message::{Message, port_with_send};
 use crate::policy::set_task_policy;
 use crate::port::{self, Port};
+use crate::sys::exit;
 use crate::time::{now, wait_until};
 use abi::policy::TASK_CATEGORY_POLICY;
 use abi::qos::Role;
 
+/// Milliseconds within which the next report comes.
+const PATIENCE: u32 = 10_000;
 /// The number of actors that an act is about.
 const WATCHED: usize = 2;
 
@@ -61,7 +64,6 @@ pub struct Narrator {
     woke: u64,
     seen: [Option<Look>; WATCHED],
     pending: Option<Pending>,
-    failures: u32,
 }
 
 impl Narrator {
@@ -71,7 +73,7 @@ impl Narrator {
             .expect("user 0 runs the demo");
         let seen = [None; WATCHED];
         let reports = port_with_send();
-        Narrator { page, reports, start: 0, stopped: 0, woke: now(), seen, pending: None, failures: 0 }
+        Narrator { page, reports, start: 0, stopped: 0, woke: now(), seen, pending: None }
     }
 
     /// Returns the port for reports.
@@ -79,17 +81,11 @@ impl Narrator {
         self.reports.name()
     }
 
-    /// Returns the number of expectations that were not met.
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    /// Says so if something is not as the story expects.
-    pub fn expect(&mut self, what: &str, holds: bool) {
+    /// Ends the demo with status 1 if something is not as the story expects: the rest of it would make no sense.
+    pub fn expect(&self, what: &str, holds: bool) {
         if !holds {
-            self.failures += 1;
-            self.page.heading("NOT AS EXPECTED:");
-            self.page.paragraph(what);
+            self.page.alarm(what);
+            exit(1);
         }
     }
 
@@ -115,7 +111,9 @@ impl Narrator {
 
     /// Waits for the next report.
     pub fn next_report(&mut self) -> Report {
-        self.sleep(|narrator| Report::of(&Message::receive(narrator.port()).expect("a report comes")))
+        let message = self.sleep(|narrator| Message::receive_within(narrator.port(), PATIENCE));
+        self.expect("the actors go on", message.is_ok());
+        Report::of(&message.unwrap_or_default())
     }
 
     /// Lets the actors go on for a while.

@@ -97,6 +97,13 @@ impl Page {
         println!(" {:─<rule$}", "");
     }
 
+    /// Prints what should be so, and is not.
+    pub fn alarm(&self, what: &str) {
+        println!();
+        self.paint("\x1b[1;31m", text!("This should be so, and is not: {what}."), 0, false);
+        println!();
+    }
+
     /// Prints the heads of the columns for the two actors.
     pub fn columns(&self, names: [&str; 2]) {
         let [first, second] = names;
