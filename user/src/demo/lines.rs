@@ -11,8 +11,8 @@ pub const PREFACE: &str = "Five programs share one processor. The thread with th
      take turns. Every number is read from the kernel. The clock leaves out the time that this narrator takes.";
 
 /// What stands below the cast.
-pub const LEGEND: &str = "Below, prio is the priority of a program, sent the number of boosts by messages that it has \
-     not received yet, and held the number of boosts that its vouchers hold.";
+pub const LEGEND: &str = "A boost lifts a program's priority as long as it lasts. Below, prio is the priority, sent \
+     counts the boosts by messages that the program has not received yet, and held those that its vouchers hold.";
 
 /// What stands above the bill.
 pub const BILL: &str = "The voucher also names who pays: photos. imaged adopted it for its work and passed it on to \
@@ -110,11 +110,11 @@ pub fn line(act: Act, report: &Report, took: u64) -> Line {
     let (took, voucher) = (Grouped(took), report.voucher);
     let text = match (act, who, event) {
         (Act::Lift, _, Event::Asked) => text!("sends mail a picture: a boost for mail, too"),
-        (Act::Death, PHOTOS, Event::Asked) => text!("asks imaged, which waits for messages and has it at once"),
+        (Act::Death, PHOTOS, Event::Asked) => text!("asks imaged, which was waiting and has the message at once"),
         (_, PHOTOS, Event::Asked) => text!("asks imaged, with voucher {voucher:#x}: photos pays"),
         (_, MAIL, Event::Asked) => text!("gets its turn and asks imaged: no boost"),
         (_, _, Event::Asked) => {
-            text!("asks codecd with a copy of its voucher; codecd waits for messages and has it at once")
+            text!("asks codecd, with a copy of its voucher; codecd was waiting and has the message at once")
         }
         (_, _, Event::Tidied) => text!("was chosen to run, not indexd, and has tidied up"),
         (Act::Front, IMAGED, Event::Received) => {
