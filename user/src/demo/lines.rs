@@ -66,8 +66,7 @@ impl Act {
                  program, the app stays awake for up to 1.1 s more, because the next message may be near."
             }
             Act::Death => {
-                "codecd works for photos in the end, but it has its boost through imaged. A boost never outlives the \
-                 program through which it came."
+                "codecd works for photos in the end, but it has its boost through imaged, and loses it with imaged."
             }
         }
     }
@@ -110,11 +109,11 @@ pub fn line(act: Act, report: &Report, took: u64) -> Line {
     let (took, voucher) = (Grouped(took), report.voucher);
     let text = match (act, who, event) {
         (Act::Lift, _, Event::Asked) => text!("sends mail a picture: a boost for mail, too"),
-        (Act::Death, PHOTOS, Event::Asked) => text!("asks imaged, which was waiting and has the message at once"),
+        (Act::Death, PHOTOS, Event::Asked) => text!("asks imaged, which waits, and has the message at once"),
         (_, PHOTOS, Event::Asked) => text!("asks imaged, with voucher {voucher:#x}: photos pays"),
         (_, MAIL, Event::Asked) => text!("gets its turn and asks imaged: no boost"),
         (_, _, Event::Asked) => {
-            text!("asks codecd, with a copy of its voucher; codecd was waiting and has the message at once")
+            text!("asks codecd, with a copy of its voucher; codecd waits, and has the message at once")
         }
         (_, _, Event::Tidied) => text!("was chosen to run, not indexd, and has tidied up"),
         (Act::Front, IMAGED, Event::Received) => {

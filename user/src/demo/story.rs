@@ -136,7 +136,7 @@ impl Stage {
         self.narrator.expect("the request of a napping app boosts nobody", !asked.rise(1));
         self.narrator.pause(NAP_LEFT);
         self.actors[MAIL].nap(false);
-        let line = "opens mail: the nap ends, mail donates, and its message, which still waits, is a boost now";
+        let line = "opens mail: the nap ends, mail donates, and its message, still unread, is a boost now";
         let awake = self.tell_now("user", text!("{line}"));
         self.narrator.expect("the end of the nap boosts imaged", awake.rise(0) && awake.rise(1));
         let back = self.until(IMAGED, Event::GoesOn);
