@@ -20,14 +20,14 @@ const TRIAL: u64 = 20_000;
 /// The number of threads of the competitor that compute.
 pub const COMPETITORS: usize = 3;
 
-/// Computes.
+/// Computes for so many rounds.
 fn rounds(count: u64) {
     (0..count).for_each(|round| {
         black_box(round);
     });
 }
 
-/// Work in units of a microsecond of processor time.
+/// The speed of the machine.
 struct Work {
     rounds_per_millisecond: u64,
 }
@@ -44,6 +44,7 @@ impl Work {
         Work { rounds_per_millisecond: TRIAL * 1_000_000 / time }
     }
 
+    /// Works for about so many microseconds of processor time.
     fn for_microseconds(&self, microseconds: u64) {
         rounds(self.rounds_per_millisecond * microseconds / 1000);
     }
@@ -75,8 +76,8 @@ impl Caller {
     }
 }
 
-/// An app: asks the daemon, or shares something with another app, when the narrator says so. It has one port for orders
-/// and for what other apps share with it.
+/// An app: asks the daemon, or sends something to another app, when the narrator says so. It has one port for orders and
+/// for what other apps send.
 pub fn app(who: u32) {
     let orders = port_with_send();
     port::accept_donation(orders.name()).expect("the port is the app's");
@@ -124,7 +125,7 @@ fn receive_with_voucher(name: PortName) -> Message {
 
 /// How long a daemon works for a request, in microseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Labour {
+pub struct Workload {
     /// Before it asks the next one.
     pub before: u64,
     /// Before it answers.
@@ -134,12 +135,12 @@ pub struct Labour {
 }
 
 /// The daemon in the middle.
-pub const MIDDLE: Labour = Labour { before: 400, after: 600, kept: 1000 };
+pub const MIDDLE: Workload = Workload { before: 400, after: 600, kept: 1000 };
 /// The helper behind it.
-pub const HELPER: Labour = Labour { before: 0, after: 2000, kept: 0 };
+pub const HELPER: Workload = Workload { before: 0, after: 2000, kept: 0 };
 
 /// A daemon: serves requests, and asks the next one for its part if there is a next one.
-pub fn daemon(who: u32, labour: Labour) {
+pub fn daemon(who: u32, workload: Workload) {
     let service = port_with_send();
     port::accept_donation(service.name()).expect("the port is the daemon's");
     let work = Work::measured();
@@ -149,7 +150,7 @@ pub fn daemon(who: u32, labour: Labour) {
         let request = receive_with_voucher(service.name());
         match request.message_id() {
             MEET => next.daemon = request.descriptor(0).name,
-            REQUEST => serve(who, &work, labour, &next, request),
+            REQUEST => serve(who, &work, workload, &next, request),
             TIDY => {
                 work.for_microseconds(request.word(0).into());
                 Report::new(who, Event::Tidied).send();
@@ -168,7 +169,8 @@ fn report_with(who: u32, event: Event, voucher: PortName, start: u64) {
     Report::new(who, event).since(start).voucher(voucher, references, text).send();
 }
 
-fn serve(who: u32, work: &Work, labour: Labour, next: &Caller, mut request: Message) {
+/// Serves a request.
+fn serve(who: u32, work: &Work, workload: Workload, next: &Caller, mut request: Message) {
     let voucher = request.header().msgh_voucher_port;
     let manner = Manner::from_bits_retain(request.word(0));
     let loud = !manner.contains(Manner::SILENT);
@@ -180,27 +182,27 @@ fn serve(who: u32, work: &Work, labour: Labour, next: &Caller, mut request: Mess
     report(Event::Received, now());
     // From here on this thread works on the account in the voucher.
     voucher::adopt(voucher).expect("a voucher that came can be adopted");
-    work.for_microseconds(labour.before);
+    work.for_microseconds(workload.before);
     if next.daemon != MACH_PORT_NULL {
         next.ask(manner, voucher);
         report(Event::GotPart, now());
     }
     let start = now();
-    work.for_microseconds(labour.after);
+    work.for_microseconds(workload.after);
     let mut answer = request.take_reply().expect("a client waits");
     // If the client is gone the kernel drops the answer.
     answer.send().expect("a send-once right can always be used");
     report(Event::Answered, start);
     let start = now();
     if manner.contains(Manner::KEEP) {
-        work.for_microseconds(labour.kept);
+        work.for_microseconds(workload.kept);
     }
     // The thread's reference goes first, so that the name's is the last.
     voucher::adopt(MACH_PORT_NULL).expect("a thread need not have a voucher");
     report(Event::GivesUp, start);
     let start = now();
     port::deallocate(voucher).expect("the daemon has the voucher");
-    if loud && labour.kept != 0 {
+    if loud && workload.kept != 0 {
         Report::new(who, Event::GoesOn).since(start).send();
     }
 }

@@ -147,12 +147,11 @@ impl Narrator {
         self.pending = Some(Pending { at: self.clock(at), who, text });
     }
 
-    /// Looks at the actors and prints the row that waits for its effect, if there is one.
+    /// Looks at the actors and prints the row that waits for its effect, if a row does.
     pub fn finish(&mut self, actors: [&Actor; WATCHED]) -> Changes {
+        let Some(before) = self.pending.take() else { return Changes::default() };
         let changes = self.look(actors);
-        if let Some(before) = self.pending.take() {
-            self.page.row(before.at, before.who, &before.text, &changes.0);
-        }
+        self.page.row(before.at, before.who, &before.text, &changes.0);
         changes
     }
 

@@ -111,17 +111,19 @@ impl Stage {
         self.actors[INDEXD].run(true);
         self.actors[IMAGED].order(TIDY, &[SHORT_TIDYING]);
         self.narrator.pause(1000);
-        let line = "wants to tidy up; at priority 4 it waits for its turn behind the threads of indexd";
-        self.tell_now("imaged", text!("{line}"));
+        self.tell_now("imaged", text!("wants to tidy up, and waits for its turn behind the threads of indexd"));
         self.actors[PHOTOS].order(ASK, &[Manner::KEEP.bits()]);
         let asked = self.until(PHOTOS, Event::Asked);
         self.narrator.expect("the request of photos boosts imaged", asked.rise(0) && !asked.rise(1));
+        let competitor = self.actors[INDEXD].usage().time;
         let passed = self.until(IMAGED, Event::Asked);
         self.narrator.expect("the request of imaged boosts codecd", passed.rise(1));
         let back = self.until(IMAGED, Event::GotPart);
         self.narrator.expect("the boost of codecd ends with its voucher", back.fall(1) && !back.fall(0));
         let over = self.until(IMAGED, Event::GoesOn);
         self.narrator.expect("the boost of imaged ends with its voucher", over.fall(0));
+        let idle = self.actors[INDEXD].usage().time == competitor;
+        self.narrator.expect("indexd does not run while imaged is boosted", idle);
         self.actors[INDEXD].run(false);
         self.bill(before);
     }

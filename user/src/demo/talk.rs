@@ -25,7 +25,7 @@ pub const ASK: i32 = 7004;
 pub const REQUEST: i32 = 7005;
 /// The id of the message that gives a daemon something to do for itself.
 pub const TIDY: i32 = 7006;
-/// The id of the message that tells an app to let another app have a look at something.
+/// The id of the message that tells an app to send something to another app.
 pub const SHARE: i32 = 7007;
 /// The id of the message that tells an app to give up its voucher.
 pub const FORGET: i32 = 7008;
@@ -41,7 +41,7 @@ bitflags! {
         const SILENT = 1;
         /// All messages are sent with `MACH_SEND_NOIMPORTANCE`.
         const PLAIN = 2;
-        /// The daemon keeps the voucher after its answer, for work that no one waits for.
+        /// The daemon keeps the voucher after its answer, for work that the client does not wait for.
         const KEEP = 4;
     }
 }
@@ -154,7 +154,7 @@ impl Report {
     }
 }
 
-/// Sends a message that must arrive. It donates importance only if `manner` is empty and its sender is a donor.
+/// Sends a message that must arrive.
 pub fn send(mut message: Message, options: MsgOption) {
     let options = options | MsgOption::SEND_MSG;
     let sent = message.call(&Call { options, ..Call::default() });
