@@ -14,6 +14,7 @@ use voucher::managers::bank::{Balance, BankElementId};
 impl Kernel {
     /// Charges the time of `cpu` until now to the thread that has it, or had it in this step, and to the thread's
     /// account.
+    #[inline(never)]
     pub(crate) fn charge(&mut self, machine: &mut dyn Machine, cpu: Cpu, thread: Option<ThreadId>) {
         self.sched.charge(cpu, thread, machine.stamp());
         self.bill_if_open(thread);
@@ -38,6 +39,7 @@ impl Kernel {
     }
 
     /// Charges a thread until now, if it is running. Otherwise it has been charged when it left the processor.
+    #[inline(never)]
     pub(crate) fn charge_if_running(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
         if let State::Running(cpu) = *self.sched[thread].state() {
             self.charge(machine, cpu, Some(thread));
@@ -82,6 +84,7 @@ impl Kernel {
     }
 
     /// Replaces the voucher of a thread, and with it the account. The thread has been charged.
+    #[inline(never)]
     fn switch_voucher(&mut self, thread: ThreadId, voucher: Option<VoucherId>) {
         let bank = self.bank_of(self.sched[thread].task());
         let used = self.sched.used(thread);
