@@ -13,27 +13,39 @@ use voucher::managers::bank::{Balance, BankElementId};
 
 impl Kernel {
     /// Charges the time of `cpu` until now to the thread that has it, or had it in this step, and to the thread's
-    /// account. Returns what is now.
+    /// account.
+    #[inline(never)]
+    pub(crate) fn charge(&mut self, machine: &mut dyn Machine, cpu: Cpu, thread: Option<ThreadId>) {
+        self.sched.charge(cpu, thread, machine.stamp());
+        self.bill_if_open(thread);
+    }
+
+    /// Charges the time of `cpu` until now to a thread that had it in this step and has it no longer.
     #[inline]
-    pub(crate) fn charge(&mut self, machine: &mut dyn Machine, cpu: Cpu, thread: Option<ThreadId>) -> Stamp {
-        let now = machine.stamp();
-        self.sched.charge(cpu, thread, now);
+    pub(crate) fn charge_left(&mut self, cpu: Cpu, thread: Option<ThreadId>, now: Stamp) {
+        if self.sched.current(cpu) != thread {
+            self.sched.charge(cpu, thread, now);
+        }
+    }
+
+    /// Charges what a thread has used since the last time to its account, if it has one.
+    #[inline]
+    pub(crate) fn bill_if_open(&mut self, thread: Option<ThreadId>) {
         if let Some(thread) = thread
             && self.sched.get(thread).is_some_and(|thread| thread.is_billed())
         {
             self.bill(thread);
         }
-        now
     }
 
     /// Charges a thread until now, if it is running. Otherwise it has been charged when it left the processor.
+    #[inline(never)]
     pub(crate) fn charge_if_running(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
         if let State::Running(cpu) = *self.sched[thread].state() {
             self.charge(machine, cpu, Some(thread));
         }
     }
 
-    /// Charges what a thread has used since the last time to its account.
     #[cold]
     fn bill(&mut self, thread: ThreadId) {
         let used = self.sched.used(thread);
@@ -72,6 +84,7 @@ impl Kernel {
     }
 
     /// Replaces the voucher of a thread, and with it the account. The thread has been charged.
+    #[inline(never)]
     fn switch_voucher(&mut self, thread: ThreadId, voucher: Option<VoucherId>) {
         let bank = self.bank_of(self.sched[thread].task());
         let used = self.sched.used(thread);
