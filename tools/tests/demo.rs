@@ -41,12 +41,12 @@ fn shown(document: &str, text: &str) -> std::ops::Range<usize> {
 }
 
 /// Returns a number that counts microseconds or what follows from them: it has commas or a point, or a unit follows, or
-/// it is the first word of a row.
+/// it is the first word of a row of an act.
 fn microseconds(words: &[&str], at: usize) -> Option<f64> {
     let word = words[at].trim_matches(',');
-    let is_time =
-        at == 0 || word.contains([',', '.']) || words.get(at + 1).is_some_and(|unit| ["µs", "µJ"].contains(unit));
-    if is_time { word.replace(',', "").parse().ok() } else { None }
+    let starts_a_row = at == 0 && words.contains(&"│");
+    let has_unit = words.get(at + 1).is_some_and(|unit| ["µs", "µJ"].contains(unit));
+    if starts_a_row || has_unit || word.contains([',', '.']) { word.replace(',', "").parse().ok() } else { None }
 }
 
 /// Returns true if two lines are equal but for small differences in time.
@@ -134,4 +134,5 @@ fn a_change_of_a_count_or_a_priority_is_noticed() {
         assert!(!agree(row, &row.replace(old, new)), "{new}");
     }
     assert!(agree("waits 7.8 times", "waits 7.9 times"));
+    assert!(!agree("  3  photos  15 µs", "  4  photos  15 µs"));
 }
