@@ -126,6 +126,24 @@ fn expected(shown: &str, parts: &[&str]) -> String {
 }
 
 #[test]
+fn vouchers_and_texts_in_the_chapters_are_those_of_the_demo() {
+    let output = demo().output.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    let mut found = 0;
+    for document in ["README.md", "docs/demo.md", "docs/importance.md", "docs/vouchers.md", "docs/accounting.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.starts_with("0x"));
+        // The text outside blocks of code.
+        let prose = text.split("```").step_by(2).collect::<String>().replace('\n', " ");
+        let texts = prose.split('`').skip(1).step_by(2).filter(|quoted| quoted.contains("from pid"));
+        for shown in words.chain(texts) {
+            assert!(output.contains(shown), "{document} names {shown}, which the demo does not print");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "only {found} are named");
+}
+
+#[test]
 fn a_change_of_a_count_or_a_priority_is_noticed() {
     let row = "    1,010  photos  asks imaged, with voucher 0x403 │  4→31  0→1    0 │     4    0    0";
     assert!(agree(row, row));
