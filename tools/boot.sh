@@ -5,7 +5,7 @@ output=${TALLY_OUTPUT:-$here/target/boot}
 bundle=$output/bundle.tar
 console=$output/console.txt
 log=$output/log.txt
-programs=(init tests bench)
+programs=(init tests bench demo)
 
 build() {
   local flags=() status=0

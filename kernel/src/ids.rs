@@ -7,6 +7,7 @@ use crate::machine::AddressSpace;
 use abi::port::ikot;
 use store::Id;
 pub use voucher::VoucherId;
+pub use voucher::managers::bank::ThreadBill;
 
 /// Tags: they make the ids of different kinds of objects different types.
 pub mod tag {

@@ -152,6 +152,7 @@ impl Kernel {
     /// Handles an event that is neither a trivial trap nor a plain call.
     #[inline(always)]
     pub fn handle_off_fast_path(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
+        self.bill_switched();
         let entered = self.sched.current(cpu);
         if self.ipc.needs_time() {
             self.ipc.set_time(machine.now());
@@ -222,7 +223,9 @@ impl Kernel {
                 None => break,
             }
         }
-        self.sched.tick(&mut self.step, cpu, now);
+        let running = self.sched.current(cpu);
+        self.sched.tick(&mut self.step, cpu, machine.stamp());
+        self.bill_if_open(running);
     }
 
     /// Ends a step: on the fast exit if it leaves no work, where the thread that has the processor goes on, or else on
@@ -242,11 +245,16 @@ impl Kernel {
     #[inline(never)]
     fn full_exit(&mut self, machine: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
         loop {
-            self.settle(machine, entered);
+            self.settle(machine, cpu, entered);
             if let Some(status) = self.exit_status {
                 return Next::Shutdown(shutdown_status(status));
             }
-            let chosen = self.sched.choose(&mut self.step, cpu, machine.now());
+            let now = machine.stamp();
+            self.charge_left(cpu, entered, now);
+            let chosen = self.sched.choose(&mut self.step, cpu, now);
+            if chosen != entered {
+                self.bill_if_open(entered);
+            }
             self.step.settled();
             let continuation = chosen.and_then(|thread| self.sched.take_continuation(thread));
             match (chosen, continuation) {
@@ -277,11 +285,12 @@ impl Kernel {
     /// work and of the background work, and applies policy changes. The rest of the work is kept with the thread that
     /// entered.
     #[inline]
-    fn settle(&mut self, machine: &mut dyn Machine, entered: Option<ThreadId>) {
+    fn settle(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) {
         if let Some(thread) = entered
             && let Some(state) = self.sched.get(thread)
         {
             if state.is_ending() {
+                self.charge(machine, cpu, entered);
                 self.end_thread(thread);
             } else {
                 self.sched.stop_if_suspended(&mut self.step, thread);
@@ -296,7 +305,11 @@ impl Kernel {
             self.background_slice(machine);
         }
         self.hear_importance();
-        self.apply_policy_changes();
+        if self.step.has_policy_changes() {
+            // The time until now has the price of the old policy.
+            self.charge(machine, cpu, entered);
+            self.apply_policy_changes();
+        }
     }
 
     /// Sets the timer of `cpu`, unless it is set early enough.

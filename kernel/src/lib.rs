@@ -11,7 +11,7 @@
 //! | 1 | [`step`], [`trace`] | the work that a step leaves to do, and the events in it |
 //! | 2 | [`sched`] | threads, their waits, and the choice of the one that runs |
 //! | 3 | [`ipc`], [`task`], [`vouchers`] | ports, rights, names and queued messages; tasks and their memory; vouchers |
-//! | 5 | [`kernel`], [`shortcut`], [`boot`], [`lifetime`], `work`, `msg`, `calls` | transactions: operations on several of these at once |
+//! | 5 | [`kernel`], [`shortcut`], [`boot`], [`lifetime`], `accounting`, `work`, `msg`, `calls` | transactions: operations on several of these at once |
 //! | 6 | [`inspect`] | object counts and invariants |
 //!
 //! A layer uses only the layers below it. Layer 4 is importance, the engine of the crate `voucher`: [`ipc`] has it, and
@@ -23,6 +23,7 @@
 
 extern crate alloc;
 
+mod accounting;
 pub mod backtrace;
 pub mod boot;
 pub mod bundle;

@@ -13,6 +13,7 @@ use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{Machine, NoMemory};
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
+use crate::sched::run_time::Used;
 use crate::sched::thread::{SendWait, Thread, Wait};
 use crate::sched::{Belongings, ThreadList};
 use crate::step::{Progress, Work};
@@ -61,7 +62,7 @@ impl Kernel {
         tasks.make_room()?;
         ipc.make_room_for_task()?;
         let credentials = Credentials { uid: new.uid, gid: new.gid, pid: tasks.next_pid() };
-        let bank = vouchers.begin_task(credentials)?;
+        let bank = vouchers.begin_task(credentials, new.identity)?;
         let mut reserve = || {
             step.reserve_work(WORK_PER_TASK)?;
             step.reserve_policy_change()
@@ -87,6 +88,7 @@ impl Kernel {
                 name_port: None,
                 bootstrap: Carried::Null,
                 bank: Some(bank),
+                ended_threads: Used::default(),
                 exit_port: None,
                 ended: None,
             }
@@ -109,10 +111,10 @@ impl Kernel {
         if threads.len() >= THREADS_PER_TASK_MAX {
             return Err(NoMemory);
         }
-        let base = policy.effective(&task_policy.effective()).base_priority;
+        let effective = policy.effective(&task_policy.effective());
         let belongings = Belongings { task, space, address_space };
         ipc.charged(ipc.space(space).budget(), THREAD_COST, |_| {
-            sched.create(step, threads, belongings, frame, policy, base)
+            sched.create(step, threads, belongings, frame, policy, (effective.base_priority, effective.power()))
         })
     }
 
@@ -140,7 +142,7 @@ impl Kernel {
     /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6), its
     /// voucher is released, and the work that its trap left becomes background work. A task ends with its last thread.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
-        let Kernel { tasks, ipc, sched, step, vouchers, .. } = self;
+        let Kernel { ipc, sched, step, .. } = self;
         ipc.end_thread(sched, step, thread);
         let sent = match sched[thread].wait() {
             Some(&Wait::Send(SendWait { message, .. })) => Some(message),
@@ -151,9 +153,8 @@ impl Kernel {
         if let Some(message) = sent {
             ipc.destroy_message(step, message);
         }
-        if let Some(voucher) = sched.adopt(thread, None) {
-            vouchers.release(ipc, step, voucher);
-        }
+        self.settle_thread(thread);
+        let Kernel { tasks, ipc, sched, step, .. } = self;
         let task = sched[thread].task();
         let control_port = sched.remove(step, &mut tasks[task].threads, thread);
         ipc.refund(ipc.space(tasks[task].space).budget(), THREAD_COST);

@@ -16,6 +16,14 @@ pub type Nanos = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(pub u64);
 
+impl Stamp {
+    /// Returns the ticks of the counter since an earlier stamp.
+    #[inline(always)]
+    pub const fn since(self, earlier: Stamp) -> u64 {
+        self.0.wrapping_sub(earlier.0)
+    }
+}
+
 /// A processor's number.
 pub type Cpu = usize;
 

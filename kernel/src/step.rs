@@ -85,10 +85,13 @@ bitflags! {
         const BACKGROUND = 8;
         /// A policy has changed.
         const POLICY = 16;
+        /// A thread that has an account has left the processor, and the account has not been charged.
+        const BILL = 32;
     }
 }
 
-/// The work that the current step leaves to do. Between two steps only background work is left.
+/// The work that the current step leaves to do. Between two steps only background work is left, and the account of a
+/// thread that has just left the processor.
 #[derive(Debug, Default)]
 pub struct Step {
     reasons: Reasons,
@@ -101,6 +104,8 @@ pub struct Step {
     work_nodes: Nodes<Work>,
     policy: NodeList,
     policy_nodes: Nodes<PolicyChange>,
+    /// The thread that left the processor by a direct switch and has an account that has not been charged.
+    billed_switch: Option<ThreadId>,
     /// The recorder of events.
     pub trace: Trace,
 }
@@ -154,6 +159,35 @@ impl Step {
         self.policy_nodes.pop_front(&mut self.policy)
     }
 
+    /// Returns true if a policy has changed.
+    #[inline]
+    pub fn has_policy_changes(&self) -> bool {
+        !self.policy.is_empty()
+    }
+
+    /// Notes that a thread that has an account leaves the processor by a direct switch. The next step begins with
+    /// charging the account.
+    #[cold]
+    pub fn switched_with_bill(&mut self, thread: ThreadId) {
+        self.reasons |= Reasons::BILL;
+        self.billed_switch = Some(thread);
+    }
+
+    /// Removes and returns the thread of the last direct switch whose account has not been charged.
+    #[inline]
+    pub fn take_billed_switch(&mut self) -> Option<ThreadId> {
+        if !self.reasons.contains(Reasons::BILL) {
+            return None;
+        }
+        self.reasons.remove(Reasons::BILL);
+        self.billed_switch.take()
+    }
+
+    /// Returns the thread of the last direct switch whose account has not been charged. For checks.
+    pub(crate) fn billed_switch(&self) -> Option<ThreadId> {
+        self.billed_switch
+    }
+
     /// Notes that another thread may have to run.
     #[inline(always)]
     pub fn choose_again(&mut self) {
@@ -173,11 +207,12 @@ impl Step {
         self.reasons.is_empty()
     }
 
-    /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left.
+    /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left,
+    /// and an account to charge.
     #[inline]
     pub fn settled(&mut self) {
         debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
-        self.reasons = Reasons::empty();
+        self.reasons &= Reasons::BILL;
         self.reasons.set(Reasons::BACKGROUND, !self.background.is_empty());
     }
 

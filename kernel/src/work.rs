@@ -91,6 +91,7 @@ impl Kernel {
         let raise = ipc.raise_of(sched, thread);
         raise.write_to(sched.policy_mut(thread));
         let effective = sched[thread].policy().effective(&tasks[task].policy.effective());
+        sched.set_power(thread, effective.power());
         sched.set_base(step, thread, effective.base_priority, effective.timeshare);
         let queue = ipc.wait_queue(sched[thread].wait_place());
         sched.requeue(thread, queue);

@@ -16,7 +16,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("3 ports and messages", &["ipc"]),
     ("3 tasks", &["task"]),
     ("3 vouchers", &["vouchers"]),
-    ("5 transactions", &["boot", "calls", "kernel", "lifetime", "msg", "shortcut", "work"]),
+    ("5 transactions", &["accounting", "boot", "calls", "kernel", "lifetime", "msg", "shortcut", "work"]),
     ("6 inspection", &["inspect"]),
 ];
 

@@ -10,11 +10,13 @@
 //! | [`task`] | starting and ending tasks, their memory, counts of kernel objects |
 //! | [`policy`] | the policy and identity of tasks, the classes of threads |
 //! | [`thread`] | threads and waiting on a word of memory |
+//! | [`usage`] | what tasks have used, and who pays for it |
 //! | [`voucher`] | vouchers |
 //! | [`names`] | the name service: both sides |
 //! | [`time`] | the clock, sleeping, yielding |
 //! | [`check`](mod@check) | assertions that print the expected and the seen value |
 //! | [`suite`] | all tests that run in user mode |
+//! | [`demo`] | the demo: its tasks and its narrator |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
 //!
 //! A program is a binary with `#![no_std]`, `#![no_main]` and [`program!`]`(start)`, where `start` takes the arguments
@@ -24,6 +26,7 @@
 #![warn(unreachable_pub)]
 
 pub mod check;
+pub mod demo;
 pub mod harness;
 pub mod message;
 pub mod names;
@@ -36,6 +39,7 @@ pub mod sys;
 pub mod task;
 pub mod thread;
 pub mod time;
+pub mod usage;
 pub mod view;
 pub mod voucher;
 

@@ -1,11 +1,13 @@
 //! Vouchers (vouchers 4).
 
 use crate::message::{Message, call_object, call_server};
-use crate::sys::trap;
+use crate::sys::{trap, unix_trap};
 use abi::mig::{NDR, mach_host, thread_act};
-use abi::port::Disposition;
+use abi::policy::{BSDTHREAD_CTL_SET_SELF, SET_SELF_VOUCHER};
+use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::trap::mach::*;
-use abi::voucher::{MACH_VOUCHER_ATTR_USER_DATA_STORE, RecipeHeader};
+use abi::trap::unix::BSDTHREAD_CTL;
+use abi::voucher::*;
 use abi::{KernReturn, PortName};
 use zerocopy::{Immutable, IntoBytes};
 
@@ -36,6 +38,10 @@ impl<const N: usize> Recipe<N> {
 pub fn host() -> PortName {
     PortName(trap(HOST_SELF, [0; 6]) as u32)
 }
+
+/// The recipe of a voucher whose holder pays for what others do with it. Its holder is the task that sends it.
+pub const PAID_BY_SENDER: Recipe<0> =
+    Recipe::new(MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_BANK_CREATE, MACH_PORT_NULL, []);
 
 /// Creates a voucher from recipes, by the trap.
 ///
@@ -74,6 +80,16 @@ pub fn extract(voucher: PortName, key: u32, buffer: &mut [u8]) -> Result<usize, 
     let mut size = buffer.len() as u32;
     extract_at(voucher, key, buffer.as_mut_ptr() as u64, (&raw mut size) as u64)?;
     Ok(size as usize)
+}
+
+/// Lets the running thread adopt the voucher of a name, or none with the null name. From then on the account of the
+/// voucher, if it has one, pays for the thread.
+///
+/// # Errors
+/// The error number of the call.
+pub fn adopt(voucher: PortName) -> Result<(), u64> {
+    let arguments = [BSDTHREAD_CTL_SET_SELF, 0, voucher.0, SET_SELF_VOUCHER];
+    unix_trap(BSDTHREAD_CTL, arguments.map(u64::from)).map(|_| ())
 }
 
 /// Lets a thread adopt a voucher, or none.

@@ -95,4 +95,10 @@ pub struct ThreadInfo {
     pub latency_qos: u32,
     /// Its throughput code, from 1, the best, to 6; 0 for none.
     pub throughput_qos: u32,
+    /// The voucher that it has adopted: a number that no other living voucher has; 0 for none.
+    pub voucher: u64,
+    /// The time for which it has had a processor, in ns.
+    pub run_time: u64,
+    /// The energy of that time, in nJ.
+    pub energy: u64,
 }

@@ -14,6 +14,7 @@
 //! | [`qos`] | classes, `pthread_priority_t`, application types and roles |
 //! | [`policy`] | the calls that set policies of tasks and threads |
 //! | [`task`] | spawning, exit status, special ports, memory protection |
+//! | [`usage`] | processor time, energy and bills of tasks |
 //! | [`voucher`] | keys, commands and layouts of vouchers |
 //! | [`debug`] | results of the trap `debug_state` |
 
@@ -30,6 +31,7 @@ pub mod port;
 pub mod qos;
 pub mod task;
 pub mod trap;
+pub mod usage;
 pub mod voucher;
 
 pub use code::KernReturn;

@@ -9,7 +9,7 @@ use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use crate::lifetime::NewTask;
 use crate::limits::ARGUMENTS_SIZE_MAX;
-use crate::machine::{Machine, UserAddr};
+use crate::machine::{Machine, NoMemory, UserAddr};
 use crate::policy::spawn::Asked;
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
 use crate::task::Task;
@@ -157,6 +157,7 @@ impl Kernel {
             .of_child(credentials.pid, request.persona, request.properties, privileged)
             .map_err(|_| KERN_NO_ACCESS)?;
         let system_personas = self.known_personas(request.system_personas, privileged)?;
+        self.vouchers.add_system_personas(request.system_personas).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
         let (image, name) = self.find_image(machine, parent, request)?;
         let strings = self.read_strings(machine, parent, request)?;
         let watched = self.find_watch_ports(machine, caller, request.watch_ports)?;
@@ -180,6 +181,7 @@ impl Kernel {
                 let space = self.tasks[task].space;
                 watched.iter().for_each(|&port| self.ipc.bind_watch_port(port, space));
                 self.tasks.system_personas = system_personas;
+                self.vouchers.set_system_personas(request.system_personas);
             }
             Err(code) => {
                 self.end_task(task, ExitStatus::TERMINATED);

@@ -49,7 +49,7 @@ impl Kernel {
         if !plain || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
             return None;
         }
-        if !self.step.is_quiet() {
+        if !self.step.is_quiet() && !self.bill_and_be_quiet() {
             return None;
         }
         let Kernel { ipc, sched, step, transfer, .. } = self;
@@ -59,7 +59,8 @@ impl Kernel {
         let receiver = plan_receiver(sched, cpu, message.receiver, size)?;
         // ---- The point of no return. ----
         let Receiver { thread, buffer, address_space, alone, timed } = receiver;
-        let switch = DirectSwitch { cpu, from: caller.thread, to: thread, alone, timed, now: machine.stamp() };
+        let ran = sched.begin_switch(cpu, machine.stamp());
+        let switch = DirectSwitch { cpu, from: caller.thread, to: thread, alone, timed, ran };
         let (received, next) = message.commit(sched, step, &switch, &call.receive());
         let written = machine.copy_out(address_space, buffer, transfer.received(size, received));
         // If the receiver's buffer cannot be written, its call fails, as on the slow path.

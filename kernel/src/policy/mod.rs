@@ -10,10 +10,12 @@
 //! | [`task`] | the policy of tasks |
 //! | [`thread`] | the policy of threads |
 //! | [`overrides`] | classes that others request for a thread |
+//! | [`energy`] | what processor time costs |
 //! | [`tiers`] | how input, output and timers are treated |
 //! | [`marks`] | the marks that decide whether a task gives and takes importance |
 //! | [`spawn`] | the policy of a new task, and what its parent may ask for |
 
+pub mod energy;
 pub mod marks;
 pub mod overrides;
 pub mod priority;
@@ -22,6 +24,7 @@ pub mod task;
 pub mod thread;
 pub mod tiers;
 
+pub use energy::Power;
 pub use marks::{Marks, mark_flags};
 pub use overrides::{Overrides, TooMany};
 pub use priority::{BASEPRI_DEFAULT, MAXPRI_USER, base_priority, base_priority_of, class_for_priority, promoted_class};

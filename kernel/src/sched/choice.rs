@@ -17,22 +17,14 @@ use crate::trace::Event;
 /// The least rest of a quantum. A preempted thread with less is treated as if its quantum had ended.
 const QUANTUM_REST_MIN: Nanos = 250_000;
 
-/// The beginning of a thread's time on a processor.
-#[derive(Clone, Copy, Debug)]
-enum Since {
-    Time(Nanos),
-    /// The stamp of a direct switch. Converting it into a time is put off, because most threads block before the time
-    /// is needed.
-    Stamp(Stamp),
-}
-
 /// One processor.
 #[derive(Debug)]
 pub(super) struct Processor {
     /// The thread whose registers the processor holds, or held when it entered the kernel.
     pub(super) current: Option<ThreadId>,
-    /// The time from which on the current thread has not been charged.
-    since: Since,
+    /// The moment from which on the processor's time has not been charged to a thread. It is a stamp, because most
+    /// threads block before a time is needed.
+    since: Stamp,
     /// The current thread has not used a whole quantum since it was chosen, so that equals do not preempt it.
     first_slice: bool,
     /// The deadline that the processor's timer is set to; the longest time if it is not set.
@@ -43,7 +35,7 @@ pub(super) struct Processor {
 
 impl Processor {
     pub(super) const fn new() -> Processor {
-        let (current, since, first_slice) = (None, Since::Time(0), false);
+        let (current, since, first_slice) = (None, Stamp(0), false);
         Processor { current, since, first_slice, timer: Nanos::MAX, timer_within: Nanos::MAX }
     }
 }
@@ -91,31 +83,35 @@ impl Scheduling {
         step.choose_again();
     }
 
-    /// Returns the time from which on the current thread of `cpu` has not been charged.
+    /// Charges the time of `cpu` since the last charge to the thread that has the processor, or had it in this step: it
+    /// is processor time of that thread, and goes off its quantum if it still has the processor. Without such a thread
+    /// the time is nobody's.
     #[inline]
-    fn since(&self, cpu: Cpu) -> Nanos {
-        match self.processors[cpu].since {
-            Since::Time(time) => time,
-            Since::Stamp(stamp) => self.clock.time_of(stamp),
+    pub fn charge(&mut self, cpu: Cpu, thread: Option<ThreadId>, now: Stamp) {
+        let Scheduling { processors, threads, clock, .. } = self;
+        let Processor { since, current, .. } = &mut processors[cpu];
+        let before = core::mem::replace(since, now);
+        let Some((id, thread)) = thread.and_then(|id| Some((id, threads.get_mut(id)?))) else { return };
+        thread.run_time.add(now.since(before));
+        if *current == Some(id) {
+            // The difference of two times, so that a quantum whose timer has come has ended.
+            let ran = clock.time_of(now).saturating_sub(clock.time_of(before));
+            thread.schedule.quantum_left = thread.schedule.quantum_left.saturating_sub(ran);
         }
     }
 
-    /// Charges the current thread of `cpu`: takes the time that it has run off its quantum. Returns the thread, if
-    /// there is one.
+    /// Charges the current thread of `cpu`, and returns it, if there is one.
     #[inline]
-    fn charge(&mut self, cpu: Cpu, now: Nanos) -> Option<(ThreadId, &mut Schedule)> {
+    fn charge_current(&mut self, cpu: Cpu, now: Stamp) -> Option<(ThreadId, &mut Schedule)> {
         let id = self.processors[cpu].current?;
-        let ran = now.saturating_sub(self.since(cpu));
-        self.processors[cpu].since = Since::Time(now);
-        let schedule = &mut self.threads[id].schedule;
-        schedule.quantum_left = schedule.quantum_left.saturating_sub(ran);
-        Some((id, schedule))
+        self.charge(cpu, Some(id), now);
+        Some((id, &mut self.threads[id].schedule))
     }
 
     /// Preempts the current thread of `cpu`, if there is one: makes it ready at the head of its level with the rest of
     /// its quantum, or at the tail if the rest is too short.
-    fn preempt(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) {
-        let Some((thread, schedule)) = self.charge(cpu, now) else { return };
+    fn preempt(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) {
+        let Some((thread, schedule)) = self.charge_current(cpu, now) else { return };
         let used_up = schedule.quantum_left < QUANTUM_REST_MIN;
         if used_up {
             schedule.quantum_left += schedule.quantum;
@@ -126,10 +122,10 @@ impl Scheduling {
 
     /// Charges the current thread of `cpu`, whose timer has come. If its quantum has ended, the thread gets a new one,
     /// and goes behind the other threads of its level if a thread of this level or a higher one is ready.
-    pub fn tick(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) {
+    pub fn tick(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) {
         (self.processors[cpu].timer, self.processors[cpu].timer_within) = (Nanos::MAX, Nanos::MAX);
         step.choose_again();
-        let Some((thread, schedule)) = self.charge(cpu, now) else { return };
+        let Some((thread, schedule)) = self.charge_current(cpu, now) else { return };
         if schedule.quantum_left > 0 {
             return;
         }
@@ -145,7 +141,7 @@ impl Scheduling {
     /// Chooses the thread that `cpu` runs now. The current thread goes on, unless a thread of a higher level is ready,
     /// or one of the same level and the current one has used its first quantum. Returns `None` if no thread can run.
     #[inline]
-    pub fn choose(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) -> Option<ThreadId> {
+    pub fn choose(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) -> Option<ThreadId> {
         let ready = self.ready.highest();
         if let Some(thread) = self.processors[cpu].current {
             let priority = usize::from(self.threads[thread].schedule.priority);
@@ -166,7 +162,7 @@ impl Scheduling {
 
     /// Lets a thread that was taken off the run queue run on a processor without a current thread.
     #[inline(always)]
-    fn start(&mut self, step: &mut Step, cpu: Cpu, thread: ThreadId, now: Nanos) -> &mut Thread {
+    fn start(&mut self, step: &mut Step, cpu: Cpu, thread: ThreadId, now: Stamp) -> &mut Thread {
         let chosen = &mut self.threads[thread];
         chosen.state = State::Running(cpu);
         if chosen.schedule.yielding {
@@ -174,7 +170,7 @@ impl Scheduling {
             chosen.schedule.priority = chosen.schedule.level();
         }
         let processor = &mut self.processors[cpu];
-        (processor.current, processor.since, processor.first_slice) = (Some(thread), Since::Time(now), true);
+        (processor.current, processor.since, processor.first_slice) = (Some(thread), now, true);
         step.trace.record(Event::Chosen(thread));
         chosen
     }
@@ -192,17 +188,24 @@ impl Scheduling {
         self.processors[cpu].timer_within <= schedule.quantum
     }
 
+    /// Ends the current thread's time on `cpu`, and begins that of the thread to which the caller switches. Returns the
+    /// ticks that are to be charged to the thread that leaves.
+    #[inline(always)]
+    pub fn begin_switch(&mut self, cpu: Cpu, now: Stamp) -> u64 {
+        now.since(core::mem::replace(&mut self.processors[cpu].since, now))
+    }
+
     /// Gives the processor of a thread that blocks to `next`, whose wait has just ended. The caller has checked that
     /// `next` [would be chosen](Scheduling::would_run_next) and that the timer
-    /// [comes early enough](Scheduling::timer_ends_quantum). The effect is that of `withdraw`, `make_ready` and
-    /// `choose`.
+    /// [comes early enough](Scheduling::timer_ends_quantum), and has [begun](Scheduling::begin_switch) the time of
+    /// `next`. The effect is that of `withdraw`, `make_ready` and `choose`.
     #[inline(always)]
-    pub(super) fn switch(&mut self, step: &mut Step, cpu: Cpu, next: ThreadId, now: Stamp) -> &mut Thread {
+    pub(super) fn switch(&mut self, step: &mut Step, cpu: Cpu, next: ThreadId) -> &mut Thread {
         let processor = &mut self.processors[cpu];
         let thread = &mut self.threads[next];
         thread.state = State::Running(cpu);
         thread.schedule.quantum_left = thread.schedule.quantum;
-        (processor.current, processor.since, processor.first_slice) = (Some(next), Since::Stamp(now), true);
+        (processor.current, processor.first_slice) = (Some(next), true);
         step.trace.record(Event::Chosen(next));
         thread
     }
@@ -212,19 +215,24 @@ impl Scheduling {
     /// Returns `None`, and changes nothing, if no other thread is ready, or if the one that is chosen has something
     /// left to do in the kernel, or if the timer must be set.
     #[inline]
-    pub fn yield_directly(&mut self, step: &mut Step, cpu: Cpu, now: Nanos) -> Option<&mut Thread> {
+    pub fn yield_directly(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) -> Option<&mut Thread> {
         let level = self.ready.highest()?;
         let next = self.ready.first(level)?;
         let chosen = &self.threads[next];
-        let quantum_ends = now + chosen.schedule.quantum_left;
+        let quantum_ends = self.clock.time_of(now) + chosen.schedule.quantum_left;
         if chosen.continuation.is_some() || self.processors[cpu].timer > quantum_ends {
             return None;
         }
         let thread = self.processors[cpu].current?;
         self.ready.replace_first(&mut self.threads, level, thread, PRIORITY_IDLE.into());
-        let ran = now.saturating_sub(self.since(cpu));
+        let ran = now.since(self.processors[cpu].since);
         let yielding = &mut self.threads[thread];
-        yielding.schedule.quantum_left = yielding.schedule.quantum_left.saturating_sub(ran);
+        yielding.run_time.add(ran);
+        if yielding.bill.is_open() {
+            step.switched_with_bill(thread);
+        }
+        let schedule = &mut yielding.schedule;
+        schedule.quantum_left = schedule.quantum_left.saturating_sub(self.clock.rate().nanos(ran));
         yielding.schedule.yielding = true;
         yielding.schedule.priority = PRIORITY_IDLE;
         yielding.state = State::Ready;
@@ -233,9 +241,9 @@ impl Scheduling {
     }
 
     /// Lets the running thread `thread` yield: makes it ready at level 0 until it is chosen again.
-    pub fn yield_now(&mut self, step: &mut Step, thread: ThreadId, now: Nanos) {
+    pub fn yield_now(&mut self, step: &mut Step, thread: ThreadId, now: Stamp) {
         let State::Running(cpu) = self.threads[thread].state else { panic!("{thread:?} yields but does not run") };
-        let (thread, schedule) = self.charge(cpu, now).expect("the processor has a thread");
+        let (thread, schedule) = self.charge_current(cpu, now).expect("the processor has a thread");
         schedule.yielding = true;
         schedule.priority = PRIORITY_IDLE;
         self.processors[cpu].current = None;
@@ -303,7 +311,7 @@ impl Scheduling {
     #[inline]
     pub fn timer_to_set(&mut self, cpu: Cpu) -> Option<Nanos> {
         let earliest = self.earliest_deadline();
-        let since = self.since(cpu);
+        let since = self.clock.time_of(self.processors[cpu].since);
         let processor = &mut self.processors[cpu];
         let wanted = match processor.current {
             Some(thread) => earliest.min(since + self.threads[thread].schedule.quantum_left),

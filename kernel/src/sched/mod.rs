@@ -11,20 +11,22 @@
 //! | [`pushing`] | waiting threads that raise those they wait for |
 //! | [`timer`] | deadlines |
 //! | [`run_queue`] | ready threads by level |
+//! | [`run_time`] | the time that threads have run, and its energy |
 //! | [`choice`] | the choice of the thread that runs |
 
 pub mod choice;
 pub mod pushing;
 pub mod run_queue;
+pub mod run_time;
 pub mod thread;
 pub mod timer;
 pub mod wait_queue;
 pub mod waiting;
 
-use crate::ids::{Context, PortId, TaskId, ThreadId, VoucherId, tag};
+use crate::ids::{Context, PortId, TaskId, ThreadBill, ThreadId, VoucherId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
-use crate::policy::{Overrides, ThreadPolicy, TooMany};
+use crate::policy::{Overrides, Power, ThreadPolicy, TooMany};
 use crate::rate::Clock;
 use crate::step::{PolicyChange, Step};
 use crate::trap_frame::TrapFrame;
@@ -36,6 +38,7 @@ use choice::Processor;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
 use run_queue::{RunQueue, Schedule};
+use run_time::{RunTime, Used};
 use store::{LinearMap, Link, List, NodeList};
 use thread::{Change, Continuation, Push, Siblings, State, Thread, Threads, WaitPlace};
 use timer::{TimerKind, TimerSlots, Timers};
@@ -114,7 +117,7 @@ impl Scheduling {
         belongings: Belongings,
         frame: TrapFrame,
         policy: ThreadPolicy,
-        base: u8,
+        (base, power): (u8, Power),
     ) -> Result<ThreadId, NoMemory> {
         let number = self.last_number.checked_add(1).ok_or(NoMemory)?;
         self.threads.reserve()?;
@@ -133,6 +136,8 @@ impl Scheduling {
             continuation: None,
             ending: false,
             schedule: Schedule::with_base(base),
+            run_time: RunTime::new(power),
+            bill: ThreadBill::default(),
             policy,
             overrides: Overrides::default(),
             set_self_calls: 0,
@@ -273,6 +278,16 @@ impl Scheduling {
     /// reference the caller gets.
     pub fn adopt(&mut self, thread: ThreadId, voucher: Option<VoucherId>) -> Option<VoucherId> {
         core::mem::replace(&mut self.threads[thread].voucher, voucher)
+    }
+
+    /// Returns what a thread has used until it was [charged](Scheduling::charge) last.
+    pub fn used(&self, thread: ThreadId) -> Used {
+        self.threads[thread].run_time.used(self.clock.rate())
+    }
+
+    /// Sets the power of a thread from now on. The caller has [charged](Scheduling::charge) it, if it runs.
+    pub fn set_power(&mut self, thread: ThreadId, power: Power) {
+        self.threads[thread].run_time.set_power(self.clock.rate(), power);
     }
 
     /// Notes that the requested policy of a thread has changed.

@@ -31,14 +31,16 @@ impl Team {
         let belongings = Belongings { task, space, address_space: AddressSpace(0) };
         let [sleeping, waiting, running, ready, stopped] = [(); 5].map(|()| {
             let (frame, policy) = (TrapFrame::default(), ThreadPolicy::default());
-            sched.create(&mut step, &mut siblings, belongings, frame, policy, BASE).unwrap()
+            sched
+                .create(&mut step, &mut siblings, belongings, frame, policy, (BASE, Power::of(Qos::Unspecified)))
+                .unwrap()
         });
         [sleeping, waiting, running, ready].into_iter().for_each(|thread| sched.resume(&mut step, thread).unwrap());
-        assert_eq!(sched.choose(&mut step, 0, 0), Some(sleeping));
+        assert_eq!(sched.choose(&mut step, 0, Stamp(0)), Some(sleeping));
         sched.block_on_clock(&mut step, sleeping, DEADLINE);
-        assert_eq!(sched.choose(&mut step, 0, 0), Some(waiting));
+        assert_eq!(sched.choose(&mut step, 0, Stamp(0)), Some(waiting));
         sched.block_on_word(&mut step, waiting, WORD, DEADLINE - 1).unwrap();
-        assert_eq!(sched.choose(&mut step, 0, 0), Some(running));
+        assert_eq!(sched.choose(&mut step, 0, Stamp(0)), Some(running));
         Team { sched, step, running, ready, stopped, sleeping, waiting }
     }
 

@@ -1,10 +1,11 @@
 //! Threads: their records and the records of their waits.
 
-use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadId, VoucherId, tag};
+use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadBill, ThreadId, VoucherId, tag};
 use crate::machine::{Cpu, UserAddr};
 use crate::outcome::Outcome;
 use crate::policy::{Overrides, ThreadPolicy};
 use crate::sched::run_queue::Schedule;
+use crate::sched::run_time::RunTime;
 use crate::sched::timer::TimerSlots;
 use crate::sched::wait_queue::WaitLink;
 use crate::trap_frame::TrapFrame;
@@ -35,6 +36,10 @@ pub struct Thread {
     pub(super) ending: bool,
     /// What the scheduler knows of it.
     pub(super) schedule: Schedule,
+    /// Its processor time.
+    pub(super) run_time: RunTime,
+    /// The account that pays for it, and what of its time has been charged to accounts. Its owner is `Vouchers`.
+    pub(super) bill: ThreadBill,
     /// The QoS it asked for, and what that became.
     pub(super) policy: ThreadPolicy,
     /// The overrides from which the highest is in its policy.
@@ -373,6 +378,22 @@ impl Thread {
     /// Returns the voucher that it has adopted.
     pub fn voucher(&self) -> Option<VoucherId> {
         self.voucher
+    }
+
+    /// Returns true if an account pays for its work.
+    #[inline(always)]
+    pub fn is_billed(&self) -> bool {
+        self.bill.is_open()
+    }
+
+    /// Returns the account that pays for its work, and what has been charged.
+    pub fn bill(&self) -> &ThreadBill {
+        &self.bill
+    }
+
+    /// Returns the same, to be changed.
+    pub(crate) fn bill_mut(&mut self) -> &mut ThreadBill {
+        &mut self.bill
     }
 
     /// Returns the port or set that it serves.

@@ -264,11 +264,12 @@ mod tests {
     use super::*;
     use crate::ids::tag;
     use crate::machine::{AddressSpace, Stamp};
-    use crate::policy::ThreadPolicy;
+    use crate::policy::{Power, ThreadPolicy};
     use crate::rate::{Clock, Rate};
     use crate::sched::{Belongings, Scheduling, ThreadList};
     use crate::step::Step;
     use crate::trap_frame::TrapFrame;
+    use abi::qos::Qos;
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{RngCore, SeedableRng};
     use store::Id;
@@ -289,7 +290,9 @@ mod tests {
         let belongings = Belongings { task, space, address_space: AddressSpace(0) };
         let mut create = |_| {
             let (frame, policy) = (TrapFrame::default(), ThreadPolicy::default());
-            sched.create(&mut step, &mut siblings, belongings, frame, policy, 0).expect("there is memory")
+            sched
+                .create(&mut step, &mut siblings, belongings, frame, policy, (0, Power::of(Qos::Unspecified)))
+                .expect("there is memory")
         };
         let ids = (0..THREADS).map(&mut create).collect();
         (sched, ids)

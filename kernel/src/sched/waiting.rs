@@ -10,7 +10,7 @@ use super::thread::{Push, ReceiveWait, State, Thread, Wait, WaitPlace};
 use super::timer::TimerKind;
 use super::wait_queue::WaitQueue;
 use crate::ids::{TaskId, ThreadId};
-use crate::machine::{Cpu, Nanos, NoMemory, Stamp, UserAddr};
+use crate::machine::{Cpu, Nanos, NoMemory, UserAddr};
 use crate::outcome::Outcome;
 use crate::step::Step;
 use crate::trace::Event;
@@ -28,8 +28,9 @@ pub struct DirectSwitch {
     pub alone: bool,
     /// Its wait may have a deadline.
     pub timed: bool,
-    /// The time.
-    pub now: Stamp,
+    /// The ticks for which `from` has had the processor and has not been charged: those that
+    /// [`begin_switch`](Scheduling::begin_switch) returned.
+    pub ran: u64,
 }
 
 impl Scheduling {
@@ -180,9 +181,13 @@ impl Scheduling {
         wait: ReceiveWait,
         queue: &mut WaitQueue,
     ) -> &mut Thread {
-        let DirectSwitch { cpu, from, to, now, .. } = *switch;
+        let DirectSwitch { cpu, from, to, ran, .. } = *switch;
         let waiting = &mut self.threads[from];
         debug_assert!(matches!(waiting.state, State::Running(at) if at == cpu), "{from:?} blocks but does not run");
+        waiting.run_time.add(ran);
+        if waiting.bill.is_open() {
+            step.switched_with_bill(from);
+        }
         waiting.state = State::Waiting(Wait::Receive(wait));
         let priority = WaitPlace::Receivers(wait.object).queue_priority(waiting.schedule.base);
         if queue.is_empty() {
@@ -190,7 +195,7 @@ impl Scheduling {
         } else {
             queue.insert(&mut self.threads, from, priority);
         }
-        self.switch(step, cpu, to, now)
+        self.switch(step, cpu, to)
     }
 
     /// Panics unless every thread that waits for a word is in the word's queue, and the queues are in order; returns

@@ -18,6 +18,7 @@ use crate::limits::{Limits, TASKS_MAX};
 use crate::machine::{AddressSpace, NoMemory};
 use crate::policy::TaskPolicy;
 use crate::sched::ThreadList;
+use crate::sched::run_time::Used;
 use abi::task::ExitStatus;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
@@ -55,6 +56,8 @@ pub struct Task {
     pub bootstrap: Carried,
     /// Its record in the bank, until its ports end (vouchers 6.3.2).
     pub bank: Option<BankElementId>,
+    /// What those of its threads have used that have ended.
+    pub(crate) ended_threads: Used,
     /// The right to which its exit message goes.
     pub exit_port: Option<SendOnceRight>,
     /// Its ending, once it has ended. From then on it is being taken apart.

@@ -16,9 +16,11 @@
 //! | [`bindings`] | the records of the ports |
 //! | [`ports`] | from references to send rights and back |
 //! | [`messages`] | the vouchers of messages |
+//! | [`billing`] | the accounts that pay for the work of threads |
 //! | [`cost`] | what a voucher costs its budget |
 //! | `check` | the invariants |
 
+pub mod billing;
 pub mod bindings;
 pub(crate) mod check;
 pub mod cost;
@@ -28,11 +30,12 @@ pub mod ports;
 pub mod session;
 pub mod system;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Identity, SystemPersonas};
 use crate::ids::{SpaceId, VoucherId};
 use crate::ipc::Ipc;
 use crate::machine::NoMemory;
 use abi::KernReturn;
+use abi::task::Properties;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
 use system::System;
@@ -88,17 +91,52 @@ impl Vouchers {
     ///
     /// # Errors
     /// [`NoMemory`]; nothing has changed.
-    pub fn begin_task(&mut self, Credentials { uid, gid, pid }: Credentials) -> Result<BankElementId, NoMemory> {
+    pub fn begin_task(
+        &mut self,
+        Credentials { uid, gid, pid }: Credentials,
+        Identity { persona, properties, .. }: Identity,
+    ) -> Result<BankElementId, NoMemory> {
         let info = ProcPersonaInfo {
             unique_pid: pid.into(),
             pid: pid as i32,
             pidversion: pid,
-            persona_id: PERSONA_ID_NONE,
+            persona_id: persona,
             uid,
             gid,
             ..ProcPersonaInfo::default()
         };
-        self.system.bank.begin_task(TaskIdentity { info, ..TaskIdentity::default() }).map_err(no_memory)
+        let bank = &mut self.system.bank;
+        // Whoever may give a task a persona decides that there is one.
+        if persona != PERSONA_ID_NONE {
+            bank.personas_mut().add(persona)?;
+        }
+        let identity = TaskIdentity {
+            info,
+            platform_binary: properties.contains(Properties::PLATFORM),
+            no_propagate: properties.contains(Properties::NO_PROPAGATE),
+            adopt_any: properties.contains(Properties::ADOPT_ANY),
+            modify_persona: properties.contains(Properties::MODIFY),
+            ..TaskIdentity::default()
+        };
+        bank.begin_task(identity).map_err(no_memory)
+    }
+
+    /// Makes room for personas of the system that are about to be [set](Vouchers::set_system_personas).
+    ///
+    /// # Errors
+    /// [`NoMemory`].
+    pub fn add_system_personas(&mut self, SystemPersonas { system, proxy }: SystemPersonas) -> Result<(), NoMemory> {
+        let personas = self.system.bank.personas_mut();
+        system.into_iter().chain(proxy).try_for_each(|persona| personas.add(persona))
+    }
+
+    /// Tells the bank which personas are the system's (vouchers 6.3.5). They have been
+    /// [added](Vouchers::add_system_personas).
+    pub fn set_system_personas(&mut self, SystemPersonas { system, proxy }: SystemPersonas) {
+        let personas = self.system.bank.personas_mut();
+        let set = system.map_or(Ok(()), |persona| personas.set_system(persona));
+        let set = set.and(proxy.map_or(Ok(()), |persona| personas.set_system_proxy(persona)));
+        set.expect("the personas have been added");
     }
 
     /// Ends a task in the bank. Vouchers may still refer to it.

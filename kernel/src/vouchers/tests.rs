@@ -164,7 +164,7 @@ const BREAKS: [Break; 10] = [
     }),
     ("every task is in the bank", |s| s.tasks += 1),
     ("the bank has the live tasks only", |s| {
-        s.vouchers.begin_task(Credentials::KERNEL).unwrap();
+        s.vouchers.begin_task(Credentials::KERNEL, Identity::FIRST).unwrap();
     }),
     ("I12: contents are left", |s| {
         let command = MACH_VOUCHER_ATTR_USER_DATA_STORE;

@@ -15,6 +15,7 @@ mod program;
 mod random_calls;
 mod world;
 
+mod accounting;
 mod bsdthread;
 mod complex;
 mod death;

@@ -15,7 +15,7 @@ impl World {
         let Kernel { sched, step, .. } = &mut self.kernel;
         let before = *sched[thread].schedule();
         sched.force_schedule(step, thread, Schedule { base: 127, timeshare: false, ..Schedule::with_base(127) });
-        let chosen = sched.choose(step, 0, self.machine.now());
+        let chosen = sched.choose(step, 0, self.machine.stamp());
         assert_eq!(chosen, Some(thread), "a ready thread of the highest priority is chosen");
         before
     }
@@ -48,7 +48,7 @@ impl World {
         let priority = sched[thread].schedule().priority;
         let goes_first = |other: &Thread| matches!(other.state(), State::Ready) && other.schedule().priority > priority;
         if !sched.iter().any(|(_, other)| goes_first(other)) {
-            let chosen = sched.choose(step, 0, self.machine.now());
+            let chosen = sched.choose(step, 0, self.machine.stamp());
             step.settled();
             assert_eq!(chosen, Some(thread), "a thread of equal priority does not preempt it");
         }

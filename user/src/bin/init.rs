@@ -1,8 +1,9 @@
-//! The first program: it runs the tests, the benchmarks or another program, and serves the name service meanwhile.
+//! The first program: it runs the tests, the demo, the benchmarks or another program, and serves the name service meanwhile.
 //!
 //! ```text
 //! init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]
 //! init run PROGRAM [ARGUMENT…]
+//! init demo [--colour]
 //! init bench
 //! ```
 
@@ -29,6 +30,7 @@ fn start(mut arguments: Arguments) -> i32 {
     match arguments.nth(1) {
         None | Some("harness") => run_harness(arguments),
         Some("run") => run_program(arguments),
+        Some("demo") => run_and_wait(Spawn::program("demo").argument(arguments.next().unwrap_or(""))),
         Some("bench") => run_benchmarks(),
         Some(other) => usage(other),
     }
@@ -38,6 +40,7 @@ fn usage(wrong: &str) -> i32 {
     println!("init: {wrong:?} is not understood; the calls are");
     println!("  init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]");
     println!("  init run PROGRAM [ARGUMENT…]");
+    println!("  init demo [--colour]");
     println!("  init bench");
     USAGE
 }

@@ -47,7 +47,7 @@ impl Kernel {
             GET_MACH_VOUCHER => return self.get_thread_voucher(thread),
             SET_MACH_VOUCHER => {
                 let voucher = self.ipc.request_voucher(message);
-                self.set_thread_voucher(caller, thread, voucher)?;
+                self.set_thread_voucher(machine, caller, thread, voucher)?;
             }
             _ => self.abort_thread(machine, thread),
         }
@@ -78,20 +78,18 @@ impl Kernel {
     /// voucher has too many references. The thread keeps its voucher then.
     fn set_thread_voucher(
         &mut self,
+        machine: &mut dyn Machine,
         caller: Context,
         thread: ThreadId,
         voucher: Option<VoucherId>,
     ) -> Result<(), KernReturn> {
-        let Kernel { ipc, sched, step, vouchers, .. } = self;
-        if thread != caller.thread && sched[thread].has_started() {
+        if thread != caller.thread && self.sched[thread].has_started() {
             return Err(KERN_INVALID_ARGUMENT);
         }
         if let Some(voucher) = voucher {
-            vouchers.retain(voucher).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
+            self.vouchers.retain(voucher).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
         }
-        if let Some(old) = sched.adopt(thread, voucher) {
-            vouchers.release(ipc, step, old);
-        }
+        self.adopt_voucher(machine, thread, voucher);
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ impl Kernel {
         [a, b, c]: [u64; 3],
     ) -> Result<u64, Errno> {
         match command {
-            BSDTHREAD_CTL_SET_SELF => self.set_self(caller, a as u32, PortName(b as u32), c as u32)?,
+            BSDTHREAD_CTL_SET_SELF => self.set_self(machine, caller, a as u32, PortName(b as u32), c as u32)?,
             BSDTHREAD_CTL_QOS_OVERRIDE_START => self.override_start(caller, PortName(a as u32), b as u32, c)?,
             BSDTHREAD_CTL_QOS_OVERRIDE_END => {
                 let thread = self.sibling_named(caller, PortName(a as u32)).ok_or(ESRCH)?;
@@ -48,13 +48,20 @@ impl Kernel {
     /// For the class `EINVAL` if it is missing or its relative priority is out of range, and `EPERM` if the thread has
     /// none so far; for the voucher `ENOENT`; `EBADMSG` if both fail; `EINVAL` for what only workers of the kernel can
     /// do.
-    fn set_self(&mut self, caller: Context, priority: u32, voucher: PortName, flags: u32) -> Result<(), Errno> {
+    fn set_self(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        priority: u32,
+        voucher: PortName,
+        flags: u32,
+    ) -> Result<(), Errno> {
         let given = |flag: u32| flags & flag != 0;
         self.sched.count_set_self(caller.thread);
         // The kernel has no workers, so no thread is bound to an event queue.
         let unbound = if given(SET_SELF_KEVENT_UNBIND) { Err(EINVAL) } else { Ok(()) };
         let class = if given(SET_SELF_QOS) { self.set_own_class(caller, priority) } else { Ok(()) };
-        let voucher = if given(SET_SELF_VOUCHER) { self.set_own_voucher(caller, voucher) } else { Ok(()) };
+        let voucher = if given(SET_SELF_VOUCHER) { self.set_own_voucher(machine, caller, voucher) } else { Ok(()) };
         if class.is_ok() && (given(SET_SELF_FIXED_PRIORITY) || given(SET_SELF_TIMESHARE)) {
             self.sched.policy_mut(caller.thread).timeshare = !given(SET_SELF_FIXED_PRIORITY);
         }
@@ -69,18 +76,15 @@ impl Kernel {
     ///
     /// # Errors
     /// `ENOENT` if the name is not null and no voucher; `ENOMEM` if the voucher has too many references.
-    fn set_own_voucher(&mut self, caller: Context, name: PortName) -> Result<(), Errno> {
-        let Kernel { ipc, sched, step, vouchers, .. } = self;
+    fn set_own_voucher(&mut self, machine: &mut dyn Machine, caller: Context, name: PortName) -> Result<(), Errno> {
         let adopted = match name {
             MACH_PORT_NULL => None,
-            name => Some(ipc.voucher_named(caller.space, name).ok_or(ENOENT)?),
+            name => Some(self.ipc.voucher_named(caller.space, name).ok_or(ENOENT)?),
         };
         if let Some(voucher) = adopted {
-            vouchers.retain(voucher).map_err(|_| ENOMEM)?;
+            self.vouchers.retain(voucher).map_err(|_| ENOMEM)?;
         }
-        if let Some(old) = sched.adopt(caller.thread, adopted) {
-            vouchers.release(ipc, step, old);
-        }
+        self.adopt_voucher(machine, caller.thread, adopted);
         Ok(())
     }
 

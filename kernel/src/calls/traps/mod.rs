@@ -11,6 +11,7 @@ mod ports;
 mod scheduling;
 mod tally;
 mod unix;
+mod usage;
 mod vm;
 mod vouchers;
 
@@ -24,6 +25,7 @@ use abi::port::MACH_PORT_NULL;
 use abi::task::ExitStatus;
 use abi::trap as number;
 use abi::trap::mach::MissingAnswer;
+use abi::usage::PROC_INFO_CALL_PIDRUSAGE;
 use abi::{KernReturn, PortName};
 
 /// Returns the name in the lower half of an argument.
@@ -60,7 +62,7 @@ impl Kernel {
     }
 
     /// Calls the handler of a trap and returns the outcome. The traps that programs make most come first.
-    #[inline]
+    #[inline(always)]
     fn dispatch_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
         if let number::mach::MACH_MSG | number::mach::MACH_MSG_OVERWRITE = trap {
             return self.mach_msg_trap(machine, caller, arguments, trap == number::mach::MACH_MSG_OVERWRITE);
@@ -140,7 +142,12 @@ impl Kernel {
             }
             number::unix::PROC_INFO => {
                 let numbers = [a, b, c].map(|argument| argument as u32);
-                self.proc_info(machine, caller, numbers, UserAddr(e), f as u32).into()
+                match numbers {
+                    [PROC_INFO_CALL_PIDRUSAGE, pid, flavor] => {
+                        self.proc_pid_rusage(machine, caller, pid, flavor, UserAddr(e)).into()
+                    }
+                    numbers => self.proc_info(machine, caller, numbers, UserAddr(e), f as u32).into(),
+                }
             }
             number::unix::PERSONA => self.persona(machine, caller, a as u32, UserAddr(d)).into(),
             _ => Outcome::Unix(Err(ENOSYS)),

@@ -115,10 +115,11 @@ impl Kernel {
         Ok(SIZE as u64)
     }
 
-    /// `persona`: writes the id of the caller's persona.
+    /// `persona`: writes the id of the persona for which the caller works: that of the voucher that the thread has
+    /// adopted, or else that of its task (vouchers 6.3.9).
     ///
     /// # Errors
-    /// `ENOSYS` for another operation; `ESRCH` if the caller has no persona; `EFAULT` if the id cannot be written.
+    /// `ENOSYS` for another operation; `ESRCH` if that is no persona; `EFAULT` if the id cannot be written.
     pub(super) fn persona(
         &mut self,
         machine: &mut dyn Machine,
@@ -129,7 +130,7 @@ impl Kernel {
         if operation != PERSONA_OP_GET {
             return Err(ENOSYS);
         }
-        match self.tasks[caller.task].identity.persona {
+        match self.persona_of(caller.thread) {
             PERSONA_ID_NONE => Err(ESRCH),
             persona => {
                 machine.copy_out(caller.address_space, id, persona.as_bytes()).map_err(|_| EFAULT)?;

@@ -22,7 +22,7 @@ impl Kernel {
     pub(super) fn swtch(&mut self, machine: &mut dyn Machine, caller: Context) -> Outcome {
         let others = self.sched.anyone_ready();
         if others {
-            self.sched.yield_now(&mut self.step, caller.thread, machine.now());
+            self.sched.yield_now(&mut self.step, caller.thread, machine.stamp());
         }
         Outcome::Value(u64::from(others))
     }
@@ -34,7 +34,7 @@ impl Kernel {
         if !self.step.is_quiet() {
             return None;
         }
-        let next = self.sched.yield_directly(&mut self.step, cpu, machine.now())?;
+        let next = self.sched.yield_directly(&mut self.step, cpu, machine.stamp())?;
         let Context { thread, address_space, .. } = next.context();
         Some(Switch { thread, frame: next.frame_mut(), address_space })
     }
@@ -52,7 +52,7 @@ impl Kernel {
         let time = Nanos::from(milliseconds) * NANOS_PER_MILLI;
         let now = machine.now();
         match option {
-            SWITCH_OPTION_NONE => sched.yield_now(step, caller.thread, now),
+            SWITCH_OPTION_NONE => sched.yield_now(step, caller.thread, machine.stamp()),
             SWITCH_OPTION_DEPRESS => sched.depress(step, caller.thread, now + if time == 0 { QUANTUM } else { time }),
             SWITCH_OPTION_WAIT => {
                 sched.finish(caller.thread, Outcome::Code(KERN_SUCCESS));

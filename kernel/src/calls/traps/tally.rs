@@ -132,10 +132,12 @@ impl Kernel {
                 put_state(machine, caller, counts.as_bytes(), buffer, size)
             }
             DEBUG_THREAD => {
-                let thread = match self.object_named(caller, name) {
-                    Some(KernelObject::Thread(thread)) => self.sched.get(thread).ok_or(KERN_INVALID_ARGUMENT)?,
+                self.charge_if_running(machine, caller.thread);
+                let (id, thread) = match self.object_named(caller, name) {
+                    Some(KernelObject::Thread(id)) => (id, self.sched.get(id).ok_or(KERN_INVALID_ARGUMENT)?),
                     _ => return Err(KERN_INVALID_ARGUMENT),
                 };
+                let used = self.sched.used(id);
                 let task = self.tasks[thread.task()].policy.effective();
                 let tiers = thread.policy().effective(&task).tiers;
                 let info = ThreadInfo {
@@ -147,6 +149,9 @@ impl Kernel {
                     io_tier: u32::from(tiers.io),
                     latency_qos: u32::from(tiers.latency),
                     throughput_qos: u32::from(tiers.throughput),
+                    voucher: thread.voucher().map_or(0, |voucher| voucher.to_bits()),
+                    run_time: used.time,
+                    energy: used.energy,
                 };
                 put_state(machine, caller, info.as_bytes(), buffer, size)
             }

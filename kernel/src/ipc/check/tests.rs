@@ -9,7 +9,7 @@ use crate::ipc::request::{Request, RequestKind};
 use crate::ipc::right::{ReceiveRight, SendRight};
 use crate::limits::Limits;
 use crate::machine::{AddressSpace, Nanos, Stamp, UserAddr};
-use crate::policy::ThreadPolicy;
+use crate::policy::{Power, ThreadPolicy};
 use crate::rate::{Clock, Rate};
 use crate::sched::thread::{ReceiveWait, Wait};
 use crate::sched::wait_queue::WaitQueue;
@@ -53,9 +53,11 @@ fn running_thread(step: &mut Step, space: SpaceId) -> (Scheduling, ThreadId) {
     let task = TaskId::from_bits(1 << 32).expect("a valid id");
     let belongings = Belongings { task, space, address_space: AddressSpace(0) };
     let (mut siblings, policy) = (ThreadList::default(), ThreadPolicy::default());
-    let thread = sched.create(step, &mut siblings, belongings, TrapFrame::default(), policy, 31).unwrap();
+    let thread = sched
+        .create(step, &mut siblings, belongings, TrapFrame::default(), policy, (31, Power::of(Qos::Unspecified)))
+        .unwrap();
     sched.resume(step, thread).unwrap();
-    assert_eq!(sched.choose(step, 0, 0), Some(thread));
+    assert_eq!(sched.choose(step, 0, Stamp(0)), Some(thread));
     (sched, thread)
 }
 

@@ -112,6 +112,22 @@ pub struct ThreadBill {
 }
 
 impl ThreadBill {
+    /// Returns true if an account pays for the thread.
+    #[inline(always)]
+    pub const fn is_open(&self) -> bool {
+        self.bill.is_some()
+    }
+
+    /// Returns the usage of the thread when it was last charged.
+    pub const fn charged(&self) -> Usage {
+        self.deducted
+    }
+
+    /// Returns the account that pays for the thread.
+    pub const fn bill(&self) -> Option<Bill> {
+        self.bill
+    }
+
     /// Charges the usage since the last charge. The kernel calls this when the thread leaves the processor and when its
     /// quantum ends.
     pub fn charge(&mut self, bank: &mut Bank, used: Usage) {
