@@ -14,6 +14,7 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
   ./run-qemu.sh                         boot and run the user-mode tests
   ./run-qemu.sh test [FILTER]           run the host tests too; FILTER selects tests by a part of their name
   ./run-qemu.sh run PROGRAM [ARG...]    boot and run a program: a static ELF file, see docs/abi.md
+  ./run-qemu.sh demo                    boot and watch how importance travels with messages
   ./run-qemu.sh monitor [PROGRAM [ARG...]]
                                         boot and look around: who runs, who is boosted, and why
   ./run-qemu.sh trace OUT [PROGRAM [ARG...]]
@@ -32,8 +33,8 @@ Options, before the command:
 Missing tools are installed if the script runs as root or may use sudo. Otherwise the script names them.
 
 Exit status:
-  0    all tests passed
-  1    a test failed
+  0    all tests passed, or the demo has told its story
+  1    a test failed, or something in the demo is not as its story expects
   64   the command line is invalid
   65   the build failed
   69   a required tool is missing
@@ -194,6 +195,14 @@ command_bench() {
   return "$status"
 }
 
+# The clock counts instructions, so that each boot shows the same story.
+command_demo() {
+  local colour=()
+  [[ -t 1 ]] && colour=(--colour)
+  make_bundle demo "${colour[@]}"
+  boot -icount shift=0,sleep=off -seed 1
+}
+
 command_gdb() {
   if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness "${deliberate[@]}"; fi
   wait_for_debugger "$@"
@@ -202,7 +211,7 @@ command_gdb() {
 command=${1-harness}
 (($# > 0)) && shift
 case "$command" in
-  harness | bench | build) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
+  harness | demo | bench | build) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
   test)
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
     expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
@@ -223,6 +232,7 @@ case "$command" in
   harness) run_harness ;;
   test) command_test "$@" ;;
   run) command_run "$@" ;;
+  demo) command_demo ;;
   bench) command_bench ;;
   trace) command_trace "$@" ;;
   monitor) command_monitor "$@" ;;

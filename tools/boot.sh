@@ -6,7 +6,7 @@ bundle=$output/bundle.tar
 console=$output/console.txt
 log=$output/log.txt
 starting=()
-programs=(init tests bench monitor)
+programs=(init tests bench demo monitor)
 
 build() {
   local flags=() status=0

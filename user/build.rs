@@ -2,7 +2,7 @@
 
 /// The link address of each program. The addresses differ from each other and from the usual one, 4 MiB, so that a
 /// debugger can load the symbols of all programs.
-const PLACES: [(&str, u64); 3] = [("init", 16 << 20), ("tests", 32 << 20), ("bench", 48 << 20)];
+const PLACES: [(&str, u64); 4] = [("init", 16 << 20), ("tests", 32 << 20), ("bench", 48 << 20), ("demo", 64 << 20)];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

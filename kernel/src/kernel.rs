@@ -230,7 +230,9 @@ impl Kernel {
         if self.sched.reader().is_some() {
             self.give_input(machine);
         }
+        let running = self.sched.current(cpu);
         self.sched.tick(&mut self.step, cpu, machine.stamp());
+        self.bill_if_open(running);
     }
 
     /// Ends a step: on the fast exit if it leaves no work, where the thread that has the processor goes on, or else on
@@ -260,8 +262,12 @@ impl Kernel {
             if let Some(status) = self.exit_status {
                 return Next::Shutdown(shutdown_status(status));
             }
-            let now = self.charge(machine, cpu, entered);
+            let now = machine.stamp();
+            self.charge_left(cpu, entered, now);
             let chosen = self.sched.choose(&mut self.step, cpu, now);
+            if chosen != entered {
+                self.bill_if_open(entered);
+            }
             self.step.settled();
             let continuation = chosen.and_then(|thread| self.sched.take_continuation(thread));
             match (chosen, continuation) {

@@ -185,6 +185,11 @@ impl Step {
         self.billed_switch.take()
     }
 
+    /// Returns the thread of the last direct switch whose account has not been charged. For checks.
+    pub(crate) fn billed_switch(&self) -> Option<ThreadId> {
+        self.billed_switch
+    }
+
     /// Notes that another thread may have to run.
     #[inline(always)]
     pub fn choose_again(&mut self) {
@@ -204,11 +209,12 @@ impl Step {
         self.reasons.is_empty()
     }
 
-    /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left.
+    /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left,
+    /// and an account to charge.
     #[inline]
     pub fn settled(&mut self) {
         debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
-        self.reasons = Reasons::empty();
+        self.reasons &= Reasons::BILL;
         self.reasons.set(Reasons::BACKGROUND, !self.background.is_empty());
         self.reasons.set(Reasons::TRACE, self.trace.is_on());
     }

@@ -16,6 +16,7 @@
 //! | [`time`] | the clock, sleeping, yielding |
 //! | [`check`](mod@check) | assertions that print the expected and the seen value |
 //! | [`suite`] | all tests that run in user mode |
+//! | [`demo`] | the demo: its tasks and its narrator |
 //! | [`events`] | what happens in the kernel |
 //! | [`inspect`], [`monitor`](mod@monitor) | the kernel's objects, as records and at the console |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
@@ -29,6 +30,7 @@
 extern crate alloc;
 
 pub mod check;
+pub mod demo;
 pub mod events;
 pub mod harness;
 pub mod inspect;

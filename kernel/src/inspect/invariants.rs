@@ -6,6 +6,7 @@
 use crate::ipc::check::Outside;
 use crate::kernel::Kernel;
 use crate::lifetime::THREAD_COST;
+use crate::vouchers::billing::usage;
 
 /// Panics unless every invariant holds. Visits all objects of the kernel.
 pub fn check_all(kernel: &Kernel) {
@@ -22,12 +23,27 @@ pub fn check_all(kernel: &Kernel) {
     vouchers.add_costs(&mut outside.charged);
     tasks.check();
     check_boosts(kernel);
+    check_bills(kernel);
     sched.check();
     ipc.check(sched, &outside);
     let adopted = sched.iter().filter_map(|(_, thread)| thread.voucher());
     vouchers.check(ipc, adopted, tasks.iter().filter(|(_, task)| task.bank.is_some()).count());
     let places = ipc.work_places() + tasks.count();
     step.check(places, tasks.count() + sched.count() + ipc.policy_places());
+}
+
+/// Panics unless the account of each thread is that of its voucher, and has been charged for the time until the thread
+/// left the processor. The last direct switch may be left to charge.
+fn check_bills(kernel: &Kernel) {
+    let Kernel { sched, tasks, step, vouchers, .. } = kernel;
+    for (id, thread) in sched.iter() {
+        let bank = tasks[thread.task()].bank.expect("a task with threads is in the bank");
+        let adoption = vouchers.adoption(bank, thread.voucher());
+        assert_eq!(thread.bill().bill(), adoption.bill, "the voucher of {id:?} says who pays");
+        if thread.is_billed() && !thread.is_running() && step.billed_switch() != Some(id) {
+            assert_eq!(thread.bill().charged(), usage(sched.used(id)), "{id:?} has been charged");
+        }
+    }
 }
 
 /// Panics unless the policies of all live tasks, and the deadline for boosts, are those that importance has told.

@@ -218,8 +218,9 @@ impl Ipc {
     }
 
     /// Returns the member of a set whose message is received next, and moves it to the end of the ready list (mach-ipc
-    /// 3.9 step 1).
-    pub(crate) fn next_ready_member(&mut self, set: SetId) -> Option<PortId> {
+    /// 3.9 step 1). Others may be among the members that raise the servicer then.
+    pub(crate) fn next_ready_member(&mut self, step: &mut Step, set: SetId) -> Option<PortId> {
+        self.note_servicer_of_set(step, set);
         let ready = &mut self.sets[set].ready;
         let id = ready.pop_front(&mut self.memberships)?;
         ready.push_back(&mut self.memberships, id);

@@ -118,6 +118,8 @@ impl Kernel {
         let Delivery { receiver, wait, message, arrival, importance } = *delivery;
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
+        let has_body = !ipc.message(message).descriptors.is_empty();
+        let bits = if has_body { ipc.copy_out_body(step, receiver.space, message) } else { 0 };
         let taken = ipc.message_mut(message);
         let qos =
             u64::from(taken.priority.to_pthread()) << 32 | u64::from(Priority::of(taken.qos_override).to_pthread());
@@ -129,13 +131,13 @@ impl Kernel {
         let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
         let voucher_disposition = if takes_voucher { taken.voucher_disposition } else { Disposition::NONE };
         let mut flags = header.flags() & HeaderFlags::COMPLEX;
-        flags.set(HeaderFlags::RAISEIMP, importance);
+        // A message that arrives in part promises no importance, though a voucher may bring it (importance 5.5).
+        flags.set(HeaderFlags::RAISEIMP, importance && bits == 0);
         header.msgh_bits = msgh_bits(taken.reply_disposition, kind, voucher_disposition, flags);
         header.msgh_size = taken.size as u32;
         header.msgh_remote_port = reply;
         header.msgh_local_port = arrival.local;
         taken.set_header(&header);
-        let bits = if taken.descriptors.is_empty() { 0 } else { ipc.copy_out_body(step, receiver.space, message) };
         let end = self.put_trailer(delivery);
         let bytes = &self.ipc.message(message).bytes[..end];
         let written = machine.copy_out(receiver.address_space, wait.buffer, bytes);

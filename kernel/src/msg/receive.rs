@@ -42,7 +42,7 @@ impl Kernel {
         let wait = ReceiveWait { object, buffer: args.buffer, size: args.size, options: args.options };
         let ready = match object {
             Receivable::Port(port) => Some(port),
-            Receivable::Set(set) => self.ipc.next_ready_member(set),
+            Receivable::Set(set) => self.ipc.next_ready_member(&mut self.step, set),
         };
         if let Some(port) = ready
             && let Some(head) = self.ipc.port(port).first_message()

@@ -7,7 +7,7 @@ use voucher::Key;
 use voucher::managers::bank::{Adoption, Balance, BankElementId, Bill, Usage};
 
 /// Returns processor time as the bank counts it.
-fn usage(Used { time, energy }: Used) -> Usage {
+pub(crate) fn usage(Used { time, energy }: Used) -> Usage {
     Usage { cpu: time, energy }
 }
 

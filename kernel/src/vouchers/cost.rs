@@ -8,6 +8,7 @@ use super::bindings::Binding;
 use super::system::System;
 use crate::ids::VoucherId;
 use crate::ipc::port::PORT_COST;
+use voucher::importance::{Importance, Inherit, Source, TaskElement};
 use voucher::managers::bank::BankElement;
 use voucher::managers::user_data::UserData;
 use voucher::{AttributeValue, Key, Voucher};
@@ -21,27 +22,39 @@ const VOUCHER_COST: usize = size_of::<Voucher>() + INDEX_COST + size_of::<Bindin
 /// The cost of a value and of its manager's record, without content. The records of the bank are the largest.
 const VALUE_COST: usize = size_of::<AttributeValue>() + size_of::<BankElement>() + 2 * INDEX_COST;
 
+/// The cost of an inherit, and of the element of the task that it comes from: that outlives the task.
+const INHERIT_COST: usize = size_of::<Inherit>() + INDEX_COST + size_of::<TaskElement>();
+
 /// Returns the cost of a live voucher with its port and its values, in bytes.
-pub(super) fn cost_of(system: &System, voucher: VoucherId) -> usize {
+pub(super) fn cost_of(system: &System, importance: &Importance, voucher: VoucherId) -> usize {
     let content = |manager: &UserData, handle| manager.content(handle).map_or(0, <[u8]>::len);
     let values = system.registry.attributes(voucher).map(|(key, handle)| match key {
         // There is a bounded number of priorities in the whole system, and they are permanent.
         Key::PTHPRIORITY => 0,
         Key::USER_DATA => VALUE_COST + content(&system.user_data, handle),
         Key::TEST => VALUE_COST + content(&system.test, handle),
+        Key::IMPORTANCE => VALUE_COST + importance_cost(importance, handle),
         _ => VALUE_COST,
     });
     VOUCHER_COST + values.sum::<usize>()
 }
 
+/// Returns the cost of what a value of importance keeps: its chain of inherits, down to the task from which it comes.
+/// Nobody else may hold a part of the chain any more.
+fn importance_cost(importance: &Importance, handle: u64) -> usize {
+    let inherits = match Source::from_handle(handle) {
+        Some(Source::Inherit(id)) => importance.inherit(id).map_or(0, |inherit| inherit.depth().length()),
+        Some(Source::Task(_)) | None => 0,
+    };
+    size_of::<TaskElement>() + inherits as usize * INHERIT_COST
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use voucher::importance::Inherit;
 
     #[test]
     fn the_records_of_the_bank_are_the_largest() {
         assert!(UserData::new(1).bytes().0 <= size_of::<BankElement>());
-        assert!(size_of::<Inherit>() <= size_of::<BankElement>());
     }
 }

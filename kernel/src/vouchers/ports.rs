@@ -26,7 +26,7 @@ impl Vouchers {
     ) -> Result<SendRight, NoMemory> {
         let registry = &mut self.system.registry;
         if registry.get(voucher).expect("the caller holds a reference").port().is_none() {
-            let cost = cost_of(&self.system, voucher);
+            let cost = cost_of(&self.system, ipc.importance(), voucher);
             match self.bindings.add(ipc, step, voucher, (budget, cost)) {
                 Ok(binding) => {
                     step.trace.record(|| Event::voucher(kind::VOUCHER_CREATED, Some(voucher), 0));

@@ -15,6 +15,7 @@ mod program;
 mod random_calls;
 mod world;
 
+mod accounting;
 mod bsdthread;
 mod complex;
 mod death;
@@ -45,6 +46,7 @@ mod receive;
 mod rpc;
 mod scheduling;
 mod segments;
+mod served_sets;
 mod sets;
 mod shortcuts;
 mod simulation;

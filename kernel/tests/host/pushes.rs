@@ -138,7 +138,7 @@ pub fn call(w: &mut World, a: Actor, to: PortName, reply: PortName) {
 }
 
 /// Queues a message with an override class on a port of the actor's task.
-fn post(w: &mut World, a: Actor, name: PortName, class: Qos) {
+pub fn post(w: &mut World, a: Actor, name: PortName, class: Qos) {
     let bytes = Msg::to(name, D::MAKE_SEND).encode();
     w.put(a, BUFFER, &bytes);
     let priority = MessagePriority::encode(class, Qos::Unspecified, 0);

@@ -1,8 +1,9 @@
-//! The first program: it runs the tests, the benchmarks or another program, and serves the name service meanwhile.
+//! The first program: it runs the tests, the demo, the benchmarks or another program, and serves the name service meanwhile.
 //!
 //! ```text
 //! init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]
 //! init run PROGRAM [ARGUMENT…]
+//! init demo [--colour]
 //! init bench
 //! init --trace …   the same as without, with events written to the trace device
 //! init monitor [PROGRAM [ARGUMENT…]]
@@ -43,6 +44,7 @@ fn start(mut arguments: Arguments) -> i32 {
     match command {
         None | Some("harness") => run_harness(arguments),
         Some("run") => run_program(arguments),
+        Some("demo") => run_and_wait(Spawn::program("demo").argument(arguments.next().unwrap_or(""))),
         Some("bench") => run_benchmarks(),
         // Its first argument is its name.
         Some("monitor") => {
@@ -58,6 +60,7 @@ fn usage(wrong: &str) -> i32 {
     println!("init: {wrong:?} is not understood; the calls are");
     println!("  init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]");
     println!("  init run PROGRAM [ARGUMENT…]");
+    println!("  init demo [--colour]");
     println!("  init bench");
     println!("  init monitor [PROGRAM [ARGUMENT…]]");
     USAGE

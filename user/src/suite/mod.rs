@@ -3,6 +3,7 @@
 //! A test is a function whose name is in the list of its file. It fails if it panics, best through
 //! [`check`](mod@crate::check), or if its task ends with another status than the list says.
 
+mod accounting;
 mod basics;
 mod deliberate;
 mod faults;
@@ -94,6 +95,7 @@ pub const SUITE: &[&[Test]] = &[
     scheduling::TESTS,
     policy::TESTS,
     importance::TESTS,
+    accounting::TESTS,
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,

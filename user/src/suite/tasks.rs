@@ -1,6 +1,6 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
-use super::{importance, policy, processor, scheduling, supervision, tests};
+use super::{accounting, importance, policy, processor, scheduling, supervision, tests};
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -46,6 +46,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("check-privileges", policy::check_privileges),
     ("register-and-sleep", policy::register_and_sleep),
     ("serve-a-donor", importance::serve_a_donor),
+    ("work-for-a-client", accounting::work_for_a_client),
     ("check-processor", processor::check_fresh_processor),
     ("answer-with-vectors", processor::answer_with_vectors),
 ];
@@ -186,7 +187,7 @@ fn echo() {
 }
 
 /// Looks a service up until it is registered. Only the limit of the test ends the search.
-fn find(name: &str) -> PortName {
+pub(super) fn find(name: &str) -> PortName {
     loop {
         match names::look_up(name) {
             Ok(port) => return port,

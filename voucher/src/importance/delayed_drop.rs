@@ -11,6 +11,10 @@ use store::List;
 /// How long the first application waits, in nanoseconds: 1000 ms and a skew of 100 ms.
 pub const DELAY: u64 = 1_100_000_000;
 
+/// How many applications one call of [`fire_delayed_drop`](Importance::fire_delayed_drop) looks at. The policy of each
+/// may be that of many threads, and all of them may be due at the same time.
+pub const DROP_SLICE: usize = 16;
+
 /// The queue of waiting applications and its timer.
 #[derive(Debug, Default)]
 pub(super) struct DelayedDrop {
@@ -45,12 +49,17 @@ impl Importance {
         self.log_delay(id, deadline);
     }
 
-    /// Ends the boosts of the applications whose turn has come and that have not been boosted again. Does nothing
-    /// without a deadline.
+    /// Ends the boosts of the first [`DROP_SLICE`] applications whose turn has come and that have not been boosted
+    /// again. The [deadline](Importance::delayed_drop_deadline) stays if there may be more: the kernel calls again.
+    /// Does nothing without a deadline.
     pub fn fire_delayed_drop(&mut self, environment: &mut dyn Environment) {
-        let Some(deadline) = self.delayed.deadline.take() else { return };
+        let Some(deadline) = self.delayed.deadline else { return };
         self.news = true;
-        while let Some(id) = self.delayed.queue.front() {
+        for _ in 0..DROP_SLICE {
+            let Some(id) = self.delayed.queue.front() else {
+                self.delayed.deadline = None;
+                return;
+            };
             let added = self.elements[id].delayed_at.expect("a queued element has a time");
             if added > deadline {
                 self.delayed.deadline = Some(added + DELAY);

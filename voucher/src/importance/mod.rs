@@ -118,7 +118,7 @@ mod rights;
 mod source;
 mod values;
 
-pub use delayed_drop::DELAY;
+pub use delayed_drop::{DELAY, DROP_SLICE};
 pub use deliver::{Delivered, DeliveredVoucher, receive_importance};
 pub use driver::{ImportanceDriver, WithImportance};
 pub use effects::PolicyChange;

@@ -130,8 +130,7 @@ impl Kernel {
         if operation != PERSONA_OP_GET {
             return Err(ENOSYS);
         }
-        let bank = self.tasks[caller.task].bank.expect("a task with threads is in the bank");
-        match self.vouchers.adoption(bank, self.sched[caller.thread].voucher()).persona {
+        match self.persona_of(caller.thread) {
             PERSONA_ID_NONE => Err(ESRCH),
             persona => {
                 machine.copy_out(caller.address_space, id, persona.as_bytes()).map_err(|_| EFAULT)?;

@@ -14,6 +14,8 @@ impl Kernel {
     /// # Errors
     /// `EINVAL` for an unknown flavor; `ESRCH` if there is no task with this pid; `EPERM` if it is another user's and
     /// the caller is not user 0; `EFAULT` if the buffer cannot be written.
+    // Apart, so that the traps that programs make often stay together.
+    #[inline(never)]
     pub(super) fn proc_pid_rusage(
         &mut self,
         machine: &mut dyn Machine,

@@ -6,6 +6,9 @@
 
 mod basics;
 mod chains;
+mod costs;
+mod endings;
+mod errors;
 mod live;
 mod nap;
 mod queues;

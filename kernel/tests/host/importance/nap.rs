@@ -4,6 +4,9 @@ use super::*;
 use crate::vouchers::routines;
 use abi::code::*;
 use abi::voucher::MACH_VOUCHER_ATTR_KEY_IMPORTANCE;
+use kernel::kernel::Event;
+use kernel::machine::Machine;
+use voucher::importance::DROP_SLICE;
 use voucher::managers::importance::MACH_VOUCHER_IMPORTANCE_ATTR_DROP_EXTERNAL;
 
 /// One millisecond.
@@ -158,4 +161,31 @@ fn a_boosted_application_donates_again() {
     let voucher = w.take(a, port).voucher;
     w.deallocate(a, voucher).unwrap();
     assert_eq!((w.boosts(a).2, w.boosts(b), w.on_port(b, port_b)), (4, IDLE, 0));
+}
+
+/// The boosts of any number of applications can end at the same time. One interrupt takes care of some of them only.
+#[test]
+fn one_interrupt_drops_the_boosts_of_a_bounded_number_of_applications() {
+    let mut w = World::new();
+    w.checked = false;
+    let donor = w.app();
+    let apps: Vec<Actor> = (0..2 * DROP_SLICE + 1).map(|_| w.app()).collect();
+    for &app in &apps {
+        let (port, to_app) = w.donation_path(donor, app);
+        w.set_nap(app, true);
+        w.ping(donor, to_app);
+        w.take(app, port);
+    }
+    w.checked = true;
+    w.set_nap(donor, true);
+    let boosted = |w: &World| apps.iter().filter(|&&app| w.boosts(app).2 == IDLE_APP.2).count();
+    assert_eq!(boosted(&w), apps.len());
+    w.machine.advance(1100 * MS);
+    for left in [DROP_SLICE + 1, 1, 0] {
+        let due = w.machine.now();
+        assert!(w.kernel.sched.earliest_deadline() <= due, "the timer fires at once");
+        let _ = w.event(Event::Timer);
+        assert_eq!(boosted(&w), left);
+    }
+    assert_eq!(w.kernel.ipc.importance().delayed_drop_deadline(), None);
 }

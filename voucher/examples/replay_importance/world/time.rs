@@ -22,6 +22,11 @@ impl World {
 
     fn fire(&mut self) {
         self.events.push(Event::Timer(self.kernel.now));
-        self.importance(|importance, kernel| importance.fire_delayed_drop(kernel));
+        self.importance(|importance, kernel| {
+            let due = importance.delayed_drop_deadline();
+            while importance.delayed_drop_deadline() == due && due.is_some() {
+                importance.fire_delayed_drop(kernel);
+            }
+        });
     }
 }

@@ -125,6 +125,11 @@ impl ThreadBill {
         self.bill.is_some()
     }
 
+    /// Returns the usage of the thread when it was last charged.
+    pub const fn charged(&self) -> Usage {
+        self.deducted
+    }
+
     /// Returns the account that pays for the thread.
     pub const fn bill(&self) -> Option<Bill> {
         self.bill

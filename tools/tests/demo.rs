@@ -1,0 +1,156 @@
+//! The demo: its story, its layout, and the documents that show it.
+//!
+//! `TALLY_UPDATE=1 cargo test -p tools --test demo` writes what the demo prints now into the documents.
+
+use std::sync::OnceLock;
+use std::{env, fs};
+use tools::qemu::{Outcome, command_line};
+use tools::root;
+
+/// The documents that show the demo. A document may leave out parts.
+const DOCUMENTS: [&str; 2] = ["README.md", "docs/demo.md"];
+/// What stands before the output in a document, and behind it.
+const PROMPT: &str = "```console\n$ ./run-qemu.sh demo\n";
+const END: &str = "```\n";
+/// What stands in a document for parts which it leaves out.
+const LEFT_OUT: &str = "  (more acts)\n\n";
+/// The width of the page.
+const WIDTH: usize = 100;
+/// How far a number of microseconds may be from the one in the documents, which were written with another compiler or
+/// another kernel: so many, and one in so many.
+const TOLERANCE: (f64, f64) = (60.0, 20.0);
+
+/// Runs the demo, once for all tests.
+fn demo() -> &'static Outcome {
+    static DEMO: OnceLock<Outcome> = OnceLock::new();
+    DEMO.get_or_init(|| command_line(&["demo"]))
+}
+
+/// Splits the output into its parts, each of which begins with a rule but the first.
+fn parts(output: &str) -> Vec<&str> {
+    let starts = output.match_indices("\n── ").map(|(at, _)| at + 1);
+    let starts: Vec<usize> = [0].into_iter().chain(starts).chain([output.len()]).collect();
+    starts.windows(2).map(|ends| &output[ends[0]..ends[1]]).collect()
+}
+
+/// Returns the place of the demo's output in a document.
+fn shown(document: &str, text: &str) -> std::ops::Range<usize> {
+    let start = text.find(PROMPT).unwrap_or_else(|| panic!("{document} does not show the demo")) + PROMPT.len();
+    let end = text[start..].find(END).expect("a block of code ends");
+    start..start + end
+}
+
+/// Returns a number that counts microseconds or what follows from them: it has commas or a point, or a unit follows, or
+/// it is the first word of a row of an act.
+fn microseconds(words: &[&str], at: usize) -> Option<f64> {
+    let word = words[at].trim_matches(',');
+    let starts_a_row = at == 0 && words.contains(&"│");
+    let has_unit = words.get(at + 1).is_some_and(|unit| ["µs", "µJ"].contains(unit));
+    if starts_a_row || has_unit || word.contains([',', '.']) { word.replace(',', "").parse().ok() } else { None }
+}
+
+/// Returns true if two lines are equal but for small differences in time.
+fn agree(shown: &str, seen: &str) -> bool {
+    let (shown, seen): (Vec<&str>, Vec<&str>) = (shown.split_whitespace().collect(), seen.split_whitespace().collect());
+    shown.len() == seen.len()
+        && (0..shown.len()).all(|at| match (microseconds(&shown, at), microseconds(&seen, at)) {
+            (Some(a), Some(b)) => (a - b).abs() <= TOLERANCE.0.max(a / TOLERANCE.1),
+            _ => shown[at] == seen[at],
+        })
+}
+
+#[test]
+fn the_demo_tells_its_story_and_everything_is_as_it_expects() {
+    let seen = demo();
+    assert_eq!((seen.status, &*seen.errors), (0, ""), "{}", seen.output);
+    for line in ["1  The app in front asks", "4→31", "donated from pid", "linked from pid -1", "times as long"] {
+        assert!(seen.output.contains(line), "{line} is missing:\n{}", seen.output);
+    }
+}
+
+#[test]
+fn the_demo_prints_the_same_in_each_boot() {
+    let again = command_line(&["demo"]);
+    assert_eq!(demo().output, again.output);
+}
+
+#[test]
+fn no_line_of_the_demo_is_too_wide() {
+    for line in demo().output.lines() {
+        assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());
+        assert!(!line.ends_with(' '), "a blank at the end: {line}");
+    }
+}
+
+#[test]
+fn the_documents_show_what_the_demo_prints() {
+    let output = &demo().output;
+    let parts = parts(output);
+    for document in DOCUMENTS {
+        let path = root().join(document);
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{document}: {error}"));
+        let range = shown(document, &text);
+        let expected = expected(&text[range.clone()], &parts);
+        if env::var_os("TALLY_UPDATE").is_some() {
+            fs::write(&path, [&text[..range.start], &expected, &text[range.end..]].concat()).expect("it is ours");
+            continue;
+        }
+        let shown = &text[range];
+        assert_eq!(shown.lines().count(), expected.lines().count(), "{document} shows another number of lines");
+        for (shown, seen) in shown.lines().zip(expected.lines()) {
+            assert!(agree(shown, seen), "{document} shows: {shown}\nthe demo prints: {seen}");
+        }
+    }
+}
+
+/// Returns what a document must show that shows parts with these headings. Without headings it shows all.
+fn expected(shown: &str, parts: &[&str]) -> String {
+    let name = |line: &str| line.trim_end_matches('─').trim().to_string();
+    let headings: Vec<String> = shown.lines().filter(|line| line.starts_with("── ")).map(name).collect();
+    let is_shown =
+        |part: &str| headings.is_empty() || headings.contains(&name(part.lines().next().unwrap_or_default()));
+    let mut expected = String::new();
+    let mut left_out = false;
+    // The preface is shown with any part.
+    for (number, part) in parts.iter().enumerate() {
+        let shows = number == 0 || is_shown(part);
+        if shows && left_out {
+            expected += LEFT_OUT;
+        }
+        if shows {
+            expected += part;
+        }
+        left_out = !shows;
+    }
+    expected
+}
+
+#[test]
+fn vouchers_and_texts_in_the_chapters_are_those_of_the_demo() {
+    let output = demo().output.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    let mut found = 0;
+    for document in ["README.md", "docs/demo.md", "docs/importance.md", "docs/vouchers.md", "docs/accounting.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.starts_with("0x"));
+        // The text outside blocks of code.
+        let prose = text.split("```").step_by(2).collect::<String>().replace('\n', " ");
+        let texts = prose.split('`').skip(1).step_by(2).filter(|quoted| quoted.contains("from pid"));
+        for shown in words.chain(texts) {
+            assert!(output.contains(shown), "{document} names {shown}, which the demo does not print");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "only {found} are named");
+}
+
+#[test]
+fn a_change_of_a_count_or_a_priority_is_noticed() {
+    let row = "    1,010  photos  asks imaged, with voucher 0x403 │  4→31  0→1    0 │     4    0    0";
+    assert!(agree(row, row));
+    assert!(agree(row, &row.replace("1,010", "1,040")));
+    for (old, new) in [("1,010", "2,010"), ("4→31", "4→37"), ("0x403", "0x404"), ("   4    0", "   5    0")] {
+        assert!(!agree(row, &row.replace(old, new)), "{new}");
+    }
+    assert!(agree("waits 7.8 times", "waits 7.9 times"));
+    assert!(!agree("  3  photos  15 µs", "  4  photos  15 µs"));
+}
