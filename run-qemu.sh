@@ -20,7 +20,8 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
   ./run-qemu.sh trace OUT [PROGRAM [ARG...]]
                                         boot and write a timeline: OUT.html, and OUT.pftrace for Perfetto
   ./run-qemu.sh bench                   count the instructions of common operations
-  ./run-qemu.sh gdb [PROGRAM [ARG...]]  boot and wait for a debugger
+  ./run-qemu.sh gdb [demo | PROGRAM [ARG...]]
+                                        boot and wait for a debugger, which gets the commands `tally`
   ./run-qemu.sh build                   build only
 
 Options, before the command:
@@ -81,6 +82,9 @@ expect_arguments() {
   ((size += 8 * ($# + 1), max = arguments_and_pointers_max))
   ((size <= max)) || usage_error "the arguments and their pointers take $size bytes, the limit is $max"
 }
+
+# The demo is in the bundle already, so its name is enough, unless there is a file of that name.
+is_demo() { [[ $# -eq 1 && "$1" == demo && ! -e demo ]]; }
 
 is_number() { [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]]; }
 
@@ -204,7 +208,14 @@ command_demo() {
 }
 
 command_gdb() {
-  if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness "${deliberate[@]}"; fi
+  if is_demo "$@"; then
+    make_bundle demo
+    set --
+  elif (($# > 0)); then
+    make_bundle_with "$@"
+  else
+    make_bundle harness "${deliberate[@]}"
+  fi
   wait_for_debugger "$@"
 }
 
@@ -220,7 +231,8 @@ case "$command" in
     (($# > 0)) || usage_error "trace needs the name of the timeline to write"
     [[ -d $(dirname -- "$1") && -w $(dirname -- "$1") ]] || usage_error "cannot write to the directory of $1"
     (($# == 1)) || expect_program trace "${@:2}" ;;
-  gdb | monitor) (($# == 0)) || expect_program "$command" "$@" ;;
+  gdb) (($# == 0)) || is_demo "$@" || expect_program gdb "$@" ;;
+  monitor) (($# == 0)) || expect_program monitor "$@" ;;
   *) usage_error "unknown command '$command'" ;;
 esac
 # In a release build most functions are inlined, so a debugger finds few of them.

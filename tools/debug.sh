@@ -6,9 +6,10 @@ pie_base=0x10000000
 debugger_port=${TALLY_GDB_PORT:-1234}
 
 # wait_for_debugger [PROGRAM ...]: boots and waits for a debugger, which gets the symbols of the kernel, of the bundle's
-# programs and of this program.
+# programs and of this program, and the commands `tally`.
 wait_for_debugger() {
   local attach=(-ex "set confirm off" -ex "file '$images/kernel'") program
+  attach+=(-ex "source $here/tools/gdb/tally.py")
   for program in "${programs[@]}"; do attach+=(-ex "add-symbol-file '$images/$program'"); done
   if (($# > 0)); then attach+=(-ex "$(symbols_of "$1")"); fi
   attach+=(-ex "target remote localhost:$debugger_port")
