@@ -199,17 +199,20 @@ command_bench() {
   return "$status"
 }
 
-# The clock counts instructions, so that each boot shows the same story.
+# The clock counts instructions, so that each boot shows the same story, also when a debugger stops it.
+clock=(-icount "shift=0,sleep=off" -seed 1)
+
 command_demo() {
   local colour=()
   [[ -t 1 ]] && colour=(--colour)
   make_bundle demo "${colour[@]}"
-  boot -icount shift=0,sleep=off -seed 1
+  boot "${clock[@]}"
 }
 
 command_gdb() {
   if is_demo "$@"; then
     make_bundle demo
+    debugged=("${clock[@]}")
     set --
   elif (($# > 0)); then
     make_bundle_with "$@"

@@ -4,6 +4,8 @@
 pie_base=0x10000000
 
 debugger_port=${TALLY_GDB_PORT:-1234}
+# More options of the machine.
+debugged=()
 
 # wait_for_debugger [PROGRAM ...]: boots and waits for a debugger, which gets the symbols of the kernel, of the bundle's
 # programs and of this program, and the commands `tally`.
@@ -14,7 +16,7 @@ wait_for_debugger() {
   if (($# > 0)); then attach+=(-ex "$(symbols_of "$1")"); fi
   attach+=(-ex "target remote localhost:$debugger_port")
   local command=("${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle")
-  command+=(-gdb "tcp:localhost:$debugger_port" -S)
+  command+=("${debugged[@]}" -gdb "tcp:localhost:$debugger_port" -S)
   : >"$log"
   if [[ -t 0 && -t 1 ]] && command -v gdb >/dev/null; then
     debug_here "${attach[@]}"

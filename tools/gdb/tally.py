@@ -1,7 +1,7 @@
 """Commands for gdb that show the objects of Tally's kernel: `tally help` lists them.
 
-`./run-qemu.sh gdb` loads this file. By hand: `source tools/gdb/tally.py`. It needs the kernel's debug build, whose debug
-information has the types; docs/debugging.md tells how to use the commands.
+`./run-qemu.sh gdb` loads this file. By hand: `source tools/gdb/tally.py`. It needs the kernel's debug build, whose
+debug information has the types; docs/debugging.md tells how to use the commands.
 """
 
 import os

@@ -10,6 +10,7 @@
 | `why` | the reasons for a priority, in the words of the monitor (user/src/monitor/why.rs) |
 | `traps` | numbers, names and arguments of traps, read from kernel/abi/src/trap.rs |
 | `stops` | breakpoints at traps and boosts |
+| `objects` | objects by their numbers, as gdb's own values |
 | `printers` | how gdb's own `print` shows ids, names, rights and states |
 | `commands` | the commands |
 

@@ -2,11 +2,11 @@
 
 import gdb
 
-from . import listings, stops, traps
+from . import listings, objects, stops, traps
 from .snapshot import Snapshot
-from .values import Trouble, field, number
-from .why import explain
-from .words import who
+from .values import Trouble, field, number, system
+from .why import explain, explain_thread
+from .words import thread_number, who
 
 
 def tasks(words):
@@ -56,17 +56,19 @@ def queues(words):
 
 
 def why(words):
-    """tally why TASK | thread NUMBER
-    Why a task has its priority, step by step: boosts, the messages and vouchers that hold them, and who donates."""
+    """tally why TASK | THREAD
+    Why a task has its priority, or a thread such as t3: boosts, the messages and vouchers that hold them, who donates.
+    """
     snapshot = Snapshot()
-    if len(words) == 1:
-        return explain(snapshot, snapshot.task_named(words[0]))
-    if words[0] != "thread" or not words[1].isdigit():
-        raise Trouble("write `tally why TASK` or `tally why thread NUMBER`")
-    found = next((thread for thread in snapshot.threads.values() if thread.number == int(words[1])), None)
-    if found is None:
-        raise Trouble(f"there is no thread {words[1]}; see `tally threads`")
-    return explain(snapshot, snapshot.tasks[found.task])
+    if words[0][:1] == "t" and words[0][1:].isdigit():
+        return explain_thread(snapshot, snapshot.thread_named(words[0]))
+    return explain(snapshot, snapshot.task_named(words[0]))
+
+
+def print_(words):
+    """tally print OBJECT [FIELD...]
+    An object, such as p12.1, m3.1, v2.1, task 5 or t3, or a field of it; `$tally` is it then."""
+    return objects.show(words)
 
 
 def trap(words):
@@ -85,7 +87,7 @@ def trap(words):
         except gdb.MemoryError:
             return None
 
-    heading = f"thread {thread.number} of {who(snapshot.tasks.get(thread.task))}"
+    heading = f"{thread_number(thread.number)} of {who(snapshot.tasks.get(thread.task))}"
     # The privilege level is in the low bits of the code segment.
     if int(gdb.parse_and_eval("$cs")) & 3:
         return [f"{heading} runs in user mode, in no trap"]
@@ -113,7 +115,7 @@ def help_(words):
     """tally help [COMMAND]
     What there is, or how a command is used."""
     if words:
-        return find(words[0])[0].__doc__.replace("\n    ", "\n  ").splitlines()
+        return find(words[0])[0].__doc__.strip().replace("\n    ", "\n  ").splitlines()
     lines = ["Tasks are given by pid, or by the name of their program if only one task has it."]
     for command, _, _ in COMMANDS.values():
         use, about = (line.strip() for line in command.__doc__.split("\n", 1))
@@ -130,12 +132,18 @@ COMMANDS = {
     "vouchers": (vouchers, 0, 0),
     "importance": (importance, 0, 0),
     "queues": (queues, 0, 0),
-    "why": (why, 1, 2),
+    "why": (why, 1, 1),
+    "print": (print_, 1, 16),
     "trap": (trap, 0, 0),
     "break-trap": (break_trap, 1, 1),
     "break-boost": (break_boost, 0, 1),
     "help": (help_, 0, 1),
 }
+
+
+# Commands that show several objects, which need not fit each other in the middle of a step.
+LISTINGS = ("threads", "port", "vouchers", "importance", "queues", "why")
+WITHIN_STEP = "note: the kernel is in the middle of a step: priorities, queues and boosts may be about to follow"
 
 
 def find(name):
@@ -158,8 +166,10 @@ class Tally(gdb.Command):
             command, least, most = find(name)
             if not least <= len(words) <= most:
                 raise Trouble(f"use: {command.__doc__.splitlines()[0]}")
-            for line in command(words):
-                gdb.write(line + "\n")
+            lines = command(words)
+            if name in LISTINGS and system()[1]:
+                lines = [*lines, WITHIN_STEP]
+            gdb.write("".join(line + "\n" for line in lines))
         except Trouble as trouble:
             raise gdb.GdbError(f"tally: {trouble}") from trouble
         except gdb.MemoryError as error:

@@ -1,7 +1,12 @@
 """Tables of facts, with the columns of the monitor (user/src/monitor/listings.rs)."""
 
 from .values import Trouble
-from .words import RIGHTS, app_type, home_of, object_number, optional, qos_class, role, task_flags, wait_of, who, who_of_pid
+from .words import RIGHTS, app_type, home_of, object_number, optional, parse_object, qos_class, role, task_flags
+from .words import thread_number, wait_of, who, who_of_pid
+
+
+# The handle of the value that stands for the task that sends it: voucher/src/managers/bank/mod.rs.
+CURRENT_TASK = 1
 
 
 class Table:
@@ -44,14 +49,14 @@ def threads(snapshot, task=None):
     for thread in snapshot.threads.values():
         if task is None or thread.task == task.id:
             table.row(
-                thread.number,
+                thread_number(thread.number),
                 who(snapshot.tasks.get(thread.task)),
                 qos_class(thread.requested),
                 qos_class(thread.effective),
                 thread.base,
                 thread.priority,
                 optional("v", thread.voucher),
-                wait_of(thread),
+                wait_of(snapshot, thread),
             )
     return table.lines()
 
@@ -120,7 +125,7 @@ def one_port(snapshot, port):
     servicer = snapshot.threads.get(port.servicer)
     if servicer:
         how = "is served by" if port.role == "Served" else "is the special reply port of"
-        lines.append(f"  it {how} thread {servicer.number} of {who(snapshot.tasks.get(servicer.task))}")
+        lines.append(f"  it {how} {thread_number(servicer.number)} of {who(snapshot.tasks.get(servicer.task))}")
     for task_id, held in snapshot.names.items():
         for name in held:
             if name.object == port.id and name.right not in ("PortSet", "DeadName"):
@@ -128,14 +133,13 @@ def one_port(snapshot, port):
                 lines.append(f"  {who(snapshot.tasks[task_id])} has a {right} right as {name.name:#x}")
     for thread in snapshot.threads.values():
         if thread.wait_object == port.id and thread.wait in ("receive port", "send"):
-            lines.append(f"  thread {thread.number} of {who(snapshot.tasks.get(thread.task))} waits for {wait_of(thread)}")
+            place = f"{thread_number(thread.number)} of {who(snapshot.tasks.get(thread.task))}"
+            lines.append(f"  {place} waits for {wait_of(snapshot, thread)}")
     return lines + ["  " + line for line in messages(snapshot, port)]
 
 
 def find_port(snapshot, words):
     """Returns the port that the words name: its number, or a task and a name of it."""
-    from .words import parse_object
-
     if len(words) == 1:
         port = snapshot.ports.get(parse_object("p", words[0]))
         if port is None:
@@ -153,7 +157,7 @@ def find_port(snapshot, words):
 
 
 def queues(snapshot):
-    columns = ["port", "receive right", "messages", "limit", "boosts", "receivers", "blocked senders"]
+    columns = ["port", "receive right", "messages", "limit", "boosts", "receivers", "senders"]
     table = Table(columns, "no port has messages, and no thread waits for one")
     for port in snapshot.ports.values():
         waits = [thread.wait for thread in snapshot.threads.values() if thread.wait_object == port.id]
@@ -164,28 +168,37 @@ def queues(snapshot):
     return table.lines()
 
 
+def brief_of_pid(snapshot, pid):
+    """Returns the shortest unambiguous name of the task with a pid, which may have ended."""
+    found = next((task for task in snapshot.tasks.values() if task.pid == pid), None)
+    return snapshot.brief(found) if found else who_of_pid(snapshot, pid or 0)
+
+
 def importance_in(snapshot, voucher):
     """Returns the importance in a voucher: whose it is and who has it."""
     if voucher.importance is None:
         return ""
     kind, id_ = voucher.importance
     if kind == "Task":
-        return f"{who(snapshot.task_of_element(id_))}'s own"
+        return f"{snapshot.brief(snapshot.task_of_element(id_))}'s own"
     inherit = snapshot.inherits.get(id_)
     if inherit is None:
         return ""
     source, to = snapshot.element_of(inherit.source), inherit.to
     how = "boosts" if inherit.donating else "would boost"
-    return f"{who(snapshot.task_of_element(source))} {how} {who(snapshot.task_of_element(to))}"
+    return f"{snapshot.brief(snapshot.task_of_element(source))} {how} {snapshot.brief(snapshot.task_of_element(to))}"
 
 
 def account_in(snapshot, voucher):
+    """Returns the account in a voucher: who pays whom."""
+    if voucher.bank == CURRENT_TASK:
+        return "the sender's own"
     entry = snapshot.bank.get(voucher.bank)
     if entry is None:
         return ""
     if isinstance(entry, int):
-        return f"{who_of_pid(snapshot, entry)}'s own"
-    holder, merchant = (who_of_pid(snapshot, snapshot.bank.get(role_) or 0) for role_ in entry)
+        return f"{brief_of_pid(snapshot, entry)}'s own"
+    holder, merchant = (brief_of_pid(snapshot, snapshot.bank.get(role_)) for role_ in entry)
     return f"{holder} pays {merchant}"
 
 

@@ -123,7 +123,7 @@ def show_option(value):
 
 PRINTERS = [
     (r"store::id::Id<.*>", show_id),
-    (r"core::option::Option<store::id::Id<.*>>", show_option),
+    (r"core::option::Option<(store::id::Id<.*>|kernel::ipc::right::\w+|abi::port::PortName)>", show_option),
     (r"abi::port::PortName", show_name),
     (r"kernel::ipc::right::(Send|SendOnce|Receive)Right", show_token),
     (r"kernel::ipc::right::Right", show_right),

@@ -1,13 +1,14 @@
-"""The facts about each object, under the names that the records of the trap `inspect` have (kernel/abi/src/inspect.rs)."""
+"""The facts about each object, by the names that they have in the records of `inspect` (kernel/abi/src/inspect.rs)."""
 
 from dataclasses import dataclass, field as member
 
 import gdb
 
-from .values import arena, chunks, elements, field, first, flag, length, number, option, optional_number, pointer_in
-from .values import text, variant
+from .values import arena, chunks, elements, field, first, flag, has_field, length, number, option, optional_number
+from .values import pointer_in, text, variant
 
 INHERIT_MARK = 1 << 31  # In the handle of an inherit: voucher/src/importance/source.rs.
+TIMER_WAIT = 0  # TimerKind::Wait: kernel/src/sched/timer.rs.
 KEY_IMPORTANCE, KEY_BANK, KEY_PTHPRIORITY = 2, 3, 4
 
 
@@ -46,6 +47,8 @@ class Thread:
     wait_object: int
     pushes_at: int
     voucher: int
+    # Where its deadline is in the heap of the timers, or None.
+    deadline: int
     value: object = member(repr=False, default=None)
 
 
@@ -95,6 +98,8 @@ class Voucher:
     importance: tuple
     bank: int
     port: int = 0
+    # The message with which a task received it last: its port, its id, the sender's pid.
+    came: tuple = None
 
 
 @dataclass
@@ -105,6 +110,7 @@ class Element:
     space: int
     receiver: bool
     donor: bool
+    donor_by_kind: bool
     delayed: bool
     boosts: int
     external: int
@@ -180,6 +186,7 @@ def thread(id_, value):
     requested, effective = classes(field(value, "policy"))
     wait, wait_object = waits_for(value)
     push, pushed = variant(field(value, "push"))
+    deadline = option(field(value, "timers")[TIMER_WAIT])
     return Thread(
         id=id_,
         number=number(field(value, "number")),
@@ -192,6 +199,7 @@ def thread(id_, value):
         wait_object=wait_object,
         pushes_at=number(field(pushed, "port")) if push == "Port" else 0,
         voucher=optional_number(field(value, "voucher")),
+        deadline=number(deadline) if deadline is not None else None,
         value=value,
     )
 
@@ -286,6 +294,13 @@ def voucher(id_, value, tables):
     )
 
 
+def binding(value):
+    """Returns the port of a voucher, and the message that brought it if the kernel notes that."""
+    came = option(value["came"]) if has_field(value, "came") else None
+    fields = tuple(number(field(came, name)) for name in ("by", "with", "from")) if came is not None else None
+    return number(field(value, "port")), fields
+
+
 def of_handle(handle):
     """Returns the source of importance with a handle: voucher/src/importance/source.rs."""
     if handle == 0:
@@ -295,13 +310,14 @@ def of_handle(handle):
 
 def element(id_, value):
     boosts = number(field(value, "assertions"))
-    receiver = flag(value, "marks", "receiver")
+    receiver, donor = flag(value, "marks", "receiver"), flag(value, "marks", "donor")
     external = field(value, "external")
     return Element(
         id=id_,
         space=optional_number(field(value, "task")),
         receiver=receiver,
-        donor=flag(value, "marks", "donor") or (receiver and boosts > 0),
+        donor=donor or (receiver and boosts > 0),
+        donor_by_kind=donor or flag(value, "marks", "live_donor"),
         delayed=option(field(value, "delayed_at")) is not None,
         boosts=boosts,
         external=number(field(external, "total")) - number(field(external, "dropped")),

@@ -3,7 +3,8 @@
 from functools import cached_property
 
 from . import records
-from .values import Trouble, arena, field, first, number, option, optional_number, slab, system, variant
+from .values import Trouble, arena, chunks, field, first, number, option, optional_number, slab, system, variant
+from .words import who
 
 # Chains are followed this far. Longer ones are cut by the kernel as well (importance 6.5).
 DEPTH_MAX = 32
@@ -64,7 +65,7 @@ class Snapshot:
         bindings = dict(arena(first(field(self.kernel, "vouchers", "bindings"))))
         for voucher in found.values():
             if voucher.binding in bindings:
-                voucher.port = number(field(bindings[voucher.binding], "port"))
+                voucher.port, voucher.came = records.binding(bindings[voucher.binding])
         return found
 
     @cached_property
@@ -87,10 +88,32 @@ class Snapshot:
         live = ((id_, task) for id_, task in self.tasks.items() if not task.ended and task.space in spaces)
         return {id_: list(records.names(spaces[task.space])) for id_, task in live}
 
+    @cached_property
+    def timers(self):
+        """The entries of the heap of deadlines."""
+        return [option(entry) for entry in chunks(field(self.kernel, "sched", "timers", "heap"))]
+
+    def deadline_of(self, thread):
+        """Returns when a thread gives up waiting, in ns since boot, or None for never."""
+        entry = self.timers[thread.deadline] if thread.deadline is not None else None
+        return number(field(entry, "deadline")) if entry is not None else None
+
+    def brief(self, task):
+        """Returns the shortest unambiguous name of a task."""
+        alone = task and [other.name for other in self.tasks.values()].count(task.name) == 1
+        return task.name if alone else who(task)
+
     def current(self):
         """Returns the thread that runs, or that entered the kernel."""
         processor = field(self.kernel, "sched", "processors")[0]
         return self.threads.get(optional_number(field(processor, "current")))
+
+    def thread_named(self, word):
+        """Returns the thread that a word names by its number, such as t5."""
+        found = [thread for thread in self.threads.values() if word == f"t{thread.number}"]
+        if not found:
+            raise Trouble(f"there is no thread {word}; see `tally threads`")
+        return found[0]
 
     def task_named(self, word):
         """Returns the live task that a word names: its pid, or the name of its program if only one task has that."""

@@ -15,6 +15,8 @@ _found = {}
 
 
 class Trap:
+    """A trap: its number with the class, its name, and what its arguments are."""
+
     def __init__(self, number, name, arguments):
         self.number, self.name, self.arguments = number, name, arguments
 
@@ -24,7 +26,8 @@ def known():
     if not _found:
         with open(os.path.join(ROOT, SOURCE), encoding="utf-8") as file:
             text = file.read()
-        classes = {name: int(value) << CLASS_SHIFT for name, value in re.findall(r"const (CLASS_\w+): u32 = (\d+) <<", text)}
+        found = re.findall(r"const (CLASS_\w+): u32 = (\d+) <<", text)
+        classes = {name: int(value) << CLASS_SHIFT for name, value in found}
         pattern = r"/// `\(([^)]*)\)`[^\n]*\n(?:\s*///[^\n]*\n)*\s*pub const (\w+): u32 = (CLASS_\w+) \| (\d+);"
         for arguments, name, trap_class, number in re.findall(pattern, text):
             words = [re.sub(r"\[\d+\] ", "", word).strip() for word in arguments.split(",") if word.strip()]
@@ -57,8 +60,8 @@ def describe(number):
 # The functions by which traps enter the kernel: no trap is made without one of them.
 ENTRY = "kernel::arch::x86_64::system::"
 FAST_PATH = (
-    "note: a plain call of mach_msg takes the fast path, which ends in handle_plain_call: breakpoints in handle_trap and"
-    " in the functions of a slow send or receive do not see it"
+    "note: a plain call of mach_msg takes the fast path, which ends in handle_plain_call: breakpoints in handle_trap"
+    " and in the functions of a slow send or receive do not see it"
 )
 
 

@@ -37,10 +37,6 @@ def type_name(value):
     return name or str(value.type)
 
 
-def is_struct(value):
-    return value.type.strip_typedefs().code == gdb.TYPE_CODE_STRUCT
-
-
 def field(value, *path):
     """Returns the field at the end of a path of names."""
     for name in path:
@@ -54,6 +50,11 @@ def field(value, *path):
             look = f": see {where}, and correct tools/gdb/tally_debugger" if where else ""
             raise Trouble(f"{owner} has no field `{name}` any more{look}") from error
     return value
+
+
+def has_field(value, name):
+    """Returns true if a structure has a field: for fields that the kernel can do without."""
+    return any(inner.name == name for inner in value.type.strip_typedefs().fields())
 
 
 def number(value):
@@ -189,8 +190,8 @@ def system():
     symbol = gdb.lookup_static_symbol(SYSTEM)
     if symbol is None:
         raise Trouble(
-            f"there is no debug information of {SYSTEM}: start by `./run-qemu.sh gdb`, without --release; if the name is"
-            " another one now, correct tools/gdb/tally_debugger/values.py"
+            f"there is no debug information of {SYSTEM}: start by `./run-qemu.sh gdb`, without --release; if the name"
+            " is another one now, correct tools/gdb/tally_debugger/values.py"
         )
     try:
         lock = symbol.value()

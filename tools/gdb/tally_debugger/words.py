@@ -43,7 +43,7 @@ RIGHTS = {"Send": "send", "Receive": "receive", "SendOnce": "send-once", "PortSe
 
 
 def object_number(kind, bits):
-    """Returns the number of an object as people write it: its kind, its place, and how often the place has been used."""
+    """Returns the number of an object as people write it: kind, place, and how often the place has been used."""
     return f"{kind}{bits & 0xFFFF_FFFF}.{bits >> 32}"
 
 
@@ -61,6 +61,23 @@ def parse_object(kind, word):
 
 def app_type(name):
     return APP_TYPES.get(name, "program")
+
+
+def a_type(name):
+    """Returns the name of an application type with an article."""
+    kind = app_type(name)
+    return f"{'an' if kind[0] == 'a' else 'a'} {kind}"
+
+
+def thread_number(number):
+    return f"t{number}"
+
+
+def seconds(nanos):
+    """Returns a time since boot in seconds, with microseconds; or "never"."""
+    if nanos is None:
+        return "never"
+    return f"{nanos // 1_000_000_000}.{nanos // 1000 % 1_000_000:06}"
 
 
 def role(name):
@@ -98,8 +115,10 @@ def task_flags(task):
     return "".join(letter for is_set, letter in flags if is_set)
 
 
-def wait_of(thread):
+def wait_of(snapshot, thread):
     """Returns what a thread does or waits for."""
+    if thread.wait == "Clock":
+        return f"the time {seconds(snapshot.deadline_of(thread))}"
     return {
         "Running": "runs",
         "Ready": "ready: waits for a processor",
@@ -107,7 +126,6 @@ def wait_of(thread):
         "receive port": f"a message on port {object_number('p', thread.wait_object)}",
         "receive set": f"a message on set {object_number('s', thread.wait_object)}",
         "send": f"room in the queue of port {object_number('p', thread.wait_object)}",
-        "Clock": "a point in time",
         "Word": f"a change of the word at {thread.wait_object:#x}",
         "Input": "input from the console",
     }.get(thread.wait, thread.wait)
