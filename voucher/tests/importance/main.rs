@@ -7,6 +7,7 @@ mod basics;
 mod chains;
 mod conformance;
 mod endings;
+mod exec;
 mod extraction;
 mod model;
 mod random;
@@ -14,6 +15,7 @@ mod random;
 mod replayer;
 mod rights;
 mod shortage;
+mod static_boosts;
 mod support;
 #[path = "../../examples/replay_importance/world/mod.rs"]
 mod world;

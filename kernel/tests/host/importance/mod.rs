@@ -7,8 +7,10 @@
 mod basics;
 mod chains;
 mod live;
+mod messages;
 mod nap;
 mod queues;
+mod refusals;
 mod rights;
 pub mod scenarios;
 mod scheduling;
