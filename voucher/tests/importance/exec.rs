@@ -77,7 +77,7 @@ fn what_the_old_image_sent_stays_raised() {
     assert_eq!((f.a("B"), f.p("B")), (1, 31));
 }
 
-/// An application that naps is lifted from its nap by a boost, and its new image does not nap.
+/// Errata 7: XNU leaves the mark as the old image's policy wanted it.
 #[test]
 fn the_new_image_of_a_napping_application_donates() {
     let mut f = fixture();
