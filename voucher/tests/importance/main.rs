@@ -17,5 +17,7 @@ mod rights;
 mod shortage;
 mod static_boosts;
 mod support;
+#[path = "../trace_files/mod.rs"]
+mod trace_files;
 #[path = "../../examples/replay_importance/world/mod.rs"]
 mod world;
