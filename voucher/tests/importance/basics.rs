@@ -139,7 +139,7 @@ fn the_mark_of_a_boosted_receiver_is_not_taken() {
     f.world.check();
 }
 
-// covers importance E60
+// covers importance E60 E61
 // covers vouchers I-04 I-06
 #[test]
 fn an_application_gives_boosts_back_by_hand() {
@@ -154,9 +154,9 @@ fn an_application_gives_boosts_back_by_hand() {
     assert_eq!(f.drop_external("A", voucher, 2), Ok(0));
     assert_eq!((f.inherit(voucher).is_donating(), f.a("A"), f.x("A")), (false, 0, (0, 0)));
     f.advance(1099);
-    assert!(f.boosted("A"));
+    assert!(f.boosted("A") && f.p("A") == 47);
     f.advance(1);
-    assert!(!f.boosted("A") && !f.donates("A"));
+    assert!(!f.boosted("A") && !f.donates("A") && f.p("A") == 4);
     assert_eq!(f.user_refs("A", voucher), 3, "the voucher is still valid");
 }
 

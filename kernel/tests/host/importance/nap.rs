@@ -25,6 +25,7 @@ fn a_boost_lifts_the_nap_until_the_application_drops_it() {
     let (mut w, a, s, port, to_a) = napping(AppType::DaemonStandard, Role::Unspecified);
     w.ping(s, to_a);
     assert_eq!((w.boosts(a), w.is_donor(a), w.transitions(a)), ((1, (0, 0), 47), true, 3));
+    assert!(w.element(a).is_boosted());
     let voucher = w.take(a, port).voucher;
     w.deallocate(a, voucher).unwrap();
     assert_eq!((w.boosts(a), w.is_donor(a)), ((0, (0, 0), 4), false));
@@ -38,7 +39,8 @@ fn a_boost_that_ends_through_others_is_dropped_later() {
     w.ping(x, to_a);
     w.take(a, port);
     w.set_nap(x, true);
-    assert_eq!((w.boosts(a), w.is_donor(a)), ((0, (0, 0), 47), true));
+    assert_eq!((w.boosts(a), w.is_donor(a), w.element(a).is_boosted()), ((0, (0, 0), 47), true, true));
+    assert_eq!(w.kernel.ipc.importance().delayed().collect::<Vec<_>>(), [w.element_id(a)], "it is queued");
     w.advance(1099 * MS);
     assert_eq!(w.boosts(a).2, 47);
     w.advance(MS);
@@ -102,7 +104,7 @@ impl World {
     }
 }
 
-// covers importance E60 E61 E62
+// covers importance E60 E62
 #[test]
 fn an_application_gives_boosts_back_early() {
     let (mut w, a, s, port, to_a) = napping(AppType::DaemonStandard, Role::Unspecified);

@@ -35,10 +35,12 @@ fn a_send_that_finds_no_room_leaves_no_boost() {
 // covers importance E21 E22
 #[test]
 fn a_blocked_sender_boosts_already() {
-    let (mut w, _, b, port, _) = blocked();
+    let (mut w, a, b, port, _) = blocked();
     assert_eq!((w.on_port(b, port), w.boosts(b)), (6, (6, (0, 0), 31)));
+    assert_eq!((w.state(a), w.status(b, port).mps_msgcount), (Ret::Blocked, 5));
     w.take(b, port);
     assert_eq!((w.on_port(b, port), w.boosts(b)), (5, (6, (1, 0), 31)));
+    assert_eq!((w.state(a).code(), w.status(b, port).mps_msgcount), (MACH_MSG_SUCCESS, 5), "the sixth is queued");
 }
 
 // covers importance E23
