@@ -10,6 +10,8 @@ use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, ThreadId, V
 use crate::machine::NoMemory;
 use crate::sched::wait_queue::{Pushing, WaitQueue};
 use crate::step::{Step, WORK_COST, Work};
+use abi::KernReturn;
+use abi::code::{KERN_INVALID_ARGUMENT, KERN_INVALID_RIGHT};
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
 use store::{Arena, List};
 use voucher::importance::PortBoosts;
@@ -405,6 +407,18 @@ impl Ipc {
         match self.spaces[space].get(name)?.right {
             EntryRight::Send { port, .. } => self.voucher_behind(port),
             _ => None,
+        }
+    }
+
+    /// Returns the voucher that a thread adopts by a name, or `None` for the null name (vouchers 4.12).
+    ///
+    /// # Errors
+    /// `KERN_INVALID_RIGHT` for `MACH_PORT_DEAD`; `KERN_INVALID_ARGUMENT` for a name that is no voucher's.
+    pub fn voucher_to_adopt(&self, space: SpaceId, name: PortName) -> Result<Option<VoucherId>, KernReturn> {
+        match name {
+            MACH_PORT_NULL => Ok(None),
+            MACH_PORT_DEAD => Err(KERN_INVALID_RIGHT),
+            name => self.voucher_named(space, name).map(Some).ok_or(KERN_INVALID_ARGUMENT),
         }
     }
 

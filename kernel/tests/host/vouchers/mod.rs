@@ -3,6 +3,7 @@
 //! The registry and its managers have tests of their own, in `voucher/tests`.
 
 mod extraction;
+mod importance;
 mod messages;
 mod objects;
 mod random;
