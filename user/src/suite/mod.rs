@@ -4,6 +4,7 @@
 //! [`check`](mod@crate::check), or if its task ends with another status than the list says.
 
 mod basics;
+mod boosts;
 mod deliberate;
 mod faults;
 mod hostile;
@@ -15,6 +16,7 @@ mod notifications;
 mod policy;
 mod ports;
 mod processor;
+mod puppets;
 mod scheduling;
 mod supervision;
 mod tasks;
@@ -94,6 +96,7 @@ pub const SUITE: &[&[Test]] = &[
     scheduling::TESTS,
     policy::TESTS,
     importance::TESTS,
+    boosts::TESTS,
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,

@@ -1,6 +1,6 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
-use super::{importance, policy, processor, scheduling, supervision, tests};
+use super::{boosts, importance, policy, processor, puppets, scheduling, supervision, tests};
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -46,6 +46,8 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("check-privileges", policy::check_privileges),
     ("register-and-sleep", policy::register_and_sleep),
     ("serve-a-donor", importance::serve_a_donor),
+    ("serve", boosts::serve),
+    ("obey", puppets::obey),
     ("check-processor", processor::check_fresh_processor),
     ("answer-with-vectors", processor::answer_with_vectors),
 ];
