@@ -194,8 +194,11 @@ pub(super) fn serve() {
     }
 }
 
-/// Times that the boosted request is repeated. The host may keep the timer's interrupt back, but hardly every time.
-const ATTEMPTS: usize = 30;
+/// The most times that the boosted request is repeated.
+const ATTEMPTS: usize = 50;
+/// By how many the answers in time must outnumber the late ones. The host may keep the timer's interrupt back, or stop
+/// the machine, but not most of the time.
+const MAJORITY: usize = 3;
 /// Nanoseconds that an interrupt and a request take.
 const TOLERANCE: u64 = MILLISECOND;
 
@@ -213,18 +216,18 @@ fn a_daemon_answers_within_a_quantum_only_if_it_is_boosted() {
     drop(spinner);
     Message::receive(servers.reply.name()).expect("the daemon answers as soon as nobody spins");
     servers.expect_waiting(1);
-    let mut least = u64::MAX;
-    for _ in 0..ATTEMPTS {
+    let (mut in_time, mut late) = (0, 0);
+    while in_time < late + MAJORITY {
+        check::that("most answers come within a quantum", in_time + late < ATTEMPTS);
         let spinner = Spinner::new();
         check::that("a boosted daemon answers", servers.call(MsgOption::empty(), PATIENCE).is_ok());
-        least = least.min(start.nanoseconds(spinner.ticks()));
+        match start.nanoseconds(spinner.ticks()) <= QUANTUM + TOLERANCE {
+            true => in_time += 1,
+            false => late += 1,
+        }
         drop(spinner);
         servers.expect_waiting(1);
-        if least <= QUANTUM + TOLERANCE {
-            break;
-        }
     }
-    check::between("nanoseconds of the spinning thread before the answer", least, 1, QUANTUM + TOLERANCE);
     servers.end();
 }
 
