@@ -20,6 +20,7 @@ mod puppets;
 mod scheduling;
 mod supervision;
 mod tasks;
+mod voucher_rights;
 mod vouchers;
 
 use abi::task::ExitStatus;
@@ -92,6 +93,7 @@ pub const SUITE: &[&[Test]] = &[
     ipc::TESTS,
     notifications::TESTS,
     vouchers::TESTS,
+    voucher_rights::TESTS,
     tasks::TESTS,
     scheduling::TESTS,
     policy::TESTS,
