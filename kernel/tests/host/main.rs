@@ -45,6 +45,7 @@ mod segments;
 mod sets;
 mod shortcuts;
 mod simulation;
+mod special_calls;
 mod special_reply;
 mod targets;
 mod threads;

@@ -5,6 +5,7 @@
 mod extraction;
 mod messages;
 mod objects;
+mod ownership;
 mod random;
 pub mod routines;
 pub mod scenarios;
