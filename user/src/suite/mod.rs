@@ -18,6 +18,7 @@ mod ports;
 mod processor;
 mod puppets;
 mod scheduling;
+mod soak;
 mod supervision;
 mod tasks;
 mod voucher_rights;
@@ -25,6 +26,7 @@ mod vouchers;
 
 use abi::task::ExitStatus;
 
+pub use soak::{Stock, send_messages};
 pub use tasks::EXIT_PROGRAM;
 
 /// Milliseconds that a test may take, unless its list gives another limit. The host may be slow or busy.
@@ -94,6 +96,7 @@ pub const SUITE: &[&[Test]] = &[
     notifications::TESTS,
     vouchers::TESTS,
     voucher_rights::TESTS,
+    soak::TESTS,
     tasks::TESTS,
     scheduling::TESTS,
     policy::TESTS,

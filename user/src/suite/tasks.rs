@@ -1,6 +1,6 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
-use super::{boosts, importance, policy, processor, puppets, scheduling, supervision, tests, voucher_rights};
+use super::{boosts, importance, policy, processor, puppets, scheduling, soak, supervision, tests, voucher_rights};
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -48,6 +48,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("serve-a-donor", importance::serve_a_donor),
     ("serve", boosts::serve),
     ("obey", puppets::obey),
+    ("receive-always", soak::receive_always),
     ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
     ("check-processor", processor::check_fresh_processor),
     ("answer-with-vectors", processor::answer_with_vectors),
