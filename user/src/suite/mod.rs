@@ -19,6 +19,7 @@ mod processor;
 mod puppets;
 mod scheduling;
 mod soak;
+mod special_reply;
 mod supervision;
 mod tasks;
 mod voucher_rights;
@@ -102,6 +103,7 @@ pub const SUITE: &[&[Test]] = &[
     policy::TESTS,
     importance::TESTS,
     boosts::TESTS,
+    special_reply::TESTS,
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,
