@@ -47,6 +47,7 @@ mod served_sets;
 mod sets;
 mod shortcuts;
 mod simulation;
+mod special_calls;
 mod special_reply;
 mod targets;
 mod threads;

@@ -6,6 +6,7 @@ mod extraction;
 mod importance;
 mod messages;
 mod objects;
+mod ownership;
 mod random;
 pub mod routines;
 pub mod scenarios;
