@@ -29,6 +29,7 @@ mod interleavings;
 mod kernel_objects;
 mod memory;
 mod names;
+mod nesting;
 mod notifications;
 mod policy;
 mod ports;
