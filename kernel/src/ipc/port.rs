@@ -136,6 +136,13 @@ pub struct Port {
     pub(super) push_height: u8,
     /// The step's list of policy changes has one of this port.
     pub(super) policy_listed: bool,
+    /// The number of receive rights in transit to it.
+    pub(super) arriving: u32,
+    /// An upper bound of the number of ports on the longest way on which boosts reach it, itself included; 0 if no port
+    /// on such a way accepts donation.
+    pub(super) boost_height: u8,
+    /// Its receive right is in transit, but so deep that its boosts stay with it, as if it were in limbo.
+    pub(super) boosts_stay: bool,
     /// It has been taken apart, but cannot be removed before that piece of work is done.
     pub(super) taken_apart: bool,
 }
@@ -170,6 +177,9 @@ impl Port {
             pushers: WaitQueue::default(),
             push_height: 0,
             policy_listed: false,
+            arriving: 0,
+            boost_height: 0,
+            boosts_stay: false,
             taken_apart: false,
         }
     }
@@ -183,16 +193,6 @@ impl Port {
     /// Returns the place of its receive right.
     pub fn home(&self) -> Home {
         self.home
-    }
-
-    /// Changes the place of its receive right. Returns the old one if there are boosts, which the caller then takes along.
-    #[inline(always)]
-    pub(super) fn move_to(&mut self, home: Home) -> Option<Home> {
-        if self.boosts.moves_alone(home == Home::Limbo) {
-            self.home = home;
-            return None;
-        }
-        Some(core::mem::replace(&mut self.home, home))
     }
 
     /// Returns the number of its send rights.
@@ -277,6 +277,11 @@ impl Port {
     #[inline(always)]
     pub fn is_full(&self) -> bool {
         self.queue.len() >= self.qlimit as usize
+    }
+
+    /// Returns true if its receive right is in transit so deep in other ports that its boosts count for nobody.
+    pub fn keeps_boosts(&self) -> bool {
+        self.boosts_stay
     }
 
     /// Returns its part in importance.
