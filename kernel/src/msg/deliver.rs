@@ -13,7 +13,6 @@ use abi::KernReturn;
 use abi::code::*;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_DEAD, MACH_PORT_NULL, PortName};
-use abi::qos::Priority;
 use core::mem::offset_of;
 use zerocopy::IntoBytes;
 
@@ -106,8 +105,7 @@ impl Kernel {
         let Kernel { ipc, step, .. } = self;
         let kind = ipc.consume_message_destination(step, message);
         let taken = ipc.message_mut(message);
-        let qos =
-            u64::from(taken.priority.to_pthread()) << 32 | u64::from(Priority::of(taken.qos_override).to_pthread());
+        let qos = taken.priority.words_with(taken.qos_override);
         let mut header = taken.header();
         // Without a disposition the field stays as the sender wrote it (vouchers 7.5).
         if taken.voucher_disposition != Disposition::NONE {

@@ -16,6 +16,7 @@
 //! | [`bindings`] | the records of the ports |
 //! | [`ports`] | from references to send rights and back |
 //! | [`messages`] | the vouchers of messages |
+//! | [`memo`] | the vouchers that receivers got lately |
 //! | [`cost`] | what a voucher costs its budget |
 //! | `check` | the invariants |
 
@@ -23,18 +24,21 @@ pub mod bindings;
 pub(crate) mod check;
 pub mod cost;
 pub mod creation;
+pub mod memo;
 pub mod messages;
 pub mod ports;
 pub mod session;
 pub mod system;
 
 use crate::credentials::Credentials;
-use crate::ids::{SpaceId, VoucherId};
+use crate::ids::{MessageId, SpaceId, VoucherId};
 use crate::ipc::Ipc;
+use crate::ipc::direct::attached::Origin;
 use crate::machine::NoMemory;
 use abi::KernReturn;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
+use memo::Memo;
 use system::System;
 use voucher::importance::WithImportance;
 use voucher::managers::bank::{BankElementId, TaskIdentity};
@@ -47,6 +51,9 @@ pub struct Vouchers {
     /// The ports of vouchers.
     bindings: Bindings,
     activity_ids: ActivityIds,
+    memo: Memo,
+    /// The last message that was sent with a voucher or a tie to importance.
+    sent: Option<(MessageId, Origin)>,
 }
 
 /// The task on whose behalf a call is made: the "calling task" of the specification.
@@ -70,7 +77,13 @@ impl Vouchers {
     /// [`NoMemory`].
     pub fn new(seed: u64) -> Result<Vouchers, NoMemory> {
         let system = System::new(seed).map_err(no_memory)?;
-        Ok(Vouchers { system, bindings: Bindings::default(), activity_ids: ActivityIds::default() })
+        Ok(Vouchers {
+            system,
+            bindings: Bindings::default(),
+            activity_ids: ActivityIds::default(),
+            memo: Memo::default(),
+            sent: None,
+        })
     }
 
     /// Returns the number of vouchers.

@@ -20,6 +20,7 @@ mod complex;
 mod death;
 mod deferred;
 mod failures;
+mod fast_attachments;
 mod fast_path;
 mod generations;
 mod guards;

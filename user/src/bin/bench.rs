@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! bench [INSTRUCTIONS-TO-THE-FIRST-PROGRAM]
-//! bench echo | vector-echo | keep | give-up | donee-keep | donee-give-up
+//! bench echo | vector-echo | keep | keep-one | give-up | donee-keep | donee-keep-one | donee-give-up
 //! ```
 //!
 //! The arguments without a number are the kinds of the servers that the benchmark starts.
@@ -45,10 +45,12 @@ fn start(arguments: Arguments) -> i32 {
     match arguments.next() {
         Some("echo") => echo(PortName(0), || {}),
         Some("vector-echo") => echo(PortName(0), use_vector_register),
-        Some("keep") => take_vouchers(Server { donee: false, gives_up: false }),
-        Some("give-up") => take_vouchers(Server { donee: false, gives_up: true }),
-        Some("donee-keep") => take_vouchers(Server { donee: true, gives_up: false }),
-        Some("donee-give-up") => take_vouchers(Server { donee: true, gives_up: true }),
+        Some("keep") => take_vouchers(false, u32::MAX),
+        Some("keep-one") => take_vouchers(false, 1),
+        Some("give-up") => take_vouchers(false, 0),
+        Some("donee-keep") => take_vouchers(true, u32::MAX),
+        Some("donee-keep-one") => take_vouchers(true, 1),
+        Some("donee-give-up") => take_vouchers(true, 0),
         started => run_all(started.and_then(|text| text.parse().ok())),
     }
     0
@@ -191,33 +193,25 @@ fn introduce(own: Port) -> PortName {
     own.into_name()
 }
 
-/// Answers requests for ever, and takes their vouchers.
-fn take_vouchers(server: Server) {
+/// Answers requests for ever, and takes their vouchers. It keeps a number of references to them, all of which have one name.
+/// All others it gives up before it answers, by one more trap. With `donee` its port accepts donation.
+fn take_vouchers(donee: bool, mut kept: u32) {
     const TAKE: MsgOption = MsgOption::RCV_MSG.union(MsgOption::RCV_VOUCHER);
     let own = Port::new();
-    if server.donee {
+    if donee {
         port::accept_donation(own.name()).expect("the port is the server's");
     }
     let port = introduce(own);
     let mut packet = Packet::new();
     packet.call(TAKE, port);
     loop {
-        if server.gives_up {
-            port::deallocate(packet.header.msgh_voucher_port).expect("a voucher has arrived");
+        match kept {
+            0 => port::deallocate(packet.header.msgh_voucher_port).expect("a voucher has arrived"),
+            _ => kept -= 1,
         }
         packet.turn_round();
         packet.call(TAKE.union(MsgOption::SEND_MSG), port);
     }
-}
-
-/// What a server does that takes vouchers.
-#[derive(Clone, Copy)]
-struct Server {
-    /// Its port accepts donation.
-    donee: bool,
-    /// It gives up the voucher of a request before it answers, by one more trap, which the figure includes. Otherwise it
-    /// keeps the references, all to one name.
-    gives_up: bool,
 }
 
 /// Gives up the right in a complex packet: its name is behind the number of descriptors.
@@ -308,7 +302,11 @@ fn vouchers() {
     report("voucher given up, the last name", given_up, "");
     let recipe = Recipe::new(MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_BANK_CREATE, PortName(0), []);
     let voucher = voucher::create(host, recipe.as_bytes()).expect("a voucher");
-    for (kind, name) in [("keep", "rpc_64 with a voucher, kept"), ("give-up", "rpc_64 with a voucher, given up")] {
+    for (kind, name) in [
+        ("keep", "rpc_64 with a voucher, all kept"),
+        ("keep-one", "rpc_64 with a voucher, one kept"),
+        ("give-up", "rpc_64 with a voucher, none kept"),
+    ] {
         let service = Service::start(kind);
         report(name, rpc_with_voucher(service.port, voucher), "");
         service.end();
@@ -336,11 +334,14 @@ fn create_and_give_up(host: PortName) -> (u64, u64) {
 }
 
 /// Measures calls of a donor to an adaptive daemon, which gets the importance in a voucher. A server that
-/// gives the voucher up is boosted anew by each request.
+/// keeps no voucher is boosted anew by each request.
 fn donation() {
     policy::mark_donor().expect("it has not been a donor");
-    let kinds = [("donee-keep", "rpc_64 with donation, kept"), ("donee-give-up", "rpc_64 with donation, given up")];
-    for (kind, name) in kinds {
+    for (kind, name) in [
+        ("donee-keep", "rpc_64 with donation, all kept"),
+        ("donee-keep-one", "rpc_64 with donation, one kept"),
+        ("donee-give-up", "rpc_64 with donation, none kept"),
+    ] {
         let service = Service::start_as(kind, AppType::DaemonAdaptive);
         report(name, rpc(service.port, || {}), "");
         service.end();

@@ -60,7 +60,7 @@ impl Kernel {
     }
 
     /// Calls the handler of a trap and returns the outcome. The traps that programs make most come first.
-    #[inline]
+    #[inline(always)]
     fn dispatch_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
         if let number::mach::MACH_MSG | number::mach::MACH_MSG_OVERWRITE = trap {
             return self.mach_msg_trap(machine, caller, arguments, trap == number::mach::MACH_MSG_OVERWRITE);
