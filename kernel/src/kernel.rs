@@ -16,7 +16,7 @@ use crate::task::Tasks;
 use crate::trap_frame::TrapFrame;
 use crate::vouchers::Vouchers;
 use abi::task::{Exception, ExitStatus};
-use abi::trap::mach::{MACH_MSG, SWTCH, SWTCH_PRI};
+use abi::trap::mach::{MACH_MSG, MACH_PORT_DEALLOCATE, SWTCH, SWTCH_PRI};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -135,7 +135,10 @@ impl Kernel {
                 MACH_MSG => self.call_directly(machine, cpu, &PlainCall::from_arguments(arguments)),
                 SWTCH | SWTCH_PRI => self.yield_directly(machine, cpu),
                 _ => {
-                    if let Some(value) = self.quick_trap(machine, cpu, number) {
+                    let spare = number == MACH_PORT_DEALLOCATE;
+                    let value =
+                        if spare { self.drop_spare_reference(cpu) } else { self.quick_trap(machine, cpu, number) };
+                    if let Some(value) = value {
                         self.sched.finish(thread, Outcome::Value(value));
                         return Next::GoOn;
                     }

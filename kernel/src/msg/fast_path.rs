@@ -123,6 +123,7 @@ impl<'k> Parts<'k> {
         let (received, voucher, next) = message.commit(sched, step, &switch, &call.receive(), &attachment);
         if let Some(name) = voucher {
             transfer.set_voucher(name);
+            vouchers.note_given(name);
         }
         let written = machine.copy_out(address_space, buffer, transfer.received(size, received));
         next.finish(match written {

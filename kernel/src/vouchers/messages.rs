@@ -8,7 +8,7 @@ use crate::ipc::direct::attached::{Case, Delivery, Origin};
 use crate::ipc::right::SendRight;
 use crate::machine::NoMemory;
 use crate::step::Step;
-use abi::port::{Disposition, MACH_PORT_NULL};
+use abi::port::{Disposition, MACH_PORT_NULL, PortName};
 use abi::qos::Priority;
 use voucher::importance::{Delivered, DeliveredVoucher, LinkId, Source};
 use voucher::{CallingTask, Key, ProcessedVoucher};
@@ -154,6 +154,18 @@ impl Vouchers {
         };
         let personas = self.system.bank.personas().of_system();
         self.memo.set(personas, case, Delivery { port: delivered.port(), inherit, qos, name: MACH_PORT_NULL });
+    }
+
+    /// Takes note of the name of a voucher that a receiver has got directly.
+    #[inline(always)]
+    pub fn note_given(&mut self, name: PortName) {
+        self.given = name;
+    }
+
+    /// Returns the name of a voucher that a receiver got directly last.
+    #[inline(always)]
+    pub fn last_given(&self) -> PortName {
+        self.given
     }
 
     /// Returns what a receiver got in this case lately.

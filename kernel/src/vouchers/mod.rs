@@ -36,6 +36,7 @@ use crate::ipc::Ipc;
 use crate::ipc::direct::attached::Origin;
 use crate::machine::NoMemory;
 use abi::KernReturn;
+use abi::port::{MACH_PORT_NULL, PortName};
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
 use memo::Memo;
@@ -54,6 +55,8 @@ pub struct Vouchers {
     memo: Memo,
     /// The last message that was sent with a voucher or a tie to importance.
     sent: Option<(MessageId, Origin)>,
+    /// The name of a voucher that a receiver got on the fast path last.
+    given: PortName,
 }
 
 /// The task on whose behalf a call is made: the "calling task" of the specification.
@@ -83,6 +86,7 @@ impl Vouchers {
             activity_ids: ActivityIds::default(),
             memo: Memo::default(),
             sent: None,
+            given: MACH_PORT_NULL,
         })
     }
 
