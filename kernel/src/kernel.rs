@@ -123,8 +123,8 @@ impl Kernel {
     /// between two steps all invariants hold (`inspect/invariants.rs`).
     ///
     /// The entry code of a machine takes the same ways with arguments in registers: by the trap's number it tries
-    /// [`call_directly`](Kernel::call_directly), [`yield_directly`](Kernel::yield_directly) or
-    /// [`quick_trap`](Kernel::quick_trap), then
+    /// [`call_directly`](Kernel::call_directly), [`yield_directly`](Kernel::yield_directly),
+    /// [`quick_trap`](Kernel::quick_trap) or [`drop_spare_reference`](Kernel::drop_spare_reference), then
     /// [`handle_off_fast_path`](Kernel::handle_off_fast_path).
     pub fn handle(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         if let (Event::Trap, Some(thread)) = (event, self.sched.current(cpu)) {

@@ -125,8 +125,8 @@ impl Ipc {
     #[inline(always)]
     pub(crate) fn drop_spare_reference(&mut self, space: SpaceId, name: PortName) -> bool {
         match self.spaces[space].get_mut(name).map(|entry| &mut entry.right) {
-            Some(EntryRight::Send { port, urefs: urefs @ 2..MACH_PORT_UREFS_MAX })
-                if self.ports.get(*port).is_some_and(Port::is_alive) =>
+            Some(EntryRight::Send { port, urefs: urefs @ 2.. })
+                if *urefs < MACH_PORT_UREFS_MAX && self.ports.get(*port).is_some_and(Port::is_alive) =>
             {
                 *urefs -= 1;
                 true
