@@ -22,6 +22,7 @@ mod death;
 mod death_orders;
 mod deferred;
 mod failures;
+mod fast_attachments;
 mod fast_path;
 mod generations;
 mod guards;
