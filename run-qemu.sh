@@ -25,7 +25,7 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
 Options, before the command:
   --debug, --release   choose the build profile; the default is release, and debug for gdb
-  --mem MIB            set the memory of the machine; 128 by default, the tests need 48
+  --mem MIB            set the memory of the machine; 128 by default, the tests need 64
   --timeout S          stop a boot after S seconds; 120 by default
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
   --help               show this help
