@@ -4,6 +4,7 @@
 //! [`check`](mod@crate::check), or if its task ends with another status than the list says.
 
 mod basics;
+mod bootstrap;
 mod deliberate;
 mod faults;
 mod hostile;
@@ -98,6 +99,7 @@ pub const SUITE: &[&[Test]] = &[
     faults::TESTS,
     limits::TESTS,
     name_service::TESTS,
+    bootstrap::TESTS,
     supervision::TESTS,
     hostile::TESTS,
 ];
