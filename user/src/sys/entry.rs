@@ -90,6 +90,10 @@ mod start {
             "shl rdx, 32",
             "lea rsi, [rdx + rax]",
             "mov rdi, rsp",
+            // 0 in a program that is not position-independent.
+            ".weak _DYNAMIC",
+            ".hidden _DYNAMIC",
+            "lea rdx, [rip + _DYNAMIC]",
             "xor ebp, ebp",
             "and rsp, -16",
             "call {start}",
@@ -97,7 +101,12 @@ mod start {
         )
     }
 
-    extern "C" fn start(block: *const u64, time_stamp: u64) -> ! {
+    extern "C" fn start(block: *const u64, time_stamp: u64, dynamic: *const u64) -> ! {
+        if !dynamic.is_null() {
+            // SAFETY: `_start` passes the address of the block and of the program's dynamic section, and no code of the
+            // program has run before.
+            unsafe { crate::sys::relocate::relocate(block, dynamic) };
+        }
         crate::sys::machine::note_start(time_stamp);
         // SAFETY: `_start` passes the address of the block; the binary defines `tally_main` by `program!`.
         let status = unsafe { tally_main(Arguments::of_block(block)) };
