@@ -13,10 +13,13 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
   ./run-qemu.sh                         boot and run the user-mode tests
   ./run-qemu.sh test [FILTER]           run the host tests too; FILTER selects tests by a part of their name
-  ./run-qemu.sh run PROGRAM [ARG...]    boot and run a program: a static ELF file, see docs/abi.md
+  ./run-qemu.sh run PROGRAM [ARG...] [--also FILE...]
+                                        boot and run a program: a static ELF file, see docs/programs.md; with the other
+                                        files in the bundle, so that it can start them by their names
   ./run-qemu.sh bench                   count the instructions of common operations
-  ./run-qemu.sh gdb [PROGRAM [ARG...]]  boot and wait for a debugger
-  ./run-qemu.sh build                   build only
+  ./run-qemu.sh gdb [PROGRAM [ARG...] [--also FILE...]]
+                                        boot and wait for a debugger
+  ./run-qemu.sh build [PROJECT]         build only; or build a Rust project for Tally and print where its programs are
 
 Options, before the command:
   --debug, --release   choose the build profile; the default is release, and debug for gdb
@@ -54,13 +57,39 @@ misplaced_option() {
   esac
 }
 
-# expect_program COMMAND [PROGRAM [ARG...]]: checks that the program can be read and its arguments fit.
+# The program to run with its arguments, and the files that go into the bundle too.
+program=() also=()
+
+# split_program [PROGRAM [ARG...] [--also FILE...]]: sets the variables above. The first --also behind the program ends
+# its arguments.
+split_program() {
+  local file
+  (($# == 0)) || { program=("$1"); shift; }
+  while (($# > 0)) && [[ "$1" != --also ]]; do program+=("$1"); shift; done
+  for file in "${@:2}"; do [[ "$file" == --also ]] || also+=("$file"); done
+  (($# == 0 || ${#also[@]} > 0)) || usage_error "--also needs a file"
+}
+
+# expect_program COMMAND: checks that the files can be read, that their names differ and that the arguments fit.
 expect_program() {
-  (($# > 1)) || usage_error "$1 needs a program"
-  [[ ! -d "$2" ]] || usage_error "$2 is a directory, not a program"
-  [[ -f "$2" ]] || usage_error "file not found: $2$(misplaced_option "$2")"
-  [[ -r "$2" ]] || usage_error "cannot read the file $2"
-  expect_arguments run "program-${2##*/}" "${@:3}"
+  ((${#program[@]} > 0)) || usage_error "$1 needs a program"
+  [[ "${program[0]}" != --also || -e "${program[0]}" ]] || usage_error "$1 needs a program before --also"
+  expect_file "${program[0]}"
+  expect_arguments run "program-${program[0]##*/}" "${program[@]:1}"
+  local file name names=" kernel cmdline ${programs[*]} $(bundle_name "${program[0]}") "
+  for file in "${also[@]}"; do
+    expect_file "$file"
+    name=${file##*/}
+    ((${#name} <= name_max)) || usage_error "the name of $file is longer than $name_max characters"
+    [[ "$names" != *" $name "* ]] || usage_error "--also $file: the bundle has a file $name already"
+    names+="$name "
+  done
+}
+
+expect_file() {
+  [[ ! -d "$1" ]] || usage_error "$1 is a directory, not a program"
+  [[ -f "$1" ]] || usage_error "file not found: $1$(misplaced_option "$1")"
+  [[ -r "$1" ]] || usage_error "cannot read the file $1"
 }
 
 # The limits of a program's arguments in bytes (docs/abi.md, "Limits"): the strings with a zero byte each; and strings
@@ -146,7 +175,7 @@ command_test() {
 }
 
 command_run() {
-  make_bundle_with "$@"
+  make_bundle_with "${program[@]}"
   local status=0
   boot || status=$?
   grep -vE '^tally: ([0-9]+ MiB free|shutdown)' "$log" >&2 || true
@@ -173,31 +202,34 @@ command_bench() {
 }
 
 command_gdb() {
-  if (($# > 0)); then make_bundle_with "$@"; else make_bundle harness "${deliberate[@]}"; fi
-  wait_for_debugger "$@"
+  if ((${#program[@]} > 0)); then make_bundle_with "${program[@]}"; else make_bundle harness "${deliberate[@]}"; fi
+  wait_for_debugger "${program[@]}"
 }
 
 command=${1-harness}
 (($# > 0)) && shift
 case "$command" in
-  harness | bench | build) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
+  harness | bench) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
   test)
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
     expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
-  run) expect_program run "$@" ;;
-  gdb) (($# == 0)) || expect_program gdb "$@" ;;
+  build)
+    (($# <= 1)) || usage_error "build takes only one project$(misplaced_option "$2")"
+    (($# == 0)) || [[ -f "$1/Cargo.toml" ]] || usage_error "$1 has no file Cargo.toml$(misplaced_option "$1")" ;;
+  run) split_program "$@"; expect_program run ;;
+  gdb) split_program "$@"; (($# == 0)) || expect_program gdb ;;
   *) usage_error "unknown command '$command'" ;;
 esac
 # In a release build most functions are inlined, so a debugger finds few of them.
 [[ -n $profile ]] || { [[ $command == gdb ]] && profile=debug || profile=release; }
 
 set_up
-build
+[[ $command == build && $# == 1 ]] || build
 case "$command" in
   harness) run_harness ;;
   test) command_test "$@" ;;
-  run) command_run "$@" ;;
+  run) command_run ;;
   bench) command_bench ;;
-  build) ;;
-  gdb) command_gdb "$@" ;;
+  build) (($# == 0)) || build_project "$1" ;;
+  gdb) command_gdb ;;
 esac

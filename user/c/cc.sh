@@ -44,10 +44,10 @@ for argument; do
   case $argument in -c | -S | -E | -fsyntax-only) exec "$compiler" -O2 "${flags[@]}" "$@" ;; esac
 done
 
-# The library is compiled without the caller's options, which are not meant for it.
+# The library is compiled without the caller's options, which are not meant for it, and fits programs of both kinds.
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
-(cd "$objects" && "$compiler" -O2 -g "${flags[@]}" -c "$here"/src/*.[cS])
+(cd "$objects" && "$compiler" -O2 -g "${flags[@]}" -fPIE -c "$here"/src/*.[cS])
 libgcc=$("$compiler" -print-libgcc-file-name)
 [[ -f $libgcc ]] || libgcc=
 "$compiler" -O2 "${flags[@]}" "${link[@]}" "$@" "$objects"/*.o ${libgcc:+"$libgcc"}

@@ -85,7 +85,7 @@ typedef struct mach_port_limits {
 } mach_port_limits_t;
 
 typedef struct mach_port_status {
-    mach_port_rights_t mps_pset;     /* the number of sets that it is in */
+    mach_port_rights_t mps_pset;     /* is it in a set */
     mach_port_seqno_t mps_seqno;     /* the number of the next message */
     mach_port_mscount_t mps_mscount; /* make-send count */
     mach_port_msgcount_t mps_qlimit;
