@@ -37,7 +37,7 @@ fi
 # A static program at a fixed address. The stack protector and the markers for indirect jumps need what Tally lacks.
 flags=(-ffreestanding -fno-stack-protector -fno-pie -fcf-protection=none -fno-asynchronous-unwind-tables
   -ffunction-sections -fdata-sections -nostdinc -isystem "$here/include" -isystem "$own_headers" -Wall)
-link=(-nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096)
+link=(-nostdlib -static -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096)
 
 # Without linking there is nothing to do for the library.
 for argument; do

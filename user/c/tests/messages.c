@@ -55,14 +55,13 @@ static void messages(void) {
 }
 
 static void vouchers(void) {
-    struct {
-        mach_voucher_attr_recipe_data_t recipe;
-        char content[6];
-    } __attribute__((packed)) store = {
-        .recipe = {MACH_VOUCHER_ATTR_KEY_USER_DATA, MACH_VOUCHER_ATTR_USER_DATA_STORE, MACH_VOUCHER_NULL, 6},
-        .content = "hello"};
+    uint8_t store[sizeof(mach_voucher_attr_recipe_data_t) + 6];
+    mach_voucher_attr_recipe_t fields = (mach_voucher_attr_recipe_t)store;
+    *fields = (mach_voucher_attr_recipe_data_t){
+        .key = MACH_VOUCHER_ATTR_KEY_USER_DATA, .command = MACH_VOUCHER_ATTR_USER_DATA_STORE, .content_size = 6};
+    memcpy(fields->content, "hello", 6);
     mach_port_t host = mach_host_self(), thread = mach_thread_self(), voucher, adopted;
-    CHECK(host_create_mach_voucher(host, (mach_voucher_attr_raw_recipe_array_t)&store, sizeof store, &voucher));
+    CHECK(host_create_mach_voucher(host, store, sizeof store, &voucher));
     uint8_t content[64], recipe[64];
     mach_msg_type_number_t size = sizeof content;
     CHECK(mach_voucher_extract_attr_content(voucher, MACH_VOUCHER_ATTR_KEY_USER_DATA, content, &size));
@@ -73,7 +72,7 @@ static void vouchers(void) {
     size = sizeof recipe;
     CHECK(mach_voucher_extract_attr_recipe(voucher, MACH_VOUCHER_ATTR_KEY_USER_DATA, recipe, &size));
     EQUAL(size, sizeof store);
-    EQUAL(memcmp(recipe, &store, sizeof store), 0);
+    EQUAL(memcmp(recipe, store, sizeof store), 0);
     size = sizeof recipe;
     CHECK(mach_voucher_extract_all_attr_recipes(voucher, recipe, &size));
     EQUAL(size, sizeof store);
