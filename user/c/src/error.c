@@ -2,6 +2,7 @@
 
 #include <mach/mach.h>
 #include <servers/bootstrap.h>
+#include <stdio.h>
 
 #define NAME(code)                                                                                                     \
     case code:                                                                                                         \
@@ -73,6 +74,10 @@ const char *mach_error_string(mach_error_t code) {
     default:
         return "unknown code";
     }
+}
+
+void mach_error(const char *text, mach_error_t code) {
+    printf("%s: %s (%d)\n", text, mach_error_string(code), code);
 }
 
 const char *bootstrap_strerror(kern_return_t code) {

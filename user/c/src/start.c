@@ -79,6 +79,7 @@ void abort(void) {
 void check_call(kern_return_t code, const char *call, const char *file, int line) {
     if (code == KERN_SUCCESS)
         return;
-    printf("%s:%d: %s: %s (%d)\n", file, line, call, mach_error_string(code), code);
+    printf("%s:%d: ", file, line);
+    mach_error(call, code);
     exit(EXIT_FAILURE);
 }

@@ -197,6 +197,7 @@ int main(void) {
     memory_and_time();
     unix_subset();
     name_service();
+    mach_error("a code", MIG_BAD_ID);
     printf("messages, vouchers, threads, memory and names work\n");
     return 0;
 }

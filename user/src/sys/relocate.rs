@@ -3,102 +3,95 @@
 //! The programs of the bundle are linked at fixed addresses. Programs of others are position-independent, unless their
 //! authors choose otherwise: the target says so.
 
-use crate::write_console;
-
-/// The exit status of a program that cannot be relocated: it does not start.
-const NOT_STARTED: i32 = 127;
+use core::arch::naked_asm;
 
 // Entries of the auxiliary vector.
-const AT_PHDR: u64 = 3;
-const AT_PHNUM: u64 = 5;
-// The type of a program header, entries of the dynamic section, and a type of relocation.
+const AT_PHDR: u32 = 3;
+const AT_PHNUM: u32 = 5;
+// The type of a program header, and where its fields are.
 const PT_DYNAMIC: u32 = 2;
-const DT_RELA: u64 = 7;
-const DT_RELASZ: u64 = 8;
-const R_X86_64_RELATIVE: u64 = 8;
+const PHDR_ADDRESS: usize = 16;
+const PHDR_SIZE: usize = 56;
+// Entries of the dynamic section, which are pairs as those of the auxiliary vector are.
+const DT_RELA: u32 = 7;
+const DT_RELASZ: u32 = 8;
+// A relocation: the offset of a word, the type, and what is added to the load address to make the word.
+const RELA_TYPE: usize = 8;
+const RELA_ADDEND: usize = 16;
+const RELA_SIZE: usize = 24;
+const R_X86_64_RELATIVE: u32 = 8;
 
-#[repr(C)]
-struct ProgramHeader {
-    kind: u32,
-    flags: u32,
-    offset: u64,
-    address: u64,
-    _rest: [u64; 4],
-}
-
-#[repr(C)]
-struct Relocation {
-    offset: u64,
-    info: u64,
-    addend: u64,
-}
-
-/// Adds the load address to all pointers in the program's data. Until then no such pointer may be used: this function
-/// uses none.
+/// Adds the load address to all pointers in the program's data. Returns 1 if there are relocations of other types, which
+/// are left alone, otherwise 0.
 ///
-/// # Safety
-/// `block` is the address of the block on top of the first stack, `dynamic` that of the program's dynamic section. Both
-/// are as kernel and linker made them, and this is the first code of the program.
-pub(super) unsafe fn relocate(block: *const u64, dynamic: *const u64) {
-    // SAFETY: As the caller says.
-    let Some(base) = (unsafe { load_address(block, dynamic) }) else { return };
-    // SAFETY: As the caller says.
-    let (table, size) = unsafe { (value_of(dynamic, DT_RELA), value_of(dynamic, DT_RELASZ)) };
-    let mut at = core::ptr::with_exposed_provenance::<Relocation>((base + table.unwrap_or(0)) as usize);
-    for _ in 0..size.unwrap_or(0) / size_of::<Relocation>() as u64 {
-        // SAFETY: The linker made a table of this size, and each of its entries is about a word of the program's data
-        // that is writable until it starts.
-        unsafe {
-            let Relocation { offset, info, addend } = at.read();
-            if info != R_X86_64_RELATIVE {
-                write_console(b"this program has relocations that its runtime does not know\n");
-                super::exit(NOT_STARTED);
-            }
-            core::ptr::with_exposed_provenance_mut::<u64>((base + offset) as usize).write(base.wrapping_add(addend));
-            at = at.add(1);
-        }
-    }
-}
-
-/// Returns the difference between the addresses at which the program is loaded and linked. None if it has no dynamic
-/// section.
-///
-/// # Safety
-/// That of [`relocate`].
-unsafe fn load_address(block: *const u64, dynamic: *const u64) -> Option<u64> {
-    // SAFETY: The block has the number of arguments, their addresses, a zero, the addresses of the environment, a zero,
-    // and then the auxiliary vector, in which the addresses and number of the program headers are.
-    unsafe {
-        let mut at = block.add(*block as usize + 2);
-        while *at != 0 {
-            at = at.add(1);
-        }
-        let auxiliary = at.add(1);
-        let headers = value_of(auxiliary, AT_PHDR)?;
-        let mut header = core::ptr::with_exposed_provenance::<ProgramHeader>(headers as usize);
-        for _ in 0..value_of(auxiliary, AT_PHNUM)? {
-            if (*header).kind == PT_DYNAMIC {
-                return Some(dynamic as u64 - (*header).address);
-            }
-            header = header.add(1);
-        }
-        None
-    }
-}
-
-/// Returns the value behind a key in a list of pairs that ends with the key 0.
-///
-/// # Safety
-/// `pairs` is the address of such a list.
-unsafe fn value_of(mut pairs: *const u64, key: u64) -> Option<u64> {
-    // SAFETY: The list has this pair, because no pair before it had the key 0.
-    unsafe {
-        while *pairs != 0 {
-            if *pairs == key {
-                return Some(*pairs.add(1));
-            }
-            pairs = pairs.add(2);
-        }
-        None
-    }
+/// `block` is the address of the block on top of the first stack, `dynamic` that of the program's dynamic section, or
+/// null. It is written in assembly, because the compiler's code may use pointers in data for any call.
+#[unsafe(naked)]
+pub(super) extern "C" fn relocate(block: *const u64, dynamic: *const u64) -> u32 {
+    naked_asm!(
+        "xor eax, eax",
+        "test rsi, rsi; jz 9f",
+        // rdi: the auxiliary vector, behind the arguments and the environment.
+        "mov rcx, [rdi]",
+        "lea rdi, [rdi + 8 * rcx + 16]",
+        "2:",
+        "mov rcx, [rdi]",
+        "add rdi, 8",
+        "test rcx, rcx; jnz 2b",
+        // r8: the address of the program headers, r9: their number.
+        "xor r8d, r8d; xor r9d, r9d",
+        "3:",
+        "mov rcx, [rdi]",
+        "cmp rcx, {at_phdr}",
+        "cmove r8, [rdi + 8]",
+        "cmp rcx, {at_phnum}",
+        "cmove r9, [rdi + 8]",
+        "add rdi, 16",
+        "test rcx, rcx; jnz 3b",
+        // r8: the header of the dynamic section.
+        "4:",
+        "sub r9, 1; jb 9f",
+        "cmp dword ptr [r8], {pt_dynamic}",
+        "je 5f",
+        "add r8, {phdr_size}; jmp 4b",
+        // r10: the load address. r8: the address of the relocations, r9: the bytes that they take.
+        "5:",
+        "mov r10, rsi",
+        "sub r10, [r8 + {phdr_address}]",
+        "xor r8d, r8d; xor r9d, r9d",
+        "6:",
+        "mov rcx, [rsi]",
+        "cmp rcx, {dt_rela}",
+        "cmove r8, [rsi + 8]",
+        "cmp rcx, {dt_relasz}",
+        "cmove r9, [rsi + 8]",
+        "add rsi, 16",
+        "test rcx, rcx; jnz 6b",
+        "add r8, r10",
+        "7:",
+        "sub r9, {rela_size}; jb 9f",
+        "cmp dword ptr [r8 + {rela_type}], {relative}",
+        "jne 8f",
+        "mov rcx, [r8]",
+        "mov rdx, [r8 + {rela_addend}]",
+        "add rdx, r10",
+        "mov [r10 + rcx], rdx",
+        "add r8, {rela_size}; jmp 7b",
+        "8:",
+        "mov eax, 1",
+        "add r8, {rela_size}; jmp 7b",
+        "9:",
+        "ret",
+        at_phdr = const AT_PHDR,
+        at_phnum = const AT_PHNUM,
+        pt_dynamic = const PT_DYNAMIC,
+        phdr_address = const PHDR_ADDRESS,
+        phdr_size = const PHDR_SIZE,
+        dt_rela = const DT_RELA,
+        dt_relasz = const DT_RELASZ,
+        rela_type = const RELA_TYPE,
+        rela_addend = const RELA_ADDEND,
+        rela_size = const RELA_SIZE,
+        relative = const R_X86_64_RELATIVE,
+    )
 }
