@@ -56,6 +56,38 @@ static void strings(void) {
     EQUAL(atoi("  -12x"), -12);
 }
 
+/* Blocks of all sizes keep their contents, and are used again. */
+static void memory(void) {
+    enum { BLOCKS = 200 };
+    unsigned char *blocks[BLOCKS];
+    struct tally_counts before, after;
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < BLOCKS; i++) {
+            blocks[i] = malloc(i * i);
+            EQUAL((uintptr_t)blocks[i] % 16, 0);
+            memset(blocks[i], (int)i, i * i);
+        }
+        for (size_t i = 0; i < BLOCKS; i++) {
+            for (size_t at = 0; at < i * i; at++)
+                EQUAL(blocks[i][at], i);
+            free(blocks[i]);
+        }
+        CHECK(debug_state(DEBUG_COUNTS, 0, round == 0 ? &before : &after, sizeof after));
+    }
+    EQUAL(after.free_frames, before.free_frames);
+    unsigned char *block = calloc(10, 10);
+    for (int i = 0; i < 100; i++) {
+        EQUAL(block[i], 0);
+        block[i] = (unsigned char)i;
+    }
+    block = realloc(block, 100000);
+    for (int i = 0; i < 100; i++)
+        EQUAL(block[i], i);
+    free(block);
+    free(NULL);
+    EQUAL(realloc(NULL, 5) != NULL && calloc(SIZE_MAX, 2) == NULL && malloc(SIZE_MAX) == NULL, 1);
+}
+
 /* Pointers in data, which a position-independent program must relocate. */
 const char *volatile words[] = {"one", "two", "three"};
 int (*volatile function)(const char *) = puts;
@@ -63,6 +95,7 @@ int (*volatile function)(const char *) = puts;
 int main(int argc, char **argv, char **envp) {
     formats();
     strings();
+    memory();
     EQUAL(argc, 3);
     EQUAL(argv[3] == NULL && envp[0] == NULL, 1);
     for (int i = 0; i < 3; i++)
