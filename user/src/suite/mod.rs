@@ -6,6 +6,7 @@
 mod accounting;
 mod basics;
 mod boosts;
+mod bootstrap;
 mod deliberate;
 mod faults;
 mod hostile;
@@ -110,6 +111,7 @@ pub const SUITE: &[&[Test]] = &[
     faults::TESTS,
     limits::TESTS,
     name_service::TESTS,
+    bootstrap::TESTS,
     supervision::TESTS,
     hostile::TESTS,
 ];
