@@ -13,20 +13,22 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
   ./run-qemu.sh                         boot and run the user-mode tests
   ./run-qemu.sh test [FILTER]           run the host tests too; FILTER selects tests by a part of their name
-  ./run-qemu.sh run PROGRAM [ARG...]    boot and run a program: a static ELF file, see docs/abi.md
+  ./run-qemu.sh run PROGRAM [ARG...] [--also FILE...]
+                                        boot and run a program: a static ELF file, see docs/programs.md; with the other
+                                        files in the bundle, so that it can start them by their names
   ./run-qemu.sh demo                    boot and watch how importance travels with messages
-  ./run-qemu.sh monitor [PROGRAM [ARG...]]
+  ./run-qemu.sh monitor [PROGRAM [ARG...] [--also FILE...]]
                                         boot and look around: who runs, who is boosted, and why
-  ./run-qemu.sh trace OUT [PROGRAM [ARG...]]
+  ./run-qemu.sh trace OUT [PROGRAM [ARG...] [--also FILE...]]
                                         boot and write a timeline: OUT.html, and OUT.pftrace for Perfetto
   ./run-qemu.sh bench                   count the instructions of common operations
-  ./run-qemu.sh gdb [demo | PROGRAM [ARG...]]
+  ./run-qemu.sh gdb [demo | PROGRAM [ARG...] [--also FILE...]]
                                         boot and wait for a debugger, which gets the commands `tally`
-  ./run-qemu.sh build                   build only
+  ./run-qemu.sh build [PROJECT]         build only; or build a Rust project for Tally and print where its programs are
 
 Options, before the command:
   --debug, --release   choose the build profile; the default is release, and debug for gdb
-  --mem MIB            set the memory of the machine; 128 by default, the tests need 48
+  --mem MIB            set the memory of the machine; 128 by default, the tests need 64
   --timeout S          stop a boot after S seconds; 120 by default
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
   --help               show this help
@@ -60,13 +62,39 @@ misplaced_option() {
   esac
 }
 
-# expect_program COMMAND [PROGRAM [ARG...]]: checks that the program can be read and its arguments fit.
+# The program to run with its arguments, and the files that go into the bundle too.
+program=() also=()
+
+# split_program [PROGRAM [ARG...] [--also FILE...]]: sets the variables above. The first --also behind the program ends
+# its arguments.
+split_program() {
+  local file
+  (($# == 0)) || { program=("$1"); shift; }
+  while (($# > 0)) && [[ "$1" != --also ]]; do program+=("$1"); shift; done
+  for file in "${@:2}"; do [[ "$file" == --also ]] || also+=("$file"); done
+  (($# == 0 || ${#also[@]} > 0)) || usage_error "--also needs a file"
+}
+
+# expect_program COMMAND: checks that the files can be read, that their names differ and that the arguments fit.
 expect_program() {
-  (($# > 1)) || usage_error "$1 needs a program"
-  [[ ! -d "$2" ]] || usage_error "$2 is a directory, not a program"
-  [[ -f "$2" ]] || usage_error "file not found: $2$(misplaced_option "$2")"
-  [[ -r "$2" ]] || usage_error "cannot read the file $2"
-  expect_arguments run "program-${2##*/}" "${@:3}"
+  ((${#program[@]} > 0)) || usage_error "$1 needs a program"
+  [[ "${program[0]}" != --also || -e "${program[0]}" ]] || usage_error "$1 needs a program before --also"
+  expect_file "${program[0]}"
+  expect_arguments run "program-${program[0]##*/}" "${program[@]:1}"
+  local file name names=" kernel cmdline ${programs[*]} $(bundle_name "${program[0]}") "
+  for file in "${also[@]}"; do
+    expect_file "$file"
+    name=${file##*/}
+    ((${#name} <= name_max)) || usage_error "the name of $file is longer than $name_max characters"
+    [[ "$names" != *" $name "* ]] || usage_error "--also $file: the bundle has a file $name already"
+    names+="$name "
+  done
+}
+
+expect_file() {
+  [[ ! -d "$1" ]] || usage_error "$1 is a directory, not a program"
+  [[ -f "$1" ]] || usage_error "file not found: $1$(misplaced_option "$1")"
+  [[ -r "$1" ]] || usage_error "cannot read the file $1"
 }
 
 # The limits of a program's arguments in bytes (docs/abi.md, "Limits"): the strings with a zero byte each; and strings
@@ -155,7 +183,7 @@ command_test() {
 }
 
 command_run() {
-  make_bundle_with "$@"
+  make_bundle_with "${program[@]}"
   local status=0
   boot || status=$?
   grep -vE '^tally: ([0-9]+ MiB free|shutdown)' "$log" >&2 || true
@@ -164,19 +192,18 @@ command_run() {
 
 command_monitor() {
   local starter=monitor
-  if (($# > 0)); then make_bundle_with "$@"; else make_bundle monitor; fi
+  if ((${#program[@]} > 0)); then make_bundle_with "${program[@]}"; else make_bundle monitor; fi
   boot_at_console
 }
 
 command_trace() {
   local out=$1 status=0 events=$output/events.bin
-  shift
   starting=(--trace)
-  if (($# > 0)); then make_bundle_with "$@"; else make_bundle demo; fi
+  if ((${#program[@]} > 0)); then make_bundle_with "${program[@]}"; else make_bundle demo; fi
   : >"$events"
   boot -icount shift=0,sleep=off -chardev "file,id=trace,path=$events" -device isa-debugcon,iobase=0xe9,chardev=trace ||
     status=$?
-  (cd "$here" && host_cargo run --release --quiet -p tools --bin timeline -- "$events" "$out" "Tally: ${1:-demo}")
+  (cd "$here" && host_cargo run --release --quiet -p tools --bin timeline -- "$events" "$out" "Tally: ${program[0]:-demo}")
   return "$status"
 }
 
@@ -210,47 +237,51 @@ command_demo() {
 }
 
 command_gdb() {
-  if is_demo "$@"; then
+  if is_demo "${program[@]}"; then
     make_bundle demo
     debugged=("${clock[@]}")
-    set --
-  elif (($# > 0)); then
-    make_bundle_with "$@"
+    program=()
+  elif ((${#program[@]} > 0)); then
+    make_bundle_with "${program[@]}"
   else
     make_bundle harness "${deliberate[@]}"
   fi
-  wait_for_debugger "$@"
+  wait_for_debugger "${program[@]}"
 }
 
 command=${1-harness}
 (($# > 0)) && shift
 case "$command" in
-  harness | demo | bench | build) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
+  harness | demo | bench) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
   test)
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
     expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
-  run) expect_program run "$@" ;;
+  build)
+    (($# <= 1)) || usage_error "build takes only one project$(misplaced_option "$2")"
+    (($# == 0)) || [[ -f "$1/Cargo.toml" ]] || usage_error "$1 has no file Cargo.toml$(misplaced_option "$1")" ;;
+  run) split_program "$@"; expect_program run ;;
   trace)
     (($# > 0)) || usage_error "trace needs the name of the timeline to write"
     [[ -d $(dirname -- "$1") && -w $(dirname -- "$1") ]] || usage_error "cannot write to the directory of $1"
-    (($# == 1)) || expect_program trace "${@:2}" ;;
-  gdb) (($# == 0)) || is_demo "$@" || expect_program gdb "$@" ;;
-  monitor) (($# == 0)) || expect_program monitor "$@" ;;
+    split_program "${@:2}"
+    (($# == 1)) || expect_program trace ;;
+  gdb) split_program "$@"; (($# == 0)) || is_demo "$@" || expect_program gdb ;;
+  monitor) split_program "$@"; (($# == 0)) || expect_program monitor ;;
   *) usage_error "unknown command '$command'" ;;
 esac
 # In a release build most functions are inlined, so a debugger finds few of them.
 [[ -n $profile ]] || { [[ $command == gdb ]] && profile=debug || profile=release; }
 
 set_up
-build
+[[ $command == build && $# == 1 ]] || build
 case "$command" in
   harness) run_harness ;;
   test) command_test "$@" ;;
-  run) command_run "$@" ;;
+  run) command_run ;;
   demo) command_demo ;;
   bench) command_bench ;;
-  trace) command_trace "$@" ;;
-  monitor) command_monitor "$@" ;;
-  build) ;;
-  gdb) command_gdb "$@" ;;
+  trace) command_trace "$1" ;;
+  monitor) command_monitor ;;
+  build) (($# == 0)) || build_project "$1" ;;
+  gdb) command_gdb ;;
 esac

@@ -47,20 +47,46 @@ collect() {
   printf '%s\0' "${starting[@]}" "$@" >"$output/files/cmdline"
 }
 
-# make_bundle_with PROGRAM ARG...: bundles the program too, which `init` runs with these arguments.
+# The archive's format limits the length of names.
+name_max=90
+
+# bundle_name PROGRAM: prints the name of a program in the bundle. It must not replace a file that is there.
+bundle_name() {
+  local name=${1##*/}
+  name=${name:0:name_max}
+  [[ " kernel cmdline ${programs[*]} " != *" $name "* ]] || name=program-$name
+  printf '%s' "$name"
+}
+
+# make_bundle_with PROGRAM ARG...: bundles the program too, which `init` runs with these arguments, and the files of the
+# array `also`.
 make_bundle_with() {
-  local path=$1 name=${1##*/}
+  local path=$1 name file
+  name=$(bundle_name "$1")
   shift
-  # The archive's format limits the length of names.
-  [[ ${#name} -le 90 ]] || name=${name:0:90}
-  # The program must not replace a file of the bundle.
-  [[ " kernel cmdline ${programs[*]} " == *" $name "* ]] && name=program-$name
   collect "${starter:-run}" "$name" "$@"
   cp -- "$path" "$output/files/$name"
+  for file in "${also[@]}"; do cp -- "$file" "$output/files/${file##*/}"; done
   pack
 }
 
+# build_project DIRECTORY: builds a Rust project for Tally and prints the paths of its programs.
+build_project() {
+  local flags=() built
+  [[ $profile == release ]] && flags=(--release)
+  cd "$1"
+  # The toolchain that has the target, wherever the project is.
+  if command -v rustup >/dev/null && [[ -z ${RUSTUP_TOOLCHAIN:-} ]]; then
+    RUSTUP_TOOLCHAIN=$(cd "$here" && rustup show active-toolchain | cut -d' ' -f1)
+    export RUSTUP_TOOLCHAIN
+  fi
+  export CARGO_TARGET_DIR=$PWD/target
+  built=$(bare_cargo build "${flags[@]}" --message-format=json-render-diagnostics) || exit 65
+  sed -nE 's/.*"executable":"([^"]+)".*/\1/p' <<<"$built"
+}
+
 pack() {
+  shopt -s dotglob
   (cd "$output/files" && tar --format=ustar --sort=name --owner=0 --group=0 --mtime=@0 -cf "$bundle" -- *)
 }
 

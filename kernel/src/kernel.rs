@@ -16,7 +16,7 @@ use crate::task::Tasks;
 use crate::trap_frame::TrapFrame;
 use crate::vouchers::Vouchers;
 use abi::task::{Exception, ExitStatus};
-use abi::trap::mach::{MACH_MSG, SWTCH, SWTCH_PRI};
+use abi::trap::mach::{MACH_MSG, MACH_PORT_DEALLOCATE, SWTCH, SWTCH_PRI};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -123,8 +123,8 @@ impl Kernel {
     /// between two steps all invariants hold (`inspect/invariants.rs`).
     ///
     /// The entry code of a machine takes the same ways with arguments in registers: by the trap's number it tries
-    /// [`call_directly`](Kernel::call_directly), [`yield_directly`](Kernel::yield_directly) or
-    /// [`quick_trap`](Kernel::quick_trap), then
+    /// [`call_directly`](Kernel::call_directly), [`yield_directly`](Kernel::yield_directly),
+    /// [`quick_trap`](Kernel::quick_trap) or [`drop_spare_reference`](Kernel::drop_spare_reference), then
     /// [`handle_off_fast_path`](Kernel::handle_off_fast_path).
     pub fn handle(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
         if let (Event::Trap, Some(thread)) = (event, self.sched.current(cpu)) {
@@ -135,7 +135,10 @@ impl Kernel {
                 MACH_MSG => self.call_directly(machine, cpu, &PlainCall::from_arguments(arguments)),
                 SWTCH | SWTCH_PRI => self.yield_directly(machine, cpu),
                 _ => {
-                    if let Some(value) = self.quick_trap(machine, cpu, number) {
+                    let spare = number == MACH_PORT_DEALLOCATE;
+                    let value =
+                        if spare { self.drop_spare_reference(cpu) } else { self.quick_trap(machine, cpu, number) };
+                    if let Some(value) = value {
                         self.sched.finish(thread, Outcome::Value(value));
                         return Next::GoOn;
                     }

@@ -33,6 +33,13 @@ pub const SETS_PER_PORT_MAX: usize = 64;
 /// changes at most this number of others.
 pub const PUSH_CHAIN_MAX: u8 = 16;
 
+/// Ports that a boost passes on its way through receive rights in transit: one that travels deeper in others keeps its
+/// boosts. A message by a send-once right to such a port is on the budget of the task that made the port.
+pub const TRANSIT_WALK_MAX: u8 = 8;
+
+/// Ports that the kernel passes to find out whether a receive right of one message would be in transit inside itself.
+pub const CIRCLE_WALK_MAX: u32 = 4096;
+
 /// Ready members of a set whose messages raise the thread that serves the set.
 pub const SERVED_MEMBERS_MAX: usize = 16;
 
@@ -72,6 +79,8 @@ pub struct Limits {
     pub pages_per_task: u64,
     /// See [`PROCESS_NUMBER_MAX`].
     pub process_number_max: u32,
+    /// See [`TRANSIT_WALK_MAX`].
+    pub transit_walk: u8,
     /// Plain calls take the fast path (`msg/fast_path.rs`), and some traps are quick ones (`calls/traps`). The results
     /// are the same without.
     pub shortcuts: bool,
@@ -84,6 +93,7 @@ impl Default for Limits {
             kernel_bytes_per_task: KERNEL_BYTES_PER_TASK_MAX,
             pages_per_task: PAGES_PER_TASK_MAX,
             process_number_max: PROCESS_NUMBER_MAX,
+            transit_walk: TRANSIT_WALK_MAX,
             shortcuts: true,
         }
     }

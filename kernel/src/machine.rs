@@ -153,6 +153,9 @@ pub trait Machine {
     /// Returns the number of free page frames.
     fn free_frames(&self) -> u64;
 
+    /// Returns the number of free bytes in the kernel's heap.
+    fn free_heap(&self) -> u64;
+
     /// Returns the number of processors in operation.
     fn cpu_count(&self) -> u32;
 

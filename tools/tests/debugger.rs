@@ -50,8 +50,7 @@ impl Debugger {
 fn example(place: &Place) -> String {
     let path = place.0.join("echo.elf");
     let source = root().join("docs/examples/echo.c");
-    let flags = ["-g", "-O2", "-ffreestanding", "-nostdlib", "-static", "-o"];
-    let built = run(Command::new("gcc").args(flags).arg(&path).arg(source));
+    let built = run(Command::new(root().join("user/c/cc.sh")).arg("-g").arg(source).arg("-o").arg(&path));
     assert_eq!(built.status, 0, "{}", built.errors);
     path.to_string_lossy().into_owned()
 }
@@ -62,6 +61,9 @@ fn address_of(program: &str, symbol: &str) -> String {
     let line = table.lines().find(|line| line.ends_with(&format!(" {symbol}"))).expect("the symbol is there");
     line.split(' ').next().unwrap_or_default().trim_start_matches('0').into()
 }
+
+/// What the example prints.
+const ECHO: &str = "sent 41, received 42 in a message with the id 1100\n";
 
 #[test]
 fn a_debugger_stops_a_program_at_a_function() {
@@ -88,7 +90,7 @@ fn a_debugger_stops_a_program_at_a_function() {
 
     let ended = script.wait_with_output().expect("the script ends");
     let (output, errors) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    assert_eq!((ended.status.code(), &*output), (Some(0), "sent 41, received 42\n"), "{errors}");
+    assert_eq!((ended.status.code(), &*output), (Some(0), ECHO), "{errors}");
     for symbols in ["release/kernel", "release/init", "release/tests", "echo.elf"] {
         assert!(errors.contains(&format!("{symbols}\\'")), "gdb's arguments name {symbols}: {errors}");
     }

@@ -11,7 +11,7 @@ const WIDE: [&str; 3] = ["kernel/", "user/", "voucher/"];
 #[test]
 fn the_repository_is_tidy() {
     let mut report = String::new();
-    let files = files_with(&[".rs", ".sh", ".toml", ".py", ".yml", ".S", ".c", "run", "pre-commit"]);
+    let files = files_with(&[".rs", ".sh", ".toml", ".py", ".yml", ".S", ".c", ".h", "run", "pre-commit"]);
     assert!(files.len() > 50, "only {} files were found", files.len());
     for file in files {
         let path = file.strip_prefix(root()).expect("files are below the root").to_string_lossy().into_owned();

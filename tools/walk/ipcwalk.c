@@ -939,8 +939,10 @@ static int do_guard(void) {
 
 /* ---- The second task's names ------------------------------------------------------------------------------------ */
 
-/* A name that the walker chooses for it: none is met twice, and none is the walker's own too. */
-static u32 new_name(u32 step) { return (1000 + step * 8) << 8 | 3; }
+/* A name that the walker chooses for it: none is met twice, and none is the walker's own too. Each step has indexes of
+ * its own, as many as a table of Tally's grows by: Tally gives names in random order, but from the indexes that its
+ * table has, so that it has not given this one. */
+static u32 new_name(u32 step) { return (1024 + step * 64) << 8 | 3; }
 
 static int do_other(u32 step) {
     u32 what = below(9);

@@ -1,17 +1,17 @@
-//! The name service behind the bootstrap port: programs register ports under names and look them up.
+//! The name service behind the bootstrap port: programs check in or register ports under names, and look them up.
 //!
-//! Both requests have the form of calls to kernel objects: see [`abi::mig::bootstrap`] and `docs/abi.md`. Every program
+//! All requests have the form of calls to kernel objects: see [`abi::mig::bootstrap`] and `docs/abi.md`. Every program
 //! can send any message to the service, so the service reads requests through a [`View`], takes the right that it keeps
 //! out of them, and destroys the rest.
 
 use crate::message::{Message, call_server};
-use crate::port;
+use crate::port::{self, Port};
 use crate::task;
 use crate::view::{Descriptor, View};
 use abi::code::*;
 use abi::mig::NDR;
 use abi::mig::bootstrap::*;
-use abi::port::{Disposition, PortType};
+use abi::port::{Disposition, MACH_PORT_RIGHT_RECEIVE, PortType};
 use abi::{KernReturn, PortName};
 use heapless::Vec;
 
@@ -38,16 +38,29 @@ pub fn register(name: &str, port: PortName) -> Result<(), KernReturn> {
     call_server(request.bytes(&NDR).bytes(&name)).map(Message::destroy)
 }
 
+/// Makes a port under a name and returns its receive right. The name is free again when the port dies.
+///
+/// # Errors
+/// [`SERVICE_ACTIVE`] as a code if the name is in use; otherwise those of [`look_up`].
+pub fn check_in(name: &str) -> Result<Port, KernReturn> {
+    request_right(CHECK_IN, name, Disposition::PORT_RECEIVE).map(Port::of)
+}
+
 /// Returns the name of a send right to the port of a service.
 ///
 /// # Errors
 /// [`UNKNOWN_SERVICE`] as a code; `KERN_INVALID_ARGUMENT` if the name is too long; `MIG_TYPE_ERROR` if the reply brings
-/// anything but a send right; those of [`call_server`].
+/// anything but a right of the kind; those of [`call_server`].
 pub fn look_up(name: &str) -> Result<PortName, KernReturn> {
+    request_right(LOOK_UP, name, Disposition::PORT_SEND)
+}
+
+/// Sends a request with a name and returns the right in the reply, which must be of this kind.
+fn request_right(id: i32, name: &str, kind: Disposition) -> Result<PortName, KernReturn> {
     let name = padded(name)?;
-    let mut reply = call_server(Message::copy_send(task::bootstrap_port()).id(LOOK_UP).bytes(&NDR).bytes(&name))?;
+    let mut reply = call_server(Message::copy_send(task::bootstrap_port()).id(id).bytes(&NDR).bytes(&name))?;
     let found = match reply.view().and_then(|view| view.only_descriptor()) {
-        Some(Descriptor::Port(right)) if right.disposition == Disposition::PORT_SEND => reply.take_port(0),
+        Some(Descriptor::Port(right)) if right.disposition == kind => reply.take_port(0),
         _ => None,
     };
     reply.destroy();
@@ -59,6 +72,7 @@ pub const SERVICES_MAX: usize = 64;
 
 /// A request of the right shape.
 enum Request {
+    CheckIn(Name),
     Register(Name, PortName),
     LookUp(Name),
 }
@@ -84,7 +98,8 @@ impl Request {
                     _ => Err(MIG_TYPE_ERROR),
                 }
             }
-            LOOK_UP if request.is_complex() => Err(MIG_BAD_ARGUMENTS),
+            CHECK_IN | LOOK_UP if request.is_complex() => Err(MIG_BAD_ARGUMENTS),
+            CHECK_IN => Ok(Request::CheckIn(name_in(request)?)),
             LOOK_UP => Ok(Request::LookUp(name_in(request)?)),
             _ => Err(MIG_BAD_ID),
         }
@@ -98,6 +113,16 @@ fn name_in(request: &View<'_>) -> Result<Name, KernReturn> {
     let end = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_SIZE);
     name[end..].fill(0);
     Ok(name)
+}
+
+/// Makes a port, and a send right to it under the same name.
+fn make_service() -> Result<PortName, KernReturn> {
+    let port = port::allocate(MACH_PORT_RIGHT_RECEIVE)?;
+    if let Err(code) = port::insert_right(port, port, Disposition::MAKE_SEND) {
+        let _ = port::destroy(port);
+        return Err(code);
+    }
+    Ok(port)
 }
 
 /// The services of a name server.
@@ -120,16 +145,29 @@ impl Registry {
         // Before the reply is sent, so that the client finds all rights given back.
         request.destroy();
         let reply = match answer {
-            Ok(Some(port)) => reply.port(port, Disposition::COPY_SEND),
+            Ok(Some((port, disposition))) => reply.port(port, disposition),
             Ok(None) => reply.bytes(&NDR).words(&[0]),
             Err(code) => reply.bytes(&NDR).words(&[code.0 as u32]),
         };
         reply.send_or_destroy();
     }
 
-    fn answer(&mut self, request: &mut Message) -> Result<Option<PortName>, KernReturn> {
+    /// Returns the right that the reply carries, if it carries one.
+    fn answer(&mut self, request: &mut Message) -> Result<Option<(PortName, Disposition)>, KernReturn> {
         self.forget_dead();
         match Request::decode(&request.view().ok_or(MIG_BAD_ARGUMENTS)?)? {
+            Request::CheckIn(name) => {
+                if self.find(&name).is_some() {
+                    return Err(KernReturn(SERVICE_ACTIVE));
+                }
+                let port = make_service()?;
+                if self.services.push((name, port)).is_err() {
+                    let _ = port::destroy(port);
+                    return Err(KERN_RESOURCE_SHORTAGE);
+                }
+                // If the reply cannot be sent, the receive right is destroyed, and the dead port is forgotten.
+                Ok(Some((port, Disposition::MOVE_RECEIVE)))
+            }
             Request::Register(name, port) => {
                 if self.find(&name).is_some() {
                     return Err(KernReturn(NAME_IN_USE));
@@ -138,7 +176,10 @@ impl Registry {
                 request.take_port(0);
                 Ok(None)
             }
-            Request::LookUp(name) => self.find(&name).map(Some).ok_or(KernReturn(UNKNOWN_SERVICE)),
+            Request::LookUp(name) => match self.find(&name) {
+                Some(port) => Ok(Some((port, Disposition::COPY_SEND))),
+                None => Err(KernReturn(UNKNOWN_SERVICE)),
+            },
         }
     }
 

@@ -4,7 +4,7 @@ use crate::message::{Message, call_object};
 use crate::port;
 use crate::sys::{trap, unix_trap};
 use abi::code::*;
-use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
 use abi::mig;
 use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::qos::{AppType, Qos, Role};
@@ -172,6 +172,14 @@ pub fn counts() -> Counts {
     let code = trap(DEBUG_STATE, [u64::from(DEBUG_COUNTS), 0, at, size, 0, 0]);
     assert_eq!(code, 0, "the kernel counts");
     counts
+}
+
+/// Returns the number of free bytes in the kernel's heap.
+pub fn free_heap() -> u64 {
+    let mut free = 0u64;
+    let code = trap(DEBUG_STATE, [u64::from(DEBUG_HEAP), 0, (&raw mut free) as u64, 8, 0, 0]);
+    assert_eq!(code, 0, "the kernel has a heap");
+    free
 }
 
 /// Makes the kernel panic, to show the report. Only the first task may do that.

@@ -2,32 +2,23 @@
 
 #[path = "../examples/replay/replayer/mod.rs"]
 mod replayer;
+mod trace_files;
 
 use replayer::{explain, replay};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use trace_files::*;
 
 /// The number of traces in the selection.
 const SELECTED_TRACES: usize = 109;
 
-/// Returns the files with traces in a folder, by name.
-fn traces(folder: &Path) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder can be read").path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
-    files.sort();
-    let read = |file: &PathBuf| std::fs::read_to_string(file).expect("a trace can be read");
-    files.iter().map(|file| (file.file_name().unwrap_or_default().to_string_lossy().into_owned(), read(file))).collect()
-}
-
 /// Returns the files of the selection in the repository.
-fn selection() -> Vec<(String, String)> {
-    traces(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces"))
+fn selection() -> Vec<TraceFile> {
+    selected("tests/traces")
 }
 
 /// Replays traces, which must all pass, and returns their number.
-fn replay_all(traces: &[(String, String)]) -> usize {
+fn replay_all(traces: &[TraceFile]) -> usize {
     let mut total = replayer::Report::default();
     traces.iter().for_each(|(file, text)| total.add(replay(file, text)));
     assert_eq!((total.failed, total.mismatches), (0, vec![]));
@@ -41,22 +32,15 @@ fn the_selected_traces_replay_as_recorded() {
 
 #[test]
 fn all_traces_in_the_shared_folder_replay_as_recorded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance/vouchers");
-    if folder.is_dir() {
-        assert!(replay_all(&traces(&folder)) >= SELECTED_TRACES);
+    if let Some(traces) = shared("vouchers") {
+        assert!(replay_all(&traces) >= SELECTED_TRACES);
     }
-}
-
-/// Returns all lines of the selection.
-fn lines() -> Vec<Value> {
-    let texts = selection();
-    let lines = texts.iter().flat_map(|(_, text)| text.lines());
-    lines.map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
 #[test]
 fn the_selection_covers_every_operation_and_every_key() {
-    let lines = lines();
+    let texts = selection();
+    let lines: Vec<Value> = texts.iter().flat_map(|(_, text)| lines(text)).collect();
     let ops: BTreeSet<&str> = lines.iter().filter_map(|line| line["op"].as_str()).collect();
     let expected = "activity_id attr_command bank_adopt bank_balance bank_exit bank_preadopt bank_switch bank_task begin \
                     control_get_values control_release control_retain convert_port create create_raw debug_info \
@@ -130,52 +114,14 @@ fn a_file_that_is_not_a_trace_is_reported() {
     }
 }
 
-/// Adds the paths of all leaves of a value to `found`.
-fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            fields.iter().for_each(|(field, value)| leaves(value, &format!("{path}/{field}"), found));
-        }
-        Value::Array(items) if !items.is_empty() => {
-            items.iter().enumerate().for_each(|(number, item)| leaves(item, &format!("{path}/{number}"), found));
-        }
-        _ => found.push(path.to_owned()),
-    }
-}
-
-/// Returns a different value of the same kind.
-fn altered(value: &Value) -> Value {
-    match value {
-        Value::Null => Value::from(1),
-        Value::Bool(value) => Value::from(!value),
-        Value::Number(number) => Value::from(number.as_i64().unwrap_or(0).wrapping_add(1)),
-        Value::String(text) => Value::from(format!("{text}00")),
-        Value::Array(_) => Value::from(vec!["more"]),
-        Value::Object(_) => serde_json::json!({"more": 1}),
-    }
-}
-
-/// Splits a file into its traces.
-fn split(text: &str) -> Vec<Vec<Value>> {
-    let mut traces: Vec<Vec<Value>> = Vec::new();
-    for line in text.lines() {
-        let line: Value = serde_json::from_str(line).expect("a line is JSON");
-        if line["op"] == "begin" {
-            traces.push(Vec::new());
-        }
-        traces.last_mut().expect("a file begins with a trace").push(line);
-    }
-    traces
-}
-
 /// Seeds an error in each kind of field of each operation once. The replayer must report it, unless the field mirrors
 /// the layout of the reference.
 #[test]
 fn an_error_in_any_field_of_any_operation_is_reported() {
     let optional = ["slots", "slot", "sum", "table_size", "array_size", "ports"];
     let mut tried = BTreeSet::new();
-    for (_, text) in selection().iter().filter(|(file, _)| ["bank.jsonl", "scenarios.jsonl"].contains(&&**file)) {
-        for trace in split(text) {
+    for (_, traces) in selection().iter().filter(|(file, _)| ["bank.jsonl", "scenarios.jsonl"].contains(&&**file)) {
+        for trace in split(traces) {
             let of_line = |(at, line): (usize, &Value)| {
                 let mut found = Vec::new();
                 leaves(&line["expect"], "", &mut found);
@@ -190,7 +136,7 @@ fn an_error_in_any_field_of_any_operation_is_reported() {
                 let mut seeded = trace.clone();
                 let place = seeded[at]["expect"].pointer_mut(&path).expect("the path of a leaf is valid");
                 *place = altered(place);
-                let text: String = seeded.iter().map(|line| format!("{line}\n")).collect();
+                let text = text(&seeded);
                 let report = replay("file", &text);
                 let ignored = optional.iter().any(|field| path.split('/').any(|part| part == *field));
                 assert_eq!((report.passed, report.failed), (ignored as usize, !ignored as usize), "{path}: {text}");
@@ -203,10 +149,7 @@ fn an_error_in_any_field_of_any_operation_is_reported() {
 #[test]
 fn only_the_excused_behaviour_passes_where_the_reference_panics() {
     for name in ["register-duplicate-panics", "control-release-panics"] {
-        let (_, text) =
-            selection().into_iter().find(|(file, _)| file == "scenarios.jsonl").expect("the file is selected");
-        let trace = split(&text).into_iter().find(|trace| trace[0]["name"] == name).expect("the file has the trace");
-        let whole: String = trace.iter().map(|line| format!("{line}\n")).collect();
+        let whole = text(&scenario(&selection(), name));
         assert_eq!(replay("file", &whole).passed, 1, "{name}");
         // With another key the excused answer is wrong, and must be reported.
         let elsewhere = replay("file", &whole.replace(r#""key":7"#, r#""key":6"#)).mismatches;

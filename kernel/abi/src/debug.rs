@@ -9,6 +9,9 @@ pub const DEBUG_THREAD: u32 = 2;
 /// Kind 3: the kernel panics, to show how a panic is reported. Only the first task, which can stop the machine anyway,
 /// may request it.
 pub const DEBUG_PANIC: u32 = 3;
+/// Kind 4: the number of free bytes in the kernel's heap, a u64; the name is ignored. Tables of the kernel stay as large
+/// as they have been, so a test compares the numbers before and after only when it has done everything once.
+pub const DEBUG_HEAP: u32 = 4;
 
 /// The number of objects of each kind in the whole system. A test compares the counts before and after.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

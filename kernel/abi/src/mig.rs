@@ -145,6 +145,8 @@ pub mod thread_act {
 
 /// Ids of the name service behind the bootstrap port. The name service is an ordinary task (`docs/abi.md`).
 pub mod bootstrap {
+    /// `bootstrap_check_in(name)`: the reply carries the receive right of a new port.
+    pub const CHECK_IN: i32 = 402;
     /// `bootstrap_register([port], name)`: the name is 128 bytes, padded with zeros.
     pub const REGISTER: i32 = 403;
     /// `bootstrap_look_up(name)`
@@ -155,4 +157,6 @@ pub mod bootstrap {
     pub const UNKNOWN_SERVICE: i32 = 1102;
     /// Error: the name is registered already.
     pub const NAME_IN_USE: i32 = 1101;
+    /// Error: another program has checked in with the name, or registered it.
+    pub const SERVICE_ACTIVE: i32 = 1103;
 }

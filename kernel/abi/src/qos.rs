@@ -65,6 +65,12 @@ impl Priority {
         }
     }
 
+    /// Returns the QoS words of a message with this priority and an override (errata 6).
+    #[inline]
+    pub const fn words_with(self, over: Qos) -> u64 {
+        (self.to_pthread() as u64) << 32 | Priority::of(over).to_pthread() as u64
+    }
+
     /// Decodes a `pthread_priority_t`: the lowest class bit decides, and a relative priority out of range counts as 0
     /// (dispatch 1.3 ).
     pub const fn from_pthread(word: u32) -> Priority {

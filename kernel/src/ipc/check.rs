@@ -57,6 +57,7 @@ impl Ipc {
             let counted = rights.get(&id).unwrap_or(&Rights { send: 0, send_once: 0, receive: 0 });
             self.check_port(id, port, counted);
         }
+        self.check_ways();
         self.check_totals();
         self.check_spaces();
         self.check_budgets(outside);
@@ -165,6 +166,27 @@ impl Ipc {
             }
         }
         panic!("I7: {start:?} is in transit inside itself");
+    }
+
+    /// Checks the numbers of receive rights in transit to each port, and the bounds of the ways of boosts.
+    fn check_ways(&self) {
+        let mut arriving = BTreeMap::<PortId, u32>::new();
+        for (id, port) in self.ports.iter() {
+            assert!(port.boost_height <= self.limits.transit_walk, "boosts reach {id:?} on too long a way");
+            assert!(port.boost_height > 0 || !port.boosts.accepts_donation(), "{id:?} accepts donation");
+            assert!(!port.boosts_stay || matches!(port.home, Home::Transit(_)), "the boosts of {id:?} stay");
+            let Home::Transit(to) = port.home else { continue };
+            *arriving.entry(to).or_default() += 1;
+            if let Some(next) = self.ports.get(to)
+                && port.boost_height > 0
+                && !port.boosts_stay
+            {
+                assert!(next.boost_height > port.boost_height, "boosts of {id:?} reach {to:?} on a longer way");
+            }
+        }
+        for (id, port) in self.ports.iter() {
+            assert_eq!(port.arriving, arriving.get(&id).copied().unwrap_or(0), "rights in transit to {id:?}");
+        }
     }
 
     fn check_totals(&self) {

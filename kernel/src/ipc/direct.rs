@@ -1,5 +1,7 @@
 //! The part of the fast path that concerns ports and names (`msg/fast_path.rs`): a plain message is planned, and then
-//! handed to its receiver without being queued.
+//! handed to its receiver without being queued. A request with a voucher or importance is in [`attached`].
+
+pub mod attached;
 
 use super::entry::{Entry, EntryRight};
 use super::port::{Home, Port, Ports};
@@ -103,11 +105,17 @@ impl Space {
 /// another port donates depends on its sender, and to ask that here would make all calls longer.
 #[inline(always)]
 fn receiver(port: &Port, sets: &Sets, memberships: &Memberships) -> Option<Receiver> {
+    waiting_receiver::<false>(port, sets, memberships)
+}
+
+/// As [`receiver`]. With `DONATION` the port may accept donation.
+#[inline(always)]
+fn waiting_receiver<const DONATION: bool>(port: &Port, sets: &Sets, memberships: &Memberships) -> Option<Receiver> {
     let Home::Space { space, name: local } = port.home else { return None };
     // No sender is blocked while there is room (I9).
     // Both are known from one test of two words.
     let taken_up = !port.queue.is_empty() | port.requests.any_armed();
-    if !port.direct || taken_up || port.boosts.accepts_donation() {
+    if !port.direct || taken_up || (!DONATION && port.boosts.accepts_donation()) {
         return None;
     }
     let (thread, set) = match port.receivers.first() {

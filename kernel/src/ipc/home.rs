@@ -9,9 +9,10 @@
 //! ```
 
 use super::Ipc;
-use super::port::Home;
+use super::port::{Home, Port};
 use super::right::ReceiveRight;
 use crate::ids::{PortId, SpaceId};
+use crate::limits::CIRCLE_WALK_MAX;
 use crate::outcome::Outcome;
 use crate::sched::Scheduling;
 use crate::step::{Step, Work};
@@ -20,12 +21,18 @@ use abi::code::MACH_RCV_PORT_CHANGED;
 use abi::event::kind;
 use abi::port::PortName;
 
+impl Port {
+    /// Returns the place of its receive right as far as its boosts are concerned.
+    #[inline(always)]
+    pub(super) fn home_of_boosts(&self) -> Home {
+        if self.boosts_stay { Home::Limbo } else { self.home }
+    }
+}
+
 impl Ipc {
     /// Puts a receive right into a space, under a name that denotes it already.
     pub(super) fn attach(&mut self, port: PortId, space: SpaceId, name: PortName) {
-        if let Some(old) = self.ports[port].move_to(Home::Space { space, name }) {
-            self.boosts_move(port, old);
-        }
+        self.move_to(port, Home::Space { space, name });
     }
 
     /// Takes a receive right out of its space into limbo: the port leaves its sets, the receives of threads that wait
@@ -39,29 +46,114 @@ impl Ipc {
             sched.finish(receiver, Outcome::undelivered(MACH_RCV_PORT_CHANGED));
         }
         state.forget_owner();
-        if let Some(old) = state.move_to(Home::Limbo) {
-            self.boosts_move(port, old);
+        self.move_to(port, Home::Limbo);
+    }
+
+    /// Changes the place of a receive right, and takes the port's boosts along.
+    #[inline(always)]
+    fn move_to(&mut self, port: PortId, home: Home) {
+        let (old, old_of_boosts) = self.leave(port, home);
+        let state = &mut self.ports[port];
+        if !state.boosts.moves_alone(home == Home::Limbo) {
+            self.boosts_move(port, old_of_boosts);
+        }
+        if let Home::Transit(to) = old {
+            self.arrived(to);
+        }
+    }
+
+    /// Writes the new place of a receive right. Returns the old one, and the one that it had for its boosts.
+    #[inline(always)]
+    fn leave(&mut self, port: PortId, home: Home) -> (Home, Home) {
+        let state = &mut self.ports[port];
+        let of_boosts = state.home_of_boosts();
+        state.boosts_stay = false;
+        (core::mem::replace(&mut state.home, home), of_boosts)
+    }
+
+    /// Takes note that a receive right is no longer in transit to a port, which may be gone.
+    fn arrived(&mut self, at: PortId) {
+        let Some(port) = self.ports.get_mut(at) else { return };
+        port.arriving -= 1;
+        if port.arriving == 0 {
+            port.boost_height = u8::from(port.boosts.accepts_donation());
         }
     }
 
     /// Puts a receive right in limbo into a message for `destination`, so that it is in transit. Returns false, and
     /// leaves it in limbo, if the message would then be queued inside the port itself, directly or through other ports
-    /// in transit (mach-ipc 6.2): no thread could ever receive it.
+    /// in transit (mach-ipc 6.2): no thread could ever receive it. The same if it cannot be told.
+    ///
+    /// Boosts pass at most `TRANSIT_WALK_MAX` ports. Those of a port that would be nested deeper stay with it.
     pub fn begin_transit(&mut self, right: &ReceiveRight, destination: PortId) -> bool {
-        let mut next = Some(destination);
-        while let Some(port) = next {
-            if port == right.port() {
-                return false;
-            }
-            next = match self.ports.get(port).map(|port| port.home) {
-                Some(Home::Transit(onward)) => Some(onward),
-                _ => None,
-            };
+        let (port, mut left) = (right.port(), CIRCLE_WALK_MAX);
+        if self.is_inside(destination, port, &mut left) != Some(false) {
+            return false;
         }
-        if let Some(old) = self.ports[right.port()].move_to(Home::Transit(destination)) {
-            self.boosts_move(right.port(), old);
+        let height = self.ports[port].boost_height;
+        let stay = height > 0 && !self.carries_boosts(destination, height);
+        if stay {
+            let state = &mut self.ports[port];
+            (state.home, state.boosts_stay) = (Home::Transit(destination), true);
+        } else {
+            self.move_to(port, Home::Transit(destination));
+            self.raise_heights(destination, height);
+        }
+        if let Some(state) = self.ports.get_mut(destination) {
+            state.arriving += 1;
         }
         true
+    }
+
+    /// Returns true if a port is `outer` or in transit inside it, directly or through other ports, and `None` if that
+    /// takes a longer walk than is `left`, which is counted down.
+    pub(super) fn is_inside(&self, port: PortId, outer: PortId, left: &mut u32) -> Option<bool> {
+        if port == outer || self.ports[outer].arriving == 0 {
+            return Some(port == outer);
+        }
+        let mut at = port;
+        while *left > 0 {
+            *left -= 1;
+            match self.ports.get(at).map(|port| port.home) {
+                Some(Home::Transit(onward)) if onward == outer => return Some(true),
+                Some(Home::Transit(onward)) => at = onward,
+                _ => return Some(false),
+            }
+        }
+        None
+    }
+
+    /// Returns true if boosts on a way of `height` ports can go on from `port`: no port on the whole way is then deeper
+    /// than `TRANSIT_WALK_MAX`.
+    fn carries_boosts(&self, port: PortId, height: u8) -> bool {
+        let mut at = port;
+        for _ in height..self.limits.transit_walk {
+            match self.ports.get(at).map(Port::home_of_boosts) {
+                Some(Home::Transit(onward)) => at = onward,
+                _ => return true,
+            }
+        }
+        false
+    }
+
+    /// Takes note that boosts on a way of `height` ports reach a port and those that it travels towards.
+    fn raise_heights(&mut self, port: PortId, mut height: u8) {
+        let mut at = port;
+        while height > 0
+            && let Some(port) = self.ports.get_mut(at)
+            && port.boost_height <= height
+        {
+            height += 1;
+            port.boost_height = height;
+            let Home::Transit(onward) = port.home_of_boosts() else { return };
+            at = onward;
+        }
+    }
+
+    /// Takes note that a port in a space accepts donation.
+    pub(super) fn note_donation(&mut self, port: PortId) {
+        let port = &mut self.ports[port];
+        port.boost_height = port.boost_height.max(1);
     }
 
     /// Ends a receive right that is in no space. The port dies, unless it has a port-destroyed request: the
@@ -73,8 +165,11 @@ impl Ipc {
         state.forget_owner();
         let given = match state.port_destroyed.take() {
             Some(requester) => {
-                let old = core::mem::replace(&mut state.home, Home::Limbo);
-                self.right_redirected(port, old);
+                let (old, old_of_boosts) = self.leave(port, Home::Limbo);
+                self.right_redirected(port, old_of_boosts);
+                if let Home::Transit(to) = old {
+                    self.arrived(to);
+                }
                 self.notify_port_destroyed(step, requester, right)
             }
             None => Err(right),
@@ -87,13 +182,15 @@ impl Ipc {
     /// Lets a port die. From now on names for it are dead names. It is taken apart piece by piece; a port without
     /// messages and requests is removed at once.
     pub fn destroy_port(&mut self, step: &mut Step, port: PortId) {
-        let state = &mut self.ports[port];
+        let state = &self.ports[port];
         assert!(state.is_alive(), "{port:?} dies twice");
-        if state.boosts.is_idle() {
-            state.home = Home::Dead;
-        } else {
-            let old = core::mem::replace(&mut state.home, Home::Dead);
-            self.boosts_end(port, old);
+        let is_idle = state.boosts.is_idle();
+        let (old, old_of_boosts) = self.leave(port, Home::Dead);
+        if !is_idle {
+            self.boosts_end(port, old_of_boosts);
+        }
+        if let Home::Transit(to) = old {
+            self.arrived(to);
         }
         self.stop_counting(port);
         step.trace.record(|| Event::new(kind::PORT_DIED, [port.to_bits()]));

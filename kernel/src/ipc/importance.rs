@@ -23,7 +23,7 @@ pub struct Surroundings<'a> {
 impl Environment for Surroundings<'_> {
     fn port(&mut self, port: PortNumber) -> Option<(&mut PortBoosts, Place)> {
         let port = self.ports.get_mut(Id::from_bits(port)?)?;
-        let place = place_of(self.spaces, port.home)?;
+        let place = place_of(self.spaces, port.home_of_boosts())?;
         Some((&mut port.boosts, place))
     }
 
@@ -184,12 +184,14 @@ impl Ipc {
     /// Lets messages to a port donate (importance 3.1).
     pub(super) fn accept_donation(&mut self, port: PortId) {
         self.ports[port].boosts.accept_donation();
+        self.note_donation(port);
     }
 
     /// Gives a port a temporary owner, for now nobody (importance 3.2).
     pub(super) fn set_temp_owner(&mut self, port: PortId) {
         let (importance, mut surroundings) = self.importance_parts();
         importance.set_temp_owner(&mut surroundings, port.to_bits());
+        self.note_donation(port);
     }
 
     /// Lets the boosts of a port with a temporary owner count for a task that is being started (importance 3.3).

@@ -134,6 +134,11 @@ impl Message {
         self.voucher.is_some() || self.importance.is_some()
     }
 
+    /// Returns true if it is tied to the importance of its sender.
+    pub fn is_tied(&self) -> bool {
+        self.importance.is_some()
+    }
+
     /// Returns true if the message has no rights: its places for rights are empty.
     pub(super) fn is_bare(&self) -> bool {
         let bare_header = self.destination == Carried::Null && self.reply == Carried::Null && self.voucher.is_none();

@@ -11,6 +11,8 @@ use crate::machine::NoMemory;
 use crate::sched::wait_queue::{Pushing, WaitQueue};
 use crate::step::{Step, WORK_COST, Work};
 use crate::trace::Event;
+use abi::KernReturn;
+use abi::code::{KERN_INVALID_ARGUMENT, KERN_INVALID_RIGHT};
 use abi::event::kind;
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
 use store::{Arena, List};
@@ -136,6 +138,13 @@ pub struct Port {
     pub(super) push_height: u8,
     /// The step's list of policy changes has one of this port.
     pub(super) policy_listed: bool,
+    /// The number of receive rights in transit to it.
+    pub(super) arriving: u32,
+    /// An upper bound of the number of ports on the longest way on which boosts reach it, itself included; 0 if no port
+    /// on such a way accepts donation.
+    pub(super) boost_height: u8,
+    /// Its receive right is in transit, but so deep that its boosts stay with it, as if it were in limbo.
+    pub(super) boosts_stay: bool,
     /// It has been taken apart, but cannot be removed before that piece of work is done.
     pub(super) taken_apart: bool,
 }
@@ -170,6 +179,9 @@ impl Port {
             pushers: WaitQueue::default(),
             push_height: 0,
             policy_listed: false,
+            arriving: 0,
+            boost_height: 0,
+            boosts_stay: false,
             taken_apart: false,
         }
     }
@@ -183,16 +195,6 @@ impl Port {
     /// Returns the place of its receive right.
     pub fn home(&self) -> Home {
         self.home
-    }
-
-    /// Changes the place of its receive right. Returns the old one if there are boosts, which the caller then takes along.
-    #[inline(always)]
-    pub(super) fn move_to(&mut self, home: Home) -> Option<Home> {
-        if self.boosts.moves_alone(home == Home::Limbo) {
-            self.home = home;
-            return None;
-        }
-        Some(core::mem::replace(&mut self.home, home))
     }
 
     /// Returns the number of its send rights.
@@ -277,6 +279,11 @@ impl Port {
     #[inline(always)]
     pub fn is_full(&self) -> bool {
         self.queue.len() >= self.qlimit as usize
+    }
+
+    /// Returns true if its receive right is in transit so deep in other ports that its boosts count for nobody.
+    pub fn keeps_boosts(&self) -> bool {
+        self.boosts_stay
     }
 
     /// Returns its part in importance.
@@ -409,6 +416,18 @@ impl Ipc {
         match self.spaces[space].get(name)?.right {
             EntryRight::Send { port, .. } => self.voucher_behind(port),
             _ => None,
+        }
+    }
+
+    /// Returns the voucher that a thread adopts by a name, or `None` for the null name (vouchers 4.12).
+    ///
+    /// # Errors
+    /// `KERN_INVALID_RIGHT` for `MACH_PORT_DEAD`; `KERN_INVALID_ARGUMENT` for a name that is no voucher's.
+    pub fn voucher_to_adopt(&self, space: SpaceId, name: PortName) -> Result<Option<VoucherId>, KernReturn> {
+        match name {
+            MACH_PORT_NULL => Ok(None),
+            MACH_PORT_DEAD => Err(KERN_INVALID_RIGHT),
+            name => self.voucher_named(space, name).map(Some).ok_or(KERN_INVALID_ARGUMENT),
         }
     }
 

@@ -75,18 +75,18 @@ impl Ipc {
     }
 
     /// Returns the budget of the task that receives from a port. For a port in transit this is the task that will get
-    /// its receive right, for a port in limbo the task that made it.
+    /// its receive right, for a port in limbo or too deep in other ports to tell the task that made it.
     pub fn receiving_budget(&self, port: PortId) -> Option<BudgetId> {
         let mut at = port;
-        loop {
-            let port = self.ports.get(at)?;
-            match port.home {
+        for _ in 0..=self.limits.transit_walk {
+            match self.ports.get(at)?.home {
                 Home::Space { space, .. } => return Some(self.spaces[space].budget()),
                 Home::Transit(onward) => at = onward,
-                Home::Limbo => return port.budget.filter(|&budget| self.budgets.contains(budget)),
+                Home::Limbo => break,
                 Home::Kernel(_) | Home::Dead => return None,
             }
         }
+        self.ports[at].budget.filter(|&budget| self.budgets.contains(budget))
     }
 
     /// Returns the queue of a port or set in which a thread waits.

@@ -15,7 +15,6 @@ use abi::event::kind;
 use abi::inspect::MESSAGE_RAISED;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_DEAD, MACH_PORT_NULL, PortName};
-use abi::qos::Priority;
 use core::mem::offset_of;
 use zerocopy::IntoBytes;
 
@@ -121,8 +120,7 @@ impl Kernel {
         let has_body = !ipc.message(message).descriptors.is_empty();
         let bits = if has_body { ipc.copy_out_body(step, receiver.space, message) } else { 0 };
         let taken = ipc.message_mut(message);
-        let qos =
-            u64::from(taken.priority.to_pthread()) << 32 | u64::from(Priority::of(taken.qos_override).to_pthread());
+        let qos = taken.priority.words_with(taken.qos_override);
         let mut header = taken.header();
         // Without a disposition the field stays as the sender wrote it (vouchers 7.5).
         if taken.voucher_disposition != Disposition::NONE {

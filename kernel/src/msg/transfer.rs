@@ -3,6 +3,7 @@
 use crate::ipc::direct::ReceivedHeader;
 use crate::limits::SMALL_MESSAGE;
 use abi::message::{Header, SHORT_TRAILER};
+use abi::port::PortName;
 use zerocopy::FromBytes;
 
 /// The buffer for a message on its way from the sender's memory to the receiver's. Its contents are unused between
@@ -27,6 +28,13 @@ impl TransferBuffer {
     #[inline(always)]
     pub(crate) fn sent(&mut self, size: usize) -> &mut [u8] {
         &mut self.0[..size]
+    }
+
+    /// Writes the field of the header for a voucher.
+    #[inline(always)]
+    pub(crate) fn set_voucher(&mut self, name: PortName) {
+        let (header, _) = Header::mut_from_prefix(&mut self.0).expect("a message begins with a header");
+        header.msgh_voucher_port = name;
     }
 
     /// Turns the message of `size` bytes as it was sent into the message as it is received, with its trailer, and

@@ -2,6 +2,7 @@
 //! 7.2, 7.4, importance 4.3, 5.2).
 
 use crate::ids::{Context, MessageId, PortId};
+use crate::ipc::direct::attached::{Case, Origin};
 use crate::kernel::Kernel;
 use crate::machine::NoMemory;
 use abi::message::MsgOption;
@@ -14,7 +15,12 @@ impl Kernel {
         let client = self.client(sender);
         let Kernel { ipc, step, vouchers, .. } = self;
         if let Some(attached) = ipc.message_mut(message).voucher.take() {
-            ipc.message_mut(message).voucher = vouchers.preprocess(ipc, step, &client, attached);
+            let origin = Origin { space: sender.space, voucher: Some(attached.port()) };
+            let processed = vouchers.preprocess(ipc, step, &client, attached);
+            if processed.is_some() {
+                vouchers.note_origin(message, origin);
+            }
+            ipc.message_mut(message).voucher = processed;
         }
     }
 
@@ -37,7 +43,11 @@ impl Kernel {
         }
         let attached = self.ipc.message(message).voucher.as_ref();
         let voucher = attached.and_then(|attached| self.vouchers.importance_of(&self.ipc, attached));
-        self.ipc.donate(message, port, sender.space, voucher, mode)
+        self.ipc.donate(message, port, sender.space, voucher, mode)?;
+        if self.ipc.message(message).voucher.is_none() {
+            self.vouchers.note_origin(message, Origin { space: sender.space, voucher: None });
+        }
+        Ok(())
     }
 
     /// Takes the importance and the voucher of a message that `receiver` receives: first the importance, which moves into
@@ -51,9 +61,14 @@ impl Kernel {
         }
         let client = self.client(receiver);
         let Kernel { ipc, step, vouchers, .. } = self;
+        let (origin, tied) = (vouchers.origin_of(message), ipc.message(message).is_tied());
         let importance = vouchers.receive_importance(ipc, step, &client, message);
         if let Some(attached) = ipc.message_mut(message).voucher.take() {
-            ipc.message_mut(message).voucher = vouchers.postprocess(ipc, step, &client, attached);
+            let delivered = vouchers.postprocess(ipc, step, &client, attached);
+            if let (Some(origin), Some(delivered)) = (origin, &delivered) {
+                vouchers.remember(ipc, Case { origin, receiver: receiver.space, tied }, delivered);
+            }
+            ipc.message_mut(message).voucher = delivered;
         }
         importance
     }

@@ -1,13 +1,13 @@
 //! Programs: loading a static ELF file into a new task's memory.
 
-use super::Tasks;
+use super::{Task, Tasks};
 use crate::ids::TaskId;
 use crate::limits::{SEGMENTS_MAX, STACK_PAGES};
 use crate::machine::{AddressSpace, Machine, Protection, USER_END, UserAddr};
 use abi::KernReturn;
 use abi::code::*;
 use abi::task::PAGE_SIZE;
-use elf::abi::{EM_X86_64, ET_DYN, ET_EXEC, PF_R, PF_W, PF_X, PT_INTERP, PT_LOAD};
+use elf::abi::{ELFMAGIC, EM_X86_64, ET_DYN, ET_EXEC, PF_R, PF_W, PF_X, PT_INTERP, PT_LOAD};
 use elf::endian::LittleEndian;
 use elf::file::{Class, FileHeader, parse_ident};
 use elf::segment::{ProgramHeader, SegmentTable};
@@ -91,6 +91,17 @@ struct Segment {
     protection: Protection,
 }
 
+/// The reason why a file cannot be loaded.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// The file is no program that can run here; the text says why.
+    NoProgram(&'static str),
+    /// The file cannot be read.
+    Unreadable(KernReturn),
+}
+
+use Fault::NoProgram;
+
 /// The checked headers of a program.
 #[derive(Debug)]
 struct Program {
@@ -99,7 +110,7 @@ struct Program {
 }
 
 impl Tasks {
-    /// Loads a program into a task that has no memory yet.
+    /// Loads a program into a task that has no memory yet. The log says what is wrong with a file that is no program.
     ///
     /// # Errors
     /// `KERN_FAILURE` if the file is not a static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read;
@@ -110,7 +121,15 @@ impl Tasks {
         task: TaskId,
         image: &Image,
     ) -> Result<Loaded, KernReturn> {
-        let program = read_program(machine, image)?;
+        let program = read_program(machine, image).map_err(|fault| match fault {
+            NoProgram(reason) => {
+                let Task { name, credentials, .. } = &self.tasks[task];
+                let pid = credentials.pid;
+                machine.log(format_args!("task {pid} ({name}) does not start: {reason}"));
+                KERN_FAILURE
+            }
+            Fault::Unreadable(code) => code,
+        })?;
         for segment in &program.segments {
             let Segment { start, end, address, offset, file_size, protection } = *segment;
             self.vm_allocate(machine, task, Some(UserAddr(start)), end - start, protection)?;
@@ -158,83 +177,101 @@ impl Tasks {
 /// change meanwhile.
 ///
 /// # Errors
-/// `KERN_FAILURE` if the file is not a static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read.
-fn read_program(machine: &mut dyn Machine, image: &Image) -> Result<Program, KernReturn> {
+/// [`Fault`].
+fn read_program(machine: &mut dyn Machine, image: &Image) -> Result<Program, Fault> {
+    const CUT_OFF: Fault = NoProgram("the file is cut off: its program headers are not there");
     let mut bytes = [0; EHDR_SIZE];
     if image.size() < EHDR_SIZE as u64 {
-        return Err(KERN_FAILURE);
+        return Err(NoProgram("the file is no ELF file"));
     }
-    image.read(machine, 0, &mut bytes)?;
-    let header = read_header(&bytes).ok_or(KERN_FAILURE)?;
+    image.read(machine, 0, &mut bytes).map_err(Fault::Unreadable)?;
+    let header = read_header(&bytes).map_err(NoProgram)?;
     let mut table = [0; SEGMENTS_MAX * PHDR_SIZE];
     let count = usize::from(header.e_phnum);
-    let table = table.get_mut(..count * PHDR_SIZE).ok_or(KERN_FAILURE)?;
-    let end = header.e_phoff.checked_add(table.len() as u64).ok_or(KERN_FAILURE)?;
+    let table = table.get_mut(..count * PHDR_SIZE).ok_or(NoProgram("the file has too many program headers"))?;
+    let end = header.e_phoff.checked_add(table.len() as u64).ok_or(CUT_OFF)?;
     if end > image.size() {
-        return Err(KERN_FAILURE);
+        return Err(CUT_OFF);
     }
-    image.read(machine, header.e_phoff, table)?;
+    image.read(machine, header.e_phoff, table).map_err(Fault::Unreadable)?;
     let base = if header.e_type == ET_DYN { PIE_BASE } else { 0 };
     let mut segments: Vec<Segment, SEGMENTS_MAX> = Vec::new();
     let mut headers = None;
     for part in SegmentTable::new(LittleEndian, Class::ELF64, table).iter() {
         match part.p_type {
-            // This program needs an interpreter, so it is not static.
-            PT_INTERP => return Err(KERN_FAILURE),
+            PT_INTERP => return Err(NoProgram("the program needs a dynamic linker: link it with -static")),
             PT_LOAD if part.p_memsz > 0 => {
-                let segment = read_segment(&part, base, image.size()).ok_or(KERN_FAILURE)?;
+                let segment = read_segment(&part, base, image.size()).map_err(NoProgram)?;
                 if segments.iter().any(|other| other.start < segment.end && segment.start < other.end) {
-                    return Err(KERN_FAILURE);
+                    return Err(NoProgram("two segments share a page"));
                 }
                 let in_file = part.p_offset..part.p_offset + part.p_filesz;
                 if in_file.contains(&header.e_phoff) && end <= in_file.end {
                     headers = Some(segment.address + (header.e_phoff - part.p_offset));
                 }
-                segments.push(segment).map_err(|_| KERN_FAILURE)?;
+                segments.push(segment).expect("there are at most as many segments as program headers");
             }
             _ => {}
         }
     }
-    let entry = base.checked_add(header.e_entry).ok_or(KERN_FAILURE)?;
-    let contains_entry = |segment: &Segment| {
-        segment.protection.contains(Protection::EXECUTE) && (segment.start..segment.end).contains(&entry)
-    };
-    if !segments.iter().any(contains_entry) {
-        return Err(KERN_FAILURE);
+    if segments.is_empty() {
+        return Err(NoProgram("the file has nothing to load: it is not linked, or the linker dropped everything"));
     }
+    let contains_entry = |entry: &u64| {
+        let executable = segments.iter().filter(|segment| segment.protection.contains(Protection::EXECUTE));
+        executable.into_iter().any(|segment| (segment.start..segment.end).contains(entry))
+    };
+    let entry = base.checked_add(header.e_entry).filter(contains_entry);
+    let entry = entry.ok_or(NoProgram("the entry point is in no executable segment: is there a _start?"))?;
     Ok(Program { segments, loaded: Loaded { entry, headers, header_count: count as u64 } })
 }
 
-/// Returns the file header, if it is that of a program for this machine.
-fn read_header(bytes: &[u8; EHDR_SIZE]) -> Option<FileHeader<LittleEndian>> {
-    let ident = parse_ident::<LittleEndian>(&bytes[..16]).ok()?;
-    let header = FileHeader::parse_tail(ident, &bytes[16..]).ok()?;
-    let fits = header.class == Class::ELF64
-        && header.e_machine == EM_X86_64
-        && matches!(header.e_type, ET_EXEC | ET_DYN)
-        && usize::from(header.e_phentsize) == PHDR_SIZE;
-    fits.then_some(header)
+/// Returns the file header of a program for this machine.
+///
+/// # Errors
+/// A text that says what is wrong.
+fn read_header(bytes: &[u8; EHDR_SIZE]) -> Result<FileHeader<LittleEndian>, &'static str> {
+    const OTHER_MACHINE: &str = "the program is for another machine than x86_64";
+    if !bytes.starts_with(&ELFMAGIC) {
+        return Err("the file is no ELF file");
+    }
+    let ident = parse_ident::<LittleEndian>(&bytes[..16]).map_err(|_| OTHER_MACHINE)?;
+    if ident.1 != Class::ELF64 {
+        return Err("the program is not for 64 bits");
+    }
+    let header = FileHeader::parse_tail(ident, &bytes[16..]).map_err(|_| OTHER_MACHINE)?;
+    if header.e_machine != EM_X86_64 {
+        return Err(OTHER_MACHINE);
+    }
+    if !matches!(header.e_type, ET_EXEC | ET_DYN) {
+        return Err("the file is no program but an object file or a core dump: link it");
+    }
+    if usize::from(header.e_phentsize) != PHDR_SIZE {
+        return Err("the file has program headers of another size, or none");
+    }
+    Ok(header)
 }
 
-/// Returns the segment that a program header describes. Returns `None` unless its pages are within user space, its
-/// contents are within the file and it is not both writable and executable.
-fn read_segment(part: &ProgramHeader, base: u64, file_size: u64) -> Option<Segment> {
-    let address = base.checked_add(part.p_vaddr)?;
+/// Returns the segment that a program header describes.
+///
+/// # Errors
+/// A text that says what is wrong.
+fn read_segment(part: &ProgramHeader, base: u64, file_size: u64) -> Result<Segment, &'static str> {
+    const OUTSIDE: &str = "a segment is outside of the addresses for programs";
+    let address = base.checked_add(part.p_vaddr).ok_or(OUTSIDE)?;
     let start = address & !(PAGE_SIZE - 1);
-    let end = address.checked_add(part.p_memsz)?.checked_next_multiple_of(PAGE_SIZE)?;
+    let end = address.checked_add(part.p_memsz).and_then(|end| end.checked_next_multiple_of(PAGE_SIZE));
+    let end = end.filter(|&end| start >= crate::machine::USER_START && end <= USER_END).ok_or(OUTSIDE)?;
     let mut protection = Protection::empty();
     for (flag, allows) in [(PF_R, Protection::READ), (PF_W, Protection::WRITE), (PF_X, Protection::EXECUTE)] {
         protection.set(allows, part.p_flags & flag != 0);
     }
-    let in_file = part.p_filesz <= part.p_memsz && part.p_offset.checked_add(part.p_filesz)? <= file_size;
-    let is_safe = !protection.contains(Protection::WRITE | Protection::EXECUTE);
-    let in_user_space = start >= crate::machine::USER_START && end <= USER_END;
-    (in_file && is_safe && in_user_space).then_some(Segment {
-        start,
-        end,
-        address,
-        offset: part.p_offset,
-        file_size: part.p_filesz,
-        protection: protection | Protection::READ,
-    })
+    if protection.contains(Protection::WRITE | Protection::EXECUTE) {
+        return Err("a segment is writable and executable");
+    }
+    if part.p_filesz > part.p_memsz || part.p_offset.checked_add(part.p_filesz).is_none_or(|end| end > file_size) {
+        return Err("the file is cut off: a segment is not in it");
+    }
+    let protection = protection | Protection::READ;
+    Ok(Segment { start, end, address, offset: part.p_offset, file_size: part.p_filesz, protection })
 }

@@ -230,7 +230,8 @@ impl Tasks {
         let rounded = size.checked_next_multiple_of(PAGE_SIZE).ok_or(KERN_INVALID_ARGUMENT)?;
         let regions = &self.tasks[task].regions;
         let (start, end) = match place {
-            Place::At(address) | Place::Over(address) => page_range(address, size)?,
+            // The size is rounded by itself, and not the end: an address within a page adds none at the end.
+            Place::At(address) | Place::Over(address) => page_range(UserAddr(address.0 & !(PAGE_SIZE - 1)), rounded)?,
             Place::Anywhere => {
                 let start = regions.find_gap(rounded).ok_or(KERN_NO_SPACE)?;
                 (start, start + rounded)

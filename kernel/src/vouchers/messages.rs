@@ -4,10 +4,11 @@ use super::session::Session;
 use super::{Client, Vouchers};
 use crate::ids::{MessageId, VoucherId};
 use crate::ipc::Ipc;
+use crate::ipc::direct::attached::{Case, Delivery, Origin};
 use crate::ipc::right::SendRight;
 use crate::machine::NoMemory;
 use crate::step::Step;
-use abi::port::Disposition;
+use abi::port::{Disposition, MACH_PORT_NULL, PortName};
 use abi::qos::Priority;
 use voucher::importance::{Delivered, DeliveredVoucher, LinkId, Source};
 use voucher::{CallingTask, Key, ProcessedVoucher};
@@ -113,5 +114,63 @@ impl Vouchers {
     pub fn priority_of(&self, ipc: &Ipc, attached: &SendRight) -> Option<Priority> {
         let voucher = ipc.voucher_behind(attached.port())?;
         voucher::message_priority(&self.system, Some(voucher)).ok().map(Priority::from_pthread)
+    }
+
+    /// Returns the QoS words of a message that has them from its voucher alone (errata 6).
+    pub fn qos_words(&self, voucher: VoucherId) -> u64 {
+        let asked = voucher::message_priority(&self.system, Some(voucher)).ok().map(Priority::from_pthread);
+        asked.map_or(0, |priority| priority.words_with(priority.qos))
+    }
+
+    /// Takes note of what a message was sent with. It is known until the next message with an attachment is sent: long
+    /// enough if a receiver waits.
+    pub fn note_origin(&mut self, message: MessageId, origin: Origin) {
+        self.sent = Some((message, origin));
+    }
+
+    /// Returns what a message was sent with, if that is known.
+    pub fn origin_of(&self, message: MessageId) -> Option<Origin> {
+        self.sent.filter(|&(sent, _)| sent == message).map(|(_, origin)| origin)
+    }
+
+    /// Remembers the voucher that a receiver gets with a message, for the messages of the same [`Case`] that follow.
+    pub fn remember(&mut self, ipc: &Ipc, case: Case, delivered: &SendRight) {
+        let inherit = match self.importance_of(ipc, delivered) {
+            Some(Source::Inherit(inherit)) => Some(inherit),
+            Some(Source::Task(_)) => return,
+            None => None,
+        };
+        // A receiver of boosts that got none may get one with the next message: this time there was no memory.
+        let receives = || ipc.element_of(case.receiver).is_some_and(|element| ipc.importance().is_receiver(element));
+        if case.tied && inherit.is_none() && receives() {
+            return;
+        }
+        let qos = match case.origin.voucher {
+            None => 0,
+            Some(port) => match ipc.voucher_behind(port) {
+                Some(sent) => self.qos_words(sent),
+                None => return,
+            },
+        };
+        let personas = self.system.bank.personas().of_system();
+        self.memo.set(personas, case, Delivery { port: delivered.port(), inherit, qos, name: MACH_PORT_NULL });
+    }
+
+    /// Takes note of the name of a voucher that a receiver has got directly.
+    #[inline(always)]
+    pub fn note_given(&mut self, name: PortName) {
+        self.given = name;
+    }
+
+    /// Returns the name of a voucher that a receiver got directly last.
+    #[inline(always)]
+    pub fn last_given(&self) -> PortName {
+        self.given
+    }
+
+    /// Returns what a receiver got in this case lately.
+    #[inline(always)]
+    pub fn remembered(&mut self, case: &Case) -> Option<&mut Delivery> {
+        self.memo.get(self.system.bank.personas().of_system(), case)
     }
 }

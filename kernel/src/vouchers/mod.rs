@@ -17,6 +17,7 @@
 //! | [`ports`] | from references to send rights and back |
 //! | [`messages`] | the vouchers of messages |
 //! | [`billing`] | the accounts that pay for the work of threads |
+//! | [`memo`] | the vouchers that receivers got lately |
 //! | [`cost`] | what a voucher costs its budget |
 //! | `check` | the invariants |
 
@@ -25,19 +26,23 @@ pub mod bindings;
 pub(crate) mod check;
 pub mod cost;
 pub mod creation;
+pub mod memo;
 pub mod messages;
 pub mod ports;
 pub mod session;
 pub mod system;
 
 use crate::credentials::{Credentials, Identity, SystemPersonas};
-use crate::ids::{SpaceId, VoucherId};
+use crate::ids::{MessageId, SpaceId, VoucherId};
 use crate::ipc::Ipc;
+use crate::ipc::direct::attached::Origin;
 use crate::machine::NoMemory;
 use abi::KernReturn;
+use abi::port::{MACH_PORT_NULL, PortName};
 use abi::task::Properties;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
+use memo::Memo;
 use system::System;
 use voucher::importance::WithImportance;
 use voucher::managers::bank::{BankElementId, TaskIdentity};
@@ -50,6 +55,11 @@ pub struct Vouchers {
     /// The ports of vouchers.
     bindings: Bindings,
     activity_ids: ActivityIds,
+    memo: Memo,
+    /// The last message that was sent with a voucher or a tie to importance.
+    sent: Option<(MessageId, Origin)>,
+    /// The name of a voucher that a receiver got on the fast path last.
+    given: PortName,
 }
 
 /// The task on whose behalf a call is made: the "calling task" of the specification.
@@ -73,7 +83,14 @@ impl Vouchers {
     /// [`NoMemory`].
     pub fn new(seed: u64) -> Result<Vouchers, NoMemory> {
         let system = System::new(seed).map_err(no_memory)?;
-        Ok(Vouchers { system, bindings: Bindings::default(), activity_ids: ActivityIds::default() })
+        Ok(Vouchers {
+            system,
+            bindings: Bindings::default(),
+            activity_ids: ActivityIds::default(),
+            memo: Memo::default(),
+            sent: None,
+            given: MACH_PORT_NULL,
+        })
     }
 
     /// Returns the number of vouchers.

@@ -10,7 +10,7 @@ use abi::PortName;
 use abi::code::*;
 use abi::debug::{DEBUG_THREAD, ThreadInfo};
 use abi::policy::*;
-use abi::port::MACH_PORT_NULL;
+use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL};
 use abi::qos::{AppType, Priority, Qos, Role};
 use abi::task::TaskSpawnArgs;
 use abi::trap::unix::{BSDTHREAD_CTL, SETPRIORITY};
@@ -108,6 +108,30 @@ fn each_part_of_set_self_fails_with_its_own_error() {
     let unbind = SET_SELF_QOS | SET_SELF_KEVENT_UNBIND;
     assert_eq!(set_self(&mut w, a, pthread(Qos::Legacy) as u32, null, unbind), Err(EINVAL));
     assert_eq!(base(&w, a), 31, "the class is set nevertheless");
+}
+
+/// Any failure is `ENOENT` for the program (vouchers 4.12).
+// covers vouchers S-13
+#[test]
+fn a_name_that_is_no_vouchers_leaves_the_binding() {
+    let mut w = World::new();
+    let a = w.task();
+    let (port, receive) = (w.port_with_send(a), w.port(a));
+    let made = [b"1", b"2"].map(|content| w.make_voucher(a, &[st(USER_DATA, content)]).unwrap());
+    let ids = made.map(|name| w.voucher_of(a, name));
+    set_self(&mut w, a, 0, made[0], SET_SELF_VOUCHER).unwrap();
+    let adopt = |w: &World, name| w.kernel.ipc.voucher_to_adopt(w.kernel.tasks[a.task].space, name);
+    let non_vouchers = [port, receive, UNUSED_NAME, a.self_port].map(|name| (name, KERN_INVALID_ARGUMENT));
+    for (name, code) in [(MACH_PORT_DEAD, KERN_INVALID_RIGHT)].into_iter().chain(non_vouchers) {
+        assert_eq!(adopt(&w, name), Err(code), "{name:?}");
+        assert_eq!(set_self(&mut w, a, 0, name, SET_SELF_VOUCHER), Err(ENOENT), "{name:?}");
+        assert_eq!(w.kernel.sched[a.thread].voucher(), ids[0], "{name:?}");
+    }
+    for (name, bound) in [(made[1], ids[1]), (MACH_PORT_NULL, None)] {
+        assert_eq!(adopt(&w, name), Ok(bound));
+        assert_eq!(set_self(&mut w, a, 0, name, SET_SELF_VOUCHER), Ok(0));
+        assert_eq!(w.kernel.sched[a.thread].voucher(), bound);
+    }
 }
 
 #[test]

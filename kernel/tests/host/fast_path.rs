@@ -70,15 +70,15 @@ fn a_request_its_answer_and_a_message_without_a_reply_right_run_the_receiver_at_
     assert_eq!(call(&mut pair, client, &notice, reply), Some(server.thread));
 }
 
-/// Whether the message boosts depends on its sender, and boosting is for the slow path.
+/// Whether a message boosts depends on its sender. For requests `fast_attachments.rs` says what is direct.
 #[test]
-fn a_port_that_accepts_donation_is_not_called_directly() {
+fn a_message_without_a_reply_right_to_a_port_that_accepts_donation_is_not_direct() {
     let mut pair = Pair::new(true);
     let (client, server, reply, service) = (pair.client, pair.server, pair.reply, pair.service);
     pair.w.set_attributes(server, service, MACH_PORT_IMPORTANCE_RECEIVER, &[]).unwrap();
     pair.serve();
-    let request = pair.request(&[]);
-    assert_eq!(call(&mut pair, client, &request, reply), None);
+    let notice = Msg::copy_send(pair.send_right);
+    assert_eq!(call(&mut pair, client, &notice, reply), None);
 }
 
 /// The own port of a task, to which it has both rights under one name.
@@ -253,12 +253,12 @@ fn a_step_with_something_left_to_do_closes_the_fast_path() {
 
 #[test]
 fn options_that_change_the_sending_or_the_waiting_close_the_fast_path() {
-    let optional = [MsgOption::RCV_LARGE, MsgOption::RCV_LARGE_IDENTITY, MsgOption::trailer_elements(3)];
+    let (large, identity) = (MsgOption::RCV_LARGE, MsgOption::RCV_LARGE_IDENTITY);
+    let optional = [large, identity, MsgOption::RCV_VOUCHER, MsgOption::trailer_elements(3)];
     let others = [
         MsgOption::SEND_TIMEOUT,
         MsgOption::RCV_TIMEOUT,
         MsgOption::SEND_NOTIFY,
-        MsgOption::RCV_VOUCHER,
         MsgOption::SEND_OVERRIDE,
         MsgOption::SEND_PROPAGATE_QOS,
         MsgOption::SEND_SYNC_OVERRIDE,

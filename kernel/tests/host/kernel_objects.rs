@@ -80,9 +80,38 @@ fn some_port_calls_on_a_non_task_return_invalid_argument() {
     let mut w = World::new();
     let a = w.task();
     let host = w.trap(a, mach::HOST_SELF, &[]).name();
-    for id in [mig::GET_ATTRIBUTES, mig::GET_CONTEXT, mig::KOBJECT] {
-        assert_eq!(w.mig(a, host, id, &[]), Err(KERN_INVALID_ARGUMENT));
+    for (id, words) in [(mig::GET_ATTRIBUTES, 3), (mig::GET_CONTEXT, 1), (mig::KOBJECT, 1)] {
+        assert_eq!(w.mig(a, host, id, &[0; 3][..words]), Err(KERN_INVALID_ARGUMENT));
     }
+}
+
+/// mach-ipc 5.2: what a port stands for is the handler's business, which does not run for a request of the wrong shape.
+#[test]
+fn the_shape_is_checked_before_the_kind_of_object() {
+    let mut w = World::new();
+    let a = w.task();
+    let host = w.trap(a, mach::HOST_SELF, &[]).name();
+    let receive = w.port_with_send(a);
+    for id in (3200..3300).filter(|&id| id != mig::REQUEST_NOTIFICATION && id != mig::INSERT_RIGHT) {
+        let code = KernReturn(reply_to(&mut w, a, host, id, &[0; 20]).words()[2] as i32);
+        // The attributes are an array, and the count tells another length.
+        assert!([MIG_BAD_ID, MIG_BAD_ARGUMENTS].contains(&code), "{id}: {code:?}");
+    }
+    let with_right = |id, disposition| Msg::copy_send(host).id(id).port(receive, disposition).body(&NDR);
+    for (id, disposition, words, expected) in [
+        (mig::REQUEST_NOTIFICATION, D::MAKE_SEND_ONCE, 2, MIG_BAD_ARGUMENTS),
+        (mig::REQUEST_NOTIFICATION, D::COPY_SEND, 3, MIG_TYPE_ERROR),
+        (mig::REQUEST_NOTIFICATION, D::MAKE_SEND_ONCE, 3, KERN_INVALID_TASK),
+        (mig::INSERT_RIGHT, D::COPY_SEND, 2, MIG_BAD_ARGUMENTS),
+        (mig::INSERT_RIGHT, D::COPY_SEND, 1, KERN_INVALID_TASK),
+    ] {
+        let request = with_right(id, disposition).words(&[0; 3][..words]);
+        assert_eq!(w.rpc(a, request).unwrap_err(), expected, "{id} {disposition:?} {words}");
+    }
+    assert_eq!(w.get_refs(a, receive, MACH_PORT_RIGHT_SEND), Ok(1), "the rights in the requests are gone");
+    let special = Msg::copy_send(a.self_port).id(abi::mig::task::SET_SPECIAL_PORT).port(receive, D::MAKE_SEND_ONCE);
+    let kernel_port = special.body(&NDR).words(&[abi::task::TASK_KERNEL_PORT]);
+    assert_eq!(w.rpc(a, kernel_port).unwrap_err(), MIG_TYPE_ERROR, "before KERN_NO_ACCESS");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use kernel::rate::{Clock, Rate};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
+/// The free bytes that the fake machine tells of the kernel's heap, which is the host's.
+pub const HEAP_FREE: u64 = 0x1234_5678_9ABC;
 /// The number of page frames of the machine.
 const FRAMES: u64 = 100_000;
 
@@ -241,6 +243,10 @@ impl Machine for FakeMachine {
 
     fn free_frames(&self) -> u64 {
         FRAMES - self.used_frames
+    }
+
+    fn free_heap(&self) -> u64 {
+        HEAP_FREE
     }
 
     fn cpu_count(&self) -> u32 {

@@ -74,6 +74,23 @@ fn allocated_memory_is_zeroed_writable_and_separate() {
     assert_eq!(w.machine.read(a.space, UserAddr(first), 1), None);
 }
 
+/// As in XNU: the address is rounded down and the size up, each by itself. A range to deallocate is rounded at its ends.
+#[test]
+fn an_address_within_a_page_adds_no_page_to_an_allocation() {
+    for flags in [0, VM_FLAGS_OVERWRITE] {
+        let (mut w, a) = world();
+        assert_eq!(allocate_as(&mut w, a, HERE + PAGE - 1, PAGE, flags), Ok(HERE));
+        assert_eq!(pages(&w, a).len(), 1);
+        assert_eq!(allocate_as(&mut w, a, HERE + 2 * PAGE - 1, PAGE + 1, flags), Ok(HERE + PAGE));
+        assert_eq!(pages(&w, a).len(), 3);
+        deallocate(&mut w, a, HERE + PAGE - 1, 2).unwrap();
+        assert_eq!(pages(&w, a).len(), 1);
+    }
+    let (mut w, a) = world();
+    assert_eq!(allocate(&mut w, a, Some(USER_END - 1), PAGE), Ok(USER_END - PAGE));
+    assert_eq!(allocate(&mut w, a, Some(USER_END - PAGE - 1), 2 * PAGE + 1), Err(KERN_INVALID_ADDRESS));
+}
+
 #[test]
 fn reallocated_memory_is_zeroed() {
     let (mut w, a) = world();
@@ -106,7 +123,7 @@ fn ranges_outside_user_memory_are_refused() {
         (USER_START - 1, 2),
         (USER_END, 1),
         (USER_END - PAGE, 2 * PAGE),
-        (USER_END - 1, 2),
+        (USER_END - 1, PAGE + 1),
         (HERE, u64::MAX - HERE),
         (u64::MAX - PAGE, 1),
         (u64::MAX - PAGE + 1, 1),
@@ -332,7 +349,12 @@ const CALLS: u64 = 4;
 
 /// Makes a call on the model, a table of single pages; returns the expected result.
 fn expected(table: &mut BTreeMap<u64, Protection>, call: u64, at: u64, size: u64, bits: u32) -> Result<(), KernReturn> {
-    let range = (at & !(PAGE - 1)..(at + size).next_multiple_of(PAGE)).step_by(PAGE as usize);
+    let start = at & !(PAGE - 1);
+    let end = match call {
+        ALLOCATE | OVERWRITE => start + size.next_multiple_of(PAGE),
+        _ => (at + size).next_multiple_of(PAGE),
+    };
+    let range = (start..end).step_by(PAGE as usize);
     match call {
         ALLOCATE if size == 0 => {}
         ALLOCATE if range.clone().any(|page| table.contains_key(&page)) => return Err(KERN_NO_SPACE),

@@ -113,7 +113,9 @@ fn the_child_of_a_boosted_adaptive_daemon_is_an_interactive_one() {
     let child = child_of(&mut w, b);
     assert_eq!(w.kernel.tasks[child.task].policy.app_type, AppType::DaemonInteractive);
     assert_eq!((base(&w, child), state(&mut w, child).flags), (31, TASK_IMP_DONOR));
+    assert_eq!((w.boosts(child), w.is_donor(child)), ((0, (0, 0), 31), true));
     assert_eq!((base(&w, b), state(&mut w, b).flags), (31, TASK_IMP_RECEIVER), "the parent is unchanged");
+    assert_eq!((w.boosts(b), w.transitions(b)), ((1, (0, 0), 31), 1));
 }
 
 // covers importance E84
@@ -227,9 +229,10 @@ fn a_nap_that_lowers_the_processor_is_lifted_by_a_boost() {
     let a = w.task_of(AppType::AppDefault, Role::Foreground);
     nap(&mut w, a, SuppressionPolicy { active: 1, suppressed_cpu: 1, ..NO_NAP });
     assert_eq!(base(&w, a), 28);
-    w.kernel.change_task_policy(a.task, |policy| policy.boosted = true);
-    w.kernel.apply_policy_changes();
-    assert_eq!(base(&w, a), 47);
+    let s = w.standard();
+    let (_, to_a) = w.donation_path(s, a);
+    w.ping(s, to_a);
+    assert_eq!(w.boosts(a), (1, (0, 0), 47));
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Simulation {
         if self.random.one_in(20) {
             store::failpoints::arm(Some(self.random.below(8)));
         }
-        match self.random.below(64) {
+        match self.random.below(96) {
             0..14 => self.message(actor),
             14..24 => self.port_call(actor),
             24..27 => self.set_call(actor),
@@ -100,8 +100,11 @@ impl Simulation {
             56..59 => self.importance_call(actor),
             59..62 => self.synchronous_call(actor),
             62 => self.bind_servicer(actor),
-            _ => self.any_call(actor),
+            63 => self.any_call(actor),
+            _ => self.service_call(actor),
         }
+        // A call that was not made has left its failure.
+        self.clear_failures();
     }
 
     /// Makes a random call about one name.
@@ -327,6 +330,9 @@ impl Simulation {
             self.world.settle();
         }
         self.clear_failures();
+        if number == unix::PERSONA && !self.skips_settling && self.world.state(actor) == Ret::Done(0) {
+            self.seen.saw("an answer about the persona");
+        }
         let is_code = number >> CLASS_SHIFT == 1 && !matches!(number, mach::SWTCH | mach::SWTCH_PRI);
         if let (Ret::Done(value), true, false) = (self.world.state(actor), is_code, self.skips_settling) {
             let code = KernReturn(value as u32 as i32);

@@ -21,11 +21,17 @@ impl Simulation {
             return self.trap(actor, mach::THREAD_GET_SPECIAL_REPLY_PORT, &[]);
         };
         let to = self.name_of(actor, PortType::SEND);
-        let bytes = Msg::copy_send(to).reply_to(reply, Disposition::MAKE_SEND_ONCE).encode();
+        let mut request = Msg::copy_send(to).reply_to(reply, Disposition::MAKE_SEND_ONCE);
+        if self.random.one_in(3) {
+            request = request.voucher(self.voucher(actor), Disposition::COPY_SEND);
+        }
+        let bytes = request.encode();
         self.world.put(actor, BUFFER, &bytes);
         let sends = !self.random.one_in(4);
         let mut options = MsgOption::RCV_MSG | if sends { MsgOption::SEND_MSG } else { MsgOption::RCV_SYNC_WAIT };
         options.set(MsgOption::RCV_TIMEOUT, self.random.one_in(2));
+        options.set(MsgOption::RCV_VOUCHER, self.random.one_in(2));
+        options.set(MsgOption::SEND_SYNC_OVERRIDE, self.random.one_in(2));
         options.set(MsgOption::SEND_TIMEOUT, self.random.one_in(2));
         let args = MachMsg {
             options,

@@ -4,7 +4,7 @@ use crate::simulation::Random;
 use crate::world::{Actor, Ret, World};
 use abi::code::KERN_INVALID_NAME;
 use abi::message::MsgOption;
-use abi::port::{Disposition, MACH_PORT_RIGHT_SEND as SEND, PortName};
+use abi::port::{Disposition, MACH_PORT_RIGHT_RECEIVE, MACH_PORT_RIGHT_SEND as SEND, MACH_PORT_UREFS_MAX, PortName};
 use abi::trap::{mach, tally};
 use kernel::kernel::Event;
 use kernel::limits::Limits;
@@ -122,6 +122,47 @@ fn a_yield_takes_the_shortcut_if_another_thread_is_ready_and_only_runs_programs(
     assert_eq!(yield_directly(&mut team), None, "the timer must be set to the end of a shorter quantum");
     team.advance(QUANTUM - BACKGROUND_QUANTUM);
     assert_eq!(yield_directly(&mut team), Some(1), "the timer comes early enough");
+}
+
+/// Errors, the last reference, a name whose port has died and a count at its limit are for the whole way.
+#[test]
+fn one_of_several_references_is_dropped_directly_with_the_results_of_the_whole_way() {
+    let [short, long] = [true, false].map(|shortcuts| {
+        let mut w = world(shortcuts);
+        let (a, b) = (w.task(), w.task());
+        let (port, mortal) = (w.port(b), w.port(b));
+        let names = [port, mortal].map(|port| w.give_send(b, port, a));
+        names.into_iter().for_each(|name| w.mod_refs(a, name, SEND, 3).unwrap());
+        w.mod_refs(b, mortal, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+        let full = w.port_with_send(a);
+        let other = w.port(b);
+        let saturated = w.give_send(b, other, a);
+        w.mod_refs(a, saturated, SEND, i32::from(MACH_PORT_UREFS_MAX)).unwrap();
+        let mut seen = Vec::new();
+        for (target, name) in [
+            (a.self_port, names[0]),
+            (a.self_port, names[0]),
+            (names[0], names[0]),
+            (PortName(0x7777), names[0]),
+            (a.self_port, PortName(0x7777)),
+            (a.self_port, PortName(0)),
+            (a.self_port, names[1]),
+            (a.self_port, names[1]),
+            (a.self_port, full),
+            (a.self_port, full),
+            (a.self_port, a.inbox),
+            (a.self_port, saturated),
+            (a.self_port, a.self_port),
+        ] {
+            let call = [target.0, name.0].map(u64::from);
+            // The whole way does not ask for it.
+            w.kernel.vouchers.note_given(name);
+            let result = w.trap(a, mach::MACH_PORT_DEALLOCATE, &call);
+            seen.push((result, format!("{:?}", w.space_of(a.task))));
+        }
+        (seen, format!("{:?}", w.counts()))
+    });
+    assert_eq!(short, long);
 }
 
 /// The thread's name for itself, and how many references its task has to it.

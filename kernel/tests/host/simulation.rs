@@ -2,18 +2,24 @@
 //! ended.
 //!
 //! A run that fails prints its seed; `TALLY_SEED=… cargo test -p kernel --test host simulation` repeats it.
-//! `TALLY_STEPS` sets the number of steps per seed.
+//! `TALLY_STEPS` sets the number of steps per seed, `TALLY_FIRST_SEED` the first of the seeds.
 
-use crate::world::{Actor, Ret, World};
-use abi::port::MACH_PORT_IMPORTANCE_RECEIVER;
+use crate::program::spawn_args;
+use crate::sightings::Sightings;
+use crate::world::{ARGUMENTS, Actor, Ret, World};
+use abi::port::{MACH_PORT_IMPORTANCE_RECEIVER, PortName, PortType};
 use abi::qos::{AppType, Role};
+use abi::task::TaskSpawnArgs;
 use kernel::kernel::Event;
-use kernel::limits::Limits;
+use kernel::limits::{Limits, TRANSIT_WALK_MAX};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use zerocopy::IntoBytes;
 
 pub const TASKS: usize = 3;
 const STEPS_PER_SEED: u64 = 2_500;
-const SEEDS_PER_SHARE: u64 = 200;
+const SEEDS_PER_SHARE: u64 = 160;
+/// The simulation notes what it has met each time after this number of steps.
+const STEPS_PER_LOOK: u64 = 8;
 /// How many bytes of kernel memory and pages a task of the simulation may use, so that it meets these limits.
 const KERNEL_BYTES_PER_TASK: usize = 64 * 1024;
 const PAGES_PER_TASK: u64 = 200;
@@ -53,6 +59,8 @@ pub struct Simulation {
     pub actors: Vec<Actor>,
     /// True if this step leaves its deferred work to later steps.
     pub skips_settling: bool,
+    pub seen: Sightings,
+    steps: u64,
 }
 
 impl Simulation {
@@ -62,16 +70,22 @@ impl Simulation {
             names_per_task,
             kernel_bytes_per_task: KERNEL_BYTES_PER_TASK,
             pages_per_task: PAGES_PER_TASK,
+            transit_walk: if seed % 8 < 2 { 1 } else { TRANSIT_WALK_MAX },
             shortcuts: seed.is_multiple_of(4) || seed % 4 == 1,
             ..Limits::default()
         };
         let world = World::with_limits(limits);
-        let mut simulation = Simulation { world, random: Random::new(seed), actors: Vec::new(), skips_settling: false };
+        let (random, actors, seen) = (Random::new(seed), Vec::new(), Sightings::default());
+        let mut simulation = Simulation { world, random, actors, skips_settling: false, seen, steps: 0 };
         (0..TASKS).for_each(|_| simulation.add_task());
         simulation
     }
 
     pub fn step(&mut self) {
+        self.steps += 1;
+        if self.steps.is_multiple_of(STEPS_PER_LOOK) {
+            self.seen.look(&self.world.kernel);
+        }
         self.skips_settling = self.random.one_in(3);
         if !self.skips_settling {
             self.world.settle();
@@ -80,6 +94,10 @@ impl Simulation {
         let actor = self.actors[at];
         if self.random.one_in(400) {
             self.world.end_task(actor);
+        }
+        if self.random.one_in(100) {
+            // The delayed drops become due one by one.
+            self.world.advance(self.random.below(400_000_000));
         }
         match self.world.state(actor) {
             Ret::Ended => {
@@ -104,15 +122,11 @@ impl Simulation {
     /// Adds a task. It loses its send right to init, whose port must not fill up.
     fn add_task(&mut self) {
         self.world.release_dead_names();
-        let app_type = self.random.pick(&[
-            AppType::None,
-            AppType::DaemonBackground,
-            AppType::DaemonStandard,
-            AppType::DaemonAdaptive,
-            AppType::DaemonAdaptive,
-            AppType::AppDefault,
-        ]);
-        let actor = self.world.task_of(app_type, Role::Unspecified);
+        let (app, daemon) = (AppType::AppDefault, AppType::DaemonAdaptive);
+        let (background, standard) = (AppType::DaemonBackground, AppType::DaemonStandard);
+        let app_type = self.random.pick(&[AppType::None, background, standard, daemon, daemon, daemon, app, app, app]);
+        let role = self.random.pick(&[Role::Unspecified, Role::Foreground, Role::Background]);
+        let actor = self.start_task(app_type, role);
         // All tasks can send to each other.
         for other in self.actors.clone() {
             if matches!(self.world.state(other), Ret::Done(_)) && other.task != actor.task {
@@ -124,6 +138,25 @@ impl Simulation {
             self.world.set_attributes(actor, actor.inbox, MACH_PORT_IMPORTANCE_RECEIVER, &[]).unwrap();
         }
         self.actors.push(actor);
+    }
+
+    /// Starts a task with a random persona and random rights, which often watches the inboxes of others.
+    fn start_task(&mut self, app_type: AppType, role: Role) -> Actor {
+        let init = self.world.init;
+        let inboxes = self.actors.iter().map(|actor| actor.at_init);
+        let watched: Vec<PortName> =
+            inboxes.filter(|&name| self.world.port_type(init, name) == Ok(PortType::SEND)).take(2).collect();
+        let words: Vec<u32> = watched.iter().map(|name| name.0).collect();
+        self.world.put(init, ARGUMENTS + 1024, words.as_bytes());
+        self.world.task_with(TaskSpawnArgs {
+            app_type: app_type as u32,
+            role: role as u32,
+            persona: self.random.pick(&[0, 501, 502]),
+            properties: self.random.below(16) as u32,
+            watch_ports: init.memory + ARGUMENTS + 1024,
+            watch_port_count: words.len() as u32,
+            ..spawn_args()
+        })
     }
 
     /// Makes a step while `actor` is blocked: advances the clock or lets another actor make a call. If every actor is
@@ -162,7 +195,7 @@ impl Simulation {
 }
 
 /// Runs one seed; prints it if the run fails.
-fn simulate(seed: u64, steps: u64) {
+fn simulate(seed: u64, steps: u64) -> Sightings {
     let baseline = World::with_limits(Limits { names_per_task: 64, ..Limits::default() }).counts();
     let mut simulation = Simulation::new(seed);
     let mut done = 0;
@@ -177,7 +210,9 @@ fn simulate(seed: u64, steps: u64) {
         eprintln!("seed {seed} fails after {done} steps; TALLY_SEED={seed} runs it again");
         resume_unwind(panic);
     }
+    let seen = simulation.seen.clone();
     simulation.finish(baseline);
+    seen
 }
 
 /// Returns the number in an environment variable, if there is one.
@@ -189,9 +224,18 @@ fn setting(name: &str) -> Option<u64> {
 fn simulate_share(share: u64) {
     let steps = setting("TALLY_STEPS").unwrap_or(STEPS_PER_SEED);
     match setting("TALLY_SEED") {
-        Some(seed) if seed % 2 == share => simulate(seed, steps),
+        Some(seed) if seed % 2 == share => drop(simulate(seed, steps)),
         Some(_) => {}
-        None => (0..SEEDS_PER_SHARE).map(|n| 2 * n + share).for_each(|seed| simulate(seed, steps)),
+        None => {
+            let mut seen = Sightings::default();
+            let first = setting("TALLY_FIRST_SEED").unwrap_or(0);
+            let seeds = (0..SEEDS_PER_SHARE).map(|n| first + 2 * n + share);
+            seeds.for_each(|seed| seen.add(&simulate(seed, steps)));
+            // A few steps are not enough to meet everything.
+            if steps >= STEPS_PER_SEED {
+                seen.assert_all(SEEDS_PER_SHARE * (steps / STEPS_PER_LOOK));
+            }
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! The Unix subset, threads, and `debug_state`.
 
 use crate::calls::UNUSED_NAME;
+use crate::machine::HEAP_FREE;
 use crate::message::Msg;
 use crate::program::PROGRAM_BASE;
 use crate::simulation::Random;
 use crate::world::{ARGUMENTS, Actor, BUFFER, Ret, World};
 use abi::code::*;
-use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
 use abi::port::PortType;
 use abi::qos::{Priority, Qos};
 use abi::task::PAGE_SIZE;
@@ -353,6 +354,9 @@ fn debug_state_returns_counts_and_thread_schedules() {
         assert_eq!(ask(&mut w, DEBUG_THREAD, wrong, at, size), Err(KERN_INVALID_ARGUMENT));
     }
     assert_eq!(ask(&mut w, DEBUG_PANIC, name, at, 4096), Err(KERN_NO_ACCESS), "only the first task may do that");
-    assert_eq!(ask(&mut w, 4, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
+    ask(&mut w, DEBUG_HEAP, PortName(0), at, 8).unwrap();
+    assert_eq!(w.get(a, ARGUMENTS, 8), HEAP_FREE.to_le_bytes());
+    assert_eq!(ask(&mut w, DEBUG_HEAP, PortName(0), at, 7), Err(KERN_INVALID_ARGUMENT));
+    assert_eq!(ask(&mut w, 5, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(ask(&mut w, 0, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
 }

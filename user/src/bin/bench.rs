@@ -5,9 +5,10 @@
 //!
 //! ```text
 //! bench [INSTRUCTIONS-TO-THE-FIRST-PROGRAM]
-//! bench echo
-//! bench vector-echo
+//! bench echo | vector-echo | keep | keep-one | give-up | donee-keep | donee-keep-one | donee-give-up
 //! ```
+//!
+//! The arguments without a number are the kinds of the servers that the benchmark starts.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -15,9 +16,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use user::abi::PortName;
 use user::abi::message::*;
 use user::abi::port::*;
+use user::abi::qos::{AppType, Qos, Role};
 use user::abi::trap::mach::{SWTCH, THREAD_SELF};
 use user::abi::trap::tally::CPU_COUNT;
+use user::abi::voucher::{MACH_VOUCHER_ATTR_BANK_CREATE, MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_KEY_USER_DATA};
 use user::message::{Call, Message, mach_msg_at, port_with_send};
+use user::policy;
 use user::port::{self, Port};
 use user::println;
 use user::suite::EXIT_PROGRAM;
@@ -26,6 +30,8 @@ use user::sys::registers::use_vector_register;
 use user::sys::{Arguments, trap};
 use user::task::{self, Spawn};
 use user::thread::Thread;
+use user::voucher::{self, Recipe};
+use zerocopy::IntoBytes;
 
 user::program!(start);
 
@@ -39,6 +45,12 @@ fn start(arguments: Arguments) -> i32 {
     match arguments.next() {
         Some("echo") => echo(PortName(0), || {}),
         Some("vector-echo") => echo(PortName(0), use_vector_register),
+        Some("keep") => take_vouchers(false, u32::MAX),
+        Some("keep-one") => take_vouchers(false, 1),
+        Some("give-up") => take_vouchers(false, 0),
+        Some("donee-keep") => take_vouchers(true, u32::MAX),
+        Some("donee-keep-one") => take_vouchers(true, 1),
+        Some("donee-give-up") => take_vouchers(true, 0),
         started => run_all(started.and_then(|text| text.parse().ok())),
     }
     0
@@ -56,6 +68,8 @@ fn run_all(started: Option<u64>) {
     report("yield, two switches", yields(), "seL4 536, Linux 3,440");
     report("port allocate and destroy", allocate_and_destroy(), "");
     report("spawn, exit and reap", spawn_and_reap(), "Linux vfork 76 k, fork 361 k");
+    vouchers();
+    donation();
     // From here on this task uses vector registers.
     two_tasks_with_vectors();
     if let Some(started) = started {
@@ -158,10 +172,7 @@ const BOTH: MsgOption = MsgOption::SEND_MSG.union(MsgOption::RCV_MSG);
 fn echo(port: PortName, work: impl Fn()) {
     let mut port = port;
     if port == MACH_PORT_NULL {
-        let own = Port::new();
-        let mut hello = Message::copy_send(task::bootstrap_port()).port(own.name(), Disposition::MAKE_SEND);
-        hello.send().expect("the parent waits");
-        port = own.into_name();
+        port = introduce(Port::new());
     }
     let mut packet = Packet::new();
     packet.call(MsgOption::RCV_MSG, port);
@@ -172,6 +183,34 @@ fn echo(port: PortName, work: impl Fn()) {
         work();
         packet.turn_round();
         packet.call(BOTH, port);
+    }
+}
+
+/// Gives the bootstrap port a right to a server's port, and returns its name.
+fn introduce(own: Port) -> PortName {
+    let mut hello = Message::copy_send(task::bootstrap_port()).port(own.name(), Disposition::MAKE_SEND);
+    hello.send().expect("the parent waits");
+    own.into_name()
+}
+
+/// Answers requests for ever, and takes their vouchers. It keeps a number of references to them, all of which have one name.
+/// All others it gives up before it answers, by one more trap. With `donee` its port accepts donation.
+fn take_vouchers(donee: bool, mut kept: u32) {
+    const TAKE: MsgOption = MsgOption::RCV_MSG.union(MsgOption::RCV_VOUCHER);
+    let own = Port::new();
+    if donee {
+        port::accept_donation(own.name()).expect("the port is the server's");
+    }
+    let port = introduce(own);
+    let mut packet = Packet::new();
+    packet.call(TAKE, port);
+    loop {
+        match kept {
+            0 => port::deallocate(packet.header.msgh_voucher_port).expect("a voucher has arrived"),
+            _ => kept -= 1,
+        }
+        packet.turn_round();
+        packet.call(TAKE.union(MsgOption::SEND_MSG), port);
     }
 }
 
@@ -190,8 +229,13 @@ struct Service {
 
 impl Service {
     fn start(kind: &str) -> Service {
+        Service::start_as(kind, AppType::None)
+    }
+
+    fn start_as(kind: &str, app_type: AppType) -> Service {
         let (meeting, exit) = (port_with_send(), Port::new());
         let child = Spawn::program("bench").argument(kind).bootstrap(meeting.name()).exit_port(exit.name());
+        let child = child.policy(app_type, Role::Unspecified, Qos::Unspecified);
         let task = child.start().expect("a child");
         let port = Message::receive(meeting.name()).expect("the child's port").descriptor(0).name;
         Service { task, port, exit }
@@ -235,6 +279,73 @@ fn rpc(service: PortName, work: impl Fn()) -> u64 {
         packet.address(service, reply.name());
         packet.call(BOTH, reply.name());
     })
+}
+
+/// A round sends a voucher with each request.
+fn rpc_with_voucher(service: PortName, voucher: PortName) -> u64 {
+    let reply = Port::new();
+    let mut packet = Packet::new();
+    measure(|| {
+        packet.address(service, reply.name());
+        packet.header.msgh_bits |= u32::from(Disposition::COPY_SEND.0) << 16;
+        packet.header.msgh_voucher_port = voucher;
+        packet.call(BOTH, reply.name());
+    })
+}
+
+/// Measures vouchers by themselves and in messages to a port that accepts no donation. The voucher of the messages is
+/// what the dispatch library sends: it says on whose behalf the server works.
+fn vouchers() {
+    let host = voucher::host();
+    let (created, given_up) = create_and_give_up(host);
+    report("voucher by trap, a new one", created, "");
+    report("voucher given up, the last name", given_up, "");
+    let recipe = Recipe::new(MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_BANK_CREATE, PortName(0), []);
+    let voucher = voucher::create(host, recipe.as_bytes()).expect("a voucher");
+    for (kind, name) in [
+        ("keep", "rpc_64 with a voucher, all kept"),
+        ("keep-one", "rpc_64 with a voucher, one kept"),
+        ("give-up", "rpc_64 with a voucher, none kept"),
+    ] {
+        let service = Service::start(kind);
+        report(name, rpc_with_voucher(service.port, voucher), "");
+        service.end();
+    }
+    [voucher, host].into_iter().for_each(|name| port::deallocate(name).expect("the name is there"));
+}
+
+/// Measures the creation of vouchers with different user data, and giving each of them up.
+fn create_and_give_up(host: PortName) -> (u64, u64) {
+    let mut least = (u64::MAX, u64::MAX);
+    for run in 0..u64::from(RUNS) {
+        let mut names = [MACH_PORT_NULL; ROUNDS as usize];
+        let start = time_stamp();
+        for (round, name) in (0..).zip(&mut names) {
+            let content = (run * ROUNDS + round).to_le_bytes();
+            let recipe = Recipe::store(MACH_VOUCHER_ATTR_KEY_USER_DATA, content);
+            *name = voucher::create(host, recipe.as_bytes()).expect("a voucher");
+        }
+        let between = time_stamp();
+        names.into_iter().for_each(|name| port::deallocate(name).expect("the voucher is there"));
+        let end = time_stamp();
+        least = (least.0.min((between - start) / ROUNDS), least.1.min((end - between) / ROUNDS));
+    }
+    least
+}
+
+/// Measures calls of a donor to an adaptive daemon, which gets the importance in a voucher. A server that
+/// keeps no voucher is boosted anew by each request.
+fn donation() {
+    policy::mark_donor().expect("it has not been a donor");
+    for (kind, name) in [
+        ("donee-keep", "rpc_64 with donation, all kept"),
+        ("donee-keep-one", "rpc_64 with donation, one kept"),
+        ("donee-give-up", "rpc_64 with donation, none kept"),
+    ] {
+        let service = Service::start_as(kind, AppType::DaemonAdaptive);
+        report(name, rpc(service.port, || {}), "");
+        service.end();
+    }
 }
 
 fn rpc_with_right(service: PortName) -> u64 {

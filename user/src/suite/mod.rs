@@ -5,6 +5,8 @@
 
 mod accounting;
 mod basics;
+mod boosts;
+mod bootstrap;
 mod deliberate;
 mod faults;
 mod hostile;
@@ -16,13 +18,18 @@ mod notifications;
 mod policy;
 mod ports;
 mod processor;
+mod puppets;
 mod scheduling;
+mod soak;
+mod special_reply;
 mod supervision;
 mod tasks;
+mod voucher_rights;
 mod vouchers;
 
 use abi::task::ExitStatus;
 
+pub use soak::{Stock, send_messages};
 pub use tasks::EXIT_PROGRAM;
 
 /// Milliseconds that a test may take, unless its list gives another limit. The host may be slow or busy.
@@ -91,15 +98,20 @@ pub const SUITE: &[&[Test]] = &[
     ipc::TESTS,
     notifications::TESTS,
     vouchers::TESTS,
+    voucher_rights::TESTS,
+    soak::TESTS,
     tasks::TESTS,
     scheduling::TESTS,
     policy::TESTS,
     importance::TESTS,
     accounting::TESTS,
+    boosts::TESTS,
+    special_reply::TESTS,
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,
     name_service::TESTS,
+    bootstrap::TESTS,
     supervision::TESTS,
     hostile::TESTS,
 ];

@@ -42,7 +42,7 @@ tests! { "name_service":
 }
 
 const SERVICE: &str = "a service";
-const UNKNOWN_ID: i32 = REGISTER - 1;
+const UNKNOWN_ID: i32 = CHECK_IN - 1;
 /// Port descriptors in one request, which fit the buffer of the name service.
 const DESCRIPTORS_MAX: usize = 70;
 
@@ -124,7 +124,7 @@ fn reply_to_a_look_up_is_a_descriptor_alone() {
 fn complex_request_without_descriptors_is_refused() {
     attack(|| {
         for name in likely_names() {
-            for id in [REGISTER, LOOK_UP] {
+            for id in [CHECK_IN, REGISTER, LOOK_UP] {
                 let forged = PortDescriptor::new(name, D::PORT_SEND);
                 let request = complex(request(id).words(&[0]).bytes(forged.as_bytes()));
                 check::equal("with the bytes of a descriptor", refusal(named(request, SERVICE)), MIG_BAD_ARGUMENTS);
@@ -141,7 +141,7 @@ fn complex_request_without_descriptors_is_refused() {
 /// An exit message and notifications are requests of an unknown id, if a program sends them.
 fn request_with_any_id_is_answered() {
     attack(|| {
-        let ids = [i32::MAX, i32::MAX - 99, i32::MAX - 100, i32::MIN, -1, 0, REGISTER - 1, LOOK_UP + 1, REGISTER + 100];
+        let ids = [i32::MAX, i32::MAX - 99, i32::MAX - 100, i32::MIN, -1, 0, CHECK_IN - 1, LOOK_UP + 1, CHECK_IN + 100];
         let notifications =
             [MACH_NOTIFY_PORT_DELETED, MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_SEND_ONCE, MACH_NOTIFY_DEAD_NAME];
         for id in ids.into_iter().chain(notifications).chain([EXIT_MESSAGE_ID]) {
@@ -160,7 +160,9 @@ fn request_of_another_size_is_refused() {
         for size in (0..=SIZE_MAX).step_by(4).filter(|&size| size != RIGHT_SIZE) {
             let register = request(REGISTER).port(port.name(), D::COPY_SEND).bytes(&body[..size]);
             check::equal("registering", refusal(register), MIG_BAD_ARGUMENTS);
-            check::equal("looking up", refusal(request(LOOK_UP).bytes(&body[..size])), MIG_BAD_ARGUMENTS);
+            for id in [CHECK_IN, LOOK_UP] {
+                check::equal("a name alone", refusal(request(id).bytes(&body[..size])), MIG_BAD_ARGUMENTS);
+            }
         }
         check::equal("send rights", port::status(port.name()).map(|status| status.mps_srights), Ok(1));
         port::destroy(port.name()).expect("the name exists");
@@ -170,8 +172,8 @@ fn request_of_another_size_is_refused() {
 fn request_with_another_number_of_descriptors_is_refused() {
     attack(|| {
         let port = port_with_send();
-        for id in [REGISTER, LOOK_UP] {
-            for count in (0..4).filter(|&count| id == LOOK_UP || count != 1) {
+        for id in [CHECK_IN, REGISTER, LOOK_UP] {
+            for count in (0..4).filter(|&count| id != REGISTER || count != 1) {
                 let request = (0..count).fold(request(id), |request, _| request.port(port.name(), D::COPY_SEND));
                 let request = if count == 0 { complex(request.words(&[0])) } else { request };
                 check::equal("the reply", refusal(named(request, SERVICE)), MIG_BAD_ARGUMENTS);
@@ -395,7 +397,7 @@ fn bytes_behind_a_name_do_not_count() {
 
 /// A request with random descriptors, and with a body that may be right.
 fn random_request(random: &mut Random, ports: &[PortName; 2]) -> Message {
-    let id = random.one_of(&[REGISTER as u64, LOOK_UP as u64, UNKNOWN_ID as u64, i32::MAX as u64]) as i32;
+    let id = random.one_of(&[REGISTER, CHECK_IN, LOOK_UP, UNKNOWN_ID, i32::MAX].map(|id| id as u64)) as i32;
     let mut request = request(id);
     for _ in 0..random.one_of(&[0, 0, 1, 1, 1, 2, 5]) {
         let name = ports[random.one_of(&[0, 1]) as usize];

@@ -1,6 +1,8 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
-use super::{accounting, importance, policy, processor, scheduling, supervision, tests};
+use super::{
+    accounting, boosts, importance, policy, processor, puppets, scheduling, soak, supervision, tests, voucher_rights,
+};
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -47,6 +49,10 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("register-and-sleep", policy::register_and_sleep),
     ("serve-a-donor", importance::serve_a_donor),
     ("work-for-a-client", accounting::work_for_a_client),
+    ("serve", boosts::serve),
+    ("obey", puppets::obey),
+    ("receive-always", soak::receive_always),
+    ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
     ("check-processor", processor::check_fresh_processor),
     ("answer-with-vectors", processor::answer_with_vectors),
 ];

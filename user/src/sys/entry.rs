@@ -88,16 +88,33 @@ mod start {
             // The time stamp at the first instruction, for the benchmark of booting.
             "rdtsc",
             "shl rdx, 32",
-            "lea rsi, [rdx + rax]",
-            "mov rdi, rsp",
+            "lea r12, [rdx + rax]",
+            "mov rbx, rsp",
             "xor ebp, ebp",
             "and rsp, -16",
+            // 0 in a program that is not position-independent.
+            ".weak _DYNAMIC",
+            ".hidden _DYNAMIC",
+            "lea rsi, [rip + _DYNAMIC]",
+            "mov rdi, rbx",
+            "call {relocate}",
+            "mov rdi, rbx",
+            "mov rsi, r12",
+            "mov edx, eax",
             "call {start}",
+            relocate = sym crate::sys::relocate::relocate,
             start = sym start,
         )
     }
 
-    extern "C" fn start(block: *const u64, time_stamp: u64) -> ! {
+    /// The exit status of a program that cannot be relocated: it does not start.
+    const NOT_STARTED: i32 = 127;
+
+    extern "C" fn start(block: *const u64, time_stamp: u64, unknown_relocations: u32) -> ! {
+        if unknown_relocations != 0 {
+            crate::write_console(b"this program has relocations that its runtime does not know\n");
+            crate::sys::exit(NOT_STARTED);
+        }
         crate::sys::machine::note_start(time_stamp);
         // SAFETY: `_start` passes the address of the block; the binary defines `tally_main` by `program!`.
         let status = unsafe { tally_main(Arguments::of_block(block)) };

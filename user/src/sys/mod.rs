@@ -5,6 +5,8 @@ mod entry;
 mod heap;
 pub mod machine;
 pub mod registers;
+#[cfg(target_os = "none")]
+mod relocate;
 mod stack;
 
 pub use entry::Arguments;

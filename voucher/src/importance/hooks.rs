@@ -41,7 +41,10 @@ impl Importance {
     pub fn needs_send(&self, boosts: &PortBoosts, sender: Option<ElementId>, mode: SendMode) -> bool {
         boosts.accepts_donation()
             && match mode {
-                SendMode::Normal => sender.is_some_and(|id| !self.elements[id].is_never_donor()),
+                SendMode::Normal => match sender {
+                    Some(id) => !self.elements[id].is_never_donor(),
+                    None => false,
+                },
                 SendMode::NoImportance => false,
                 SendMode::Static => true,
             }

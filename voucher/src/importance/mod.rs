@@ -89,6 +89,7 @@
 //! | `delayed_drop.rs` | applications that keep their boost for a while |
 //! | `hooks.rs` | sending a message, and its end |
 //! | `receive.rs` | receiving a message with its importance |
+//! | `repeated.rs` | the short way of a boost that the receiver has already |
 //! | `deliver.rs` | [`receive_importance`]: the voucher that a receiver gets |
 //! | `driver.rs` | [`ImportanceDriver`]: a voucher system with importance; [`WithImportance`] is one |
 //! | `rights.rs` | ports whose receive rights move, die or have a temporary owner |
@@ -113,6 +114,7 @@ mod link;
 mod log;
 mod propagation;
 mod receive;
+mod repeated;
 mod report;
 mod rights;
 mod source;

@@ -139,43 +139,7 @@ fn the_mark_of_a_boosted_receiver_is_not_taken() {
     f.world.check();
 }
 
-/// A static boost comes from nobody: the receiver inherits from itself (DV-9).
-#[test]
-fn a_static_boost_outlives_the_sender() {
-    let mut f = fixture();
-    let send = Send { mode: SendMode::Static, ..Send::default() };
-    f.send_as("A", "pB", send);
-    f.exit("A");
-    assert_eq!((f.a("B"), f.boosted("B")), (1, true));
-    let voucher = f.voucher("B", "pB");
-    let inherit = f.inherit(voucher);
-    let element = f.world.element("B");
-    assert_eq!((inherit.from(), inherit.to(), inherit.is_donating()), (Source::Task(element), element, true));
-    assert_eq!((f.a("B"), f.refs("B"), f.inherit_x(voucher)), (1, 3, (1, 0)));
-    f.release("B", voucher);
-    assert_eq!((f.a("B"), f.refs("B")), (0, 1));
-}
-
-/// DV-10: the inherit of an application from itself is switched off with its mark as a donor, and a static boost that
-/// comes after that switches it on again.
-#[test]
-fn a_static_boost_of_an_application_that_has_ceased_to_donate_counts() {
-    let mut f = fixture();
-    let send = || Send { mode: SendMode::Static, ..Send::default() };
-    f.send_as("S", "pA", send());
-    let voucher = f.voucher("A", "pA");
-    f.world.set_policy("A", |task| task.external_background = true);
-    f.world.check();
-    assert_eq!((f.inherit(voucher).is_donating(), f.a("A")), (false, 0));
-    f.send_as("S", "pA", send());
-    assert_eq!(f.voucher("A", "pA"), voucher);
-    assert_eq!((f.inherit(voucher).is_donating(), f.a("A"), f.inherit_x(voucher)), (true, 2, (2, 0)));
-    f.release("A", voucher);
-    f.release("A", voucher);
-    assert_eq!((f.a("A"), f.inherits()), (0, 0));
-}
-
-// covers importance E60
+// covers importance E60 E61
 // covers vouchers I-04 I-06
 #[test]
 fn an_application_gives_boosts_back_by_hand() {
@@ -190,9 +154,9 @@ fn an_application_gives_boosts_back_by_hand() {
     assert_eq!(f.drop_external("A", voucher, 2), Ok(0));
     assert_eq!((f.inherit(voucher).is_donating(), f.a("A"), f.x("A")), (false, 0, (0, 0)));
     f.advance(1099);
-    assert!(f.boosted("A"));
+    assert!(f.boosted("A") && f.p("A") == 47);
     f.advance(1);
-    assert!(!f.boosted("A") && !f.donates("A"));
+    assert!(!f.boosted("A") && !f.donates("A") && f.p("A") == 4);
     assert_eq!(f.user_refs("A", voucher), 3, "the voucher is still valid");
 }
 
@@ -302,6 +266,27 @@ fn a_queue_and_an_inherit_follow_their_donor_together() {
     assert_eq!(f.a("B"), 500);
 }
 
+// covers importance E147
+#[test]
+fn a_thousand_received_messages_are_one_voucher_with_a_thousand_references() {
+    let mut f = fixture();
+    for _ in 0..1000 {
+        assert_eq!(f.world.send("A", "pB", Send::default()).1, Some(0));
+    }
+    let vouchers: Vec<_> = (0..1000).map(|_| f.world.receive("B", "pB", true, Mode::Plain).voucher.unwrap()).collect();
+    f.world.check();
+    let voucher = vouchers[0];
+    assert!(vouchers.iter().all(|&other| other == voucher));
+    assert_eq!((f.user_refs("B", voucher), f.inherit_x(voucher), f.inherit(voucher).made()), (1000, (1000, 0), 1000));
+    assert_eq!((f.a("B"), f.x("B"), f.refs("A"), f.p("B")), (1000, (1000, 0), 2, 31));
+    (0..999).for_each(|_| f.world.drop_voucher("B", voucher));
+    f.world.check();
+    assert_eq!((f.a("B"), f.p("B"), f.user_refs("B", voucher)), (1000, 31, 1));
+    f.release("B", voucher);
+    assert_eq!((f.a("B"), f.p("B"), f.inherits(), f.refs("A")), (0, 4, 0, 1));
+}
+
+// covers importance E150
 #[test]
 fn a_thousand_donors_are_a_thousand_inherits_and_the_last_one_ends_the_boost() {
     let mut f = fixture();
@@ -314,11 +299,11 @@ fn a_thousand_donors_are_a_thousand_inherits_and_the_last_one_ends_the_boost() {
     f.world.check();
     assert_eq!((f.inherits(), f.world.vouchers.registry.len(), f.a("B"), f.refs("B")), (1000, 1000, 1000, 1001));
     for (number, app) in apps.iter().enumerate() {
-        assert_eq!((f.a("B"), f.boosted("B")), (1000 - number as u64, true));
+        assert_eq!((f.a("B"), f.boosted("B"), f.p("B")), (1000 - number as u64, true, 31));
         f.world.exit(app);
     }
     f.world.check();
-    assert_eq!((f.a("B"), f.boosted("B"), f.inherits()), (0, false, 1000));
+    assert_eq!((f.a("B"), f.boosted("B"), f.p("B"), f.inherits()), (0, false, 4, 1000));
     f.exit("B");
     assert_eq!((f.inherits(), f.world.vouchers.registry.len()), (0, 0));
 }

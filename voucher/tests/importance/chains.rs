@@ -29,19 +29,38 @@ fn a_chain_is_freed_when_its_last_voucher_is_gone() {
     assert_eq!((f.inherits(), f.refs("A")), (0, 1));
 }
 
+// covers importance E72
+#[test]
+fn a_daemon_that_moves_its_voucher_on_loses_its_boost_after_the_next_one() {
+    let mut f = fixture();
+    let v1 = f.boost("A", "B");
+    let send = Send { voucher: Some(v1), move_voucher: true, ..Send::default() };
+    assert_eq!(f.send_as("B", "pC", send), Some(0));
+    assert_eq!((f.a("B"), f.p("B"), f.a("C"), f.p("C"), f.user_refs("B", v1)), (1, 31, 1, 31, 0));
+    f.boosts();
+    let voucher = f.voucher("C", "pC");
+    assert_eq!(f.boosts(), ["-C", "-B"]);
+    assert_eq!((f.a("B"), f.p("B"), f.a("C"), f.p("C")), (0, 4, 0, 4));
+    assert_eq!((f.user_refs("C", voucher), f.inherit_x(voucher)), (1, (1, 0)));
+    assert!(!f.inherit(voucher).is_donating());
+}
+
+// covers importance E73 E74
 #[test]
 fn a_chain_is_unboosted_downstream_first_and_boosted_upstream_first() {
     let mut f = fixture();
     let vouchers = chain(&mut f, &["A", "B", "C", "D", "E"]);
-    assert_eq!(f.boosts(), ["+B", "+C", "+D", "+E"]);
+    let priorities = |f: &Fixture| ["B", "C", "D", "E"].map(|task| f.p(task));
+    assert_eq!((f.boosts(), priorities(&f)), (["+B", "+C", "+D", "+E"].map(String::from).to_vec(), [31; 4]));
     f.nap("A", true);
-    assert_eq!(f.boosts(), ["-E", "-D", "-C", "-B"]);
+    assert_eq!((f.boosts(), priorities(&f)), (["-E", "-D", "-C", "-B"].map(String::from).to_vec(), [4; 4]));
     assert!(vouchers.iter().all(|&voucher| f.inherit_x(voucher) == (1, 0)));
     f.nap("A", false);
-    assert_eq!(f.boosts(), ["+B", "+C", "+D", "+E"]);
+    assert_eq!((f.boosts(), priorities(&f)), (["+B", "+C", "+D", "+E"].map(String::from).to_vec(), [31; 4]));
     assert!(["B", "C", "D", "E"].iter().all(|task| f.tr(task) == 2));
 }
 
+// covers importance E86
 #[test]
 fn a_chain_beyond_the_largest_depth_begins_again_at_its_last_task() {
     let mut f = fixture();
@@ -53,11 +72,12 @@ fn a_chain_beyond_the_largest_depth_begins_again_at_its_last_task() {
     let expected: Vec<u32> = (1..=Depth::MAX).chain([0x8000_0001, 0x8000_0002, 0x8000_0003]).collect();
     assert_eq!(depths, expected);
     assert_eq!(f.inherit(vouchers[32]).from(), Source::Task(f.world.element("T32")));
-    assert!(names.iter().all(|name| f.a(name) == 1));
+    assert!(names.iter().all(|name| (f.a(name), f.p(name)) == (1, 31)));
     f.boosts();
     f.nap("A", true);
     let unboosted: Vec<String> = names.iter().rev().map(|name| format!("-{name}")).collect();
     assert_eq!(f.boosts(), unboosted);
+    assert!(names.iter().all(|name| (f.a(name), f.p(name)) == (0, 4)));
 }
 
 // covers importance E75

@@ -1,30 +1,20 @@
 //! The crate gives the answers that were recorded of the reference, and the replayer detects every difference.
 
 use crate::replayer::{Report, explain, replay};
+use crate::trace_files::{self, TraceFile, altered, leaves, lines, split, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 /// The number of traces in the selection.
 const SELECTED_TRACES: usize = 105;
 
-/// Returns the files with traces in a folder, by name.
-fn traces(folder: &Path) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder can be read").path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
-    files.sort();
-    let read = |file: &PathBuf| std::fs::read_to_string(file).expect("a trace can be read");
-    files.iter().map(|file| (file.file_name().unwrap_or_default().to_string_lossy().into_owned(), read(file))).collect()
-}
-
 /// Returns the files of the selection in the repository.
-fn selection() -> Vec<(String, String)> {
-    traces(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces/importance"))
+fn selection() -> Vec<TraceFile> {
+    trace_files::selected("tests/traces/importance")
 }
 
 /// Replays traces, which must all pass, and returns their number.
-fn replay_all(traces: &[(String, String)]) -> usize {
+fn replay_all(traces: &[TraceFile]) -> usize {
     let mut total = Report::default();
     traces.iter().for_each(|(file, text)| total.add(replay(file, text)));
     assert_eq!((total.failed, total.mismatches), (0, vec![]));
@@ -38,17 +28,15 @@ fn the_selected_traces_replay_as_recorded() {
 
 #[test]
 fn all_traces_in_the_shared_folder_replay_as_recorded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance/importance");
-    if folder.is_dir() {
-        assert!(replay_all(&traces(&folder)) >= SELECTED_TRACES);
+    if let Some(traces) = trace_files::shared("importance") {
+        assert!(replay_all(&traces) >= SELECTED_TRACES);
     }
 }
 
 #[test]
 fn the_selection_covers_every_operation() {
     let texts = selection();
-    let lines = texts.iter().flat_map(|(_, text)| text.lines());
-    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+    let lines: Vec<Value> = texts.iter().flat_map(|(_, text)| lines(text)).collect();
     let ops: BTreeSet<&str> = lines.iter().filter_map(|line| line["op"].as_str()).collect();
     let expected = "advance begin create_voucher describe destroy_port drop drop_external end exec exit ext_bg filelock \
                     fork interrupt legacy list_donating mark mark_donor nap pd_request port receive role send \
@@ -56,27 +44,9 @@ fn the_selection_covers_every_operation() {
     assert_eq!(ops, expected.split_whitespace().collect());
 }
 
-/// Splits a file into its traces.
-fn split(text: &str) -> Vec<Vec<Value>> {
-    let mut traces: Vec<Vec<Value>> = Vec::new();
-    for line in text.lines() {
-        let line: Value = serde_json::from_str(line).expect("a line is JSON");
-        if line["op"] == "begin" {
-            traces.push(Vec::new());
-        }
-        traces.last_mut().expect("a file begins with a trace").push(line);
-    }
-    traces
-}
-
 /// Returns the trace of the scenarios with this name.
 fn scenario(name: &str) -> Vec<Value> {
-    let (_, text) = selection().into_iter().find(|(file, _)| file == "scenarios.jsonl").expect("it is selected");
-    split(&text).into_iter().find(|trace| trace[0]["name"] == name).expect("the file has the trace")
-}
-
-fn text(trace: &[Value]) -> String {
-    trace.iter().map(|line| format!("{line}\n")).collect()
+    trace_files::scenario(&selection(), name)
 }
 
 #[test]
@@ -127,31 +97,6 @@ fn a_text_that_is_not_a_trace_is_reported() {
     ] {
         let report = replay("file", text);
         assert!(report.failed > 0 && report.mismatches[0].starts_with(mismatch), "{:?}", report.mismatches);
-    }
-}
-
-/// Adds the paths of all leaves of a value to `found`.
-fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            fields.iter().for_each(|(field, value)| leaves(value, &format!("{path}/{field}"), found));
-        }
-        Value::Array(items) if !items.is_empty() => {
-            items.iter().enumerate().for_each(|(number, item)| leaves(item, &format!("{path}/{number}"), found));
-        }
-        _ => found.push(path.to_owned()),
-    }
-}
-
-/// Returns a different value of the same kind.
-fn altered(value: &Value) -> Value {
-    match value {
-        Value::Null => Value::from(1),
-        Value::Bool(value) => Value::from(!value),
-        Value::Number(number) => Value::from(number.as_i64().unwrap_or(0).wrapping_add(1)),
-        Value::String(text) => Value::from(format!("{text}00")),
-        Value::Array(_) => Value::from(vec!["more"]),
-        Value::Object(_) => serde_json::json!({"more": 1}),
     }
 }
 

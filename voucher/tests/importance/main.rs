@@ -7,6 +7,7 @@ mod basics;
 mod chains;
 mod conformance;
 mod endings;
+mod exec;
 mod extraction;
 mod model;
 mod random;
@@ -14,6 +15,9 @@ mod random;
 mod replayer;
 mod rights;
 mod shortage;
+mod static_boosts;
 mod support;
+#[path = "../trace_files/mod.rs"]
+mod trace_files;
 #[path = "../../examples/replay_importance/world/mod.rs"]
 mod world;

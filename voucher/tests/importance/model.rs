@@ -5,6 +5,7 @@
 //! from the crate: the names of inherits, and the marks of live donors, which follow the policy bit and with it the
 //! delayed drop.
 
+use crate::support::base_priority;
 use crate::world::{Holder, Message, World};
 use std::collections::{BTreeMap, BTreeSet};
 use voucher::importance::{ElementId, InheritId, PortNumber, Source};
@@ -166,6 +167,7 @@ impl Model {
             assert_eq!(element.assertions(), expected, "boosts of {name}");
             assert_eq!(element.is_donor(), self.donors.contains(&id), "{name} is a donor");
         }
+        self.check_policies(world, &boosts);
         for port in world.kernel.live_ports() {
             let live = world.kernel.port_of(port).expect("it is alive");
             assert_eq!(live.boosts.count(), self.on_port(world, port), "boosts of {}", live.name);
@@ -177,8 +179,44 @@ impl Model {
             let donates = self.follows_a_donor(held) && held.boosts.0 > held.boosts.1;
             assert!(held.fixed || inherit.is_donating() == donates, "{} donates", world.inherit_names[id]);
         }
+        self.check_external(world);
         let carries = |message: &Message| message.link.is_some();
         assert_eq!(world.messages.values().filter(|message| carries(message)).count(), self.sent.len());
+        for (message, sent) in &self.sent {
+            let link = world.messages[message].link.expect("a message that the model knows is linked");
+            let raised = sent.follows.is_none_or(|task| self.donors.contains(&task));
+            assert_eq!(world.importance.link(link).map(|link| link.is_raised()), Some(raised), "message {message}");
+        }
+    }
+
+    /// Asserts that the policy bits and the base priorities of live tasks are those that follow from their boosts. An
+    /// application in the queue of the delayed drop keeps its bit without a boost.
+    fn check_policies(&self, world: &World, boosts: &BTreeMap<ElementId, u64>) {
+        for task in world.kernel.tasks.iter().filter(|task| !task.ended) {
+            let id = task.element.expect("a live task has an element");
+            let element = world.importance.element(id).expect("it is alive");
+            let receives = element.is_receiver() && boosts.get(&id).is_some_and(|&boosts| boosts > 0);
+            let boosted = receives || (element.is_delayed() && element.is_boosted());
+            assert_eq!(element.is_boosted(), boosted, "the policy bit of {}", task.name);
+            let priorities = [task.boosted, boosted].map(|boosted| base_priority(task, boosted));
+            assert_eq!(priorities[0], priorities[1], "the base priority of {}", task.name);
+        }
+    }
+
+    /// Asserts that each task has the external boosts of the values that donate to it.
+    fn check_external(&self, world: &World) {
+        let mut external = BTreeMap::<ElementId, (u64, u64)>::new();
+        for (&id, held) in &self.held {
+            if self.counts(world, id, held) && held.boosts.0 > held.boosts.1 {
+                let sum = external.entry(held.to).or_default();
+                *sum = (sum.0 + held.boosts.0, sum.1 + held.boosts.1);
+            }
+        }
+        for (id, element) in world.importance.elements() {
+            let counts = (element.external().total, element.external().dropped);
+            let name = &world.element_names[&id];
+            assert_eq!(counts, external.get(&id).copied().unwrap_or_default(), "external boosts of {name}");
+        }
     }
 
     /// Forgets the messages that are gone and the values that no voucher holds.

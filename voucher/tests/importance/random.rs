@@ -383,7 +383,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-// covers importance E151 E154
+// covers importance E151 E152 E154
 #[test]
 fn random_operations_keep_all_invariants_and_the_counts_of_the_model() {
     let seeds = number("TALLY_SEED").map_or(SEEDS, |seed| seed..seed + 1);

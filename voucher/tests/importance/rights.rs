@@ -291,64 +291,6 @@ fn a_request_for_room_boosts_a_port_that_accepts_donation_once() {
     }
 }
 
-/// E114: the new image loses the voucher with the old space.
-#[test]
-fn an_exec_ends_the_boosts_of_the_old_space() {
-    let mut f = fixture();
-    f.boost("A", "B");
-    f.boosts();
-    f.world.exec("B", "B2");
-    f.world.check();
-    assert_eq!((f.a("B2"), f.boosted("B2"), f.inherits(), f.refs("A")), (0, false, 0, 1));
-    assert_eq!(f.boosts(), ["+B2", "-B2"]);
-}
-
-/// E115: the binding of a watch port stays with the element, which the new image takes over.
-#[test]
-fn an_exec_keeps_the_boosts_of_watch_ports() {
-    let mut f = waiting_service(2);
-    f.launch("W", &["svc"]);
-    let element = f.world.element("W");
-    f.world.exec("W", "W2");
-    f.world.check();
-    assert_eq!((f.world.element("W2"), f.a("W2"), f.boosted("W2"), f.refs("W2")), (element, 2, true, 2));
-}
-
-/// E116, DV-5: the boosts of a port stay with the space that has the port.
-#[test]
-fn an_exec_does_not_count_the_ports_of_the_old_space_for_the_new_image() {
-    let mut f = fixture();
-    f.send("A", "pB", 1);
-    f.world.exec("B", "B2");
-    f.world.check();
-    assert_eq!((f.a("B2"), f.boosted("B2"), f.refs("A")), (0, false, 1));
-}
-
-/// E117, DV-6: the new image has the policy bit of the element that it takes over.
-#[test]
-fn an_exec_of_an_application_keeps_its_messages_raised_and_itself_unboosted() {
-    let mut f = fixture();
-    f.send("A", "pB", 1);
-    let element = f.world.element("A");
-    f.world.exec("A", "A2");
-    f.world.check();
-    assert_eq!((f.world.element("A2"), f.boosted("A2"), f.a("B"), f.boosted("B")), (element, false, 1, true));
-    let voucher = f.voucher("B", "pB");
-    assert_eq!(f.inherit(voucher).from(), voucher::importance::Source::Task(element));
-}
-
-/// Errata 7: XNU leaves the mark as the old image's policy wanted it.
-#[test]
-fn a_napped_application_that_execs_donates_again_at_once() {
-    let mut f = fixture();
-    f.send("A", "pB", 1);
-    f.nap("A", true);
-    assert_eq!((f.donates("A"), f.a("B")), (false, 0));
-    f.world.exec("A", "A2");
-    f.world.check();
-    assert_eq!((f.donates("A2"), f.a("B")), (true, 1));
-}
-
 /// A mark that the old image gave itself ends with it, and the policy decides about the new one.
 #[test]
 fn an_exec_forgets_a_mark_against_the_policy() {

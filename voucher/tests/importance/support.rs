@@ -1,6 +1,6 @@
 //! The tasks of the specification's examples, and short names for what the examples count.
 
-use crate::world::{Event, Kind, Mode, Received, Send, World};
+use crate::world::{Event, Kind, Mode, Received, Send, Task, World};
 use voucher::importance::{Inherit, Marks, Source, TaskElement};
 use voucher::{Error, Key, VoucherId};
 
@@ -10,6 +10,7 @@ pub struct Fixture {
 }
 
 const ROLE_FOREGROUND: u32 = 1;
+const ROLE_DARWINBG: u32 = 8;
 const LIMIT: usize = 1024;
 
 /// Returns the fixture. A, X, Y and Z are applications, B to F adaptive daemons, S is a standard daemon and G can give
@@ -26,6 +27,20 @@ pub fn fixture() -> Fixture {
     f.start("G", Kind::Other);
     f.world.take_events();
     f
+}
+
+/// Returns the base priority of a fixture's task whose policy bit is `boosted`, `p` (importance 2.3): an application's
+/// main thread is user-interactive, a daemon's has no class.
+pub fn base_priority(task: &Task, boosted: bool) -> u8 {
+    let naps = task.napped && !boosted;
+    match task.kind {
+        _ if task.external_background || task.role == ROLE_DARWINBG => 4,
+        Kind::App if naps => 4,
+        Kind::App => 47,
+        Kind::Adaptive if !boosted || naps => 4,
+        Kind::Adaptive | Kind::Standard | Kind::Interactive => 31,
+        Kind::Other => 4,
+    }
 }
 
 impl Fixture {
@@ -144,6 +159,12 @@ impl Fixture {
     /// Returns the number of boosts of a task, `a`.
     pub fn a(&self, task: &str) -> u64 {
         self.element(task).assertions()
+    }
+
+    /// Returns the base priority of a task by what the kernel has been told, `p`.
+    pub fn p(&self, task: &str) -> u8 {
+        let task = self.world.kernel.task(task);
+        base_priority(task, task.boosted)
     }
 
     /// Returns the external boosts of a task, `x`.

@@ -22,3 +22,8 @@ pub fn set_up(frames: &mut FrameAllocator) {
     // SAFETY: The piece has just been taken for good, it is mapped, and this is the only call.
     unsafe { HEAP.lock().init(start, (piece.end - piece.start) as usize) };
 }
+
+/// Returns the number of free bytes.
+pub fn free() -> u64 {
+    HEAP.lock().free() as u64
+}

@@ -209,6 +209,10 @@ impl Machine for X86Machine {
         self.frames.free_frames()
     }
 
+    fn free_heap(&self) -> u64 {
+        super::heap::free()
+    }
+
     fn cpu_count(&self) -> u32 {
         1
     }

@@ -6,6 +6,7 @@ use super::machine::X86Machine;
 use super::per_cpu;
 use super::segments;
 use abi::task::Exception;
+use abi::trap::mach::MACH_PORT_DEALLOCATE;
 use core::ptr;
 use kernel::ids::ThreadId;
 use kernel::kernel::{Event, Kernel, Next};
@@ -75,6 +76,16 @@ pub extern "C" fn handle_plain_call(message: u64, options: u32, send_size: u32, 
 /// Handles a trap with this number: at once if it is a quick one.
 pub extern "C" fn handle_any_trap(number: u32) -> Exit {
     match SYSTEM.with(|System { kernel, machine }| kernel.quick_trap(machine, CPU, number)) {
+        Some(value) => Exit { left: ptr::without_provenance_mut(value as usize), next: ptr::null_mut() },
+        None if number == MACH_PORT_DEALLOCATE => handle_deallocate(),
+        None => handle_trap(),
+    }
+}
+
+/// Handles `mach_port_deallocate`: directly if that is possible.
+#[inline(never)]
+fn handle_deallocate() -> Exit {
+    match SYSTEM.with(|System { kernel, .. }| kernel.drop_spare_reference(CPU)) {
         Some(value) => Exit { left: ptr::without_provenance_mut(value as usize), next: ptr::null_mut() },
         None => handle_trap(),
     }

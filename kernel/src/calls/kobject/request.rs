@@ -142,22 +142,6 @@ impl Ipc {
     pub(super) fn take_request_right(&mut self, message: MessageId) -> Carried {
         self.message_mut(message).descriptors[0].right.take()
     }
-
-    /// Takes the right, if there is one, out of the request's only descriptor, whose disposition must be `kind`.
-    ///
-    /// # Errors
-    /// `MIG_TYPE_ERROR` if it has another disposition; the right stays in the message.
-    pub(super) fn take_request_right_of(
-        &mut self,
-        message: MessageId,
-        kind: Disposition,
-    ) -> Result<Carried, KernReturn> {
-        if self.request_right_kind(message) == kind {
-            Ok(self.take_request_right(message))
-        } else {
-            Err(MIG_TYPE_ERROR)
-        }
-    }
 }
 
 /// Returns the offset of the NDR record in a request with `ports` port descriptors.

@@ -34,6 +34,7 @@ impl Kernel {
             }
             SET_SPECIAL_PORT => {
                 let [which] = self.ipc.request_arguments(message, 1)?;
+                self.ipc.check_send_rights(message)?;
                 let task = self.task_for_special_port(object)?;
                 self.set_special_port(task, which, message)
             }
@@ -98,16 +99,15 @@ impl Kernel {
     /// `task_set_special_port`: replaces a task's bootstrap port by the right in the message.
     ///
     /// # Errors
-    /// `KERN_NO_ACCESS` for the control and host ports; `KERN_INVALID_ARGUMENT` for other ports; `MIG_TYPE_ERROR` for
-    /// another right than a send right; `KERN_INVALID_RIGHT` for a port whose receive right is immovable, and the right
-    /// is destroyed.
+    /// `KERN_NO_ACCESS` for the control and host ports; `KERN_INVALID_ARGUMENT` for other ports; `KERN_INVALID_RIGHT` for
+    /// a port whose receive right is immovable, and the right is destroyed.
     fn set_special_port(&mut self, task: TaskId, which: u32, message: MessageId) -> Answer {
         match which {
             TASK_KERNEL_PORT | TASK_HOST_PORT => return Err(KERN_NO_ACCESS),
             TASK_BOOTSTRAP_PORT => {}
             _ => return Err(KERN_INVALID_ARGUMENT),
         }
-        let port = self.ipc.take_request_right_of(message, Disposition::PORT_SEND)?;
+        let port = self.ipc.take_request_right(message);
         if port.port().and_then(|port| self.ipc.live_port(port)).is_some_and(|port| port.guard().immovable) {
             self.ipc.destroy_carried(&mut self.step, port);
             return Err(KERN_INVALID_RIGHT);

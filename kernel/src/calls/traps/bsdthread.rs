@@ -7,7 +7,6 @@ use crate::machine::{Machine, UserAddr};
 use abi::PortName;
 use abi::code::*;
 use abi::policy::*;
-use abi::port::MACH_PORT_NULL;
 use abi::qos::{Priority, Qos};
 use zerocopy::IntoBytes;
 
@@ -77,10 +76,7 @@ impl Kernel {
     /// # Errors
     /// `ENOENT` if the name is not null and no voucher; `ENOMEM` if the voucher has too many references.
     fn set_own_voucher(&mut self, machine: &mut dyn Machine, caller: Context, name: PortName) -> Result<(), Errno> {
-        let adopted = match name {
-            MACH_PORT_NULL => None,
-            name => Some(self.ipc.voucher_named(caller.space, name).ok_or(ENOENT)?),
-        };
+        let adopted = self.ipc.voucher_to_adopt(caller.space, name).map_err(|_| ENOENT)?;
         if let Some(voucher) = adopted {
             self.vouchers.retain(voucher).map_err(|_| ENOMEM)?;
         }

@@ -50,8 +50,8 @@ impl Kernel {
         }
     }
 
-    /// Makes a trap that takes no arguments and leaves nothing to do, if this is one, and returns its result: what
-    /// `trap` and the end of the step come to. Otherwise returns `None`; nothing has changed then.
+    /// Makes a trap that leaves nothing to do, if this is one, and returns its result: what `trap` and the end of the step
+    /// come to. Otherwise returns `None`; nothing has changed then.
     #[inline(always)]
     pub fn quick_trap(&mut self, machine: &mut dyn Machine, cpu: Cpu, trap: u32) -> Option<u64> {
         if !self.step.is_quiet() {

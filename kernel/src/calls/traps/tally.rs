@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::policy::ThreadPolicy;
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
-use abi::debug::{DEBUG_COUNTS, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::debug::{DEBUG_COUNTS, DEBUG_HEAP, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
 use abi::task::TaskSpawnArgs;
 use abi::trap::tally::THREAD_CREATE_SUSPENDED;
 use abi::{KernReturn, PortName};
@@ -110,8 +110,8 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// `debug_state`: writes object counts, or the policy and priority of a thread, into a buffer; or lets the kernel
-    /// panic, for tests.
+    /// `debug_state`: writes object counts, the policy and priority of a thread, or the free bytes of the heap into a
+    /// buffer; or lets the kernel panic, for tests.
     ///
     /// # Errors
     /// `KERN_NO_ACCESS` if another task than the first one asks for a panic; `KERN_INVALID_ARGUMENT` for an unknown
@@ -154,6 +154,10 @@ impl Kernel {
                     energy: used.energy,
                 };
                 put_state(machine, caller, info.as_bytes(), buffer, size)
+            }
+            DEBUG_HEAP => {
+                let free = machine.free_heap();
+                put_state(machine, caller, &free.to_le_bytes(), buffer, size)
             }
             DEBUG_PANIC if self.first_task == Some(caller.task) => panic!("the first task asked for a panic"),
             DEBUG_PANIC => Err(KERN_NO_ACCESS),

@@ -27,7 +27,7 @@ impl Ipc {
     /// Panics unless the invariants I1 to I8 hold, and the engine's tasks and links are those of the spaces and messages.
     pub(super) fn check_importance(&self) {
         let live = self.ports.iter().filter_map(|(id, port)| {
-            let place = place_of(&self.spaces, port.home)?;
+            let place = place_of(&self.spaces, port.home_of_boosts())?;
             Some((id.to_bits(), (port.boosts.clone(), place)))
         });
         let mut snapshot = Snapshot(live.collect());

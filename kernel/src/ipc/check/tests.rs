@@ -149,7 +149,7 @@ impl Objects {
 /// What the check says of an invariant, and a way to break it.
 type Break = (&'static str, fn(&mut Objects));
 
-const BREAKS: [Break; 36] = [
+const BREAKS: [Break; 41] = [
     ("I1: send rights", |o| o.ipc.ports[o.port].send_rights += 1),
     ("I1: send rights", |o| o.set_right(o.name, EntryRight::Receive { port: o.port, send_urefs: 0 })),
     ("I1: send rights", |o| o.ipc.messages[o.messages[1]].destination = Carried::Null),
@@ -184,6 +184,11 @@ const BREAKS: [Break; 36] = [
     ("is queued on", |o| o.ipc.ports[o.moving].home = Home::Limbo),
     ("has a higher override", |o| o.ipc.messages[o.messages[1]].qos_override = Qos::UserInteractive),
     ("I7:", |o| o.ipc.ports[o.moving].home = Home::Transit(o.moving)),
+    ("rights in transit to", |o| o.ipc.ports[o.port].arriving = 0),
+    ("accepts donation", |o| o.ipc.ports[o.port].boosts.accept_donation()),
+    ("the boosts of", |o| o.ipc.ports[o.port].boosts_stay = true),
+    ("on a longer way", |o| o.ipc.ports[o.moving].boost_height = 1),
+    ("on too long a way", |o| o.ipc.ports[o.port].boost_height = u8::MAX),
     ("the total of send rights", |o| o.ipc.totals.send_rights += 1),
     ("the total of send-once rights", |o| o.ipc.totals.send_once_rights += 1),
     ("the number of dead ports", |o| o.ipc.totals.dead_ports += 1),

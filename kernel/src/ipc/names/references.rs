@@ -3,6 +3,7 @@
 use crate::ids::SpaceId;
 use crate::ipc::Ipc;
 use crate::ipc::entry::{EntryRight, add_urefs};
+use crate::ipc::port::Port;
 use crate::ipc::right::SendRight;
 use crate::sched::Scheduling;
 use crate::step::Step;
@@ -117,6 +118,21 @@ impl Ipc {
             other => panic!("{other:?} has no send right"),
         }
         Ok(())
+    }
+
+    /// Drops one of several user references to a send right, and returns true. If the name denotes something else, or has
+    /// as many references as can be counted, returns false; nothing has changed then.
+    #[inline(always)]
+    pub(crate) fn drop_spare_reference(&mut self, space: SpaceId, name: PortName) -> bool {
+        match self.spaces[space].get_mut(name).map(|entry| &mut entry.right) {
+            Some(EntryRight::Send { port, urefs: urefs @ 2.. })
+                if *urefs < MACH_PORT_UREFS_MAX && self.ports.get(*port).is_some_and(Port::is_alive) =>
+            {
+                *urefs -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// `mach_port_type`: returns the rights that a name denotes, and a flag if it has a request for a notification.

@@ -5,6 +5,8 @@ use crate::vouchers::{HELLO, USER_DATA, it, st};
 use abi::code::*;
 use abi::policy::{PolicyState, TASK_POLICY_STATE};
 use abi::voucher::{MACH_VOUCHER_ATTR_IMPORTANCE_SELF, MACH_VOUCHER_ATTR_KEY_IMPORTANCE};
+use voucher::Key;
+use voucher::importance::Source;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// A recipe for the importance of the calling task.
@@ -31,7 +33,8 @@ fn a_message_boosts_its_receiver_until_the_voucher_is_gone() {
     let Receipt { raised, voucher, disposition } = w.take(b, port);
     assert!(raised && voucher.is_valid() && disposition == Disposition::PORT_SEND);
     let [inherit] = w.inherits(b)[..] else { panic!("one inherit") };
-    assert_eq!((counts_of(inherit), inherit.depth().word()), ((1, 0, 1, 1, true), 1));
+    assert_eq!((inherit.from(), inherit.depth().word()), (Source::Task(w.element_id(a)), 1));
+    assert_eq!(counts_of(inherit), (1, 0, 1, 1, true));
     assert_eq!((w.boosts(b), w.on_port(b, port), w.transitions(b)), (AT_WORK, 0, 1), "never unboosted in between");
     w.deallocate(b, voucher).unwrap();
     assert_eq!((w.boosts(b), w.element_refs(a), w.element_refs(b)), (IDLE, 1, 1));
@@ -119,6 +122,9 @@ fn all_boosts_of_a_sender_end_with_the_last_reference_to_the_voucher() {
     assert_eq!((counts_of(inherit), w.boosts(b), w.element_refs(a)), ((3, 0, 3, 1, true), (3, (3, 0), 31), 2));
     (0..2).for_each(|_| w.deallocate(b, vouchers[0]).unwrap());
     assert_eq!(w.boosts(b), (3, (3, 0), 31));
+    // The registry gives back as many references as it has been given (vouchers 1.7).
+    let importance = w.kernel.vouchers.system().registry.control(Key::IMPORTANCE).unwrap();
+    assert_eq!(importance.values().map(|(_, value)| value.made()).collect::<Vec<_>>(), [3]);
     w.deallocate(b, vouchers[0]).unwrap();
     assert_eq!((w.boosts(b), w.element_refs(a)), (IDLE, 1));
 }

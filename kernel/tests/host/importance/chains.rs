@@ -55,6 +55,7 @@ fn a_boosted_daemon_donates_without_a_voucher_too() {
     w.ping(b, to_c);
     w.take(c, port_c);
     assert_eq!((w.boosts(b), w.boosts(c), w.inherits(c)[0].depth().word()), (AT_WORK, AT_WORK, 1));
+    assert_eq!(w.inherits(c)[0].from(), Source::Task(w.element_id(b)));
     w.deallocate(b, v1).unwrap();
     assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, IDLE));
 }
@@ -77,8 +78,9 @@ fn importance_that_was_given_to_another_task_is_not_forwarded() {
     let v1 = w.take(b, port_b).voucher;
     let at_s = w.transfer(b, v1, Disposition::COPY_SEND, s);
     w.send(s, &Msg::copy_send(s_to_c).voucher(at_s, Disposition::COPY_SEND)).unwrap();
+    assert_eq!((w.on_port(c, port_c), w.element_refs(s)), (1, 2));
     w.take(c, port_c);
-    assert_eq!(w.inherits(c)[0].from(), Source::Task(w.element_id(s)));
+    assert_eq!((w.inherits(c)[0].from(), w.inherits(c)[0].depth().word()), (Source::Task(w.element_id(s)), 1));
     w.end_task(a);
     assert_eq!((w.boosts(b), w.boosts(c)), (IDLE, AT_WORK));
 }
@@ -115,6 +117,9 @@ fn the_end_of_a_daemon_ends_what_it_forwarded() {
     let (mut w, [a, b, c], _, voucher) = forwarded(Disposition::COPY_SEND);
     w.end_task(b);
     assert_eq!((w.boosts(c), w.inherits(c)[0].is_donating(), w.element_refs(a)), (IDLE, false, 2));
+    let of_a = Source::Task(w.element_id(a));
+    let first = w.kernel.ipc.importance().inherits().find(|(_, inherit)| inherit.from() == of_a).unwrap().1;
+    assert_eq!(counts_of(first), (0, 0, 0, 1, false), "its voucher is dead");
     w.deallocate(c, voucher).unwrap();
     assert_eq!((w.element_refs(a), w.importance_objects().1), (1, 0));
 }

@@ -116,7 +116,9 @@ fn a_message_of_a_task_that_has_ended_does_not_boost() {
     assert_eq!(refs(&w), Some(1));
     let receipt = w.take(b, port);
     assert!(receipt.raised);
-    assert_eq!((counts_of(w.inherits(b)[0]), w.boosts(b).2), ((1, 0, 1, 1, false), 4));
+    let inherit = w.inherits(b)[0];
+    assert_eq!((inherit.from(), inherit.depth().word()), (voucher::importance::Source::Task(element), 1));
+    assert_eq!((counts_of(inherit), w.boosts(b).2), ((1, 0, 1, 1, false), 4));
     w.deallocate(b, receipt.voucher).unwrap();
     assert_eq!((refs(&w), w.importance_objects()), (None, (elements - 1, 0)));
 }

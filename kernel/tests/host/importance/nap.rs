@@ -28,6 +28,7 @@ fn a_boost_lifts_the_nap_until_the_application_drops_it() {
     let (mut w, a, s, port, to_a) = napping(AppType::DaemonStandard, Role::Unspecified);
     w.ping(s, to_a);
     assert_eq!((w.boosts(a), w.is_donor(a), w.transitions(a)), ((1, (0, 0), 47), true, 3));
+    assert!(w.element(a).is_boosted());
     let voucher = w.take(a, port).voucher;
     w.deallocate(a, voucher).unwrap();
     assert_eq!((w.boosts(a), w.is_donor(a)), ((0, (0, 0), 4), false));
@@ -41,7 +42,8 @@ fn a_boost_that_ends_through_others_is_dropped_later() {
     w.ping(x, to_a);
     w.take(a, port);
     w.set_nap(x, true);
-    assert_eq!((w.boosts(a), w.is_donor(a)), ((0, (0, 0), 47), true));
+    assert_eq!((w.boosts(a), w.is_donor(a), w.element(a).is_boosted()), ((0, (0, 0), 47), true, true));
+    assert_eq!(w.kernel.ipc.importance().delayed().collect::<Vec<_>>(), [w.element_id(a)], "it is queued");
     w.advance(1099 * MS);
     assert_eq!(w.boosts(a).2, 47);
     w.advance(MS);
@@ -105,7 +107,7 @@ impl World {
     }
 }
 
-// covers importance E60 E61 E62
+// covers importance E60 E62
 #[test]
 fn an_application_gives_boosts_back_early() {
     let (mut w, a, s, port, to_a) = napping(AppType::DaemonStandard, Role::Unspecified);
@@ -126,6 +128,29 @@ fn an_application_gives_boosts_back_early() {
     assert_eq!(w.drop_external(a, voucher, 1), Ok(0));
     w.advance(1100 * MS);
     assert_eq!((w.boosts(a), w.refs(a, voucher)), ((0, (0, 0), 4), 4));
+}
+
+/// A new boost leaves the application in the queue, and the firing finds it without boosts once more.
+// covers importance E66a
+#[test]
+fn the_delayed_drop_counts_from_the_first_end_of_the_boosts() {
+    let (mut w, a, s, port, to_a) = napping(AppType::DaemonStandard, Role::Unspecified);
+    (0..4).for_each(|_| w.ping(s, to_a));
+    let voucher = (0..4).map(|_| w.take(a, port).voucher).last().unwrap();
+    assert_eq!(w.drop_external(a, voucher, 1), Ok(3));
+    assert_eq!(w.boosts(a), (3, (4, 1), 47));
+    assert_eq!(w.drop_external(a, voucher, 3), Ok(0));
+    w.advance(400 * MS);
+    w.ping(s, to_a);
+    assert_eq!(w.take(a, port).voucher, voucher);
+    assert_eq!(w.boosts(a), (1, (5, 4), 47));
+    w.advance(200 * MS);
+    w.mod_refs(a, voucher, MACH_PORT_RIGHT_SEND, -5).unwrap();
+    assert_eq!(w.boosts(a), (0, (0, 0), 47));
+    w.advance(499 * MS);
+    assert_eq!(w.boosts(a).2, 47);
+    w.advance(MS);
+    assert_eq!((w.boosts(a).2, w.is_donor(a), w.inherits(a).len()), (4, false, 0));
 }
 
 // covers importance E63

@@ -35,10 +35,12 @@ fn a_send_that_finds_no_room_leaves_no_boost() {
 // covers importance E21 E22
 #[test]
 fn a_blocked_sender_boosts_already() {
-    let (mut w, _, b, port, _) = blocked();
+    let (mut w, a, b, port, _) = blocked();
     assert_eq!((w.on_port(b, port), w.boosts(b)), (6, (6, (0, 0), 31)));
+    assert_eq!((w.state(a), w.status(b, port).mps_msgcount), (Ret::Blocked, 5));
     w.take(b, port);
     assert_eq!((w.on_port(b, port), w.boosts(b)), (5, (6, (1, 0), 31)));
+    assert_eq!((w.state(a).code(), w.status(b, port).mps_msgcount), (MACH_MSG_SUCCESS, 5), "the sixth is queued");
 }
 
 // covers importance E23
@@ -69,12 +71,23 @@ fn the_death_of_a_port_ends_its_boosts() {
     assert_eq!((w.boosts(b), w.element_refs(a), w.counts().messages), (IDLE, 1, 0));
 }
 
+/// Errata 7: the send succeeds only if the port dies after the copy-in, here while its sender waits for room.
+// covers importance E26
 #[test]
 fn a_message_to_a_dead_port_carries_nothing() {
     let (mut w, a, b, port, to_b) = queued(0);
     w.destroy(b, port).unwrap();
+    let before = w.counts();
     assert_eq!(w.send(a, &Msg::copy_send(to_b)), Err(MACH_SEND_INVALID_DEST));
-    assert_eq!((w.element_refs(a), w.boosts(b)), (1, IDLE));
+    assert_eq!((w.element_refs(a), w.boosts(a), w.boosts(b)), (1, IDLE_APP, IDLE));
+    assert_eq!(w.counts(), before, "nothing else");
+    let (port, to_b) = w.donation_path(a, b);
+    w.set_qlimit(b, port, 0).unwrap();
+    assert_eq!(w.send_with(a, &Msg::copy_send(to_b), MsgOption::empty(), 0), Ret::Blocked);
+    w.destroy(b, port).unwrap();
+    assert_eq!(w.state(a).code(), MACH_MSG_SUCCESS);
+    assert_eq!((w.element_refs(a), w.boosts(a), w.boosts(b)), (1, IDLE_APP, IDLE));
+    assert_eq!((w.inherits(b).len(), w.counts().messages), (0, 0));
 }
 
 // covers importance E27 E28

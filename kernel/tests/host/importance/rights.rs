@@ -280,8 +280,11 @@ fn a_set_has_no_influence_on_boosts() {
     let set = w.allocate(b, MACH_PORT_RIGHT_PORT_SET).unwrap();
     w.insert_member(b, port, set).unwrap();
     let receipt = w.take(b, set);
-    assert!(receipt.raised);
+    assert!(receipt.raised && receipt.voucher.is_valid() && receipt.disposition == Disposition::PORT_SEND);
     assert_eq!((w.boosts(b), w.on_port(b, port), w.element_refs(a)), (AT_WORK, 0, 2));
+    let inherit = w.inherits(b)[0];
+    assert_eq!((inherit.from(), inherit.depth().word()), (voucher::importance::Source::Task(w.element_id(a)), 1));
+    assert_eq!((counts_of(inherit), w.transitions(b)), ((1, 0, 1, 1, true), 1));
 }
 
 // covers importance E113

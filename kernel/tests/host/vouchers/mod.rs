@@ -3,8 +3,10 @@
 //! The registry and its managers have tests of their own, in `voucher/tests`.
 
 mod extraction;
+mod importance;
 mod messages;
 mod objects;
+mod ownership;
 mod random;
 pub mod routines;
 pub mod scenarios;

@@ -127,6 +127,17 @@ fn a_new_thread_has_no_voucher() {
     let other = w.thread(a);
     let control = w.thread_self(other);
     assert_eq!(w.get_voucher(a, control), Ok(MACH_PORT_NULL));
+    assert_eq!(w.get_voucher(a, thread), Ok(voucher), "its creator keeps its own");
+}
+
+/// A program is started in a new task: no call replaces the program of a task whose thread has a voucher.
+#[test]
+fn a_new_program_has_no_voucher() {
+    let (mut w, a, thread, voucher) = adopter();
+    w.set_voucher(a, thread, voucher).unwrap();
+    let (child, _) = w.spawn(a, crate::program::spawn_args()).unwrap();
+    let control = w.thread_self(child);
+    assert_eq!(w.get_voucher(child, control), Ok(MACH_PORT_NULL));
 }
 
 // covers vouchers A-14 A-15

@@ -1,9 +1,11 @@
 //! The comparison of answers.
 
+use super::traces::Comparison;
 use serde_json::Value;
 
-/// Fields that mirror the reference's layout, which FORMAT.md leaves open.
-const OPTIONAL: [&str; 6] = ["slots", "slot", "sum", "table_size", "array_size", "ports"];
+/// Fields that mirror the reference's layout, which FORMAT.md leaves open, may be anything.
+const ANSWERS: Comparison =
+    Comparison { optional: &["slots", "slot", "sum", "table_size", "array_size", "ports"], items: true };
 
 /// Operations whose raw result has source fields that the reference does not write.
 const UNWRITTEN_SOURCES: [&str; 2] = ["extract_all", "debug_info"];
@@ -17,38 +19,7 @@ pub fn compare(operation: &Value, expected: &Value, got: &Value, found: &mut Vec
     }
     sort_values(&mut expected);
     sort_values(&mut got);
-    differences("", &expected, &got, found);
-}
-
-fn differences(path: &str, expected: &Value, got: &Value, found: &mut Vec<String>) {
-    match (expected, got) {
-        (Value::Object(expected), Value::Object(got)) => {
-            let fields = expected.keys().chain(got.keys().filter(|field| !expected.contains_key(*field)));
-            for field in fields.filter(|field| !OPTIONAL.contains(&field.as_str())) {
-                let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-                match (expected.get(field), got.get(field)) {
-                    (Some(expected), Some(got)) => differences(&path, expected, got, found),
-                    (expected, got) => found.push(difference(&path, expected, got)),
-                }
-            }
-        }
-        (Value::Array(expected), Value::Array(got)) => {
-            for number in 0..expected.len().max(got.len()) {
-                let path = format!("{path}[{number}]");
-                match (expected.get(number), got.get(number)) {
-                    (Some(expected), Some(got)) => differences(&path, expected, got, found),
-                    (expected, got) => found.push(difference(&path, expected, got)),
-                }
-            }
-        }
-        _ if expected == got => {}
-        _ => found.push(difference(path, Some(expected), Some(got))),
-    }
-}
-
-fn difference(path: &str, expected: Option<&Value>, got: Option<&Value>) -> String {
-    let text = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
-    format!("{path}: expected {}, got {}", text(expected), text(got))
+    ANSWERS.differences("", &expected, &got, found);
 }
 
 /// Sorts the values of a dump, whose order FORMAT.md leaves open.

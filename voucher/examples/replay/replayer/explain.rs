@@ -1,6 +1,7 @@
 //! The story of a trace in plain words: what is called, what the managers are asked, and what comes of it.
 
 use super::text::string_in;
+use super::traces::{lines, word};
 use super::world::World;
 use serde_json::Value;
 use std::fmt::Write;
@@ -9,8 +10,8 @@ use std::fmt::Write;
 pub fn explain(text: &str) -> String {
     let mut story = String::new();
     let mut world: Option<World> = None;
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let Ok(operation) = serde_json::from_str::<Value>(line) else {
+    for (number, line) in lines(text) {
+        let Ok(operation) = line else {
             story.push_str("  (not a line of a trace)\n");
             continue;
         };
@@ -23,18 +24,13 @@ pub fn explain(text: &str) -> String {
             ("end", _) => story.push('\n'),
             (_, Some(world)) => {
                 let answer = world.line(&operation);
-                let _ = writeln!(story, "  {:>4}  {}{}", number + 1, call(&operation), outcome(&operation, &answer));
+                let _ = writeln!(story, "  {:>4}  {}{}", number, call(&operation), outcome(&operation, &answer));
                 consequences(&answer, &mut story);
             }
             (_, None) => story.push_str("  (a line outside a trace)\n"),
         }
     }
     story
-}
-
-/// Returns a text without quotes, or a number.
-fn word(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn managers(managers: &Value) -> String {

@@ -1,6 +1,10 @@
 //! The comparison of answers and states.
 
+use super::traces::Comparison;
 use serde_json::{Map, Value};
+
+/// Answers and states are compared field by field.
+const FIELDS: Comparison = Comparison { optional: &[], items: false };
 
 /// The kinds of objects in a state.
 const KINDS: [&str; 7] = ["tasks", "elems", "inherits", "ports", "msgs", "vouchers", "lists"];
@@ -55,7 +59,7 @@ impl Expected {
     /// Returns the differences between this state and `got`.
     pub fn differences(&self, got: &Value) -> Vec<String> {
         let mut found = Vec::new();
-        differences("", &Value::Object(self.0.clone()), got, &mut found);
+        FIELDS.differences("", &Value::Object(self.0.clone()), got, &mut found);
         found
     }
 }
@@ -74,27 +78,5 @@ pub fn compare_answer(operation: &Value, expect: &Value, answer: &Map<String, Va
             events.sort_by_key(Value::to_string);
         }
     }
-    differences("", &Value::Object(expected), &Value::Object(answer), found);
-}
-
-fn differences(path: &str, expected: &Value, got: &Value, found: &mut Vec<String>) {
-    match (expected, got) {
-        (Value::Object(expected), Value::Object(got)) => {
-            let fields = expected.keys().chain(got.keys().filter(|field| !expected.contains_key(*field)));
-            for field in fields {
-                let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-                match (expected.get(field), got.get(field)) {
-                    (Some(expected), Some(got)) => differences(&path, expected, got, found),
-                    (expected, got) => found.push(difference(&path, expected, got)),
-                }
-            }
-        }
-        _ if expected == got => {}
-        _ => found.push(difference(path, Some(expected), Some(got))),
-    }
-}
-
-fn difference(path: &str, expected: Option<&Value>, got: Option<&Value>) -> String {
-    let text = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
-    format!("{path}: expected {}, got {}", text(expected), text(got))
+    FIELDS.differences("", &Value::Object(expected), &Value::Object(answer), found);
 }

@@ -4,6 +4,7 @@ use super::super::world::World;
 use super::inputs::Inputs;
 use super::operations::{self, Answer};
 use super::state::state;
+use super::traces::{lines, word};
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
@@ -11,8 +12,8 @@ use std::fmt::Write;
 pub fn explain(text: &str) -> String {
     let mut story = String::new();
     let mut world = World::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let Ok(operation) = serde_json::from_str::<Value>(line) else {
+    for (number, line) in lines(text) {
+        let Ok(operation) = line else {
             story.push_str("  (not a line of a trace)\n");
             continue;
         };
@@ -22,7 +23,7 @@ pub fn explain(text: &str) -> String {
         } else if operation["op"] == "end" {
             story.push('\n');
         } else {
-            tell(&mut world, &operation, number + 1, &mut story);
+            tell(&mut world, &operation, number, &mut story);
         }
     }
     story
@@ -44,11 +45,6 @@ fn tell(world: &mut World, operation: &Value, number: usize, story: &mut String)
     for change in changes(&before, &state(world)) {
         let _ = writeln!(story, "          {change}");
     }
-}
-
-/// Returns a text without quotes, or a number.
-fn word(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn list(values: &[Value]) -> String {

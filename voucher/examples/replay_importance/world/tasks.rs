@@ -3,7 +3,16 @@
 use super::{Holder, Kind, Task, World};
 use std::collections::BTreeMap;
 use voucher::Error;
-use voucher::importance::Marks;
+use voucher::importance::{InheritId, Marks};
+
+/// An exec that has begun.
+#[must_use]
+pub struct Exec {
+    /// The number of the old image.
+    old: usize,
+    /// The inherit by which each image boosts the other one.
+    pub inherit: Option<InheritId>,
+}
 
 impl World {
     /// Starts a program whose parent has no marks.
@@ -65,6 +74,13 @@ impl World {
 
     /// Replaces the program of a task by a new image (importance 6.7).
     pub fn exec(&mut self, old_name: &str, new_name: &str) {
+        let exec = self.begin_exec(old_name, new_name);
+        self.end_exec(exec);
+    }
+
+    /// Lets the new image take the place of the old one, which still has its ports and vouchers (importance 6.7 steps 1
+    /// to 5).
+    pub fn begin_exec(&mut self, old_name: &str, new_name: &str) -> Exec {
         let old = self.kernel.task_number(old_name).expect("the task exists");
         let Task { kind, role, external_background, .. } = self.kernel.tasks[old];
         let old_element = self.element(old_name);
@@ -72,8 +88,9 @@ impl World {
         let new = self.new_task(new_name, kind, role, external_background);
         let new_element = self.element(new_name);
         self.set_marks(new, marks).expect("a new task has no boosts");
-        let exec = self.importance.begin_exec(&mut self.kernel, old_element, new_element).expect("the heap has room");
-        if let Some(inherit) = exec {
+        let inherit =
+            self.importance.begin_exec(&mut self.kernel, old_element, new_element).expect("the heap has room");
+        if let Some(inherit) = inherit {
             self.name_inherit(inherit);
         }
         self.kernel.tasks[old].element = Some(new_element);
@@ -87,8 +104,13 @@ impl World {
         self.importance(|importance, kernel| {
             importance.exchange_images(kernel, old_element, new_element, in_space, policy);
         });
-        self.end(old);
-        self.importance(|importance, kernel| importance.end_exec(kernel, exec));
+        Exec { old, inherit }
+    }
+
+    /// Ends the old image (importance 6.7 step 6).
+    pub fn end_exec(&mut self, exec: Exec) {
+        self.end(exec.old);
+        self.importance(|importance, kernel| importance.end_exec(kernel, exec.inherit));
     }
 
     /// Ends a task.

@@ -53,6 +53,13 @@ impl Personas {
         self.known.get(&id).is_some()
     }
 
+    /// Returns the personas of the system and of its proxies. Nothing else that can change decides what a task gets for
+    /// a voucher (vouchers 11).
+    #[inline(always)]
+    pub const fn of_system(&self) -> (u32, u32) {
+        (self.system, self.system_proxy)
+    }
+
     /// Returns true if the persona is one of the system's.
     const fn is_system(&self, id: u32) -> bool {
         id == self.system || id == self.system_proxy
