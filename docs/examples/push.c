@@ -4,8 +4,8 @@
  *   ./run-qemu.sh run push.elf
  *
  * The server is a thread of the class background, and is bound to its port as the servicer. Its answer is the base
- * priority that it has while it serves the request. The client asks with an ordinary reply port, and then with a special
- * one, by which the kernel knows who waits. */
+ * priority that it has while it serves the request. The client asks with an ordinary reply port, and then with a
+ * special one, by which the kernel knows who waits. */
 
 #include "traps.h"
 
