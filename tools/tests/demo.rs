@@ -107,7 +107,10 @@ fn expected(shown: &str, parts: &[&str]) -> String {
 fn vouchers_and_texts_in_the_chapters_are_those_of_the_demo() {
     let output = demo().output.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
     let mut found = 0;
-    for document in ["README.md", "docs/demo.md", "docs/importance.md", "docs/vouchers.md", "docs/accounting.md"] {
+    let chapters =
+        ["importance.md", "vouchers.md", "accounting.md", "tour/voucher.md", "tour/importance.md", "tour/bank.md"];
+    let chapters = chapters.map(|chapter| format!("docs/{chapter}"));
+    for document in DOCUMENTS.map(String::from).iter().chain(&chapters) {
         let text = fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
         let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.starts_with("0x"));
         // The text outside blocks of code.
