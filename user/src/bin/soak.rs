@@ -1,5 +1,5 @@
 //! Sends very many messages with vouchers, and compares all counts and the kernel's heap with those before. Not in the
-//! bundle: `./run-qemu.sh --mem 48 --timeout 900 run target/x86_64-unknown-none/release/soak`
+//! bundle: `./run-qemu.sh --timeout 900 run target/x86_64-unknown-none/release/soak`
 //!
 //! ```text
 //! soak [MESSAGES]
