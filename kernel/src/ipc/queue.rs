@@ -86,7 +86,8 @@ impl Ipc {
                 Home::Kernel(_) | Home::Dead => return None,
             }
         }
-        self.ports[at].budget.filter(|&budget| self.budgets.contains(budget))
+        // A port in a message that is being taken apart may be in transit to one that is gone.
+        self.ports.get(at)?.budget.filter(|&budget| self.budgets.contains(budget))
     }
 
     /// Returns the queue of a port or set in which a thread waits.

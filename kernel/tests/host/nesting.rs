@@ -1,29 +1,37 @@
 //! Receive rights in messages that are queued on ports in transit themselves: what it costs, and how deep boosts go.
 
-use crate::message::Msg;
-use crate::world::{Actor, World};
+use crate::message::{MachMsg, Msg};
+use crate::world::{Actor, BUFFER, World};
 use abi::PortName;
 use abi::code::*;
+use abi::message::MsgOption;
 use abi::port::Disposition as D;
 use abi::port::*;
+use abi::trap::mach;
 use kernel::ipc::port::Home;
 use kernel::limits::{CIRCLE_WALK_MAX, Limits, TRANSIT_WALK_MAX};
 
 const WALK: usize = TRANSIT_WALK_MAX as usize;
 const CIRCLE: usize = CIRCLE_WALK_MAX as usize;
+/// A number of rights whose destruction takes several slices.
+const SEVERAL_SLICES: usize = 600;
 
 /// Makes a chain of ports, of which the first accepts donation, and sends each of them to the next. Returns the names of
 /// the first, of which the task keeps a send right, and of the last, which stays in the task.
 fn chain(w: &mut World, owner: Actor, length: usize) -> (PortName, PortName) {
     let first = w.donation_port(owner);
     w.insert_right(owner, first, first, D::MAKE_SEND).unwrap();
-    let mut last = first;
-    for _ in 1..length {
+    let last = nest(w, owner, first, length);
+    (first, last)
+}
+
+/// Sends a port to a new one, that to the next, and so on. Returns the last of `length` ports.
+fn nest(w: &mut World, owner: Actor, first: PortName, length: usize) -> PortName {
+    (1..length).fold(first, |last, _| {
         let next = w.port(owner);
         w.send(owner, &Msg::to(next, D::MAKE_SEND).port(last, D::MOVE_RECEIVE)).unwrap();
-        last = next;
-    }
-    (first, last)
+        next
+    })
 }
 
 /// Gives a task the send right that the owner of a chain has kept.
@@ -140,12 +148,7 @@ fn a_long_chain_takes_many_receive_rights_and_messages_to_send_once_rights() {
     let first = w.port(b);
     let to_first = w.give_send(b, first, a);
     let once = w.transfer(b, first, D::MAKE_SEND_ONCE, a);
-    let mut last = first;
-    for _ in 1..4_000 {
-        let next = w.port(b);
-        w.send(b, &Msg::to(next, D::MAKE_SEND).port(last, D::MOVE_RECEIVE)).unwrap();
-        last = next;
-    }
+    nest(&mut w, b, first, 4_000);
     let used = [a, b].map(|actor| w.used(actor.task));
     w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE)).unwrap();
     let grown = [a, b].map(|actor| w.used(actor.task));
@@ -186,4 +189,51 @@ fn a_boost_costs_the_same_for_each_hop() {
     let per_hop = |a: (u64, u64), b: (u64, u64), hops: u64| ((b.0 - a.0) / hops, (b.1 - a.1) / hops);
     assert_eq!(per_hop(ten, hundred, 90), per_hop(hundred, most, 300), "{ten:?}, {hundred:?}, {most:?}");
     assert!(per_hop(ten, hundred, 90) <= (4, 4), "{ten:?}, {hundred:?}, {most:?}");
+}
+
+/// Starts to send a message, and leaves the work that this causes. The thread has a lower base priority than `urgent`,
+/// which is ready.
+fn start_send(w: &mut World, sender: Actor, message: &Msg, urgent: Actor) {
+    let bytes = message.encode();
+    w.put(sender, BUFFER, &bytes);
+    w.set_base(urgent.thread, 100, true);
+    w.start_mach_msg(
+        sender,
+        &MachMsg { options: MsgOption::SEND_MSG, send_size: bytes.len() as u32, ..MachMsg::default() },
+    );
+}
+
+/// Leaves a message that was refused half taken apart: behind many other rights it has a receive right, which is in transit
+/// to the message's port. Then ends that port, which is removed at once.
+fn end_in_nothing(w: &mut World, owner: Actor, right: PortName) {
+    let urgent = w.thread(owner);
+    let port = w.port_with_send(owner);
+    let other = w.port_with_send(owner);
+    let many = (0..SEVERAL_SLICES).fold(Msg::copy_send(port), |message, _| message.port(other, D::COPY_SEND));
+    let refused = many.port(right, D::MOVE_RECEIVE).port(PortName(0x7777), D::COPY_SEND);
+    start_send(w, owner, &refused, urgent);
+    assert_eq!(w.state(owner).code(), MACH_SEND_INVALID_RIGHT);
+    let gone = w.port_of(owner, port);
+    let end = [owner.self_port.0, port.0, MACH_PORT_RIGHT_RECEIVE, -1i32 as u32].map(u64::from);
+    w.start_trap(urgent, mach::MACH_PORT_MOD_REFS, &end);
+    assert!(w.kernel.ipc.live_port(gone).is_none());
+}
+
+/// A message that is taken apart slowly can keep a port in transit to one that has been removed.
+#[test]
+fn a_way_that_ends_at_a_port_that_is_gone_takes_messages_to_send_once_rights() {
+    for length in WALK - 1..=WALK + 3 {
+        let mut w = big_world();
+        w.checked = true;
+        let (a, b) = (w.task(), w.task());
+        let first = w.port(b);
+        let once = w.transfer(b, first, D::MAKE_SEND_ONCE, a);
+        let last = nest(&mut w, b, first, length);
+        end_in_nothing(&mut w, b, last);
+        assert!(w.counts().messages >= length as u64, "the message is still there");
+        start_send(&mut w, a, &Msg::to(once, D::MOVE_SEND_ONCE), a);
+        assert_eq!(w.state(a).code(), MACH_MSG_SUCCESS, "{length} ports");
+        w.settle();
+        assert_eq!(w.port_type(a, once).unwrap_err(), KERN_INVALID_NAME);
+    }
 }
