@@ -237,3 +237,27 @@ fn a_way_that_ends_at_a_port_that_is_gone_takes_messages_to_send_once_rights() {
         assert_eq!(w.port_type(a, once).unwrap_err(), KERN_INVALID_NAME);
     }
 }
+
+/// Ports that have been received and are sent again are no deeper than they were the first time, and neither are ports
+/// that all accept donation.
+#[test]
+fn a_way_that_is_used_again_carries_boosts_as_far_as_before() {
+    let mut w = World::new();
+    let (a, b) = (w.app(), w.adaptive());
+    let mut ports: Vec<PortName> = (0..WALK).map(|_| w.donation_port(b)).collect();
+    w.insert_right(b, ports[0], ports[0], D::MAKE_SEND).unwrap();
+    let to_first = give(&mut w, b, ports[0], a);
+    w.ping(a, to_first);
+    for _ in 0..3 {
+        for pair in ports.windows(2) {
+            let message = Msg::to(pair[1], D::MAKE_SEND).port(pair[0], D::MOVE_RECEIVE);
+            // Without a boost of its own.
+            let sent = w.send_with(b, &message, MsgOption::SEND_NOIMPORTANCE, 0);
+            assert_eq!((sent.code(), w.element(b).assertions()), (MACH_MSG_SUCCESS, 1));
+        }
+        for inner in (0..WALK - 1).rev() {
+            ports[inner] = w.poll(b, ports[inner + 1]).unwrap().descriptor(0).name;
+            assert_eq!(w.element(b).assertions(), 1);
+        }
+    }
+}
