@@ -351,8 +351,11 @@ impl Ipc {
     /// # Errors
     /// [`NoMemory`] if memory runs out or the budget is used up; nothing has changed.
     pub(super) fn new_port(&mut self, step: &mut Step, budget: BudgetId) -> Result<PortId, NoMemory> {
-        let port = Port { direct: !self.limits.strict_reply, ..Port::new(Home::Limbo, Some(budget)) };
-        self.charged(budget, PORT_COST, |ipc| ipc.add_port(step, port))
+        let port = self.charged(budget, PORT_COST, |ipc| ipc.add_port(step, Port::new(Home::Limbo, Some(budget))))?;
+        if self.limits.strict_reply {
+            self.ports[port].direct = false;
+        }
+        Ok(port)
     }
 
     /// Makes a port of a kernel object.

@@ -83,8 +83,10 @@ impl Kernel {
         if declares_voucher && !self.ipc.message(message).circular {
             self.preprocess_voucher(caller, message);
         }
-        if self.limits.strict_reply && !self.reply_has_context(caller, message) {
-            return self.refuse_reply(machine, caller, message, args);
+        if self.limits.strict_reply
+            && let Some(refused) = self.refuse_reply(machine, caller, message, args)
+        {
+            return refused;
         }
         let (port, message, is_kernel_reply) = match self.ipc.route(message) {
             Route::Port(port) => (port, message, false),

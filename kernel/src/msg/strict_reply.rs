@@ -40,8 +40,7 @@ impl Kernel {
     /// Returns true if the context of `sender` is right for a message that has been copied in. Removes the record of the
     /// port to which it goes by a send-once right. A message that will be destroyed, because it would travel inside
     /// itself, leaves the record.
-    #[cold]
-    pub(crate) fn reply_has_context(&mut self, sender: Context, message: MessageId) -> bool {
+    fn reply_has_context(&mut self, sender: Context, message: MessageId) -> bool {
         let sent = self.ipc.message(message);
         let to = match &sent.destination {
             Carried::Right(Right::SendOnce(right)) if !sent.circular => right.port(),
@@ -53,17 +52,22 @@ impl Kernel {
         bound_by_name && self.persona_of(sender.thread) == persona.get()
     }
 
-    /// Returns a message whose context is wrong to its sender (mach-ipc 3.11).
+    /// Returns a message to its sender if the sender's context is not right for it (mach-ipc 3.11), and then what the call
+    /// gives.
     #[cold]
+    #[inline(never)]
     pub(crate) fn refuse_reply(
         &mut self,
         machine: &mut dyn Machine,
         sender: Context,
         message: MessageId,
         args: &SendArgs,
-    ) -> Outcome {
+    ) -> Option<Outcome> {
+        if self.reply_has_context(sender, message) {
+            return None;
+        }
         let port = self.ipc.message(message).destination.port().expect("a port had the record");
         let refused = SendWait { port, message, args: *args, is_kernel_reply: false, then: None };
-        Outcome::undelivered(self.return_to_sender(machine, sender, &refused, MACH_SEND_INVALID_CONTEXT))
+        Some(Outcome::undelivered(self.return_to_sender(machine, sender, &refused, MACH_SEND_INVALID_CONTEXT)))
     }
 }
