@@ -80,7 +80,9 @@ impl Kernel {
         if !fits {
             return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
         }
-        let record = if self.limits.strict_reply { self.reply_record(receiver, wait.options, message) } else { None };
+        if self.limits.strict_reply {
+            self.note_reply_persona(receiver, wait.options, message);
+        }
         let Kernel { ipc, sched, step, .. } = self;
         let reply = ipc.reply_port_of(message);
         let names = match ipc.copy_out_header(sched, step, receiver.space, message, takes_voucher) {
@@ -89,9 +91,6 @@ impl Kernel {
         };
         if let Some(reply) = reply {
             ipc.reply_right_taken(step, reply, port, receiver.thread);
-        }
-        if let Some((reply, persona)) = record {
-            ipc.set_reply_persona(reply, persona);
         }
         self.write_out(machine, &delivery, names)
     }

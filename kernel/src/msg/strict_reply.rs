@@ -18,10 +18,18 @@ use abi::voucher::PERSONA_ID_NONE;
 use core::num::NonZeroU32;
 
 impl Kernel {
-    /// Returns the reply port of a message that `receiver` is about to take, with its new record, or `None` if the
-    /// record stays as it is. The message has the voucher that it brings.
+    /// Records on the reply port of a message that `receiver` is about to take, or removes the record, as its options
+    /// and the message's voucher say. The message still has both rights.
     #[cold]
-    pub(crate) fn reply_record(
+    #[inline(never)]
+    pub(crate) fn note_reply_persona(&mut self, receiver: Context, options: MsgOption, message: MessageId) {
+        if let Some((reply, persona)) = self.reply_record(receiver, options, message) {
+            self.ipc.set_reply_persona(reply, persona);
+        }
+    }
+
+    /// Returns the reply port of a message with its new record, or `None` if the record stays as it is.
+    fn reply_record(
         &self,
         receiver: Context,
         options: MsgOption,
