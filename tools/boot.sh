@@ -44,6 +44,7 @@ collect() {
   for file in kernel "${programs[@]}"; do cp "$images/$file" "$output/files/$file"; done
   unlock_images
   printf '%s\0' "$@" >"$output/files/cmdline"
+  if [[ -n $settings ]]; then printf '%s\n' "$settings" >"$output/files/settings"; fi
 }
 
 # make_bundle_with PROGRAM ARG...: bundles the program too, which `init` runs with these arguments.
@@ -53,7 +54,7 @@ make_bundle_with() {
   # The archive's format limits the length of names.
   [[ ${#name} -le 90 ]] || name=${name:0:90}
   # The program must not replace a file of the bundle.
-  [[ " kernel cmdline ${programs[*]} " == *" $name "* ]] && name=program-$name
+  [[ " kernel cmdline settings ${programs[*]} " == *" $name "* ]] && name=program-$name
   collect run "$name" "$@"
   cp -- "$path" "$output/files/$name"
   pack
