@@ -30,6 +30,7 @@ Options, before the command:
   --debug, --release   choose the build profile; the default is release, and debug for gdb
   --mem MIB            set the memory of the machine; 128 by default, the tests need 64
   --timeout S          stop a boot after S seconds; 120 by default
+  --strict-reply       check that replies come from the context of their requests, see docs/abi.md
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
   --help               show this help
 
@@ -58,7 +59,8 @@ usage_error() {
 # Options stand before the command, because those behind it belong to the program.
 misplaced_option() {
   case "$1" in
-    --debug | --release | --mem | --timeout | --deliberate | --help) echo "; put options before the command" ;;
+    --debug | --release | --mem | --timeout | --strict-reply | --deliberate | --help)
+      echo "; put options before the command" ;;
   esac
 }
 
@@ -81,7 +83,7 @@ expect_program() {
   [[ "${program[0]}" != --also || -e "${program[0]}" ]] || usage_error "$1 needs a program before --also"
   expect_file "${program[0]}"
   expect_arguments run "program-${program[0]##*/}" "${program[@]:1}"
-  local file name names=" kernel cmdline ${programs[*]} $(bundle_name "${program[0]}") "
+  local file name names=" kernel cmdline settings ${programs[*]} $(bundle_name "${program[0]}") "
   for file in "${also[@]}"; do
     expect_file "$file"
     name=${file##*/}
@@ -122,7 +124,7 @@ memory_min=8
 # Ctrl-C ends the machine without a report.
 trap 'echo >&2; exit 130' INT
 
-profile= memory=128 time_limit=120 deliberate=() filter=
+profile= memory=128 time_limit=120 settings= deliberate=() filter=
 while [[ "${1:-}" == -* ]]; do
   case "$1" in
     --debug) profile=debug ;;
@@ -131,6 +133,7 @@ while [[ "${1:-}" == -* ]]; do
       is_number "${2:-}" && (($2 >= memory_min)) || usage_error "--mem needs a number of MiB, at least $memory_min"
       memory=$2; shift ;;
     --timeout) is_number "${2:-}" || usage_error "--timeout needs a number of seconds"; time_limit=$2; shift ;;
+    --strict-reply) settings=strict-reply ;;
     --deliberate)
       case "${2:-}" in
         fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;

@@ -45,6 +45,7 @@ collect() {
   for file in kernel "${programs[@]}"; do cp "$images/$file" "$output/files/$file"; done
   unlock_images
   printf '%s\0' "${starting[@]}" "$@" >"$output/files/cmdline"
+  if [[ -n $settings ]]; then printf '%s\n' "$settings" >"$output/files/settings"; fi
 }
 
 # The archive's format limits the length of names.
@@ -54,7 +55,7 @@ name_max=90
 bundle_name() {
   local name=${1##*/}
   name=${name:0:name_max}
-  [[ " kernel cmdline ${programs[*]} " != *" $name "* ]] || name=program-$name
+  [[ " kernel cmdline settings ${programs[*]} " != *" $name "* ]] || name=program-$name
   printf '%s' "$name"
 }
 

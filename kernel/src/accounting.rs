@@ -11,6 +11,7 @@ use crate::sched::run_time::Used;
 use crate::sched::thread::State;
 use crate::trace::Event;
 use abi::event::kind;
+use abi::port::{MACH_PORT_NULL, PortName};
 use voucher::managers::bank::{Balance, BankElementId, Bill, Usage};
 
 impl Kernel {
@@ -82,24 +83,31 @@ impl Kernel {
         self.step.is_quiet()
     }
 
-    /// Lets a thread adopt a voucher, or none, with a reference of the caller's. Its time until now is charged to the
-    /// account that it had. The old voucher, which keeps that account open, is released afterwards.
-    pub(crate) fn adopt_voucher(&mut self, machine: &mut dyn Machine, thread: ThreadId, voucher: Option<VoucherId>) {
+    /// Lets a thread adopt a voucher, or none, with a reference of the caller's. `name` is the name by which it does so,
+    /// or null. Its time until now is charged to the account that it had. The old voucher, which keeps that account open,
+    /// is released afterwards.
+    pub(crate) fn adopt_voucher(
+        &mut self,
+        machine: &mut dyn Machine,
+        thread: ThreadId,
+        voucher: Option<VoucherId>,
+        name: PortName,
+    ) {
         self.charge_if_running(machine, thread);
-        self.switch_voucher(thread, voucher);
+        self.switch_voucher(thread, voucher, name);
     }
 
     /// Settles the account of a thread that ends, lets it give up its voucher, and adds its time to its task's. If it
     /// was running it has been charged.
     pub(crate) fn settle_thread(&mut self, thread: ThreadId) {
-        self.switch_voucher(thread, None);
+        self.switch_voucher(thread, None, MACH_PORT_NULL);
         let used = self.sched.used(thread);
         self.tasks[self.sched[thread].task()].ended_threads += used;
     }
 
     /// Replaces the voucher of a thread, and with it the account. The thread has been charged.
     #[inline(never)]
-    fn switch_voucher(&mut self, thread: ThreadId, voucher: Option<VoucherId>) {
+    fn switch_voucher(&mut self, thread: ThreadId, voucher: Option<VoucherId>, name: PortName) {
         let bank = self.bank_of(self.sched[thread].task());
         let used = self.sched.used(thread);
         let account = self.vouchers.adoption(bank, voucher).bill;
@@ -109,7 +117,7 @@ impl Kernel {
         if sched[thread].voucher() != voucher {
             step.trace.record(|| Event::voucher(kind::VOUCHER_ADOPTED, voucher, sched[thread].number()));
         }
-        if let Some(old) = sched.adopt(thread, voucher) {
+        if let Some(old) = sched.adopt(thread, voucher, name) {
             vouchers.release(ipc, step, old);
         }
     }
@@ -117,7 +125,13 @@ impl Kernel {
     /// Returns the persona for which a thread works: that of its voucher, or else that of its task.
     pub(crate) fn persona_of(&self, thread: ThreadId) -> u32 {
         let thread = &self.sched[thread];
-        self.vouchers.adoption(self.bank_of(thread.task()), thread.voucher()).persona
+        self.persona_with(thread.task(), thread.voucher())
+    }
+
+    /// Returns the persona of a voucher, or of none, in a task that has threads: that of the voucher's account, or else
+    /// that of the task (vouchers 6.3.9).
+    pub(crate) fn persona_with(&self, task: TaskId, voucher: Option<VoucherId>) -> u32 {
+        self.vouchers.adoption(self.bank_of(task), voucher).persona
     }
 
     /// Returns what the threads of a live task have used, and the task's balance in the bank. A thread that is running

@@ -68,7 +68,7 @@ pub const SPARE_BUFFERS: usize = 64;
 /// The last pid. A pid is given once only, so that the sender's pid in a trailer identifies one task for all time.
 pub const PROCESS_NUMBER_MAX: u32 = u32::MAX;
 
-/// The limits that tests change.
+/// The limits that tests change, and the settings of the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// See [`NAMES_PER_TASK_MAX`].
@@ -84,6 +84,9 @@ pub struct Limits {
     /// Plain calls take the fast path (`msg/fast_path.rs`), and some traps are quick ones (`calls/traps`). The results
     /// are the same without.
     pub shortcuts: bool,
+    /// Replies are checked for the persona of their request (`msg/strict_reply.rs`). No call is plain then. Off unless
+    /// the bundle's settings say otherwise.
+    pub strict_reply: bool,
 }
 
 impl Default for Limits {
@@ -95,6 +98,40 @@ impl Default for Limits {
             process_number_max: PROCESS_NUMBER_MAX,
             transit_walk: TRANSIT_WALK_MAX,
             shortcuts: true,
+            strict_reply: false,
         }
+    }
+}
+
+impl Limits {
+    /// Returns these limits with settings, which are words with white space between them. There is one: `strict-reply`.
+    ///
+    /// # Errors
+    /// The first word that is not a setting.
+    pub fn with_settings(mut self, settings: &[u8]) -> Result<Limits, &[u8]> {
+        for word in settings.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+            match word {
+                b"strict-reply" => self.strict_reply = true,
+                unknown => return Err(unknown),
+            }
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_words_and_an_unknown_one_is_named() {
+        for (settings, strict) in [("", false), (" \n", false), ("strict-reply", true), ("\tstrict-reply\n", true)] {
+            let limits = Limits::default().with_settings(settings.as_bytes()).unwrap();
+            assert_eq!((limits.strict_reply, limits.shortcuts), (strict, true), "{settings:?}");
+        }
+        for settings in ["strict-reply loud", "loud strict-reply", "loud"] {
+            assert_eq!(Limits::default().with_settings(settings.as_bytes()).unwrap_err(), b"loud", "{settings:?}");
+        }
+        assert!(!Limits::default().strict_reply);
     }
 }

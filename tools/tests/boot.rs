@@ -171,6 +171,16 @@ fn the_kernel_shuts_down_without_a_first_program() {
 }
 
 #[test]
+fn the_kernel_shuts_down_at_an_unknown_setting() {
+    let place = Place::new();
+    let files: &[(&str, &[u8])] = &[("kernel", &kernel()), ("settings", b"strict-reply loud\n")];
+    let seen = boot(Some(&bundle(&place, files)), &ORDINARY);
+    assert_eq!(seen.status, status(0x10), "{}", seen.errors);
+    let end = "tally: unknown setting: loud\ntally: shutdown, status 127\n";
+    assert!(seen.errors.ends_with(end), "{}", seen.errors);
+}
+
+#[test]
 fn the_kernel_runs_without_optional_processor_features() {
     let place = Place::new();
     let init = fs::read(image("init")).expect("init is built");

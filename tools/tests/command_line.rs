@@ -182,7 +182,7 @@ fn a_program_may_have_any_name() {
     let code = [0xB8, 1, 0, 0, 2, 0xBF, 255, 0, 0, 0, 0x0F, 0x05];
     let place = Place::new();
     let long = "n".repeat(200);
-    for name in ["kernel", "init", "cmdline", "--mem", "two words", "naïve", ".hidden", &long] {
+    for name in ["kernel", "init", "cmdline", "settings", "--mem", "two words", "naïve", ".hidden", &long] {
         let path = place.file(name, &program(&code));
         let seen = command_line(&["run", &path.to_string_lossy()]);
         assert_eq!((seen.status, &*seen.output, &*seen.errors), (255, "", ""), "{name}");

@@ -154,6 +154,8 @@ codes! {
     MACH_SEND_INVALID_TYPE = 0x1000_000F;
     /// The dispositions in the header are invalid.
     MACH_SEND_INVALID_HEADER = 0x1000_0010;
+    /// The sender of a strict reply has not adopted a voucher of the request's persona.
+    MACH_SEND_INVALID_CONTEXT = 0x1000_0012;
     /// The destination port accepts no rights.
     MACH_SEND_NO_GRANT_DEST = 0x1000_0016;
 

@@ -28,7 +28,8 @@ bitflags! {
         const SEND_NOTIFY = 0x0000_0080;
         /// `MACH_RCV_TIMEOUT`
         const RCV_TIMEOUT = 0x0000_0100;
-        /// `MACH_MSG_STRICT_REPLY`: accepted, no effect.
+        /// `MACH_MSG_STRICT_REPLY`: a reply must come from the context of its request. No effect unless strict replies are
+        /// switched on.
         const STRICT_REPLY = 0x0000_0200;
         /// `MACH_RCV_INTERRUPT`: for the C library.
         const RCV_INTERRUPT = 0x0000_0400;

@@ -40,6 +40,8 @@ fn check_bills(kernel: &Kernel) {
         let bank = tasks[thread.task()].bank.expect("a task with threads is in the bank");
         let adoption = vouchers.adoption(bank, thread.voucher());
         assert_eq!(thread.bill().bill(), adoption.bill, "the voucher of {id:?} says who pays");
+        let named = thread.voucher_name() != abi::port::MACH_PORT_NULL;
+        assert!(thread.voucher().is_some() || !named, "{id:?} has a name for no voucher");
         if thread.is_billed() && !thread.is_running() && step.billed_switch() != Some(id) {
             assert_eq!(thread.bill().charged(), usage(sched.used(id)), "{id:?} has been charged");
         }

@@ -110,7 +110,12 @@ impl Ipc {
             assert!(port.receivers.is_empty() && port.memberships.is_empty(), "I6: dead {id:?} has receivers or sets");
             return;
         }
-        assert_eq!(port.direct, port.qlimit > 0 && !port.is_special_reply(), "the fast path knows {id:?}");
+        let strict = self.limits.strict_reply && !matches!(port.home, Home::Kernel(_));
+        assert_eq!(port.direct, port.qlimit > 0 && !port.is_special_reply() && !strict, "the fast path knows {id:?}");
+        assert!(
+            port.reply_persona.is_none() || self.limits.strict_reply,
+            "{id:?} has a record although replies are not strict"
+        );
         assert_eq!(port.send_rights, counted.send, "I1: send rights of {id:?}");
         assert_eq!(port.send_once_rights, counted.send_once, "I2: send-once rights of {id:?}");
         let expected = u32::from(!matches!(port.home, Home::Kernel(_)));

@@ -15,6 +15,7 @@ use abi::KernReturn;
 use abi::code::{KERN_INVALID_ARGUMENT, KERN_INVALID_RIGHT};
 use abi::event::kind;
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
+use core::num::NonZeroU32;
 use store::{Arena, List};
 use voucher::importance::PortBoosts;
 
@@ -91,8 +92,8 @@ pub struct Port {
     pub(super) queue: Queue,
     /// The number of messages in the queue from which on senders block.
     pub(super) qlimit: u32,
-    /// Messages to it may take the fast path, and threads may wait on it there: the limit is not 0, and it is no special
-    /// reply port.
+    /// Messages to it may take the fast path, and threads may wait on it there: the limit is not 0, it is no special
+    /// reply port, and replies are not strict.
     pub(super) direct: bool,
     /// The sequence number of the next message received.
     pub(super) seqno: u32,
@@ -147,6 +148,8 @@ pub struct Port {
     pub(super) boosts_stay: bool,
     /// It has been taken apart, but cannot be removed before that piece of work is done.
     pub(super) taken_apart: bool,
+    /// The persona that the next reply to it must have, with strict replies (vouchers 7.7).
+    pub(super) reply_persona: Option<NonZeroU32>,
 }
 
 impl Port {
@@ -183,6 +186,7 @@ impl Port {
             boost_height: 0,
             boosts_stay: false,
             taken_apart: false,
+            reply_persona: None,
         }
     }
 
@@ -286,16 +290,21 @@ impl Port {
         self.boosts_stay
     }
 
+    /// Returns the persona that the next reply to it must have, with strict replies.
+    pub fn reply_persona(&self) -> Option<NonZeroU32> {
+        self.reply_persona
+    }
+
     /// Returns its part in importance.
     #[inline(always)]
     pub fn boosts(&self) -> &PortBoosts {
         &self.boosts
     }
 
-    /// Sets the queue limit.
-    pub(super) fn set_queue_limit(&mut self, limit: u32) {
+    /// Sets the queue limit. `strict_reply` is the setting.
+    pub(super) fn set_queue_limit(&mut self, limit: u32, strict_reply: bool) {
         self.qlimit = limit;
-        self.direct = limit > 0 && !self.is_special_reply();
+        self.direct = limit > 0 && !self.is_special_reply() && !strict_reply;
     }
 
     /// Makes it a special reply port of a thread.
@@ -345,6 +354,9 @@ impl Ipc {
     /// [`NoMemory`] if memory runs out or the budget is used up; nothing has changed.
     pub(super) fn new_port(&mut self, step: &mut Step, budget: BudgetId) -> Result<PortId, NoMemory> {
         let port = self.charged(budget, PORT_COST, |ipc| ipc.add_port(step, Port::new(Home::Limbo, Some(budget))))?;
+        if self.limits.strict_reply {
+            self.ports[port].direct = false;
+        }
         step.trace.record(|| Event::new(kind::PORT_MADE, [port.to_bits()]));
         Ok(port)
     }

@@ -14,6 +14,7 @@ use crate::step::Step;
 use crate::trace::Event;
 use abi::port::{MACH_PORT_QLIMIT_KERNEL, PortName};
 use abi::qos::Qos;
+use core::num::NonZeroU32;
 
 /// The answer of a queue to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,8 +213,21 @@ impl Ipc {
     pub fn set_queue_limit(&mut self, port: PortId, limit: u32) -> u32 {
         let state = &mut self.ports[port];
         let more = limit.saturating_sub(state.qlimit);
-        state.set_queue_limit(limit);
+        state.set_queue_limit(limit, self.limits.strict_reply);
         more
+    }
+
+    /// Records on a reply port the persona that the next reply must have, or removes the record (vouchers 7.7). A dead
+    /// port has none.
+    pub fn set_reply_persona(&mut self, port: PortId, persona: Option<NonZeroU32>) {
+        if let Some(port) = self.live_port_mut(port) {
+            port.reply_persona = persona;
+        }
+    }
+
+    /// Removes the record of a port, and returns it.
+    pub fn take_reply_persona(&mut self, port: PortId) -> Option<NonZeroU32> {
+        self.live_port_mut(port)?.reply_persona.take()
     }
 
     /// Returns the sequence number for a message that is received from a port, and advances it.

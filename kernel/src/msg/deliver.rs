@@ -82,6 +82,9 @@ impl Kernel {
         if !fits {
             return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
         }
+        if self.limits.strict_reply {
+            self.note_reply_persona(receiver, wait.options, message);
+        }
         let Kernel { ipc, sched, step, .. } = self;
         let reply = ipc.reply_port_of(message);
         let names = match ipc.copy_out_header(sched, step, receiver.space, message, takes_voucher) {

@@ -9,6 +9,7 @@
 //! | [`receive`] | the receive phase |
 //! | [`deliver`] | putting a message into its receiver's space and memory |
 //! | [`voucher`] | the vouchers of messages |
+//! | [`strict_reply`] | replies that must come from the context of their request |
 //! | [`give_up`] | timeouts and aborts of waits |
 
 pub(crate) mod admit;
@@ -18,5 +19,6 @@ pub(crate) mod fast_path;
 pub(crate) mod give_up;
 pub(crate) mod receive;
 pub(crate) mod send;
+pub(crate) mod strict_reply;
 pub(crate) mod transfer;
 pub(crate) mod voucher;

@@ -85,6 +85,11 @@ impl Kernel {
         if declares_voucher && !self.ipc.message(message).circular {
             self.preprocess_voucher(caller, message);
         }
+        if self.limits.strict_reply
+            && let Some(refused) = self.refuse_reply(machine, caller, message, args)
+        {
+            return refused;
+        }
         let (port, message, is_kernel_reply) = match self.ipc.route(message) {
             Route::Port(port) => (port, message, false),
             Route::Kernel(port, object) => {

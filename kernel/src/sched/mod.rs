@@ -154,6 +154,7 @@ impl Scheduling {
             own_name: MACH_PORT_NULL,
             started: false,
             voucher: None,
+            voucher_name: MACH_PORT_NULL,
             serves: None,
             special_reply: None,
             push: Push::Nobody,
@@ -282,10 +283,12 @@ impl Scheduling {
         self.threads[thread].own_name = name;
     }
 
-    /// Lets a thread adopt a voucher, or none, with a reference of the caller's. Returns the voucher that it had, whose
-    /// reference the caller gets.
-    pub fn adopt(&mut self, thread: ThreadId, voucher: Option<VoucherId>) -> Option<VoucherId> {
-        core::mem::replace(&mut self.threads[thread].voucher, voucher)
+    /// Lets a thread adopt a voucher, or none, with a reference of the caller's. `name` is the name by which it does so,
+    /// or null. Returns the voucher that it had, whose reference the caller gets.
+    pub fn adopt(&mut self, thread: ThreadId, voucher: Option<VoucherId>, name: PortName) -> Option<VoucherId> {
+        let thread = &mut self.threads[thread];
+        thread.voucher_name = name;
+        core::mem::replace(&mut thread.voucher, voucher)
     }
 
     /// Returns what a thread has used until it was [charged](Scheduling::charge) last.

@@ -57,6 +57,8 @@ pub struct Thread {
     pub(super) started: bool,
     /// The voucher that it has adopted, to which it holds a reference.
     pub(super) voucher: Option<VoucherId>,
+    /// The name by which it has adopted the voucher, or null.
+    pub(super) voucher_name: PortName,
     /// The port or set that it serves (importance 7.5).
     pub(super) serves: Option<Receivable>,
     /// Its special reply port.
@@ -402,6 +404,12 @@ impl Thread {
     /// Returns the voucher that it has adopted.
     pub fn voucher(&self) -> Option<VoucherId> {
         self.voucher
+    }
+
+    /// Returns the name by which it has adopted its voucher; null if it has none or adopted it by a message (vouchers
+    /// 4.12). The name may denote something else by now.
+    pub fn voucher_name(&self) -> PortName {
+        self.voucher_name
     }
 
     /// Returns true if an account pays for its work.

@@ -6,6 +6,7 @@ use crate::simulation::Simulation;
 use crate::vouchers::{USER_DATA, current_task, it, priority, st};
 use crate::world::{Actor, BUFFER, Ret};
 use abi::PortName;
+use abi::code::MACH_SEND_INVALID_CONTEXT;
 use abi::message::*;
 use abi::mig;
 use abi::policy::*;
@@ -118,7 +119,7 @@ impl Simulation {
             [] => return self.request_service(actor),
             _ => self.random.pick(&names),
         };
-        let mut options = MsgOption::RCV_MSG;
+        let mut options = MsgOption::RCV_MSG | MsgOption::STRICT_REPLY;
         options.set(MsgOption::RCV_VOUCHER, !self.random.one_in(8));
         options.set(MsgOption::RCV_TIMEOUT, !self.random.one_in(8));
         let args = MachMsg { options, receive_name, receive_size: 4096, ..MachMsg::default() };
@@ -144,7 +145,10 @@ impl Simulation {
         }
         let reply = message.header.msgh_remote_port;
         if reply.is_valid() && !self.random.one_in(4) && self.can_go_on(actor) {
-            let _ = self.world.try_send(actor, &Msg::to(reply, Disposition::MOVE_SEND_ONCE));
+            let sent = self.world.try_send(actor, &Msg::to(reply, Disposition::MOVE_SEND_ONCE));
+            if sent == Err(MACH_SEND_INVALID_CONTEXT) {
+                self.seen.saw("a refused strict reply");
+            }
         }
         match self.random.below(4) {
             0 => self.release(actor, voucher),

@@ -36,6 +36,8 @@ const EXPECTED: &[(&str, u64)] = &[
     ("a servicer", 10),
     ("a push", 20),
     ("a request of a special reply port", 20),
+    ("the record of a strict reply", 1_000),
+    ("a refused strict reply", 4_000),
     ("an override of a class", 10),
 ];
 
@@ -95,12 +97,13 @@ impl Sightings {
     fn look_at_ports(&mut self, kernel: &Kernel) {
         let ipc = &kernel.ipc;
         let (mut queued, mut travels, mut nested, mut bound) = Default::default();
-        let (mut deep, mut room, mut replies) = Default::default();
+        let (mut deep, mut room, mut replies, mut records) = Default::default();
         for (id, port) in ipc.ports() {
             queued |= ipc.queued(id).any(|message| message.voucher.is_some());
             bound |= port.boosts().bound().is_some() && port.boosts().count() > 0;
             room |= port.boosts().holds_send_possible();
             replies |= matches!(port.role(), Role::SpecialReply { link: ReplyLink::Port(_), .. });
+            records |= port.reply_persona().is_some();
             if port.boosts().count() == 0 {
                 continue;
             }
@@ -117,6 +120,7 @@ impl Sightings {
         self.saw_if(bound, "a boost that a watch port binds");
         self.saw_if(room, "a boost for a request to be told of room");
         self.saw_if(replies, "a request of a special reply port");
+        self.saw_if(records, "the record of a strict reply");
     }
 
     fn look_at_tasks(&mut self, kernel: &Kernel) {

@@ -72,6 +72,7 @@ impl Simulation {
             pages_per_task: PAGES_PER_TASK,
             transit_walk: if seed % 8 < 2 { 1 } else { TRANSIT_WALK_MAX },
             shortcuts: seed.is_multiple_of(4) || seed % 4 == 1,
+            strict_reply: seed % 8 >= 6,
             ..Limits::default()
         };
         let world = World::with_limits(limits);

@@ -52,9 +52,13 @@ fn a_task_reads_its_own_time() {
     let after = usage::own();
     check::that("work takes time", after.time > before.time);
     check::that("and energy", after.energy > before.energy);
-    time::sleep(20);
-    let waited = usage::own().time - after.time;
-    check::that("waiting takes less", waited < 20_000_000);
+    // A busy host can stop the machine while a thread has the processor, so that once is not enough.
+    let waited = (0..5).map(|_| {
+        let before = usage::own().time;
+        time::sleep(20);
+        usage::own().time - before
+    });
+    check::that("waiting takes less", waited.min() < Some(20_000_000));
     let none = Usage { time: after.time, energy: after.energy, ..Usage::default() };
     check::equal("nobody works for anybody", after, none);
     check::equal("a task that does not exist", usage::of_task(999_999), Err(abi::code::ESRCH.0.into()));

@@ -42,6 +42,7 @@ mod user_memory;
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};
 use core::slice;
+use kernel::bundle::Bundle;
 use kernel::kernel::{Config, Kernel};
 use kernel::limits::Limits;
 use kernel::machine::Machine;
@@ -94,7 +95,15 @@ fn start(info: &'static mut BootInfo) -> ! {
     ));
 
     let clock = machine.clock();
-    let config = Config { bundle, seed: features.random_number(), clock, limits: Limits::default() };
+    let settings = Bundle::new(bundle).file("settings").unwrap_or(b"");
+    let limits = match Limits::default().with_settings(settings) {
+        Ok(limits) => limits,
+        Err(unknown) => {
+            machine.log(format_args!("unknown setting: {}", unknown.escape_ascii()));
+            system::do_not_start(&mut machine)
+        }
+    };
+    let config = Config { bundle, seed: features.random_number(), clock, limits };
     let kernel = Kernel::new(config).expect("an empty kernel fits into memory");
     system::run(kernel, machine)
 }

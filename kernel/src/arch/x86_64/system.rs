@@ -48,7 +48,7 @@ pub fn run(kernel: Kernel, machine: X86Machine) -> ! {
         Ok(next) => proceed(system, None, next),
         Err(error) => {
             system.machine.log(format_args!("{error}"));
-            shut_down(system, NOT_STARTED)
+            do_not_start(&mut system.machine)
         }
     });
     let frame = exit.expect("the first program is ready").next;
@@ -171,7 +171,7 @@ fn proceed(system: &mut System, entered: Option<ThreadId>, next: Next) -> Option
             Some(Exit { left, next })
         }
         Next::Idle => None,
-        Next::Shutdown(status) => shut_down(system, status),
+        Next::Shutdown(status) => shut_down(&mut system.machine, status),
     }
 }
 
@@ -207,7 +207,12 @@ fn go_back(system: &mut System) -> *mut TrapFrame {
     per_cpu::running_frame()
 }
 
-fn shut_down(system: &mut System, status: u32) -> ! {
-    system.machine.log(format_args!("shutdown, status {status}"));
+/// Stops the machine without a first program.
+pub fn do_not_start(machine: &mut X86Machine) -> ! {
+    shut_down(machine, NOT_STARTED)
+}
+
+fn shut_down(machine: &mut X86Machine, status: u32) -> ! {
+    machine.log(format_args!("shutdown, status {status}"));
     super::panic::leave(super::panic::Exit::Shutdown)
 }

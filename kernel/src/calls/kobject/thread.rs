@@ -7,7 +7,7 @@ use crate::machine::{Machine, NoMemory};
 use abi::KernReturn;
 use abi::code::*;
 use abi::mig::thread_act::*;
-use abi::port::Disposition;
+use abi::port::{Disposition, MACH_PORT_NULL};
 
 impl Kernel {
     /// Makes a call on a thread.
@@ -71,7 +71,7 @@ impl Kernel {
         Ok(Reply::Port(right.into(), Disposition::PORT_SEND))
     }
 
-    /// `thread_set_mach_voucher`: lets a thread adopt a voucher, or none.
+    /// `thread_set_mach_voucher`: lets a thread adopt a voucher, or none, without a name (vouchers 4.12).
     ///
     /// # Errors
     /// `KERN_INVALID_ARGUMENT` if the thread is not the caller and has started; `KERN_RESOURCE_SHORTAGE` if the
@@ -89,7 +89,7 @@ impl Kernel {
         if let Some(voucher) = voucher {
             self.vouchers.retain(voucher).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
         }
-        self.adopt_voucher(machine, thread, voucher);
+        self.adopt_voucher(machine, thread, voucher, MACH_PORT_NULL);
         Ok(())
     }
 }

@@ -80,7 +80,7 @@ impl Kernel {
         if let Some(voucher) = adopted {
             self.vouchers.retain(voucher).map_err(|_| ENOMEM)?;
         }
-        self.adopt_voucher(machine, caller.thread, adopted);
+        self.adopt_voucher(machine, caller.thread, adopted, name);
         Ok(())
     }
 

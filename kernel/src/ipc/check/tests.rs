@@ -20,6 +20,7 @@ use abi::message::{Header, MsgOption};
 use abi::port::{Disposition, MACH_PORT_RIGHT_DEAD_NAME, MACH_PORT_RIGHT_RECEIVE, PortName};
 use abi::qos::Qos;
 use core::mem::take;
+use core::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One of each object that the invariants are about.
@@ -149,7 +150,7 @@ impl Objects {
 /// What the check says of an invariant, and a way to break it.
 type Break = (&'static str, fn(&mut Objects));
 
-const BREAKS: [Break; 41] = [
+const BREAKS: [Break; 43] = [
     ("I1: send rights", |o| o.ipc.ports[o.port].send_rights += 1),
     ("I1: send rights", |o| o.set_right(o.name, EntryRight::Receive { port: o.port, send_urefs: 0 })),
     ("I1: send rights", |o| o.ipc.messages[o.messages[1]].destination = Carried::Null),
@@ -181,6 +182,8 @@ const BREAKS: [Break; 41] = [
         o.ipc.ports[o.port].send_once_rights -= 1;
         o.ipc.spaces[o.space].get_mut(o.once).unwrap().request = request;
     }),
+    ("the fast path knows", |o| o.ipc.ports[o.port].direct = false),
+    ("although replies are not strict", |o| o.ipc.ports[o.port].reply_persona = NonZeroU32::new(501)),
     ("is queued on", |o| o.ipc.ports[o.moving].home = Home::Limbo),
     ("has a higher override", |o| o.ipc.messages[o.messages[1]].qos_override = Qos::UserInteractive),
     ("I7:", |o| o.ipc.ports[o.moving].home = Home::Transit(o.moving)),

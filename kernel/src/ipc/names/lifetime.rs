@@ -105,7 +105,7 @@ impl Ipc {
         state.guard.strict = state.guard.guarded && flags.contains(ConstructFlags::STRICT);
         state.guard.immovable = state.guard.guarded && flags.contains(ConstructFlags::IMMOVABLE_RECEIVE);
         if flags.contains(ConstructFlags::QLIMIT) {
-            state.set_queue_limit(options.mpl_qlimit);
+            state.set_queue_limit(options.mpl_qlimit, self.limits.strict_reply);
         }
         if flags.contains(ConstructFlags::TEMPOWNER) {
             self.set_temp_owner(port);

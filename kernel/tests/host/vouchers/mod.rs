@@ -11,6 +11,7 @@ mod random;
 pub mod routines;
 pub mod scenarios;
 mod security;
+mod strict;
 mod threads;
 mod traps;
 
