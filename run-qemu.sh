@@ -188,12 +188,12 @@ run_harness() {
   [[ -t 1 ]] && options+=(--colour)
   [[ -t 1 || $command == test ]] && options+=(--slowest)
   for ((run = 1; run <= repeat; run++)); do
+    ((run == 1)) || echo
     ((repeat == 1)) || echo "run $run of $repeat${seed:+ with seed $seed}"
     make_bundle harness ${filter:+"$filter"} "${options[@]}" ${seed:+--seed "$seed"} "${deliberate[@]}"
     status=0
     boot ${seed:+-seed "$seed"} || status=$?
     ((status == 0)) || { tell_how_to_repeat; return "$status"; }
-    ((repeat == 1)) || echo
     [[ -z $seed ]] || ((++seed))
   done
 }
