@@ -260,7 +260,8 @@ command_trace() {
   : >"$events"
   boot -icount shift=0,sleep=off -chardev "file,id=trace,path=$events" -device isa-debugcon,iobase=0xe9,chardev=trace ||
     status=$?
-  (cd "$here" && host_cargo run --release --quiet -p tools --bin timeline -- "$events" "$out" "Tally: ${program[0]:-demo}")
+  (cd "$here" &&
+    host_cargo run --release --quiet -p tools --bin timeline -- "$events" "$out" "Tally: ${program[0]:-demo}")
   return "$status"
 }
 

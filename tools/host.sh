@@ -11,7 +11,8 @@ crate_of() {
 # Reads what `cargo test` prints and prints one line for each file of tests with their number and the seconds they took,
 # as soon as they have ended. The same goes to the file, with hundredths of seconds first, to be sorted.
 one_line_each() {
-  local line name='' count width=30
+  local line name='' count width=30 result='^test result:.* ([0-9]+) passed; ([0-9]+) failed'
+  result+='.*finished in ([0-9]+)\.([0-9][0-9])s'
   : >"$1"
   while IFS= read -r line; do
     if [[ $line =~ Running\ unittests\ .*/([a-z0-9_]+)-[0-9a-f]+\) ]]; then
@@ -20,7 +21,7 @@ one_line_each() {
       name="$(crate_of "${BASH_REMATCH[1]}")/${BASH_REMATCH[2]}"
     elif [[ $line =~ Doc-tests\ ([a-z0-9_]+) ]]; then
       name="${BASH_REMATCH[1]}, documents"
-    elif [[ $line =~ ^test\ result:.*\ ([0-9]+)\ passed\;\ ([0-9]+)\ failed.*finished\ in\ ([0-9]+)\.([0-9][0-9])s ]]; then
+    elif [[ $line =~ $result ]]; then
       count="${BASH_REMATCH[1]} passed"
       ((BASH_REMATCH[2] == 0)) || count+=", ${BASH_REMATCH[2]} failed"
       ((BASH_REMATCH[1] + BASH_REMATCH[2] > 0)) || continue
