@@ -6,12 +6,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/tools/setup.sh"
 . "$here/tools/boot.sh"
 . "$here/tools/debug.sh"
+. "$here/tools/host.sh"
+. "$here/tools/names.sh"
 
 usage() {
   cat <<'EOF'
 Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
   ./run-qemu.sh                         boot and run the user-mode tests
+  ./run-qemu.sh FILTER                  run those user-mode tests that have FILTER in their names
   ./run-qemu.sh test [FILTER]           run the host tests too; FILTER selects tests by a part of their name
   ./run-qemu.sh run PROGRAM [ARG...] [--also FILE...]
                                         boot and run a program: a static ELF file, see docs/programs.md; with the other
@@ -32,6 +35,9 @@ Options, before the command:
   --timeout S          stop a boot after S seconds; 120 by default
   --strict-reply       check that replies come from the context of their requests, see docs/abi.md
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
+  --repeat N           run the user-mode tests N times, until one fails
+  --seed N             make what is random in the tests from N, and with --repeat from N, N + 1 and so on
+  --list               list the user-mode tests; with test, the host tests too
   --help               show this help
 
 Missing tools are installed if the script runs as root or may use sudo. Otherwise the script names them.
@@ -48,6 +54,32 @@ Exit status:
   130  interrupted by Ctrl-C
 With `run` it is the exit status of the program: 127 if the program does not start, 128 plus the kind of exception if
 one ended it.
+
+Examples:
+  ./run-qemu.sh ports                              the tests of ports
+  ./run-qemu.sh --repeat 10 --seed 1 random        tests with random calls, ten times, each time with other calls
+  ./run-qemu.sh --list test voucher                the names of all tests with "voucher" in them
+  ./run-qemu.sh test voucher                       run these
+  ./run-qemu.sh --debug run hello.elf one two      a program with two arguments, in a debug build of the kernel
+  ./run-qemu.sh run client.elf --also server.elf   a program that starts another one
+  ./run-qemu.sh demo                               how importance travels
+  ./run-qemu.sh monitor client.elf                 look around while a program runs
+  ./run-qemu.sh trace demo                         write demo.html and demo.pftrace
+  ./run-qemu.sh --mem 64 bench                     instructions counted on a smaller machine
+  ./run-qemu.sh --deliberate panic gdb             a panic of the kernel in the debugger
+  ./run-qemu.sh build docs/examples/rust           build the Rust project of the examples
+
+Environment:
+  TALLY_OUTPUT      the directory for bundle, console and logs; target/boot by default. Each of two runs at the same
+                    time needs its own
+  TALLY_TOOLCHAIN   debian: build with Debian's packages, although rustup has the target
+  TALLY_SEED        the same as --seed
+  TALLY_GDB_PORT    the port for the debugger; 1234 by default
+Host tests also read:
+  TALLY_STEPS       how many steps a random test takes with each seed
+  TALLY_CASES       how many sequences of calls the model of vouchers tries with each seed
+  TALLY_FIRST_SEED  the first of the seeds of the simulation
+  TALLY_UPDATE      1: write what the demo prints into the documents that show it
 EOF
 }
 
@@ -59,7 +91,7 @@ usage_error() {
 # Options stand before the command, because those behind it belong to the program.
 misplaced_option() {
   case "$1" in
-    --debug | --release | --mem | --timeout | --strict-reply | --deliberate | --help)
+    --debug | --release | --mem | --timeout | --strict-reply | --deliberate | --repeat | --seed | --list | --help)
       echo "; put options before the command" ;;
   esac
 }
@@ -116,6 +148,8 @@ expect_arguments() {
 # The demo is in the bundle already, so its name is enough, unless there is a file of that name.
 is_demo() { [[ $# -eq 1 && "$1" == demo && ! -e demo ]]; }
 
+is_seed() { [[ "$1" =~ ^(0|[1-9][0-9]{0,17})$ ]]; }
+
 is_number() { [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]]; }
 
 # With less memory the bundle overlaps the boot loader in QEMU, which then cannot report an error.
@@ -124,7 +158,10 @@ memory_min=8
 # Ctrl-C ends the machine without a report.
 trap 'echo >&2; exit 130' INT
 
-profile= memory=128 time_limit=120 settings= deliberate=() filter=
+profile='' memory=128 time_limit=120 settings='' deliberate=() filter='' repeat=1 seed=${TALLY_SEED:-} list='' for_tests=''
+is_seed "${seed:-0}" || usage_error "TALLY_SEED needs a number of at most 18 digits"
+# It reads well in this order, too.
+[[ "${1:-} ${2:-}" != "test --list" ]] || set -- --list test "${@:3}"
 while [[ "${1:-}" == -* ]]; do
   case "$1" in
     --debug) profile=debug ;;
@@ -139,50 +176,72 @@ while [[ "${1:-}" == -* ]]; do
         fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
         *) usage_error "--deliberate needs fail, slow, hang or panic" ;;
       esac ;;
+    --repeat) is_number "${2:-}" || usage_error "--repeat needs a number of runs"; repeat=$2 for_tests=$1; shift ;;
+    --seed)
+      is_seed "${2:-}" || usage_error "--seed needs a number of at most 18 digits"
+      seed=$2 for_tests=$1; shift ;;
+    --list) list=yes for_tests=$1 ;;
     --help | -h) usage; exit ;;
     *) usage_error "unknown option $1" ;;
   esac
   shift
 done
 
+# Runs the user-mode tests as often as wanted, until one fails. With a seed, each run after the first has the next one.
 run_harness() {
-  local colour=()
-  [[ -t 1 ]] && colour=(--colour)
-  make_bundle harness ${filter:+"$filter"} "${colour[@]}" "${deliberate[@]}"
-  boot
+  local options=() run status
+  [[ -t 1 ]] && options+=(--colour)
+  [[ -t 1 || $command == test ]] && options+=(--slowest)
+  for ((run = 1; run <= repeat; run++)); do
+    ((run == 1)) || echo
+    ((repeat == 1)) || echo "run $run of $repeat${seed:+ with seed $seed}"
+    make_bundle harness ${filter:+"$filter"} "${options[@]}" ${seed:+--seed "$seed"} "${deliberate[@]}"
+    status=0
+    boot ${seed:+-seed "$seed"} || status=$?
+    ((status == 0)) || { tell_how_to_repeat; return "$status"; }
+    [[ -z $seed ]] || ((++seed))
+  done
 }
 
-# Runs the tests of all crates on the host and shows only failures. Sets `passed` and `failed`.
-run_host_tests() {
-  local log=$output/host-tests.txt status=0
-  echo "running the host tests ..."
-  (cd "$here" && host_cargo test --workspace --no-fail-fast ${filter:+"$filter"}) >"$log" 2>&1 || status=$?
-  read -r passed failed < <(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log")
-  if ((status != 0)); then
-    if ((failed == 0)); then
-      cat "$log" >&2
-      echo "run-qemu.sh: the host tests do not build" >&2
-      exit 65
-    fi
-    sed -n '/^failures:$/,/^test result:/p' "$log"
-  fi
-  echo "$passed passed, $failed failed"
-  echo
+tell_how_to_repeat() {
+  local test
+  test=$(failed_test)
+  [[ -z $test || ${#deliberate[@]} -gt 0 ]] ||
+    echo "run-qemu.sh: to run it again: ./run-qemu.sh ${seed:+--seed $seed }$test" >&2
+}
+
+suggest() { echo "try next: ./run-qemu.sh demo | monitor | trace OUT | bench | --help"; }
+
+command_harness() {
+  run_harness || return
+  [[ ! -t 1 ]] || { echo; suggest; }
 }
 
 command_test() {
   local passed failed status=0
-  filter=${1:-}
-  run_host_tests
+  run_host_tests "$filter"
   run_harness || status=$?
   # Status 1 may also mean that no user-mode test matches the filter. That is no failure if host tests match it.
   ((status > 1)) && return "$status"
   local summary='s/^([0-9]+) passed, ([0-9]+) failed\r?$/\1 \2/p' in_qemu_passed in_qemu_failed
   read -r in_qemu_passed in_qemu_failed < <(sed -nE "$summary" "$console" | tail -n 1)
   echo
+  slowest_of_all
+  echo
+  suggest
+  echo
   echo "host and QEMU together:"
   echo "$((passed + in_qemu_passed)) passed, $((failed + in_qemu_failed)) failed"
   ((failed + in_qemu_failed == 0 && passed + in_qemu_passed > 0))
+}
+
+list_tests() {
+  if [[ $command == test ]]; then
+    set_up
+    mkdir -p "$output"
+    list_host_tests "$filter"
+  fi
+  ring3_tests "$filter"
 }
 
 command_run() {
@@ -259,7 +318,9 @@ case "$command" in
   harness | demo | bench) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
   test)
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
-    expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
+    [[ "${1:-}" != --* ]] || usage_error "test takes no option: $1$(misplaced_option "$1")"
+    expect_arguments harness "$@" --colour --slowest --seed "$seed" "${deliberate[@]}"
+    filter=${1:-} ;;
   build)
     (($# <= 1)) || usage_error "build takes only one project$(misplaced_option "$2")"
     (($# == 0)) || [[ -f "$1/Cargo.toml" ]] || usage_error "$1 has no file Cargo.toml$(misplaced_option "$1")" ;;
@@ -271,16 +332,25 @@ case "$command" in
     (($# == 1)) || expect_program trace ;;
   gdb) split_program "$@"; (($# == 0)) || is_demo "$@" || expect_program gdb ;;
   monitor) split_program "$@"; (($# == 0)) || expect_program monitor ;;
-  *) usage_error "unknown command '$command'" ;;
+  *)
+    [[ $command =~ ^[A-Za-z0-9_:]+$ ]] || usage_error "unknown command '$command'$(did_you_mean "$command")"
+    (($# == 0)) || usage_error "a filter takes no argument: $1$(misplaced_option "$1")"
+    [[ -n $(ring3_tests "$command") ]] ||
+      usage_error "no test's name contains '$command'$(did_you_mean "$command" "./run-qemu.sh --list has all names")"
+    filter=$command command=harness ;;
 esac
+[[ -z $for_tests || $command == harness || $command == test ]] ||
+  usage_error "$for_tests is for tests, not for $command"
+[[ -z $seed ]] || export TALLY_SEED=$seed
+[[ -z $list ]] || { list_tests; exit; }
 # In a release build most functions are inlined, so a debugger finds few of them.
 [[ -n $profile ]] || { [[ $command == gdb ]] && profile=debug || profile=release; }
 
 set_up
 [[ $command == build && $# == 1 ]] || build
 case "$command" in
-  harness) run_harness ;;
-  test) command_test "$@" ;;
+  harness) command_harness ;;
+  test) command_test ;;
   run) command_run ;;
   demo) command_demo ;;
   bench) command_bench ;;

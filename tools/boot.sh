@@ -12,24 +12,22 @@ build() {
   local flags=() status=0
   [[ $profile == release ]] && flags=(--release)
   images=$here/target/$target/$profile
+  [[ -d $here/target/$target ]] || say "building; the first time takes about 3 minutes and 300 MB ..."
   mkdir -p "$output" "$here/target"
-  lock_images
-  (cd "$here" && bare_cargo build "${flags[@]}" -p boot -p kernel -p user) >"$output/build.txt" 2>&1 || status=$?
-  unlock_images
+  with_images_locked build_images "${flags[@]}" || status=$?
   if ((status != 0)); then
-    cat "$output/build.txt" >&2
+    show_log "$output/build.txt"
     echo "run-qemu.sh: the build failed" >&2
     exit 65
   fi
 }
 
-# A build may replace the images while another boot copies them.
-lock_images() {
-  exec 9>"$here/target/images.lock"
-  flock 9
+build_images() {
+  (cd "$here" && with_log "$output/build.txt" bare_cargo build "$@" -p boot -p kernel -p user)
 }
 
-unlock_images() { exec 9>&-; }
+# A build may replace the images while another boot copies them.
+with_images_locked() { with_lock "$here/target/images.lock" "$@"; }
 
 # make_bundle ARG...: bundles the images and these arguments of `init`.
 make_bundle() {
@@ -40,12 +38,15 @@ make_bundle() {
 collect() {
   rm -rf "$output/files"
   mkdir -p "$output/files"
-  lock_images
-  cp "$images/boot" "$output/boot"
-  for file in kernel "${programs[@]}"; do cp "$images/$file" "$output/files/$file"; done
-  unlock_images
+  with_images_locked copy_images
   printf '%s\0' "${starting[@]}" "$@" >"$output/files/cmdline"
   if [[ -n $settings ]]; then printf '%s\n' "$settings" >"$output/files/settings"; fi
+}
+
+copy_images() {
+  local file
+  cp "$images/boot" "$output/boot"
+  for file in kernel "${programs[@]}"; do cp "$images/$file" "$output/files/$file"; done
 }
 
 # The archive's format limits the length of names.
@@ -141,6 +142,12 @@ outcome() {
       echo "run-qemu.sh: QEMU did not boot the kernel (its exit status is $1)" >&2
       return 71 ;;
   esac
+}
+
+# Prints the first test that has failed, or the one that has not ended.
+failed_test() {
+  sed -nE '/^test /h; /^  (\x1b\[31m)?FAILED/ { x; s/^test ([a-z0-9_:]+) \.\.\..*/\1/p; q }
+    $ { x; /ok(\x1b\[0m)?\r?$/!s/^test ([a-z0-9_:]+) \.\.\..*/\1/p }' "$console"
 }
 
 # Reports an event, with the test in which it happened, if there is one.

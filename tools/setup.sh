@@ -4,6 +4,8 @@
 # have a compiler with the source of its library, and cargo builds the library. That needs an unstable feature of cargo;
 # the project itself needs none.
 
+. "$here/tools/progress.sh"
+
 target=x86_64-unknown-none
 # The scripts expect the images here, even if the user's builds go to another directory.
 export CARGO_TARGET_DIR=$here/target
@@ -45,11 +47,16 @@ install_missing() {
   echo "installing $tools (${packages[*]}) ..." >&2
   mkdir -p "$here/target"
   local log=$here/target/install.txt
-  {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update &&
-      as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
-  } >"$log" 2>&1 || { tail -n 20 "$log" >&2; give_up "cannot install $tools"; }
+  with_log "$log" install_packages || {
+    is_watched || tail -n 20 "$log" >&2
+    give_up "cannot install $tools"
+  }
   missing=() packages=()
+}
+
+install_packages() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
 }
 
 # Succeeds if the `rustc` of the path has the target. With TALLY_TOOLCHAIN=debian it is not used.
@@ -69,6 +76,7 @@ debian_has_all() {
 # Installs the target with rustup, if possible.
 add_target() {
   [[ ${TALLY_TOOLCHAIN:-} != debian ]] && command -v rustup >/dev/null || return 0
+  say "asking rustup for the target $target ..."
   # Without a network this fails within the time limit.
   (cd "$here" && timeout 60 rustup target add "$target") >/dev/null 2>&1 || true
 }

@@ -41,6 +41,35 @@ pub struct Options {
     pub deliberate: Option<Deliberate>,
     /// True if verdicts have colours.
     pub colour: bool,
+    /// A number from which the tests make what is random in them; without it they are always the same.
+    pub seed: Option<u64>,
+    /// True if the report says which tests took the longest.
+    pub slowest: bool,
+}
+
+/// How many of the slowest tests the report names.
+const SLOWEST: usize = 5;
+
+/// The tests that took the longest, with their nanoseconds, the slowest first.
+#[derive(Default)]
+struct Slowest([Option<(u64, &'static Test)>; SLOWEST]);
+
+impl Slowest {
+    fn add(&mut self, time: u64, test: &'static Test) {
+        let place = self.0.iter().position(|kept| kept.is_none_or(|(other, _)| other < time));
+        if let Some(place) = place {
+            self.0[place..].rotate_right(1);
+            self.0[place] = Some((time, test));
+        }
+    }
+
+    fn report(&self) {
+        println!("\nthe slowest, by the clock of the machine:");
+        for (time, test) in self.0.iter().flatten() {
+            let hundredths = time / (10 * MILLISECOND);
+            println!("{:>6}.{:02} s  {test}", hundredths / 100, hundredths % 100);
+        }
+    }
 }
 
 /// The outcome of a test.
@@ -58,7 +87,7 @@ enum Verdict {
 
 /// Runs the tests and returns the exit status.
 pub fn run(options: &Options) -> i32 {
-    let Options { filter, deliberate, colour } = *options;
+    let Options { filter, deliberate, colour, seed, slowest } = *options;
     let mut chosen = |test: &&Test| match deliberate {
         None => !suite::DELIBERATE.iter().any(|other| other.name == test.name) && test.matches(filter),
         Some(Deliberate::Test(name)) => test.group == "deliberate" && test.name == name,
@@ -75,22 +104,33 @@ pub fn run(options: &Options) -> i32 {
         println!("no test has {filter:?} in its name");
     }
     let mut supervisor = Supervisor::new();
-    let mut failed = 0;
+    let (mut failed, mut times) = (0, Slowest::default());
     for test in suite::all().filter(&mut chosen) {
         print!("test {test} ... ");
-        let verdict = run_one(&mut supervisor, test);
+        let started = now();
+        let verdict = run_one(&mut supervisor, test, seed);
+        times.add(now() - started, test);
         verdict.report(colour);
         failed += usize::from(!matches!(verdict, Verdict::Passed));
+    }
+    if slowest && count > SLOWEST {
+        times.report();
     }
     println!("\n{} passed, {failed} failed", count - failed);
     i32::from(failed > 0 || count == 0)
 }
 
-fn run_one(supervisor: &mut Supervisor, test: &Test) -> Verdict {
+fn run_one(supervisor: &mut Supervisor, test: &Test, seed: Option<u64>) -> Verdict {
     let mut name = String::<128>::new();
     write!(name, "{test}").expect("the name of a test fits");
+    let mut program = Spawn::program("tests").argument(&name);
+    if let Some(seed) = seed {
+        let mut number = String::<20>::new();
+        write!(number, "{seed}").expect("a number fits");
+        program = program.argument(&number);
+    }
     let before = task::counts();
-    let End { status, timed_out } = match supervisor.run(Spawn::program("tests").argument(&name), test.limit) {
+    let End { status, timed_out } = match supervisor.run(program, test.limit) {
         Ok(end) => end,
         Err(failure) => return Verdict::NotRun(failure),
     };
@@ -140,5 +180,20 @@ impl Verdict {
             }
         }
         println!("  {red}FAILED{plain}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_tests_are_kept_in_order() {
+        let mut slowest = Slowest::default();
+        let tests: Vec<&'static Test> = suite::all().take(7).collect();
+        for (time, test) in [30, 70, 10, 60, 20, 50, 40].into_iter().zip(tests) {
+            slowest.add(time, test);
+        }
+        assert_eq!(slowest.0.map(|kept| kept.map(|(time, _)| time)), [70, 60, 50, 40, 30].map(Some));
     }
 }

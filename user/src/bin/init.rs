@@ -1,7 +1,7 @@
 //! The first program: it runs the tests, the demo, the benchmarks or another program, and serves the name service meanwhile.
 //!
 //! ```text
-//! init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]
+//! init harness [FILTER] [--colour] [--slowest] [--seed N] [--deliberate fail|slow|hang|panic]
 //! init run PROGRAM [ARGUMENT…]
 //! init demo [--colour]
 //! init bench
@@ -58,7 +58,7 @@ fn start(mut arguments: Arguments) -> i32 {
 
 fn usage(wrong: &str) -> i32 {
     println!("init: {wrong:?} is not understood; the calls are");
-    println!("  init harness [FILTER] [--colour] [--deliberate fail|slow|hang|panic]");
+    println!("  init harness [FILTER] [--colour] [--slowest] [--seed N] [--deliberate fail|slow|hang|panic]");
     println!("  init run PROGRAM [ARGUMENT…]");
     println!("  init demo [--colour]");
     println!("  init bench");
@@ -71,6 +71,11 @@ fn run_harness(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
     while let Some(argument) = arguments.next() {
         match argument {
             "--colour" => options.colour = true,
+            "--slowest" => options.slowest = true,
+            "--seed" => match arguments.next().and_then(|number| number.parse().ok()) {
+                Some(seed) => options.seed = Some(seed),
+                None => return usage(argument),
+            },
             "--deliberate" => match arguments.next().and_then(Deliberate::from_name) {
                 Some(kind) => options.deliberate = Some(kind),
                 None => return usage(argument),

@@ -1,4 +1,4 @@
-//! The program that runs one test, `tests GROUP::NAME`, or acts as a child of a test, `tests child NAME`.
+//! The program that runs one test, `tests GROUP::NAME [SEED]`, or acts as a child of a test, `tests child NAME`.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -14,7 +14,10 @@ fn start(mut arguments: Arguments) -> i32 {
     let wanted = arguments.nth(1).unwrap_or("");
     let run = match (wanted, arguments.next()) {
         ("child", Some(name)) => suite::CHILDREN.iter().find(|(child, _)| *child == name).map(|(_, run)| *run),
-        _ => suite::all().find(|test| is_named(test, wanted)).map(|test| test.run),
+        (_, seed) => {
+            suite::set_seed(seed.and_then(|number| number.parse().ok()));
+            suite::all().find(|test| is_named(test, wanted)).map(|test| test.run)
+        }
     };
     match run {
         Some(run) => run(),

@@ -186,7 +186,7 @@ const TRAPS: [u32; 35] = [
 /// numbers.
 fn random_traps(seed: u64) {
     const STEPS: u32 = 3000;
-    let mut random = Random::new(seed);
+    let mut random = Random::new(super::seed_of(seed));
     let scratch = task::allocate(2 * PAGE_SIZE).expect("there is memory");
     let own = u64::from(port::task_self().0);
     for _ in 0..STEPS {

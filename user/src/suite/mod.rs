@@ -28,6 +28,7 @@ mod voucher_rights;
 mod vouchers;
 
 use abi::task::ExitStatus;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 pub use soak::{Stock, send_messages};
 pub use tasks::EXIT_PROGRAM;
@@ -125,4 +126,21 @@ pub const CHILDREN: &[(&str, fn())] = tasks::CHILDREN;
 /// Returns all tests, those that fail included.
 pub fn all() -> impl Iterator<Item = &'static Test> {
     SUITE.iter().flat_map(|tests| tests.iter()).chain(DELIBERATE)
+}
+
+/// What [`set_seed`] has made of the seed of the run; 0 without one.
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+/// Sets the seed of the run, from which the tests make what is random in them.
+pub fn set_seed(seed: Option<u64>) {
+    // An odd factor spreads small seeds over all bits and gives each another value.
+    SEED.store(seed.map_or(0, |seed| seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)), Ordering::Relaxed);
+}
+
+/// Returns the seed of a generator: `own`, which is not 0, or another one if the run has a seed. It is never 0.
+fn seed_of(own: u64) -> u64 {
+    match own ^ SEED.load(Ordering::Relaxed) {
+        0 => own,
+        seed => seed,
+    }
 }

@@ -413,7 +413,7 @@ fn random_request(random: &mut Random, ports: &[PortName; 2]) -> Message {
 
 fn random_requests_leave_nothing_behind() {
     const STEPS: u32 = 1500;
-    let mut random = Random::new(0x5EED_0F1A_17A1_1EAD);
+    let mut random = Random::new(super::seed_of(0x5EED_0F1A_17A1_1EAD));
     attack(|| {
         let mut refused = 0;
         for _ in 0..STEPS {
