@@ -39,6 +39,12 @@ impl Spawn {
         Spawn { args: TaskSpawnArgs { image_kind: SPAWN_IMAGE_NAME, ..spawn.args }, ..spawn }.argument(name)
     }
 
+    /// As [`program`](Spawn::program), but the task is called by another name, which its first argument tells it.
+    pub fn program_called(file: &'static str, name: &str) -> Spawn {
+        let spawn = Spawn::program(file);
+        Spawn { arguments: Vec::new(), ..spawn }.argument(name)
+    }
+
     /// Returns the arguments for a program whose ELF file is in memory.
     pub fn image(bytes: &'static [u8]) -> Spawn {
         let args = TaskSpawnArgs {

@@ -158,8 +158,9 @@ impl Kernel {
             .map_err(|_| KERN_NO_ACCESS)?;
         let system_personas = self.known_personas(request.system_personas, privileged)?;
         self.vouchers.add_system_personas(request.system_personas).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
-        let (image, name) = self.find_image(machine, parent, request)?;
+        let (image, file_name) = self.find_image(machine, parent, request)?;
         let strings = self.read_strings(machine, parent, request)?;
+        let name = called(&strings.arguments, file_name);
         let watched = self.find_watch_ports(machine, caller, request.watch_ports)?;
         if request.bootstrap != MACH_PORT_NULL {
             let found = self.ipc.lookup(caller.space, request.bootstrap).map(|entry| entry.right);
@@ -293,7 +294,7 @@ impl Kernel {
         }
     }
 
-    /// Returns the file to start, and its name for logs.
+    /// Returns the file to start, and its name.
     ///
     /// # Errors
     /// `KERN_MEMORY_ERROR` if the name cannot be read; `KERN_INVALID_NAME` if it is too long or the bundle has no such
@@ -360,6 +361,18 @@ impl Kernel {
             }
         }
     }
+}
+
+/// Returns the name of a task, for people: its first argument, as `ps` shows it elsewhere, or else that of its file.
+fn called(arguments: &[u8], file_name: String<32>) -> String<32> {
+    let first = arguments.split(|&byte| byte == 0).next().unwrap_or_default();
+    let Ok(first) = core::str::from_utf8(first) else { return file_name };
+    let mut name = String::new();
+    for character in first.chars().filter(|character| !character.is_control()) {
+        // A longer name is cut off.
+        let _ = name.push(character);
+    }
+    if name.is_empty() { file_name } else { name }
 }
 
 /// Returns true if a name with this right has send rights.
