@@ -18,7 +18,8 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
   ./run-qemu.sh monitor [PROGRAM [ARG...]]
                                         boot and look around: who runs, who is boosted, and why
   ./run-qemu.sh trace OUT [PROGRAM [ARG...]]
-                                        boot and write a timeline: OUT.html, and OUT.pftrace for Perfetto
+                                        boot, the demo by default, and write a timeline of what happened:
+                                        OUT.html for a browser, and OUT.pftrace for Perfetto
   ./run-qemu.sh bench                   count the instructions of common operations
   ./run-qemu.sh gdb [PROGRAM [ARG...]]  boot and wait for a debugger
   ./run-qemu.sh build                   build only
@@ -28,6 +29,7 @@ Options, before the command:
   --mem MIB            set the memory of the machine; 128 by default, the tests need 48
   --timeout S          stop a boot after S seconds; 120 by default
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
+  --traced             record events while the tests or a program run, in target/boot/events.bin
   --help               show this help
 
 Missing tools are installed if the script runs as root or may use sudo. Otherwise the script names them.
@@ -55,7 +57,7 @@ usage_error() {
 # Options stand before the command, because those behind it belong to the program.
 misplaced_option() {
   case "$1" in
-    --debug | --release | --mem | --timeout | --deliberate | --help) echo "; put options before the command" ;;
+    --debug | --release | --mem | --timeout | --deliberate | --traced | --help) echo "; put options before the command" ;;
   esac
 }
 
@@ -104,6 +106,7 @@ while [[ "${1:-}" == -* ]]; do
         fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
         *) usage_error "--deliberate needs fail, slow, hang or panic" ;;
       esac ;;
+    --traced) record_events ;;
     --help | -h) usage; exit ;;
     *) usage_error "unknown option $1" ;;
   esac
@@ -165,15 +168,27 @@ command_monitor() {
 }
 
 command_trace() {
-  local out=$1 status=0 events=$output/events.bin
+  local out=$1 status=0 title=demo
+  [[ $out == /* ]] || out=$PWD/$out
   shift
-  starting=(--trace)
+  (($# == 0)) || title=${1##*/}
+  # Before the boot, so that the story and the files that tell it are seen together.
+  timeline_tool build
+  record_events
   if (($# > 0)); then make_bundle_with "$@"; else make_bundle demo; fi
-  : >"$events"
-  boot -icount shift=0,sleep=off -chardev "file,id=trace,path=$events" -device isa-debugcon,iobase=0xe9,chardev=trace ||
-    status=$?
-  (cd "$here" && host_cargo run --release --quiet -p tools --bin timeline -- "$events" "$out" "Tally: ${1:-demo}")
+  boot -icount shift=0,sleep=off -seed 1 || status=$?
+  echo
+  timeline_tool run -- "$events" "$out" "Tally: $title" || { ((status != 0)) || status=1; }
   return "$status"
+}
+
+# timeline_tool CARGO-COMMAND [ARG...]: builds or runs the program that makes timelines, with the profile of the tests,
+# whose crates are often built already.
+timeline_tool() {
+  local command=$1 quiet=()
+  shift
+  [[ $command == build && -t 2 ]] || quiet=(--quiet)
+  (cd "$here" && host_cargo "$command" "${quiet[@]}" --profile test -p tools --bin timeline "$@")
 }
 
 # Prints the versions on which the figures depend, as docs/benchmarks.md has them below its own.
@@ -218,7 +233,12 @@ case "$command" in
   run) expect_program run "$@" ;;
   trace)
     (($# > 0)) || usage_error "trace needs the name of the timeline to write"
-    [[ -d $(dirname -- "$1") && -w $(dirname -- "$1") ]] || usage_error "cannot write to the directory of $1"
+    [[ -n $1 && $1 != */ ]] || usage_error "trace needs the name of a file to write, without its ending: '$1'"
+    [[ -d $(dirname -- "$1") ]] || usage_error "there is no directory $(dirname -- "$1")"
+    for ending in html pftrace; do
+      if [[ -e $1.$ending ]]; then place=$1.$ending; else place=$(dirname -- "$1"); fi
+      [[ -w $place ]] || usage_error "cannot write $1.$ending"
+    done
     (($# == 1)) || expect_program trace "${@:2}" ;;
   gdb | monitor) (($# == 0)) || expect_program "$command" "$@" ;;
   *) usage_error "unknown command '$command'" ;;

@@ -5,7 +5,9 @@ output=${TALLY_OUTPUT:-$here/target/boot}
 bundle=$output/bundle.tar
 console=$output/console.txt
 log=$output/log.txt
-starting=()
+events=$output/events.bin
+# Arguments of `init` before the others, and options of QEMU, if events are recorded.
+starting=() tracing=()
 programs=(init tests bench demo monitor)
 
 build() {
@@ -72,9 +74,10 @@ qemu=(qemu-system-x86_64 -accel tcg -cpu max -display none -no-reboot -nodefault
 boot() {
   local status=0
   : >"$log"
+  : >"$events"
   # In the foreground, so that Ctrl-C reaches QEMU. SIGKILL, because QEMU reports other signals on the terminal.
   timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
-    -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
+    -serial stdio -serial "file:$log" "${tracing[@]}" "$@" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
   outcome "$status"
 }
 
@@ -92,6 +95,12 @@ boot_at_console() {
       -kernel "$output/boot" -initrd "$bundle" "${console_device[@]}" -serial "file:$log" "$@" || status=$?
   fi
   outcome "$status"
+}
+
+# Lets the next boot record the kernel's events.
+record_events() {
+  starting=(--trace)
+  tracing=(-chardev "file,id=trace,path=$events" -device "isa-debugcon,iobase=0xe9,chardev=trace")
 }
 
 # outcome STATUS: reports the outcome of a boot and returns the exit status of the script. STATUS is QEMU's. The device

@@ -195,8 +195,9 @@ function levels(row) {
 function drawBoosts(row) {
   const [changes, most, level] = levels(row);
   make("text", { class: "soft", x: 30, y: row.y + 19 }, view, most > 1 ? `boosts, up to ${most}` : "boosts");
-  let path = `M ${LABELS} ${level(0)}`;
-  for (const boost of changes) if (placeOf(boost.time) <= to) path += ` H ${left(boost.time)} V ${level(boost.boosts)}`;
+  const begun = changes.findLast(boost => placeOf(boost.time) < from)?.boosts ?? 0;
+  let path = `M ${LABELS} ${level(begun)}`;
+  for (const boost of changes) if (seen(boost.time, boost.time)) path += ` H ${x(boost.time)} V ${level(boost.boosts)}`;
   make("path", { class: "area", d: `${path} H ${width()} V ${level(0)} Z` });
   make("path", { class: "boost", d: `${path} H ${width()}` });
 }
@@ -233,8 +234,8 @@ function drawAccount(row) {
   make("text", { x: 8, y: row.y + 13 }, view, holder === merchant ? `${who(holder)} pays itself` : `${who(holder)} pays`);
   if (holder !== merchant) make("text", { class: "soft", x: 30, y: row.y + 26 }, view, `for ${who(merchant)}`);
   const level = sum => row.y + row.high - 4 - sum / all * (row.high - 9);
-  let sum = 0, path = `M ${LABELS} ${level(0)}`;
-  for (const charge of charges) if (placeOf(charge.time) <= to) {
+  let sum = charges.filter(charge => placeOf(charge.time) < from).reduce((sum, charge) => sum + charge.nanos, 0), path = `M ${LABELS} ${level(sum)}`;
+  for (const charge of charges) if (seen(charge.time, charge.time)) {
     path += ` H ${left(charge.time - charge.nanos)} `;
     sum += charge.nanos;
     path += `L ${left(charge.time)} ${level(sum)}`;
