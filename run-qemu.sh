@@ -236,6 +236,7 @@ case "$command" in
     [[ -n $1 && $1 != */ ]] || usage_error "trace needs the name of a file to write, without its ending: '$1'"
     [[ -d $(dirname -- "$1") ]] || usage_error "there is no directory $(dirname -- "$1")"
     for ending in html pftrace; do
+      [[ ! -d $1.$ending ]] || usage_error "$1.$ending is a directory"
       if [[ -e $1.$ending ]]; then place=$1.$ending; else place=$(dirname -- "$1"); fi
       [[ -w $place ]] || usage_error "cannot write $1.$ending"
     done

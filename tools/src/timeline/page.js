@@ -484,12 +484,17 @@ addEventListener("keydown", event => {
   if (act) { event.preventDefault(); act(); }
 });
 addEventListener("resize", draw);
-/** `#boost-3` in the address chooses a change of boosts, and `#dark` or `#light` the colours; both may stand there. */
+/**
+ * `#boost-3` in the address chooses a change of boosts, `#click-3` clicks on its dot as a user would, and `#dark` or
+ * `#light` chooses the colours. Several may stand there, with commas between them.
+ */
 function follow() {
   const words = location.hash.slice(1).split(",");
   for (const scheme of ["dark", "light"]) if (words.includes(scheme)) document.documentElement.style.colorScheme = scheme;
   const place = words.map(word => /^boost-(\d+)$/.exec(word)).find(match => match)?.[1];
   if (place !== undefined) choose(Number(place), true);
+  const dot = words.map(word => /^click-(\d+)$/.exec(word)).find(match => match)?.[1];
+  if (dot !== undefined) document.getElementById(`boost-${dot}`)?.dispatchEvent(new MouseEvent("click", { bubbles: true }));
 }
 addEventListener("hashchange", follow);
 warp();
