@@ -29,7 +29,7 @@ Options, before the command:
   --mem MIB            set the memory of the machine; 128 by default, the tests need 48
   --timeout S          stop a boot after S seconds; 120 by default
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
-  --traced             record events while the tests or a program run, in target/boot/events.bin
+  --traced             record the kernel's events while the tests or a program run, in target/boot/events.bin
   --help               show this help
 
 Missing tools are installed if the script runs as root or may use sudo. Otherwise the script names them.
@@ -92,7 +92,7 @@ memory_min=8
 # Ctrl-C ends the machine without a report.
 trap 'echo >&2; exit 130' INT
 
-profile= memory=128 time_limit=120 deliberate=() filter=
+profile= memory=128 time_limit=120 deliberate=() filter= traced=
 while [[ "${1:-}" == -* ]]; do
   case "$1" in
     --debug) profile=debug ;;
@@ -106,7 +106,7 @@ while [[ "${1:-}" == -* ]]; do
         fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
         *) usage_error "--deliberate needs fail, slow, hang or panic" ;;
       esac ;;
-    --traced) record_events ;;
+    --traced) traced=yes ;;
     --help | -h) usage; exit ;;
     *) usage_error "unknown option $1" ;;
   esac
@@ -115,6 +115,7 @@ done
 
 run_harness() {
   local colour=()
+  [[ -z $traced ]] || record_events
   [[ -t 1 ]] && colour=(--colour)
   make_bundle harness ${filter:+"$filter"} "${colour[@]}" "${deliberate[@]}"
   boot
@@ -154,6 +155,7 @@ command_test() {
 }
 
 command_run() {
+  [[ -z $traced ]] || record_events
   make_bundle_with "$@"
   local status=0
   boot || status=$?
@@ -176,7 +178,7 @@ command_trace() {
   timeline_tool build
   record_events
   if (($# > 0)); then make_bundle_with "$@"; else make_bundle demo; fi
-  boot -icount shift=0,sleep=off -seed 1 || status=$?
+  boot -seed 1 || status=$?
   echo
   timeline_tool run -- "$events" "$out" "Tally: $title" || { ((status != 0)) || status=1; }
   return "$status"
@@ -225,6 +227,7 @@ command_gdb() {
 
 command=${1-harness}
 (($# > 0)) && shift
+[[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
 case "$command" in
   harness | demo | bench | build) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
   test)

@@ -6,8 +6,7 @@ bundle=$output/bundle.tar
 console=$output/console.txt
 log=$output/log.txt
 events=$output/events.bin
-# Arguments of `init` before the others, and options of QEMU, if events are recorded.
-starting=() tracing=()
+starting=()
 programs=(init tests bench demo monitor)
 
 build() {
@@ -74,10 +73,9 @@ qemu=(qemu-system-x86_64 -accel tcg -cpu max -display none -no-reboot -nodefault
 boot() {
   local status=0
   : >"$log"
-  : >"$events"
   # In the foreground, so that Ctrl-C reaches QEMU. SIGKILL, because QEMU reports other signals on the terminal.
   timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
-    -serial stdio -serial "file:$log" "${tracing[@]}" "$@" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
+    -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
   outcome "$status"
 }
 
@@ -97,10 +95,12 @@ boot_at_console() {
   outcome "$status"
 }
 
-# Lets the next boot record the kernel's events.
+# Lets the next boot record the kernel's events. The clock counts instructions, so that the time for which the machine
+# writes events counts little.
 record_events() {
-  starting=(--trace)
-  tracing=(-chardev "file,id=trace,path=$events" -device "isa-debugcon,iobase=0xe9,chardev=trace")
+  starting+=(--trace)
+  : >"$events"
+  qemu+=(-icount shift=0,sleep=off -chardev "file,id=trace,path=$events" -device "isa-debugcon,iobase=0xe9,chardev=trace")
 }
 
 # outcome STATUS: reports the outcome of a boot and returns the exit status of the script. STATUS is QEMU's. The device

@@ -35,14 +35,13 @@ pub struct Spawn {
 impl Spawn {
     /// Returns the arguments for a program of the bundle. The program's first argument is its name.
     pub fn program(name: &'static str) -> Spawn {
-        let spawn = Spawn::image(name.as_bytes());
-        Spawn { args: TaskSpawnArgs { image_kind: SPAWN_IMAGE_NAME, ..spawn.args }, ..spawn }.argument(name)
+        Spawn::program_as(name, name)
     }
 
-    /// As [`program`](Spawn::program), but the task is called by another name, which its first argument tells it.
-    pub fn program_called(file: &'static str, name: &str) -> Spawn {
-        let spawn = Spawn::program(file);
-        Spawn { arguments: Vec::new(), ..spawn }.argument(name)
+    /// Returns the arguments for a program of the bundle that goes by another name.
+    pub fn program_as(file: &'static str, name: &str) -> Spawn {
+        let spawn = Spawn::image(file.as_bytes());
+        Spawn { args: TaskSpawnArgs { image_kind: SPAWN_IMAGE_NAME, ..spawn.args }, ..spawn }.argument(name)
     }
 
     /// Returns the arguments for a program whose ELF file is in memory.

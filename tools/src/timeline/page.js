@@ -226,7 +226,7 @@ function drawVouchers(row) {
       if (long > 0) make("rect", { class: "adopted", x: b, y: y + 12, width: Math.max(long, 1), height: 3, "pointer-events": "none" });
     }
     const words = `v${voucher.number}` + (voucher.boosts ? ` · boost of ${name(voucher.boosts)}` : "");
-    if (wide > 7 * words.length) make("text", { class: "inside", x: a + 4, y: y + 11.5 }, view, words);
+    if (wide > 7 * words.length) make("text", { class: voucher.boosts ? "inside" : "inside pale", x: a + 4, y: y + 11.5 }, view, words);
   });
 }
 function drawAccount(row) {

@@ -12,16 +12,16 @@ pub mod talk;
 use crate::sys::Arguments;
 use page::Page;
 
-/// Plays the part by whose name it was started, or tells the story. Returns the exit status.
+/// Plays the part that the first argument names, or tells the story. Returns the exit status.
 pub fn run(mut arguments: Arguments) -> i32 {
-    let part = arguments.next().unwrap_or("");
+    let part = arguments.nth(1).unwrap_or("");
     let who = story::PARTS.iter().find(|candidate| candidate.name == part).map(|part| part.who);
     match (part, who) {
         ("photos" | "mail", Some(who)) => actors::app(who),
         ("imaged", Some(who)) => actors::daemon(who, actors::MIDDLE),
         ("codecd", Some(who)) => actors::daemon(who, actors::HELPER),
         ("indexd", _) => actors::competitor(),
-        _ => story::tell(Page { colour: arguments.next() == Some("--colour") }),
+        _ => story::tell(Page { colour: part == "--colour" }),
     }
     0
 }
