@@ -295,7 +295,7 @@ fn benchmarks_are_reproducible_and_within_their_limits() {
         ("null trap, thread_self", 150),
         ("rpc_64 between two tasks", 1_050),
         ("yield, two switches", 450),
-        ("spawn, exit and reap", 63_600),
+        ("spawn, exit and reap", 63_800),
         // More than half of it is firmware, which comes with QEMU.
         ("boot to the first user instruction", 10_000_000),
     ] {
