@@ -57,7 +57,8 @@ usage_error() {
 # Options stand before the command, because those behind it belong to the program.
 misplaced_option() {
   case "$1" in
-    --debug | --release | --mem | --timeout | --deliberate | --traced | --help) echo "; put options before the command" ;;
+    --debug | --release | --mem | --timeout | --deliberate | --traced | --help)
+      echo "; put options before the command" ;;
   esac
 }
 

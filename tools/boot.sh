@@ -100,7 +100,8 @@ boot_at_console() {
 record_events() {
   starting+=(--trace)
   : >"$events"
-  qemu+=(-icount shift=0,sleep=off -chardev "file,id=trace,path=$events" -device "isa-debugcon,iobase=0xe9,chardev=trace")
+  qemu+=(-icount shift=0,sleep=off
+    -chardev "file,id=trace,path=$events" -device "isa-debugcon,iobase=0xe9,chardev=trace")
 }
 
 # outcome STATUS: reports the outcome of a boot and returns the exit status of the script. STATUS is QEMU's. The device

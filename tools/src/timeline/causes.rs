@@ -1,7 +1,7 @@
 //! What boosts follow from: messages, vouchers, and the boosts of their senders.
 //!
-//! The kernel tells the boosts of a step after everything else in it. An event names the port or the inherit; this module
-//! finds the message and the voucher.
+//! The kernel tells the boosts of a step after everything else in it. An event names the port or the inherit; this
+//! module finds the message and the voucher.
 
 use super::builder::{Builder, Holding};
 use super::model::{Boost, why};
