@@ -23,7 +23,8 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
   ./run-qemu.sh monitor [PROGRAM [ARG...] [--also FILE...]]
                                         boot and look around: who runs, who is boosted, and why
   ./run-qemu.sh trace OUT [PROGRAM [ARG...] [--also FILE...]]
-                                        boot and write a timeline: OUT.html, and OUT.pftrace for Perfetto
+                                        boot, the demo by default, and write a timeline of what happened:
+                                        OUT.html for a browser, and OUT.pftrace for Perfetto
   ./run-qemu.sh bench                   count the instructions of common operations
   ./run-qemu.sh gdb [demo | PROGRAM [ARG...] [--also FILE...]]
                                         boot and wait for a debugger, which gets the commands `tally`
@@ -38,6 +39,7 @@ Options, before the command:
   --repeat N           run the user-mode tests N times, until one fails
   --seed N             make what is random in the tests from N, and with --repeat from N, N + 1 and so on
   --list               list the user-mode tests; with test, the host tests too
+  --traced             record the kernel's events while the tests or a program run, in target/boot/events.bin
   --help               show this help
 
 Missing tools are installed if the script runs as root or may use sudo. Otherwise the script names them.
@@ -91,7 +93,8 @@ usage_error() {
 # Options stand before the command, because those behind it belong to the program.
 misplaced_option() {
   case "$1" in
-    --debug | --release | --mem | --timeout | --strict-reply | --deliberate | --repeat | --seed | --list | --help)
+    --debug | --release | --mem | --timeout | --strict-reply | --deliberate | --repeat | --seed | --list | --traced | \
+      --help)
       echo "; put options before the command" ;;
   esac
 }
@@ -158,7 +161,8 @@ memory_min=8
 # Ctrl-C ends the machine without a report.
 trap 'echo >&2; exit 130' INT
 
-profile='' memory=128 time_limit=120 settings='' deliberate=() filter='' repeat=1 seed=${TALLY_SEED:-} list='' for_tests=''
+profile='' memory=128 time_limit=120 settings='' deliberate=() traced=''
+filter='' repeat=1 seed=${TALLY_SEED:-} list='' for_tests=''
 is_seed "${seed:-0}" || usage_error "TALLY_SEED needs a number of at most 18 digits"
 # It reads well in this order, too.
 [[ "${1:-} ${2:-}" != "test --list" ]] || set -- --list test "${@:3}"
@@ -181,6 +185,7 @@ while [[ "${1:-}" == -* ]]; do
       is_seed "${2:-}" || usage_error "--seed needs a number of at most 18 digits"
       seed=$2 for_tests=$1; shift ;;
     --list) list=yes for_tests=$1 ;;
+    --traced) traced=yes ;;
     --help | -h) usage; exit ;;
     *) usage_error "unknown option $1" ;;
   esac
@@ -190,6 +195,7 @@ done
 # Runs the user-mode tests as often as wanted, until one fails. With a seed, each run after the first has the next one.
 run_harness() {
   local options=() run status
+  [[ -z $traced ]] || record_events
   [[ -t 1 ]] && options+=(--colour)
   [[ -t 1 || $command == test ]] && options+=(--slowest)
   for ((run = 1; run <= repeat; run++)); do
@@ -245,6 +251,7 @@ list_tests() {
 }
 
 command_run() {
+  [[ -z $traced ]] || record_events
   make_bundle_with "${program[@]}"
   local status=0
   boot || status=$?
@@ -259,15 +266,26 @@ command_monitor() {
 }
 
 command_trace() {
-  local out=$1 status=0 events=$output/events.bin
-  starting=(--trace)
+  local out=$1 status=0 title=demo
+  [[ $out == /* ]] || out=$PWD/$out
+  ((${#program[@]} == 0)) || title=${program[0]##*/}
+  # Before the boot, so that the story and the files that tell it are seen together.
+  timeline_tool build
+  record_events
   if ((${#program[@]} > 0)); then make_bundle_with "${program[@]}"; else make_bundle demo; fi
-  : >"$events"
-  boot -icount shift=0,sleep=off -chardev "file,id=trace,path=$events" -device isa-debugcon,iobase=0xe9,chardev=trace ||
-    status=$?
-  local title="Tally: ${program[0]:-demo}"
-  (cd "$here" && host_cargo run --release --quiet -p tools --bin timeline -- "$events" "$out" "$title")
+  boot -seed 1 || status=$?
+  echo
+  timeline_tool run -- "$events" "$out" "Tally: $title" || { ((status != 0)) || status=1; }
   return "$status"
+}
+
+# timeline_tool CARGO-COMMAND [ARG...]: builds or runs the program that makes timelines, with the profile of the tests,
+# whose crates are often built already.
+timeline_tool() {
+  local command=$1 quiet=()
+  shift
+  [[ $command == build && -t 2 ]] || quiet=(--quiet)
+  (cd "$here" && host_cargo "$command" "${quiet[@]}" --profile test -p tools --bin timeline "$@")
 }
 
 # Prints the versions on which the figures depend, as docs/benchmarks.md has them below its own.
@@ -314,6 +332,7 @@ command_gdb() {
 
 command=${1-harness}
 (($# > 0)) && shift
+[[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
 case "$command" in
   harness | demo | bench) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
   test)
@@ -327,7 +346,13 @@ case "$command" in
   run) split_program "$@"; expect_program run ;;
   trace)
     (($# > 0)) || usage_error "trace needs the name of the timeline to write"
-    [[ -d $(dirname -- "$1") && -w $(dirname -- "$1") ]] || usage_error "cannot write to the directory of $1"
+    [[ -n $1 && $1 != */ ]] || usage_error "trace needs the name of a file to write, without its ending: '$1'"
+    [[ -d $(dirname -- "$1") ]] || usage_error "there is no directory $(dirname -- "$1")"
+    for ending in html pftrace; do
+      [[ ! -d $1.$ending ]] || usage_error "$1.$ending is a directory"
+      if [[ -e $1.$ending ]]; then place=$1.$ending; else place=$(dirname -- "$1"); fi
+      [[ -w $place ]] || usage_error "cannot write $1.$ending"
+    done
     split_program "${@:2}"
     (($# == 1)) || expect_program trace ;;
   gdb) split_program "$@"; (($# == 0)) || is_demo "$@" || expect_program gdb ;;

@@ -5,6 +5,7 @@ output=${TALLY_OUTPUT:-$here/target/boot}
 bundle=$output/bundle.tar
 console=$output/console.txt
 log=$output/log.txt
+events=$output/events.bin
 starting=()
 programs=(init tests bench demo monitor)
 
@@ -120,6 +121,15 @@ boot_at_console() {
       -kernel "$output/boot" -initrd "$bundle" "${console_device[@]}" -serial "file:$log" "$@" || status=$?
   fi
   outcome "$status"
+}
+
+# Lets the next boot record the kernel's events. The clock counts instructions, so that the time for which the machine
+# writes events counts little.
+record_events() {
+  starting+=(--trace)
+  : >"$events"
+  qemu+=(-icount shift=0,sleep=off
+    -chardev "file,id=trace,path=$events" -device "isa-debugcon,iobase=0xe9,chardev=trace")
 }
 
 # outcome STATUS: reports the outcome of a boot and returns the exit status of the script. STATUS is QEMU's. The device

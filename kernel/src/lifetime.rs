@@ -248,6 +248,10 @@ impl Kernel {
     /// Ends a task as a giver and receiver of importance and in the bank, and destroys its own ports and its right to
     /// the bootstrap port.
     fn end_task_ports(&mut self, task: TaskId) {
+        if self.step.trace.is_on() {
+            // Afterwards the task's pid is not known any more.
+            self.record_boosts();
+        }
         let Kernel { tasks, ipc, step, vouchers, .. } = self;
         let ending = &mut tasks[task];
         ipc.end_importance(ending.space);

@@ -12,7 +12,7 @@ use tools::root;
 fn help_lists_all_commands_and_exit_statuses() {
     let seen = command_line(&["--help"]);
     assert_eq!((seen.status, &*seen.errors), (0, ""));
-    for word in ["test [FILTER]", "run PROGRAM", "demo", "bench", "gdb", "--mem", "--timeout", "--debug"] {
+    for word in ["test [FILTER]", "run PROGRAM", "demo", "trace OUT", "bench", "gdb", "--mem", "--timeout", "--debug"] {
         assert!(seen.output.contains(word), "{word} is missing:\n{}", seen.output);
     }
     for status in [0, 1, 64, 65, 69, 70, 71, 124, 130] {
@@ -36,6 +36,7 @@ fn usage_errors_name_the_problem_and_point_to_help() {
         (&["--timeout"], "--timeout needs a number of seconds"),
         (&["--deliberate", "luck"], "--deliberate needs fail, slow, hang or panic"),
         (&["demo", "x"], "demo takes no argument: x"),
+        (&["--traced", "demo"], "--traced is for the tests and run"),
         (&["bench", "x"], "bench takes no argument: x"),
         (&["bench", "--mem", "64"], "bench takes no argument: --mem; put options before the command"),
         (&["test", "one", "two"], "test takes only one filter"),
@@ -295,7 +296,7 @@ fn benchmarks_are_reproducible_and_within_their_limits() {
         ("rpc_64 between two tasks", 1_026),
         ("rpc_64 with a voucher, all kept", 1_300),
         ("yield, two switches", 450),
-        ("spawn, exit and reap", 63_600),
+        ("spawn, exit and reap", 63_800),
         // More than half of it is firmware, which comes with QEMU.
         ("boot to the first user instruction", 10_000_000),
     ] {

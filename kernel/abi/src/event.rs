@@ -101,9 +101,11 @@ pub mod kind {
     /// `(voucher)`: the last reference to a voucher is gone.
     pub const VOUCHER_DIED: u16 = 44;
     /// `(pid, boosts now, external boosts now, cause, object)`: a task's boosts rose. The cause is one of
-    /// [`crate::inspect::boost`]; the object is the port, or 0. A step's events of boosts come after its others.
+    /// [`crate::inspect::boost`] and the object the port or the inherit; both are 0 if the cause is another one, such as
+    /// a receive right that came with its boosts. A step's events of boosts come after its others.
     pub const BOOST_ADDED: u16 = 50;
-    /// As [`BOOST_ADDED`], but the boosts came from a message on a port, and are a voucher's now; the sum is as before.
+    /// `(pid, boosts now, external boosts now, inherit, port)`: a boost that came with a message on a port is now that of
+    /// an inherit, which the voucher of the received message holds; the sum is as before.
     pub const BOOST_MOVED: u16 = 51;
     /// As [`BOOST_ADDED`], but the boosts fell.
     pub const BOOST_DROPPED: u16 = 52;

@@ -9,7 +9,7 @@ use abi::KernReturn;
 use abi::code::*;
 use abi::event::*;
 use abi::inspect::boost;
-use voucher::importance::{BoostChange, BoostEvent};
+use voucher::importance::{BoostCause, BoostChange, BoostEvent};
 use zerocopy::IntoBytes;
 
 /// The greatest number of events that one call returns.
@@ -85,17 +85,19 @@ impl Kernel {
         }
     }
 
-    /// Records what importance has logged of boosts. A boost that goes from a port to a voucher is one event.
+    /// Records what importance has logged of boosts. A boost that goes from a port to a voucher is one event. The tasks
+    /// that the log names must still exist.
     pub(crate) fn record_boosts(&mut self) {
         let Kernel { ipc, step, .. } = self;
         let mut added: Option<BoostEvent> = None;
         for event in ipc.logged_boosts() {
             if let Some(before) = added.take() {
-                let moved = before.task == event.task
-                    && before.change == BoostChange::Added(None)
-                    && matches!(event.change, BoostChange::Dropped(Some(_)));
-                if moved {
-                    step.trace.record(|| record(kind::BOOST_MOVED, &event));
+                if let BoostChange::Added(BoostCause::Inherit(inherit)) = before.change
+                    && let BoostChange::Dropped(BoostCause::Port(port)) = event.change
+                    && before.task == event.task
+                {
+                    let arguments = [event.task, event.boosts, event.external, inherit.to_bits(), port];
+                    step.trace.record(|| Event::new(kind::BOOST_MOVED, arguments));
                     continue;
                 }
                 step.trace.record(|| record(kind::BOOST_ADDED, &before));
@@ -116,9 +118,13 @@ impl Kernel {
 
 /// Returns the record of a change of boosts. The task is named by the pid.
 fn record(kind: u16, event: &BoostEvent) -> Event {
-    let (cause, port) = match event.change {
-        BoostChange::Added(Some(port)) | BoostChange::Dropped(Some(port)) => (boost::PORT, port),
-        _ => (boost::INHERIT, 0),
+    let (cause, object) = match event.change {
+        BoostChange::Added(cause) | BoostChange::Dropped(cause) => match cause {
+            BoostCause::Port(port) => (boost::PORT, port),
+            BoostCause::Inherit(inherit) => (boost::INHERIT, inherit.to_bits()),
+            BoostCause::Other => (0, 0),
+        },
+        BoostChange::Delayed(_) => (0, 0),
     };
-    Event::new(kind, [event.task, event.boosts, event.external, cause.into(), port])
+    Event::new(kind, [event.task, event.boosts, event.external, cause.into(), object])
 }

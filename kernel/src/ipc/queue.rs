@@ -149,11 +149,11 @@ impl Ipc {
             messages[id].qos_override = qos_override;
             earlier = state.queue.before(messages, id);
         }
+        step.trace.record(|| Event::queued(message, port, state.queue.len()));
         if !state.memberships.is_empty() {
             self.note_messages(port);
         }
         self.note_servicers(step, port);
-        step.trace.record(|| Event::queued(message, port, self.ports[port].queue.len()));
     }
 
     /// Raises the QoS of the first message in a queue, and of no other (importance 7.3).

@@ -109,11 +109,14 @@ impl Kernel {
             let code = self.return_to_sender(machine, caller, &sending.wait(), MACH_SEND_NO_BUFFER);
             return Outcome::undelivered(code);
         }
-        self.record_sent(port, message);
+        if self.step.trace.is_on() {
+            self.record_sent(port, message);
+        }
         self.enqueue_or_block(machine, caller, &sending)
     }
 
     /// Records that a message is on its way to a port.
+    #[cold]
     fn record_sent(&mut self, port: PortId, message: MessageId) {
         let Kernel { ipc, step, .. } = self;
         step.trace.record(|| {

@@ -63,7 +63,7 @@ const BREAKS: [Break; 12] = [
     ("has a wrong place for its Wait timer", |t| t.thread(t.sleeping).timers = TimerSlots::default()),
     ("every entry is known to its thread", |t| t.thread(t.stopped).timers = [Some(0), None]),
     ("every thread has reserved entries", |t| t.sched.timers.reserve_for_thread().unwrap()),
-    ("the queues of words have waiting threads only", |t| t.thread(t.waiting).state = State::Suspended),
+    ("the queues of words and of input have waiting threads only", |t| t.thread(t.waiting).state = State::Suspended),
     ("is not in its wait queue", |t| {
         let key = (t.thread(t.waiting).task(), WORD);
         *t.sched.words.get_mut(&key).unwrap() = WaitQueue::default();

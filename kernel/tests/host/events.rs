@@ -73,9 +73,10 @@ fn the_events_tell_the_story_of_a_boost() {
     let [added] = of_kind(&events, kind::BOOST_ADDED)[..] else { panic!("one boost") };
     assert_eq!(added, [daemon, 1, 0, boost::PORT.into(), sent[1]]);
     let [moved] = of_kind(&events, kind::BOOST_MOVED)[..] else { panic!("it moves once") };
-    assert_eq!(moved, [daemon, 1, 1, boost::PORT.into(), sent[1]]);
+    assert_eq!((&moved[..3], moved[4]), (&[daemon, 1, 1][..], sent[1]));
+    assert_ne!(moved[3], 0, "the inherit that the voucher holds");
     let [dropped] = of_kind(&events, kind::BOOST_DROPPED)[..] else { panic!("it ends once") };
-    assert_eq!(dropped[..3], [daemon, 0, 0]);
+    assert_eq!(dropped, [daemon, 0, 0, boost::INHERIT.into(), moved[3]]);
     let bases: Vec<(u64, u64)> = of_kind(&events, kind::PRIORITY_CHANGED).iter().map(|e| (e[1], e[2])).collect();
     assert_eq!(bases, [(4, 31), (31, 4)]);
     assert!(events.is_sorted_by_key(|event| event.time));

@@ -1,5 +1,6 @@
 //! Makes a timeline of a stream of events: `timeline EVENTS OUT TITLE` writes `OUT.pftrace` and `OUT.html`.
 
+use abi::event::EventRecord;
 use std::process::ExitCode;
 use std::{env, fs};
 use tools::timeline::model::Timeline;
@@ -26,11 +27,11 @@ fn main() -> ExitCode {
 /// Writes both files and returns a line about them.
 fn make(events: &str, out: &str, title: &str) -> Result<String, String> {
     let stream = fs::read(events).map_err(|error| format!("{events}: {error}"))?;
-    let records = record::decode(&stream).map_err(|error| {
-        format!("{events} ends within an event ({} bytes too many): the machine stopped while it wrote", error.bytes)
-    })?;
+    // A machine that was stopped may have written a part of an event.
+    let whole = stream.len() - stream.len() % size_of::<EventRecord>();
+    let records = record::decode(&stream[..whole]).expect("whole events");
     if records.is_empty() {
-        return Err("the machine recorded no events".to_owned());
+        return Err("the machine recorded no events: it stopped before its first program began".to_owned());
     }
     let timeline = Timeline::of(&records);
     let write =
@@ -41,8 +42,8 @@ fn make(events: &str, out: &str, title: &str) -> Result<String, String> {
     let lost = if timeline.lost > 0 { format!(", {} lost", timeline.lost) } else { String::new() };
     Ok(format!(
         "{count} events{lost}: {messages} messages, {vouchers} vouchers, {} changes of boosts\n\
-         {out}.html     open it in a browser\n\
-         {out}.pftrace  open it at https://ui.perfetto.dev",
+         {out}.html     for a browser; it needs no network\n\
+         {out}.pftrace  for https://ui.perfetto.dev (“Open trace file”)",
         timeline.boosts.len()
     ))
 }

@@ -4,9 +4,12 @@
 //! |---|---|
 //! | [`record`] | the events as they come from the kernel |
 //! | [`model`] | the story that they tell: tasks, threads, messages, vouchers, boosts, charges |
+//! | `builder`, `causes` | how it is put together, and what boosts follow from |
 //! | [`perfetto`] | the story as a trace file |
 //! | [`page`] | the story as one HTML page |
 
+mod builder;
+mod causes;
 pub mod model;
 pub mod page;
 pub mod perfetto;

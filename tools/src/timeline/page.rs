@@ -2,16 +2,18 @@
 
 use super::model::Timeline;
 
-/// The page, with a place for the data.
+/// The page, with places for what follows.
 const TEMPLATE: &str = include_str!("page.html");
-/// The place.
-const PLACE: &str = "/*DATA*/null";
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
 
 /// Returns the page of a timeline.
 pub fn render(timeline: &Timeline, title: &str) -> String {
     let data = serde_json::to_string(timeline).expect("a timeline has strings and numbers only");
     // A name of a program could end the script otherwise.
     let data = data.replace('<', "\\u003c");
-    let title: String = title.chars().filter(|c| c.is_alphanumeric() || " .,-_/()".contains(*c)).collect();
-    TEMPLATE.replace("<!--TITLE-->", &title).replacen(PLACE, &data, 1)
+    let title: String = title.chars().filter(|c| c.is_alphanumeric() || " .,-_/():".contains(*c)).collect();
+    let page = TEMPLATE.replace("<!--TITLE-->", &title).replacen("/*STYLE*/", STYLE, 1);
+    // The data comes last, because a name in it could look like one of the places.
+    page.replacen("/*SCRIPT*/", SCRIPT, 1).replacen("/*DATA*/null", &data, 1)
 }

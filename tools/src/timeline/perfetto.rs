@@ -2,7 +2,7 @@
 //!
 //! Only the fields that are written are declared, with their numbers from Perfetto's public `.proto` files.
 
-use super::model::Timeline;
+use super::model::{Timeline, object};
 use super::record::name_of;
 use abi::event::EventRecord;
 use prost::Message as _;
@@ -227,6 +227,16 @@ fn number(name: &str, value: u64) -> DebugAnnotation {
     DebugAnnotation { name: Some(name.to_owned()), uint_value: Some(value), ..DebugAnnotation::default() }
 }
 
+/// Writes a slice, or a moment if it takes no time: its end would come before its beginning otherwise.
+fn slice(moments: &mut Vec<TracePacket>, (from, to): (u64, u64), begin: TrackEvent) {
+    let track = begin.track_uuid.unwrap_or_default();
+    if from == to {
+        return moments.push(moment(from, TrackEvent { r#type: Some(INSTANT), ..begin }));
+    }
+    moments.push(moment(from, begin));
+    moments.push(moment(to, event(SLICE_END, track)));
+}
+
 fn threads(timeline: &Timeline, moments: &mut Vec<TracePacket>) {
     for (&thread, lane) in &timeline.threads {
         let track = THREAD | thread;
@@ -234,8 +244,7 @@ fn threads(timeline: &Timeline, moments: &mut Vec<TracePacket>) {
             let name = format!("runs at {}", run.priority);
             let mut begin = named(SLICE_BEGIN, track, "run", name);
             begin.debug_annotations.push(number("priority", run.priority));
-            moments.push(moment(run.from, begin));
-            moments.push(moment(run.to, event(SLICE_END, track)));
+            slice(moments, (run.from, run.to), begin);
         }
         for &(time, base) in &lane.bases {
             let value = TrackEvent { counter_value: Some(base as i64), ..event(COUNTER, BASES | thread) };
@@ -266,6 +275,8 @@ fn boosts(timeline: &Timeline, moments: &mut Vec<TracePacket>) {
         let track = BOOSTS | u64::from(boost.pid);
         let value = TrackEvent { counter_value: Some(boost.boosts as i64), ..event(COUNTER, track) };
         moments.push(moment(boost.time, value));
+        let words = format!("{}: boost {} ({})", timeline.who(boost.pid), boost.change, boost.why);
+        moments.push(moment(boost.time, named(INSTANT, PROCESS | u64::from(boost.pid), "boost", words)));
     }
 }
 
@@ -273,11 +284,10 @@ fn boosts(timeline: &Timeline, moments: &mut Vec<TracePacket>) {
 fn vouchers(timeline: &Timeline, moments: &mut Vec<TracePacket>) {
     for (place, voucher) in timeline.vouchers.iter().enumerate() {
         let track = VOUCHERS | (place as u64 + 1);
-        let name = format!("voucher v{}.{}", voucher.number as u32, voucher.number >> 32);
+        let name = format!("voucher v{}", object(voucher.number));
         let described = TrackDescriptor { parent_uuid: Some(VOUCHERS), ..descriptor(track, &name) };
         moments.push(TracePacket { timestamp: None, ..packet_of(described) });
-        moments.push(moment(voucher.from, named(SLICE_BEGIN, track, "voucher", name)));
-        moments.push(moment(voucher.to.unwrap_or(timeline.to), event(SLICE_END, track)));
+        slice(moments, (voucher.from, voucher.to.unwrap_or(timeline.to)), named(SLICE_BEGIN, track, "voucher", name));
     }
 }
 

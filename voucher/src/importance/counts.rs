@@ -3,11 +3,12 @@
 use super::Importance;
 use super::element::ElementId;
 use super::environment::{Direction, Environment, PortNumber, change_chain};
+use super::log::BoostCause;
 
 impl Importance {
     /// Adds boosts to the count of a task, or takes them away, without further effects. Tasks that receive no boosts
     /// have no count. Returns true if the count became zero or positive.
-    pub(super) fn count(&mut self, id: ElementId, direction: Direction, boosts: u64) -> bool {
+    pub(super) fn count(&mut self, id: ElementId, direction: Direction, boosts: u64, cause: BoostCause) -> bool {
         let element = &mut self.elements[id];
         if !element.is_receiver() || boosts == 0 {
             return false;
@@ -19,7 +20,7 @@ impl Importance {
         };
         assert!(element.assertions >= element.external.outstanding(), "I3: external boosts are boosts");
         let crossed = (before == 0) != (element.assertions == 0);
-        self.log_count(id, direction);
+        self.log_count(id, direction, cause);
         crossed
     }
 
@@ -30,8 +31,9 @@ impl Importance {
         id: ElementId,
         direction: Direction,
         boosts: u64,
+        cause: BoostCause,
     ) {
-        if self.count(id, direction, boosts) {
+        if self.count(id, direction, boosts, cause) {
             self.crossed.push_back(&mut self.elements, id);
             self.propagate(environment, id, direction);
         }
@@ -47,7 +49,7 @@ impl Importance {
         boosts: u64,
     ) {
         if let Some(id) = change_chain(environment, port, direction, boosts, &mut self.visits) {
-            self.with_port(port, |importance| importance.change(environment, id, direction, boosts));
+            self.change(environment, id, direction, boosts, BoostCause::Port(port));
         }
     }
 
@@ -64,10 +66,10 @@ impl Importance {
             return;
         }
         if let Some(to) = to {
-            self.change(environment, to, Direction::Hold, boosts);
+            self.change(environment, to, Direction::Hold, boosts, BoostCause::Other);
         }
         if let Some(from) = from {
-            self.change(environment, from, Direction::Drop, boosts);
+            self.change(environment, from, Direction::Drop, boosts, BoostCause::Other);
         }
     }
 }

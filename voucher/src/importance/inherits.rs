@@ -4,6 +4,7 @@ use super::Importance;
 use super::element::{ElementId, ExternCount};
 use super::environment::{Direction, Environment};
 use super::inherit::{Depth, Inherit, InheritId};
+use super::log::BoostCause;
 use super::source::Source;
 use core::hash::BuildHasher;
 use store::{Link, NoMemory};
@@ -69,12 +70,12 @@ impl Importance {
         let element = &mut self.elements[to];
         // Drops are counted last and holds first, so that a task never has fewer boosts than external ones.
         if inherit.donating {
-            let crossed = self.count(to, direction, external.outstanding());
+            let crossed = self.count(to, direction, external.outstanding(), BoostCause::Inherit(id));
             self.elements[to].external.add(external);
             crossed
         } else {
             element.external.subtract(external);
-            self.count(to, direction, external.outstanding())
+            self.count(to, direction, external.outstanding(), BoostCause::Inherit(id))
         }
     }
 
@@ -132,7 +133,7 @@ impl Importance {
             let (to, external) = (inherit.to, core::mem::take(&mut inherit.external));
             inherit.donating = false;
             self.elements[to].external.subtract(external);
-            self.change(environment, to, Direction::Drop, external.outstanding());
+            self.change(environment, to, Direction::Drop, external.outstanding(), BoostCause::Inherit(id));
         } else {
             self.inherits[id].external = ExternCount::default();
         }

@@ -4,6 +4,7 @@ use super::Importance;
 use super::element::{ElementId, LivePolicy, Marks, TaskElement, TaskNumber};
 use super::environment::{Direction, Environment};
 use super::inherit::{Depth, InheritId};
+use super::log::BoostCause;
 use super::source::Source;
 use crate::Error;
 
@@ -92,7 +93,7 @@ impl Importance {
         let element = &mut self.elements[id];
         if element.is_receiver() {
             element.file_locks += 1;
-            self.change(environment, id, Direction::Hold, 1);
+            self.change(environment, id, Direction::Hold, 1, BoostCause::Other);
         }
     }
 
@@ -104,7 +105,7 @@ impl Importance {
         let element = &mut self.elements[id];
         if element.is_receiver() {
             element.file_locks = element.file_locks.checked_sub(1).ok_or(Error::InvalidArgument)?;
-            self.change(environment, id, Direction::Drop, 1);
+            self.change(environment, id, Direction::Drop, 1, BoostCause::Other);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::Importance;
 use super::element::{ElementId, TaskNumber};
 use super::environment::{Direction, PortNumber};
+use super::inherit::InheritId;
 use alloc::vec::Vec;
 use store::NoMemory;
 
@@ -25,12 +26,23 @@ pub struct BoostEvent {
 /// What happened to the boosts of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoostChange {
-    /// They rose, by messages on this port, or else by an inherit.
-    Added(Option<PortNumber>),
-    /// They fell, likewise.
-    Dropped(Option<PortNumber>),
+    /// They rose.
+    Added(BoostCause),
+    /// They fell.
+    Dropped(BoostCause),
     /// They are gone, but the task stays boosted until this time, in ns since the start.
     Delayed(u64),
+}
+
+/// What a task's boosts come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoostCause {
+    /// Messages on this port, or on one that travels towards it.
+    Port(PortNumber),
+    /// This inherit, which vouchers hold.
+    Inherit(InheritId),
+    /// Another cause: a receive right that came or went with its boosts, or a file lock.
+    Other,
 }
 
 /// The events that have not been read. Nothing is logged unless somebody wants to read.
@@ -38,8 +50,6 @@ pub enum BoostChange {
 pub(super) struct Log {
     on: bool,
     events: Vec<BoostEvent>,
-    /// The port whose boosts change at the moment.
-    port: Option<PortNumber>,
 }
 
 impl Importance {
@@ -65,24 +75,15 @@ impl Importance {
         self.log.events.drain(..)
     }
 
-    /// Calls a function that changes boosts because of messages on a port.
-    pub(super) fn with_port<R>(&mut self, port: PortNumber, act: impl FnOnce(&mut Self) -> R) -> R {
-        self.log.port = Some(port);
-        let result = act(self);
-        self.log.port = None;
-        result
-    }
-
     /// Logs that the count of a task has changed.
     #[inline]
-    pub(super) fn log_count(&mut self, id: ElementId, direction: Direction) {
+    pub(super) fn log_count(&mut self, id: ElementId, direction: Direction, cause: BoostCause) {
         if self.log.on {
-            let port = self.log.port;
             self.log_change(
                 id,
                 match direction {
-                    Direction::Hold => BoostChange::Added(port),
-                    Direction::Drop => BoostChange::Dropped(port),
+                    Direction::Hold => BoostChange::Added(cause),
+                    Direction::Drop => BoostChange::Dropped(cause),
                 },
             );
         }

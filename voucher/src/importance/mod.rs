@@ -129,7 +129,7 @@ pub use environment::{Environment, Place, PortBoosts, PortNumber};
 pub use hooks::{SendMode, SendRequest};
 pub use inherit::{Depth, Inherit, InheritId};
 pub use link::{LinkId, MessageLink};
-pub use log::{BoostChange, BoostEvent};
+pub use log::{BoostCause, BoostChange, BoostEvent};
 pub use report::Donation;
 pub use source::Source;
 

@@ -11,6 +11,7 @@
 use super::Importance;
 use super::element::{ElementId, TaskElement, Updating};
 use super::environment::{Direction, Environment, change_chain};
+use super::log::BoostCause;
 use store::List;
 
 impl Importance {
@@ -107,7 +108,7 @@ impl Importance {
                 continue;
             }
             if let Some(receiver) = change_chain(environment, port, direction, flipped, &mut self.visits)
-                && self.count(receiver, direction, flipped)
+                && self.count(receiver, direction, flipped, BoostCause::Port(port))
             {
                 self.crossed.push_back(&mut self.elements, receiver);
             }

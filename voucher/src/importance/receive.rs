@@ -6,6 +6,7 @@ use super::element::ElementId;
 use super::environment::{Direction, Environment};
 use super::inherit::{Depth, InheritId};
 use super::link::{LinkId, MessageLink};
+use super::log::BoostCause;
 use super::source::Source;
 use store::NoMemory;
 
@@ -44,7 +45,7 @@ impl Importance {
         if let Some(inherit) = inherit.filter(|&inherit| self.inherits[inherit].donating) {
             let to = self.inherits[inherit].to;
             self.elements[to].external.total += 1;
-            self.change(environment, to, Direction::Hold, 1);
+            self.change(environment, to, Direction::Hold, 1, BoostCause::Inherit(inherit));
         }
         if let Some(source) = link.source {
             self.release(environment, source);
@@ -144,7 +145,7 @@ impl Importance {
             if after.outstanding() > 0 {
                 self.elements[to].external.add(after);
             }
-            self.change(environment, to, Direction::Drop, 1);
+            self.change(environment, to, Direction::Drop, 1, BoostCause::Inherit(id));
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Importance;
 use super::element::ElementId;
 use super::environment::{Direction, Environment};
 use super::inherit::InheritId;
+use super::log::BoostCause;
 use super::source::Source;
 use crate::Error;
 
@@ -88,7 +89,7 @@ impl Importance {
                 self.elements[to].external.subtract(external);
                 self.delay_drop(environment, to);
             }
-            self.change(environment, to, Direction::Drop, boosts);
+            self.change(environment, to, Direction::Drop, boosts, BoostCause::Inherit(id));
         }
         Ok(left)
     }

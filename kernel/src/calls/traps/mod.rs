@@ -46,8 +46,17 @@ impl Kernel {
         let outcome = self.dispatch_trap(machine, caller, trap, arguments);
         if outcome != Outcome::Pending {
             self.sched.finish(thread, outcome);
-            self.step.trace.record(|| Event::new(kind::TRAP_LEFT, [trap.into(), self.sched[thread].frame().rax]));
+            if self.step.trace.is_on() {
+                self.record_trap_left(thread, trap);
+            }
         }
+    }
+
+    /// Records that a thread's trap has ended.
+    #[cold]
+    fn record_trap_left(&mut self, thread: ThreadId, trap: u32) {
+        let result = self.sched[thread].frame().rax;
+        self.step.trace.record(|| Event::new(kind::TRAP_LEFT, [trap.into(), result]));
     }
 
     /// Makes a trap that leaves nothing to do, if this is one, and returns its result: what `trap` and the end of the step
