@@ -11,7 +11,7 @@ usage() {
   cat <<'EOF'
 Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
-  ./run-qemu.sh                         boot and run the user-mode tests
+  ./run-qemu.sh                         boot and run the user-mode tests; on a terminal, then stay at the monitor
   ./run-qemu.sh test [FILTER]           run the host tests too; FILTER selects tests by a part of their name
   ./run-qemu.sh run PROGRAM [ARG...]    boot and run a program: a static ELF file, see docs/abi.md
   ./run-qemu.sh demo                    boot and watch how importance travels with messages
@@ -28,6 +28,7 @@ Options, before the command:
   --mem MIB            set the memory of the machine; 128 by default, the tests need 48
   --timeout S          stop a boot after S seconds; 120 by default
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
+  --dump-on-panic      if the kernel panics, report too what each thread waited for
   --help               show this help
 
 Missing tools are installed if the script runs as root or may use sudo. Otherwise the script names them.
@@ -55,7 +56,7 @@ usage_error() {
 # Options stand before the command, because those behind it belong to the program.
 misplaced_option() {
   case "$1" in
-    --debug | --release | --mem | --timeout | --deliberate | --help) echo "; put options before the command" ;;
+    --debug | --release | --mem | --timeout | --deliberate | --dump-on-panic | --help) echo "; put options before the command" ;;
   esac
 }
 
@@ -65,7 +66,7 @@ expect_program() {
   [[ ! -d "$2" ]] || usage_error "$2 is a directory, not a program"
   [[ -f "$2" ]] || usage_error "file not found: $2$(misplaced_option "$2")"
   [[ -r "$2" ]] || usage_error "cannot read the file $2"
-  expect_arguments run "program-${2##*/}" "${@:3}"
+  expect_arguments "${starting[@]}" run "program-${2##*/}" "${@:3}"
 }
 
 # The limits of a program's arguments in bytes (docs/abi.md, "Limits"): the strings with a zero byte each; and strings
@@ -104,6 +105,8 @@ while [[ "${1:-}" == -* ]]; do
         fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
         *) usage_error "--deliberate needs fail, slow, hang or panic" ;;
       esac ;;
+    # The kernel finds it among the arguments of `init`.
+    --dump-on-panic) starting+=(--dump-on-panic) ;;
     --help | -h) usage; exit ;;
     *) usage_error "unknown option $1" ;;
   esac
@@ -111,10 +114,15 @@ while [[ "${1:-}" == -* ]]; do
 done
 
 run_harness() {
-  local colour=()
-  [[ -t 1 ]] && colour=(--colour)
-  make_bundle harness ${filter:+"$filter"} "${colour[@]}" "${deliberate[@]}"
-  boot
+  local options=()
+  [[ -t 1 ]] && options+=(--colour)
+  if [[ $command == harness && -t 0 && -t 1 ]]; then
+    make_bundle harness "${options[@]}" --stay "${deliberate[@]}"
+    boot_and_stay
+  else
+    make_bundle harness ${filter:+"$filter"} "${options[@]}" "${deliberate[@]}"
+    boot
+  fi
 }
 
 # Runs the tests of all crates on the host and shows only failures. Sets `passed` and `failed`.
@@ -151,9 +159,17 @@ command_test() {
 }
 
 command_run() {
+  local status=0 limit=(--limit "$time_limit")
+  # `init` knows who waits for what. The machine is ended if it does not come to tell.
+  if (expect_arguments "${starting[@]}" "${limit[@]}" run "program-${1##*/}" "${@:2}") 2>/dev/null; then
+    starting+=("${limit[@]}")
+    machine_limit=$((time_limit + 10))
+  fi
   make_bundle_with "$@"
-  local status=0
   boot || status=$?
+  if ((status == 124)) && grep -q '^init: not finished after ' "$console"; then
+    echo "run-qemu.sh: timed out after $time_limit s" >&2
+  fi
   grep -vE '^tally: ([0-9]+ MiB free|shutdown)' "$log" >&2 || true
   return "$status"
 }
@@ -167,7 +183,7 @@ command_monitor() {
 command_trace() {
   local out=$1 status=0 events=$output/events.bin
   shift
-  starting=(--trace)
+  starting+=(--trace)
   if (($# > 0)); then make_bundle_with "$@"; else make_bundle demo; fi
   : >"$events"
   boot -icount shift=0,sleep=off -chardev "file,id=trace,path=$events" -device isa-debugcon,iobase=0xe9,chardev=trace ||
@@ -214,7 +230,7 @@ case "$command" in
   harness | demo | bench | build) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
   test)
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
-    expect_arguments harness "$@" --colour "${deliberate[@]}" ;;
+    expect_arguments "${starting[@]}" harness "$@" --colour "${deliberate[@]}" ;;
   run) expect_program run "$@" ;;
   trace)
     (($# > 0)) || usage_error "trace needs the name of the timeline to write"

@@ -1,5 +1,6 @@
 //! The test harness: it runs each test as a task, checks the exit status and the counts of kernel objects, and reports.
 
+use crate::monitor;
 use crate::suite::{self, Test};
 use crate::supervisor::{End, Failure, Supervisor};
 use crate::task::{self, Spawn};
@@ -90,7 +91,12 @@ fn run_one(supervisor: &mut Supervisor, test: &Test) -> Verdict {
     let mut name = String::<128>::new();
     write!(name, "{test}").expect("the name of a test fits");
     let before = task::counts();
-    let End { status, timed_out } = match supervisor.run(Spawn::program("tests").argument(&name), test.limit) {
+    let waits = || {
+        println!("\n      not finished; who waits for what:");
+        monitor::print_waits(task::pid() as u32);
+    };
+    let spawn = Spawn::program("tests").argument(&name);
+    let End { status, timed_out } = match supervisor.run_with(spawn, test.limit, waits) {
         Ok(end) => end,
         Err(failure) => return Verdict::NotRun(failure),
     };
@@ -126,7 +132,7 @@ impl Verdict {
             Verdict::Passed => return println!("{green}ok{plain}"),
             Verdict::NotRun(Failure::NoStart(code)) => println!("\n      the task does not start: {code}"),
             Verdict::NotRun(Failure::NoPorts(code)) => println!("\n      the harness cannot receive: {code}"),
-            Verdict::TimedOut(limit) => println!("\n      it took longer than {limit} ms"),
+            Verdict::TimedOut(limit) => println!("      it took longer than {limit} ms"),
             Verdict::Ended(expected, seen) => {
                 println!("\n      the exit status of the task\n      expected: {expected:?}\n          seen: {seen:?}");
             }

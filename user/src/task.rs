@@ -35,7 +35,12 @@ pub struct Spawn {
 impl Spawn {
     /// Returns the arguments for a program of the bundle. The program's first argument is its name.
     pub fn program(name: &'static str) -> Spawn {
-        let spawn = Spawn::image(name.as_bytes());
+        Spawn::program_as(name, name)
+    }
+
+    /// Returns the arguments for a program of the bundle that goes by another name.
+    pub fn program_as(file: &'static str, name: &str) -> Spawn {
+        let spawn = Spawn::image(file.as_bytes());
         Spawn { args: TaskSpawnArgs { image_kind: SPAWN_IMAGE_NAME, ..spawn.args }, ..spawn }.argument(name)
     }
 

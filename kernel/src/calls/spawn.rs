@@ -158,8 +158,9 @@ impl Kernel {
             .map_err(|_| KERN_NO_ACCESS)?;
         let system_personas = self.known_personas(request.system_personas, privileged)?;
         self.vouchers.add_system_personas(request.system_personas).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
-        let (image, name) = self.find_image(machine, parent, request)?;
+        let (image, file_name) = self.find_image(machine, parent, request)?;
         let strings = self.read_strings(machine, parent, request)?;
+        let name = name_of_program(&strings.arguments).unwrap_or(file_name);
         let watched = self.find_watch_ports(machine, caller, request.watch_ports)?;
         if request.bootstrap != MACH_PORT_NULL {
             let found = self.ipc.lookup(caller.space, request.bootstrap).map(|entry| entry.right);
@@ -293,7 +294,7 @@ impl Kernel {
         }
     }
 
-    /// Returns the file to start, and its name for logs.
+    /// Returns the file to start, and its name.
     ///
     /// # Errors
     /// `KERN_MEMORY_ERROR` if the name cannot be read; `KERN_INVALID_NAME` if it is too long or the bundle has no such
@@ -306,20 +307,15 @@ impl Kernel {
     ) -> Result<(Image, String<32>), KernReturn> {
         let space = self.tasks[parent].address_space;
         let Range { start, size } = request.image;
-        let mut name = String::new();
         if !request.image_is_name {
-            return Ok((Image::Memory { space, start, size }, name));
+            return Ok((Image::Memory { space, start, size }, String::new()));
         }
         let mut bytes = [0; NAME_MAX as usize];
         let bytes = bytes.get_mut(..size as usize).ok_or(KERN_INVALID_NAME)?;
         machine.copy_in(space, start, bytes).map_err(|_| KERN_MEMORY_ERROR)?;
         let file_name = core::str::from_utf8(bytes).map_err(|_| KERN_INVALID_NAME)?;
         let file = self.bundle.file(file_name).ok_or(KERN_INVALID_NAME)?;
-        for character in file_name.chars() {
-            // A longer name is cut off, since it is only for logs.
-            let _ = name.push(character);
-        }
-        Ok((Image::Bundle(file), name))
+        Ok((Image::Bundle(file), shortened(file_name)))
     }
 
     /// Reads the arguments and the environment from the caller's memory.
@@ -360,6 +356,23 @@ impl Kernel {
             }
         }
     }
+}
+
+/// Returns the name that a program has by its first argument, if there is one.
+fn name_of_program(arguments: &[u8]) -> Option<String<32>> {
+    let first = core::str::from_utf8(arguments.split(|&byte| byte == 0).next()?).ok()?;
+    Some(shortened(first)).filter(|name| !name.is_empty())
+}
+
+/// Returns a name for logs and listings. A longer one is cut off, and what could disturb a terminal is left out.
+fn shortened(name: &str) -> String<32> {
+    let mut short = String::new();
+    for character in name.chars().filter(|character| !character.is_control()) {
+        if short.push(character).is_err() {
+            break;
+        }
+    }
+    short
 }
 
 /// Returns true if a name with this right has send rights.

@@ -4,6 +4,7 @@
 use crate::ids::{Context, MessageId, PortId};
 use crate::kernel::Kernel;
 use crate::machine::NoMemory;
+use crate::vouchers::bindings::Came;
 use abi::message::MsgOption;
 use voucher::importance::SendMode;
 
@@ -40,11 +41,17 @@ impl Kernel {
         self.ipc.donate(message, port, sender.space, voucher, mode)
     }
 
-    /// Takes the importance and the voucher of a message that `receiver` receives: first the importance, which moves into
+    /// Takes the importance and the voucher of a message that `receiver` receives on a port: first the importance, which moves into
     /// the voucher or ends (importance 5.2, 5.4), then the voucher is processed. Returns true if the message has
     /// importance for the receiver then.
     #[inline(never)]
-    pub(crate) fn receive_attached(&mut self, receiver: Context, message: MessageId, with_voucher: bool) -> bool {
+    pub(crate) fn receive_attached(
+        &mut self,
+        receiver: Context,
+        message: MessageId,
+        port: PortId,
+        with_voucher: bool,
+    ) -> bool {
         if !with_voucher {
             self.ipc.clean_message(message);
             return false;
@@ -53,7 +60,13 @@ impl Kernel {
         let Kernel { ipc, step, vouchers, .. } = self;
         let importance = vouchers.receive_importance(ipc, step, &client, message);
         if let Some(attached) = ipc.message_mut(message).voucher.take() {
-            ipc.message_mut(message).voucher = vouchers.postprocess(ipc, step, &client, attached);
+            let right = vouchers.postprocess(ipc, step, &client, attached);
+            let received = ipc.message(message);
+            let came = Came { by: port, with: received.header().msgh_id, from: received.sender.pid };
+            if let Some(right) = &right {
+                vouchers.note_came(ipc, right, came);
+            }
+            ipc.message_mut(message).voucher = right;
         }
         importance
     }

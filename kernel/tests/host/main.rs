@@ -52,6 +52,7 @@ mod shortcuts;
 mod simulation;
 mod special_reply;
 mod targets;
+mod task_for_pid;
 mod threads;
 mod timers;
 mod traps;

@@ -61,7 +61,8 @@ impl Actor {
     /// Starts the actor and waits until it is ready.
     pub fn start(part: &'static Part, narrator: PortName) -> Actor {
         let exit = Port::new();
-        let spawn = Spawn::program("demo").argument(part.name).policy(part.app_type, part.role, Qos::Unspecified);
+        let spawn =
+            Spawn::program_as("demo", part.name).argument(part.name).policy(part.app_type, part.role, Qos::Unspecified);
         let task = spawn.bootstrap(narrator).exit_port(exit.name()).start().expect("an actor starts");
         let Hello { pid, port, threads } = Hello::receive(narrator);
         Actor { part, pid, task, port, threads, exit }

@@ -9,6 +9,7 @@ mod deliberate;
 mod faults;
 mod hostile;
 mod importance;
+mod inspect;
 mod ipc;
 mod limits;
 mod name_service;
@@ -96,6 +97,7 @@ pub const SUITE: &[&[Test]] = &[
     policy::TESTS,
     importance::TESTS,
     accounting::TESTS,
+    inspect::TESTS,
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,
