@@ -109,6 +109,7 @@ fn the_records_of_threads_tell_what_they_wait_for() {
     let caller = threads.iter().find(|thread| thread.pid == pid(&w, a)).unwrap();
     assert_eq!(caller.wait, wait::NONE);
     assert_eq!(threads.len(), w.kernel.sched.count());
+    assert_eq!(w.kernel.thread_records().collect::<Vec<_>>(), threads, "the report of a panic has the same records");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! for the processor: it writes arguments into trap frames and messages into user memory, and checks all invariants
 //! after every step.
 
+mod arguments;
 mod budgets;
 mod calls;
 mod failure_scenarios;

@@ -27,11 +27,11 @@ const fn command(name: &'static str, arguments: &'static str, help: &'static str
 
 /// All commands, in the order of `help`.
 const COMMANDS: [Command; 21] = [
-    command("tasks", "", "all tasks: flags are R receives importance, D donates, B boosted, N naps, L boost ends soon"),
+    command("tasks", "", "tasks: R may be boosted, D donates, B boosted, N naps, L boost ends soon"),
     command("threads", "[TASK]", "threads, what they ask for and get, and what they wait for"),
     command("ports", "TASK", "the names of a task and the ports behind them"),
     command("port", "TASK NAME", "one port with its queue"),
-    command("queues", "", "ports with messages, and ports for which threads wait; ^P shows threads and queues"),
+    command("queues", "", "ports with messages or waiting threads; ^P shows threads and queues"),
     command("vouchers", "", "all vouchers"),
     command("voucher", "VOUCHER", "one voucher: who has it, and what it holds"),
     command("boosts", "TASK", "where the boosts of a task come from"),
@@ -44,7 +44,7 @@ const COMMANDS: [Command; 21] = [
     command("kill", "TASK", "end a task"),
     command("send", "TASK NAME [ID]", "send an empty message to a port that a task receives from"),
     command("spy", "[TASK] [KIND...]", "show events as they happen; any key ends it; see `help spy`"),
-    command("check", "", "check all invariants of the kernel; it panics and says which if one is broken"),
+    command("check", "", "check all invariants; the kernel panics and names the one that is broken"),
     command("keys", "", "the keys for editing a line"),
     command("help", "[COMMAND]", "this list, or one command"),
     command("quit", "[STATUS]", "stop the machine, with an exit status"),

@@ -121,3 +121,30 @@ pub fn write_json(shown: &Shown, out: &mut dyn Write) -> fmt::Result {
     write_json_string(out, &shown.what)?;
     out.write_str("}\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_of_text_or_of_json() {
+        let shown = Shown { time: 1_002_003_000, who: "photos/3".into(), what: "p1.1 \"dies\"".into() };
+        let (mut text, mut json) = (String::new(), String::new());
+        write_text(&shown, &mut text).unwrap();
+        write_json(&shown, &mut json).unwrap();
+        assert_eq!(text, "1.002003     photos/3    p1.1 \"dies\"\n");
+        assert_eq!(json, "{\"ns\": 1002003000, \"who\": \"photos/3\", \"what\": \"p1.1 \\\"dies\\\"\"}\n");
+    }
+
+    #[test]
+    fn lost_events_are_said_and_counted() {
+        let said = |lost, json| {
+            let mut line = String::new();
+            write_lost(lost, json, &mut line).unwrap();
+            line
+        };
+        assert_eq!(said(7, false), "(7 events were lost here)\n");
+        assert_eq!(said(7, true), "{\"lost\": 7}\n");
+        assert_eq!(said(0, false) + &said(0, true), "");
+    }
+}
