@@ -56,7 +56,8 @@ usage_error() {
 # Options stand before the command, because those behind it belong to the program.
 misplaced_option() {
   case "$1" in
-    --debug | --release | --mem | --timeout | --deliberate | --dump-on-panic | --help) echo "; put options before the command" ;;
+    --debug | --release | --mem | --timeout | --deliberate | --dump-on-panic | --help)
+      echo "; put options before the command" ;;
   esac
 }
 

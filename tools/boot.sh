@@ -77,7 +77,8 @@ boot() {
   : >"$log"
   # In the foreground, so that Ctrl-C reaches QEMU. SIGKILL, because QEMU reports other signals on the terminal.
   timeout --foreground --signal=KILL "${machine_limit:-$time_limit}" "${qemu[@]}" -m "$memory" \
-    -kernel "$output/boot" -initrd "$bundle" -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
+    -kernel "$output/boot" -initrd "$bundle" -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" ||
+    status=${PIPESTATUS[0]}
   outcome "$status"
 }
 
@@ -90,10 +91,11 @@ boot_at_console() {
     "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
       "${console_device[@]}" -serial "file:$log" "$@" || status=$?
   else
-    # What is typed before the kernel has set the line up is lost, so the first thing is an empty line. At the end of the
-    # input stands ^D. Nobody waits for `cat`: the machine may end before the input does.
-    timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
-      "${console_device[@]}" -serial "file:$log" "$@" 3<&0 < <(printf '\n\n'; cat <&3; printf '\004') || status=$?
+    # What is typed before the kernel has set the line up is lost, so the first thing is an empty line. At the end of
+    # the input stands ^D. Nobody waits for `cat`: the machine may end before the input does.
+    timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" \
+      -initrd "$bundle" "${console_device[@]}" -serial "file:$log" "$@" \
+      3<&0 < <(printf '\n\n'; cat <&3; printf '\004') || status=$?
   fi
   outcome "$status"
 }

@@ -5,7 +5,7 @@ use super::tests;
 use crate::monitor::snapshot::{Snapshot, name_of};
 use crate::port::{self, Port};
 use crate::sys::unix_trap;
-use crate::{check, events, inspect, task};
+use crate::{check, events, inspect, task, time};
 use abi::code::*;
 use abi::inspect::{TaskRecord, home, kind, wait};
 use abi::port::Disposition;
@@ -28,6 +28,8 @@ const USER: u32 = 1000;
 fn the_records_show_this_task_as_it_is() {
     let port = Port::new();
     let own = task::pid() as u32;
+    // A thread's time is counted when it leaves the processor.
+    time::sleep(1);
     let snapshot = Snapshot::take().and_then(Snapshot::with_names).expect("user 0 runs the tests");
     let seen = snapshot.task(own).expect("this task is there");
     check::equal("the name", name_of(seen), "tests");
