@@ -13,7 +13,7 @@ usage() {
   cat <<'EOF'
 Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
-  ./run-qemu.sh                         boot and run the user-mode tests
+  ./run-qemu.sh                         boot and run the user-mode tests; on a terminal, then stay at the monitor
   ./run-qemu.sh FILTER                  run those user-mode tests that have FILTER in their names
   ./run-qemu.sh test [FILTER]           run the host tests too; FILTER selects tests by a part of their name
   ./run-qemu.sh run PROGRAM [ARG...] [--also FILE...]
@@ -36,6 +36,7 @@ Options, before the command:
   --timeout S          stop a boot after S seconds; 120 by default
   --strict-reply       check that replies come from the context of their requests, see docs/abi.md
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
+  --dump-on-panic      if the kernel panics, report too what each thread waited for
   --repeat N           run the user-mode tests N times, until one fails
   --seed N             make what is random in the tests from N, and with --repeat from N, N + 1 and so on
   --list               list the user-mode tests; with test, the host tests too
@@ -93,8 +94,8 @@ usage_error() {
 # Options stand before the command, because those behind it belong to the program.
 misplaced_option() {
   case "$1" in
-    --debug | --release | --mem | --timeout | --strict-reply | --deliberate | --repeat | --seed | --list | --traced | \
-      --help)
+    --debug | --release | --mem | --timeout | --strict-reply | --deliberate | --dump-on-panic | --repeat | --seed | \
+      --list | --traced | --help)
       echo "; put options before the command" ;;
   esac
 }
@@ -117,7 +118,7 @@ expect_program() {
   ((${#program[@]} > 0)) || usage_error "$1 needs a program"
   [[ "${program[0]}" != --also || -e "${program[0]}" ]] || usage_error "$1 needs a program before --also"
   expect_file "${program[0]}"
-  expect_arguments run "program-${program[0]##*/}" "${program[@]:1}"
+  expect_arguments "${starting[@]}" run "program-${program[0]##*/}" "${program[@]:1}"
   local file name names=" kernel cmdline settings ${programs[*]} $(bundle_name "${program[0]}") "
   for file in "${also[@]}"; do
     expect_file "$file"
@@ -180,6 +181,8 @@ while [[ "${1:-}" == -* ]]; do
         fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
         *) usage_error "--deliberate needs fail, slow, hang or panic" ;;
       esac ;;
+    # The kernel finds it among the arguments of `init`.
+    --dump-on-panic) starting+=(--dump-on-panic) ;;
     --repeat) is_number "${2:-}" || usage_error "--repeat needs a number of runs"; repeat=$2 for_tests=$1; shift ;;
     --seed)
       is_seed "${2:-}" || usage_error "--seed needs a number of at most 18 digits"
@@ -198,6 +201,11 @@ run_harness() {
   [[ -z $traced ]] || record_events
   [[ -t 1 ]] && options+=(--colour)
   [[ -t 1 || $command == test ]] && options+=(--slowest)
+  if [[ $command == harness && -t 0 && -t 1 && -z $filter$traced ]] && ((repeat == 1)); then
+    make_bundle harness "${options[@]}" --stay ${seed:+--seed "$seed"} "${deliberate[@]}"
+    boot_and_stay
+    return
+  fi
   for ((run = 1; run <= repeat; run++)); do
     ((run == 1)) || echo
     ((repeat == 1)) || echo "run $run of $repeat${seed:+ with seed $seed}"
@@ -252,9 +260,18 @@ list_tests() {
 
 command_run() {
   [[ -z $traced ]] || record_events
+  local status=0 limit=(--limit "$time_limit")
+  # `init` knows who waits for what. The machine is ended if it does not come to tell.
+  local words=("${starting[@]}" "${limit[@]}" run "program-${program[0]##*/}" "${program[@]:1}")
+  if (expect_arguments "${words[@]}") 2>/dev/null; then
+    starting+=("${limit[@]}")
+    machine_limit=$((time_limit + 10))
+  fi
   make_bundle_with "${program[@]}"
-  local status=0
   boot || status=$?
+  if ((status == 124)) && grep -q '^init: not finished after ' "$console"; then
+    echo "run-qemu.sh: timed out after $time_limit s" >&2
+  fi
   grep -vE '^tally: ([0-9]+ MiB free|shutdown)' "$log" >&2 || true
   return "$status"
 }
@@ -338,7 +355,7 @@ case "$command" in
   test)
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
     [[ "${1:-}" != --* ]] || usage_error "test takes no option: $1$(misplaced_option "$1")"
-    expect_arguments harness "$@" --colour --slowest --seed "$seed" "${deliberate[@]}"
+    expect_arguments "${starting[@]}" harness "$@" --colour --slowest --seed "$seed" "${deliberate[@]}"
     filter=${1:-} ;;
   build)
     (($# <= 1)) || usage_error "build takes only one project$(misplaced_option "$2")"

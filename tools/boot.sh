@@ -6,7 +6,10 @@ bundle=$output/bundle.tar
 console=$output/console.txt
 log=$output/log.txt
 events=$output/events.bin
+# Arguments of `init` before its command.
 starting=()
+# Seconds after which a machine is ended, if not those of --timeout.
+machine_limit=
 programs=(init tests bench demo monitor)
 
 build() {
@@ -102,8 +105,9 @@ boot() {
   local status=0
   : >"$log"
   # In the foreground, so that Ctrl-C reaches QEMU. SIGKILL, because QEMU reports other signals on the terminal.
-  timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
-    -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
+  timeout --foreground --signal=KILL "${machine_limit:-$time_limit}" "${qemu[@]}" -m "$memory" \
+    -kernel "$output/boot" -initrd "$bundle" -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" ||
+    status=${PIPESTATUS[0]}
   outcome "$status"
 }
 
@@ -116,9 +120,11 @@ boot_at_console() {
     "${qemu[@]}" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
       "${console_device[@]}" -serial "file:$log" "$@" || status=$?
   else
-    # What is typed before the kernel has set the line up is lost, so the first thing is an empty line.
-    { printf '\n\n'; cat; } | timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" \
-      -kernel "$output/boot" -initrd "$bundle" "${console_device[@]}" -serial "file:$log" "$@" || status=$?
+    # What is typed before the kernel has set the line up is lost, so the first thing is an empty line. At the end of
+    # the input stands ^D. Nobody waits for `cat`: the machine may end before the input does.
+    timeout --foreground --signal=KILL "$time_limit" "${qemu[@]}" -m "$memory" -kernel "$output/boot" \
+      -initrd "$bundle" "${console_device[@]}" -serial "file:$log" "$@" \
+      3<&0 < <(printf '\n\n'; cat <&3; printf '\004') || status=$?
   fi
   outcome "$status"
 }
@@ -131,6 +137,33 @@ record_events() {
   qemu+=(-icount shift=0,sleep=off
     -chardev "file,id=trace,path=$events" -device "isa-debugcon,iobase=0xe9,chardev=trace")
 }
+
+# boot_and_stay: boots the bundle with the console at the terminal. The time limit counts until the tests have ended.
+boot_and_stay() {
+  local status=0 watchdog terminal
+  : >"$log"
+  : >"$console"
+  terminal=$(stty -g)
+  end_at_time_limit &
+  watchdog=$!
+  # Ctrl-C reaches QEMU, which ends.
+  "${qemu[@]}" -pidfile "$output/qemu.pid" -m "$memory" -kernel "$output/boot" -initrd "$bundle" \
+    -chardev "stdio,id=console,signal=on,logfile=$console" -serial chardev:console -serial "file:$log" || status=$?
+  stty "$terminal"
+  kill "$watchdog" 2>/dev/null || true
+  outcome "$status"
+}
+
+# Ends the machine unless the tests come to their end in time, or the script does.
+end_at_time_limit() {
+  local second
+  for ((second = 0; second < time_limit; second++)); do
+    sleep 1
+    kill -0 $$ || return
+    ! grep -qE '^[0-9]+ passed, [0-9]+ failed' "$console" || return
+  done
+  kill -KILL "$(cat "$output/qemu.pid")"
+} </dev/null >/dev/null 2>&1
 
 # outcome STATUS: reports the outcome of a boot and returns the exit status of the script. STATUS is QEMU's. The device
 # isa-debug-exit turns a value into the status (value << 1) | 1.

@@ -9,6 +9,7 @@ use crate::kernel::Kernel;
 use crate::machine::{Cpu, Machine, Stamp};
 use crate::sched::run_time::Used;
 use crate::sched::thread::State;
+use crate::task::Task;
 use crate::trace::Event;
 use abi::event::kind;
 use abi::port::{MACH_PORT_NULL, PortName};
@@ -137,14 +138,18 @@ impl Kernel {
     /// Returns what the threads of a live task have used, and the task's balance in the bank. A thread that is running
     /// counts until it was charged last.
     pub(crate) fn usage_of(&self, task: TaskId) -> (Used, Balance) {
-        let Kernel { sched, vouchers, tasks, .. } = self;
-        let mut used = tasks[task].ended_threads;
-        let mut next = tasks[task].threads.front();
+        (self.used_by(&self.tasks[task]), self.vouchers.balance(self.bank_of(task)))
+    }
+
+    /// Returns what the threads of a task have used, as for [`usage_of`](Kernel::usage_of).
+    pub(crate) fn used_by(&self, task: &Task) -> Used {
+        let mut used = task.ended_threads;
+        let mut next = task.threads.front();
         while let Some(thread) = next {
-            used += sched.used(thread);
-            next = sched.next_sibling(&tasks[task].threads, thread);
+            used += self.sched.used(thread);
+            next = self.sched.next_sibling(&task.threads, thread);
         }
-        (used, vouchers.balance(self.bank_of(task)))
+        used
     }
 
     /// Returns the record in the bank of a task that has threads, or may still get some.

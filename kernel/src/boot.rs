@@ -66,4 +66,11 @@ impl Kernel {
         self.first_task = Some(task);
         Ok(self.leave(machine, 0, None))
     }
+
+    /// Returns true if the arguments of `init` begin with options and this one is among them. For the report of a panic:
+    /// it allocates nothing.
+    pub fn is_booted_with(&self, option: &str) -> bool {
+        let given = self.bundle.file("cmdline").unwrap_or(b"").split(|&byte| byte == 0);
+        given.take_while(|argument| argument.starts_with(b"--")).any(|argument| argument == option.as_bytes())
+    }
 }

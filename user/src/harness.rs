@@ -1,5 +1,6 @@
 //! The test harness: it runs each test as a task, checks the exit status and the counts of kernel objects, and reports.
 
+use crate::monitor;
 use crate::suite::{self, Test};
 use crate::supervisor::{End, Failure, Supervisor};
 use crate::task::{self, Spawn};
@@ -130,7 +131,11 @@ fn run_one(supervisor: &mut Supervisor, test: &Test, seed: Option<u64>) -> Verdi
         program = program.argument(&number);
     }
     let before = task::counts();
-    let End { status, timed_out } = match supervisor.run(program, test.limit) {
+    let waits = || {
+        println!("\n      not finished; who waits for what:");
+        monitor::print_waits(task::pid() as u32);
+    };
+    let End { status, timed_out } = match supervisor.run_with(program, test.limit, waits) {
         Ok(end) => end,
         Err(failure) => return Verdict::NotRun(failure),
     };
@@ -166,7 +171,7 @@ impl Verdict {
             Verdict::Passed => return println!("{green}ok{plain}"),
             Verdict::NotRun(Failure::NoStart(code)) => println!("\n      the task does not start: {code}"),
             Verdict::NotRun(Failure::NoPorts(code)) => println!("\n      the harness cannot receive: {code}"),
-            Verdict::TimedOut(limit) => println!("\n      it took longer than {limit} ms"),
+            Verdict::TimedOut(limit) => println!("      it took longer than {limit} ms"),
             Verdict::Ended(expected, seen) => {
                 println!("\n      the exit status of the task\n      expected: {expected:?}\n          seen: {seen:?}");
             }

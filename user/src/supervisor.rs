@@ -61,9 +61,17 @@ impl Supervisor {
     /// # Errors
     /// [`Failure`].
     pub fn run(&mut self, spawn: Spawn, limit: u32) -> Result<End, Failure> {
+        self.run_with(spawn, limit, || {})
+    }
+
+    /// Does the same, and calls `at_limit` before it terminates the task.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn run_with(&mut self, spawn: Spawn, limit: u32, at_limit: impl FnOnce()) -> Result<End, Failure> {
         let spawn = spawn.bootstrap(self.services.name()).exit_port(self.exits.name());
         let task = spawn.start().map_err(Failure::NoStart)?;
-        let end = self.watch(task, limit);
+        let end = self.watch(task, limit, at_limit);
         if end.is_err() {
             // Without ports the supervisor cannot learn whether the task has ended by itself.
             let _ = task::terminate(task);
@@ -73,10 +81,11 @@ impl Supervisor {
         end
     }
 
-    fn watch(&mut self, task: PortName, limit: u32) -> Result<End, Failure> {
+    fn watch(&mut self, task: PortName, limit: u32, at_limit: impl FnOnce()) -> Result<End, Failure> {
         if let Some(status) = self.wait(limit)? {
             return Ok(End { status, timed_out: false });
         }
+        at_limit();
         // The task may have ended by itself since the limit was over: then this fails, and the exit message is there.
         let _ = task::terminate(task);
         let status = self.wait(TERMINATION_LIMIT)?.expect("a terminated task ends");

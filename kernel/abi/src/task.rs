@@ -15,7 +15,8 @@ pub struct TaskSpawnArgs {
     pub image: u64,
     /// The length of the image.
     pub image_size: u64,
-    /// The address of the argument strings, which follow each other, each ended by a zero byte.
+    /// The address of the argument strings, which follow each other, each ended by a zero byte. The first is the task's
+    /// name in logs and listings, or else the file's name is.
     pub arguments: u64,
     /// The length of the argument strings, including all zero bytes.
     pub arguments_size: u64,

@@ -360,12 +360,18 @@ impl Kernel {
 
 /// Returns the name that a program has by its first argument, if there is one.
 fn name_of_program(arguments: &[u8]) -> Option<String<32>> {
-    let first = core::str::from_utf8(arguments.split(|&byte| byte == 0).next()?).ok()?;
-    Some(shortened(first)).filter(|name| !name.is_empty())
+    let first = arguments.split(|&byte| byte == 0).next().filter(|first| !first.is_empty())?;
+    Some(shortened(core::str::from_utf8(first).ok()?)).filter(|name| !name.is_empty())
 }
 
 /// Returns a name for logs and listings. A longer one is cut off, and what could disturb a terminal is left out.
 fn shortened(name: &str) -> String<32> {
+    // The common case is fast.
+    if name.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && let Ok(whole) = String::try_from(name)
+    {
+        return whole;
+    }
     let mut short = String::new();
     for character in name.chars().filter(|character| !character.is_control()) {
         if short.push(character).is_err() {

@@ -75,7 +75,7 @@ impl Kernel {
         let taken = self.ipc.message(message);
         let (fits, attached) = (fits(taken, wait), taken.has_attachment());
         let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
-        let importance = attached && self.receive_attached(receiver, message, fits && takes_voucher);
+        let importance = attached && self.receive_attached(receiver, message, port, fits && takes_voucher);
         let arrival = self.ipc.arrival(&mut self.step, port, receiver.space, fits);
         self.record_received(receiver, message, port, importance);
         let delivery = Delivery { receiver, wait, message, arrival, importance };

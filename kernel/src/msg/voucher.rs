@@ -5,6 +5,7 @@ use crate::ids::{Context, MessageId, PortId};
 use crate::ipc::direct::attached::{Case, Origin};
 use crate::kernel::Kernel;
 use crate::machine::NoMemory;
+use crate::vouchers::bindings::Came;
 use abi::message::MsgOption;
 use voucher::importance::SendMode;
 
@@ -50,11 +51,17 @@ impl Kernel {
         Ok(())
     }
 
-    /// Takes the importance and the voucher of a message that `receiver` receives: first the importance, which moves into
+    /// Takes the importance and the voucher of a message that `receiver` receives on a port: first the importance, which moves into
     /// the voucher or ends (importance 5.2, 5.4), then the voucher is processed. Returns true if the message has
     /// importance for the receiver then.
     #[inline(never)]
-    pub(crate) fn receive_attached(&mut self, receiver: Context, message: MessageId, with_voucher: bool) -> bool {
+    pub(crate) fn receive_attached(
+        &mut self,
+        receiver: Context,
+        message: MessageId,
+        port: PortId,
+        with_voucher: bool,
+    ) -> bool {
         if !with_voucher {
             self.ipc.clean_message(message);
             return false;
@@ -65,8 +72,13 @@ impl Kernel {
         let importance = vouchers.receive_importance(ipc, step, &client, message);
         if let Some(attached) = ipc.message_mut(message).voucher.take() {
             let delivered = vouchers.postprocess(ipc, step, &client, attached);
-            if let (Some(origin), Some(delivered)) = (origin, &delivered) {
-                vouchers.remember(ipc, Case { origin, receiver: receiver.space, tied }, delivered);
+            if let Some(delivered) = &delivered {
+                let received = ipc.message(message);
+                let came = Came { by: port, with: received.header().msgh_id, from: received.sender.pid };
+                vouchers.note_came(ipc, delivered, came);
+                if let Some(origin) = origin {
+                    vouchers.remember(ipc, Case { origin, receiver: receiver.space, tied }, delivered);
+                }
             }
             ipc.message_mut(message).voucher = delivered;
         }

@@ -291,6 +291,11 @@ impl Scheduling {
         core::mem::replace(&mut thread.voucher, voucher)
     }
 
+    /// Returns when a thread gives up waiting, or `Nanos::MAX` for never.
+    pub fn deadline_of(&self, thread: &Thread) -> Nanos {
+        thread.timers[TimerKind::Wait as usize].map_or(Nanos::MAX, |slot| self.timers.deadline_at(slot))
+    }
+
     /// Returns what a thread has used until it was [charged](Scheduling::charge) last.
     pub fn used(&self, thread: ThreadId) -> Used {
         self.threads[thread].run_time.used(self.clock.rate())

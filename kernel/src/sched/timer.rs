@@ -97,6 +97,11 @@ impl Timers {
         }
     }
 
+    /// Returns the deadline in a place of the heap, which a thread's [`TimerSlots`] name.
+    pub fn deadline_at(&self, slot: u32) -> Nanos {
+        self.entry(slot as usize).deadline
+    }
+
     /// Removes the earliest entry if its deadline has passed, and returns its thread and kind.
     pub fn pop_due(&mut self, threads: &mut Threads, now: Nanos) -> Option<(ThreadId, TimerKind)> {
         if self.earliest() > now {

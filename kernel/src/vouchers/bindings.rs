@@ -16,6 +16,19 @@ pub struct Binding {
     pub(super) budget: BudgetId,
     /// What they cost it, in bytes.
     pub(super) cost: usize,
+    /// The message with which a task received the voucher last. For listings only.
+    pub(super) came: Option<Came>,
+}
+
+/// The message that brought a voucher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Came {
+    /// The port on which it was received, which may be dead by now.
+    pub by: PortId,
+    /// Its `msgh_id`.
+    pub with: i32,
+    /// The pid of its sender, 0 for the kernel.
+    pub from: u32,
 }
 
 /// The ports of all vouchers that have one.
@@ -36,14 +49,14 @@ impl Bindings {
     ) -> Result<PortBinding, NoMemory> {
         self.0.reserve()?;
         let port = ipc.charged(budget, cost, |ipc| ipc.new_kernel_port(step, KernelObject::Voucher(voucher)))?;
-        let id = self.0.insert_reserved(|_| Binding { port, budget, cost });
+        let id = self.0.insert_reserved(|_| Binding { port, budget, cost, came: None });
         Ok(PortBinding::new(id.to_bits()).expect("an id is not 0"))
     }
 
     /// Destroys the port of a dead voucher, and takes both off their budget.
     pub(super) fn remove(&mut self, ipc: &mut Ipc, step: &mut Step, binding: PortBinding) {
         let removed = Id::from_bits(binding.get()).and_then(|id| self.0.remove(id));
-        let Binding { port, budget, cost } = removed.expect("a binding is removed once");
+        let Binding { port, budget, cost, came: _ } = removed.expect("a binding is removed once");
         assert_eq!(ipc.port(port).send_rights(), 0, "a voucher dies whose {port:?} has send rights");
         ipc.destroy_port(step, port);
         ipc.refund(budget, cost);
@@ -52,6 +65,12 @@ impl Bindings {
     /// Returns the record of a port.
     pub(super) fn get(&self, binding: PortBinding) -> Option<&Binding> {
         self.0.get(Id::from_bits(binding.get())?)
+    }
+
+    /// Notes the message that brought the voucher of a port.
+    pub(super) fn note_came(&mut self, binding: PortBinding, came: Came) {
+        let binding = Id::from_bits(binding.get()).and_then(|id| self.0.get_mut(id));
+        binding.expect("a voucher that a message brings has a port").came = Some(came);
     }
 
     /// Returns all records. For checks.

@@ -1,6 +1,7 @@
 //! The ports of vouchers (vouchers 1.10): from references to send rights and back.
 
 use super::Vouchers;
+use super::bindings::Came;
 use super::cost::cost_of;
 use super::session::Session;
 use crate::ids::{BudgetId, PortId, VoucherId};
@@ -48,6 +49,18 @@ impl Vouchers {
     /// Returns the port of a live voucher, if it has one.
     pub fn port(&self, voucher: VoucherId) -> Option<PortId> {
         self.system.registry.get(voucher)?.port().and_then(|binding| self.bindings.get(binding)).map(|b| b.port)
+    }
+
+    /// Notes the message with which a task receives a voucher, the right to which is in the message.
+    pub fn note_came(&mut self, ipc: &Ipc, right: &SendRight, came: Came) {
+        let voucher = ipc.voucher_behind(right.port()).expect("the right is one to a voucher");
+        let binding = self.system.registry.get(voucher).and_then(|voucher| voucher.port());
+        self.bindings.note_came(binding.expect("a voucher with send rights has a port"), came);
+    }
+
+    /// Returns the message with which a task received a voucher last.
+    pub fn came(&self, voucher: VoucherId) -> Option<Came> {
+        self.system.registry.get(voucher)?.port().and_then(|binding| self.bindings.get(binding))?.came
     }
 
     /// Adds a reference to a live voucher, which the caller [releases](Vouchers::release).

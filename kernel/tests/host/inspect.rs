@@ -1,13 +1,17 @@
 //! The trap `inspect`: its records say what is so, and its errors and bounds.
 
+use crate::message::Msg;
 use crate::program::spawn_args;
+use crate::vouchers::current_task;
 use crate::world::{Actor, BUFFER, RESULT, Ret, World};
 use abi::KernReturn;
 use abi::code::*;
 use abi::inspect::*;
 use abi::message::MsgOption;
+use abi::port::Disposition;
 use abi::task::TaskSpawnArgs;
-use abi::trap::tally;
+use abi::trap::{mach, tally};
+use kernel::machine::{Machine, Nanos};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// Room for the records of one call.
@@ -20,6 +24,8 @@ fn call(w: &mut World, a: Actor, kind: u32, argument: u64, cursor: Cursor, room:
     w.call(a, tally::INSPECT, &arguments)?;
     Ok(Cursor::read_from_bytes(&w.get(a, RESULT, size_of::<Cursor>())).unwrap())
 }
+
+const MILLISECOND: Nanos = 1_000_000;
 
 /// Returns all records of a kind, with room for `room` bytes in each call.
 fn list_with<R: FromBytes>(w: &mut World, a: Actor, kind: u32, argument: u64, room: u64) -> Vec<R> {
@@ -77,6 +83,7 @@ fn the_records_tell_who_is_boosted_by_whom_and_through_which_message() {
     let inherits: Vec<InheritRecord> = list(&mut w, init, kind::INHERITS, 0);
     let [inherit] = inherits[..] else { panic!("one inherit") };
     assert_eq!((voucher.inherit, voucher.send_rights), (inherit.inherit, 1));
+    assert_eq!((voucher.came_by, voucher.came_with, voucher.came_from), (record.port, message.id, app));
     assert_eq!((inherit.from, inherit.to), (task(app).element, task(daemon).element));
     assert_eq!((inherit.total, inherit.dropped, inherit.depth, inherit.donating), (1, 0, 1, 1));
     let elements: Vec<ElementRecord> = list(&mut w, init, kind::ELEMENTS, 0);
@@ -102,6 +109,49 @@ fn the_records_of_threads_tell_what_they_wait_for() {
     let caller = threads.iter().find(|thread| thread.pid == pid(&w, a)).unwrap();
     assert_eq!(caller.wait, wait::NONE);
     assert_eq!(threads.len(), w.kernel.sched.count());
+    assert_eq!(w.kernel.thread_records().collect::<Vec<_>>(), threads, "the report of a panic has the same records");
+}
+
+#[test]
+fn a_voucher_that_no_message_brought_says_so_and_the_last_message_counts() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let port = w.port(b);
+    let to_b = w.give_send(b, port, a);
+    let voucher = w.make_voucher(a, &[current_task()]).unwrap();
+    let of = |w: &mut World| {
+        let vouchers: Vec<VoucherRecord> = list(w, w.init, kind::VOUCHERS, 0);
+        vouchers.iter().map(|v| (v.came_with, v.came_from, v.came_by != 0)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&mut w), [(0, 0, false)]);
+    for id in [5, 6] {
+        w.send(a, &Msg::copy_send(to_b).id(id).voucher(voucher, Disposition::COPY_SEND)).unwrap();
+        w.take(b, port);
+        let sender = pid(&w, a);
+        assert!(of(&mut w).contains(&(id as u32, sender, true)), "{:?}", of(&mut w));
+    }
+}
+
+#[test]
+fn the_records_tell_times_and_deadlines() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let of = |w: &mut World, actor: Actor| {
+        let threads: Vec<ThreadRecord> = list(w, w.init, kind::THREADS, 0);
+        let tasks: Vec<TaskRecord> = list(w, w.init, kind::TASKS, 0);
+        let pid = pid(w, actor);
+        let thread = *threads.iter().find(|thread| thread.pid == pid).unwrap();
+        (thread, tasks.iter().find(|task| task.pid == pid).unwrap().cpu_time)
+    };
+    let before = of(&mut w, a).0.cpu_time;
+    w.burn(a, 7 * MILLISECOND);
+    let (thread, of_task) = of(&mut w, a);
+    assert_eq!((thread.cpu_time - before, of_task), (7 * MILLISECOND, thread.cpu_time));
+    assert_eq!(thread.deadline, u64::MAX);
+    let until = w.machine.now() + MILLISECOND;
+    assert_eq!(w.trap(b, mach::MACH_WAIT_UNTIL, &[until]), Ret::Blocked);
+    let (thread, _) = of(&mut w, b);
+    assert_eq!((thread.wait, thread.deadline), (wait::CLOCK, until));
 }
 
 #[test]
@@ -117,6 +167,70 @@ fn a_listing_in_small_parts_is_the_whole_listing() {
     assert_eq!(at_once.len(), w.kernel.ipc.ports().count());
     let first = call(&mut w, a, kind::PORTS, 0, Cursor::default(), u64::MAX >> 8).unwrap();
     assert_eq!(first.records, 64, "a call writes a bounded number of records");
+}
+
+/// Returns the bytes of all records of a kind.
+fn bytes(w: &mut World, kind: u32, argument: u64, size: usize) -> Vec<u8> {
+    let (mut all, mut cursor, init) = (Vec::new(), Cursor::default(), w.init);
+    while cursor.place != Cursor::END {
+        cursor = call(w, init, kind, argument, cursor, ROOM).unwrap();
+        all.extend(w.get(init, BUFFER, size * cursor.records as usize));
+    }
+    all
+}
+
+#[test]
+fn no_record_of_any_kind_has_an_address_of_the_kernel() {
+    let mut w = World::new();
+    let (a, b, c) = (w.app(), w.adaptive(), w.adaptive());
+    let (port, to_b) = w.donation_path(a, b);
+    w.ping(a, to_b);
+    let account = w.send_account(a, c);
+    w.adopt(c, account);
+    assert!(w.take(b, port).voucher.is_valid());
+    w.ping(a, to_b);
+    let set = w.allocate(a, abi::port::MACH_PORT_RIGHT_PORT_SET).unwrap();
+    assert_eq!(w.receive(a, set, MsgOption::empty()), Ret::Blocked);
+    let names = pid(&w, b).into();
+    // The kernel is a part of this test, so its objects lie where the test's own ones do.
+    let (heap, stack) = (Box::new(0u64), 0u64);
+    let near = |word: u64, place: *const u64| word.abs_diff(place.addr() as u64) < 1 << 40;
+    for (kind, argument, size) in [
+        (kind::TASKS, 0, size_of::<TaskRecord>()),
+        (kind::THREADS, 0, size_of::<ThreadRecord>()),
+        (kind::NAMES, names, size_of::<NameRecord>()),
+        (kind::PORTS, 0, size_of::<PortRecord>()),
+        (kind::MESSAGES, 0, size_of::<MessageRecord>()),
+        (kind::VOUCHERS, 0, size_of::<VoucherRecord>()),
+        (kind::INHERITS, 0, size_of::<InheritRecord>()),
+        (kind::ACCOUNTS, 0, size_of::<AccountRecord>()),
+        (kind::ELEMENTS, 0, size_of::<ElementRecord>()),
+    ] {
+        let bytes = bytes(&mut w, kind, argument, size);
+        assert!(!bytes.is_empty(), "there is a record of kind {kind}");
+        for word in bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())) {
+            assert!(!near(word, &raw const *heap) && !near(word, &raw const stack), "kind {kind} has {word:#x}");
+        }
+    }
+    assert!(bytes(&mut w, kind::CHECK, 0, size_of::<AccountRecord>()).is_empty());
+}
+
+#[test]
+fn the_records_of_accounts_and_messages_tell_who_pays_whom() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let account = w.send_account(a, b);
+    let (payer, worker) = (pid(&w, a), pid(&w, b));
+    let accounts: Vec<AccountRecord> = list(&mut w, a, kind::ACCOUNTS, 0);
+    let [record] = accounts[..] else { panic!("one account: {accounts:?}") };
+    assert_eq!((record.holder, record.merchant, record.proximate), (payer, worker, payer));
+    let vouchers: Vec<VoucherRecord> = list(&mut w, a, kind::VOUCHERS, 0);
+    let bank = 1 << abi::voucher::MACH_VOUCHER_ATTR_KEY_BANK;
+    let held = vouchers.iter().find(|voucher| voucher.merchant == worker).unwrap();
+    assert_eq!((held.holder, held.keys, held.send_rights), (payer, bank, 1));
+    w.adopt(b, account);
+    let threads: Vec<ThreadRecord> = list(&mut w, a, kind::THREADS, 0);
+    assert_eq!(threads.iter().find(|thread| thread.pid == worker).unwrap().voucher, held.voucher);
 }
 
 #[test]

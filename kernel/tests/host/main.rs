@@ -5,6 +5,7 @@
 //! for the processor: it writes arguments into trap frames and messages into user memory, and checks all invariants
 //! after every step.
 
+mod arguments;
 mod budgets;
 mod calls;
 mod failure_scenarios;
@@ -59,6 +60,7 @@ mod simulation;
 mod special_calls;
 mod special_reply;
 mod targets;
+mod task_for_pid;
 mod threads;
 mod timers;
 mod traps;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! demo [--colour]
+//! demo hold   stops while the daemons are boosted, for the monitor
 //! ```
 
 #![cfg_attr(target_os = "none", no_std, no_main)]

@@ -1,6 +1,6 @@
 //! The programs that the narrator watches: apps, daemons and the competitor.
 
-use super::talk::{self, ASK, Event, FORGET, MEET, Manner, REQUEST, Report, SHARE, TEXT_SIZE, TIDY};
+use super::talk::{self, ASK, Event, FORGET, MEET, Manner, RELEASE, REQUEST, Report, SHARE, TEXT_SIZE, TIDY};
 use crate::message::{Call, Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task;
@@ -150,7 +150,7 @@ pub fn daemon(who: u32, workload: Workload) {
         let request = receive_with_voucher(service.name());
         match request.message_id() {
             MEET => next.daemon = request.descriptor(0).name,
-            REQUEST => serve(who, &work, workload, &next, request),
+            REQUEST => serve(who, &work, workload, (&service, &next), request),
             TIDY => {
                 work.for_microseconds(request.word(0).into());
                 Report::new(who, Event::Tidied).send();
@@ -169,8 +169,13 @@ fn report_with(who: u32, event: Event, voucher: PortName, start: u64) {
     Report::new(who, event).since(start).voucher(voucher, references, text).send();
 }
 
-/// Serves a request.
-fn serve(who: u32, work: &Work, workload: Workload, next: &Caller, mut request: Message) {
+/// Waits until a message says that the daemon goes on. Others are lost.
+fn hold(service: &Port) {
+    while Message::receive(service.name()).expect("a message comes").message_id() != RELEASE {}
+}
+
+/// Serves a request that came on the port `service`.
+fn serve(who: u32, work: &Work, workload: Workload, (service, next): (&Port, &Caller), mut request: Message) {
     let voucher = request.header().msgh_voucher_port;
     let manner = Manner::from_bits_retain(request.word(0));
     let loud = !manner.contains(Manner::SILENT);
@@ -186,6 +191,8 @@ fn serve(who: u32, work: &Work, workload: Workload, next: &Caller, mut request: 
     if next.daemon != MACH_PORT_NULL {
         next.ask(manner, voucher);
         report(Event::GotPart, now());
+    } else if manner.contains(Manner::HOLD) {
+        hold(service);
     }
     let start = now();
     work.for_microseconds(workload.after);

@@ -3,6 +3,7 @@
 pub mod actors;
 pub mod cast;
 mod figures;
+mod hold;
 pub mod lines;
 pub mod narrator;
 pub mod page;
@@ -12,7 +13,8 @@ pub mod talk;
 use crate::sys::Arguments;
 use page::Page;
 
-/// Plays the part that the first argument names, or tells the story. Returns the exit status.
+/// Plays the part that the first argument names, stops in the middle for `hold`, or tells the story. Returns the exit
+/// status.
 pub fn run(mut arguments: Arguments) -> i32 {
     let part = arguments.nth(1).unwrap_or("");
     let who = story::PARTS.iter().find(|candidate| candidate.name == part).map(|part| part.who);
@@ -21,6 +23,7 @@ pub fn run(mut arguments: Arguments) -> i32 {
         ("imaged", Some(who)) => actors::daemon(who, actors::MIDDLE),
         ("codecd", Some(who)) => actors::daemon(who, actors::HELPER),
         ("indexd", _) => actors::competitor(),
+        ("hold", _) => hold::run(),
         _ => story::tell(Page { colour: part == "--colour" }),
     }
     0

@@ -58,6 +58,8 @@ pub fn tell(page: Page) {
     stage.nap_of_the_receiver();
     stage.death_in_the_middle();
     stage.without_donation();
+    // If the monitor runs the demo they would outlive it.
+    stage.actors.iter().for_each(Actor::end);
 }
 
 impl Stage {

@@ -29,6 +29,8 @@ pub const TIDY: i32 = 7006;
 pub const SHARE: i32 = 7007;
 /// The id of the message that tells an app to give up its voucher.
 pub const FORGET: i32 = 7008;
+/// The id of the message that tells a daemon to go on, which [holds](Manner::HOLD).
+pub const RELEASE: i32 = 7009;
 
 /// The most threads of an actor.
 pub const THREADS_MAX: usize = 4;
@@ -43,6 +45,8 @@ bitflags! {
         const PLAIN = 2;
         /// The daemon keeps the voucher after its answer, for work that the client does not wait for.
         const KEEP = 4;
+        /// The last daemon of the chain does nothing until a message says [`RELEASE`].
+        const HOLD = 8;
     }
 }
 

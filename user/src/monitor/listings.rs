@@ -5,6 +5,7 @@ use super::table::{Cell, Table};
 use super::words::*;
 use abi::inspect::*;
 use abi::port::PortType;
+use abi::voucher::{MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_KEY_PTHPRIORITY};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,7 +40,7 @@ pub fn threads(snapshot: &Snapshot, pid: Option<u32>) -> Table {
     let mut table = Table::new(columns, "there are no threads");
     for thread in snapshot.threads.iter().filter(|thread| pid.is_none_or(|pid| thread.pid == pid)) {
         table.row([
-            thread.thread.into(),
+            super::words::thread(thread.thread).into(),
             snapshot.who(thread.pid).into(),
             class(thread.requested).into(),
             class(thread.effective).into(),
@@ -112,7 +113,7 @@ pub fn messages(snapshot: &Snapshot, port: ObjectNumber) -> Table {
 
 /// Returns the ports with messages, waiting senders or waiting receivers.
 pub fn queues(snapshot: &Snapshot) -> Table {
-    let columns = &["port", "receive right", "messages", "limit", "boosts", "receivers", "blocked senders"];
+    let columns = &["port", "receive right", "messages", "limit", "boosts", "receivers", "senders"];
     let mut table = Table::new(columns, "no port has messages, and no thread waits for one");
     for port in &snapshot.ports {
         let waiting = |kind| snapshot.threads.iter().filter(|t| t.wait == kind && t.wait_object == port.port).count();
@@ -134,7 +135,7 @@ pub fn queues(snapshot: &Snapshot) -> Table {
 
 /// Returns the vouchers.
 pub fn vouchers(snapshot: &Snapshot) -> Table {
-    let columns = &["voucher", "keys", "refs", "names and messages", "importance", "account", "persona", "QoS"];
+    let columns = &["voucher", "keys", "refs", "rights", "importance", "account", "persona", "QoS"];
     let mut table = Table::new(columns, "there are no vouchers");
     for voucher in &snapshot.vouchers {
         table.row([
@@ -145,7 +146,7 @@ pub fn vouchers(snapshot: &Snapshot) -> Table {
             importance_in(snapshot, voucher).into(),
             account_in(snapshot, voucher).into(),
             persona_in(voucher),
-            if voucher.keys & 1 << abi::voucher::MACH_VOUCHER_ATTR_KEY_PTHPRIORITY != 0 {
+            if voucher.keys & 1 << MACH_VOUCHER_ATTR_KEY_PTHPRIORITY != 0 {
                 class(voucher.priority).into()
             } else {
                 Cell::None
@@ -164,18 +165,20 @@ fn keys(bits: u32) -> String {
 pub fn importance_in(snapshot: &Snapshot, voucher: &VoucherRecord) -> Option<String> {
     if let Some(inherit) = snapshot.inherit(voucher.inherit) {
         let pid_of = |element| snapshot.element(element).map_or(0, |element| element.pid);
-        let (from, to) = (snapshot.who(pid_of(inherit.from)), snapshot.who(pid_of(inherit.to)));
+        let (from, to) = (snapshot.brief(pid_of(inherit.from)), snapshot.brief(pid_of(inherit.to)));
         let how = if inherit.donating != 0 { "boosts" } else { "would boost" };
         return Some(format!("{from} {how} {to}"));
     }
-    (voucher.importance_of != 0).then(|| format!("{}'s own", snapshot.who(voucher.importance_of)))
+    (voucher.importance_of != 0).then(|| format!("{}'s own", snapshot.brief(voucher.importance_of)))
 }
 
-fn account_in(snapshot: &Snapshot, voucher: &VoucherRecord) -> Option<String> {
+/// Returns the account in a voucher: who pays whom.
+pub fn account_in(snapshot: &Snapshot, voucher: &VoucherRecord) -> Option<String> {
     match (voucher.holder, voucher.merchant) {
+        (0, _) if voucher.keys & 1 << MACH_VOUCHER_ATTR_KEY_BANK != 0 => Some(String::from("of whoever sends it")),
         (0, _) => None,
-        (holder, 0) => Some(format!("{}'s own", snapshot.who(holder))),
-        (holder, merchant) => Some(format!("{} pays {}", snapshot.who(holder), snapshot.who(merchant))),
+        (holder, 0) => Some(format!("{}'s own", snapshot.brief(holder))),
+        (holder, merchant) => Some(format!("{} pays {}", snapshot.brief(holder), snapshot.brief(merchant))),
     }
 }
 

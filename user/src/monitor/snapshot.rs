@@ -104,6 +104,16 @@ impl Snapshot {
         }
     }
 
+    /// Returns the shortest unambiguous name of a task.
+    pub fn brief(&self, pid: u32) -> String {
+        match self.task(pid) {
+            Some(task) if self.tasks.iter().filter(|other| name_of(other) == name_of(task)).count() == 1 => {
+                String::from(name_of(task))
+            }
+            _ => self.who(pid),
+        }
+    }
+
     /// Returns the port with a number.
     pub fn port(&self, number: ObjectNumber) -> Option<&PortRecord> {
         self.ports.iter().find(|port| port.port == number)

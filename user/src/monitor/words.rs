@@ -20,6 +20,12 @@ pub fn parse_object(kind: char, word: &str) -> Option<ObjectNumber> {
     (uses != 0).then_some(u64::from(uses) << 32 | u64::from(place))
 }
 
+/// Returns the name of an application type with an article.
+pub fn a_type(number: u32) -> String {
+    let name = app_type(number);
+    format!("{} {name}", if name.starts_with('a') { "an" } else { "a" })
+}
+
 /// Returns the name of an application type.
 pub fn app_type(number: u32) -> &'static str {
     match AppType::from_number(number) {
@@ -81,13 +87,34 @@ pub fn wait_of(thread: &ThreadRecord) -> String {
         wait::NONE => "runs".to_string(),
         wait::READY => "ready: waits for a processor".to_string(),
         wait::SUSPENDED => "suspended".to_string(),
-        wait::RECEIVE_PORT => format!("a message on port {}", object('p', thread.wait_object)),
-        wait::RECEIVE_SET => format!("a message on set {}", object('s', thread.wait_object)),
-        wait::SEND => format!("room in the queue of port {}", object('p', thread.wait_object)),
+        wait::CLOCK => format!("the time {}", seconds(thread.deadline)),
+        kind => wait_for(kind, thread.wait_object),
+    }
+}
+
+/// Returns what a wait is for.
+pub fn wait_for(kind: u32, on: u64) -> String {
+    match kind {
+        wait::RECEIVE_PORT => format!("a message on port {}", object('p', on)),
+        wait::RECEIVE_SET => format!("a message on set {}", object('s', on)),
+        wait::SEND => format!("room in the queue of port {}", object('p', on)),
         wait::CLOCK => "a point in time".to_string(),
-        wait::WORD => format!("a change of the word at {:#x}", thread.wait_object),
+        wait::WORD => format!("a change of the word at {on:#x}"),
         wait::INPUT => "input from the console".to_string(),
         other => format!("wait {other}"),
+    }
+}
+
+/// Returns how people write the number of a thread.
+pub fn thread(number: u64) -> String {
+    format!("t{number}")
+}
+
+/// Returns a time since boot in seconds, with microseconds; or "never".
+pub fn seconds(time: u64) -> String {
+    match time {
+        u64::MAX => "never".to_string(),
+        _ => format!("{}.{:06}", time / 1_000_000_000, time / 1000 % 1_000_000),
     }
 }
 

@@ -11,6 +11,7 @@ mod deliberate;
 mod faults;
 mod hostile;
 mod importance;
+mod inspect;
 mod ipc;
 mod limits;
 mod name_service;
@@ -108,6 +109,7 @@ pub const SUITE: &[&[Test]] = &[
     accounting::TESTS,
     boosts::TESTS,
     special_reply::TESTS,
+    inspect::TESTS,
     processor::TESTS,
     faults::TESTS,
     limits::TESTS,

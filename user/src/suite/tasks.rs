@@ -36,6 +36,7 @@ tests! { "tasks":
 /// The functions of children, by name.
 pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("seven", || sys::exit(7)),
+    ("check-inspection", super::inspect::check_inspection),
     ("sleep", || time::sleep(1_000_000)),
     ("fault", sys::machine::undefined),
     ("arguments", check_arguments),

@@ -39,6 +39,15 @@ impl<T> BigLock<T> {
         self.state.set(State::Free);
     }
 
+    /// Returns the value in the middle of a panic, if it has been set. It may be in any state.
+    ///
+    /// # Safety
+    /// The caller does not return to what uses the value.
+    pub unsafe fn in_emergency(&self) -> Option<&T> {
+        // SAFETY: `set` has written the value. Whoever had a reference to it never runs again.
+        (self.state.get() != State::Empty).then(|| unsafe { (*self.value.get()).assume_init_ref() })
+    }
+
     /// Calls `f` with the value.
     #[inline(always)]
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {

@@ -7,11 +7,14 @@ use super::entry::Registers;
 use super::per_cpu;
 use super::serial::Serial;
 use super::symbols;
+use super::system;
+use abi::inspect::{ThreadRecord, wait};
 use core::arch::asm;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::backtrace::return_addresses;
+use kernel::kernel::Kernel;
 use rustc_demangle::demangle;
 use x86_64::instructions::{hlt, interrupts, port::Port};
 use x86_64::registers::control::{Cr2, Cr3};
@@ -76,10 +79,40 @@ fn write_report(log: &mut Serial, registers: Option<&Registers>, message: fmt::A
     };
     writeln!(log, "tally:   cr2 {:016x}  cr3 {:016x}", Cr2::read_raw(), Cr3::read().0.start_address())?;
     // A register of user code may point to anything.
-    if registers.is_some_and(Registers::are_users) {
-        return Ok(());
+    if !registers.is_some_and(Registers::are_users) {
+        write_backtrace(log, rbp)?;
     }
-    write_backtrace(log, rbp)
+    // SAFETY: After the report the machine stops.
+    match unsafe { system::in_emergency() } {
+        Some(kernel) if kernel.is_booted_with("--dump-on-panic") => write_threads(log, kernel),
+        _ => Ok(()),
+    }
+}
+
+/// Writes what each thread waits for. The kernel is in the middle of something, so this may panic; then the machine
+/// stops.
+fn write_threads(log: &mut Serial, kernel: &Kernel) -> fmt::Result {
+    for thread in kernel.thread_records() {
+        let ThreadRecord { thread: number, pid, base, priority, .. } = thread;
+        let (waits_for, object) = match thread.wait {
+            wait::NONE => ("runs", None),
+            wait::READY => ("is ready", None),
+            wait::SUSPENDED => ("is suspended", None),
+            wait::CLOCK => ("waits for a point in time", None),
+            wait::INPUT => ("waits for input", None),
+            wait::WORD => ("waits for a change of a word", None),
+            wait::RECEIVE_PORT => ("waits for a message on port p", Some(thread.wait_object)),
+            wait::RECEIVE_SET => ("waits for a message on set s", Some(thread.wait_object)),
+            wait::SEND => ("waits for room on port p", Some(thread.wait_object)),
+            _ => ("waits", None),
+        };
+        write!(log, "tally:   thread t{number} of pid {pid}, base {base}, at {priority}: {waits_for}")?;
+        match object {
+            Some(object) => writeln!(log, "{}.{}", object as u32, object >> 32)?,
+            None => writeln!(log)?,
+        }
+    }
+    Ok(())
 }
 
 fn write_registers(log: &mut Serial, registers: &Registers) -> fmt::Result {

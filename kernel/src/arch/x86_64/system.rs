@@ -56,6 +56,15 @@ pub fn run(kernel: Kernel, machine: X86Machine) -> ! {
     unsafe { entry::run(frame) }
 }
 
+/// Returns the kernel for the report of a panic, if it is there. It may be in any state.
+///
+/// # Safety
+/// The caller never returns.
+pub unsafe fn in_emergency() -> Option<&'static Kernel> {
+    // SAFETY: As the caller says.
+    unsafe { SYSTEM.in_emergency() }.map(|system| &system.kernel)
+}
+
 /// Handles a call of `mach_msg` on the fast path, and runs the thread that runs next. Returns only if it cannot do that:
 /// then the state is unchanged, and the call has to be handled as [any other trap](handle_trap).
 pub extern "C" fn handle_plain_call(message: u64, options: u32, send_size: u32, receive_size: u32, receive_name: u32) {

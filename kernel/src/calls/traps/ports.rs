@@ -120,8 +120,10 @@ impl Kernel {
         if name == MACH_PORT_NULL {
             return Err(KERN_FAILURE);
         }
-        put_result(machine, caller, result, name.as_bytes())
-            .inspect_err(|_| ipc.destroy_name(sched, step, caller.space, name))
+        put_result(machine, caller, result, name.as_bytes()).inspect_err(|_| {
+            // The caller may have had the name before, and keeps its own references.
+            ipc.port_deallocate(sched, step, caller.space, name).expect("the name was given just now");
+        })
     }
 
     fn name_own_port(&mut self, caller: Context, port: PortId) -> PortName {

@@ -23,6 +23,10 @@ impl Kernel {
             priority: word(registry.handle(id, Key::PTHPRIORITY).unwrap_or(0)),
             ..VoucherRecord::default()
         };
+        if let Some(came) = self.vouchers.came(id) {
+            record.came_by = came.by.to_bits();
+            (record.came_with, record.came_from) = (came.with as u32, came.from);
+        }
         match registry.handle(id, Key::IMPORTANCE).and_then(Source::from_handle) {
             Some(Source::Task(element)) => record.importance_of = self.pid_of_element(element),
             Some(Source::Inherit(inherit)) => record.inherit = inherit.to_bits(),

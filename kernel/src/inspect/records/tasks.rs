@@ -50,7 +50,13 @@ impl Kernel {
             (record.billed_time, record.serviced_time) = (balance.billed.cpu, balance.serviced.cpu);
             (record.billed_energy, record.serviced_energy) = (balance.billed.energy, balance.serviced.energy);
         }
+        record.cpu_time = self.used_by(task).time;
         record
+    }
+
+    /// Returns the records of all threads. For the report of a panic: it allocates nothing.
+    pub fn thread_records(&self) -> impl Iterator<Item = ThreadRecord> {
+        self.sched.iter().map(|(_, thread)| self.thread_record(thread))
     }
 
     pub(super) fn thread_record(&self, thread: &Thread) -> ThreadRecord {
@@ -66,7 +72,8 @@ impl Kernel {
             wait_object,
             pushes: thread.push().port().and_then(|port| self.servicer_of(port)).unwrap_or(0),
             voucher: thread.voucher().map_or(0, |voucher| voucher.to_bits()),
-            ..ThreadRecord::default()
+            deadline: self.sched.deadline_of(thread),
+            cpu_time: self.sched.used(thread.id()).time,
         }
     }
 
