@@ -19,7 +19,8 @@ use std::collections::BTreeSet;
 use zerocopy::IntoBytes;
 
 /// Traps without a target, or that do not look at it. The traps of class 2, which have none either, are left out.
-const UNTARGETED: [u32; 23] = [
+/// `task_for_pid` looks at it in its own way, which `task_for_pid.rs` tests.
+const UNTARGETED: [u32; 26] = [
     mach::MACH_REPLY_PORT,
     mach::THREAD_SELF,
     mach::TASK_SELF,
@@ -43,6 +44,9 @@ const UNTARGETED: [u32; 23] = [
     tally::TIME,
     tally::CPU_COUNT,
     tally::DEBUG_STATE,
+    tally::INSPECT,
+    tally::TRACE_CONTROL,
+    mach::TASK_FOR_PID,
 ];
 
 /// The end of the trap numbers that a class may have.
