@@ -55,7 +55,8 @@ fn why_names_app_message_voucher_and_port() {
     contains_all(
         &why,
         &[
-            "codecd (pid 6) runs at base priority 31\n  it is a daemon, adaptive: in the background but for its boost\n",
+            "codecd (pid 6) runs at base priority 31\n",
+            "  it is a daemon, adaptive: in the background but for its boost\n",
             "  because it has 1 boost:\n    1 boost is held by voucher v",
             ", adopted by t",
             "      which came with a message of id 7005 on port p",

@@ -18,7 +18,8 @@ use abi::{KernReturn, PortName};
 use std::collections::BTreeSet;
 use zerocopy::IntoBytes;
 
-/// Traps without a target, or that do not look at it, and `task_for_pid`, which has an error of its own. The traps of class 2, which have none either, are left out.
+/// Traps without a target, or that do not look at it. The traps of class 2, which have none either, are left out.
+/// `task_for_pid` looks at it in its own way, which `task_for_pid.rs` tests.
 const UNTARGETED: [u32; 26] = [
     mach::MACH_REPLY_PORT,
     mach::THREAD_SELF,
