@@ -181,8 +181,9 @@ fn numbers_of_the_abi() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn numbers_in_the_headers_are_those_of_the_abi() {
     let headers: String = files_with(&[".h"]).iter().map(|path| fs::read_to_string(path).expect("a header")).collect();
-    let defined: BTreeSet<&str> =
-        headers.lines().filter_map(|line| line.strip_prefix("#define ")?.split([' ', '(']).next()).collect();
+    let names = headers.lines().filter_map(|line| line.strip_prefix("#define ")?.split(' ').next());
+    // A name with parameters is no number.
+    let defined: BTreeSet<&str> = names.filter(|name| !name.contains('(')).collect();
     let mut source = String::from("#include <tally.h>\n");
     let mut count = 0;
     for (name, values) in numbers_of_the_abi().iter().filter(|(name, _)| defined.contains(&***name)) {

@@ -135,6 +135,7 @@ long ulock_wake(uint32_t operation, uint32_t *address);
 #define EBADMSG 94
 
 /* Writes at most 1024 bytes to the console and returns how many. */
+long read(int descriptor, void *bytes, size_t size);
 long write(int descriptor, const void *bytes, size_t size);
 long getpid(void);
 /* The number of the thread, which is never given twice. */
@@ -199,9 +200,16 @@ struct tally_thread_info {
     uint32_t io_tier;
     uint32_t latency_qos;
     uint32_t throughput_qos;
+    uint64_t voucher;  /* the adopted one: a number, or 0 */
+    uint64_t run_time; /* in ns */
+    uint64_t energy;   /* in nJ */
 };
 
 kern_return_t debug_state(uint32_t kind, mach_port_name_t name, void *buffer, size_t size);
+
+/* Records of the kernel's objects, and of events, for user 0: docs/abi.md, "Looking into the kernel". */
+kern_return_t inspect(uint32_t kind, uint32_t version, uint64_t argument, void *cursor, void *buffer, size_t size);
+long trace_control(uint32_t operation, uint32_t version, void *buffer, size_t size);
 uint32_t cpu_count(void);
 
 /* Ends the program with a message if a call failed: CHECK(mach_port_allocate(...)). */

@@ -51,6 +51,7 @@
         TRAP    _kernelrpc_mach_port_guard_trap, 0x1000029
         TRAP    _kernelrpc_mach_port_unguard_trap, 0x100002a
         TRAP    mach_generate_activity_id, 0x100002b
+        TRAP    task_for_pid, 0x100002d
         TRAP    thread_get_special_reply_port, 0x1000032
         TRAP    swtch_pri, 0x100003b
         TRAP    swtch, 0x100003c
@@ -63,6 +64,7 @@
         TRAP    mach_wait_until, 0x100005a
 
         UNIX_TRAP exit, 1
+        UNIX_TRAP read, 3
         UNIX_TRAP write, 4
         UNIX_TRAP getpid, 20
         UNIX_TRAP setpriority, 96
@@ -84,5 +86,7 @@
         TRAP    mach_absolute_time, 0x5000006
         TRAP    cpu_count, 0x5000007
         TRAP    debug_state, 0x5000008
+        TRAP    inspect, 0x5000009
+        TRAP    trace_control, 0x500000a
 
         .section .note.GNU-stack, "", @progbits

@@ -102,7 +102,7 @@ OFFSET(struct task_spawn_args, system_persona, 104);
 OFFSET(struct task_spawn_args, system_proxy_persona, 108);
 SIZE(struct exit_message, 36);
 SIZE(struct tally_counts, 88);
-SIZE(struct tally_thread_info, 32);
+SIZE(struct tally_thread_info, 56);
 SIZE(struct proc_uniqidentifierinfo, 56);
 OFFSET(struct proc_uniqidentifierinfo, p_uniqueid, 16);
 OFFSET(struct proc_uniqidentifierinfo, p_orig_ppidversion, 36);

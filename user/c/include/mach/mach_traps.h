@@ -65,6 +65,9 @@ kern_return_t mach_voucher_extract_attr_recipe_trap(mach_port_name_t voucher, ma
 /* Reserves `count` numbers, at most 16, and writes the first one. */
 kern_return_t mach_generate_activity_id(mach_port_name_t target, int count, uint64_t *first);
 
+/* Names the control port of another task. For user 0. */
+kern_return_t task_for_pid(mach_port_name_t target, int pid, mach_port_name_t *task);
+
 /* Let other threads run. Both return TRUE if another thread was ready. */
 boolean_t swtch(void);
 boolean_t swtch_pri(int priority);
