@@ -151,6 +151,8 @@ boot_and_stay() {
     -chardev "stdio,id=console,signal=on,logfile=$console" -serial chardev:console -serial "file:$log" || status=$?
   stty "$terminal"
   kill "$watchdog" 2>/dev/null || true
+  # QEMU ends with 0 only when a signal ends it. The shell does not always get the signal too.
+  ((status != 0)) || { echo >&2; exit 130; }
   outcome "$status"
 }
 

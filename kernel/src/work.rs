@@ -135,14 +135,14 @@ impl Kernel {
         let (before, live_before) = (changed.policy.effective(), changed.policy.live_policy());
         change(&mut changed.policy);
         let (space, live) = (changed.space, changed.policy.live_policy());
-        let (pid, boosted) = (changed.credentials.pid, changed.policy.boosted);
         if changed.policy.effective() != before {
-            let donor = changed.policy.live_policy().wish(boosted);
-            let words = [pid.into(), boosted.into(), donor.into()];
-            self.step.trace.record(|| Event::new(kind::POLICY_CHANGED, words));
-        }
-        if changed.policy.effective() != before && !core::mem::replace(&mut changed.policy_noted, true) {
-            self.step.policy_changed(PolicyChange::Task(task));
+            let (pid, boosted) = (changed.credentials.pid, changed.policy.boosted);
+            self.step
+                .trace
+                .record(|| Event::new(kind::POLICY_CHANGED, [pid.into(), boosted.into(), live.wish(boosted).into()]));
+            if !core::mem::replace(&mut changed.policy_noted, true) {
+                self.step.policy_changed(PolicyChange::Task(task));
+            }
         }
         // Afterwards, so that the task's own policy is in force before that of those whom it boosts (importance 2.4).
         if live != live_before {
