@@ -53,7 +53,11 @@ impl Kernel {
             }
             TRACE_START | TRACE_STREAM => {
                 self.ipc.start_boost_log().map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-                self.step.trace.start(operation == TRACE_STREAM).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+                if self.step.trace.start(operation == TRACE_STREAM).is_err() {
+                    // A ring that exists needs no memory, so that nothing is being recorded yet.
+                    self.ipc.stop_boost_log();
+                    return Err(KERN_RESOURCE_SHORTAGE);
+                }
                 // The next exit makes sure that no way past the recorder is taken from then on.
                 self.step.choose_again();
             }

@@ -101,8 +101,7 @@ impl Receiver {
 
 impl<'k> Parts<'k> {
     /// Carries out a call that is plain but for a voucher or importance: the second class of errata 5. The message is in
-    /// the transfer buffer. The arguments are taken from the
-    /// frame: to pass them on would make all other calls longer.
+    /// the transfer buffer. The arguments are taken from the frame: to pass them on would make all other calls longer.
     #[inline(never)]
     fn call_attached(self, machine: &mut dyn Machine, cpu: Cpu) -> Option<Switch<'k>> {
         // Two functions, so that other calls find out soon that this is not for them.

@@ -51,9 +51,9 @@ impl Kernel {
         Ok(())
     }
 
-    /// Takes the importance and the voucher of a message that `receiver` receives on a port: first the importance, which moves into
-    /// the voucher or ends (importance 5.2, 5.4), then the voucher is processed. Returns true if the message has
-    /// importance for the receiver then.
+    /// Takes the importance and the voucher of a message that `receiver` receives on a port: first the importance, which
+    /// moves into the voucher or ends (importance 5.2, 5.4), then the voucher is processed. Returns true if the message
+    /// has importance for the receiver then.
     #[inline(never)]
     pub(crate) fn receive_attached(
         &mut self,

@@ -8,6 +8,7 @@ use abi::event::*;
 use abi::inspect::boost;
 use abi::task::TaskSpawnArgs;
 use abi::trap::tally::TRACE_CONTROL;
+use store::failpoints;
 use zerocopy::FromBytes;
 
 fn control(w: &mut World, a: Actor, operation: u32) -> Result<(), abi::KernReturn> {
@@ -113,6 +114,26 @@ fn events_are_streamed_when_a_step_ends() {
         w.machine.trace.chunks(size).map(|bytes| EventRecord::read_from_bytes(bytes).unwrap()).collect();
     assert_eq!(of_kind(&events, kind::PORT_MADE).len(), 1);
     assert_eq!(kinds(&read(&mut w, a)), [kind::TRAP_ENTERED], "the ring has only the reading itself");
+}
+
+#[test]
+fn nothing_is_recorded_if_there_is_no_memory_for_it() {
+    let mut w = World::new();
+    let a = w.task();
+    let mut refused = 0;
+    loop {
+        failpoints::arm(Some(refused));
+        let started = control(&mut w, a, TRACE_START);
+        failpoints::disarm();
+        if started.is_ok() {
+            break;
+        }
+        assert_eq!(started, Err(KERN_RESOURCE_SHORTAGE));
+        assert!(!w.kernel.step.trace.is_on() && !w.kernel.ipc.importance().is_logging());
+        refused += 1;
+    }
+    assert_eq!(refused, 2, "the ring and the log of boosts need memory");
+    assert!(w.kernel.step.trace.is_on() && w.kernel.ipc.importance().is_logging());
 }
 
 #[test]

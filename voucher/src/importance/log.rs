@@ -65,6 +65,11 @@ impl Importance {
         Ok(())
     }
 
+    /// Returns true if changes are logged.
+    pub const fn is_logging(&self) -> bool {
+        self.log.on
+    }
+
     /// Stops logging, and forgets what was logged.
     pub fn stop_log(&mut self) {
         self.log = Log::default();
