@@ -1,57 +1,23 @@
-//! The runtime of programs for Tally, the programs in the bundle, and the tests that run in user mode.
+//! The programs in the bundle, and the tests that run in user mode.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`sys`] | the trap instruction, the start of programs and threads: all the `unsafe` code |
-//! | [`print!`], [`println!`] | writing to the console |
-//! | [`message`] | building, sending and receiving Mach messages |
-//! | [`view`] | reading messages from untrusted senders |
-//! | [`port`] | the calls of `mach_port` |
-//! | [`task`] | starting and ending tasks, their memory, counts of kernel objects |
-//! | [`policy`] | the policy and identity of tasks, the classes of threads |
-//! | [`thread`] | threads and waiting on a word of memory |
-//! | [`usage`] | what tasks have used, and who pays for it |
-//! | [`voucher`] | vouchers |
-//! | [`names`] | the name service: both sides |
-//! | [`time`] | the clock, sleeping, yielding |
-//! | [`check`](mod@check) | assertions that print the expected and the seen value |
 //! | [`suite`] | all tests that run in user mode |
 //! | [`demo`] | the demo: its tasks and its narrator |
-//! | [`events`] | what happens in the kernel |
-//! | [`inspect`], [`monitor`](mod@monitor) | the kernel's objects, as records and at the console |
+//! | [`monitor`](mod@monitor) | the kernel's objects at the console |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
 //!
-//! A program is a binary with `#![no_std]`, `#![no_main]` and [`program!`]`(start)`, where `start` takes the arguments
-//! and returns the exit status.
+//! What they are written with is the crate [`runtime`], whose modules can be used by their names here.
 
 #![cfg_attr(target_os = "none", no_std)]
 #![warn(unreachable_pub)]
 
 extern crate alloc;
 
-pub mod check;
 pub mod demo;
-pub mod events;
 pub mod harness;
-pub mod inspect;
-pub mod message;
 pub mod monitor;
-pub mod names;
-pub mod policy;
-pub mod port;
-mod print;
 pub mod suite;
 pub mod supervisor;
-pub mod sys;
-pub mod task;
-pub mod thread;
-pub mod time;
-pub mod usage;
-pub mod view;
-pub mod voucher;
 
-pub use abi;
-pub use print::{print_to_console, write_console};
-
-/// The exit status of a program that panicked.
-pub const PANICKED: i32 = 101;
+pub use runtime::*;

@@ -33,7 +33,7 @@ use user::thread::Thread;
 use user::voucher::{self, Recipe};
 use zerocopy::IntoBytes;
 
-user::program!(start);
+runtime::program!(start);
 
 /// Runs per benchmark, of which the least counts.
 const RUNS: u32 = 12;

@@ -7,4 +7,4 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-user::program!(user::demo::run);
+runtime::program!(user::demo::run);

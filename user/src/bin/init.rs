@@ -30,7 +30,7 @@ use user::sys::machine::started as started_at;
 use user::task::Spawn;
 use user::{events, monitor, println, task};
 
-user::program!(start);
+runtime::program!(start);
 
 /// The exit status for unknown arguments, and for arguments that are too long for the program.
 const USAGE: i32 = 64;

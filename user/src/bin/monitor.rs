@@ -15,7 +15,7 @@ use user::monitor::command::Session;
 use user::sys::Arguments;
 use user::{monitor, policy, port, task};
 
-user::program!(start);
+runtime::program!(start);
 
 fn start(arguments: Arguments) -> i32 {
     // Above what it watches, so that it answers while programs compute.

@@ -12,7 +12,7 @@ use user::suite::send_messages;
 use user::sys::Arguments;
 use user::time::{MILLISECOND, now};
 
-user::program!(start);
+runtime::program!(start);
 
 /// Messages if there is no argument.
 const MILLION: u64 = 1_000_000;

@@ -5,7 +5,7 @@
 use user::sys::Arguments;
 use user::{println, suite};
 
-user::program!(start);
+runtime::program!(start);
 
 /// The exit status for an unknown test.
 const USAGE: i32 = 64;

@@ -7,14 +7,14 @@
 #![no_std]
 #![no_main]
 
-use user::abi::KernReturn;
-use user::message::Message;
-use user::port::Port;
-use user::sys::Arguments;
-use user::task::{self, Spawn};
-use user::{names, println};
+use runtime::abi::KernReturn;
+use runtime::message::Message;
+use runtime::port::Port;
+use runtime::sys::Arguments;
+use runtime::task::{self, Spawn};
+use runtime::{names, println};
 
-user::program!(start);
+runtime::program!(start);
 
 const SERVICE: &str = "org.example.doubler";
 const DOUBLE_ID: i32 = 2000;
