@@ -105,11 +105,14 @@ pub fn set_qos_of(thread: PortName, qos: Qos) {
     }
 }
 
-/// Creates a thread in this task: `thread_create`.
+/// Creates a thread in this task: `thread_create`. It has no [thread-local memory](crate::local::attach).
 ///
 /// # Errors
 /// Those of the call.
 pub fn create_raw(entry: u64, stack: u64, argument: u64, flags: u32) -> Result<PortName, KernReturn> {
+    // The caller has thread-local memory already, unless it is the only thread.
+    #[cfg(target_os = "none")]
+    crate::sys::local::attach_first();
     let mut name = PortName(0);
     let own = u64::from(port::task_self().0);
     let arguments = [own, entry, stack, argument, u64::from(flags), (&raw mut name) as u64];

@@ -3,7 +3,11 @@
 mod entry;
 #[cfg(target_os = "none")]
 mod heap;
+#[cfg(target_os = "none")]
+pub(crate) mod local;
 pub mod machine;
+#[cfg(target_os = "none")]
+pub(crate) mod mutex;
 pub mod registers;
 #[cfg(target_os = "none")]
 mod relocate;

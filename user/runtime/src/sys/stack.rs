@@ -56,5 +56,9 @@ extern "C" fn enter() -> ! {
 }
 
 extern "C" fn call(start: &Start) {
-    (start.function)(start.argument);
+    let run = || (start.function)(start.argument);
+    #[cfg(target_os = "none")]
+    super::local::with_block(run);
+    #[cfg(not(target_os = "none"))]
+    run();
 }
