@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_value_is_made_once_and_each_thread_has_its_own_locals() {
         crate::sync::thread_local! {
-            static OWN: core::cell::Cell<usize> = core::cell::Cell::new(0);
+            static OWN: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
         }
         in_many_orders(|| {
             let shared = Arc::new((OnceLock::<usize>::new(), AtomicUsize::new(0)));

@@ -11,6 +11,7 @@
 //! | [`policy`] | the policy and identity of tasks, the classes of threads |
 //! | [`thread`] | threads and waiting on a word of memory |
 //! | [`sync`], [`local`], [`thread_local!`] | locks, and variables of threads |
+//! | [`heap`] | what the program uses of its heap |
 //! | [`usage`] | what tasks have used, and who pays for it |
 //! | [`voucher`] | vouchers |
 //! | [`names`] | the name service: both sides |
@@ -28,6 +29,7 @@ extern crate alloc;
 
 pub mod check;
 pub mod events;
+pub mod heap;
 pub mod inspect;
 pub mod local;
 pub mod message;

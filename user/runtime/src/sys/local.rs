@@ -1,14 +1,15 @@
 //! Thread-local memory: the block that each thread reaches through its segment base (dispatch 9.4 R-1).
 //!
-//! Until the program creates its second thread, its first one uses [`MAIN`] directly: a program with one thread makes no
+//! Until the program starts its second thread, its first one uses [`MAIN`] directly: a program with one thread makes no
 //! trap for this. From then on [`ATTACHED`] is true, and every thread that uses locks, the heap or thread-locals has a base.
-//! `thread` sees to that: it [attaches](attach_first) the first thread before it creates another, and a new thread
-//! begins with the trap that sets its base.
+//! `thread` sees to that: it [attaches](attach_first) the first thread before it starts another, and a new thread begins
+//! with the trap that sets its base.
 
 use super::trap;
 use crate::port;
 use abi::PortName;
 use abi::policy::LOCK_FLAGS;
+use abi::port::MACH_PORT_RIGHT_SEND;
 use abi::trap::mach::THREAD_SELF;
 use alloc::boxed::Box;
 use core::fmt;
@@ -81,10 +82,12 @@ impl Block {
         assert_eq!(code, 0, "the address of a block is one of a program");
     }
 
-    /// Destroys all values, and gives up the reference to the thread's name. The thread uses none of them any more.
-    fn detach(&self) {
+    /// Destroys all values, and gives up the reference to the thread's name and so many others. The thread uses none of
+    /// them any more.
+    fn detach(&self, names: u32) {
         self.destroy_values();
-        port::deallocate(PortName(self.lock_id() | LOCK_FLAGS)).expect("the thread has its name");
+        let name = PortName(self.lock_id() | LOCK_FLAGS);
+        port::mod_refs(name, MACH_PORT_RIGHT_SEND, -1 - names as i32).expect("the thread has its name");
     }
 
     /// Destroys all values, also those that the destructors of others make.
@@ -121,22 +124,22 @@ pub(super) fn current() -> &'static Block {
     unsafe { &*block }
 }
 
-/// Sets the base of the program's first thread. Called before the first of the other threads is created, by the only
-/// thread that there is.
-pub(crate) fn attach_first() {
+/// Gives the program's first thread its thread-local memory, if it has none. It must do this itself before it creates a
+/// thread by [`create_raw`](crate::thread::create_raw) that [attaches](attach); before other threads start it is done.
+pub fn attach_first() {
     if !ATTACHED.load(Ordering::Relaxed) {
         MAIN.attach();
         ATTACHED.store(true, Ordering::Relaxed);
     }
 }
 
-/// Calls `function` with a block in place, on the stack of a thread that the runtime has started, and destroys what is in
-/// the block afterwards.
-pub(super) fn with_block(function: impl FnOnce()) {
+/// Calls `function` with a block in place, on the stack of a thread that the runtime has started. Then destroys what is in
+/// the block, and gives up `names` references to the thread's name besides its own.
+pub(super) fn with_block(names: u32, function: impl FnOnce()) {
     let block = Block::new(0);
     block.attach();
     function();
-    block.detach();
+    block.detach(names);
 }
 
 /// The thread-local memory of a thread that was created by [`create_raw`](crate::thread::create_raw). When it is dropped,
@@ -147,9 +150,13 @@ pub struct Attachment {
 }
 
 /// Gives the calling thread thread-local memory. A thread that was created by [`create_raw`](crate::thread::create_raw)
-/// must call this before it uses locks, the heap or thread-locals, and drop the result as the last of that. Threads that
-/// were started in other ways have thread-local memory.
+/// or [`Thread::bare`](crate::thread::Thread::bare) must call this before it uses locks, the heap or thread-locals, and drop
+/// the result as the last of that. Threads that were started in other ways have thread-local memory.
+///
+/// # Panics
+/// If the first thread has none: see [`attach_first`].
 pub fn attach() -> Attachment {
+    assert!(ATTACHED.load(Ordering::Relaxed), "the first thread is attached before all others");
     // Not from the heap, which needs a lock, for which the thread needs the block.
     let address = crate::task::allocate(size_of::<Block>() as u64).expect("there is memory for a thread");
     let block = ptr::with_exposed_provenance_mut::<Block>(address as usize);
@@ -164,7 +171,7 @@ pub fn attach() -> Attachment {
 impl Drop for Attachment {
     fn drop(&mut self) {
         // SAFETY: `attach` has made the block for this value, which is not sent to another thread: it has a raw pointer.
-        unsafe { (*self.block).detach() };
+        unsafe { (*self.block).detach(0) };
         trap(abi::trap::machine::SET_THREAD_BASE, [0; 6]);
         crate::task::deallocate(self.block as u64, size_of::<Block>() as u64).expect("the block is there");
     }

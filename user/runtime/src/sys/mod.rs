@@ -2,7 +2,7 @@
 
 mod entry;
 #[cfg(target_os = "none")]
-mod heap;
+pub(crate) mod heap;
 #[cfg(target_os = "none")]
 pub(crate) mod local;
 pub mod machine;
@@ -11,10 +11,9 @@ pub(crate) mod mutex;
 pub mod registers;
 #[cfg(target_os = "none")]
 mod relocate;
-mod stack;
+pub(crate) mod stack;
 
 pub use entry::Arguments;
-pub use stack::start_thread;
 
 use core::arch::asm;
 
