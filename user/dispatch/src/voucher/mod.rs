@@ -28,8 +28,8 @@ pub use table::Vouchers;
 
 use crate::activity::Identity;
 use crate::process::Process;
-use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::Arc;
+use crate::sync::atomic::{AtomicU32, Ordering};
 use abi::PortName;
 use abi::port::MACH_PORT_NULL;
 use core::fmt;

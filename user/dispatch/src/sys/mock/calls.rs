@@ -6,6 +6,7 @@ use super::world::{Entry, Object};
 use super::{Mock, threads};
 use crate::qos::{Priority, Qos};
 use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering;
 use crate::sys::{Kernel, Received, SetSelf, SetSelfError};
 use abi::code::*;
 use abi::message::MsgOption;
@@ -13,7 +14,6 @@ use abi::policy::LOCK_FLAGS;
 use abi::port::*;
 use abi::{KernReturn, PortName};
 use alloc::boxed::Box;
-use crate::sync::atomic::Ordering;
 use std::sync::PoisonError;
 
 impl Kernel for Mock {
