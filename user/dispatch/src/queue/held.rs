@@ -2,7 +2,7 @@
 
 use super::Queue;
 use crate::qos::{Override, Qos};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::thread::{self, Context};
 use abi::PortName;
 use core::cell::Cell;

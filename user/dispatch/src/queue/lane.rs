@@ -129,7 +129,7 @@ impl Lane {
                 let wakeup = state.raise(class);
                 target.follow(wakeup, effects);
             }
-            Target::Main(bound) => bound.raise(self, class, effects),
+            Target::Main(bound) => bound.raise(class, effects),
         }
     }
 

@@ -46,8 +46,9 @@ impl Kernel for Mock {
         if error.priority || error.voucher { Err(error) } else { Ok(()) }
     }
 
-    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) {
+    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) -> bool {
         self.world.lock().thread(thread).requested = priority;
+        true
     }
 
     fn override_thread(&self, thread: PortName, class: Qos, lock: &AtomicU32) {
