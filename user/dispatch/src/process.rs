@@ -1,6 +1,7 @@
 //! [`Process`]: what the library keeps once for each task.
 
 use crate::activity::Activities;
+use crate::persona::ArbitraryPersonas;
 use crate::sync::Arc;
 use crate::sys::Kernel;
 use crate::thread;
@@ -18,12 +19,18 @@ pub struct Process {
     pub vouchers: Vouchers,
     /// Activity ids and the trace.
     pub activities: Activities,
+    pub(crate) arbitrary_personas: ArbitraryPersonas,
 }
 
 impl Process {
     /// Returns the state of a new task, which stays for ever.
     pub fn new(kernel: &'static dyn Kernel) -> &'static Process {
-        Box::leak(Box::new(Process { kernel, vouchers: Vouchers::default(), activities: Activities::default() }))
+        Box::leak(Box::new(Process {
+            kernel,
+            vouchers: Vouchers::default(),
+            activities: Activities::default(),
+            arbitrary_personas: ArbitraryPersonas::default(),
+        }))
     }
 
     /// Makes the calling thread one of this task. For tests on the host, and for threads that the library starts.
