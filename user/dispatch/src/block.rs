@@ -77,12 +77,7 @@ impl Block {
 
     /// Returns a block with a class, which is not capped. No class is the same as `NO_QOS_CLASS`. `None` if there are
     /// unknown flags or the relative priority is out of range.
-    pub fn with_class(
-        flags: u32,
-        class: Qos,
-        relative: i32,
-        work: impl Fn() + Send + Sync + 'static,
-    ) -> Option<Block> {
+    pub fn with_class(flags: u32, class: Qos, relative: i32, work: impl Fn() + Send + Sync + 'static) -> Option<Block> {
         Block::make(BlockFlags::from_bits(flags)?, Some(Priority::new(class, relative)?), None, work)
     }
 

@@ -12,7 +12,6 @@ use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::thread;
 use crate::voucher::Capture;
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// The most workers of a task.
@@ -205,8 +204,8 @@ impl Start {
             Start::Wake(worker, class) => worker.wake(class),
             Start::Create(class) => {
                 let process = process();
-                let body = Box::new(move || run_worker(process, class));
-                if process.kernel.start_thread("worker", Priority::of(class), body).is_err() {
+                let body = move || run_worker(process, class);
+                if thread::start(process, "worker", Priority::of(class), body).is_err() {
                     process.queues.pool.not_created(class);
                 }
             }
@@ -267,8 +266,6 @@ impl Worker {
 
 /// What a worker's thread does.
 fn run_worker(process: &'static Process, class: Qos) {
-    process.enter();
-    thread::note_requested(Priority::of(class));
     held::become_worker();
     let worker = Worker::new();
     let mut place = Place::Pending(class);

@@ -1,6 +1,7 @@
 //! [`Process`]: what the library keeps once for each task.
 
 use crate::activity::Activities;
+use crate::persona::ArbitraryPersonas;
 use crate::queue::Queues;
 use crate::sync::Arc;
 use crate::sys::Kernel;
@@ -19,6 +20,7 @@ pub struct Process {
     pub vouchers: Vouchers,
     /// Activity ids and the trace.
     pub activities: Activities,
+    pub(crate) arbitrary_personas: ArbitraryPersonas,
     /// Queues and workers.
     pub(crate) queues: Queues,
 }
@@ -30,6 +32,7 @@ impl Process {
             kernel,
             vouchers: Vouchers::default(),
             activities: Activities::default(),
+            arbitrary_personas: ArbitraryPersonas::default(),
             queues: Queues::default(),
         }))
     }

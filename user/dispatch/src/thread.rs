@@ -8,8 +8,9 @@ use crate::queue::Held;
 use crate::sync::{Arc, thread_local};
 use crate::sys::SetSelf;
 use crate::voucher::{Capture, Voucher};
-use abi::PortName;
 use abi::port::MACH_PORT_NULL;
+use abi::{KernReturn, PortName};
+use alloc::boxed::Box;
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::replace;
@@ -44,6 +45,24 @@ pub fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
 /// Makes the calling thread one of a task.
 pub(crate) fn enter(process: &'static Process) {
     with(|context| context.process.set(Some(process)));
+}
+
+/// Starts a thread of a task, with a name and a requested priority.
+///
+/// # Errors
+/// Those of [`Kernel::start_thread`](crate::sys::Kernel::start_thread).
+pub fn start(
+    process: &'static Process,
+    name: &str,
+    priority: Priority,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<PortName, KernReturn> {
+    let run = move || {
+        process.enter();
+        note_requested(priority);
+        body();
+    };
+    process.kernel.start_thread(name, priority, Box::new(run))
 }
 
 /// Returns the priority that the calling thread has requested (`T.pp`).

@@ -8,10 +8,10 @@ use crate::process::{Process, process};
 use crate::qos::{Priority, Qos};
 use crate::queue::state::Kind;
 use crate::queue::{Queue, client_crash};
-use crate::timer_source::TimerShared;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, Weak};
-use alloc::boxed::Box;
+use crate::thread;
+use crate::timer_source::TimerShared;
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
@@ -111,15 +111,14 @@ impl Timers {
 
 fn start_thread() {
     let process = process();
-    let body = Box::new(move || run_timers(process));
     // It runs no code of a client, and must not be late.
-    if process.kernel.start_thread("timers", Priority::of(Qos::UserInteractive), body).is_err() {
+    let priority = Priority::of(Qos::UserInteractive);
+    if thread::start(process, "timers", priority, move || run_timers(process)).is_err() {
         client_crash("there is no room for the thread of the timers");
     }
 }
 
 fn run_timers(process: &'static Process) {
-    process.enter();
     let timers = &process.queues.timers;
     loop {
         match timers.next(process.kernel.now()) {

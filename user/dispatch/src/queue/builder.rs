@@ -114,11 +114,8 @@ impl Builder {
             Some(Queue(Inner::Root(root))) => Some(*root),
             None => None,
         };
-        let class = if self.has_class {
-            self.word.requested.class()
-        } else {
-            given.map_or(Qos::DEFAULT, |root| root.class)
-        };
+        let class =
+            if self.has_class { self.word.requested.class() } else { given.map_or(Qos::DEFAULT, |root| root.class) };
         let overcommit = self.overcommit.or(given.map(|root| root.overcommit)).unwrap_or(!self.concurrent);
         Target::Root(Root { class, overcommit })
     }

@@ -233,12 +233,7 @@ impl Lane {
     }
 
     /// Lets the successor in after the owner has left; returns true if the owner was overridden. The lock is held.
-    pub(crate) fn left(
-        self: &Arc<Lane>,
-        left: Left<Item>,
-        state: &LaneState<Item>,
-        effects: &mut Effects,
-    ) -> bool {
+    pub(crate) fn left(self: &Arc<Lane>, left: Left<Item>, state: &LaneState<Item>, effects: &mut Effects) -> bool {
         self.show_owner(state);
         self.succeed(left.successor, state, effects);
         left.overridden

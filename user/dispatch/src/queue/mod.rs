@@ -35,8 +35,8 @@ use crate::process::process;
 use crate::qos::{self, Qos, QueuePriority};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, OnceLock};
-use crate::timer::Timers;
 use crate::thread;
+use crate::timer::Timers;
 use alloc::boxed::Box;
 use core::time::Duration;
 use root::{ReadySlot, Root};
@@ -115,13 +115,6 @@ impl Queue {
         match &self.0 {
             Inner::Root(_) => None,
             Inner::Lane(lane) => Some(lane),
-        }
-    }
-
-    pub(crate) fn as_root(&self) -> Option<Root> {
-        match &self.0 {
-            Inner::Root(root) => Some(*root),
-            Inner::Lane(_) => None,
         }
     }
 

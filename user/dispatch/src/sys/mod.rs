@@ -3,7 +3,7 @@
 //! Nothing else of the library makes a system call. Programs run over the real kernel, tests on the host over a
 //! [mock](mod@mock) of it.
 
-#[cfg(any(test, feature = "mock"))]
+#[cfg(all(not(target_os = "none"), any(test, feature = "mock")))]
 pub mod mock;
 
 use crate::qos::{Priority, Qos};

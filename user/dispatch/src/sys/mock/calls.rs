@@ -6,6 +6,7 @@ use super::world::{Entry, Object};
 use super::{Mock, threads};
 use crate::qos::{Priority, Qos};
 use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering;
 use crate::sys::{Kernel, Received, SetSelf, SetSelfError};
 use abi::code::*;
 use abi::message::MsgOption;
@@ -13,14 +14,15 @@ use abi::policy::LOCK_FLAGS;
 use abi::port::*;
 use abi::{KernReturn, PortName};
 use alloc::boxed::Box;
-use crate::sync::atomic::Ordering;
 use std::sync::PoisonError;
 
 impl Kernel for Mock {
     fn set_self(&self, change: SetSelf) -> Result<(), SetSelfError> {
         let name = self.thread_self();
         let mut state = self.world.lock();
-        state.thread(name).set_self_calls += 1;
+        let record = state.thread(name);
+        record.set_self_calls += 1;
+        record.last_change = Some(change);
         let mut error = SetSelfError { priority: false, voucher: false };
         if let Some(priority) = change.priority {
             error.priority = !priority.has_class();
