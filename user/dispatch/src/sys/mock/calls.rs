@@ -20,7 +20,9 @@ impl Kernel for Mock {
     fn set_self(&self, change: SetSelf) -> Result<(), SetSelfError> {
         let name = self.thread_self();
         let mut state = self.world.lock();
-        state.thread(name).set_self_calls += 1;
+        let record = state.thread(name);
+        record.set_self_calls += 1;
+        record.last_change = Some(change);
         let mut error = SetSelfError { priority: false, voucher: false };
         if let Some(priority) = change.priority {
             error.priority = !priority.has_class();
@@ -46,8 +48,9 @@ impl Kernel for Mock {
         if error.priority || error.voucher { Err(error) } else { Ok(()) }
     }
 
-    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) {
+    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) -> bool {
         self.world.lock().thread(thread).requested = priority;
+        true
     }
 
     fn override_thread(&self, thread: PortName, class: Qos, lock: &AtomicU32) {
