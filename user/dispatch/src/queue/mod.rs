@@ -139,6 +139,11 @@ impl Queue {
         self.lane().map_or(Qos::Unspecified, |lane| lane.lock().max_qos())
     }
 
+    /// Returns how many items and threads wait in the list of the queue; 0 for a global queue.
+    pub fn waiting(&self) -> usize {
+        self.lane().map_or(0, |lane| lane.lock().len())
+    }
+
     /// Returns true if nothing waits or runs on the queue; a global queue is never idle.
     pub fn is_idle(&self) -> bool {
         self.lane().is_some_and(|lane| lane.lock().is_idle())
