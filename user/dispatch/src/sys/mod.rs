@@ -5,6 +5,8 @@
 
 #[cfg(all(not(target_os = "none"), any(test, feature = "mock")))]
 pub mod mock;
+#[cfg(target_os = "none")]
+pub mod tally;
 
 use crate::qos::{Priority, Qos};
 use crate::sync::atomic::AtomicU32;
