@@ -157,7 +157,7 @@ fn nested_work_keeps_class_and_voucher_in_every_hop() {
 #[test]
 fn the_main_queue_runs_at_its_threads_class_with_the_items_voucher() {
     let world = World::new();
-    let (x, own) = (world.voucher(), world.voucher());
+    let (x, own) = (world.voucher(), world.another_voucher());
     let (sender, receiver) = channel();
     let probe = world.prober(&sender);
     let after = world.on(UI, Some(&own), || {
@@ -294,6 +294,26 @@ fn synchronous_work_on_an_idle_queue_runs_in_the_callers_context() {
         assert_eq!(world.mock.calls(), before.1, "no call sets the thread's priority or voucher");
     });
     assert!(queue.is_idle());
+}
+
+// covers dispatch AE-27
+#[test]
+fn synchronous_work_on_the_main_queue_runs_on_the_main_thread_with_the_callers_voucher() {
+    let world = World::new();
+    let x = world.another_voucher();
+    let references = Arc::strong_count(&x);
+    let (main, seen) = world.on(UI, None, || {
+        main_queue::bind();
+        let (mock, own) = (world.mock, x.clone());
+        let caller = world.spawn(IN, Some(own), move || Queue::main().sync(|| Probe::of(mock)));
+        main_queue::wait(None);
+        assert!(main_queue::drain());
+        (mock.thread_self(), caller.join().expect("it does not panic"))
+    });
+    assert_eq!((seen.thread, seen.requested), (main, UI));
+    assert_voucher(&seen, Some(&x));
+    drop(seen);
+    assert_eq!(Arc::strong_count(&x), references, "no reference is lost");
 }
 
 // covers dispatch AE-28

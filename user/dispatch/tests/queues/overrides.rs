@@ -4,9 +4,11 @@ use crate::world::*;
 use abi::PortName;
 use dispatch::block::Block;
 use dispatch::group::Group;
+use dispatch::main_queue;
 use dispatch::qos::{Priority, Qos};
 use dispatch::queue::{Queue, QueueFlags};
 use dispatch::sys::Kernel;
+use dispatch::thread;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
@@ -216,13 +218,52 @@ fn a_waiter_that_holds_the_queue_has_the_class_of_the_next_until_it_leaves() {
     interactive.join().expect("it does not panic");
 }
 
+// covers dispatch AE-44
+#[test]
+fn a_waiter_for_the_main_queue_overrides_the_main_thread_until_it_is_drained() {
+    let world = World::new();
+    world.on(UT, None, || {
+        main_queue::bind();
+        let (mock, main) = (world.mock, world.mock.thread_self());
+        let caller = world
+            .spawn(IN, None, move || Queue::main().sync(|| (mock.thread(main).overrides.len(), mock.effective(main))));
+        eventually("the main thread is overridden", || world.effective(main) == Qos::UserInitiated);
+        let record = mock.thread(main);
+        assert_eq!((record.requested, record.dispatch_override), (UT, Qos::Unspecified), "explicitly");
+        assert!(main_queue::drain());
+        assert_eq!(caller.join().expect("it does not panic"), (1, Qos::UserInitiated));
+        assert!(mock.thread(main).overrides.is_empty());
+        assert_eq!(world.effective(main), Qos::Utility);
+    });
+}
+
+#[test]
+fn the_override_of_the_main_thread_follows_its_own_class() {
+    let world = World::new();
+    world.on(UT, None, || {
+        main_queue::bind();
+        let main = world.mock.thread_self();
+        let queue = Queue::main();
+        world.on(IN, None, || queue.run_async_enforced(|| ()));
+        let overrides = || world.mock.thread(main).overrides.len();
+        assert_eq!((overrides(), world.effective(main)), (1, Qos::UserInitiated));
+        thread::set_qos_class_self(Qos::UserInteractive, 0).expect("the class is valid");
+        assert_eq!(overrides(), 0, "it is above the item by itself");
+        thread::set_qos_class_self(Qos::Background, 0).expect("the class is valid");
+        assert_eq!((overrides(), world.effective(main)), (1, Qos::UserInitiated));
+        assert!(main_queue::drain());
+        assert_eq!((overrides(), world.effective(main)), (0, Qos::Background));
+    });
+}
+
 // covers dispatch AE-45
 #[test]
 fn a_barrier_runs_alone_after_what_runs_and_before_what_comes_later() {
     let world = World::new();
     world.mock.set_processors(8);
     let queue = Queue::concurrent("q");
-    let (running, most, log) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(vec![])));
+    let (running, most, log) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(vec![])));
     let item = |name: &'static str, door: &Door| {
         let (running, most, log, door) = (running.clone(), most.clone(), log.clone(), door.clone());
         move || {
@@ -293,14 +334,13 @@ fn a_wait_for_a_group_overrides_nobody() {
     let (queue, group) = (Queue::new("q"), Group::new());
     group.enter();
     let first = Running::start(&world, BG, &queue);
-    let (waited, begun) = (group.clone(), Door::new());
-    let begins = begun.clone();
+    let (waited, mock, (sender, receiver)) = (group.clone(), world.mock, channel());
     let waiter = world.spawn(UI, None, move || {
-        begins.pass();
+        sender.send(mock.thread_self()).expect("the test waits");
         waited.wait(None)
     });
-    begun.open();
-    eventually("the thread waits", || world.mock.waiting() > 0);
+    let thread = receive(&receiver);
+    eventually("the thread waits", || world.mock.thread(thread).waits);
     assert_eq!((world.effective(first.thread), queue.max_qos()), (Qos::Background, Qos::Background));
     group.leave();
     assert!(waiter.join().expect("it does not panic"));

@@ -3,6 +3,7 @@
 use abi::message::{Header, MsgOption};
 use abi::port::{ConstructFlags, Disposition};
 use abi::{KernReturn, PortName};
+use dispatch::activity::{Activity, ActivityFlags, Parent};
 use dispatch::process::Process;
 use dispatch::qos::{Priority, Qos};
 use dispatch::sys::Kernel;
@@ -44,12 +45,7 @@ impl World {
 
     /// Runs a function on a new thread with a priority and a voucher, as if a program's thread had them. The thread ends
     /// before this returns.
-    pub fn on<R: Send>(
-        &self,
-        priority: Priority,
-        voucher: Option<&Arc<Voucher>>,
-        f: impl FnOnce() -> R + Send,
-    ) -> R {
+    pub fn on<R: Send>(&self, priority: Priority, voucher: Option<&Arc<Voucher>>, f: impl FnOnce() -> R + Send) -> R {
         Mock::on_thread(self.process, || {
             self.mock.start_at(priority);
             voucher::replace(voucher.cloned());
@@ -73,8 +69,18 @@ impl World {
         })
     }
 
-    /// Returns the voucher of a message that the application has sent to the daemon.
+    /// Returns the voucher of a message that the application has sent to the daemon; always the same object.
     pub fn voucher(&self) -> Arc<Voucher> {
+        self.sent(None)
+    }
+
+    /// Returns the voucher of a message that belongs to a new activity: another object each time.
+    pub fn another_voucher(&self) -> Arc<Voucher> {
+        let create = || Activity::create("test", Parent::None, ActivityFlags::empty()).voucher().clone();
+        self.sent(Some(Mock::on_thread(self.app, create)))
+    }
+
+    fn sent(&self, sent: Option<Arc<Voucher>>) -> Arc<Voucher> {
         let name = self.mock.share(self.port, self.app_mock);
         Mock::on_thread(self.app, || {
             let header = Header {
@@ -84,10 +90,11 @@ impl World {
                 ..Header::default()
             };
             let mut message = header.as_bytes().to_vec();
-            let attachment = voucher::attach(&mut message, None);
+            let attachment = voucher::attach(&mut message, sent.as_ref());
             let code: KernReturn = self.app_mock.send(&mut message, MsgOption::SEND_MSG, 0, 0);
             assert!(code.is_success(), "{code:?}");
             voucher::detach(&mut message, attachment);
+            drop(sent);
         });
         let mut buffer = vec![0; 256];
         let options = MsgOption::RCV_MSG | MsgOption::RCV_VOUCHER | MsgOption::RCV_TIMEOUT;
