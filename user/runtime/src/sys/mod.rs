@@ -3,6 +3,7 @@
 mod entry;
 #[cfg(target_os = "none")]
 pub(crate) mod heap;
+mod lend;
 #[cfg(target_os = "none")]
 pub(crate) mod local;
 pub mod machine;
@@ -14,6 +15,7 @@ mod relocate;
 pub(crate) mod stack;
 
 pub use entry::Arguments;
+pub use lend::{Lent, lend};
 
 use core::arch::asm;
 
