@@ -2,15 +2,19 @@
 
 mod entry;
 #[cfg(target_os = "none")]
-mod heap;
+pub(crate) mod heap;
+mod lend;
+pub mod local;
 pub mod machine;
+#[cfg(target_os = "none")]
+pub(crate) mod mutex;
 pub mod registers;
 #[cfg(target_os = "none")]
 mod relocate;
-mod stack;
+pub(crate) mod stack;
 
 pub use entry::Arguments;
-pub use stack::start_thread;
+pub use lend::{Lent, lend};
 
 use core::arch::asm;
 
