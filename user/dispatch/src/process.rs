@@ -2,6 +2,7 @@
 
 use crate::activity::Activities;
 use crate::persona::ArbitraryPersonas;
+use crate::queue::Queues;
 use crate::sync::Arc;
 use crate::sys::Kernel;
 use crate::thread;
@@ -20,6 +21,8 @@ pub struct Process {
     /// Activity ids and the trace.
     pub activities: Activities,
     pub(crate) arbitrary_personas: ArbitraryPersonas,
+    /// Queues and workers.
+    pub(crate) queues: Queues,
 }
 
 impl Process {
@@ -30,6 +33,7 @@ impl Process {
             vouchers: Vouchers::default(),
             activities: Activities::default(),
             arbitrary_personas: ArbitraryPersonas::default(),
+            queues: Queues::default(),
         }))
     }
 
@@ -38,9 +42,22 @@ impl Process {
         thread::enter(self);
     }
 
+    /// Limits the number of workers. Those that exist stay.
+    pub fn set_worker_limit(&self, limit: usize) {
+        self.queues.pool.set_limit(limit);
+    }
+
     /// Returns the numbers of things that the library holds, for tests of leaks (dispatch R-7).
     pub fn debug_counts(&self) -> DebugCounts {
-        DebugCounts { vouchers: self.vouchers.live() }
+        let (workers, parked) = self.queues.pool.workers();
+        DebugCounts {
+            vouchers: self.vouchers.live(),
+            continuations: self.queues.counts.continuations.get(),
+            queues: self.queues.counts.lanes.get(),
+            timers: self.queues.timers.len(),
+            workers,
+            parked,
+        }
     }
 }
 
@@ -49,6 +66,16 @@ impl Process {
 pub struct DebugCounts {
     /// Voucher objects that are alive.
     pub vouchers: usize,
+    /// Items that wait or run.
+    pub continuations: usize,
+    /// Queues that are no global ones.
+    pub queues: usize,
+    /// Deadlines.
+    pub timers: usize,
+    /// Threads of the pool.
+    pub workers: usize,
+    /// Those of them that wait for work.
+    pub parked: usize,
 }
 
 /// Returns the task of the calling thread.

@@ -1,10 +1,12 @@
 //! [`Context`]: what the library keeps for each thread, and how a thread takes on the context of its work
 //! (dispatch 1.5, 1.7, 1.9, 2.4).
 
+use crate::main_queue;
 use crate::process::Process;
 use crate::qos::{Base, ItemPriority, Priority, Qos, QueuePriority};
+use crate::queue::Held;
 use crate::sync::{Arc, thread_local};
-use crate::sys::SetSelf;
+use crate::sys::{SetSelf, tally};
 use crate::voucher::{Capture, Voucher};
 use abi::port::MACH_PORT_NULL;
 use abi::{KernReturn, PortName};
@@ -31,6 +33,8 @@ pub struct Context {
     kernel_voucher: Cell<PortName>,
     /// The number of scopes that are open.
     scopes: Cell<u32>,
+    /// What belongs to queues.
+    pub(crate) held: Held,
 }
 
 /// Calls a function with the calling thread's context.
@@ -94,7 +98,9 @@ pub fn set_qos_class_self(class: Qos, relative: i32) -> Result<(), InvalidArgume
         context.process().kernel.set_self(change).map_err(|_| InvalidArgument)?;
         context.priority.set(priority);
         Ok(())
-    })
+    })?;
+    main_queue::class_changed();
+    Ok(())
 }
 
 /// Notes the priority that the calling thread has in the kernel already: a new thread, or a worker that was given one
@@ -214,13 +220,20 @@ impl Nesting {
 
 impl Context {
     fn new() -> Context {
+        // In a program there is one process. On the host a test enters one.
+        let (process, priority) = if cfg!(target_os = "none") {
+            (Some(tally::process()), tally::requested())
+        } else {
+            (None, Priority::NONE)
+        };
         Context {
-            process: Cell::new(None),
-            priority: Cell::new(Priority::NONE),
+            process: Cell::new(process),
+            priority: Cell::new(priority),
             base: Cell::new(Base::NONE),
             voucher: Cell::new(None),
             kernel_voucher: Cell::new(MACH_PORT_NULL),
             scopes: Cell::new(0),
+            held: Held::new(),
         }
     }
 
@@ -230,6 +243,21 @@ impl Context {
     /// If there is none, which happens only on the host.
     pub fn process(&self) -> &'static Process {
         self.process.get().expect("the thread has entered no process")
+    }
+
+    /// Returns the priority that the thread has requested (`T.pp`).
+    pub(crate) fn requested(&self) -> Priority {
+        self.priority.get()
+    }
+
+    /// Returns what the queues say that the thread drains (`T.base`).
+    pub(crate) fn base(&self) -> Base {
+        self.base.get()
+    }
+
+    /// Replaces the base.
+    pub(crate) fn set_base(&self, base: Base) {
+        self.base.set(base);
     }
 
     /// Returns the voucher object that the thread has adopted (`T.v`).

@@ -5,6 +5,7 @@
 
 #[cfg(all(not(target_os = "none"), any(test, feature = "mock")))]
 pub mod mock;
+pub mod tally;
 
 use crate::qos::{Priority, Qos};
 use crate::sync::atomic::AtomicU32;
@@ -52,8 +53,9 @@ pub trait Kernel: Send + Sync {
     /// Which parts failed.
     fn set_self(&self, change: SetSelf) -> Result<(), SetSelfError>;
 
-    /// Sets the requested priority of a thread that waits in [`wait`](Kernel::wait), before it is woken.
-    fn set_qos_of_parked(&self, thread: PortName, priority: Priority);
+    /// Sets the requested priority of a thread that waits in [`wait`](Kernel::wait), before it is woken. Returns false
+    /// if it does not wait: then it has to set its priority itself.
+    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) -> bool;
 
     /// Raises a thread to at least a class until it resets that itself, if it still owns the lock: if the word holds
     /// its name (two low bits aside).
