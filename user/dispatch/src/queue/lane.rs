@@ -39,7 +39,7 @@ pub(crate) enum Target {
     /// To another queue.
     Lane(Arc<Lane>),
     /// To the main thread.
-    Main(Bound),
+    Main(Box<Bound>),
 }
 
 /// What the lock of a queue guards.
