@@ -8,3 +8,5 @@
 #![warn(unreachable_pub)]
 
 extern crate alloc;
+
+mod mach;
