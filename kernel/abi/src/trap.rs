@@ -223,6 +223,9 @@ pub mod tally {
 
     /// `thread_create`: the thread starts with its first `thread_resume`.
     pub const THREAD_CREATE_SUSPENDED: u32 = 1;
+    /// `thread_create`: the class bits of a `pthread_priority_t`. The thread requests the class from its start; without
+    /// one it has none.
+    pub const THREAD_CREATE_CLASS: u32 = 0x3F00;
 }
 
 /// `thread_switch`: yields the processor to the thread named, or to any thread.

@@ -11,7 +11,7 @@ use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_PANIC, DEBUG_THREAD, Th
 use abi::port::PortType;
 use abi::qos::{Priority, Qos};
 use abi::task::PAGE_SIZE;
-use abi::trap::tally::THREAD_CREATE_SUSPENDED;
+use abi::trap::tally::{THREAD_CREATE_CLASS, THREAD_CREATE_SUSPENDED};
 use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL};
 use abi::trap::{CLASS_UNIX, mach, tally, unix};
 use abi::{PortName, mig};
@@ -252,6 +252,21 @@ fn a_new_thread_starts_with_the_registers_it_is_given() {
 }
 
 #[test]
+fn a_new_thread_requests_the_class_that_its_creator_names() {
+    let (mut w, a) = world();
+    let (me, result) = (u64::from(a.self_port.0), w.result(a));
+    let classes = Qos::CLASSES.map(Priority::of).map(Priority::to_pthread).map(|word| word & THREAD_CREATE_CLASS);
+    for (qos, flags) in Qos::CLASSES.into_iter().zip(classes).chain([(Qos::Unspecified, 0)]) {
+        for suspended in [0, THREAD_CREATE_SUSPENDED] {
+            let args = [me, PROGRAM_BASE, 0, 0, u64::from(flags | suspended), result];
+            w.call_for_name(a, tally::THREAD_CREATE, &args).unwrap();
+            let thread = w.kernel.tasks[a.task].threads.back().unwrap();
+            assert_eq!(w.kernel.sched[thread].policy().requested, Priority::of(qos));
+        }
+    }
+}
+
+#[test]
 fn thread_create_refuses_bad_arguments_and_too_many_threads() {
     let (mut w, a) = world();
     let b = w.task();
@@ -262,6 +277,8 @@ fn thread_create_refuses_bad_arguments_and_too_many_threads() {
         [other, PROGRAM_BASE, 0, 0, 0, result],
         [0, PROGRAM_BASE, 0, 0, 0, result],
         [me, PROGRAM_BASE, 0, 0, 2, result],
+        [me, PROGRAM_BASE, 0, 0, 0x4000, result],
+        [me, PROGRAM_BASE, 0, 0, 0x300, result],
         [me, USER_END, 0, 0, 0, result],
         [me, u64::MAX, 0, 0, 0, result],
         [me, 0x8000_0000_0000, 0, 0, 0, result],

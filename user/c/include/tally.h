@@ -104,6 +104,8 @@ __attribute__((noreturn)) void thread_exit(void);
 kern_return_t tally_thread_create(task_t task, uint64_t entry, uint64_t stack, uint64_t argument, uint32_t flags,
                                   thread_act_t *thread);
 #define THREAD_CREATE_SUSPENDED 1
+/* The class bits of a priority: the class that the thread requests. */
+#define THREAD_CREATE_CLASS 0x3F00
 
 /* Sets the class of a thread of the caller's task that waits in ulock_wait. */
 kern_return_t thread_set_qos(thread_act_t thread, uint32_t priority);

@@ -10,3 +10,4 @@
 extern crate alloc;
 
 mod mach;
+pub mod sync;

@@ -10,6 +10,8 @@
 //! | [`task`] | starting and ending tasks, their memory, counts of kernel objects |
 //! | [`policy`] | the policy and identity of tasks, the classes of threads |
 //! | [`thread`] | threads and waiting on a word of memory |
+//! | [`sync`], [`local`], [`thread_local!`] | locks, and variables of threads |
+//! | [`heap`] | what the program uses of its heap |
 //! | [`usage`] | what tasks have used, and who pays for it |
 //! | [`voucher`] | vouchers |
 //! | [`names`] | the name service: both sides |
@@ -27,12 +29,15 @@ extern crate alloc;
 
 pub mod check;
 pub mod events;
+pub mod heap;
 pub mod inspect;
+pub mod local;
 pub mod message;
 pub mod names;
 pub mod policy;
 pub mod port;
 mod print;
+pub mod sync;
 pub mod sys;
 pub mod task;
 pub mod thread;
@@ -43,6 +48,8 @@ pub mod voucher;
 
 pub use abi;
 pub use print::{print_to_console, write_console};
+#[cfg(not(target_os = "none"))]
+pub use std::thread_local;
 
 /// The exit status of a program that panicked.
 pub const PANICKED: i32 = 101;

@@ -265,7 +265,7 @@ fn two_tasks_with_vectors() {
 fn one_task() {
     let port = port_with_send();
     let service = u64::from(port.name().0);
-    Thread::start(|port| echo(PortName(port as u32), || {}), service).expect("a thread");
+    Thread::bare(|port| echo(PortName(port as u32), || {}), service).expect("a thread");
     // The thread waits there until the program ends.
     report("rpc_64 in one address space", rpc(port.into_name(), || {}), "");
 }
@@ -392,7 +392,7 @@ fn yields() -> u64 {
             trap(SWTCH, [0; 6]);
         }
     };
-    let other = Thread::start(yield_always, 0).expect("a thread");
+    let other = Thread::bare(yield_always, 0).expect("a thread");
     let figure = null_trap(SWTCH);
     STOP.store(true, Ordering::Relaxed);
     other.join();

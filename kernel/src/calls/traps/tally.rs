@@ -11,8 +11,9 @@ use crate::policy::ThreadPolicy;
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
 use abi::debug::{DEBUG_COUNTS, DEBUG_HEAP, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::qos::Priority;
 use abi::task::TaskSpawnArgs;
-use abi::trap::tally::THREAD_CREATE_SUSPENDED;
+use abi::trap::tally::{THREAD_CREATE_CLASS, THREAD_CREATE_SUSPENDED};
 use abi::{KernReturn, PortName};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -77,13 +78,15 @@ impl Kernel {
     ) -> Result<(), KernReturn> {
         self.require_self(caller, task).map_err(|_| KERN_INVALID_ARGUMENT)?;
         let ThreadStart { entry, stack, argument } = start;
-        if flags & !THREAD_CREATE_SUSPENDED != 0 || entry.0 >= USER_END || stack.0 > USER_END {
+        let class = flags & THREAD_CREATE_CLASS;
+        let is_known = flags & !(THREAD_CREATE_SUSPENDED | THREAD_CREATE_CLASS) == 0 && class.count_ones() <= 1;
+        if !is_known || entry.0 >= USER_END || stack.0 > USER_END {
             return Err(KERN_INVALID_ARGUMENT);
         }
+        let policy = ThreadPolicy::requesting(Priority::of(Priority::from_pthread(class).qos));
         self.ipc.make_room_for_name(caller.space)?;
         let frame = TrapFrame::starting_at(entry.0, stack.0, argument);
-        let thread =
-            self.create_thread(caller.task, frame, ThreadPolicy::default()).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        let thread = self.create_thread(caller.task, frame, policy).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         let Ok(port) = self.thread_control_port(thread) else {
             self.end_thread(thread);
             return Err(KERN_RESOURCE_SHORTAGE);

@@ -2,15 +2,18 @@
 
 mod entry;
 #[cfg(target_os = "none")]
-mod heap;
+pub(crate) mod heap;
+#[cfg(target_os = "none")]
+pub(crate) mod local;
 pub mod machine;
+#[cfg(target_os = "none")]
+pub(crate) mod mutex;
 pub mod registers;
 #[cfg(target_os = "none")]
 mod relocate;
-mod stack;
+pub(crate) mod stack;
 
 pub use entry::Arguments;
-pub use stack::start_thread;
 
 use core::arch::asm;
 
