@@ -22,6 +22,9 @@ pub enum Qos {
 }
 
 impl Qos {
+    /// The class of work for which nobody has chosen one.
+    pub const DEFAULT: Qos = Qos::Legacy;
+
     /// All classes from the lowest to the highest, without [`Unspecified`](Qos::Unspecified).
     pub const CLASSES: [Qos; 6] =
         [Qos::Maintenance, Qos::Background, Qos::Utility, Qos::Legacy, Qos::UserInitiated, Qos::UserInteractive];

@@ -2,6 +2,17 @@
 //!
 //! With this library importance follows the work: what a program does for a message, on whichever queue it goes on, runs
 //! with the message's class and voucher, and the boost ends when the last piece of it is done.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`qos`] | classes, priorities, and all decisions about them |
+//! | [`mod@thread`] | the priority and the voucher of the calling thread, and how it takes them on |
+//! | [`voucher`] | voucher objects, and vouchers in messages |
+//! | [`activity`] | activities, and the trace |
+//! | [`persona`] | in whose name work is done |
+//! | [`mod@process`] | what there is once for each task |
+//! | [`mach`] | channels |
+//! | [`sys`], [`sync`] | the kernel and locks, for programs and for tests |
 
 #![cfg_attr(target_os = "none", no_std)]
 #![forbid(unsafe_code)]
@@ -9,5 +20,12 @@
 
 extern crate alloc;
 
-mod mach;
+pub mod activity;
+pub mod mach;
+pub mod persona;
+pub mod process;
+pub mod qos;
 pub mod sync;
+pub mod sys;
+pub mod thread;
+pub mod voucher;

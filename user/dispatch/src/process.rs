@@ -1,0 +1,62 @@
+//! [`Process`]: what the library keeps once for each task.
+
+use crate::activity::Activities;
+use crate::sync::Arc;
+use crate::sys::Kernel;
+use crate::thread;
+use crate::voucher::Vouchers;
+use alloc::boxed::Box;
+
+/// The state of the library in one task.
+///
+/// A program has one. A test on the host may have several, each over a mock kernel of its own; a thread belongs to the
+/// one that it has [entered](Process::enter).
+pub struct Process {
+    /// The kernel.
+    pub kernel: &'static dyn Kernel,
+    /// All voucher objects by name, and the default voucher.
+    pub vouchers: Vouchers,
+    /// Activity ids and the trace.
+    pub activities: Activities,
+}
+
+impl Process {
+    /// Returns the state of a new task, which stays for ever.
+    pub fn new(kernel: &'static dyn Kernel) -> &'static Process {
+        Box::leak(Box::new(Process { kernel, vouchers: Vouchers::default(), activities: Activities::default() }))
+    }
+
+    /// Makes the calling thread one of this task. For tests on the host, and for threads that the library starts.
+    pub fn enter(&'static self) {
+        thread::enter(self);
+    }
+
+    /// Returns the numbers of things that the library holds, for tests of leaks (dispatch R-7).
+    pub fn debug_counts(&self) -> DebugCounts {
+        DebugCounts { vouchers: self.vouchers.live() }
+    }
+}
+
+/// The numbers of things that the library holds (dispatch R-7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DebugCounts {
+    /// Voucher objects that are alive.
+    pub vouchers: usize,
+}
+
+/// Returns the task of the calling thread.
+///
+/// # Panics
+/// On the host, if the thread has entered none.
+pub fn process() -> &'static Process {
+    thread::with(|context| context.process())
+}
+
+/// Returns true if both are the same object.
+pub(crate) fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
