@@ -25,6 +25,7 @@ pub mod mach;
 pub mod persona;
 pub mod process;
 pub mod qos;
+pub mod queue;
 pub mod sync;
 pub mod sys;
 pub mod thread;

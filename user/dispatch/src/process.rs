@@ -1,6 +1,7 @@
 //! [`Process`]: what the library keeps once for each task.
 
 use crate::activity::Activities;
+use crate::mach::{self, Receiver};
 use crate::sync::Arc;
 use crate::sys::Kernel;
 use crate::thread;
@@ -18,12 +19,14 @@ pub struct Process {
     pub vouchers: Vouchers,
     /// Activity ids and the trace.
     pub activities: Activities,
+    /// The thread that receives for all channels.
+    pub receiver: Receiver,
 }
 
 impl Process {
     /// Returns the state of a new task, which stays for ever.
     pub fn new(kernel: &'static dyn Kernel) -> &'static Process {
-        Box::leak(Box::new(Process { kernel, vouchers: Vouchers::default(), activities: Activities::default() }))
+        Box::leak(Box::new(Process { kernel, vouchers: Vouchers::default(), activities: Activities::default(), receiver: Receiver::new() }))
     }
 
     /// Makes the calling thread one of this task. For tests on the host, and for threads that the library starts.
@@ -33,7 +36,7 @@ impl Process {
 
     /// Returns the numbers of things that the library holds, for tests of leaks (dispatch R-7).
     pub fn debug_counts(&self) -> DebugCounts {
-        DebugCounts { vouchers: self.vouchers.live() }
+        DebugCounts { vouchers: self.vouchers.live(), messages: mach::message::count() }
     }
 }
 
@@ -42,6 +45,8 @@ impl Process {
 pub struct DebugCounts {
     /// Voucher objects that are alive.
     pub vouchers: usize,
+    /// Message objects, of all tasks of the program.
+    pub messages: usize,
 }
 
 /// Returns the task of the calling thread.

@@ -2,7 +2,8 @@
 
 use crate::process::process;
 use crate::qos::{Priority, Qos};
-use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::voucher::Voucher;
 use abi::PortName;
 use abi::message::*;

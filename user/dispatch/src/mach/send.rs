@@ -274,11 +274,6 @@ impl<M: Outgoing, B> SendSide<M, B> {
     pub(crate) fn take_raises(&mut self) -> u32 {
         core::mem::take(&mut self.raises)
     }
-
-    /// Returns the highest class of what waits.
-    pub(crate) fn waiting_class(&self) -> Qos {
-        self.class
-    }
 }
 
 #[cfg(test)]

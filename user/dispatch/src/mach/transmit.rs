@@ -10,7 +10,8 @@ use super::request::Requester;
 use super::send::{Next, Outgoing, SendSide, Submitted};
 use crate::process::process;
 use crate::qos::{self, Priority, Qos};
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::{thread, voucher};
 use abi::code::*;
 use abi::message::MsgOption;
@@ -200,8 +201,11 @@ impl Inner {
                     }
                 }
                 Next::Send(mut sending, right, class) => match self.transmit(&mut sending, right, class) {
-                    Outcome::Full if self.stop(|side| side.full(sending)) => {}
-                    Outcome::Full => return result,
+                    Outcome::Full => {
+                        if !self.stop(|side| side.full(sending)) {
+                            return result;
+                        }
+                    }
                     outcome => result = self.report(sending, outcome, own).or(result),
                 },
             }

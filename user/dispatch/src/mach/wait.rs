@@ -50,6 +50,9 @@ impl Channel {
     }
 }
 
+/// What a call has received before it receives.
+const NOTHING: Received = Received::nothing(MACH_MSG_SUCCESS);
+
 /// A request in the middle of its call.
 struct Call {
     port: PortName,
@@ -81,9 +84,11 @@ impl Inner {
             (side.direct_right().is_some() && !sending.message.is_reply(), side.right())
         };
         let call = Call { port, is_own, right };
-        let (result, reply) =
-            if is_direct { self.call_directly(sending, &call) } else { (self.send(sending), None) };
-        let reply = reply.or_else(|| self.wait_for_reply(&call, Received::NOTHING, Vec::new()));
+        let (result, reply) = if is_direct {
+            self.call_directly(sending, &call)
+        } else {
+            (self.send(sending), self.wait_for_reply(&call, NOTHING, Vec::new()))
+        };
         self.end_call(&call, reply.is_some());
         if reply.is_some() && !is_own {
             self.push(Event::ReplyReceived(port), priority, voucher.into(), priority.class());
@@ -116,15 +121,20 @@ impl Inner {
             return (result, self.wait_for_reply(call, received, buffer));
         }
         message.restore_remote(call.right);
-        match without_detail(received.code) {
+        let result = match without_detail(received.code) {
             // It waits for its turn like all others.
-            MACH_SEND_TIMED_OUT => (self.send(sending), None),
-            _ => (self.report(sending, transmit::outcome(received.code), Some(own)), None),
-        }
+            MACH_SEND_TIMED_OUT => self.send(sending),
+            _ => self.report(sending, transmit::outcome(received.code), Some(own)),
+        };
+        (result, self.wait_for_reply(call, NOTHING, Vec::new()))
     }
 
     /// Waits for the reply. `received` and `buffer` are what an earlier call has brought.
     fn wait_for_reply(&self, call: &Call, mut received: Received, mut buffer: Vec<u8>) -> Option<MachMsg> {
+        let mut options = RECEIVE;
+        if buffer.is_empty() && call.is_own && call.right.is_valid() {
+            options |= MsgOption::RCV_SYNC_WAIT;
+        }
         loop {
             match without_detail(received.code) {
                 MACH_MSG_SUCCESS | MACH_RCV_BODY_ERROR if !buffer.is_empty() => {
@@ -144,9 +154,8 @@ impl Inner {
             if !self.replies.lock().has(call.port) {
                 return None;
             }
-            let links = call.is_own && call.right.is_valid() && received == Received::NOTHING;
-            let options = if links { RECEIVE | MsgOption::RCV_SYNC_WAIT } else { RECEIVE };
             received = process().kernel.receive(call.port, &mut buffer, options, 0, call.right);
+            options = RECEIVE;
         }
     }
 

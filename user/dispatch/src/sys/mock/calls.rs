@@ -266,6 +266,15 @@ impl Kernel for Mock {
         port
     }
 
+    fn forget_special_reply_port(&self) {
+        let name = thread_name();
+        self.world.lock().thread(name).special_reply = None;
+    }
+
+    fn destroy_descriptor(&self, descriptor: &Descriptor) {
+        unreachable!("the mock carries no memory in messages: {descriptor:?}");
+    }
+
     fn bind_servicer(&self, _port: PortName, _thread: PortName) {}
 
     fn start_thread(
