@@ -13,6 +13,7 @@ use abi::policy::LOCK_FLAGS;
 use abi::port::*;
 use abi::{KernReturn, PortName};
 use alloc::boxed::Box;
+use runtime::view::Descriptor;
 use crate::sync::atomic::Ordering;
 use std::sync::PoisonError;
 
@@ -267,7 +268,7 @@ impl Kernel for Mock {
     }
 
     fn forget_special_reply_port(&self) {
-        let name = thread_name();
+        let name = self.thread_self();
         self.world.lock().thread(name).special_reply = None;
     }
 
