@@ -7,7 +7,7 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::voucher::Voucher;
 use abi::PortName;
 use abi::message::*;
-use abi::port::{Disposition, MACH_PORT_NULL, MACH_PORT_RIGHT_RECEIVE};
+use abi::port::{Disposition, MACH_PORT_NULL, MACH_PORT_RIGHT_RECEIVE, MACH_PORT_RIGHT_SEND_ONCE};
 use alloc::vec::Vec;
 use core::fmt;
 use runtime::view::{Descriptor, View};
@@ -318,11 +318,10 @@ fn release(name: PortName, disposition: Disposition) {
     let kernel = process().kernel;
     match disposition {
         _ if !name.is_valid() => {}
-        Disposition::MOVE_SEND | Disposition::MOVE_SEND_ONCE => kernel.release_send(name),
-        Disposition::MOVE_RECEIVE => {
-            // An error means that the program has given the right up before.
-            let _ = kernel.mod_refs(name, MACH_PORT_RIGHT_RECEIVE, -1);
-        }
+        Disposition::MOVE_SEND => kernel.release_send(name),
+        // An error means that the program has given the right up before.
+        Disposition::MOVE_SEND_ONCE => drop(kernel.mod_refs(name, MACH_PORT_RIGHT_SEND_ONCE, -1)),
+        Disposition::MOVE_RECEIVE => drop(kernel.mod_refs(name, MACH_PORT_RIGHT_RECEIVE, -1)),
         _ => {}
     }
 }

@@ -34,3 +34,6 @@ pub use handoff::handoff_reply;
 pub use message::MachMsg;
 pub use mig::{Routine, Subsystem, mig_demux, mig_server};
 pub use receiver::Receiver;
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ pub(crate) struct Sending {
     pub(crate) message: MachMsg,
     pub(crate) id: u64,
     options: MsgOption,
-    told: Told,
+    pub(crate) told: Told,
     /// The port for the reply. The header changes when a send fails.
     pub(crate) reply_port: Option<PortName>,
     /// Who gets the reply, if it comes later.

@@ -30,8 +30,8 @@ const AUDIT: u32 = 3;
 
 impl Channel {
     /// Sends a request and waits for the reply, in one kernel call if nothing else waits to be sent. None if there is no
-    /// reply because the request is not sent, or the channel is cancelled or reconnected. An event tells what became of
-    /// the request.
+    /// reply because the request is not sent, or the channel is cancelled or reconnected. If the request is not sent, an
+    /// event tells that. If it is sent by this call, no event tells.
     ///
     /// The peer works with the caller's class until it has replied. The caller's own class and voucher stay.
     pub fn send_and_wait_for_reply(&self, message: MachMsg, options: MsgOption) -> Option<MachMsg> {
@@ -117,6 +117,8 @@ impl Inner {
         voucher::detach(message.as_bytes_mut(), attachment);
         message.voucher = voucher;
         if !failed {
+            // No event: it would come after the reply, or even after the cancellation.
+            sending.told = Told::Caller;
             let result = self.report(sending, Outcome::Sent, Some(own));
             return (result, self.wait_for_reply(call, received, buffer));
         }
