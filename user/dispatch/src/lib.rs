@@ -10,8 +10,13 @@
 //! | [`voucher`] | voucher objects, and vouchers in messages |
 //! | [`activity`] | activities, and the trace |
 //! | [`persona`] | in whose name work is done |
-//! | [`mod@process`] | what there is once for each task |
+//! | [`queue`] | queues, and how threads enter and drain them |
+//! | [`block`], [`group`] | work that can be waited for and cancelled |
+//! | [`main_queue`] | the queue of the main thread |
+//! | [`apply`](mod@apply), [`once`], [`semaphore`] | loops on several threads, work that is done once, counting |
+//! | [`timer_source`] | handlers that run at given times |
 //! | [`mach`] | channels |
+//! | [`mod@process`] | what there is once for each task |
 //! | [`sys`], [`sync`] | the kernel and locks, for programs and for tests |
 
 #![cfg_attr(target_os = "none", no_std)]
@@ -21,12 +26,22 @@
 extern crate alloc;
 
 pub mod activity;
+pub mod apply;
+pub mod block;
+mod continuation;
+pub mod group;
 pub mod mach;
+pub mod main_queue;
+pub mod once;
 pub mod persona;
+mod pool;
 pub mod process;
 pub mod qos;
 pub mod queue;
+pub mod semaphore;
 pub mod sync;
 pub mod sys;
 pub mod thread;
+mod timer;
+pub mod timer_source;
 pub mod voucher;

@@ -2,6 +2,8 @@
 
 use crate::activity::Activities;
 use crate::mach::{self, Receiver};
+use crate::persona::ArbitraryPersonas;
+use crate::queue::Queues;
 use crate::sync::Arc;
 use crate::sys::Kernel;
 use crate::thread;
@@ -19,14 +21,24 @@ pub struct Process {
     pub vouchers: Vouchers,
     /// Activity ids and the trace.
     pub activities: Activities,
+    pub(crate) arbitrary_personas: ArbitraryPersonas,
+    /// Queues and workers.
+    pub(crate) queues: Queues,
     /// The thread that receives for all channels.
-    pub receiver: Receiver,
+    pub(crate) receiver: Receiver,
 }
 
 impl Process {
     /// Returns the state of a new task, which stays for ever.
     pub fn new(kernel: &'static dyn Kernel) -> &'static Process {
-        Box::leak(Box::new(Process { kernel, vouchers: Vouchers::default(), activities: Activities::default(), receiver: Receiver::new() }))
+        Box::leak(Box::new(Process {
+            kernel,
+            vouchers: Vouchers::default(),
+            activities: Activities::default(),
+            arbitrary_personas: ArbitraryPersonas::default(),
+            queues: Queues::default(),
+            receiver: Receiver::new(),
+        }))
     }
 
     /// Makes the calling thread one of this task. For tests on the host, and for threads that the library starts.
@@ -34,9 +46,23 @@ impl Process {
         thread::enter(self);
     }
 
+    /// Limits the number of workers. Those that exist stay.
+    pub fn set_worker_limit(&self, limit: usize) {
+        self.queues.pool.set_limit(limit);
+    }
+
     /// Returns the numbers of things that the library holds, for tests of leaks (dispatch R-7).
     pub fn debug_counts(&self) -> DebugCounts {
-        DebugCounts { vouchers: self.vouchers.live(), messages: mach::message::count() }
+        let (workers, parked) = self.queues.pool.workers();
+        DebugCounts {
+            vouchers: self.vouchers.live(),
+            messages: mach::message::count(),
+            continuations: self.queues.counts.continuations.get(),
+            queues: self.queues.counts.lanes.get(),
+            timers: self.queues.timers.len(),
+            workers,
+            parked,
+        }
     }
 }
 
@@ -47,6 +73,16 @@ pub struct DebugCounts {
     pub vouchers: usize,
     /// Message objects, of all tasks of the program.
     pub messages: usize,
+    /// Items that wait or run.
+    pub continuations: usize,
+    /// Queues that are no global ones.
+    pub queues: usize,
+    /// Deadlines.
+    pub timers: usize,
+    /// Threads of the pool.
+    pub workers: usize,
+    /// Those of them that wait for work.
+    pub parked: usize,
 }
 
 /// Returns the task of the calling thread.

@@ -7,6 +7,7 @@
 //! | [`Base`] | what the queues that a thread is draining say about its priority |
 //! | [`ItemPriority`] | what an item carries to the thread that runs it |
 
+use abi::message::MsgOption;
 pub use abi::qos::{MIN_RELATIVE_PRIORITY, MessagePriority, Qos};
 use core::fmt;
 
@@ -351,8 +352,7 @@ impl Base {
     }
 }
 
-/// Returns the `mach_msg_priority_t` of a message with this priority and this override class. 0 says nothing, and then
-/// `MACH_SEND_OVERRIDE` is not given (dispatch 1.11).
+/// Returns the `mach_msg_priority_t` of a message with this priority and this override class (dispatch 1.11).
 pub fn message_word(over: Qos, priority: Priority) -> u32 {
     MessagePriority::encode(over, priority.class(), priority.relative())
 }
@@ -361,4 +361,13 @@ pub fn message_word(over: Qos, priority: Priority) -> u32 {
 /// waits for the answer (dispatch Q-12, 6.4 step 2).
 pub fn of_message(requested: Priority, synchronous: bool) -> Priority {
     if synchronous { requested.without_flags() } else { requested.propagated() }
+}
+
+/// Returns the option and the word with which a message is sent at this priority, if the highest class of all that
+/// waits to be sent is `highest`: nothing if there is none (dispatch 6.4 step 8).
+pub fn send_priority(highest: Qos, priority: Priority) -> (MsgOption, u32) {
+    match capped(highest) {
+        Qos::Unspecified => (MsgOption::empty(), 0),
+        over => (MsgOption::SEND_OVERRIDE, message_word(over, priority)),
+    }
 }

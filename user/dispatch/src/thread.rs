@@ -1,13 +1,16 @@
 //! [`Context`]: what the library keeps for each thread, and how a thread takes on the context of its work
 //! (dispatch 1.5, 1.7, 1.9, 2.4).
 
+use crate::main_queue;
 use crate::process::Process;
 use crate::qos::{Base, ItemPriority, Priority, Qos, QueuePriority};
+use crate::queue::Held;
 use crate::sync::{Arc, thread_local};
 use crate::sys::SetSelf;
 use crate::voucher::{Capture, Voucher};
-use abi::PortName;
 use abi::port::MACH_PORT_NULL;
+use abi::{KernReturn, PortName};
+use alloc::boxed::Box;
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::replace;
@@ -30,6 +33,8 @@ pub struct Context {
     kernel_voucher: Cell<PortName>,
     /// The number of scopes that are open.
     scopes: Cell<u32>,
+    /// What belongs to queues.
+    pub(crate) held: Held,
 }
 
 /// Calls a function with the calling thread's context.
@@ -40,6 +45,24 @@ pub fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
 /// Makes the calling thread one of a task.
 pub(crate) fn enter(process: &'static Process) {
     with(|context| context.process.set(Some(process)));
+}
+
+/// Starts a thread of a task, with a name and a requested priority.
+///
+/// # Errors
+/// Those of [`Kernel::start_thread`](crate::sys::Kernel::start_thread).
+pub fn start(
+    process: &'static Process,
+    name: &str,
+    priority: Priority,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<PortName, KernReturn> {
+    let run = move || {
+        process.enter();
+        note_requested(priority);
+        body();
+    };
+    process.kernel.start_thread(name, priority, Box::new(run))
 }
 
 /// Returns the priority that the calling thread has requested (`T.pp`).
@@ -75,7 +98,9 @@ pub fn set_qos_class_self(class: Qos, relative: i32) -> Result<(), InvalidArgume
         context.process().kernel.set_self(change).map_err(|_| InvalidArgument)?;
         context.priority.set(priority);
         Ok(())
-    })
+    })?;
+    main_queue::class_changed();
+    Ok(())
 }
 
 /// Notes the priority that the calling thread has in the kernel already: a new thread, or a worker that was given one
@@ -202,6 +227,7 @@ impl Context {
             voucher: Cell::new(None),
             kernel_voucher: Cell::new(MACH_PORT_NULL),
             scopes: Cell::new(0),
+            held: Held::new(),
         }
     }
 
@@ -211,6 +237,21 @@ impl Context {
     /// If there is none, which happens only on the host.
     pub fn process(&self) -> &'static Process {
         self.process.get().expect("the thread has entered no process")
+    }
+
+    /// Returns the priority that the thread has requested (`T.pp`).
+    pub(crate) fn requested(&self) -> Priority {
+        self.priority.get()
+    }
+
+    /// Returns what the queues say that the thread drains (`T.base`).
+    pub(crate) fn base(&self) -> Base {
+        self.base.get()
+    }
+
+    /// Replaces the base.
+    pub(crate) fn set_base(&self, base: Base) {
+        self.base.set(base);
     }
 
     /// Returns the voucher object that the thread has adopted (`T.v`).

@@ -5,6 +5,7 @@
 //! | [`sys`] | the trap instruction, the start of programs and threads: all the `unsafe` code |
 //! | [`print!`], [`println!`] | writing to the console |
 //! | [`message`] | building, sending and receiving Mach messages |
+//! | [`buffer`] | messages of any size in buffers of one's own |
 //! | [`view`] | reading messages from untrusted senders |
 //! | [`port`] | the calls of `mach_port` |
 //! | [`task`] | starting and ending tasks, their memory, counts of kernel objects |
@@ -27,6 +28,7 @@
 
 extern crate alloc;
 
+pub mod buffer;
 pub mod check;
 pub mod events;
 pub mod heap;

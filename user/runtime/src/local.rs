@@ -3,7 +3,7 @@
 //! On the host they are those of the standard library.
 
 #[cfg(target_os = "none")]
-pub use crate::sys::local::{AccessError, Attachment, LocalKey, attach, attach_first};
+pub use crate::sys::local::{AccessError, Attachment, LocalKey, attach, attach_first, own_name};
 #[cfg(not(target_os = "none"))]
 pub use std::thread::{AccessError, LocalKey};
 

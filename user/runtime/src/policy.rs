@@ -4,9 +4,10 @@ use crate::message::{Message, call_object};
 use crate::sys::unix_trap;
 use abi::mig::task::{POLICY_GET, POLICY_SET};
 use abi::policy::*;
-use abi::qos::{Priority, Role};
+use abi::qos::{Priority, Qos, Role};
 use abi::trap::unix::*;
 use abi::{KernReturn, PortName};
+use core::sync::atomic::AtomicU32;
 use zerocopy::{FromZeros, IntoBytes};
 
 /// Calls `setpriority` for the task with a pid, or for the caller with 0.
@@ -82,4 +83,26 @@ pub fn set_task_policy(task: PortName, flavor: u32, policy: &[u32]) -> Result<()
 /// Those of the call.
 pub fn task_policy(task: PortName, flavor: u32, count: u32) -> Result<Message, KernReturn> {
     call_object(task, POLICY_GET, &[flavor, count, 0])
+}
+
+/// Sets the class and relative priority that the running thread requests, the voucher that it has adopted, or both, in one
+/// call.
+pub fn set_self(priority: Option<Priority>, voucher: Option<PortName>) -> Result<(), u64> {
+    let class = priority.map_or(0, Priority::to_pthread);
+    let name = voucher.map_or(0, |name| name.0);
+    let given = |flag: u32, is_given: bool| if is_given { flag } else { 0 };
+    let flags = given(SET_SELF_QOS, priority.is_some()) | given(SET_SELF_VOUCHER, voucher.is_some());
+    let arguments = [BSDTHREAD_CTL_SET_SELF, class, name, flags];
+    unix_trap(BSDTHREAD_CTL, arguments.map(u64::from)).map(|_| ())
+}
+
+/// Raises the class of a thread of this task that owns a lock: if the word holds its name, the two low bits aside.
+pub fn override_owner(thread: PortName, class: Qos, lock: &AtomicU32) -> Result<(), u64> {
+    let (command, class) = (BSDTHREAD_CTL_QOS_OVERRIDE_DISPATCH.into(), Priority::of(class).to_pthread().into());
+    unix_trap(BSDTHREAD_CTL, [command, thread.0.into(), class, lock.as_ptr() as u64]).map(|_| ())
+}
+
+/// Ends what [`override_owner`] has done to the running thread.
+pub fn reset_override() -> Result<(), u64> {
+    unix_trap(BSDTHREAD_CTL, [BSDTHREAD_CTL_QOS_OVERRIDE_RESET.into(), 0, 0, 0]).map(|_| ())
 }

@@ -210,12 +210,21 @@ impl<T> Drop for JoinHandle<T> {
 
 /// Sets the QoS of a thread of this task as soon as it waits in [`wait_on_word`].
 pub fn set_qos_of(thread: PortName, qos: Qos) {
-    let priority = u64::from(Priority::of(qos).to_pthread());
-    while KernReturn(trap(THREAD_SET_QOS, [u64::from(thread.0), priority, 0, 0, 0, 0]) as i32) == KERN_FAILURE {
+    while set_priority_of(thread, Priority::of(qos)) == Err(KERN_FAILURE) {
         if !yield_now() {
             core::hint::spin_loop();
         }
     }
+}
+
+/// Sets the class and relative priority that a thread of this task requests, which waits in [`wait_on_word`]:
+/// `thread_set_qos`.
+///
+/// # Errors
+/// Those of the call: `KERN_FAILURE` if the thread does not wait so.
+pub fn set_priority_of(thread: PortName, priority: Priority) -> Result<(), KernReturn> {
+    let priority = u64::from(priority.to_pthread());
+    KernReturn(trap(THREAD_SET_QOS, [u64::from(thread.0), priority, 0, 0, 0, 0]) as i32).ok()
 }
 
 /// Creates a thread in this task: `thread_create`. It has no [thread-local memory](crate::local::attach).

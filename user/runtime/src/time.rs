@@ -3,7 +3,7 @@
 use crate::sys::trap;
 use abi::KernReturn;
 use abi::trap::mach::{MACH_WAIT_UNTIL, SWTCH, SWTCH_PRI, THREAD_SWITCH};
-use abi::trap::tally::TIME;
+use abi::trap::tally::{CPU_COUNT, TIME};
 
 /// Nanoseconds in a millisecond.
 pub const MILLISECOND: u64 = 1_000_000;
@@ -11,6 +11,11 @@ pub const MILLISECOND: u64 = 1_000_000;
 /// Returns the nanoseconds since boot.
 pub fn now() -> u64 {
     trap(TIME, [0; 6])
+}
+
+/// Returns the number of processors.
+pub fn processors() -> usize {
+    trap(CPU_COUNT, [0; 6]) as usize
 }
 
 /// Waits until the clock shows `deadline`: `mach_wait_until`.

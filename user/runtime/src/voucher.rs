@@ -1,14 +1,20 @@
 //! Vouchers (vouchers 4).
 
-use crate::message::{Message, call_object, call_server};
+use crate::buffer;
+use crate::message::{Call, Message, call_object, call_server};
+use crate::port::Port;
 use crate::sys::{trap, unix_trap};
-use abi::mig::{NDR, mach_host, thread_act};
+use crate::view::View;
+use abi::code::*;
+use abi::message::{Header, HeaderFlags, msgh_bits};
+use abi::mig::{self, NDR, REPLY_ID_OFFSET, mach_host, thread_act};
 use abi::policy::{BSDTHREAD_CTL_SET_SELF, SET_SELF_VOUCHER};
 use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::trap::mach::*;
 use abi::trap::unix::BSDTHREAD_CTL;
 use abi::voucher::*;
 use abi::{KernReturn, PortName};
+use alloc::vec::Vec;
 use zerocopy::{Immutable, IntoBytes};
 
 /// A recipe with a content of `N` bytes.
@@ -107,4 +113,59 @@ pub fn set_of_thread(thread: PortName, voucher: PortName) -> Result<(), KernRetu
 /// Those of the call.
 pub fn of_thread(thread: PortName) -> Result<PortName, KernReturn> {
     Ok(call_object(thread, thread_act::GET_MACH_VOUCHER, &[0])?.descriptor(0).name)
+}
+
+/// Gives a command about an attribute of a voucher to its manager: `mach_voucher_attr_command`. Returns the size of the
+/// answer, which is at the beginning of `output`.
+///
+/// # Errors
+/// Those of the call; those of `mach_msg`; `MIG_REPLY_MISMATCH` and `MIG_TYPE_ERROR` if the reply is none.
+pub fn command(
+    voucher: PortName,
+    key: u32,
+    command: u32,
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<usize, KernReturn> {
+    const ID: i32 = mig::mach_voucher::ATTR_COMMAND;
+    let reply = Port::reply()?;
+    let bits = msgh_bits(Disposition::COPY_SEND, Disposition::MAKE_SEND_ONCE, Disposition::NONE, HeaderFlags::empty());
+    let (msgh_remote_port, msgh_local_port) = (voucher, reply.name());
+    let header = Header { msgh_bits: bits, msgh_remote_port, msgh_local_port, msgh_id: ID, ..Header::default() };
+    let mut buffer = Vec::with_capacity(ROOM_BESIDE + input.len().max(output.len()));
+    buffer.extend_from_slice(header.as_bytes());
+    buffer.extend_from_slice(&NDR);
+    buffer.extend_from_slice([key, command, input.len() as u32].as_bytes());
+    buffer.extend_from_slice(input);
+    buffer.resize(buffer.len().next_multiple_of(4), 0);
+    buffer.extend_from_slice((output.len() as u32).as_bytes());
+    let size = buffer.len();
+    buffer.resize(buffer.capacity(), 0);
+    let call = Call { receive_name: reply.name(), ..Call::default() };
+    buffer::send_and_receive(&mut buffer, size, &call).code.ok()?;
+    let view = View::of(&buffer).ok_or(MIG_TYPE_ERROR)?;
+    if view.header().msgh_id != ID + REPLY_ID_OFFSET {
+        return Err(MIG_REPLY_MISMATCH);
+    }
+    KernReturn(view.word(2).ok_or(MIG_TYPE_ERROR)? as i32).ok()?;
+    let length = view.word(3).ok_or(MIG_TYPE_ERROR)? as usize;
+    let answer = view.body().get(ARRAY..).and_then(|array| array.get(..length)).ok_or(MIG_TYPE_ERROR)?;
+    output.get_mut(..length).ok_or(KERN_NO_SPACE)?.copy_from_slice(answer);
+    Ok(length)
+}
+
+/// Where an array begins in a reply's body: behind NDR, code and length.
+const ARRAY: usize = 16;
+
+/// Bytes that a request or a reply has at most besides its array: header, fixed arguments, padding and trailer.
+const ROOM_BESIDE: usize = 128;
+
+/// Reserves 16 consecutive activity ids and returns the first.
+///
+/// # Errors
+/// Those of `mach_generate_activity_id`.
+pub fn generate_activity_ids() -> Result<u64, KernReturn> {
+    let mut first = 0u64;
+    let arguments = [0, MACH_ACTIVITY_ID_COUNT_MAX as u64, (&raw mut first) as u64, 0, 0, 0];
+    KernReturn(trap(MACH_GENERATE_ACTIVITY_ID, arguments) as i32).ok().map(|()| first)
 }

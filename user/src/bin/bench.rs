@@ -12,6 +12,11 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+extern crate alloc;
+
+use alloc::boxed::Box;
+use core::cell::Cell;
+use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, Ordering};
 use user::abi::PortName;
 use user::abi::message::*;
@@ -25,11 +30,12 @@ use user::policy;
 use user::port::{self, Port};
 use user::println;
 use user::suite::EXIT_PROGRAM;
+use user::sync::Mutex;
 use user::sys::machine::time_stamp;
 use user::sys::registers::use_vector_register;
 use user::sys::{Arguments, trap};
 use user::task::{self, Spawn};
-use user::thread::Thread;
+use user::thread::{Thread, spawn};
 use user::voucher::{self, Recipe};
 use zerocopy::IntoBytes;
 
@@ -72,6 +78,7 @@ fn run_all(started: Option<u64>) {
     donation();
     // From here on this task uses vector registers.
     two_tasks_with_vectors();
+    in_the_program();
     if let Some(started) = started {
         report("boot to the first user instruction", started, "NOVA 30.6 M, GNU Mach 144 M, seL4 207 M, Linux 1,560 M");
     }
@@ -346,6 +353,19 @@ fn donation() {
         report(name, rpc(service.port, || {}), "");
         service.end();
     }
+}
+
+/// Measures what the runtime does without the kernel, in a program with several threads.
+fn in_the_program() {
+    runtime::thread_local! {
+        static LOCAL: Cell<u64> = const { Cell::new(0) };
+    }
+    static LOCK: Mutex<u64> = Mutex::new(0);
+    spawn(|| {}).expect("a thread").join();
+    report("heap: allocate and free 64 bytes", measure(|| drop(black_box(Box::new([7u64; 8])))), "");
+    report("lock and unlock, nobody waits", measure(|| *LOCK.lock() += 1), "");
+    report("thread-local variable", measure(|| LOCAL.with(|local| local.set(local.get() + 1))), "");
+    report("spawn a thread and join it", measure(|| spawn(|| {}).expect("a thread").join()), "");
 }
 
 fn rpc_with_right(service: PortName) -> u64 {

@@ -2,8 +2,8 @@
 
 use super::{ActivityId, Identity};
 use crate::process::{Process, process};
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::voucher::Voucher;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;

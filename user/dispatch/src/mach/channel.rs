@@ -10,7 +10,9 @@ use super::send::{Peer, SendSide, Submitted};
 use super::transmit::Sending;
 use crate::process::process;
 use crate::qos::{ItemPriority, Priority, Qos};
-use crate::queue::{Continuation, Queue};
+use crate::continuation::Continuation;
+use crate::queue::Queue;
+use crate::queue::state::Kind;
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::voucher::{self, Capture};
@@ -52,7 +54,8 @@ pub(crate) struct Barrier(pub(crate) Continuation, pub(crate) Qos);
 impl Channel {
     /// Returns a channel on a queue, or on the default queue with its own worker (overcommit).
     pub fn new(label: &str, target: Option<&Queue>, handler: impl Handler + 'static) -> Channel {
-        let queue = Queue::channel(label, target);
+        let builder = Queue::builder(label).overcommit(true).hidden().inactive();
+        let queue = target.map_or(builder.clone(), |target| builder.target(target)).build();
         Channel(Arc::new(Inner {
             queue,
             send: Mutex::new(SendSide::new()),
@@ -144,12 +147,12 @@ impl Channel {
     /// [`Event::BarrierCompleted`].
     pub fn receive_barrier(&self, work: impl FnOnce() + Send + 'static) {
         let (continuation, class) = self.barrier(work);
-        self.0.queue.push(continuation, class);
+        self.0.queue.push(continuation, Kind::Shared, class);
     }
 
     fn barrier(&self, work: impl FnOnce() + Send + 'static) -> (Continuation, Qos) {
         let inner = Arc::clone(&self.0);
-        Continuation::captured(&self.0.queue, move || {
+        Continuation::capture(&self.0.queue.word(), false, move || {
             work();
             inner.handle(Event::BarrierCompleted);
         })
@@ -169,7 +172,7 @@ impl Inner {
     pub(crate) fn push(self: &Arc<Inner>, event: Event, priority: Priority, voucher: Capture, class: Qos) {
         let inner = Arc::clone(self);
         let item = Continuation::new(ItemPriority::enforced(priority), voucher, move || inner.handle(event));
-        self.queue.push(item, class);
+        self.queue.push(item, Kind::Shared, class);
     }
 
     /// Queues an event without class and voucher.
@@ -188,7 +191,6 @@ impl Inner {
         let channel = Channel(Arc::clone(self));
         let handler = self.handler.lock().take();
         let Some(mut handler) = handler else { process().kernel.crash("a handler of a channel calls itself") };
-        let hidden = self.queue.hide();
         handoff::allow();
         if !self.told.swap(true, Ordering::Relaxed) {
             handler.event(&channel, Event::Connected);
@@ -205,7 +207,6 @@ impl Inner {
             }
             event => handler.event(&channel, event),
         }
-        drop(hidden);
         *self.handler.lock() = Some(handler);
         handoff::submit(over);
     }

@@ -2,7 +2,9 @@
 
 use crate::process::process;
 use crate::qos::Qos;
-use crate::queue::{Continuation, Queue};
+use crate::continuation::Continuation;
+use crate::queue::Queue;
+use crate::queue::state::Kind;
 use crate::sync::thread_local;
 use abi::PortName;
 use core::cell::{Cell, RefCell};
@@ -30,7 +32,7 @@ pub fn handoff_reply(queue: &Queue, port: PortName, work: impl FnOnce() + Send +
     if !allowed || !port.is_valid() {
         process().kernel.crash("a reply is handed over outside of a handler, or twice");
     }
-    let (continuation, class) = Continuation::captured(queue, work);
+    let (continuation, class) = Continuation::capture(&queue.word(), false, work);
     HANDOFF.with(|slot| *slot.borrow_mut() = Some(Handoff { queue: queue.clone(), continuation, class }));
 }
 
@@ -43,6 +45,6 @@ pub(super) fn allow() {
 pub(super) fn submit(over: Qos) {
     IS_ALLOWED.with(|allowed| allowed.set(false));
     if let Some(handoff) = HANDOFF.with(|slot| slot.borrow_mut().take()) {
-        handoff.queue.push(handoff.continuation, handoff.class.max(over));
+        handoff.queue.push(handoff.continuation, Kind::Shared, handoff.class.max(over));
     }
 }

@@ -9,7 +9,9 @@ use super::transmit::{Sending, Told};
 use super::{SendResult, receiver};
 use crate::process::process;
 use crate::qos::{ItemPriority, Priority};
-use crate::queue::{Continuation, Queue};
+use crate::continuation::Continuation;
+use crate::queue::Queue;
+use crate::queue::state::Kind;
 use crate::sync::Arc;
 use crate::voucher::Voucher;
 use abi::PortName;
@@ -132,6 +134,6 @@ impl Inner {
         // A reply that comes too late dies with the port.
         let _ = process().kernel.mod_refs(port, MACH_PORT_RIGHT_RECEIVE, -1);
         let item = Continuation::new(ItemPriority::enforced(priority), voucher.into(), work);
-        queue.as_ref().unwrap_or(&self.queue).push(item, priority.class());
+        queue.as_ref().unwrap_or(&self.queue).push(item, Kind::Shared, priority.class());
     }
 }

@@ -10,6 +10,7 @@ use super::request::Requester;
 use super::send::{Next, Outgoing, SendSide, Submitted};
 use crate::process::process;
 use crate::qos::{self, Priority, Qos};
+use crate::queue::state::Kind;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::{thread, voucher};
@@ -192,7 +193,7 @@ impl Inner {
             self.end_overrides(raises);
             match next {
                 Next::Nothing => return result,
-                Next::Barrier(Barrier(continuation, class)) => self.queue.push(continuation, class),
+                Next::Barrier(Barrier(continuation, class)) => self.queue.push(continuation, Kind::Shared, class),
                 Next::NotSent(sending) => result = self.report(sending, Outcome::NotSent, own).or(result),
                 Next::Disconnected { old, checkin, canceled } => self.disconnected(old, checkin, canceled),
                 Next::CheckIn(checkin, right, class) => {

@@ -14,7 +14,7 @@ use crate::sys::Received;
 use crate::voucher;
 use abi::code::*;
 use abi::message::{Header, MAX_TRAILER_SIZE, MsgOption};
-use abi::port::{Disposition, MACH_PORT_RIGHT_RECEIVE};
+use abi::port::Disposition;
 use abi::{KernReturn, PortName};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -168,11 +168,7 @@ impl Inner {
         if !call.is_own || (has_reply && pending.is_some()) {
             return;
         }
-        let kernel = process().kernel;
-        if pending.is_some() {
-            let _ = kernel.mod_refs(call.port, MACH_PORT_RIGHT_RECEIVE, -1);
-        }
-        kernel.forget_special_reply_port();
+        process().kernel.forget_special_reply_port();
     }
 }
 

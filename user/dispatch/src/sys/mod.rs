@@ -3,8 +3,10 @@
 //! Nothing else of the library makes a system call. Programs run over the real kernel, tests on the host over a
 //! [mock](mod@mock) of it.
 
-#[cfg(any(test, feature = "mock"))]
+#[cfg(all(not(target_os = "none"), any(test, feature = "mock")))]
 pub mod mock;
+#[cfg(target_os = "none")]
+pub mod tally;
 
 use crate::qos::{Priority, Qos};
 use crate::sync::atomic::AtomicU32;
@@ -60,8 +62,9 @@ pub trait Kernel: Send + Sync {
     /// Which parts failed.
     fn set_self(&self, change: SetSelf) -> Result<(), SetSelfError>;
 
-    /// Sets the requested priority of a thread that waits in [`wait`](Kernel::wait), before it is woken.
-    fn set_qos_of_parked(&self, thread: PortName, priority: Priority);
+    /// Sets the requested priority of a thread that waits in [`wait`](Kernel::wait), before it is woken. Returns false
+    /// if it does not wait: then it has to set its priority itself.
+    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) -> bool;
 
     /// Raises a thread to at least a class until it resets that itself, if it still owns the lock: if the word holds
     /// its name (two low bits aside).
@@ -201,7 +204,8 @@ pub trait Kernel: Send + Sync {
     /// Returns the calling thread's special reply port, which is made by the first call.
     fn special_reply_port(&self) -> PortName;
 
-    /// Forgets the calling thread's special reply port, whose receive right is gone: the next call makes another one.
+    /// Gives up the calling thread's special reply port, whose receive right may be gone already: the next call of
+    /// [`special_reply_port`](Kernel::special_reply_port) makes another one.
     fn forget_special_reply_port(&self);
 
     /// Gives back the rights and the memory that a descriptor of a received message brought.

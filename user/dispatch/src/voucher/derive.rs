@@ -4,8 +4,8 @@ use super::recipes::{Recipe, all_of, create};
 use super::{KernelVoucher, OwnedSend, Voucher, copy};
 use crate::activity::Identity;
 use crate::process::{Process, process};
-use crate::sync::atomic::Ordering;
 use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
 use abi::code::KERN_FAILURE;
 use abi::port::MACH_PORT_NULL;
 use abi::voucher::*;
@@ -17,7 +17,7 @@ const DROP_EXTERNAL: u32 = 2;
 impl Process {
     /// Returns the voucher that goes with messages of threads without one: "the sender pays" (R1), or what has
     /// [replaced](replace_default) it.
-    pub(super) fn default_voucher(&'static self) -> Arc<OwnedSend> {
+    pub(crate) fn default_voucher(&'static self) -> Arc<OwnedSend> {
         let mut defaults = self.vouchers.default.lock();
         if let Some(replacement) = &defaults.replacement {
             return replacement.clone();

@@ -6,8 +6,8 @@ use super::{BorrowedSend, Capture, KernelVoucher, OwnedSend, Voucher, copy, repl
 use crate::activity::{Identity, UserData};
 use crate::process::{Process, process};
 use crate::qos::Priority;
-use crate::sync::atomic::Ordering;
 use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
 use crate::thread::exchange;
 use abi::PortName;
 use abi::message::{Header, HeaderFlags};

@@ -16,7 +16,7 @@ mod current;
 mod derive;
 mod message;
 mod name;
-mod recipes;
+pub(crate) mod recipes;
 mod table;
 
 pub use current::{VoucherScope, adopt, copy, copy_without_importance, is_current, replace};
@@ -28,8 +28,8 @@ pub use table::Vouchers;
 
 use crate::activity::Identity;
 use crate::process::Process;
-use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::Arc;
+use crate::sync::atomic::{AtomicU32, Ordering};
 use abi::PortName;
 use abi::port::MACH_PORT_NULL;
 use core::fmt;
@@ -137,7 +137,7 @@ impl Voucher {
     }
 
     /// Returns the name with all attributes, for deriving others: that for messages if it is known.
-    fn full_name(&self) -> PortName {
+    pub(crate) fn full_name(&self) -> PortName {
         match self.message_name() {
             MACH_PORT_NULL => self.kernel_name(),
             name => name,

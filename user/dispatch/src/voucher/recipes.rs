@@ -9,31 +9,31 @@ use abi::{KernReturn, PortName};
 use zerocopy::IntoBytes;
 
 /// The recipe that copies all attributes of a voucher.
-pub(super) fn all_of(voucher: PortName) -> Recipe {
+pub(crate) fn all_of(voucher: PortName) -> Recipe {
     Recipe::new(MACH_VOUCHER_ATTR_KEY_ALL, MACH_VOUCHER_ATTR_COPY).previous(voucher)
 }
 
 /// One recipe, with a content of 32 bytes at most: the longest that the library stores.
-pub(super) struct Recipe {
+pub(crate) struct Recipe {
     header: RecipeHeader,
     content: [u8; UserData::SIZE],
 }
 
 impl Recipe {
     /// Returns a recipe without a content.
-    pub(super) fn new(key: u32, command: u32) -> Recipe {
+    pub(crate) fn new(key: u32, command: u32) -> Recipe {
         let header = RecipeHeader { key, command, previous_voucher: MACH_PORT_NULL.0, content_size: 0 };
         Recipe { header, content: [0; UserData::SIZE] }
     }
 
     /// Names the voucher from which the value comes.
-    pub(super) fn previous(mut self, voucher: PortName) -> Recipe {
+    pub(crate) fn previous(mut self, voucher: PortName) -> Recipe {
         self.header.previous_voucher = voucher.0;
         self
     }
 
     /// Adds a content.
-    pub(super) fn content(mut self, bytes: &[u8]) -> Recipe {
+    pub(crate) fn content(mut self, bytes: &[u8]) -> Recipe {
         self.header.content_size = bytes.len() as u32;
         self.content[..bytes.len()].copy_from_slice(bytes);
         self
@@ -61,7 +61,7 @@ impl Array {
 ///
 /// # Errors
 /// Those of the kernel.
-pub(super) fn create(process: &'static Process, recipes: &[Recipe]) -> Result<Option<OwnedSend>, KernReturn> {
+pub(crate) fn create(process: &'static Process, recipes: &[Recipe]) -> Result<Option<OwnedSend>, KernReturn> {
     let mut array = Array { bytes: [0; Array::SIZE], used: 0 };
     for recipe in recipes {
         array.push(recipe.header.as_bytes());

@@ -133,6 +133,13 @@ pub fn attach_first() {
     }
 }
 
+/// Returns the name of the calling thread's port, without a reference.
+pub fn own_name() -> PortName {
+    // The first thread learns its name when it is attached. As long as it is not, it is the one that calls.
+    attach_first();
+    PortName(current().lock_id() | LOCK_FLAGS)
+}
+
 /// Calls `function` with a block in place, on the stack of a thread that the runtime has started. Then destroys what is in
 /// the block, and gives up `names` references to the thread's name besides its own.
 pub(super) fn with_block(names: u32, function: impl FnOnce()) {

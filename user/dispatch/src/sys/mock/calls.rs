@@ -6,6 +6,7 @@ use super::world::{Entry, Object};
 use super::{Mock, threads};
 use crate::qos::{Priority, Qos};
 use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering;
 use crate::sys::{Kernel, Received, SetSelf, SetSelfError};
 use abi::code::*;
 use abi::message::MsgOption;
@@ -14,14 +15,15 @@ use abi::port::*;
 use abi::{KernReturn, PortName};
 use alloc::boxed::Box;
 use runtime::view::Descriptor;
-use crate::sync::atomic::Ordering;
 use std::sync::PoisonError;
 
 impl Kernel for Mock {
     fn set_self(&self, change: SetSelf) -> Result<(), SetSelfError> {
         let name = self.thread_self();
         let mut state = self.world.lock();
-        state.thread(name).set_self_calls += 1;
+        let record = state.thread(name);
+        record.set_self_calls += 1;
+        record.last_change = Some(change);
         let mut error = SetSelfError { priority: false, voucher: false };
         if let Some(priority) = change.priority {
             error.priority = !priority.has_class();
@@ -47,8 +49,9 @@ impl Kernel for Mock {
         if error.priority || error.voucher { Err(error) } else { Ok(()) }
     }
 
-    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) {
+    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) -> bool {
         self.world.lock().thread(thread).requested = priority;
+        true
     }
 
     fn override_thread(&self, thread: PortName, class: Qos, lock: &AtomicU32) {
@@ -269,7 +272,10 @@ impl Kernel for Mock {
 
     fn forget_special_reply_port(&self) {
         let name = self.thread_self();
-        self.world.lock().thread(name).special_reply = None;
+        if let Some(port) = self.world.lock().thread(name).special_reply.take() {
+            // The receive right may be gone already.
+            let _ = self.mod_refs(port, MACH_PORT_RIGHT_RECEIVE, -1);
+        }
     }
 
     fn destroy_descriptor(&self, descriptor: &Descriptor) {

@@ -154,6 +154,17 @@ impl Mock {
         self.world.lock().tasks[self.task].fails_next_send = Some(code);
     }
 
+    /// Gives another task a send right to a port of this task, as a name service would.
+    ///
+    /// # Panics
+    /// If the name denotes no port.
+    pub fn share(&self, port: PortName, with: &Mock) -> PortName {
+        let mut state = self.world.lock();
+        let object = state.tasks[self.task].names[&port].object;
+        assert!(matches!(object, world::Object::Port(_)), "the name denotes a port");
+        state.add_send(with.task, object)
+    }
+
     /// Returns the number of vouchers that the task has created, those that existed before included.
     pub fn created_vouchers(&self) -> u32 {
         self.world.lock().tasks[self.task].created_vouchers

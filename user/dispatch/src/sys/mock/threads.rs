@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::qos::{Priority, Qos};
+use crate::sys::SetSelf;
 use abi::PortName;
 use alloc::collections::BTreeMap;
 use std::cell::{Cell, RefCell};
@@ -20,6 +21,8 @@ pub struct ThreadRecord {
     pub overrides: BTreeMap<u64, (u32, Qos)>,
     /// The number of calls by which it has set its priority or voucher.
     pub set_self_calls: u32,
+    /// What the last of these calls set.
+    pub last_change: Option<SetSelf>,
     pub(super) voucher: Option<u32>,
     pub(super) special_reply: Option<PortName>,
 }

@@ -1,0 +1,137 @@
+//! [`Group`]: work that is waited for together (dispatch 4.2).
+
+use crate::continuation::{Continuation, captured};
+use crate::process::process;
+use crate::qos::Qos;
+use crate::queue::state::Kind;
+use crate::queue::{Queue, client_crash};
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Arc, Mutex};
+use crate::timer::Deadline;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A number of things that are not done yet. Copies denote the same group.
+///
+/// A wait lends no class to what is waited for (dispatch L-23).
+#[derive(Clone, Default)]
+pub struct Group(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Changes whenever the group becomes empty.
+    emptied: AtomicU32,
+}
+
+#[derive(Default)]
+struct State {
+    count: usize,
+    notifications: Vec<Notification>,
+}
+
+/// What is pushed when the group is empty.
+struct Notification {
+    queue: Queue,
+    continuation: Continuation,
+    class: Qos,
+}
+
+/// One thing of a group; it is done when this is dropped.
+pub(crate) struct Entered(Group);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Group {
+    /// Returns an empty group.
+    pub fn new() -> Group {
+        Group::default()
+    }
+
+    /// Counts one more thing, until as many calls of [`leave`](Group::leave).
+    pub fn enter(&self) {
+        self.0.state.lock().count += 1;
+    }
+
+    pub(crate) fn entered(&self) -> Entered {
+        self.enter();
+        Entered(self.clone())
+    }
+
+    /// Counts one thing less. When none is left the notifications are pushed, each with the context in which it was
+    /// registered. To leave more often than one entered is fatal.
+    pub fn leave(&self) {
+        let mut state = self.0.state.lock();
+        let Some(count) = state.count.checked_sub(1) else {
+            drop(state);
+            client_crash("a group was left more often than it was entered");
+        };
+        state.count = count;
+        if count > 0 {
+            return;
+        }
+        let notifications = core::mem::take(&mut state.notifications);
+        self.0.emptied.fetch_add(1, Ordering::Release);
+        drop(state);
+        process().kernel.wake(&self.0.emptied, true);
+        notifications.into_iter().for_each(Notification::push);
+    }
+
+    /// Runs a closure on a queue later, as one thing of the group: see [`Queue::run_async`].
+    pub fn run_async(&self, queue: &Queue, work: impl FnOnce() + Send + 'static) {
+        let (priority, class, voucher) = captured(&queue.word(), false);
+        let continuation = Continuation::in_group(priority, voucher, Some(self.entered()), work);
+        queue.push(continuation, Kind::Shared, class);
+    }
+
+    /// Runs a closure on a queue once the group is empty, with the context of this call.
+    pub fn notify(&self, queue: &Queue, work: impl FnOnce() + Send + 'static) {
+        let (continuation, class) = Continuation::capture(&queue.word(), false, work);
+        let notification = Notification { queue: queue.clone(), continuation, class };
+        let mut state = self.0.state.lock();
+        if state.count > 0 {
+            state.notifications.push(notification);
+            return;
+        }
+        drop(state);
+        notification.push();
+    }
+
+    /// Waits until the group is empty, or for a time. Returns false if the time passed.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        let deadline = Deadline::after(timeout);
+        loop {
+            let seen = self.0.emptied.load(Ordering::Acquire);
+            if self.is_empty() {
+                return true;
+            }
+            let Some(remaining) = deadline.remaining() else {
+                return false;
+            };
+            process().kernel.wait(&self.0.emptied, seen, remaining.microseconds());
+        }
+    }
+
+    /// Returns true if nothing is left to do.
+    pub fn is_empty(&self) -> bool {
+        self.0.state.lock().count == 0
+    }
+}
+
+impl Notification {
+    fn push(self) {
+        self.queue.push(self.continuation, Kind::Shared, self.class);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.state.lock().count > 0 {
+            client_crash("a group was released that is not empty");
+        }
+    }
+}

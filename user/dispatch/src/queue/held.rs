@@ -1,0 +1,165 @@
+//! [`Held`]: what a thread knows about the queues that it drains or holds (dispatch 1.5, L-8, L-10).
+
+use super::Queue;
+use crate::qos::{Override, Qos};
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::thread::{self, Context};
+use abi::PortName;
+use core::cell::Cell;
+
+/// The part of a thread's context that belongs to queues.
+pub(crate) struct Held {
+    /// The thread's own name, or 0 until it is asked for: a lock word that always names this thread.
+    name: AtomicU32,
+    /// The thread is one of the pool: it has a next root item.
+    is_worker: Cell<bool>,
+    /// The queue whose item runs.
+    current: Cell<Option<Queue>>,
+    /// The kernel may have an override for the thread, which the thread has to end.
+    overridden: Cell<bool>,
+    /// The class to which the thread has raised itself.
+    raised: Cell<Qos>,
+    /// How many queues the thread holds synchronously.
+    holds: Cell<u32>,
+}
+
+impl Held {
+    /// Returns what a thread outside of all queues has.
+    pub(crate) const fn new() -> Held {
+        Held {
+            name: AtomicU32::new(0),
+            is_worker: Cell::new(false),
+            current: Cell::new(None),
+            overridden: Cell::new(false),
+            raised: Cell::new(Qos::Unspecified),
+            holds: Cell::new(0),
+        }
+    }
+
+    /// Returns the queue whose item runs.
+    pub(crate) fn current(&self) -> Option<Queue> {
+        let current = self.current.take();
+        self.current.set(current.clone());
+        current
+    }
+}
+
+/// Returns the name of the calling thread.
+pub(crate) fn name() -> PortName {
+    thread::with(|context| own_name(context))
+}
+
+fn own_name(context: &Context) -> PortName {
+    match context.held.name.load(Ordering::Relaxed) {
+        0 => {
+            let name = context.process().kernel.thread_self();
+            context.held.name.store(name.0, Ordering::Relaxed);
+            name
+        }
+        name => PortName(name),
+    }
+}
+
+/// Makes the calling thread a worker of the pool.
+pub(crate) fn become_worker() {
+    thread::with(|context| context.held.is_worker.set(true));
+}
+
+/// Notes that a queue which the thread drains lends it a class (dispatch L-8).
+pub(crate) fn lend(class: Qos) {
+    thread::with(|context| {
+        let mut base = context.base();
+        if base.over < Override::Class(class) {
+            base.over = Override::Class(class);
+            context.set_base(base);
+        }
+        settle_in(context);
+    });
+}
+
+/// Raises the calling thread to the class that its queues lend it, if it has just adopted an item of a lower one.
+pub(crate) fn settle() {
+    thread::with(settle_in);
+}
+
+/// The kernel is asked only if the thread requests less. Most items are of the highest class of their queue, so that it
+/// would gain nothing.
+fn settle_in(context: &Context) {
+    let Override::Class(lent) = context.base().over else {
+        return;
+    };
+    if context.requested().class() < lent && context.held.raised.get() < lent {
+        raise(context, lent);
+    }
+}
+
+#[cold]
+fn raise(context: &Context, class: Qos) {
+    context.held.raised.set(class);
+    context.held.overridden.set(true);
+    let name = own_name(context);
+    context.process().kernel.override_thread(name, class, &context.held.name);
+}
+
+/// Notes that the calling thread begins to hold a queue synchronously.
+pub(crate) fn hold() {
+    thread::with(|context| context.held.holds.set(context.held.holds.get() + 1));
+}
+
+/// Notes that the calling thread has left a queue that it held synchronously, for which it may have been overridden. A
+/// worker keeps the override up to its next root item; another thread loses it when it holds no queue any more
+/// (dispatch L-19).
+pub(crate) fn release(overridden: bool) {
+    let ends = thread::with(|context| {
+        let held = &context.held;
+        held.holds.set(held.holds.get() - 1);
+        held.overridden.set(held.overridden.get() || overridden);
+        held.holds.get() == 0 && !held.is_worker.get()
+    });
+    if ends {
+        end_override();
+    }
+}
+
+/// Notes that the calling thread was overridden for the sake of a queue that it has drained.
+pub(crate) fn note_override(overridden: bool) {
+    if overridden {
+        thread::with(|context| context.held.overridden.set(true));
+    }
+}
+
+/// Ends the overrides of the calling thread, if there may be any (dispatch L-10).
+pub(crate) fn end_override() {
+    thread::with(|context| {
+        context.held.raised.set(Qos::Unspecified);
+        if context.held.overridden.replace(false) {
+            context.process().kernel.reset_override();
+        }
+    });
+}
+
+/// Ends the overrides of the calling thread before it waits for work. One that came late, after the thread had left the
+/// queue and got it again, was not noted.
+pub(crate) fn end_all_overrides() {
+    thread::with(|context| context.held.overridden.set(true));
+    end_override();
+}
+
+/// Makes a queue the current one of the thread until it is dropped.
+pub(crate) struct CurrentQueue {
+    former: Option<Queue>,
+}
+
+impl CurrentQueue {
+    /// Makes a queue the current one.
+    pub(crate) fn new(queue: Queue) -> CurrentQueue {
+        CurrentQueue { former: thread::with(|context| context.held.current.replace(Some(queue))) }
+    }
+}
+
+impl Drop for CurrentQueue {
+    fn drop(&mut self) {
+        let former = self.former.take();
+        drop(thread::with(|context| context.held.current.replace(former)));
+    }
+}
