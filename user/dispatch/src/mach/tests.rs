@@ -70,6 +70,8 @@ impl Side {
             };
             (Channel::new("test", None, handler), process.kernel.construct(ConstructFlags::IMPORTANCE_RECEIVER, None).expect("there is room"))
         });
+        // The test drops what it got from the handler.
+        process.enter();
         Side { kernel, process, channel, seen: Mutex::new(seen), received, port }
     }
 
@@ -259,6 +261,8 @@ fn messages_for_a_cancelled_channel_are_destroyed() {
 #[test]
 fn failed_request_is_reported_and_its_reply_given_up() {
     let (app, daemon) = pair();
+    // The first message makes the voucher of the process.
+    app.run(Qos::UserInitiated, |channel| channel.send(MachMsg::new(9), NONE));
     app.kernel.fail_next_send(MACH_SEND_NO_BUFFER);
     let names = app.kernel.names();
     let (sender, answers) = mpsc::channel();
