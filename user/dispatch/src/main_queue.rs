@@ -92,7 +92,13 @@ pub(crate) fn class_changed() {
 }
 
 impl Bound {
-    fn is_main_thread(&self) -> bool {
+    /// Returns true if the queue is an ordinary one.
+    pub(crate) fn is_released(&self) -> bool {
+        self.is_released.load(Ordering::Acquire)
+    }
+
+    /// Returns true if the calling thread is the main thread.
+    pub(crate) fn is_main_thread(&self) -> bool {
         self.thread.load(Ordering::Acquire) == held::name().0
     }
 
@@ -107,7 +113,7 @@ impl Bound {
 
     /// Sees to it that the main thread finds its queue, or puts that onto its root.
     pub(crate) fn push(&self, entry: Entry<Item>, effects: &mut Effects) {
-        if self.is_released.load(Ordering::Acquire) {
+        if self.is_released() {
             return process().queues.pool.push(ROOT, entry.item, entry.class, effects);
         }
         self.signal.store(1, Ordering::Release);
@@ -117,7 +123,7 @@ impl Bound {
 
     /// Lends a class to the main thread, as long as its queue is not drained.
     pub(crate) fn raise(&self, class: Qos, effects: &mut Effects) {
-        if !self.is_released.load(Ordering::Acquire) {
+        if !self.is_released() {
             effects.raise_main(class);
         }
     }
@@ -223,6 +229,7 @@ pub fn dispatch_main() -> ! {
         {
             let mut state = lane.lock();
             bound.is_released.store(true, Ordering::Release);
+            bound.overrides.lock().wanted = Qos::Unspecified;
             // What was pushed since waits for a thread that does not come any more.
             let wakeup = state.release();
             if let Wakeup::Enqueue(class) = wakeup {
@@ -230,6 +237,7 @@ pub fn dispatch_main() -> ! {
             }
         }
         effects.apply();
+        bound.settle();
         thread::clear_for_park();
         loop {
             process().kernel.wait(&bound.signal, bound.signal.load(Ordering::Relaxed), None);

@@ -13,6 +13,7 @@ mod hostile;
 mod importance;
 mod inspect;
 mod ipc;
+mod library_kernel;
 mod limits;
 mod name_service;
 mod notifications;
@@ -20,6 +21,7 @@ mod policy;
 mod ports;
 mod processor;
 mod puppets;
+mod runtime;
 mod scheduling;
 mod soak;
 mod special_reply;
@@ -117,6 +119,8 @@ pub const SUITE: &[&[Test]] = &[
     bootstrap::TESTS,
     supervision::TESTS,
     hostile::TESTS,
+    runtime::TESTS,
+    library_kernel::TESTS,
 ];
 
 /// Tests that fail, to show how the harness reports that. They run only by name.

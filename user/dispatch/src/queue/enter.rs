@@ -7,12 +7,15 @@ use super::held;
 use super::lane::{Lane, Target};
 use super::state::{Enter, Entry, Kind, Left, Push};
 use super::{CurrentQueue, Effects, Item, Queue, client_crash};
+use crate::continuation::Continuation;
+use crate::main_queue::Bound;
 use crate::process::process;
-use crate::qos::{Priority, Qos};
+use crate::qos::{ItemPriority, Priority};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::thread::{self, QosScope};
-use crate::voucher::Capture;
+use crate::voucher::{self, Capture};
+use runtime::sys::{Lent, lend};
 
 /// A thread that waits for its turn in a queue.
 pub(crate) struct Waiter {
@@ -40,16 +43,45 @@ impl Waiter {
 
 impl Queue {
     /// Runs a closure while the calling thread holds the queue and all its targets.
-    pub(super) fn run_inside<R>(&self, barrier: bool, work: impl FnOnce() -> R) -> R {
+    pub(super) fn run_inside<R: Send>(&self, barrier: bool, work: impl FnOnce() -> R + Send) -> R {
         let Some(lane) = self.lane() else {
             return work();
         };
+        if let Some(bound) = chain(lane).find_map(|lane| lane.bound()) {
+            return self.run_on_main_thread(bound, barrier, work);
+        }
         let entered = Entered::new(lane, barrier);
         let current = CurrentQueue::new(lane.as_current());
         let result = work();
         drop(current);
         drop(entered);
         result
+    }
+
+    /// Runs a closure on the main thread, with the whole class and the voucher of the calling one, which waits.
+    fn run_on_main_thread<R: Send>(&self, bound: &Bound, barrier: bool, work: impl FnOnce() -> R + Send) -> R {
+        if bound.is_main_thread() {
+            client_crash("the main thread waits for its own queue");
+        }
+        let (mut work, mut result) = (Some(work), None);
+        let mut call = || result = work.take().map(|work| work());
+        let done = Arc::new(AtomicU32::new(0));
+        let signalled = done.clone();
+        let signal = move || {
+            signalled.store(1, Ordering::Release);
+            process().kernel.wake(&signalled, false);
+        };
+        let submit = |lent: Lent| {
+            let requested = thread::requested();
+            let voucher = Capture::from(voucher::copy());
+            let continuation = Continuation::new(ItemPriority::enforced(requested), voucher, || lent.run());
+            let kind = if barrier { Kind::Barrier } else { Kind::Shared };
+            self.push(continuation, kind, requested.class());
+        };
+        lend(&mut call, signal, submit, || {
+            process().kernel.wait(&done, 0, None);
+        });
+        result.expect("the main thread has called it")
     }
 }
 
@@ -152,6 +184,6 @@ pub(crate) fn raise_to(priority: Priority, voucher: Capture) -> Option<QosScope>
 /// Lends the calling thread's class to a queue, for what the thread waits for.
 pub(crate) fn lend_to(queue: &Queue) {
     if let Some(lane) = queue.lane() {
-        lane.raise(thread::requested().class().max(Qos::Unspecified));
+        lane.raise(thread::requested().class());
     }
 }

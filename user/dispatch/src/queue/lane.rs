@@ -297,6 +297,14 @@ impl Lane {
         effects.apply();
     }
 
+    /// Returns what binds the queue to the main thread, if it is the main queue and still bound.
+    pub(crate) fn bound(&self) -> Option<&Bound> {
+        match &self.target {
+            Target::Main(bound) if !bound.is_released() => Some(bound),
+            _ => None,
+        }
+    }
+
     /// Returns what the queue was given; the main queue has its thread's class.
     pub(crate) fn word(&self) -> QueuePriority {
         match &self.target {

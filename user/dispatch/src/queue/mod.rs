@@ -139,6 +139,11 @@ impl Queue {
         self.lane().map_or(Qos::Unspecified, |lane| lane.lock().max_qos())
     }
 
+    /// Returns how many items and threads wait in the list of the queue; 0 for a global queue.
+    pub fn waiting(&self) -> usize {
+        self.lane().map_or(0, |lane| lane.lock().len())
+    }
+
     /// Returns true if nothing waits or runs on the queue; a global queue is never idle.
     pub fn is_idle(&self) -> bool {
         self.lane().is_some_and(|lane| lane.lock().is_idle())
@@ -190,19 +195,20 @@ impl Queue {
     /// Runs a closure on the queue now and returns its result: the calling thread waits for its turn, lends its class
     /// to what is ahead, and runs the closure itself, in its own context (dispatch 5.6).
     ///
-    /// A thread that already holds the queue would wait for itself: that is fatal.
-    pub fn sync<R>(&self, work: impl FnOnce() -> R) -> R {
+    /// On the main queue, and on queues that run there, the main thread runs it, with the class and the voucher of the
+    /// calling thread. A thread that already holds the queue would wait for itself: that is fatal.
+    pub fn sync<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.run_inside(false, work)
     }
 
     /// Like [`sync`](Queue::sync), but on a concurrent queue it runs alone.
-    pub fn barrier_sync<R>(&self, work: impl FnOnce() -> R) -> R {
+    pub fn barrier_sync<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.run_inside(true, work)
     }
 
     /// Like [`sync`](Queue::sync), but the closure runs at least at the class of each queue on the way to the workers
     /// (dispatch L-22).
-    pub fn async_and_wait<R>(&self, work: impl FnOnce() -> R) -> R {
+    pub fn async_and_wait<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.sync(|| {
             let _scope = enter::raise_to_queues(self);
             work()

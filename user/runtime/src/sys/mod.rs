@@ -3,8 +3,8 @@
 mod entry;
 #[cfg(target_os = "none")]
 pub(crate) mod heap;
-#[cfg(target_os = "none")]
-pub(crate) mod local;
+mod lend;
+pub mod local;
 pub mod machine;
 #[cfg(target_os = "none")]
 pub(crate) mod mutex;
@@ -14,6 +14,7 @@ mod relocate;
 pub(crate) mod stack;
 
 pub use entry::Arguments;
+pub use lend::{Lent, lend};
 
 use core::arch::asm;
 

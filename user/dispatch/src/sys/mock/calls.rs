@@ -305,7 +305,8 @@ impl Kernel for Mock {
     }
 
     fn wait(&self, word: &AtomicU32, value: u32, microseconds: Option<u32>) -> bool {
-        let state = self.world.lock();
+        let name = self.thread_self();
+        let mut state = self.world.lock();
         let deadline = microseconds.map(|time| state.time + u64::from(time) * 1000);
         if word.load(Ordering::Acquire) != value {
             return true;
@@ -313,7 +314,9 @@ impl Kernel for Mock {
         if deadline.is_some_and(|deadline| state.time >= deadline) {
             return false;
         }
-        let state = self.world.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.thread(name).waits = true;
+        state = self.world.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.thread(name).waits = false;
         let is_over = deadline.is_some_and(|deadline| state.time >= deadline);
         word.load(Ordering::Acquire) != value || !is_over
     }

@@ -23,6 +23,8 @@ pub struct ThreadRecord {
     pub set_self_calls: u32,
     /// What the last of these calls set.
     pub last_change: Option<SetSelf>,
+    /// It waits for a word to change.
+    pub waits: bool,
     pub(super) voucher: Option<u32>,
     pub(super) special_reply: Option<PortName>,
 }

@@ -1,0 +1,6 @@
+//! Queues, overrides and blocks over the mock kernel (dispatch 10.B, 10.C, 10.D).
+
+mod blocks;
+mod capture;
+mod overrides;
+mod world;
