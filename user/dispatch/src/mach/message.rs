@@ -247,6 +247,12 @@ impl MachMsg {
         self.priority
     }
 
+    /// Returns the override class that a received message arrived with: that of the most urgent message behind it, or
+    /// of the thread that waits for the reply.
+    pub fn override_class(&self) -> Qos {
+        self.over
+    }
+
     /// Returns the bytes of the message without trailer.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.size]

@@ -46,7 +46,9 @@ pub fn mig_demux<C>(context: &mut C, subsystems: &[Subsystem<C>], mut message: M
         message.destroy();
         reply = reply.map(|reply| reply.without_body().bytes(&NDR).bytes(&code.0.to_le_bytes()));
     }
-    reply.map(send_reply);
+    if let Some(reply) = reply {
+        send_reply(reply);
+    }
     Ok(())
 }
 

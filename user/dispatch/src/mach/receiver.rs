@@ -119,8 +119,7 @@ impl Receiver {
 
     /// Takes a request for room back that did not count, because the queue had room.
     pub(crate) fn found_room(&self, right: PortName) {
-        if let Ok(previous) =
-            process().kernel.request_notification(right, MACH_NOTIFY_SEND_POSSIBLE, 0, MACH_PORT_NULL)
+        if let Ok(previous) = process().kernel.request_notification(right, MACH_NOTIFY_SEND_POSSIBLE, 0, MACH_PORT_NULL)
         {
             release_request(previous);
         }
@@ -187,7 +186,11 @@ fn receive_for_ever(process: &Process, set: PortName, notify: PortName) {
         match without_detail(received.code) {
             // With a body error the message arrived, without the rights that had no room.
             MACH_MSG_SUCCESS | MACH_RCV_BODY_ERROR => {
-                deliver(process, notify, Arrived { bytes: &mut buffer, priority: received.priority, over: received.over });
+                deliver(
+                    process,
+                    notify,
+                    Arrived { bytes: &mut buffer, priority: received.priority, over: received.over },
+                );
             }
             MACH_RCV_TOO_LARGE => receive_large(process, &buffer),
             // The kernel has destroyed the message, for want of room for its rights. Nobody is told of it.

@@ -62,13 +62,20 @@ impl Side {
         let (channel, port) = Mock::on_thread(process, move || {
             let handler = move |_: &Channel, event: Event| {
                 let class = thread::requested().class();
-                let seen = Seen { event: describe(&event), class, importance: voucher::copy().is_some_and(|v| v.has_importance()) };
+                let seen = Seen {
+                    event: describe(&event),
+                    class,
+                    importance: voucher::copy().is_some_and(|v| v.has_importance()),
+                };
                 if let Event::MessageReceived(message) = event {
                     kept.lock().unwrap().push(message);
                 }
                 let _ = sender.send(seen);
             };
-            (Channel::new("test", None, handler), process.kernel.construct(ConstructFlags::IMPORTANCE_RECEIVER, None).expect("there is room"))
+            (
+                Channel::new("test", None, handler),
+                process.kernel.construct(ConstructFlags::IMPORTANCE_RECEIVER, None).expect("there is room"),
+            )
         });
         // The test drops what it got from the handler.
         process.enter();
@@ -311,4 +318,3 @@ fn destroyed_message_gives_back_what_it_would_have_moved() {
     MachMsg::new(1).to(MACH_PORT_NULL, Disposition::NONE).port(port, Disposition::MOVE_SEND).destroy();
     assert_eq!(kernel.references(), before - 1);
 }
-

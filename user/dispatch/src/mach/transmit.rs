@@ -289,7 +289,12 @@ impl Inner {
 
     /// Registers the reply of a message that was sent, or gives it up, and tells what became of the message. Returns
     /// that if the message is the caller's `own` and the caller is the one to tell.
-    pub(crate) fn report(self: &Arc<Inner>, sending: Sending, outcome: Outcome, own: Option<u64>) -> Option<SendResult> {
+    pub(crate) fn report(
+        self: &Arc<Inner>,
+        sending: Sending,
+        outcome: Outcome,
+        own: Option<u64>,
+    ) -> Option<SendResult> {
         let Sending { mut message, id, told, reply_port, requester, synchronous, .. } = sending;
         let was_sent = matches!(outcome, Outcome::Sent);
         let mut lost = None;
