@@ -6,7 +6,9 @@ use crate::process::Process;
 use crate::qos::{Base, ItemPriority, Priority, Qos, QueuePriority};
 use crate::queue::Held;
 use crate::sync::{Arc, thread_local};
-use crate::sys::{SetSelf, tally};
+use crate::sys::SetSelf;
+#[cfg(target_os = "none")]
+use crate::sys::tally;
 use crate::voucher::{Capture, Voucher};
 use abi::port::MACH_PORT_NULL;
 use abi::{KernReturn, PortName};
@@ -218,14 +220,21 @@ impl Nesting {
     }
 }
 
+/// Returns the process of a new thread, and the priority that it requests: in a program there is one process.
+#[cfg(target_os = "none")]
+fn initial() -> (Option<&'static Process>, Priority) {
+    (Some(tally::process()), tally::requested())
+}
+
+/// On the host a test enters a process.
+#[cfg(not(target_os = "none"))]
+fn initial() -> (Option<&'static Process>, Priority) {
+    (None, Priority::NONE)
+}
+
 impl Context {
     fn new() -> Context {
-        // In a program there is one process. On the host a test enters one.
-        let (process, priority) = if cfg!(target_os = "none") {
-            (Some(tally::process()), tally::requested())
-        } else {
-            (None, Priority::NONE)
-        };
+        let (process, priority) = initial();
         Context {
             process: Cell::new(process),
             priority: Cell::new(priority),
