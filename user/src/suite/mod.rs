@@ -7,6 +7,8 @@ mod accounting;
 mod basics;
 mod boosts;
 mod bootstrap;
+mod channel_ends;
+mod channels;
 mod deliberate;
 mod faults;
 mod hostile;
@@ -111,6 +113,7 @@ pub const SUITE: &[&[Test]] = &[
     accounting::TESTS,
     boosts::TESTS,
     special_reply::TESTS,
+    channels::TESTS,
     inspect::TESTS,
     processor::TESTS,
     faults::TESTS,
