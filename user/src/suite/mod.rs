@@ -12,7 +12,10 @@ mod faults;
 mod hostile;
 mod importance;
 mod inspect;
+mod instances;
 mod ipc;
+mod launch;
+mod launch_hostile;
 mod limits;
 mod name_service;
 mod notifications;
@@ -115,6 +118,8 @@ pub const SUITE: &[&[Test]] = &[
     limits::TESTS,
     name_service::TESTS,
     bootstrap::TESTS,
+    launch::TESTS,
+    launch_hostile::TESTS,
     supervision::TESTS,
     hostile::TESTS,
 ];
