@@ -41,7 +41,7 @@ pub enum Failure {
 impl Supervisor {
     /// Returns a supervisor with an empty name service.
     pub fn new() -> Supervisor {
-        let (exits, registry) = (Port::new(), Registry::new());
+        let (registry, exits) = (Registry::new(), Port::new());
         registry.add_member(exits.name());
         Supervisor { exits, registry }
     }
@@ -69,7 +69,10 @@ impl Supervisor {
     /// [`Failure`].
     pub fn run_with(&mut self, spawn: Spawn, limit: u32, at_limit: impl FnOnce()) -> Result<End, Failure> {
         let spawn = spawn.bootstrap(self.registry.port()).exit_port(self.exits.name());
-        let task = spawn.start().map_err(Failure::NoStart)?;
+        let task = spawn.start().map_err(|code| {
+            self.registry.clear();
+            Failure::NoStart(code)
+        })?;
         let end = self.watch(task, limit, at_limit);
         if end.is_err() {
             // Without ports the supervisor cannot learn whether the task has ended by itself.

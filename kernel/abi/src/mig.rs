@@ -195,8 +195,10 @@ pub mod bootstrap {
         pub properties: u32,
         /// [`JOB_KEEP_ALIVE`] or 0.
         pub flags: u32,
-        /// How many starts in 10 seconds are not too many, 1 to 16.
+        /// How many starts in the time `starts_window` are not too many, 1 to 16.
         pub starts_max: u32,
+        /// The time over which starts are counted, in milliseconds, at most 600,000.
+        pub starts_window: u32,
         /// The number of services.
         pub service_count: u32,
         /// The number of arguments.

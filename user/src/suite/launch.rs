@@ -8,7 +8,7 @@ use crate::message::{Message, port_with_send};
 use crate::names::{self, Job, Registry};
 use crate::port::{self, Port};
 use crate::time::{MILLISECOND, now};
-use crate::{check, task};
+use crate::{check, task, time};
 use abi::code::*;
 use abi::message::MACH_NOTIFY_SEND_ONCE;
 use abi::mig::NDR;
@@ -30,6 +30,7 @@ tests! { "launch":
     service_that_the_job_destroys_can_be_checked_in_again,
     service_that_was_given_away_gets_another_port,
     job_that_crashes_at_once_is_throttled,
+    throttled_job_recovers,
     job_without_a_program_is_throttled,
     job_that_is_kept_alive_is_started_again,
     job_is_asked_to_end_by_its_control_port,
@@ -39,6 +40,8 @@ tests! { "launch":
 }
 
 const LABEL: &str = "the job";
+/// Milliseconds over which starts are counted in a test that takes less.
+const LONG: u32 = 600_000;
 
 fn declare(job: &Job) {
     check::equal("the declaration", names::declare(job), Ok(()));
@@ -135,7 +138,7 @@ fn service_comes_back_with_its_messages_when_its_job_dies() {
 /// A message waits all the time, so each end brings the next instance.
 fn job_that_dies_at_any_step_has_its_next_instance() {
     let gate = Gate::new();
-    declare(&job(LABEL, &[0]).starts(16));
+    declare(&job(LABEL, &[0]).starts(16, LONG));
     let port = look_up(0);
     throw(port, 9);
     gate.next().give(Order::Fault, 0);
@@ -277,7 +280,7 @@ fn service_that_was_given_away_gets_another_port() {
 fn job_that_crashes_at_once_is_throttled() {
     const STARTS: u32 = 3;
     let gate = Gate::new();
-    declare(&job(LABEL, &[0]).starts(STARTS));
+    declare(&job(LABEL, &[0]).starts(STARTS, LONG));
     let (port, reply) = (look_up(0), Port::new());
     let mut request = Message::copy_send(port).id(1).reply_to(reply.name(), D::MAKE_SEND_ONCE);
     request.send_within(0).expect("the queue has room");
@@ -293,6 +296,47 @@ fn job_that_crashes_at_once_is_throttled() {
     check::that("no instance starts", gate.is_quiet());
     check::equal("checking in", names::check_in(SERVICES[0]).map(|_| ()), refused(NOT_PRIVILEGED));
     check::equal("the label", names::declare(&job(LABEL, &[])), refused(NAME_IN_USE));
+}
+
+/// Looks a service up until its job is not throttled any more.
+fn look_up_in_time(service: usize) -> PortName {
+    let deadline = now() + 10_000 * MILLISECOND;
+    loop {
+        match names::look_up(SERVICES[service]) {
+            Ok(port) => return port,
+            Err(code) => check::equal("looking up", code, KernReturn(SERVICE_THROTTLED)),
+        }
+        check::that("the job recovers in time", now() < deadline);
+        time::sleep(1);
+    }
+}
+
+/// The job crashes as often as it is started, until it is throttled. On a slow machine that may take some more starts.
+fn throttled_job_recovers() {
+    const WINDOW: u32 = 1000;
+    let gate = Gate::new();
+    declare(&job(LABEL, &[0]).starts(2, WINDOW));
+    let tasks = task::counts().tasks;
+    let mut old = look_up(0);
+    for _ in 0..2 {
+        loop {
+            let instance = gate.next();
+            let pid = instance.pid;
+            instance.give(Order::Fault, 0);
+            wait_for_end(pid, tasks);
+            match names::look_up(SERVICES[0]) {
+                Ok(port) => check::equal("the port", port, old),
+                Err(code) => break check::equal("looking up", code, KernReturn(SERVICE_THROTTLED)),
+            }
+        }
+        let new = look_up_in_time(0);
+        check::that("it is another port", new != old);
+        old = new;
+    }
+    throw(old, 3);
+    let mut instance = gate.next();
+    instance.succeed(&gate, Order::CheckIn, 0);
+    expect_messages(&mut instance, &gate, &[3]);
 }
 
 fn job_without_a_program_is_throttled() {

@@ -59,6 +59,7 @@ const SETTINGS: JobSettings = JobSettings {
     properties: 0,
     flags: 0,
     starts_max: 5,
+    starts_window: 10_000,
     service_count: 1,
     argument_count: 1,
 };
@@ -111,7 +112,7 @@ fn declarations_that_are_cut_or_changed_are_refused() {
         if (3..6).contains(&word) {
             continue;
         }
-        for value in [0x80, 0x7FFF_FFFF, u32::MAX] {
+        for value in [0x10_0000, 0x7FFF_FFFF, u32::MAX] {
             let mut changed = whole.clone();
             changed[word * 4..][..4].copy_from_slice(&u32::to_le_bytes(value));
             let code = declare(&changed);
@@ -135,7 +136,7 @@ fn random_declarations_leave_nothing_behind() {
             let at = random.next() as usize % bytes.len();
             bytes[at] = random.one_of(&[0, 1, 8, 0xFF, 0x41]) as u8;
         }
-        bytes.truncate(random.one_of(&[64, 64, 64, 60, 32, 0]) as usize);
+        bytes.truncate(random.one_of(&[68, 68, 68, 64, 32, 0]) as usize);
         refused += u32::from(answer(request(DECLARE).bytes(&NDR).bytes(&bytes)) != KERN_SUCCESS);
         let _ = names::look_up("seven").map(port::deallocate);
     }
@@ -220,9 +221,10 @@ fn clients_that_die_leave_the_service_alone() {
 
 fn instances_that_die_again_and_again_leave_nothing_behind() {
     const ROUNDS: usize = 40;
+    const WINDOW: u32 = 600_000;
     let gate = Gate::new();
     // An instance that ends with status 0 and leaves no message does not count as a start too many.
-    check::equal("the declaration", names::declare(&job("short-lived", &[0]).starts(1)), Ok(()));
+    check::equal("the declaration", names::declare(&job("short-lived", &[0]).starts(1, WINDOW)), Ok(()));
     let port = names::look_up(SERVICES[0]).expect("the service is declared");
     let tasks = task::counts().tasks - 1;
     let round = |number: usize| {

@@ -1,6 +1,6 @@
 //! A job: a program that the name service starts when one of its services is wanted.
 
-use super::life::{STARTS_DEFAULT, STARTS_MAX};
+use super::life::{STARTS_DEFAULT, STARTS_MAX, WINDOW_DEFAULT};
 use crate::message::Message;
 use abi::KernReturn;
 use abi::code::*;
@@ -13,6 +13,8 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// The greatest number of services of a job.
 pub const SERVICES_PER_JOB: usize = 8;
+/// The longest time over which starts are counted, in milliseconds.
+const WINDOW_MAX: u32 = 600_000;
 /// Bytes of a label or of the name of a program, with a zero byte.
 const TEXT_SIZE: usize = 64;
 /// Bytes of all names of services or of all arguments, each with a zero byte.
@@ -54,6 +56,7 @@ impl Job {
             uid: SPAWN_INHERIT,
             gid: SPAWN_INHERIT,
             starts_max: STARTS_DEFAULT,
+            starts_window: WINDOW_DEFAULT,
             ..JobSettings::default()
         };
         let (label_text, program_text) = (label, program);
@@ -101,9 +104,11 @@ impl Job {
         self
     }
 
-    /// Sets how many starts in 10 seconds are not too many, 1 to 16; without it 5.
-    pub fn starts(mut self, limit: u32) -> Job {
-        self.settings.starts_max = limit;
+    /// Sets how many starts are not too many, 1 to 16, in how many milliseconds, at most 600,000; without it 5 in 10
+    /// seconds. A start does not count if the instance ended with status 0 and no message waited, unless the job is kept
+    /// alive.
+    pub fn starts(mut self, limit: u32, milliseconds: u32) -> Job {
+        (self.settings.starts_max, self.settings.starts_window) = (limit, milliseconds);
         self
     }
 
@@ -142,14 +147,15 @@ impl Job {
     /// # Errors
     /// `KERN_INVALID_ARGUMENT` if something was too long, is empty or out of range, or if a service is named twice.
     pub(super) fn check(&self) -> Result<(), KernReturn> {
-        let JobSettings { app_type, role, qos_clamp, properties, flags, starts_max, service_count, .. } = self.settings;
+        let JobSettings { app_type, role, qos_clamp, properties, flags, service_count, .. } = self.settings;
         let names = || self.services();
         let numbers_fit = AppType::from_number(app_type).is_some()
             && Role::from_number(role).is_some()
             && qos_clamp <= Qos::UserInteractive as u32
             && Properties::from_bits(properties).is_some()
             && flags & !JOB_KEEP_ALIVE == 0
-            && (1..=STARTS_MAX as u32).contains(&starts_max)
+            && (1..=STARTS_MAX as u32).contains(&self.settings.starts_max)
+            && (1..=WINDOW_MAX).contains(&self.settings.starts_window)
             && service_count as usize <= SERVICES_PER_JOB;
         let texts_fit = !self.is_too_long
             && [self.label(), self.program()].iter().all(|text| !text.is_empty())
@@ -209,7 +215,12 @@ mod tests {
     fn job() -> Job {
         let job = Job::new("imaged", "tests").service("photos.decode").service("photos.encode");
         let job = job.policy(AppType::DaemonAdaptive, Role::Unspecified, Qos::Unspecified).argument("child");
-        job.argument("").argument("serve").user(501, 20).persona(7, Properties::PLATFORM).starts(16).keep_alive()
+        job.argument("")
+            .argument("serve")
+            .user(501, 20)
+            .persona(7, Properties::PLATFORM)
+            .starts(16, WINDOW_MAX)
+            .keep_alive()
     }
 
     /// The bytes behind the NDR record of a request.
@@ -267,7 +278,7 @@ mod tests {
             change(&mut job.settings);
             Job::decode(&encoded(&job))
         };
-        let changes: [fn(&mut JobSettings); 8] = [
+        let changes: [fn(&mut JobSettings); 10] = [
             |settings| settings.app_type = 8,
             |settings| settings.role = 99,
             |settings| settings.qos_clamp = 7,
@@ -275,6 +286,8 @@ mod tests {
             |settings| settings.flags = 2,
             |settings| settings.starts_max = 0,
             |settings| settings.starts_max = 17,
+            |settings| settings.starts_window = 0,
+            |settings| settings.starts_window = WINDOW_MAX + 1,
             |settings| settings.service_count = u32::MAX,
         ];
         for each in changes {

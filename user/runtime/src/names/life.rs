@@ -3,12 +3,12 @@
 use crate::time::MILLISECOND;
 use heapless::Deque;
 
-/// The time over which starts are counted, in nanoseconds.
-pub(super) const WINDOW: u64 = 10_000 * MILLISECOND;
-/// The greatest limit of starts in [`WINDOW`].
+/// The greatest limit of starts.
 pub const STARTS_MAX: usize = 16;
-/// The limit of a job that has no other.
+/// The limit of starts of a job that has no other.
 pub const STARTS_DEFAULT: u32 = 5;
+/// The time over which the starts of a job are counted that has no other, in milliseconds.
+pub const WINDOW_DEFAULT: u32 = 10_000;
 
 /// What there is of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,15 +51,18 @@ pub(super) struct Life {
     state: State,
     keeps_alive: bool,
     limit: usize,
+    /// The time over which starts are counted, in nanoseconds.
+    window: u64,
     /// The times of the last starts that count, the oldest first; at most `limit`.
     starts: Deque<u64, STARTS_MAX>,
 }
 
 impl Life {
-    /// Returns the life of a job without an instance, which may be started `limit` times in [`WINDOW`].
-    pub(super) fn new(keeps_alive: bool, limit: u32) -> Life {
+    /// Returns the life of a job without an instance, which may be started `limit` times in `milliseconds`.
+    pub(super) fn new(keeps_alive: bool, limit: u32, milliseconds: u32) -> Life {
         let limit = (limit as usize).clamp(1, STARTS_MAX);
-        Life { state: State::Idle, keeps_alive, limit, starts: Deque::new() }
+        let window = u64::from(milliseconds) * MILLISECOND;
+        Life { state: State::Idle, keeps_alive, limit, window, starts: Deque::new() }
     }
 
     /// Returns true if a message is to start an instance: there is none, and the job is not throttled.
@@ -75,7 +78,7 @@ impl Life {
             State::Throttled(_) | State::Idle => {}
         }
         if self.starts.len() == self.limit {
-            let free_at = self.starts.front().map_or(0, |oldest| oldest.saturating_add(WINDOW));
+            let free_at = self.starts.front().map_or(0, |oldest| oldest.saturating_add(self.window));
             if now < free_at {
                 self.state = State::Throttled(free_at);
                 return Verdict::Fail;
@@ -90,7 +93,7 @@ impl Life {
 
     /// Notes that the start that [`want`](Life::want) decided on failed.
     pub(super) fn did_not_start(&mut self, now: u64) {
-        self.state = State::Throttled(now.saturating_add(WINDOW));
+        self.state = State::Throttled(now.saturating_add(self.window));
     }
 
     /// Notes that the instance has checked in.
@@ -123,12 +126,14 @@ impl Life {
 mod tests {
     use super::*;
 
+    const WINDOW: u64 = WINDOW_DEFAULT as u64 * MILLISECOND;
+
     const CRASHED: End = End { is_clean: false, leaves_messages: true };
     const DONE: End = End { is_clean: true, leaves_messages: false };
 
     #[test]
     fn many_wishes_start_one_instance() {
-        let mut life = Life::new(false, 5);
+        let mut life = Life::new(false, 5, WINDOW_DEFAULT);
         assert_eq!(life.want(1), Verdict::Start);
         assert_eq!([2, 3, 4].map(|now| life.want(now)), [Verdict::Lives; 3]);
         life.checked_in();
@@ -138,7 +143,7 @@ mod tests {
     #[test]
     fn job_that_crashes_at_once_fails_after_its_limit_and_recovers() {
         const LIMIT: u32 = 3;
-        let mut life = Life::new(false, LIMIT);
+        let mut life = Life::new(false, LIMIT, WINDOW_DEFAULT);
         assert_eq!(life.want(100), Verdict::Start);
         assert_eq!([101, 102].map(|now| life.ended(now, CRASHED)), [Some(Verdict::Start); 2]);
         assert_eq!(life.ended(103, CRASHED), Some(Verdict::Fail));
@@ -154,7 +159,7 @@ mod tests {
 
     #[test]
     fn instance_that_did_its_work_does_not_count() {
-        let mut life = Life::new(false, 1);
+        let mut life = Life::new(false, 1, WINDOW_DEFAULT);
         for now in 0..100 {
             assert_eq!(life.want(now), Verdict::Start);
             assert_eq!(life.ended(now, DONE), None);
@@ -165,7 +170,7 @@ mod tests {
 
     #[test]
     fn instance_that_left_no_messages_is_not_started_again() {
-        let mut life = Life::new(false, 5);
+        let mut life = Life::new(false, 5, WINDOW_DEFAULT);
         life.want(1);
         assert_eq!(life.ended(2, End { leaves_messages: false, ..CRASHED }), None);
         assert!(life.listens());
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn job_that_is_kept_alive_starts_again_and_has_a_deadline_when_it_is_throttled() {
-        let mut life = Life::new(true, 2);
+        let mut life = Life::new(true, 2, WINDOW_DEFAULT);
         assert_eq!(life.want(10), Verdict::Start);
         assert_eq!(life.ended(20, DONE), Some(Verdict::Start));
         assert_eq!(life.ended(30, DONE), Some(Verdict::Fail));
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn job_that_does_not_start_is_throttled() {
-        let mut life = Life::new(false, 5);
+        let mut life = Life::new(false, 5, WINDOW_DEFAULT);
         assert_eq!(life.want(7), Verdict::Start);
         life.did_not_start(7);
         assert_eq!((life.want(8), life.want(7 + WINDOW)), (Verdict::Refused, Verdict::Start));
@@ -202,7 +207,7 @@ mod tests {
             seed % below
         };
         for limit in 1..=STARTS_MAX as u32 {
-            let (mut life, mut now, mut lives) = (Life::new(random(2) == 0, limit), 0, false);
+            let (mut life, mut now, mut lives) = (Life::new(random(2) == 0, limit, WINDOW_DEFAULT), 0, false);
             let (mut counted, mut refused) = (Vec::<u64>::new(), 0);
             for _ in 0..2000 {
                 now += random(WINDOW / 8);

@@ -84,7 +84,8 @@ impl Record {
     /// # Errors
     /// Those of `mach_port_construct`.
     pub(super) fn new(job: Job, place: Place) -> Result<Record, KernReturn> {
-        let life = Life::new(job.keeps_alive(), job.settings().starts_max);
+        let JobSettings { starts_max, starts_window, .. } = *job.settings();
+        let life = Life::new(job.keeps_alive(), starts_max, starts_window);
         let services = job.services().map(|_| Service::default()).collect();
         let mut record = Record { job, life, services, instance: None };
         match record.make_ports() {
