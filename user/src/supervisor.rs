@@ -1,12 +1,10 @@
 //! The supervisor: it runs a task to its end and serves the name service at the task's bootstrap port meanwhile.
 
-use crate::message::{Message, is_lost, port_with_send};
-use crate::names::Registry;
+use crate::names::{Job, Registry};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now};
-use abi::code::*;
-use abi::port::{Disposition, MACH_PORT_RIGHT_PORT_SET, MACH_PORT_RIGHT_SEND};
+use abi::port::Disposition;
 use abi::task::ExitStatus;
 use abi::{KernReturn, PortName};
 
@@ -16,12 +14,9 @@ const TERMINATION_LIMIT: u32 = 20_000;
 /// A runner of tasks, one after the other.
 #[derive(Debug)]
 pub struct Supervisor {
-    /// The tasks' bootstrap port, to which they send requests.
-    services: Port,
     /// The port for exit messages.
     exits: Port,
-    /// A set of both ports.
-    all: PortName,
+    /// The name service at the tasks' bootstrap port.
     registry: Registry,
 }
 
@@ -46,17 +41,21 @@ pub enum Failure {
 impl Supervisor {
     /// Returns a supervisor with an empty name service.
     pub fn new() -> Supervisor {
-        let services = port_with_send();
-        let exits = Port::new();
-        let all = port::allocate(MACH_PORT_RIGHT_PORT_SET).expect("there is room for a set");
-        for member in [&services, &exits] {
-            port::insert_member(member.name(), all).expect("a fresh port joins a set");
-        }
-        Supervisor { services, exits, all, registry: Registry::new() }
+        let (registry, exits) = (Registry::new(), Port::new());
+        registry.add_member(exits.name());
+        Supervisor { exits, registry }
+    }
+
+    /// Declares a job for the next task: programs that the name service starts when they are wanted.
+    ///
+    /// # Errors
+    /// Those of [`Registry::declare`].
+    pub fn declare(&mut self, job: Job) -> Result<(), KernReturn> {
+        self.registry.declare(job)
     }
 
     /// Starts a task and waits for its end. Terminates it after `limit` milliseconds, unless the limit is 0. Forgets
-    /// the services that were registered meanwhile, so that the next task finds all names free.
+    /// the services and jobs that were registered meanwhile, so that the next task finds all names free.
     ///
     /// # Errors
     /// [`Failure`].
@@ -69,8 +68,11 @@ impl Supervisor {
     /// # Errors
     /// [`Failure`].
     pub fn run_with(&mut self, spawn: Spawn, limit: u32, at_limit: impl FnOnce()) -> Result<End, Failure> {
-        let spawn = spawn.bootstrap(self.services.name()).exit_port(self.exits.name());
-        let task = spawn.start().map_err(Failure::NoStart)?;
+        let spawn = spawn.bootstrap(self.registry.port()).exit_port(self.exits.name());
+        let task = spawn.start().map_err(|code| {
+            self.registry.clear();
+            Failure::NoStart(code)
+        })?;
         let end = self.watch(task, limit, at_limit);
         if end.is_err() {
             // Without ports the supervisor cannot learn whether the task has ended by itself.
@@ -97,20 +99,9 @@ impl Supervisor {
     fn wait(&mut self, limit: u32) -> Result<Option<ExitStatus>, Failure> {
         let deadline = if limit == 0 { u64::MAX } else { now() + u64::from(limit) * MILLISECOND };
         loop {
-            let left = deadline.saturating_sub(now()).div_ceil(MILLISECOND).min(u64::from(u32::MAX)) as u32;
-            // When the time is over only an exit message counts: requests that follow each other without a pause must
-            // not keep a task alive.
-            let source = if left == 0 { self.exits.name() } else { self.all };
-            let message = match Message::receive_any(source, (limit != 0).then_some(left)) {
-                Ok(message) => message,
-                Err(MACH_RCV_TIMED_OUT) => return Ok(None),
-                Err(code) if is_lost(code) => continue,
-                Err(code) => return Err(Failure::NoPorts(code)),
+            let Some(message) = self.registry.receive(self.exits.name(), deadline).map_err(Failure::NoPorts)? else {
+                return Ok(None);
             };
-            if message.header().msgh_local_port != self.exits.name() {
-                self.registry.serve(message);
-                continue;
-            }
             let status = task::exit_status(&message);
             message.destroy();
             if status.is_some() {
@@ -123,13 +114,5 @@ impl Supervisor {
 impl Default for Supervisor {
     fn default() -> Self {
         Supervisor::new()
-    }
-}
-
-impl Drop for Supervisor {
-    fn drop(&mut self) {
-        self.registry.clear();
-        let _ = port::mod_refs(self.services.name(), MACH_PORT_RIGHT_SEND, -1);
-        let _ = port::mod_refs(self.all, MACH_PORT_RIGHT_PORT_SET, -1);
     }
 }

@@ -145,18 +145,66 @@ pub mod thread_act {
 
 /// Ids of the name service behind the bootstrap port. The name service is an ordinary task (`docs/abi.md`).
 pub mod bootstrap {
+    use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
     /// `bootstrap_check_in(name)`: the reply carries the receive right of a new port.
     pub const CHECK_IN: i32 = 402;
     /// `bootstrap_register([port], name)`: the name is 128 bytes, padded with zeros.
     pub const REGISTER: i32 = 403;
     /// `bootstrap_look_up(name)`
     pub const LOOK_UP: i32 = 404;
+    /// `declare(job)`, for user 0: a [`JobSettings`] follows the NDR record, and then the strings of the job.
+    pub const DECLARE: i32 = 450;
+    /// `check_in_service(name)`: the reply carries the receive right of the service, and that of the control port.
+    pub const CHECK_IN_SERVICE: i32 = 451;
+    /// `terminate_job(label)`, for user 0: sends [`TERMINATE`] to the running instance.
+    pub const TERMINATE_JOB: i32 = 452;
+    /// The id of the message to a control port that asks a job to end. It consists of a header.
+    pub const TERMINATE: i32 = 460;
     /// The length of a service name.
     pub const NAME_SIZE: usize = 128;
+    /// Error: the sender may not do that.
+    pub const NOT_PRIVILEGED: i32 = 1100;
     /// Error: the name is not registered.
     pub const UNKNOWN_SERVICE: i32 = 1102;
     /// Error: the name is registered already.
     pub const NAME_IN_USE: i32 = 1101;
     /// Error: another program has checked in with the name, or registered it.
     pub const SERVICE_ACTIVE: i32 = 1103;
+    /// Error: the job of the service was started too often, or does not start.
+    pub const SERVICE_THROTTLED: i32 = 1150;
+
+    /// The fixed part of a job in a [`DECLARE`] request. The strings follow, each ended by a zero byte: label, program,
+    /// services, arguments; then zero bytes up to a multiple of 4.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+    #[repr(C)]
+    pub struct JobSettings {
+        /// An [`AppType`](crate::qos::AppType).
+        pub app_type: u32,
+        /// A [`Role`](crate::qos::Role).
+        pub role: u32,
+        /// The highest [`Qos`](crate::qos::Qos) of the job's threads; 0 for the name service's own.
+        pub qos_clamp: u32,
+        /// User id, or [`SPAWN_INHERIT`](crate::task::SPAWN_INHERIT) for the name service's own.
+        pub uid: u32,
+        /// Group id, likewise.
+        pub gid: u32,
+        /// The persona of the job, as in [`TaskSpawnArgs`](crate::task::TaskSpawnArgs).
+        pub persona: u32,
+        /// Its [`Properties`](crate::task::Properties).
+        pub properties: u32,
+        /// [`JOB_KEEP_ALIVE`] or 0.
+        pub flags: u32,
+        /// How many starts in the time `starts_window` are not too many, 1 to 16.
+        pub starts_max: u32,
+        /// The time over which starts are counted, in milliseconds, at most 600,000.
+        pub starts_window: u32,
+        /// The number of services.
+        pub service_count: u32,
+        /// The number of arguments.
+        pub argument_count: u32,
+    }
+
+    /// [`JobSettings::flags`]: the job is started at once, and again when it ends.
+    pub const JOB_KEEP_ALIVE: u32 = 1;
 }

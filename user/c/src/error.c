@@ -68,9 +68,11 @@ const char *mach_error_string(mach_error_t code) {
         NAME(MACH_RCV_PORT_DIED);
         NAME(MACH_RCV_HEADER_ERROR);
         NAME(MACH_RCV_BODY_ERROR);
+        NAME(BOOTSTRAP_NOT_PRIVILEGED);
         NAME(BOOTSTRAP_NAME_IN_USE);
         NAME(BOOTSTRAP_UNKNOWN_SERVICE);
         NAME(BOOTSTRAP_SERVICE_ACTIVE);
+        NAME(BOOTSTRAP_SERVICE_THROTTLED);
     default:
         return "unknown code";
     }

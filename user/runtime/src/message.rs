@@ -254,6 +254,11 @@ impl Message {
         trailer
     }
 
+    /// Returns the size of a message that is being built.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// Returns the bytes of the buffer.
     pub fn buffer(&mut self) -> &mut [u8; CAPACITY] {
         &mut self.bytes
@@ -328,6 +333,25 @@ impl Message {
         match message.call(&call) {
             MACH_MSG_SUCCESS => Ok(message),
             code if without_detail(code) == MACH_RCV_BODY_ERROR => Ok(message),
+            code => Err(code),
+        }
+    }
+
+    /// Waits like [`receive_any`](Message::receive_any) for a message of a member of a set, leaves it there, and returns
+    /// the name of the member.
+    ///
+    /// # Errors
+    /// Those of `mach_msg`.
+    pub fn wait_for_member(set: PortName, milliseconds: Option<u32>) -> Result<PortName, KernReturn> {
+        let options = MsgOption::RCV_MSG | MsgOption::RCV_LARGE | MsgOption::RCV_LARGE_IDENTITY;
+        let options = if milliseconds.is_some() { options | MsgOption::RCV_TIMEOUT } else { options };
+        let mut message = Message::new();
+        // No message fits into a header, because of its trailer.
+        let receive_size = Header::SIZE as u32;
+        let timeout = milliseconds.unwrap_or_default();
+        match message.call(&Call { options, receive_name: set, receive_size, timeout, ..Call::default() }) {
+            MACH_RCV_TOO_LARGE => Ok(message.header().msgh_local_port),
+            MACH_MSG_SUCCESS => panic!("a message has arrived in a buffer that is too small for it"),
             code => Err(code),
         }
     }

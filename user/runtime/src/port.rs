@@ -232,6 +232,11 @@ pub fn accept_donation(name: PortName) -> Result<(), KernReturn> {
     call_object(task_self(), mig::SET_ATTRIBUTES, &[name.0, MACH_PORT_IMPORTANCE_RECEIVER, 0]).map(|_| ())
 }
 
+/// Calls `mach_port_set_attributes` so that boosts of the port do not count for this task (importance 3.2).
+pub fn disown_boosts(name: PortName) -> Result<(), KernReturn> {
+    call_object(task_self(), mig::SET_ATTRIBUTES, &[name.0, MACH_PORT_TEMPOWNER, 0]).map(|_| ())
+}
+
 /// Calls `mach_port_set_attributes` with a queue limit.
 pub fn set_queue_limit(name: PortName, limit: u32) -> Result<(), KernReturn> {
     call_object(task_self(), mig::SET_ATTRIBUTES, &[name.0, MACH_PORT_LIMITS_INFO, 1, limit]).map(|_| ())

@@ -19,11 +19,18 @@ use zerocopy::{FromZeros, IntoBytes};
 
 /// Bytes of the arguments that [`Spawn`] collects.
 const ARGUMENTS_SIZE: usize = 512;
+/// Bytes of a file's name that [`Spawn`] keeps.
+const FILE_SIZE: usize = 64;
+/// Watch ports that [`Spawn`] collects.
+const WATCHED_MAX: usize = 8;
 
 /// The arguments of `task_spawn`, collected step by step.
 #[derive(Clone, Debug)]
 pub struct Spawn {
     image: [u64; 2],
+    /// The name of the file in the bundle, if it replaces the image.
+    file: Vec<u8, FILE_SIZE>,
+    watched: Vec<PortName, WATCHED_MAX>,
     /// The program's arguments, each with a zero byte at its end.
     arguments: Vec<u8, ARGUMENTS_SIZE>,
     /// Arguments in the same form that replace them.
@@ -44,6 +51,16 @@ impl Spawn {
         Spawn { args: TaskSpawnArgs { image_kind: SPAWN_IMAGE_NAME, ..spawn.args }, ..spawn }.argument(name)
     }
 
+    /// Returns the arguments for a program of the bundle whose file's name is not known when this program is built. It
+    /// goes by another name.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` if the file's name is longer than 64 bytes.
+    pub fn file(file: &str, name: &str) -> Result<Spawn, KernReturn> {
+        let spawn = Spawn::program_as("", name);
+        Ok(Spawn { file: Vec::from_slice(file.as_bytes()).map_err(|_| KERN_INVALID_ARGUMENT)?, ..spawn })
+    }
+
     /// Returns the arguments for a program whose ELF file is in memory.
     pub fn image(bytes: &'static [u8]) -> Spawn {
         let args = TaskSpawnArgs {
@@ -52,7 +69,8 @@ impl Spawn {
             gid: SPAWN_INHERIT,
             ..TaskSpawnArgs::default()
         };
-        Spawn { image: [bytes.as_ptr() as u64, bytes.len() as u64], arguments: Vec::new(), given: None, args }
+        let image = [bytes.as_ptr() as u64, bytes.len() as u64];
+        Spawn { image, file: Vec::new(), watched: Vec::new(), arguments: Vec::new(), given: None, args }
     }
 
     /// Appends an argument of the program.
@@ -83,6 +101,15 @@ impl Spawn {
         self
     }
 
+    /// Adds a watch port: its boosts count for the task, if that is an adaptive daemon, until the receive right moves
+    /// (importance 3.3).
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` if there are more than 8.
+    pub fn watch(&mut self, name: PortName) -> Result<(), KernReturn> {
+        self.watched.push(name).map_err(|_| KERN_INVALID_ARGUMENT)
+    }
+
     /// Sets the type, the role and the QoS clamp.
     pub fn policy(mut self, app_type: AppType, role: Role, clamp: Qos) -> Spawn {
         (self.args.app_type, self.args.role, self.args.qos_clamp) = (app_type as u32, role as u32, clamp as u32);
@@ -95,6 +122,13 @@ impl Spawn {
     /// Those of `task_spawn`.
     pub fn start(mut self) -> Result<PortName, KernReturn> {
         [self.args.image, self.args.image_size] = self.image;
+        if !self.file.is_empty() {
+            [self.args.image, self.args.image_size] = [self.file.as_ptr() as u64, self.file.len() as u64];
+        }
+        if !self.watched.is_empty() {
+            (self.args.watch_ports, self.args.watch_port_count) =
+                (self.watched.as_ptr() as u64, self.watched.len() as u32);
+        }
         let strings = self.given.unwrap_or(&self.arguments);
         (self.args.arguments, self.args.arguments_size) = (strings.as_ptr() as u64, strings.len() as u64);
         spawn_raw(&self.args)

@@ -14,7 +14,10 @@ mod faults;
 mod hostile;
 mod importance;
 mod inspect;
+mod instances;
 mod ipc;
+mod launch;
+mod launch_hostile;
 mod library_kernel;
 mod limits;
 mod name_service;
@@ -120,6 +123,8 @@ pub const SUITE: &[&[Test]] = &[
     limits::TESTS,
     name_service::TESTS,
     bootstrap::TESTS,
+    launch::TESTS,
+    launch_hostile::TESTS,
     supervision::TESTS,
     hostile::TESTS,
     runtime::TESTS,

@@ -52,6 +52,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("work-for-a-client", accounting::work_for_a_client),
     ("serve", boosts::serve),
     ("obey", puppets::obey),
+    ("instance", super::instances::instance),
     ("receive-always", soak::receive_always),
     ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
     ("check-processor", processor::check_fresh_processor),
