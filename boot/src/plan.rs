@@ -175,12 +175,24 @@ impl<'a> Plan<'a> {
                 tables.map_large(start + large, large, Access::Write, cached);
                 continue;
             }
-            for frame in (span.start..span.end).step_by(PAGE as usize) {
-                let read_only = self.read_only_frames().any(|frames| frames.contains(frame));
-                let page = Span { start: start + frame, end: start + frame + PAGE };
-                tables.map(page, frame, if read_only { Access::Read } else { Access::Write });
+            let mut frame = span.start;
+            while frame < span.end {
+                let (end, access) = self.run_of_frames(frame);
+                let run = Span { start: frame, end: end.min(span.end) };
+                tables.map(Span { start: start + run.start, end: start + run.end }, run.start, access);
+                frame = run.end;
             }
         }
+    }
+
+    /// Returns how far the frames from this one on have the same rights in the mapping of physical memory, and these
+    /// rights.
+    fn run_of_frames(&self, frame: u64) -> (u64, Access) {
+        if let Some(frames) = self.read_only_frames().find(|frames| frames.contains(frame)) {
+            return (frames.end, Access::Read);
+        }
+        let next = self.read_only_frames().map(|frames| frames.start).filter(|start| *start > frame).min();
+        (next.unwrap_or(u64::MAX), Access::Write)
     }
 
     /// The frames that must not be writable through the mapping of physical memory either.

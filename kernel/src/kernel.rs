@@ -155,11 +155,9 @@ impl Kernel {
     /// Handles an event that is neither a trivial trap nor a plain call.
     #[inline(always)]
     pub fn handle_off_fast_path(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) -> Next {
-        self.bill_switched();
         let entered = self.sched.current(cpu);
-        if self.step.trace.is_on() {
-            let thread = entered.map_or(0, |thread| self.sched[thread].number());
-            self.step.trace.begin_step(machine.now(), cpu, thread);
+        if !self.step.is_quiet() {
+            self.begin_step(machine, cpu, event);
         }
         if self.ipc.needs_time() {
             self.ipc.set_time(machine.now());
@@ -173,6 +171,17 @@ impl Kernel {
             }
         }
         self.leave(machine, cpu, entered)
+    }
+
+    /// Begins a step to which the last one has left something: to charge an account, or to record what happens.
+    #[cold]
+    fn begin_step(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) {
+        self.bill_switched();
+        if self.step.trace.is_on() {
+            let entered = self.sched.current(cpu).map(|thread| &self.sched[thread]);
+            let trap = entered.filter(|_| matches!(event, Event::Trap)).map(|thread| thread.frame().trap_number());
+            self.step.trace.begin_step(machine.now(), cpu, entered.map_or(0, |thread| thread.number()), trap);
+        }
     }
 
     /// Returns the trap frame and the address space of a thread that [`Next::Run`] names. The frame's address does not

@@ -214,9 +214,24 @@ impl Step {
     #[inline]
     pub fn settled(&mut self) {
         debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
-        self.reasons &= Reasons::BILL;
+        self.reasons &= Reasons::BILL | Reasons::TRACE;
         self.reasons.set(Reasons::BACKGROUND, !self.background.is_empty());
-        self.reasons.set(Reasons::TRACE, self.trace.is_on());
+    }
+
+    /// Begins to record events, in this step already. The events in the ring are forgotten.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if there is none for the ring; nothing has changed.
+    pub fn start_trace(&mut self, streams: bool) -> Result<(), NoMemory> {
+        self.trace.start(streams)?;
+        self.reasons |= Reasons::TRACE;
+        Ok(())
+    }
+
+    /// Stops recording.
+    pub fn stop_trace(&mut self) {
+        self.trace.stop();
+        self.reasons.remove(Reasons::TRACE);
     }
 
     /// Returns true if this step has work to do.

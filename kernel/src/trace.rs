@@ -72,6 +72,8 @@ pub struct Trace {
     now: Nanos,
     thread: u64,
     cpu: u16,
+    /// The trap that the step handles, if it is one.
+    trap: Option<u32>,
     ring: Vec<EventRecord>,
     /// The place of the oldest event in the ring.
     first: usize,
@@ -88,16 +90,16 @@ impl Trace {
         self.on
     }
 
-    /// Returns true if events go to the trace device when a step ends.
+    /// Returns true if events are recorded and go to the trace device when a step ends.
     pub fn streams(&self) -> bool {
-        self.on && self.streams
+        self.streams
     }
 
     /// Begins to record. The events in the ring are forgotten.
     ///
     /// # Errors
     /// [`NoMemory`] if there is none for the ring; nothing has changed.
-    pub fn start(&mut self, streams: bool) -> Result<(), NoMemory> {
+    pub(crate) fn start(&mut self, streams: bool) -> Result<(), NoMemory> {
         if self.ring.is_empty() {
             let mut ring = store::try_with_capacity(RING_SIZE)?;
             ring.resize(RING_SIZE, EventRecord::default());
@@ -109,24 +111,40 @@ impl Trace {
     }
 
     /// Stops recording, and gives the memory of the ring back.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         *self = Trace::default();
     }
 
-    /// Begins a step: its events have this time and this acting thread, by its number.
-    pub fn begin_step(&mut self, now: Nanos, cpu: Cpu, thread: u64) {
-        (self.now, self.cpu, self.thread) = (now, cpu as u16, thread);
-    }
-
-    /// Records an event. It is made only if events are recorded.
-    #[inline(always)]
-    pub fn record(&mut self, event: impl FnOnce() -> Event) {
-        if self.on {
-            self.push(event());
+    /// Begins a step: its events have this time and this acting thread, by its number. Records the trap if it is one.
+    pub fn begin_step(&mut self, now: Nanos, cpu: Cpu, thread: u64, trap: Option<u32>) {
+        (self.now, self.cpu, self.thread, self.trap) = (now, cpu as u16, thread, trap);
+        if let Some(trap) = trap {
+            self.record(|| Event::new(kind::TRAP_ENTERED, [trap.into()]));
         }
     }
 
+    /// Records that the trap of this step is over and returns `result`.
+    pub fn trap_left(&mut self, result: u64) {
+        if let Some(trap) = self.trap {
+            self.record(|| Event::new(kind::TRAP_LEFT, [trap.into(), result]));
+        }
+    }
+
+    /// Records an event. It is made only if events are recorded. `event` is a `move` closure where each instruction
+    /// counts: its caller can then keep in registers what it captures.
+    #[inline(always)]
+    pub fn record(&mut self, event: impl FnOnce() -> Event) {
+        if self.on {
+            self.record_now(event);
+        }
+    }
+
+    #[cold]
     #[inline(never)]
+    fn record_now(&mut self, event: impl FnOnce() -> Event) {
+        self.push(event());
+    }
+
     fn push(&mut self, Event { kind, arguments }: Event) {
         if self.len == self.ring.len() {
             self.lost = self.lost.saturating_add(1);
@@ -161,7 +179,7 @@ mod tests {
         let mut trace = Trace::default();
         trace.record(|| panic!("no event is made while nothing is recorded"));
         trace.start(false).unwrap();
-        trace.begin_step(7, 0, 3);
+        trace.begin_step(7, 0, 3, None);
         for number in 0..RING_SIZE as u64 + 5 {
             trace.record(|| event(number));
         }

@@ -136,10 +136,11 @@ impl Kernel {
         change(&mut changed.policy);
         let (space, live) = (changed.space, changed.policy.live_policy());
         if changed.policy.effective() != before {
-            let (pid, boosted) = (changed.credentials.pid, changed.policy.boosted);
-            self.step
-                .trace
-                .record(|| Event::new(kind::POLICY_CHANGED, [pid.into(), boosted.into(), live.wish(boosted).into()]));
+            let now = &*changed;
+            self.step.trace.record(move || {
+                let (pid, boosted) = (now.credentials.pid, now.policy.boosted);
+                Event::new(kind::POLICY_CHANGED, [pid.into(), boosted.into(), live.wish(boosted).into()])
+            });
             if !core::mem::replace(&mut changed.policy_noted, true) {
                 self.step.policy_changed(PolicyChange::Task(task));
             }

@@ -126,6 +126,16 @@ impl Disposition {
         }
     }
 
+    /// Returns the kind of right that this disposition produces, as `mach_port_right_t` numbers it.
+    pub const fn right(self) -> Option<u32> {
+        match self.converted() {
+            Disposition::PORT_RECEIVE => Some(MACH_PORT_RIGHT_RECEIVE),
+            Disposition::PORT_SEND => Some(MACH_PORT_RIGHT_SEND),
+            Disposition::PORT_SEND_ONCE => Some(MACH_PORT_RIGHT_SEND_ONCE),
+            _ => None,
+        }
+    }
+
     /// Returns true if the disposition is valid for the destination or the reply port of a header: 17 to 21.
     pub const fn yields_send_or_send_once(self) -> bool {
         self.0 >= Disposition::MOVE_SEND.0 && self.0 <= Disposition::MAKE_SEND_ONCE.0

@@ -49,18 +49,16 @@ impl Kernel {
         }
         match operation {
             TRACE_STOP => {
-                self.step.trace.stop();
+                self.step.stop_trace();
                 self.ipc.stop_boost_log();
             }
             TRACE_START | TRACE_STREAM => {
                 self.ipc.start_boost_log().map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-                if self.step.trace.start(operation == TRACE_STREAM).is_err() {
+                if self.step.start_trace(operation == TRACE_STREAM).is_err() {
                     // A ring that exists needs no memory, so that nothing is being recorded yet.
                     self.ipc.stop_boost_log();
                     return Err(KERN_RESOURCE_SHORTAGE);
                 }
-                // The next exit makes sure that no way past the recorder is taken from then on.
-                self.step.choose_again();
             }
             _ => return Err(KERN_INVALID_ARGUMENT),
         }

@@ -148,6 +148,11 @@ impl Ipc {
             }
             right => right.port().expect("the check found a right to a port"),
         };
+        let ipc = &*self;
+        step.trace.record(move || {
+            let right = disposition.right().expect("the check has found a disposition with a right");
+            Event::right(kind::RIGHT_MOVED, port, ipc.pid_of(space), name, right)
+        });
         let right = match disposition {
             Disposition::MAKE_SEND => Right::Send(self.make_send(port)),
             Disposition::MAKE_SEND_ONCE => Right::SendOnce(self.make_send_once(port)),
@@ -161,7 +166,6 @@ impl Ipc {
             Disposition::MOVE_RECEIVE => Right::Receive(self.move_receive(sched, step, space, name)),
             other => panic!("{other:?} was checked but cannot be taken"),
         };
-        step.trace.record(|| Event::right(kind::RIGHT_MOVED, port, self.pid_of(space), name, right.kind()));
         Carried::Right(right)
     }
 

@@ -144,17 +144,29 @@ impl Ipc {
         if let Right::SendOnce(right) = &right {
             self.sever_reply_link(step, right.port());
         }
+        let named = if step.trace.is_on() {
+            self.copy_out_and_record(step, space, right)
+        } else {
+            self.copy_out_right(space, right)
+        };
+        named.map_err(|(right, error)| {
+            self.destroy_right(step, right);
+            error
+        })
+    }
+
+    /// Puts a right into a space, and records it.
+    #[cold]
+    fn copy_out_and_record(
+        &mut self,
+        step: &mut Step,
+        space: SpaceId,
+        right: Right,
+    ) -> Result<PortName, (Right, NoName)> {
         let (port, kind) = (right.port(), right.kind());
-        match self.copy_out_right(space, right) {
-            Ok(name) => {
-                step.trace.record(|| Event::right(kind::RIGHT_MADE, port, self.pid_of(space), name, kind));
-                Ok(name)
-            }
-            Err((right, error)) => {
-                self.destroy_right(step, right);
-                Err(error)
-            }
-        }
+        let name = self.copy_out_right(space, right)?;
+        step.trace.record(|| Event::right(kind::RIGHT_MADE, port, self.pid_of(space), name, kind));
+        Ok(name)
     }
 
     /// Returns the name by which a receiver knows the port that a message was sent to: the name of its receive right,

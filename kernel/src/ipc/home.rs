@@ -193,7 +193,7 @@ impl Ipc {
             self.arrived(to);
         }
         self.stop_counting(port);
-        step.trace.record(|| Event::new(kind::PORT_DIED, [port.to_bits()]));
+        step.trace.record(move || Event::new(kind::PORT_DIED, [port.to_bits()]));
         let state = &self.ports[port];
         if state.has_messages() {
             step.later(Work::Port(port));

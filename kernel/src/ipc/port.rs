@@ -357,7 +357,7 @@ impl Ipc {
         if self.limits.strict_reply {
             self.ports[port].direct = false;
         }
-        step.trace.record(|| Event::new(kind::PORT_MADE, [port.to_bits()]));
+        step.trace.record(move || Event::new(kind::PORT_MADE, [port.to_bits()]));
         Ok(port)
     }
 

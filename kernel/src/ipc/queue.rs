@@ -141,6 +141,8 @@ impl Ipc {
         let qos_override = self.messages[message].qos_override;
         let Ipc { ports, messages, .. } = self;
         let state = &mut ports[port];
+        let queue = &state.queue;
+        step.trace.record(move || Event::queued(message, port, queue.len() + 1));
         let mut earlier = state.queue.back();
         state.queue.push_back(messages, message);
         while let Some(id) = earlier
@@ -149,7 +151,6 @@ impl Ipc {
             messages[id].qos_override = qos_override;
             earlier = state.queue.before(messages, id);
         }
-        step.trace.record(|| Event::queued(message, port, state.queue.len()));
         if !state.memberships.is_empty() {
             self.note_messages(port);
         }

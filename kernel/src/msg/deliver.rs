@@ -1,6 +1,6 @@
 //! Delivery: putting a message into its receiver's space and memory (mach-ipc 3.9).
 
-use crate::ids::{Context, MessageId, PortId};
+use crate::ids::{Context, MessageId, PortId, ThreadId};
 use crate::ipc::message::Message;
 use crate::ipc::queue::Arrival;
 use crate::ipc::right::Carried;
@@ -76,8 +76,10 @@ impl Kernel {
         let (fits, attached) = (fits(taken, wait), taken.has_attachment());
         let takes_voucher = wait.options.contains(MsgOption::RCV_VOUCHER);
         let importance = attached && self.receive_attached(receiver, message, port, fits && takes_voucher);
+        if self.step.trace.is_on() {
+            self.record_received(receiver.thread, message, port, importance);
+        }
         let arrival = self.ipc.arrival(&mut self.step, port, receiver.space, fits);
-        self.record_received(receiver, message, port, importance);
         let delivery = Delivery { receiver, wait, message, arrival, importance };
         if !fits {
             return self.discard(machine, &delivery, MACH_RCV_TOO_LARGE);
@@ -98,12 +100,13 @@ impl Kernel {
     }
 
     /// Records that a thread receives a message.
-    fn record_received(&mut self, receiver: Context, message: MessageId, port: PortId, importance: bool) {
+    #[cold]
+    fn record_received(&mut self, receiver: ThreadId, message: MessageId, port: PortId, importance: bool) {
         let Kernel { ipc, step, sched, .. } = self;
         step.trace.record(|| {
             let voucher = ipc.voucher_in(message).map_or(0, |voucher| voucher.to_bits());
             let flags = if importance { MESSAGE_RAISED } else { 0 };
-            let thread = sched[receiver.thread].number();
+            let thread = sched[receiver].number();
             Event::new(kind::MESSAGE_RECEIVED, [message.to_bits(), port.to_bits(), thread, voucher, flags.into()])
         });
     }

@@ -157,17 +157,20 @@ impl Scheduling {
         self.ready.remove(&mut self.threads, thread, level);
         // Not earlier: a preempted thread goes to the head of its level, from which the chosen one may come.
         if let Some(preempted) = self.processors[cpu].current {
-            let number = |id| self.threads[id].number;
-            step.trace.record(|| Event::new(kind::THREAD_PREEMPTED, [number(preempted), number(thread)]));
+            let threads = &self.threads;
+            step.trace.record(move || {
+                Event::new(kind::THREAD_PREEMPTED, [preempted, thread].map(|thread| threads[thread].number))
+            });
         }
         self.preempt(step, cpu, now);
-        self.start(step, cpu, thread, now);
+        let chosen = &*self.start(cpu, thread, now);
+        step.trace.record(move || Event::new(kind::THREAD_CHOSEN, [chosen.number, chosen.schedule.priority.into()]));
         Some(thread)
     }
 
     /// Lets a thread that was taken off the run queue run on a processor without a current thread.
     #[inline(always)]
-    fn start(&mut self, step: &mut Step, cpu: Cpu, thread: ThreadId, now: Stamp) -> &mut Thread {
+    fn start(&mut self, cpu: Cpu, thread: ThreadId, now: Stamp) -> &mut Thread {
         let chosen = &mut self.threads[thread];
         chosen.state = State::Running(cpu);
         if chosen.schedule.yielding {
@@ -176,7 +179,6 @@ impl Scheduling {
         }
         let processor = &mut self.processors[cpu];
         (processor.current, processor.since, processor.first_slice) = (Some(thread), now, true);
-        step.trace.record(|| Event::new(kind::THREAD_CHOSEN, [chosen.number, chosen.schedule.priority.into()]));
         chosen
     }
 
@@ -241,7 +243,7 @@ impl Scheduling {
         yielding.schedule.priority = PRIORITY_IDLE;
         yielding.state = State::Ready;
         yielding.finish(Outcome::Value(1));
-        Some(self.start(step, cpu, next, now))
+        Some(self.start(cpu, next, now))
     }
 
     /// Lets the running thread `thread` yield: makes it ready at level 0 until it is chosen again.
@@ -258,11 +260,10 @@ impl Scheduling {
     /// ready. Its place in a wait queue does not change: see [`requeue`](Scheduling::requeue).
     pub fn set_base(&mut self, step: &mut Step, thread: ThreadId, base: u8, timeshare: bool) {
         let Thread { schedule, number, .. } = &mut self.threads[thread];
-        let before = schedule.base;
-        schedule.set_base(base, timeshare);
-        if base != before {
-            step.trace.record(|| Event::new(kind::PRIORITY_CHANGED, [*number, before.into(), base.into()]));
+        if step.trace.is_on() {
+            record_base(step, *number, schedule.base, base);
         }
+        schedule.set_base(base, timeshare);
         self.move_to_level(step, thread);
     }
 
@@ -355,5 +356,13 @@ impl Scheduling {
         assert_eq!(ready, 0, "every ready thread is queued once");
         let current = self.processors.iter().filter(|processor| processor.current.is_some()).count();
         assert_eq!(running, current, "the current threads of processors are running");
+    }
+}
+
+/// Records the change of a thread's base priority, if it is one.
+#[cold]
+fn record_base(step: &mut Step, thread: u64, before: u8, after: u8) {
+    if before != after {
+        step.trace.record(|| Event::new(kind::PRIORITY_CHANGED, [thread, before.into(), after.into()]));
     }
 }

@@ -56,8 +56,9 @@ impl Scheduling {
         if deadline != Nanos::MAX {
             self.timers.set(&mut self.threads, thread, TimerKind::Wait, deadline);
         }
-        step.trace.record(|| {
-            let (number, wait) = (self.threads[thread].number, self.threads[thread].wait());
+        let threads = &self.threads;
+        step.trace.record(move || {
+            let (number, wait) = (threads[thread].number, threads[thread].wait());
             let (kind, object) = wait.expect("the thread waits").described();
             Event::new(kind::THREAD_BLOCKED, [number, kind.into(), object])
         });
@@ -124,7 +125,8 @@ impl Scheduling {
         if self.threads[thread].suspend_count == 0 {
             self.make_ready(step, thread);
         }
-        step.trace.record(|| Event::new(kind::THREAD_WOKEN, [self.threads[thread].number]));
+        let threads = &self.threads;
+        step.trace.record(move || Event::new(kind::THREAD_WOKEN, [threads[thread].number]));
     }
 
     /// Ends the wait of a thread, if it waits, and leaves it stopped. Returns true if it waited.

@@ -30,7 +30,7 @@ impl Vouchers {
             let cost = cost_of(&self.system, ipc.importance(), voucher);
             match self.bindings.add(ipc, step, voucher, (budget, cost)) {
                 Ok(binding) => {
-                    step.trace.record(|| Event::voucher(kind::VOUCHER_CREATED, Some(voucher), 0));
+                    step.trace.record(move || Event::voucher(kind::VOUCHER_CREATED, Some(voucher), 0));
                     self.system.registry.bind_port(voucher, binding);
                 }
                 Err(NoMemory) => {
@@ -39,7 +39,7 @@ impl Vouchers {
                 }
             }
         } else {
-            step.trace.record(|| Event::voucher(kind::VOUCHER_FOUND, Some(voucher), 0));
+            step.trace.record(move || Event::voucher(kind::VOUCHER_FOUND, Some(voucher), 0));
         }
         self.system.registry.reference_to_send_right(voucher);
         let port = self.port(voucher).expect("the voucher has a port");
@@ -81,7 +81,7 @@ impl Vouchers {
     /// (vouchers 1.10).
     pub fn no_senders(&mut self, ipc: &mut Ipc, step: &mut Step, port: PortId) {
         let Some(voucher) = ipc.take_no_senders(port) else { return };
-        step.trace.record(|| Event::voucher(kind::VOUCHER_RELEASED, Some(voucher), 0));
+        step.trace.record(move || Event::voucher(kind::VOUCHER_RELEASED, Some(voucher), 0));
         if let Some(dead) = self.system.registry.no_senders(voucher) {
             let rest = voucher::destroy_voucher(&mut Session { vouchers: self, ipc, step }, dead);
             assert!(rest.is_none(), "the managers of the kernel answer at once");

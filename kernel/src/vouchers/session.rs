@@ -57,7 +57,7 @@ impl Driver for Session<'_> {
     }
 
     fn voucher_died(&mut self, id: VoucherId, port: Option<PortBinding>) {
-        self.step.trace.record(|| Event::voucher(kind::VOUCHER_DIED, Some(id), 0));
+        self.step.trace.record(move || Event::voucher(kind::VOUCHER_DIED, Some(id), 0));
         if let Some(binding) = port {
             self.vouchers.bindings.remove(self.ipc, self.step, binding);
         }

@@ -84,14 +84,17 @@ impl Importance {
     #[inline]
     pub(super) fn log_count(&mut self, id: ElementId, direction: Direction, cause: BoostCause) {
         if self.log.on {
-            self.log_change(
-                id,
-                match direction {
-                    Direction::Hold => BoostChange::Added(cause),
-                    Direction::Drop => BoostChange::Dropped(cause),
-                },
-            );
+            self.log_counted(id, direction, cause);
         }
+    }
+
+    #[cold]
+    fn log_counted(&mut self, id: ElementId, direction: Direction, cause: BoostCause) {
+        let change = match direction {
+            Direction::Hold => BoostChange::Added(cause),
+            Direction::Drop => BoostChange::Dropped(cause),
+        };
+        self.log_change(id, change);
     }
 
     /// Logs that the end of a task's boost is delayed.

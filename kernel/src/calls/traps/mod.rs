@@ -20,9 +20,7 @@ use crate::ipc::entry::EntryRight;
 use crate::kernel::Kernel;
 use crate::machine::{Cpu, Machine, UserAddr};
 use crate::outcome::Outcome;
-use crate::trace::Event;
 use abi::code::*;
-use abi::event::kind;
 use abi::port::MACH_PORT_NULL;
 use abi::task::ExitStatus;
 use abi::trap as number;
@@ -42,21 +40,13 @@ impl Kernel {
     pub(crate) fn trap(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
         let running = &self.sched[thread];
         let (caller, trap, arguments) = (running.context(), running.frame().trap_number(), running.frame().arguments());
-        self.step.trace.record(|| Event::new(kind::TRAP_ENTERED, [trap.into()]));
         let outcome = self.dispatch_trap(machine, caller, trap, arguments);
         if outcome != Outcome::Pending {
             self.sched.finish(thread, outcome);
             if self.step.trace.is_on() {
-                self.record_trap_left(thread, trap);
+                self.step.trace.trap_left(self.sched[thread].frame().rax);
             }
         }
-    }
-
-    /// Records that a thread's trap has ended.
-    #[cold]
-    fn record_trap_left(&mut self, thread: ThreadId, trap: u32) {
-        let result = self.sched[thread].frame().rax;
-        self.step.trace.record(|| Event::new(kind::TRAP_LEFT, [trap.into(), result]));
     }
 
     /// Makes a trap that leaves nothing to do, if this is one, and returns its result: what `trap` and the end of the step

@@ -212,16 +212,23 @@ impl Ipc {
         Ok(())
     }
 
+    /// Records that the rights end that a name denotes.
+    #[cold]
+    fn record_end(&self, step: &mut Step, space: SpaceId, name: PortName, right: EntryRight) {
+        let (right, port) = match right {
+            EntryRight::Receive { port, .. } => (MACH_PORT_RIGHT_RECEIVE, port),
+            EntryRight::SendOnce { port } => (MACH_PORT_RIGHT_SEND_ONCE, port),
+            EntryRight::Send { port, .. } => (MACH_PORT_RIGHT_SEND, port),
+            _ => return,
+        };
+        step.trace.record(|| Event::right(kind::RIGHT_DEAD, port, self.pid_of(space), name, right));
+    }
+
     /// Ends all rights that a name denotes and frees it, whether its port is guarded or not.
     pub(crate) fn destroy_name(&mut self, sched: &mut Scheduling, step: &mut Step, space: SpaceId, name: PortName) {
         let Some(entry) = self.lookup(space, name) else { panic!("{name:?} does not exist") };
-        if let Some(port) = entry.right.port() {
-            let right = match entry.right {
-                EntryRight::Receive { .. } => MACH_PORT_RIGHT_RECEIVE,
-                EntryRight::SendOnce { .. } => MACH_PORT_RIGHT_SEND_ONCE,
-                _ => MACH_PORT_RIGHT_SEND,
-            };
-            step.trace.record(|| Event::right(kind::RIGHT_DEAD, port, self.pid_of(space), name, right));
+        if step.trace.is_on() {
+            self.record_end(step, space, name, entry.right);
         }
         match entry.right {
             EntryRight::Send { port, .. } => {
