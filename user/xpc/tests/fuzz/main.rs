@@ -1,0 +1,123 @@
+//! Random changes to messages, to find one for which the decoder panics, allocates too much or loses a right.
+//!
+//! `FUZZ_INPUTS` is the number of inputs, `TALLY_SEED` chooses others. `user/xpc/fuzz` has the same property as a target
+//! for `cargo fuzz`, which sees which code an input reaches but needs a nightly compiler.
+
+mod mutation;
+mod property;
+mod random;
+
+use mutation::{Input, Pool};
+use property::check_with;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::collections::HashMap;
+use std::mem::discriminant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use xpc::wire::{ALLOCATED_PER_BYTE, DecodeError, decode};
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Inputs of a run of the tests.
+const INPUTS: u64 = 200_000;
+/// Bytes that decoding may allocate whatever its input: the text of an error of the codec.
+const ALLOCATED_FOR_ERROR: usize = 128;
+
+/// Allocations of decoding.
+#[derive(Clone, Copy, Default)]
+struct Allocated {
+    /// Bytes allocated in all, which are at least the bytes in use at any moment.
+    bytes: usize,
+    /// Bytes of the input.
+    input: usize,
+}
+
+/// Checks the property for an input. Returns the outcome and the allocations.
+fn check(input: &Input) -> (Result<(), DecodeError>, Allocated) {
+    let mut allocated = Allocated { bytes: 0, input: input.body.len() };
+    let result = check_with(&input.body, &input.sends, |body, descriptors| {
+        let before = HEAP.stats();
+        let result = decode(body, descriptors);
+        let after = HEAP.stats();
+        // The vectors that the decoder fills have their final size from the start.
+        assert_eq!(after.reallocations, before.reallocations, "a vector has grown");
+        allocated.bytes = after.bytes_allocated - before.bytes_allocated;
+        result
+    });
+    let limit = ALLOCATED_PER_BYTE * allocated.input + ALLOCATED_FOR_ERROR;
+    assert!(allocated.bytes <= limit, "{} bytes for {} of input", allocated.bytes, allocated.input);
+    (result, allocated)
+}
+
+/// Outcomes that must occur if the inputs are any good: success and one error of each kind.
+fn outcomes() -> Vec<Result<(), DecodeError>> {
+    use DecodeError::*;
+    let errors = [
+        Unaligned,
+        Version(0),
+        Flags(1),
+        Truncated,
+        TrailingBytes,
+        RootNotDictionary,
+        KeyNotString,
+        DuplicateKey,
+        UnsortedKeys,
+        NotUtf8,
+        UnknownType,
+        UnknownTag(0),
+        WrongContent,
+        NotShortest,
+        IntegerOutOfRange,
+        UuidLength(0),
+        UnknownError(3),
+        TooDeep,
+        NoSuchRight(0),
+        RightUsedTwice(0),
+        UnsortedRights(1),
+        NotSendRight(0),
+        UnusedRights(1),
+    ];
+    errors.map(Err).into_iter().chain([Ok(())]).collect()
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// The only test of this program: the allocations of others would be counted, too.
+#[test]
+fn the_decoder_survives_any_input() {
+    let inputs = number("FUZZ_INPUTS").unwrap_or(INPUTS);
+    let seed = number("TALLY_SEED").unwrap_or(0);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut pool = Pool::new(&mut random);
+    let mut seen: HashMap<_, (Result<(), DecodeError>, u64)> = HashMap::new();
+    let (mut most, mut densest) = (Allocated::default(), Allocated { bytes: 0, input: 1 });
+    for count in 0..inputs {
+        let input = pool.next(count, &mut random);
+        let Ok((result, allocated)) = catch_unwind(AssertUnwindSafe(|| check(&input))) else {
+            panic!("TALLY_SEED={seed}, input {count}: {:?}, {:02x?}", input.sends, input.body);
+        };
+        let kind = result.map_err(|error| discriminant(&error));
+        let times = &mut seen.entry(kind).or_insert((result, 0)).1;
+        *times += 1;
+        if allocated.bytes > most.bytes {
+            most = allocated;
+        }
+        if allocated.input > 64 && allocated.bytes * densest.input > densest.bytes * allocated.input {
+            densest = allocated;
+        }
+        pool.keep(input, result.is_ok(), *times, &mut random);
+    }
+    println!("{inputs} inputs; most allocated: {} bytes for {}", most.bytes, most.input);
+    println!("most for a byte: {} bytes for {}", densest.bytes, densest.input);
+    for (result, times) in seen.values() {
+        println!("{times:10} {result:?}");
+    }
+    for outcome in outcomes() {
+        assert!(seen.contains_key(&outcome.map_err(|error| discriminant(&error))), "no input gave {outcome:?}");
+    }
+}
