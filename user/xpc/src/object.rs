@@ -60,7 +60,7 @@ impl Endpoint {
 macro_rules! value {
     ($name:ident, $kind:ident, $type:ty, $value:pat => $result:expr) => {
         #[doc = concat!("Returns the value of a [`", stringify!($kind), "`](Object::", stringify!($kind),
-                                                    "), and `None` for an object of another kind.")]
+                                                                    "), and `None` for an object of another kind.")]
         pub fn $name(&self) -> Option<$type> {
             if let Object::$kind($value) = self { Some($result) } else { None }
         }

@@ -1,8 +1,8 @@
 //! Transactions: whether a service has work under way, and so when it may exit (dispatch X-17, X-18).
 //!
-//! A transaction keeps a process from exiting when idle. (What keeps it important is a boost, which has similar lifetimes
-//! and is counted by the kernel.) This module is the state alone: its methods take what happened and return what is to
-//! be done, and the caller does it.
+//! A transaction keeps a process from exiting when idle. (What keeps it important is a boost, which has similar
+//! lifetimes and is counted by the kernel.) This module is the state alone: its methods take what happened and return
+//! what is to be done, and the caller does it.
 //!
 //! ```
 //! use xpc::transaction::{Delivery, Next, Termination, Transactions};

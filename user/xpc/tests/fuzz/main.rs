@@ -1,7 +1,7 @@
 //! Random changes to messages, to find one for which the decoder panics, allocates too much or loses a right.
 //!
-//! `FUZZ_INPUTS` is the number of inputs, `TALLY_SEED` chooses others. `user/xpc/fuzz` has the same property as a target
-//! for `cargo fuzz`, which sees which code an input reaches but needs a nightly compiler.
+//! `FUZZ_INPUTS` is the number of inputs, `TALLY_SEED` chooses others. `user/xpc/fuzz` has the same property as a
+//! target for `cargo fuzz`, which sees which code an input reaches but needs a nightly compiler.
 
 mod mutation;
 mod property;
@@ -26,29 +26,59 @@ const INPUTS: u64 = 200_000;
 /// Bytes that decoding may allocate whatever its input: the text of an error of the codec.
 const ALLOCATED_FOR_ERROR: usize = 128;
 
+/// Measurements of an input before its allocations are believed to be too large.
+const MEASUREMENTS: usize = 3;
+/// Bytes of an input that are shown if it fails.
+const SHOWN: usize = 4_096;
+
 /// Allocations of decoding.
 #[derive(Clone, Copy, Default)]
 struct Allocated {
     /// Bytes allocated in all, which are at least the bytes in use at any moment.
     bytes: usize,
+    /// Vectors that have grown.
+    reallocations: usize,
     /// Bytes of the input.
     input: usize,
 }
 
+impl Allocated {
+    /// Returns true if the decoder keeps its promise. The vectors that it fills have their final size from the start.
+    fn is_within_limit(&self) -> bool {
+        self.reallocations == 0 && self.bytes <= ALLOCATED_PER_BYTE * self.input + ALLOCATED_FOR_ERROR
+    }
+}
+
 /// Checks the property for an input. Returns the outcome and the allocations.
-fn check(input: &Input) -> (Result<(), DecodeError>, Allocated) {
-    let mut allocated = Allocated { bytes: 0, input: input.body.len() };
+fn check_once(input: &Input) -> (Result<(), DecodeError>, Allocated) {
+    let mut allocated = Allocated { input: input.body.len(), ..Allocated::default() };
     let result = check_with(&input.body, &input.sends, |body, descriptors| {
         let before = HEAP.stats();
         let result = decode(body, descriptors);
         let after = HEAP.stats();
-        // The vectors that the decoder fills have their final size from the start.
-        assert_eq!(after.reallocations, before.reallocations, "a vector has grown");
         allocated.bytes = after.bytes_allocated - before.bytes_allocated;
+        allocated.reallocations = after.reallocations - before.reallocations;
         result
     });
-    let limit = ALLOCATED_PER_BYTE * allocated.input + ALLOCATED_FOR_ERROR;
-    assert!(allocated.bytes <= limit, "{} bytes for {} of input", allocated.bytes, allocated.input);
+    (result, allocated)
+}
+
+/// [`check_once`], and checks the allocations. Those of the thread that reports on tests are counted, too, so a result
+/// that is too large is measured again.
+fn check(input: &Input) -> (Result<(), DecodeError>, Allocated) {
+    let (mut result, mut allocated) = check_once(input);
+    for _ in 1..MEASUREMENTS {
+        if !allocated.is_within_limit() {
+            (result, allocated) = check_once(input);
+        }
+    }
+    assert!(
+        allocated.is_within_limit(),
+        "{} bytes for {} of input, {} reallocations",
+        allocated.bytes,
+        allocated.input,
+        allocated.reallocations
+    );
     (result, allocated)
 }
 
@@ -95,11 +125,14 @@ fn the_decoder_survives_any_input() {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut pool = Pool::new(&mut random);
     let mut seen: HashMap<_, (Result<(), DecodeError>, u64)> = HashMap::new();
-    let (mut most, mut densest) = (Allocated::default(), Allocated { bytes: 0, input: 1 });
+    let (mut most, mut densest) = (Allocated::default(), Allocated { input: 1, ..Allocated::default() });
+    let mut bytes = 0;
     for count in 0..inputs {
         let input = pool.next(count, &mut random);
+        bytes += input.body.len() as u64;
         let Ok((result, allocated)) = catch_unwind(AssertUnwindSafe(|| check(&input))) else {
-            panic!("TALLY_SEED={seed}, input {count}: {:?}, {:02x?}", input.sends, input.body);
+            let shown = &input.body[..input.body.len().min(SHOWN)];
+            panic!("TALLY_SEED={seed}, input {count}: {:?}, {shown:02x?}", input.sends);
         };
         let kind = result.map_err(|error| discriminant(&error));
         let times = &mut seen.entry(kind).or_insert((result, 0)).1;
@@ -112,7 +145,12 @@ fn the_decoder_survives_any_input() {
         }
         pool.keep(input, result.is_ok(), *times, &mut random);
     }
-    println!("{inputs} inputs; most allocated: {} bytes for {}", most.bytes, most.input);
+    println!(
+        "{inputs} inputs of {} bytes on average; most allocated: {} bytes for {}",
+        bytes / inputs.max(1),
+        most.bytes,
+        most.input
+    );
     println!("most for a byte: {} bytes for {}", densest.bytes, densest.input);
     for (result, times) in seen.values() {
         println!("{times:10} {result:?}");

@@ -12,8 +12,10 @@ const POOL: usize = 256;
 const BYTES_MAX: usize = 2_048;
 /// Descriptors of an input.
 const DESCRIPTORS_MAX: usize = 24;
-/// After so many inputs, a new message joins the pool.
-const FRESH: u64 = 500;
+/// After so many inputs, a new message joins the pool. Far fewer changed inputs do, which would become ever smaller.
+const FRESH: u64 = 20;
+/// One of so many changed inputs that are messages again is kept.
+const KEPT: usize = 64;
 /// Inputs with an outcome that has occurred so few times are kept.
 const RARE: u64 = 50;
 /// The first bytes of items of all kinds, with numbers of all lengths.
@@ -143,7 +145,7 @@ impl Pool {
     /// Keeps an input in place of another one if it is a message, or if its outcome is rare.
     pub fn keep(&mut self, input: Input, is_message: bool, times: u64, random: &mut ChaCha8Rng) {
         let is_small = input.body.len() <= BYTES_MAX;
-        if is_small && (times <= RARE || is_message && below(random, 16) == 0) {
+        if is_small && (times <= RARE || is_message && below(random, KEPT) == 0) {
             self.inputs[below(random, POOL)] = input;
         }
     }

@@ -43,8 +43,8 @@ impl Drop for TestRight {
 }
 
 /// Decodes a body with one descriptor for each element of `sends`, a send right where it is true. Panics unless the
-/// bytes are those that encode what they stand for, and all rights are given back in the end. `decode` calls the decoder,
-/// and may look at it from outside.
+/// bytes are those that encode what they stand for, and all rights are given back in the end. `decode` calls the
+/// decoder, and may look at it from outside.
 pub fn check_with(
     body: &[u8],
     sends: &[bool],
