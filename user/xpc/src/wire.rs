@@ -6,7 +6,7 @@
 //!
 //! | bytes | contents |
 //! |---|---|
-//! | 4 | [`VERSION`], little-endian |
+//! | 4 | the version, 1, little-endian |
 //! | 4 | flags, little-endian; there are none yet, so 0 |
 //! | any | the root dictionary, in CBOR (RFC 8949) |
 //! | 0 to 3 | zeros, up to a multiple of four bytes, as the kernel demands of the size of a message |

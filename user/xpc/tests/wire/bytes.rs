@@ -2,7 +2,10 @@
 
 use crate::body;
 use crate::property::Ports;
-use xpc::wire::{Descriptor, decode, encode};
+use xpc::wire::{
+    ALLOCATED_PER_BYTE, DEPTH_MAX, Descriptor, VERSION, XPC_MESSAGE_CHECK_IN, XPC_MESSAGE_REPLY, XPC_MESSAGE_REQUEST,
+    decode, encode,
+};
 use xpc::{Dictionary, Endpoint, Object, SendRight, XpcError};
 
 /// Checks that the object is these bytes, in both directions.
@@ -76,4 +79,19 @@ fn rights_are_counted_in_the_order_of_the_bytes() {
         Object::MachSend(b),
     ];
     is(elements, &[0x83, 0xD9, 0x9C, 0x44, 0, 0xD9, 0x9C, 0x43, 1, 0xD9, 0x9C, 0x44, 2]);
+}
+
+#[test]
+fn the_book_has_the_tables_of_the_code() {
+    let code = include_str!("../../src/wire.rs");
+    let book = include_str!("../../../../docs/xpc.md");
+    let rows: Vec<&str> =
+        code.lines().filter_map(|line| line.strip_prefix("//! ")).filter(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 15, "only {} rows were found", rows.len());
+    assert!(rows.iter().all(|row| book.contains(row)), "docs/xpc.md lacks a row");
+    assert!(book.contains(&format!("the version, {VERSION},")));
+    assert!(book.contains(&format!("more than {DEPTH_MAX} levels")));
+    assert!(book.contains(&format!("at most {ALLOCATED_PER_BYTE} bytes for each byte")));
+    let ids = [XPC_MESSAGE_REQUEST, XPC_MESSAGE_REPLY, XPC_MESSAGE_CHECK_IN];
+    assert!(ids.iter().all(|id| book.contains(&format!("{id:#010x}"))), "docs/xpc.md lacks an id");
 }

@@ -15,7 +15,7 @@ pub(crate) fn all_kinds(ports: &Ports) -> Dictionary {
     d.set_data("data", &[0, 1, 0xFE]);
     d.set_string("string", "a \"b\"\n");
     d.set_uuid("uuid", std::array::from_fn(|index| index as u8));
-    d.set_array("array", vec![Object::from(1_i64), Object::from("x")]);
+    d.set_array("array", vec![Object::from(1_i64), Object::from(vec![Object::from("x")])]);
     d.set_dictionary("dictionary", Dictionary::from_iter([("k", Dictionary::new())]));
     d.set_endpoint("endpoint", Endpoint::new(ports.right(0x503)));
     d.set_mach_send("mach send", ports.right(0x603));
@@ -37,7 +37,7 @@ fn each_kind_is_got_as_it_was_set() {
     assert_eq!(d.get_data("data"), Some(&[0, 1, 0xFE][..]));
     assert_eq!(d.get_string("string"), Some("a \"b\"\n"));
     assert_eq!(d.get_uuid("uuid"), Some(&std::array::from_fn(|index| index as u8)));
-    assert_eq!(d.get_array("array"), Some(&[Object::from(1_i64), Object::from("x")][..]));
+    assert_eq!(d.get_array("array"), Some(&[Object::from(1_i64), Object::from(vec![Object::from("x")])][..]));
     assert_eq!(d.get_dictionary("dictionary").and_then(|d| d.get_dictionary("k")), Some(&Dictionary::new()));
     assert_eq!(d.get_endpoint("endpoint").map(|endpoint| endpoint.right().name().0), Some(0x503));
     assert_eq!(d.get_mach_send("mach send").map(|right| right.name().0), Some(0x603));
@@ -62,7 +62,7 @@ fn a_key_has_one_object() {
     assert!(d.is_empty());
     assert_eq!(d.set("k", 1_i64), None);
     assert_eq!(d.set("k", "two"), Some(Object::Int64(1)));
-    assert_eq!(d.len(), 1);
+    assert_eq!((d.len(), d.is_empty()), (1, false));
     *d.get_mut("k").expect("it was set") = Object::Null;
     assert_eq!(d.remove("k"), Some(Object::Null));
     assert_eq!(d.remove("k"), None);
@@ -102,7 +102,9 @@ fn a_description_shows_everything_that_people_want_to_know() {
         r#"<dictionary> {{ count = 15, contents =
     "array" => <array> {{ count = 2, contents =
         0: <int64> 1
-        1: <string> {{ length = 1, contents = "x" }}
+        1: <array> {{ count = 1, contents =
+            0: <string> {{ length = 1, contents = "x" }}
+        }}
     }}
     "bool" => <bool> true
     "data" => <data> {{ length = 3, contents = 0x0001fe }}
@@ -124,6 +126,7 @@ fn a_description_shows_everything_that_people_want_to_know() {
 }}"#
     );
     assert_eq!(format!("{d:?}"), expected);
+    assert_eq!(format!("{:?}", Object::from(d)), expected);
 }
 
 #[test]
