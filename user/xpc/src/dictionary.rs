@@ -79,13 +79,13 @@ impl Dictionary {
 macro_rules! accessors {
     ($set:ident, $get:ident, $kind:ident, $given:ty, $as:ident, $got:ty) => {
         #[doc = concat!("Puts a [`", stringify!($kind), "`](Object::", stringify!($kind), ") at a key, in place of ",
-                                                                                    "any object there.")]
+                                                                                            "any object there.")]
         pub fn $set(&mut self, key: &str, value: $given) {
             self.set(key, Object::$kind(value.into()));
         }
 
         #[doc = concat!("Returns the value at a key, if it is a [`", stringify!($kind), "`](Object::",
-                                                                                    stringify!($kind), ").")]
+                                                                                            stringify!($kind), ").")]
         pub fn $get(&self, key: &str) -> Option<$got> {
             self.get(key)?.$as()
         }

@@ -221,6 +221,7 @@ mod tests {
         t.reply_created();
         assert_eq!(t.end(), Err(Unbalanced));
         assert_eq!(t.count(), 2);
+        assert_eq!(Unbalanced.to_string(), "transaction_end without transaction_begin");
     }
 
     #[test]
@@ -260,6 +261,7 @@ mod tests {
         assert_ne!(first, second);
         assert!(!t.idle_period_over(first));
         assert_eq!(t.idle_period(), Some(second));
+        assert!(!t.is_terminating());
         assert!(t.idle_period_over(second));
         assert!(t.is_terminating());
         assert_eq!(t.message_arrived(), Delivery::Refuse);

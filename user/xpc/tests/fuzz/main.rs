@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem::discriminant;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use xpc::wire::{ALLOCATED_PER_BYTE, DecodeError, decode};
@@ -152,8 +152,11 @@ fn the_decoder_survives_any_input() {
         most.input
     );
     println!("most for a byte: {} bytes for {}", densest.bytes, densest.input);
+    let mut texts = HashSet::new();
     for (result, times) in seen.values() {
-        println!("{times:10} {result:?}");
+        let text = result.map_or_else(|error| error.to_string(), |()| "the message is valid".into());
+        println!("{times:10} {text}");
+        assert!(!text.is_empty() && texts.insert(text), "{result:?} has the text of another error");
     }
     for outcome in outcomes() {
         assert!(seen.contains_key(&outcome.map_err(|error| discriminant(&error))), "no input gave {outcome:?}");

@@ -251,7 +251,9 @@ fn each_right_is_used_once_and_in_order() {
     assert_eq!(check(&body(&rights(&[0, 1, 2])), &[true; 3]), Ok(()));
     refuses(&rights(&[0]), 0, NoSuchRight(0));
     refuses(&rights(&[0, 1]), 1, NoSuchRight(1));
-    refuses(&rights(&[7]), 3, NoSuchRight(7));
+    refuses(&rights(&[3]), 3, NoSuchRight(3));
+    refuses(&rights(&[0, 3]), 3, NoSuchRight(3));
+    refuses(&rights(&[2]), 3, UnsortedRights(2));
     refuses(&rights(&[0, 0]), 2, RightUsedTwice(0));
     refuses(&rights(&[0, 1, 0]), 2, RightUsedTwice(0));
     refuses(&rights(&[1, 0]), 2, UnsortedRights(1));

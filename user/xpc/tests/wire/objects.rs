@@ -94,6 +94,14 @@ fn the_last_owner_of_a_right_gives_it_back() {
 }
 
 #[test]
+fn rights_are_equal_if_their_names_are() {
+    let ports = Ports::default();
+    assert_eq!(ports.right(0x103), ports.right(0x103));
+    assert_ne!(ports.right(0x103), ports.right(0x203));
+    assert_ne!(Endpoint::new(ports.right(0x103)), Endpoint::new(ports.right(0x203)));
+}
+
+#[test]
 fn a_description_shows_everything_that_people_want_to_know() {
     let mut d = all_kinds(&Ports::default());
     d.set_data("long", &[0xAB; 33]);

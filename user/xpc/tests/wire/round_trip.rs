@@ -68,6 +68,7 @@ fn the_deepest_nesting_survives_and_one_level_more_has_no_encoding() {
     let mut buffer = vec![1, 2, 3];
     assert_eq!(encode(&nested(DEPTH_MAX + 1), &mut buffer), Err(EncodeError::TooDeep));
     assert_eq!(buffer, [1, 2, 3]);
+    assert_eq!(EncodeError::TooDeep.to_string(), "the dictionary is nested deeper than 32 levels");
     buffer.clear();
     assert_eq!(encode(&nested(DEPTH_MAX), &mut buffer), Ok(vec![]));
     assert_eq!(decode(&buffer, Vec::new()), Ok(nested(DEPTH_MAX)));
