@@ -105,9 +105,10 @@ fn rights_are_equal_if_their_names_are() {
 fn a_description_shows_everything_that_people_want_to_know() {
     let mut d = all_kinds(&Ports::default());
     d.set_data("long", &[0xAB; 33]);
+    d.set_data("full", &[0xAB; 32]);
     let long = "ab".repeat(32);
     let expected = format!(
-        r#"<dictionary> {{ count = 15, contents =
+        r#"<dictionary> {{ count = 16, contents =
     "array" => <array> {{ count = 2, contents =
         0: <int64> 1
         1: <array> {{ count = 1, contents =
@@ -124,6 +125,7 @@ fn a_description_shows_everything_that_people_want_to_know() {
     "double" => <double> 1.0
     "endpoint" => <endpoint> {{ name = 0x503 }}
     "error" => <error> Connection interrupted
+    "full" => <data> {{ length = 32, contents = 0x{long} }}
     "int64" => <int64> -7
     "long" => <data> {{ length = 33, contents = 0x{long}... }}
     "mach send" => <mach send right> {{ name = 0x603 }}
