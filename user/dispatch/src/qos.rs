@@ -93,7 +93,7 @@ impl Priority {
     /// The highest priority that work takes along: user-initiated (dispatch Q-10).
     const CAP: Priority = Priority::of(Qos::UserInitiated);
     /// The field of the class, one bit for each.
-    const CLASSES: u32 = 0x3F00;
+    pub(crate) const CLASSES: u32 = 0x3F00;
 
     /// Returns the priority of a class with relative priority 0, [`NONE`](Priority::NONE) without a class.
     pub const fn of(class: Qos) -> Priority {
@@ -332,6 +332,11 @@ impl Base {
     /// it reaches the worker's loop (dispatch 1.5, `leave_base`).
     pub fn leave(self, saved: Base) -> Base {
         Base { over: self.over, ..saved }
+    }
+
+    /// Returns the base of a thread that has learned of an override, too.
+    pub fn overridden(self, over: Override) -> Base {
+        Base { over: self.over.max(over), ..self }
     }
 
     /// Decides at which priority an item runs; [`Priority::NONE`] means that the thread's is left alone (dispatch 1.7).

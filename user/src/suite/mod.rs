@@ -8,6 +8,7 @@ mod basics;
 mod boosts;
 mod bootstrap;
 mod deliberate;
+mod dispatch_vouchers;
 mod faults;
 mod hostile;
 mod importance;
@@ -17,6 +18,8 @@ mod library_kernel;
 mod limits;
 mod name_service;
 mod notifications;
+mod personas;
+mod players;
 mod policy;
 mod ports;
 mod processor;
@@ -121,6 +124,8 @@ pub const SUITE: &[&[Test]] = &[
     hostile::TESTS,
     runtime::TESTS,
     library_kernel::TESTS,
+    dispatch_vouchers::TESTS,
+    personas::TESTS,
 ];
 
 /// Tests that fail, to show how the harness reports that. They run only by name.

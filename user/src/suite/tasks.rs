@@ -1,7 +1,8 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
 use super::{
-    accounting, boosts, importance, policy, processor, puppets, scheduling, soak, supervision, tests, voucher_rights,
+    accounting, boosts, importance, players, policy, processor, puppets, scheduling, soak, supervision, tests,
+    voucher_rights,
 };
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
@@ -52,6 +53,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("work-for-a-client", accounting::work_for_a_client),
     ("serve", boosts::serve),
     ("obey", puppets::obey),
+    ("play", players::play),
     ("receive-always", soak::receive_always),
     ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
     ("check-processor", processor::check_fresh_processor),

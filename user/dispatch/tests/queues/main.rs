@@ -2,5 +2,8 @@
 
 mod blocks;
 mod capture;
+mod matrix;
 mod overrides;
+mod rules;
+mod stress;
 mod world;

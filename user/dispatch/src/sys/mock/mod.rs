@@ -18,7 +18,7 @@ mod vouchers;
 mod world;
 
 pub use threads::ThreadRecord;
-pub use vouchers::Content;
+pub use vouchers::{Bank, Content};
 
 use crate::process::Process;
 use crate::qos::{Priority, Qos};
@@ -158,6 +158,17 @@ impl Mock {
         state.add_send(with.task, object)
     }
 
+    /// Gives another task a send right to a voucher, as a message with the voucher's port does.
+    ///
+    /// # Panics
+    /// If the name denotes no voucher.
+    pub fn share_voucher(&self, name: PortName, with: &Mock) -> PortName {
+        let mut state = self.world.lock();
+        let voucher = state.voucher_of(self.task, name).expect("the name denotes a voucher");
+        state.retain_voucher(voucher);
+        state.add_send(with.task, world::Object::Voucher(voucher))
+    }
+
     /// Returns the number of vouchers that the task has created, those that existed before included.
     pub fn created_vouchers(&self) -> u32 {
         self.world.lock().tasks[self.task].created_vouchers
@@ -229,6 +240,11 @@ impl Mock {
     /// Returns the class at which a thread runs.
     pub fn effective(&self, name: PortName) -> Qos {
         self.thread(name).effective()
+    }
+
+    /// Returns what the kernel knows of all threads that the world has.
+    pub fn all_threads(&self) -> alloc::vec::Vec<ThreadRecord> {
+        self.world.lock().threads.values().cloned().collect()
     }
 
     /// Returns the number of threads that the world has, those of tests included.
