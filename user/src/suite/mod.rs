@@ -10,6 +10,7 @@ mod bootstrap;
 mod channel_ends;
 mod channels;
 mod deliberate;
+mod dispatch_vouchers;
 mod faults;
 mod hostile;
 mod importance;
@@ -22,6 +23,8 @@ mod library_kernel;
 mod limits;
 mod name_service;
 mod notifications;
+mod personas;
+mod players;
 mod policy;
 mod ports;
 mod processor;
@@ -129,6 +132,8 @@ pub const SUITE: &[&[Test]] = &[
     hostile::TESTS,
     runtime::TESTS,
     library_kernel::TESTS,
+    dispatch_vouchers::TESTS,
+    personas::TESTS,
 ];
 
 /// Tests that fail, to show how the harness reports that. They run only by name.

@@ -1,7 +1,8 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
 use super::{
-    accounting, boosts, importance, policy, processor, puppets, scheduling, soak, supervision, tests, voucher_rights,
+    accounting, boosts, importance, players, policy, processor, puppets, scheduling, soak, supervision, tests,
+    voucher_rights,
 };
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
@@ -53,6 +54,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("serve", boosts::serve),
     ("obey", puppets::obey),
     ("instance", super::instances::instance),
+    ("play", players::play),
     ("receive-always", soak::receive_always),
     ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
     ("check-processor", processor::check_fresh_processor),
