@@ -8,6 +8,8 @@ mod basics;
 mod boosts;
 mod bootstrap;
 mod channel_ends;
+mod channel_replies;
+mod channel_tasks;
 mod channels;
 mod deliberate;
 mod faults;
@@ -114,6 +116,8 @@ pub const SUITE: &[&[Test]] = &[
     boosts::TESTS,
     special_reply::TESTS,
     channels::TESTS,
+    channel_replies::TESTS,
+    channel_tasks::TESTS,
     inspect::TESTS,
     processor::TESTS,
     faults::TESTS,
