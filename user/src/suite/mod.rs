@@ -7,6 +7,10 @@ mod accounting;
 mod basics;
 mod boosts;
 mod bootstrap;
+mod channel_ends;
+mod channel_replies;
+mod channel_tasks;
+mod channels;
 mod deliberate;
 mod dispatch_vouchers;
 mod faults;
@@ -114,6 +118,9 @@ pub const SUITE: &[&[Test]] = &[
     accounting::TESTS,
     boosts::TESTS,
     special_reply::TESTS,
+    channels::TESTS,
+    channel_replies::TESTS,
+    channel_tasks::TESTS,
     inspect::TESTS,
     processor::TESTS,
     faults::TESTS,
