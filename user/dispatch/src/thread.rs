@@ -125,7 +125,7 @@ pub(crate) fn exchange(priority: Priority, voucher: Capture) -> Option<Arc<Vouch
 /// Takes on the context of an item, which is about to run: decides about its priority (dispatch 1.7) and
 /// [sets](set) it together with the voucher. `enforce` asks for the item's class to beat the queue's.
 pub fn adopt(item: ItemPriority, enforce: bool, voucher: Capture) {
-    let previous = with(|context| context.exchange(context.base.get().adopt(item, enforce), voucher));
+    let previous = with(|context| context.adopt(item, enforce, voucher));
     drop(previous);
 }
 
@@ -276,7 +276,14 @@ impl Context {
         voucher
     }
 
+    /// See [`adopt`]; returns the voucher object that was replaced.
+    #[inline]
+    pub(crate) fn adopt(&self, item: ItemPriority, enforce: bool, voucher: Capture) -> Option<Arc<Voucher>> {
+        self.exchange(self.base.get().adopt(item, enforce), voucher)
+    }
+
     /// See [`exchange`].
+    #[inline]
     fn exchange(&self, priority: Priority, voucher: Capture) -> Option<Arc<Voucher>> {
         let mut change = SetSelf { priority: self.change_of_priority(priority), voucher: None };
         let voucher = match voucher {

@@ -12,6 +12,7 @@ mod channel_replies;
 mod channel_tasks;
 mod channels;
 mod deliberate;
+mod dispatch_vouchers;
 mod faults;
 mod hostile;
 mod importance;
@@ -21,6 +22,8 @@ mod library_kernel;
 mod limits;
 mod name_service;
 mod notifications;
+mod personas;
+mod players;
 mod policy;
 mod ports;
 mod processor;
@@ -128,6 +131,8 @@ pub const SUITE: &[&[Test]] = &[
     hostile::TESTS,
     runtime::TESTS,
     library_kernel::TESTS,
+    dispatch_vouchers::TESTS,
+    personas::TESTS,
 ];
 
 /// Tests that fail, to show how the harness reports that. They run only by name.
