@@ -182,6 +182,7 @@ fn a_background_thread_of_an_application_boosts_nobody() {
         daemon.drop_name(taken.voucher);
         check::equal("the boosts after the message", daemon.state().0, 0);
     }
+    check::equal("the end", app.go_on(daemon.service, 0), 0);
     app.end();
     daemon.end();
 }
@@ -198,6 +199,8 @@ pub(super) fn channel_app() {
             u32::from(!matches!(result, SendResult::Sent))
         });
     }
+    // The importance of an application ends with it.
+    orders.next(|_, _| 0);
 }
 
 // covers dispatch AE-100

@@ -7,6 +7,7 @@ mod accounting;
 mod basics;
 mod boosts;
 mod bootstrap;
+mod channel_deaths;
 mod channel_ends;
 mod channel_replies;
 mod channel_tasks;
@@ -121,6 +122,7 @@ pub const SUITE: &[&[Test]] = &[
     channels::TESTS,
     channel_replies::TESTS,
     channel_tasks::TESTS,
+    channel_deaths::TESTS,
     inspect::TESTS,
     processor::TESTS,
     faults::TESTS,
