@@ -1,5 +1,6 @@
 //! Ends of channels for tests, which note what their handlers see.
 
+use crate::message::port_with_send;
 use crate::port::{self, Port};
 use crate::sync::Mutex;
 use crate::thread::Builder;
@@ -164,12 +165,22 @@ type Action = Box<dyn FnMut(&Channel, MachMsg) + Send>;
 impl End {
     /// Returns an end that keeps the messages it receives, on a queue or on the default one.
     pub(super) fn new(queue: Option<&Queue>) -> End {
-        End::make(queue, None)
+        End::make(queue, port_with_send().into_name(), None)
+    }
+
+    /// Returns an end that receives through this port.
+    pub(super) fn at_port(port: PortName) -> End {
+        End::make(None, port, None)
+    }
+
+    /// Returns an end that receives through this port and does something with each message.
+    pub(super) fn acting_at_port(port: PortName, action: impl FnMut(&Channel, MachMsg) + Send + 'static) -> End {
+        End::make(None, port, Some(Box::new(action)))
     }
 
     /// Returns an end that does something with the messages it receives.
     pub(super) fn with(action: impl FnMut(&Channel, MachMsg) + Send + 'static) -> End {
-        End::make(None, Some(Box::new(action)))
+        End::make(None, port_with_send().into_name(), Some(Box::new(action)))
     }
 
     /// Returns an end that answers each request with an empty reply.
@@ -182,8 +193,7 @@ impl End {
         })
     }
 
-    fn make(queue: Option<&Queue>, mut action: Option<Action>) -> End {
-        let port = crate::message::port_with_send().into_name();
+    fn make(queue: Option<&Queue>, port: PortName, mut action: Option<Action>) -> End {
         let notes = Arc::new(Notes::default());
         let kept = notes.clone();
         let channel = Channel::new("test", queue, move |channel: &Channel, event: Event| {

@@ -194,10 +194,8 @@ fn a_cancelled_channel_sends_nothing() {
     drop(result);
     check::that("there is no other event", client.has_no_event());
     check::that("nothing arrives", server.has_no_event());
-    for port in [client.port] {
-        drop(Port::of(port));
-        port::deallocate(port).expect("the send right became a dead name");
-    }
+    drop(Port::of(client.port));
+    port::deallocate(client.port).expect("the send right became a dead name");
     drop(client);
     server.end();
     check_nothing_is_left();

@@ -172,9 +172,9 @@ fn boosts_wait_for_the_job_and_move_with_the_service() {
     let port = look_up(0);
     let mut instance = gate.next();
     check::equal("without messages", instance.boosts(), (0, 0));
-    app.send_to(port, Parcel::default());
+    app.send_to_right(port, Parcel::default());
     check::equal("a message waits in the service's port", instance.boosts(), (1, 0));
-    app.send_to(port, Parcel::default());
+    app.send_to_right(port, Parcel::default());
     instance.succeed(&gate, Order::CheckIn, 0);
     check::equal("the service has moved", instance.boosts(), (2, 0));
     instance.succeed(&gate, Order::Take, 0);
@@ -193,7 +193,7 @@ fn next_instance_is_boosted_before_it_checks_in() {
     let port = look_up(0);
     let mut first = gate.next();
     first.succeed(&gate, Order::CheckIn, 0);
-    [0; 3].iter().for_each(|_| app.send_to(port, Parcel::default()));
+    [0; 3].iter().for_each(|_| app.send_to_right(port, Parcel::default()));
     check::equal("with three messages", first.boosts(), (3, 0));
     first.give(Order::Fault, 0);
     let mut second = gate.next();

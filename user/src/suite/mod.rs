@@ -7,7 +7,10 @@ mod accounting;
 mod basics;
 mod boosts;
 mod bootstrap;
+mod channel_deaths;
 mod channel_ends;
+mod channel_replies;
+mod channel_tasks;
 mod channels;
 mod deliberate;
 mod dispatch_vouchers;
@@ -120,6 +123,9 @@ pub const SUITE: &[&[Test]] = &[
     boosts::TESTS,
     special_reply::TESTS,
     channels::TESTS,
+    channel_replies::TESTS,
+    channel_tasks::TESTS,
+    channel_deaths::TESTS,
     inspect::TESTS,
     processor::TESTS,
     faults::TESTS,

@@ -113,15 +113,12 @@ impl Sending {
         if self.message.is_reply() {
             return (MsgOption::SEND_MSG | self.options, 0);
         }
-        let over = qos::capped(over);
         let mut options = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT | self.options;
         if self.is_own_port {
             options |= MsgOption::SEND_SYNC_OVERRIDE;
         }
-        match over {
-            Qos::Unspecified => (options, 0),
-            _ => (options | MsgOption::SEND_OVERRIDE, qos::message_word(over, self.message.priority)),
-        }
+        let (with_priority, word) = qos::send_priority(over, self.message.priority);
+        (options | with_priority, word)
     }
 }
 
@@ -275,7 +272,9 @@ impl Inner {
     fn hand_over(&self, sending: &mut Sending, right: PortName, options: MsgOption, word: u32) -> KernReturn {
         let (kernel, message) = (process().kernel, &mut sending.message);
         if message.is_reply() {
-            return kernel.send(message.as_bytes_mut(), options, 0, word);
+            let code = kernel.send(message.as_bytes_mut(), options, 0, word);
+            message.note_sent(code);
+            return code;
         }
         let voucher = message.voucher.take();
         message.set_remote(right, Disposition::COPY_SEND);
@@ -283,6 +282,7 @@ impl Inner {
         let code = kernel.send(message.as_bytes_mut(), options, 0, word);
         voucher::detach(message.as_bytes_mut(), attachment);
         message.voucher = voucher;
+        message.note_sent(code);
         message.restore_remote(right);
         code
     }

@@ -116,6 +116,7 @@ impl Inner {
         }
         voucher::detach(message.as_bytes_mut(), attachment);
         message.voucher = voucher;
+        message.note_sent(if failed { received.code } else { MACH_MSG_SUCCESS });
         if !failed {
             // No event: it would come after the reply, or even after the cancellation.
             sending.told = Told::Caller;
