@@ -30,6 +30,7 @@ tests! { "launch":
     service_that_the_job_destroys_can_be_checked_in_again,
     service_that_was_given_away_gets_another_port,
     job_that_crashes_at_once_is_throttled,
+    job_that_ends_without_taking_its_message_is_throttled,
     throttled_job_recovers,
     job_without_a_program_is_throttled,
     job_that_is_kept_alive_is_started_again,
@@ -276,8 +277,9 @@ fn service_that_was_given_away_gets_another_port() {
     expect_messages(&mut second, &gate, &[7]);
 }
 
-/// The message that waits is destroyed, so its sender learns it, and so does everybody who has a send right.
-fn job_that_crashes_at_once_is_throttled() {
+/// Ends each instance in this way while a message waits for it. The message is destroyed in the end, so its sender learns
+/// it, and so does everybody who has a send right.
+fn is_throttled_after(end: Order) {
     const STARTS: u32 = 3;
     let gate = Gate::new();
     declare(&job(LABEL, &[0]).starts(STARTS, LONG));
@@ -285,7 +287,7 @@ fn job_that_crashes_at_once_is_throttled() {
     let mut request = Message::copy_send(port).id(1).reply_to(reply.name(), D::MAKE_SEND_ONCE);
     request.send_within(0).expect("the queue has room");
     for _ in 0..STARTS {
-        gate.next().give(Order::Fault, 0);
+        gate.next().give(end, 0);
     }
     let destroyed = Message::receive_within(reply.name(), 10_000).map(|message| message.message_id());
     check::equal("the request", destroyed, Ok(MACH_NOTIFY_SEND_ONCE));
@@ -296,6 +298,14 @@ fn job_that_crashes_at_once_is_throttled() {
     check::that("no instance starts", gate.is_quiet());
     check::equal("checking in", names::check_in(SERVICES[0]).map(|_| ()), refused(NOT_PRIVILEGED));
     check::equal("the label", names::declare(&job(LABEL, &[])), refused(NAME_IN_USE));
+}
+
+fn job_that_crashes_at_once_is_throttled() {
+    is_throttled_after(Order::Fault);
+}
+
+fn job_that_ends_without_taking_its_message_is_throttled() {
+    is_throttled_after(Order::Exit);
 }
 
 /// Looks a service up until its job is not throttled any more.
