@@ -87,7 +87,7 @@ fn gdb_tells_why_a_daemon_is_boosted() {
     let why = next();
     expect(why, &["(pid 6) runs at", "daemon, adaptive", "on port p", "by message m", "of id 7005", "(pid 5)"]);
     expect(why, &["donates because it has a boost itself:", "held by voucher v", "name 0x", "adopted by t5"]);
-    expect(why, &["held by voucher v", "which came with a message of id 7005 on port p", "(pid 3)"]);
+    expect(why, &["held by voucher v", "which first came with a message of id 7005 on port p", "(pid 3)"]);
     expect(why, &["it is the importance of", "(pid 3)", "donates because it is an app, role front"]);
     expect(next(), &["t6 of", "(pid 6) runs at base priority", "its task,", "held by voucher v"]);
     let tasks = next();
