@@ -1,67 +1,8 @@
 //! The commands `tally` of gdb: a scripted session with the demo.
 
 use std::env;
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
-use std::process::{Child, ChildStderr, Command, Stdio};
-use tools::qemu::{Outcome, Place, run};
-use tools::root;
-
-/// The demo, which waits for a debugger.
-struct Machine {
-    script: Child,
-    errors: BufReader<ChildStderr>,
-    /// The command that attaches gdb, as the script prints it.
-    attach: String,
-}
-
-impl Machine {
-    fn boot(place: &Place) -> Machine {
-        let port = TcpListener::bind("localhost:0").and_then(|listener| listener.local_addr()).expect("a free port");
-        let mut script = Command::new(root().join("run-qemu.sh"));
-        script.args(["gdb", "demo"]).env("TALLY_GDB_PORT", port.port().to_string());
-        script.env("TALLY_OUTPUT", place.0.join("output")).stdin(Stdio::null());
-        let script = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut script = script.expect("the script runs");
-        let mut errors = BufReader::new(script.stderr.take().expect("it is piped"));
-        let mut attach = String::new();
-        while !attach.starts_with("  gdb ") {
-            attach.clear();
-            let read = errors.read_line(&mut attach).expect("the script writes text");
-            assert!(read > 0, "the script says how to attach gdb");
-        }
-        Machine { script, errors, attach: attach.trim().into() }
-    }
-
-    /// Lets gdb attach, carry out commands and detach. Returns what it says to each command.
-    fn session(&self, commands: &[&str]) -> Vec<String> {
-        let mut gdb = Command::new("bash");
-        // The script's own arguments come first. What gdb calls an error is a part of the answer.
-        let line = format!("exec timeout --signal=KILL 300 {} -nx -q -batch \"$@\" 2>&1", self.attach);
-        gdb.args(["-c", &line, "bash"]).stdin(Stdio::null());
-        for command in commands {
-            gdb.args(["-ex", "echo \\n<answer>\\n", "-ex", command]);
-        }
-        let Outcome { output, .. } = run(gdb.args(["-ex", "echo \\n<answer>\\n"]));
-        let mut answers: Vec<String> = output.split("\n<answer>\n").map(String::from).collect();
-        assert_eq!(answers.len(), commands.len() + 2, "{output}");
-        answers.remove(0);
-        answers
-    }
-
-    /// Waits for the end of the demo, and returns its status with what it has printed.
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut told = String::new();
-        self.script.stdout.take().expect("it is piped").read_to_string(&mut told).expect("the console is text");
-        self.errors.read_to_string(&mut told).expect("the log is text");
-        (self.script.wait().expect("the script ends").code(), told)
-    }
-}
-
-fn has_gdb() -> bool {
-    let found = Command::new("gdb").args(["-nx", "-batch", "-ex", "python print(1)"]).output();
-    found.is_ok_and(|output| output.status.success() && output.stdout == b"1\n")
-}
+use tools::debugger::{Debugged, has_gdb};
+use tools::qemu::Place;
 
 /// Asserts that an answer has these words in this order.
 fn expect(answer: &str, words: &[&str]) {
@@ -121,7 +62,7 @@ fn gdb_tells_why_a_daemon_is_boosted() {
         return;
     }
     let place = Place::new();
-    let machine = Machine::boot(&place);
+    let machine = Debugged::boot(&place);
     let commands = [&UNTIL_BOOSTED[..], &UNTIL_RECEIVED, &LISTINGS, &TRAPS, &["delete"]].concat();
     let answers = machine.session(&commands);
     let about: Vec<String> =
@@ -146,7 +87,7 @@ fn gdb_tells_why_a_daemon_is_boosted() {
     let why = next();
     expect(why, &["(pid 6) runs at", "daemon, adaptive", "on port p", "by message m", "of id 7005", "(pid 5)"]);
     expect(why, &["donates because it has a boost itself:", "held by voucher v", "name 0x", "adopted by t5"]);
-    expect(why, &["held by voucher v", "which came with a message of id 7005 on port p", "(pid 3)"]);
+    expect(why, &["held by voucher v", "which first came with a message of id 7005 on port p", "(pid 3)"]);
     expect(why, &["it is the importance of", "(pid 3)", "donates because it is an app, role front"]);
     expect(next(), &["t6 of", "(pid 6) runs at base priority", "its task,", "held by voucher v"]);
     let tasks = next();

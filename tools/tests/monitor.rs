@@ -59,7 +59,7 @@ fn why_names_app_message_voucher_and_port() {
             "  it is a daemon, adaptive: in the background but for its boost\n",
             "  because it has 1 boost:\n    1 boost is held by voucher v",
             ", adopted by t",
-            "      which came with a message of id 7005 on port p",
+            "      which first came with a message of id 7005 on port p",
             " from imaged (pid 5)\n      it is the importance of imaged (pid 5)\n",
             "        imaged donates because it has a boost itself:\n          1 boost is held by voucher v",
             " from photos (pid 4)\n            it is the importance of photos (pid 4)\n",
@@ -71,7 +71,7 @@ fn why_names_app_message_voucher_and_port() {
         let line = why.lines().find(|seen| seen.contains(line)).expect("it was there above");
         line.split_once(before).expect("it was there above").1.split([' ', ':']).next().unwrap_or_default().to_string()
     };
-    let (port, voucher) = (word("which came with", "on port "), word("held by voucher", "voucher "));
+    let (port, voucher) = (word("which first came with", "on port "), word("held by voucher", "voucher "));
     let boosts = json(&mut monitor, "boosts codecd");
     assert_eq!((boosts.len(), boosts[0]["through"].as_str()), (1, Some(&*format!("voucher {voucher}"))));
     assert_eq!(boosts[0]["from"], "imaged (pid 5)");

@@ -10,7 +10,8 @@ pub const EVENT_VERSION: u32 = 1;
 
 /// Operation 0 of `trace_control`: stops recording and forgets the events. Other arguments are ignored.
 pub const TRACE_STOP: u32 = 0;
-/// Operation 1: starts recording, for the reader. Each event that finds the ring full is lost, and counted.
+/// Operation 1: starts recording, for the reader. Each event that finds the ring full is lost, and counted. There is one
+/// recorder: while it does [`TRACE_STREAM`], this is refused, and the other way round.
 pub const TRACE_START: u32 = 1;
 /// Operation 2: moves events from the ring to a buffer, oldest first, as many as fit, and returns their number.
 pub const TRACE_READ: u32 = 2;

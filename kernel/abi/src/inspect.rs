@@ -292,7 +292,7 @@ pub struct VoucherRecord {
     pub persona: u32,
     /// For key 4: the `pthread_priority_t`.
     pub priority: u32,
-    /// The port by which a task received it last, or 0 if no message brought it.
+    /// The port by which a task received it first, or 0 if no message brought it.
     pub came_by: ObjectNumber,
     /// `msgh_id` of that message.
     pub came_with: u32,

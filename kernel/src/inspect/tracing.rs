@@ -22,8 +22,9 @@ impl Kernel {
     ///
     /// # Errors
     /// `KERN_NO_ACCESS` if the caller is not user 0; `KERN_NOT_SUPPORTED` for another version; `KERN_INVALID_ARGUMENT`
-    /// for an unknown operation; `KERN_RESOURCE_SHORTAGE` if there is no memory for the ring. Reading returns 0 events
-    /// instead, and also if the buffer cannot be written; the events that were to be written there are lost then.
+    /// for an unknown operation; `KERN_FAILURE` if events are recorded already, for a reader while they are to be
+    /// streamed or the other way round; `KERN_RESOURCE_SHORTAGE` if there is no memory for the ring. Reading returns 0
+    /// events instead, and also if the buffer cannot be written; the events that were to be written there are lost then.
     pub(crate) fn trace_control(
         &mut self,
         machine: &mut dyn Machine,
@@ -53,8 +54,12 @@ impl Kernel {
                 self.ipc.stop_boost_log();
             }
             TRACE_START | TRACE_STREAM => {
+                let (trace, streams) = (&self.step.trace, operation == TRACE_STREAM);
+                if trace.is_on() && trace.streams() != streams {
+                    return Err(KERN_FAILURE);
+                }
                 self.ipc.start_boost_log().map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-                if self.step.start_trace(operation == TRACE_STREAM).is_err() {
+                if self.step.start_trace(streams).is_err() {
                     // A ring that exists needs no memory, so that nothing is being recorded yet.
                     self.ipc.stop_boost_log();
                     return Err(KERN_RESOURCE_SHORTAGE);

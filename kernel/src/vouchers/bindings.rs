@@ -16,7 +16,8 @@ pub struct Binding {
     pub(super) budget: BudgetId,
     /// What they cost it, in bytes.
     pub(super) cost: usize,
-    /// The message with which a task received the voucher last. For listings only.
+    /// The first message with which a task received the voucher. For listings only. Later ones may be handed over by the
+    /// fast path, which makes no notes: it is taken only if the receiver has the voucher already.
     pub(super) came: Option<Came>,
 }
 
@@ -67,10 +68,10 @@ impl Bindings {
         self.0.get(Id::from_bits(binding.get())?)
     }
 
-    /// Notes the message that brought the voucher of a port.
+    /// Notes the message that brought the voucher of a port, if it is the first.
     pub(super) fn note_came(&mut self, binding: PortBinding, came: Came) {
         let binding = Id::from_bits(binding.get()).and_then(|id| self.0.get_mut(id));
-        binding.expect("a voucher that a message brings has a port").came = Some(came);
+        binding.expect("a voucher that a message brings has a port").came.get_or_insert(came);
     }
 
     /// Returns all records. For checks.

@@ -51,14 +51,15 @@ impl Vouchers {
         self.system.registry.get(voucher)?.port().and_then(|binding| self.bindings.get(binding)).map(|b| b.port)
     }
 
-    /// Notes the message with which a task receives a voucher, the right to which is in the message.
+    /// Notes the message with which a task receives a voucher, the right to which is in the message, if it is the first
+    /// that brings the voucher.
     pub fn note_came(&mut self, ipc: &Ipc, right: &SendRight, came: Came) {
         let voucher = ipc.voucher_behind(right.port()).expect("the right is one to a voucher");
         let binding = self.system.registry.get(voucher).and_then(|voucher| voucher.port());
         self.bindings.note_came(binding.expect("a voucher with send rights has a port"), came);
     }
 
-    /// Returns the message with which a task received a voucher last.
+    /// Returns the first message with which a task received a voucher.
     pub fn came(&self, voucher: VoucherId) -> Option<Came> {
         self.system.registry.get(voucher)?.port().and_then(|binding| self.bindings.get(binding))?.came
     }

@@ -134,6 +134,23 @@ fn a_program_tells_of_itself_only_while_events_are_recorded() {
 }
 
 #[test]
+fn a_stream_is_not_stopped_by_a_reader_nor_a_reader_by_a_stream() {
+    let mut w = World::new();
+    let a = w.task();
+    for (running, other) in [(TRACE_STREAM, TRACE_START), (TRACE_START, TRACE_STREAM)] {
+        control(&mut w, a, running).unwrap();
+        assert_eq!(control(&mut w, a, other), Err(KERN_FAILURE));
+        w.machine.trace.clear();
+        w.port(a);
+        assert_eq!(w.machine.trace.is_empty(), running == TRACE_START);
+        assert!(read(&mut w, a).len() > 1 || running == TRACE_STREAM);
+        control(&mut w, a, running).unwrap();
+        control(&mut w, a, TRACE_STOP).unwrap();
+    }
+    control(&mut w, a, TRACE_STREAM).unwrap();
+}
+
+#[test]
 fn nothing_is_recorded_if_there_is_no_memory_for_it() {
     let mut w = World::new();
     let a = w.task();

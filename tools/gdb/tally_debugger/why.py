@@ -106,7 +106,7 @@ def explain_inherit(snapshot, inherit, depth, lines):
         if voucher.came:
             port, id_, sender = voucher.came
             way = f"a message of id {id_} on port {object_number('p', port)} from {who_of_pid(snapshot, sender)}"
-            lines.add(depth + 1, f"which came with {way}")
+            lines.add(depth + 1, f"which first came with {way}")
     lines.add(depth + 1, f"it is the importance of {who(donor)}")
     explain_donor(snapshot, donor, depth + 2, lines)
 

@@ -9,6 +9,7 @@ use super::why::{explain, explain_thread};
 use super::{action, listings, spy};
 use crate::{inspect, print, println};
 use abi::PortName;
+use abi::code::KERN_FAILURE;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -150,7 +151,10 @@ impl Session {
             ("spy", words) => {
                 let filter = filter_of(words)?;
                 let result = spy::run(&mut self.console, &filter, json);
-                result.map_err(|code| format!("events cannot be recorded: {code}"))?;
+                result.map_err(|code| match code {
+                    KERN_FAILURE => "the kernel writes its events to a file, and has one recorder only".into(),
+                    code => format!("events cannot be recorded: {code}"),
+                })?;
                 Output::Nothing
             }
             _ => return self.act(name, arguments),

@@ -56,7 +56,10 @@ pub fn one_voucher(snapshot: &Snapshot, word: &str) -> Result<Vec<String>, Strin
     lines.extend(account_in(snapshot, voucher).map(|account| format!("account: {account}")));
     if voucher.came_by != 0 {
         let (port, id) = (object('p', voucher.came_by), voucher.came_with as i32);
-        lines.push(format!("came with a message of id {id} on port {port} from {}", snapshot.who(voucher.came_from)));
+        lines.push(format!(
+            "first came with a message of id {id} on port {port} from {}",
+            snapshot.who(voucher.came_from)
+        ));
     }
     for (pid, name) in snapshot.names.iter().filter(|(_, name)| voucher.port != 0 && name.object == voucher.port) {
         lines.push(format!("held by {} as {:#x}, {} references", snapshot.who(*pid), name.name, name.references));

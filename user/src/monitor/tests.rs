@@ -181,15 +181,15 @@ fn why_follows_a_boost_to_the_app_that_causes_it() {
         "      by message m9.1 of id 7005, not received yet, from imaged (pid 4)",
         "        imaged donates because it has a boost itself:",
         "          1 boost is held by voucher v1.1: name 0x203 of imaged (1 refs)",
-        "            which came with a message of id 7005 on port p40.1 from photos (pid 3)",
+        "            which first came with a message of id 7005 on port p40.1 from photos (pid 3)",
         "            it is the importance of photos (pid 3)",
         "              photos donates because it is an app, role front",
         "    1 boost is held by voucher v2.1: adopted by t5",
-        "      which came with a message of id 7005 on port p50.1 from imaged (pid 4)",
+        "      which first came with a message of id 7005 on port p50.1 from imaged (pid 4)",
         "      it is the importance of imaged (pid 4)",
         "        imaged donates because it has a boost itself:",
         "          1 boost is held by voucher v1.1: name 0x203 of imaged (1 refs)",
-        "            which came with a message of id 7005 on port p40.1 from photos (pid 3)",
+        "            which first came with a message of id 7005 on port p40.1 from photos (pid 3)",
         "            it is the importance of photos (pid 3)",
         "              photos donates because it is an app, role front",
     ];
@@ -314,7 +314,7 @@ fn vouchers_and_bills_are_listed() {
         "voucher v1.1, 2 references",
         "importance: photos boosts imaged (pid 4)",
         "account: photos pays imaged (pid 4)",
-        "came with a message of id 7005 on port p40.1 from photos (pid 3)",
+        "first came with a message of id 7005 on port p40.1 from photos (pid 3)",
         "held by imaged (pid 4) as 0x203, 1 references",
     ];
     assert_eq!(voucher, expected);

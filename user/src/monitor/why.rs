@@ -140,7 +140,7 @@ fn explain_inherit(snapshot: &Snapshot, inherit: &InheritRecord, depth: usize, l
         if voucher.came_by != 0 {
             let (port, id) = (object('p', voucher.came_by), voucher.came_with as i32);
             let sender = snapshot.who(voucher.came_from);
-            lines.add(depth + 1, format!("which came with a message of id {id} on port {port} from {sender}"));
+            lines.add(depth + 1, format!("which first came with a message of id {id} on port {port} from {sender}"));
         }
     }
     lines.add(depth + 1, format!("it is the importance of {}", snapshot.who(from)));
