@@ -15,6 +15,8 @@
 //! | [`main_queue`] | the queue of the main thread |
 //! | [`apply`](mod@apply), [`once`], [`semaphore`] | loops on several threads, work that is done once, counting |
 //! | [`timer_source`] | handlers that run at given times |
+//! | [`mach`] | channels |
+//! | [`source`] | handlers that run while messages wait at a port |
 //! | [`mod@process`] | what there is once for each task |
 //! | [`sys`], [`sync`] | the kernel and locks, for programs and for tests |
 
@@ -29,6 +31,7 @@ pub mod apply;
 pub mod block;
 mod continuation;
 pub mod group;
+pub mod mach;
 pub mod main_queue;
 pub mod once;
 pub mod persona;
@@ -37,6 +40,7 @@ pub mod process;
 pub mod qos;
 pub mod queue;
 pub mod semaphore;
+pub mod source;
 pub mod sync;
 pub mod sys;
 pub mod thread;

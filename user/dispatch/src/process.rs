@@ -1,8 +1,10 @@
 //! [`Process`]: what the library keeps once for each task.
 
 use crate::activity::Activities;
+use crate::mach::{self, Receiver};
 use crate::persona::ArbitraryPersonas;
 use crate::queue::Queues;
+use crate::source::Watcher;
 use crate::sync::Arc;
 use crate::sys::Kernel;
 use crate::thread;
@@ -23,6 +25,10 @@ pub struct Process {
     pub(crate) arbitrary_personas: ArbitraryPersonas,
     /// Queues and workers.
     pub(crate) queues: Queues,
+    /// The thread that receives for all channels.
+    pub(crate) receiver: Receiver,
+    /// The thread that watches the ports of sources.
+    pub(crate) watcher: Watcher,
 }
 
 impl Process {
@@ -34,6 +40,8 @@ impl Process {
             activities: Activities::default(),
             arbitrary_personas: ArbitraryPersonas::default(),
             queues: Queues::default(),
+            receiver: Receiver::new(),
+            watcher: Watcher::default(),
         }))
     }
 
@@ -52,6 +60,7 @@ impl Process {
         let (workers, parked) = self.queues.pool.workers();
         DebugCounts {
             vouchers: self.vouchers.live(),
+            messages: mach::message::count(),
             continuations: self.queues.counts.continuations.get(),
             queues: self.queues.counts.lanes.get(),
             timers: self.queues.timers.len(),
@@ -66,6 +75,8 @@ impl Process {
 pub struct DebugCounts {
     /// Voucher objects that are alive.
     pub vouchers: usize,
+    /// Message objects, of all tasks of the program.
+    pub messages: usize,
     /// Items that wait or run.
     pub continuations: usize,
     /// Queues that are no global ones.
