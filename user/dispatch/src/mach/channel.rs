@@ -126,6 +126,21 @@ impl Channel {
         inner.add(None, |side, thread| side.cancel(thread).unwrap_or(Submitted::Queued));
     }
 
+    /// Keeps further events from the handler until [`resume`](Channel::resume). Calls are counted.
+    pub fn suspend(&self) {
+        self.0.queue.suspend();
+    }
+
+    /// Ends one [`suspend`](Channel::suspend).
+    pub fn resume(&self) {
+        self.0.queue.resume();
+    }
+
+    /// Tells the handler [`Event::TerminationRequested`], unless the channel is cancelled.
+    pub fn request_termination(&self) {
+        self.0.push_plain(Event::TerminationRequested);
+    }
+
     /// Returns true if the channel is cancelled.
     pub fn is_canceled(&self) -> bool {
         self.0.is_canceled()
@@ -153,6 +168,7 @@ impl Channel {
     fn barrier(&self, work: impl FnOnce() + Send + 'static) -> (Continuation, Qos) {
         let inner = Arc::clone(&self.0);
         Continuation::capture(&self.0.queue.word(), false, move || {
+            inner.with_handler(|_, _| {});
             work();
             inner.handle(Event::BarrierCompleted);
         })
@@ -186,28 +202,35 @@ impl Inner {
         self.push(event(message), priority, voucher.into(), priority.class());
     }
 
-    /// Calls the handler. The caller runs on the channel's queue, in the context of the event.
-    fn handle(self: &Arc<Inner>, event: Event) {
+    /// Calls a function with the handler. The caller runs on the channel's queue, in the context of an event. The handler
+    /// learns first that the channel is connected.
+    fn with_handler(self: &Arc<Inner>, call: impl FnOnce(&mut dyn Handler, &Channel)) {
         let channel = Channel(Arc::clone(self));
         let handler = self.handler.lock().take();
         let Some(mut handler) = handler else { process().kernel.crash("a handler of a channel calls itself") };
-        handoff::allow();
         if !self.told.swap(true, Ordering::Relaxed) {
             handler.event(&channel, Event::Connected);
         }
+        call(&mut *handler, &channel);
+        *self.handler.lock() = Some(handler);
+    }
+
+    /// Tells the handler of an event.
+    fn handle(self: &Arc<Inner>, event: Event) {
         let over = event.over();
-        match event {
+        handoff::allow();
+        self.with_handler(|handler, channel| match event {
             Event::MessageReceived(message) if self.is_canceled() => {
                 // The handler learns that a reply port is its own again.
                 let lost = message.is_awaited.then(|| Lost::Reply(message.header().msgh_local_port, message.context()));
                 message.destroy();
                 if let Some(lost) = lost {
-                    handler.event(&channel, Event::Disconnected(lost));
+                    handler.event(channel, Event::Disconnected(lost));
                 }
             }
-            event => handler.event(&channel, event),
-        }
-        *self.handler.lock() = Some(handler);
+            Event::NoSenders | Event::TerminationRequested if self.is_canceled() => {}
+            event => handler.event(channel, event),
+        });
         handoff::submit(over);
     }
 
