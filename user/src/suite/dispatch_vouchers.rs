@@ -1,14 +1,19 @@
 //! Vouchers and activities of the library `dispatch` between tasks of several types (dispatch 10.E, 10.F).
 
+use super::channel_ends::{End, What, until};
 use super::players::{Order, Player, order};
 use super::tests;
 use crate::message::port_with_send;
+use crate::port::Port;
 use crate::{check, task, time};
 use abi::message::{Header, MsgOption};
 use abi::port::Disposition as D;
 use abi::port::MACH_PORT_NULL;
 use abi::qos::AppType;
-use dispatch::activity::{ActivityMode, Parent, create_voucher};
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+use dispatch::activity::{Activity, ActivityFlags, ActivityMode, Parent, create_voucher};
+use dispatch::mach::{MachMsg, SendResult};
 use dispatch::process::process;
 use dispatch::voucher;
 use zerocopy::IntoBytes;
@@ -191,18 +196,39 @@ fn an_activity_goes_through_two_daemons_with_its_creator() {
     [app, a, b].into_iter().for_each(Player::end);
 }
 
+// covers dispatch AE-80
 fn a_child_activity_names_the_daemon_that_made_it() {
-    let (app, a, b) = (Player::app(), adaptive(), adaptive());
+    let (app, b) = (Player::app(), adaptive());
     app.with(order::CREATE_TOP_ACTIVITY, X);
     let parent = app.with(order::ADOPT, X).activity;
-    app.send(&a, NONE);
-    a.take_and_adopt(X);
-    a.with(order::CREATE_ACTIVITY, Y);
-    let child = a.with(order::ADOPT, Y).activity;
-    a.send(&b, NONE);
-    let seen = b.take_and_adopt(X);
-    check::equal("the activity", (seen.activity, seen.creator, seen.parent), (child, a.unique_pid, parent));
-    [app, a, b].into_iter().for_each(Player::end);
+    // The test is A. Its handler sends a request under a child of the message's activity.
+    let to_b = End::new(None).connect(b.service);
+    let (channel, reply_port) = (to_b.channel.clone(), Port::new());
+    let (reply_to, created) = (reply_port.name(), Arc::new(AtomicU64::new(0)));
+    let child = created.clone();
+    let a = End::with(move |_, message| {
+        let activity = Activity::create("child", Parent::Current, ActivityFlags::empty());
+        created.store(activity.identity().activity.0, Ordering::Relaxed);
+        let request = MachMsg::new(1).reply_to(reply_to, D::MAKE_SEND_ONCE);
+        let sent = activity.apply(|| channel.send_with_async_reply(request, NONE, 7));
+        check::that("the request leaves", matches!(sent, SendResult::Sent));
+        message.destroy();
+    });
+    let a = a.connect(MACH_PORT_NULL);
+    app.send_to_port(a.port);
+    a.expect(&[What::Connected, What::Received(0)]);
+    until(|| b.with(order::TAKE, X).code == 0);
+    let child = child.load(Ordering::Relaxed);
+    let seen = b.with(order::ADOPT, X);
+    check::equal("the activity", (seen.activity, seen.parent), (child, parent));
+    check::equal("its creator", seen.creator, process().kernel.unique_pid());
+    check::equal("the reply", b.then(order::REPLY).code, 0);
+    to_b.expect(&[What::Connected]);
+    let reply = to_b.next();
+    check::equal("the handler of the reply", (reply.what, reply.context.activity), (What::Reply(0, 7), child));
+    a.end();
+    to_b.end();
+    [app, b].into_iter().for_each(Player::end);
 }
 
 // covers dispatch AE-82

@@ -5,7 +5,6 @@
 use super::tasks::child;
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
-use crate::task::Spawn;
 use crate::thread::{Gate, JoinHandle, spawn};
 use crate::{check, policy, task};
 use abi::message::{Header, MsgOption};
@@ -72,6 +71,8 @@ pub(super) mod order {
     pub(in super::super) const KEEP_WITH_PERSONA: i32 = 18;
     /// Says whether the voucher that goes with messages of threads without one has importance.
     pub(in super::super) const DEFAULT_HAS_IMPORTANCE: i32 = 19;
+    /// Replies to the message that was received last.
+    pub(in super::super) const REPLY: i32 = 21;
     /// Answers `value` requests.
     pub(in super::super) const SERVE: i32 = 20;
 }
@@ -124,11 +125,7 @@ pub(super) struct Player {
 
 impl Player {
     pub(super) fn start(app_type: AppType, role: Role, persona: u32, properties: Properties) -> Player {
-        let spawn = child("play").policy(app_type, role, Qos::Unspecified);
-        Player::spawn(spawn, persona, properties)
-    }
-
-    fn spawn(mut spawn: Spawn, persona: u32, properties: Properties) -> Player {
+        let mut spawn = child("play").policy(app_type, role, Qos::Unspecified);
         let (hello, exit) = (port_with_send(), Port::new());
         (spawn.args.persona, spawn.args.properties) = (persona, properties.bits());
         let task = spawn.bootstrap(hello.name()).exit_port(exit.name()).start().expect("the child starts");
@@ -182,6 +179,11 @@ impl Player {
         let report = self.report(order::SEND, order, Some(to.service));
         check::equal("the code of the send", report.code, 0);
         report
+    }
+
+    /// Lets the player send to a port.
+    pub(super) fn send_to_port(&self, to: PortName) {
+        check::equal("the code of the send", self.report(order::SEND, Order::default(), Some(to)).code, 0);
     }
 
     /// Lets the player receive, and keep the voucher in a place.
@@ -243,6 +245,8 @@ impl Player {
 /// What the child keeps.
 struct Hand {
     service: Port,
+    /// The right to reply to the message that was received last.
+    reply: PortName,
     places: Vec<Option<Arc<Voucher>>>,
     holder: Option<JoinHandle<()>>,
     /// A voucher that the answer takes along.
@@ -266,7 +270,8 @@ pub(super) fn play() {
     }
     let unique_pid = process().kernel.unique_pid();
     hello.bytes(unique_pid.as_bytes()).send().expect("the test waits");
-    let mut hand = Hand { service, places: alloc::vec![None; PLACES], holder: None, answer: None };
+    let mut hand =
+        Hand { service, reply: MACH_PORT_NULL, places: alloc::vec![None; PLACES], holder: None, answer: None };
     loop {
         let message = Message::receive(orders.name()).expect("the port is the player's");
         let order = Order::read_from_prefix(&message.body()[NDR.len()..]).expect("the order is complete").0;
@@ -290,6 +295,7 @@ impl Hand {
             order::IN_TIMER => return in_timer(),
             order::SEND => send(message.descriptor(0).name, order.value as u32),
             order::TAKE => self.take(place),
+            order::REPLY => reply(self.reply),
             order::SERVE => self.serve(order.value),
             order::COMPARE => {
                 let [one, other] = [place, order.other as usize].map(|place| self.places[place].as_ref());
@@ -346,6 +352,7 @@ impl Hand {
         let received = process().kernel.receive(self.service.name(), &mut buffer, options, 0, MACH_PORT_NULL);
         if received.code.is_success() {
             self.places[place] = voucher::from_message(&mut buffer);
+            self.reply = Header::read_from_prefix(&buffer).expect("it has a header").0.msgh_remote_port;
         }
         received.code.0
     }
@@ -392,16 +399,7 @@ impl Hand {
             let activity = create_voucher(Parent::Current, ActivityMode::empty(), b"");
             voucher::replace(Some(activity));
             let header = Header::read_from_prefix(&buffer).expect("there is room").0;
-            let reply = Header {
-                msgh_bits: D::MOVE_SEND_ONCE.0.into(),
-                msgh_remote_port: header.msgh_remote_port,
-                ..Header::default()
-            };
-            let mut message = reply.as_bytes().to_vec();
-            let attachment = voucher::mach_msg_set(&mut message);
-            let code = kernel.send(&mut message, MsgOption::empty(), 0, 0);
-            voucher::mach_msg_clear(&mut message, attachment);
-            assert!(code.is_success());
+            assert_eq!(reply(header.msgh_remote_port), 0);
         }
         voucher::replace(None);
         0
@@ -429,10 +427,19 @@ impl Report {
 }
 
 fn send(to: PortName, options: u32) -> i32 {
-    let header = Header { msgh_bits: D::MOVE_SEND.0.into(), msgh_remote_port: to, ..Header::default() };
+    send_by(to, D::MOVE_SEND, MsgOption::from_bits_retain(options))
+}
+
+fn reply(to: PortName) -> i32 {
+    send_by(to, D::MOVE_SEND_ONCE, MsgOption::empty())
+}
+
+/// Sends an empty message with the thread's voucher, by a right that moves.
+fn send_by(to: PortName, disposition: D, options: MsgOption) -> i32 {
+    let header = Header { msgh_bits: disposition.0.into(), msgh_remote_port: to, ..Header::default() };
     let mut message = header.as_bytes().to_vec();
     let attachment = voucher::mach_msg_set(&mut message);
-    let code = process().kernel.send(&mut message, MsgOption::from_bits_retain(options), 0, 0);
+    let code = process().kernel.send(&mut message, options, 0, 0);
     voucher::mach_msg_clear(&mut message, attachment);
     code.0
 }
@@ -480,8 +487,7 @@ fn default_has_importance() -> bool {
     let attachment = voucher::attach(&mut message, None);
     let name = Header::read_from_prefix(&message).expect("it is a header").0.msgh_voucher_port;
     let kernel = process().kernel;
-    let mut id = [0; 4];
-    let bank = kernel.voucher_command(name, MACH_VOUCHER_ATTR_KEY_BANK, BANK_PERSONA_ID, &[], &mut id);
+    let bank = kernel.voucher_command(name, MACH_VOUCHER_ATTR_KEY_BANK, BANK_PERSONA_ID, &[], &mut [0; 4]);
     check::that("it has a bank value", bank.is_ok());
     let importance = kernel.extract(name, MACH_VOUCHER_ATTR_KEY_IMPORTANCE, &mut [0; 256]);
     voucher::detach(&mut message, attachment);
