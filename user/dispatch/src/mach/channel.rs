@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) strict: AtomicBool,
     /// Ask for a notification when there are no senders.
     asks_no_senders: AtomicBool,
+    /// That notification was asked for.
+    awaits_no_senders: AtomicBool,
     /// The send right to the receive right was made before the channel was connected.
     made_send_right: AtomicBool,
 }
@@ -66,6 +68,7 @@ impl Channel {
             told: AtomicBool::new(false),
             strict: AtomicBool::new(false),
             asks_no_senders: AtomicBool::new(false),
+            awaits_no_senders: AtomicBool::new(false),
             made_send_right: AtomicBool::new(false),
         }))
     }
@@ -234,10 +237,12 @@ impl Inner {
         handoff::submit(over);
     }
 
-    /// Asks for a notification when there are no senders, if the program wants one.
+    /// Asks for a notification when there are no senders, if the program wants one, and once: a second request would end the
+    /// first one, and the channel would get a message about that.
     pub(crate) fn arm_no_senders(&self) {
         let receive = self.receive_right();
-        if receive.is_valid() && self.asks_no_senders.load(Ordering::Relaxed) {
+        let asks = receive.is_valid() && self.asks_no_senders.load(Ordering::Relaxed);
+        if asks && !self.awaits_no_senders.swap(true, Ordering::Relaxed) {
             let sync = u32::from(!self.made_send_right.load(Ordering::Relaxed));
             // An error means that the program has destroyed its port.
             let _ = process().kernel.request_notification(receive, MACH_NOTIFY_NO_SENDERS, sync, receive);
@@ -256,7 +261,7 @@ impl Inner {
         if self.is_canceled() {
             return message.destroy();
         }
-        let armed = self.asks_no_senders.load(Ordering::Relaxed);
+        let armed = self.awaits_no_senders.load(Ordering::Relaxed);
         if message.id() == MACH_NOTIFY_NO_SENDERS && armed && message.is_from_kernel() {
             message.destroy();
             return self.push_plain(Event::NoSenders);
