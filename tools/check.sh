@@ -5,5 +5,5 @@ cd "$(dirname "$0")/.."
 
 status=0
 cargo clippy --workspace --all-targets --quiet "$@" || status=$?
-cargo clippy --target x86_64-unknown-none -p boot -p kernel -p runtime -p dispatch -p user -p xpc --quiet "$@" || status=$?
+cargo bare --quiet "$@" || status=$?
 exit "$status"

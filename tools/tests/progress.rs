@@ -69,11 +69,11 @@ fn tests_run(output: &str) -> Vec<&str> {
 
 #[test]
 fn a_filter_runs_the_tests_that_the_list_has_as_often_as_wanted() {
-    let list = command_line(&["--list", "hostile::random"]);
+    let list = command_line(&["--list", "hostile::random_traps"]);
     assert_eq!(list.status, 0, "{}", list.errors);
     let listed: Vec<&str> = list.output.lines().collect();
     assert_eq!(listed.len(), 4, "{listed:?}");
-    let seen = command_line(&["--seed", "7", "--repeat", "2", "hostile::random"]);
+    let seen = command_line(&["--seed", "7", "--repeat", "2", "hostile::random_traps"]);
     assert_eq!(seen.status, 0, "{}{}", seen.output, seen.errors);
     assert_eq!(tests_run(&seen.output), [&listed[..], &listed[..]].concat(), "{}", seen.output);
     for line in ["run 1 of 2 with seed 7\n", "run 2 of 2 with seed 8\n", "4 passed, 0 failed\n"] {

@@ -1,6 +1,6 @@
 //! Small configurations of queues and workers in many orders of their threads.
 //!
-//! `cargo test -p dispatch --features shuttle --test orders` runs them; `TALLY_ORDERS` is the number of orders of each.
+//! `cargo test -p dispatch --features shuttle --test orders` runs them; `SHUTTLE_ORDERS` is the number of orders of each.
 
 mod kernel;
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Runs a test in many orders, half of them random, half of them with few changes of the thread.
 fn in_many_orders(test: impl Fn(&Run) + Send + Sync + 'static) {
-    let orders = std::env::var("TALLY_ORDERS").ok().and_then(|number| number.parse().ok()).unwrap_or(500);
+    let orders = std::env::var("SHUTTLE_ORDERS").ok().and_then(|number| number.parse().ok()).unwrap_or(500);
     let test = std::sync::Arc::new(test);
     let again = test.clone();
     shuttle::check_random(move || Run::check(&*test), orders);
