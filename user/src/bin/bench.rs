@@ -21,7 +21,6 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use dispatch::activity::{Activity, ActivityFlags, Parent};
 use dispatch::group::Group;
 use dispatch::queue::Queue;
-use dispatch::thread::set_qos_class_self;
 use user::abi::PortName;
 use user::abi::message::*;
 use user::abi::port::*;
@@ -39,7 +38,7 @@ use user::sys::machine::time_stamp;
 use user::sys::registers::use_vector_register;
 use user::sys::{Arguments, trap};
 use user::task::{self, Spawn};
-use user::thread::{Thread, spawn};
+use user::thread::{Builder, Thread, spawn};
 use user::voucher::{self, Recipe};
 use user::xpc_rounds::{self, Rounds};
 use zerocopy::IntoBytes;
@@ -373,9 +372,11 @@ fn xpc_round(app_type: AppType) -> u64 {
 
 /// Measures the same with importance, class and activity: the task donates already.
 fn boosted_xpc_round() {
-    set_qos_class_self(Qos::UserInitiated, 0).expect("the class exists");
     let activity = Activity::create("bench", Parent::None, ActivityFlags::empty());
-    let figure = activity.apply(|| xpc_round(AppType::DaemonAdaptive));
+    // The main thread has no class, and no message of it brings one.
+    let client = Builder::new().class(Qos::UserInitiated);
+    let client = client.spawn(move || activity.apply(|| xpc_round(AppType::DaemonAdaptive)));
+    let figure = client.expect("a thread").join();
     report("the same, boosted, in an activity", figure, "");
 }
 
