@@ -9,7 +9,7 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use user::println;
-use user::suite::{XpcStock, soak_connections, soak_kills, soak_requests};
+use user::suite::soak_xpc;
 use user::sys::Arguments;
 use user::time::{MILLISECOND, now};
 
@@ -17,9 +17,6 @@ runtime::program!(start);
 
 /// Requests, connections and killed peers if there are no arguments. Each killed peer has 20 requests.
 const COUNTS: [u64; 3] = [100_000, 1_000, 500];
-/// Does something this many times, and returns what there was before and after.
-type Soak = fn(u64) -> (XpcStock, XpcStock);
-
 /// The exit status for unknown arguments.
 const USAGE: i32 = 64;
 
@@ -35,16 +32,16 @@ fn start(arguments: Arguments) -> i32 {
         }
     }
     let [requests, connections, killed] = counts;
-    let parts: [(&str, u64, Soak); 3] = [
-        ("requests", requests, soak_requests),
-        ("connections", connections, soak_connections),
-        ("killed services, and as many clients", killed, soak_kills),
+    let parts = [
+        ("requests", [requests, 0, 0]),
+        ("connections", [0, connections, 0]),
+        ("killed services, and as many clients", [0, 0, killed]),
     ];
     let mut status = 0;
-    for (what, count, soak) in parts {
+    for (what, [requests, connections, killed]) in parts {
         let start = now();
-        let (before, after) = soak(count);
-        println!("{count} {what} in {} ms", (now() - start) / MILLISECOND);
+        let (before, after) = soak_xpc(requests, connections, killed);
+        println!("{} {what} in {} ms", requests + connections + killed, (now() - start) / MILLISECOND);
         println!("  before: {before:?}");
         println!("  after:  {after:?}");
         status |= i32::from(before != after);

@@ -16,9 +16,7 @@ use dispatch::queue::Queue;
 use xpc::{Connection, Dictionary, Event, Message, XpcError};
 
 tests! { "xpc_soak":
-    many_requests_leave_every_count_as_it_was.limit(120_000),
-    connections_that_come_and_go_leave_every_count_as_it_was.limit(120_000),
-    peers_that_are_killed_leave_every_count_as_it_was.limit(120_000),
+    requests_connections_and_deaths_leave_every_count_as_it_was.limit(240_000),
 }
 
 pub(super) const CHILDREN: &[(&str, fn())] =
@@ -29,7 +27,7 @@ const REQUESTS: u64 = 1_000;
 /// Connections of the test.
 const CONNECTIONS: u64 = 1_000;
 /// Peers that the test kills.
-const KILLED: u64 = 20;
+const KILLED: u64 = 10;
 /// Requests to, and from, each peer that is killed.
 const REQUESTS_EACH: u64 = 20;
 /// How often the work is done if it changes something.
@@ -163,54 +161,22 @@ fn send_requests(service: &Connection, count: u64) {
     eventually("all requests have their outcome", || handled() - before == count);
 }
 
-/// Sends this many requests, and returns what there was before and after.
-pub fn soak_requests(count: u64) -> (XpcStock, XpcStock) {
-    let soak = Soak::new();
-    let service = connect("soak");
-    send_requests(&service, WARM_UP);
-    let stocks = soak.around(|| send_requests(&service, count));
-    soak.service.end();
-    stocks
-}
-
-fn many_requests_leave_every_count_as_it_was() {
-    let (before, after) = soak_requests(REQUESTS);
-    check::equal("what there is after the requests", after, before);
-    check::that(
-        "there were replies and errors",
-        REPLIES.load(Ordering::Relaxed) > 0 && ERRORS.load(Ordering::Relaxed) > 0,
-    );
-}
-
-/// Opens connections, uses each once, and cancels it. Returns what there was before and after.
-pub fn soak_connections(count: u64) -> (XpcStock, XpcStock) {
+/// Opens connections, uses each once, and cancels it.
+fn open_connections(count: u64) {
     static ENDED: AtomicU64 = AtomicU64::new(0);
-    let open = |count: u64| {
-        for _ in 0..count {
-            let connection = Connection::create("soak", None);
-            connection.set_event_handler(|event| {
-                assert!(matches!(event, Event::Error(XpcError::Invalid)), "{event:?}");
-                ENDED.fetch_add(1, Ordering::Relaxed);
-            });
-            connection.activate();
-            let reply = connection.send_with_reply_sync(&Dictionary::new());
-            assert!(reply.is_ok(), "{reply:?}");
-            let ended = ENDED.load(Ordering::Relaxed);
-            connection.cancel();
-            eventually("the connection ends", || ENDED.load(Ordering::Relaxed) > ended);
-        }
-    };
-    let soak = Soak::new();
-    open(WARM_UP.min(count));
-    let stocks = soak.around(|| open(count));
-    soak.service.end();
-    stocks
-}
-
-// covers dispatch AE-139
-fn connections_that_come_and_go_leave_every_count_as_it_was() {
-    let (before, after) = soak_connections(CONNECTIONS);
-    check::equal("what there is after the connections", after, before);
+    for _ in 0..count {
+        let connection = Connection::create("soak", None);
+        connection.set_event_handler(|event| {
+            assert!(matches!(event, Event::Error(XpcError::Invalid)), "{event:?}");
+            ENDED.fetch_add(1, Ordering::Relaxed);
+        });
+        connection.activate();
+        let reply = connection.send_with_reply_sync(&Dictionary::new());
+        assert!(reply.is_ok(), "{reply:?}");
+        let ended = ENDED.load(Ordering::Relaxed);
+        connection.cancel();
+        eventually("the connection ends", || ENDED.load(Ordering::Relaxed) > ended);
+    }
 }
 
 /// A service that is killed. It works on its requests as long as it lives.
@@ -260,8 +226,8 @@ fn kill_peers(stage: &Stage, random: &mut impl FnMut(u64) -> u64) {
     client.end();
 }
 
-/// Kills this many services and as many clients. Returns what there was before and after.
-pub fn soak_kills(count: u64) -> (XpcStock, XpcStock) {
+/// Sends requests, opens connections, and kills services and as many clients. Returns what there was before and after.
+pub fn soak_xpc(requests: u64, connections: u64, killed: u64) -> (XpcStock, XpcStock) {
     let mut state = seed_of(0x5851_F42D_4C95_7F2D);
     let mut random = |below: u64| {
         state ^= state << 13;
@@ -270,18 +236,22 @@ pub fn soak_kills(count: u64) -> (XpcStock, XpcStock) {
         state % below
     };
     let soak = Soak::new();
-    let alive = connect("soak");
-    send_requests(&alive, WARM_UP);
-    (0..4).for_each(|_| kill_peers(&soak.stage, &mut random));
-    let stocks = soak.around(|| {
-        (0..count).for_each(|_| kill_peers(&soak.stage, &mut random));
-        send_requests(&alive, WARM_UP);
-    });
+    let service = connect("soak");
+    let mut work = |requests: u64, connections: u64, killed: u64| {
+        send_requests(&service, requests);
+        open_connections(connections);
+        (0..killed).for_each(|_| kill_peers(&soak.stage, &mut random));
+    };
+    work(requests.min(WARM_UP), connections.min(WARM_UP), killed.min(4));
+    let stocks = soak.around(|| work(requests, connections, killed));
     soak.service.end();
     stocks
 }
 
-fn peers_that_are_killed_leave_every_count_as_it_was() {
-    let (before, after) = soak_kills(KILLED);
-    check::equal("what there is after the deaths", after, before);
+// covers dispatch AE-139
+fn requests_connections_and_deaths_leave_every_count_as_it_was() {
+    let (before, after) = soak_xpc(REQUESTS, CONNECTIONS, KILLED);
+    check::equal("what there is afterwards", after, before);
+    let [replies, errors] = [&REPLIES, &ERRORS].map(|count| count.load(Ordering::Relaxed));
+    check::that("there were replies and errors", replies > 0 && errors > 0);
 }
