@@ -6,7 +6,7 @@ ring3_tests() {
   sed -nE '/^tests! \{/,/^\}/ {
     s/^tests! \{ "([a-z0-9_]+)":.*/group \1/p
     s/^    ([a-z0-9_]+)( *\..*)?,?$/test \1/p
-  }' "$here"/user/src/suite/*.rs |
+  }' "$here"/user/src/suite/*.rs "$here"/user/src/suite/*/*.rs |
     awk -v filter="${1:-}" '
       $1 == "group" { group = $2 }
       $1 == "test" && group != "deliberate" && index(group "::" $2, filter) { print group "::" $2 }'

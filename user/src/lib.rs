@@ -6,6 +6,7 @@
 //! | [`demo`] | the demo: its tasks and its narrator |
 //! | [`monitor`](mod@monitor) | the kernel's objects at the console |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
+//! | [`xpc_rounds`] | XPC between two tasks, for the benchmarks |
 //!
 //! What they are written with is the crate [`runtime`], whose modules can be used by their names here.
 
@@ -19,5 +20,6 @@ pub mod harness;
 pub mod monitor;
 pub mod suite;
 pub mod supervisor;
+pub mod xpc_rounds;
 
 pub use runtime::*;

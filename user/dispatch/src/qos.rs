@@ -301,6 +301,14 @@ impl Base {
     /// Outside of draining.
     pub const NONE: Base = Base { word: None, over: Override::Class(Qos::Unspecified) };
 
+    /// Returns the class that the queues lend the thread which drains them.
+    pub fn lent(&self) -> Qos {
+        match self.over {
+            Override::Class(class) => class,
+            Override::Saturated => Qos::UserInteractive,
+        }
+    }
+
     /// Returns the word of the queues together, [`QueuePriority::NONE`] outside of draining.
     pub fn word(&self) -> QueuePriority {
         self.word.unwrap_or(QueuePriority::NONE)

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! bench [INSTRUCTIONS-TO-THE-FIRST-PROGRAM]
-//! bench echo | vector-echo | keep | keep-one | give-up | donee-keep | donee-keep-one | donee-give-up
+//! bench echo | vector-echo | keep | keep-one | give-up | donee-keep | donee-keep-one | donee-give-up | xpc
 //! ```
 //!
 //! The arguments without a number are the kinds of the servers that the benchmark starts.
@@ -18,6 +18,7 @@ use alloc::boxed::Box;
 use core::cell::Cell;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use dispatch::activity::{Activity, ActivityFlags, Parent};
 use dispatch::group::Group;
 use dispatch::queue::Queue;
 use user::abi::PortName;
@@ -37,8 +38,9 @@ use user::sys::machine::time_stamp;
 use user::sys::registers::use_vector_register;
 use user::sys::{Arguments, trap};
 use user::task::{self, Spawn};
-use user::thread::{Thread, spawn};
+use user::thread::{Builder, Thread, spawn};
 use user::voucher::{self, Recipe};
+use user::xpc_rounds::{self, Rounds};
 use zerocopy::IntoBytes;
 
 runtime::program!(start);
@@ -59,6 +61,7 @@ fn start(arguments: Arguments) -> i32 {
         Some("donee-keep") => take_vouchers(true, u32::MAX),
         Some("donee-keep-one") => take_vouchers(true, 1),
         Some("donee-give-up") => take_vouchers(true, 0),
+        Some("xpc") => xpc_rounds::serve(),
         started => run_all(started.and_then(|text| text.parse().ok())),
     }
     0
@@ -77,7 +80,9 @@ fn run_all(started: Option<u64>) {
     report("port allocate and destroy", allocate_and_destroy(), "");
     report("spawn, exit and reap", spawn_and_reap(), "Linux vfork 76 k, fork 361 k");
     vouchers();
+    report("XPC request and reply", xpc_round(AppType::DaemonStandard), "");
     donation();
+    boosted_xpc_round();
     // From here on this task uses vector registers.
     two_tasks_with_vectors();
     in_the_program();
@@ -355,6 +360,24 @@ fn donation() {
         report(name, rpc(service.port, || {}), "");
         service.end();
     }
+}
+
+/// Measures a small request by XPC to a task of this type, and the reply.
+fn xpc_round(app_type: AppType) -> u64 {
+    let rounds = Rounds::start(Spawn::program("bench").argument("xpc"), app_type);
+    let figure = measure(|| assert_eq!(rounds.ask(1), 2));
+    rounds.end();
+    figure
+}
+
+/// Measures the same with importance, class and activity: the task donates already.
+fn boosted_xpc_round() {
+    let activity = Activity::create("bench", Parent::None, ActivityFlags::empty());
+    // The main thread has no class, and no message of it brings one.
+    let client = Builder::new().class(Qos::UserInitiated);
+    let client = client.spawn(move || activity.apply(|| xpc_round(AppType::DaemonAdaptive)));
+    let figure = client.expect("a thread").join();
+    report("the same, boosted, in an activity", figure, "");
 }
 
 /// Measures what the runtime does without the kernel, in a program with several threads.

@@ -13,7 +13,7 @@ const USAGE: i32 = 64;
 fn start(mut arguments: Arguments) -> i32 {
     let wanted = arguments.nth(1).unwrap_or("");
     let run = match (wanted, arguments.next()) {
-        ("child", Some(name)) => suite::CHILDREN.iter().find(|(child, _)| *child == name).map(|(_, run)| *run),
+        ("child", Some(name)) => suite::child(name),
         (_, seed) => {
             suite::set_seed(seed.and_then(|number| number.parse().ok()));
             suite::all().find(|test| is_named(test, wanted)).map(|test| test.run)

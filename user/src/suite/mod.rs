@@ -12,6 +12,7 @@ mod channel_ends;
 mod channel_replies;
 mod channel_tasks;
 mod channels;
+mod connections;
 mod deliberate;
 mod dispatch_vouchers;
 mod faults;
@@ -44,6 +45,7 @@ mod vouchers;
 use abi::task::ExitStatus;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+pub use connections::soak::{XpcStock, soak_connections, soak_kills, soak_requests};
 pub use soak::{Stock, send_messages};
 pub use tasks::EXIT_PROGRAM;
 
@@ -136,6 +138,16 @@ pub const SUITE: &[&[Test]] = &[
     launch_hostile::TESTS,
     supervision::TESTS,
     hostile::TESTS,
+    connections::basics::TESTS,
+    connections::base_chain::TESTS,
+    connections::forwarding::TESTS,
+    connections::donors::TESTS,
+    connections::holders::TESTS,
+    connections::classes::TESTS,
+    connections::deaths::TESTS,
+    connections::endings::TESTS,
+    connections::hostile::TESTS,
+    connections::soak::TESTS,
     runtime::TESTS,
     library_kernel::TESTS,
     dispatch_vouchers::TESTS,
@@ -145,8 +157,11 @@ pub const SUITE: &[&[Test]] = &[
 /// Tests that fail, to show how the harness reports that. They run only by name.
 pub const DELIBERATE: &[Test] = deliberate::TESTS;
 
-/// The functions that children of tests run, by name.
-pub const CHILDREN: &[(&str, fn())] = tasks::CHILDREN;
+/// Returns the function that a child of a test runs, by its name.
+pub fn child(name: &str) -> Option<fn()> {
+    let all = [tasks::CHILDREN].into_iter().chain(connections::CHILDREN.iter().copied());
+    all.flatten().find(|(child, _)| *child == name).map(|(_, run)| *run)
+}
 
 /// Returns all tests, those that fail included.
 pub fn all() -> impl Iterator<Item = &'static Test> {

@@ -39,7 +39,7 @@ fn daemon(properties: Properties) -> Player {
 }
 
 /// Tells the kernel which persona is the system's. It takes that once, so another test may have done it.
-fn announce_system_persona() {
+pub(super) fn announce_system_persona() {
     let exit = Port::new();
     let mut spawn = child("seven").exit_port(exit.name());
     spawn.args.system_persona = SYSTEM;

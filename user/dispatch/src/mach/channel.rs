@@ -97,6 +97,8 @@ impl Channel {
 
     /// Connects the channel: messages that come through `receive` go to the handler, messages of the channel go to
     /// `send`, the check-in before all others. Either right may be null. A second call ends the program.
+    ///
+    /// A check-in that names a send right with `MACH_MSG_TYPE_MOVE_SEND` goes there, and takes the right with it.
     pub fn connect(&self, receive: PortName, send: PortName, checkin: Option<MachMsg>) {
         let inner = &self.0;
         inner.receive.store(receive.0, Ordering::Relaxed);

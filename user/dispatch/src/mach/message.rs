@@ -7,7 +7,9 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::voucher::Voucher;
 use abi::code::*;
 use abi::message::*;
-use abi::port::{Disposition, MACH_PORT_NULL, MACH_PORT_RIGHT_RECEIVE, MACH_PORT_RIGHT_SEND_ONCE};
+use abi::port::{
+    Disposition, MACH_PORT_NULL, MACH_PORT_RIGHT_DEAD_NAME, MACH_PORT_RIGHT_RECEIVE, MACH_PORT_RIGHT_SEND_ONCE,
+};
 use abi::{KernReturn, PortName};
 use alloc::vec::Vec;
 use core::fmt;
@@ -349,8 +351,11 @@ fn release(name: PortName, disposition: Disposition) {
     match disposition {
         _ if !name.is_valid() => {}
         Disposition::MOVE_SEND => kernel.release_send(name),
-        // An error means that the program has given the right up before.
-        Disposition::MOVE_SEND_ONCE => drop(kernel.mod_refs(name, MACH_PORT_RIGHT_SEND_ONCE, -1)),
+        // The port may have died. Another error means that the program has given the right up before.
+        Disposition::MOVE_SEND_ONCE => {
+            let released = kernel.mod_refs(name, MACH_PORT_RIGHT_SEND_ONCE, -1);
+            let _ = released.or_else(|_| kernel.mod_refs(name, MACH_PORT_RIGHT_DEAD_NAME, -1));
+        }
         Disposition::MOVE_RECEIVE => drop(kernel.mod_refs(name, MACH_PORT_RIGHT_RECEIVE, -1)),
         _ => {}
     }

@@ -14,6 +14,10 @@ pub(crate) trait Outgoing {
     fn class(&self) -> Qos;
     /// Returns true if the message goes to a send-once right: it needs neither the channel's right nor its check-in.
     fn is_reply(&self) -> bool;
+    /// Returns the right that a check-in goes to, if it is not that of the channel.
+    fn destination(&self) -> Option<PortName> {
+        None
+    }
 }
 
 /// What waits to leave.
@@ -154,8 +158,8 @@ impl<M: Outgoing, B> SendSide<M, B> {
 
     fn install(&mut self, peer: Peer<M>) {
         self.right = peer.right;
-        if peer.checkin.is_some() {
-            self.checkin_port = peer.right;
+        if let Some(checkin) = &peer.checkin {
+            self.checkin_port = checkin.destination().unwrap_or(peer.right);
         }
         self.checkin = peer.checkin;
     }

@@ -321,6 +321,25 @@ fn destroyed_message_gives_back_what_it_would_have_moved() {
 }
 
 #[test]
+fn check_in_goes_to_the_destination_that_it_owns() {
+    let kernel = Mock::new();
+    let (app, service, peer) = (Side::new(kernel), Side::new(kernel.another(TaskSpec::DAEMON)), Side::new(kernel));
+    service.connect(&app);
+    let to_peer = app.kernel.send_right(peer.kernel, peer.port);
+    let to_service = app.kernel.send_right(service.kernel, service.port);
+    let port = app.port;
+    peer.connect(&app);
+    app.run(Qos::Legacy, |channel| {
+        let check_in = MachMsg::new(1).to(to_service, Disposition::MOVE_SEND);
+        channel.connect(port, to_peer, Some(check_in));
+        channel.send(MachMsg::new(2), NONE);
+        assert_eq!(channel.checkin_port(), to_service);
+    });
+    assert_eq!(service.events(2), ["connected", "received 1"]);
+    assert_eq!(peer.events(2), ["connected", "received 2"]);
+}
+
+#[test]
 fn suspended_and_cancelled_channels_are_told_less() {
     let (app, daemon) = pair();
     daemon.run(Qos::Legacy, |channel| {

@@ -48,6 +48,8 @@ pub(crate) struct Sending {
     pub(crate) synchronous: bool,
     /// True if that thread waits on its special reply port.
     pub(crate) is_own_port: bool,
+    /// What the queues of a thread that waits lend it.
+    lent: Qos,
 }
 
 impl Outgoing for Sending {
@@ -57,6 +59,12 @@ impl Outgoing for Sending {
 
     fn is_reply(&self) -> bool {
         self.message.is_reply()
+    }
+
+    fn destination(&self) -> Option<PortName> {
+        let header = self.message.header();
+        let owns_it = header.remote() == Disposition::MOVE_SEND && header.msgh_remote_port.is_valid();
+        owns_it.then_some(header.msgh_remote_port)
     }
 }
 
@@ -75,7 +83,17 @@ type Side = SendSide<Sending, Barrier>;
 impl Sending {
     fn new(message: MachMsg, options: MsgOption, told: Told, synchronous: bool) -> Sending {
         let (id, reply_port) = (IDS.fetch_add(1, Ordering::Relaxed), message.reply_port());
-        Sending { message, id, options, told, reply_port, requester: None, synchronous, is_own_port: false }
+        Sending {
+            message,
+            id,
+            options,
+            told,
+            reply_port,
+            requester: None,
+            synchronous,
+            is_own_port: false,
+            lent: Qos::Unspecified,
+        }
     }
 
     /// Returns a check-in. It gets its context when it is sent, from the thread that sends it.
@@ -89,6 +107,9 @@ impl Sending {
             process().kernel.crash("a message is sent with options that belong to the library");
         }
         let mut sending = Sending::new(message, options, told, synchronous);
+        if synchronous {
+            sending.lent = thread::base().lent();
+        }
         sending.capture();
         sending
     }
@@ -116,6 +137,11 @@ impl Sending {
         let mut options = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT | self.options;
         if self.is_own_port {
             options |= MsgOption::SEND_SYNC_OVERRIDE;
+        }
+        // A thread that waits passes on what its own waiters lend it (dispatch 6.7), even from a task whose threads the
+        // kernel keeps at lower priorities.
+        if self.lent > qos::capped(over) {
+            return (options | MsgOption::SEND_OVERRIDE, qos::message_word(self.lent, self.message.priority));
         }
         let (with_priority, word) = qos::send_priority(over, self.message.priority);
         (options | with_priority, word)
@@ -221,7 +247,14 @@ impl Inner {
     fn send_checkin(self: &Arc<Inner>, mut checkin: Sending, right: PortName, class: Qos) -> bool {
         checkin.options = MsgOption::empty();
         checkin.capture();
-        match self.transmit(&mut checkin, right, class) {
+        let own = checkin.destination();
+        let outcome = self.transmit(&mut checkin, own.unwrap_or(right), class);
+        match (own, &outcome) {
+            (Some(own), Outcome::Sent) => process().kernel.release_send(own),
+            (Some(own), _) => checkin.message.set_remote(own, Disposition::MOVE_SEND),
+            (None, _) => {}
+        }
+        match outcome {
             Outcome::Full => {
                 let voucher = checkin.message.voucher.take();
                 let goes_on = self.stop(|side| side.checkin_full(checkin));
