@@ -50,7 +50,10 @@ collect() {
 copy_images() {
   local file
   cp "$images/boot" "$output/boot"
-  for file in kernel "${programs[@]}"; do cp "$images/$file" "$output/files/$file"; done
+  # Debug information is for debuggers, which read the images themselves. In the bundle it would take the machine's memory.
+  for file in kernel "${programs[@]}"; do
+    strip -g -o "$output/files/$file" "$images/$file" 2>/dev/null || cp "$images/$file" "$output/files/$file"
+  done
 }
 
 # The archive's format limits the length of names.
