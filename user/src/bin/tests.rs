@@ -16,7 +16,7 @@ fn start(mut arguments: Arguments) -> i32 {
         ("child", Some(name)) => suite::child(name),
         (_, seed) => {
             suite::set_seed(seed.and_then(|number| number.parse().ok()));
-            suite::all().find(|test| is_named(test, wanted)).map(|test| test.run)
+            suite::function(wanted)
         }
     };
     match run {
@@ -27,8 +27,4 @@ fn start(mut arguments: Arguments) -> i32 {
         }
     }
     0
-}
-
-fn is_named(test: &suite::Test, name: &str) -> bool {
-    name.split_once("::") == Some((test.group, test.name))
 }

@@ -59,8 +59,6 @@ pub struct Test {
     pub group: &'static str,
     /// The name of its function.
     pub name: &'static str,
-    /// The function.
-    pub run: fn(),
     /// The exit status that its task must have.
     pub ends: ExitStatus,
     /// Milliseconds that it may take; 0 is no limit.
@@ -69,8 +67,8 @@ pub struct Test {
 
 impl Test {
     /// Returns a test that must exit with status 0.
-    pub const fn new(group: &'static str, name: &'static str, run: fn()) -> Test {
-        Test { group, name, run, ends: ExitStatus::exited(0), limit: LIMIT }
+    pub const fn new(group: &'static str, name: &'static str) -> Test {
+        Test { group, name, ends: ExitStatus::exited(0), limit: LIMIT }
     }
 
     /// Sets the exit status that the test must have.
@@ -103,59 +101,77 @@ macro_rules! tests {
     ($group:literal: $($name:ident $(. $option:ident ($value:expr))*),+ $(,)?) => {
         /// The tests of this file.
         pub(crate) const TESTS: &[$crate::suite::Test] =
-            &[$($crate::suite::Test::new($group, stringify!($name), $name)$(.$option($value))*),+];
+            &[$($crate::suite::Test::new($group, stringify!($name))$(.$option($value))*),+];
+        /// Their functions, in the same order. The harness does not contain them.
+        pub(crate) const FUNCTIONS: &[fn()] = &[$($name),+];
     };
 }
 use tests;
 
-/// All tests, in the order in which they run.
-pub const SUITE: &[&[Test]] = &[
-    basics::TESTS,
-    ports::TESTS,
-    ipc::TESTS,
-    notifications::TESTS,
-    vouchers::TESTS,
-    voucher_rights::TESTS,
-    soak::TESTS,
-    tasks::TESTS,
-    scheduling::TESTS,
-    policy::TESTS,
-    importance::TESTS,
-    accounting::TESTS,
-    boosts::TESTS,
-    special_reply::TESTS,
-    channels::TESTS,
-    channel_replies::TESTS,
-    channel_tasks::TESTS,
-    channel_deaths::TESTS,
-    inspect::TESTS,
-    processor::TESTS,
-    faults::TESTS,
-    limits::TESTS,
-    name_service::TESTS,
-    bootstrap::TESTS,
-    launch::TESTS,
-    launch_hostile::TESTS,
-    supervision::TESTS,
-    hostile::TESTS,
-    connections::basics::TESTS,
-    connections::base_chain::TESTS,
-    connections::forwarding::TESTS,
-    connections::donors::TESTS,
-    connections::holders::TESTS,
-    connections::classes::TESTS,
-    connections::deaths::TESTS,
-    connections::endings::TESTS,
-    connections::hostile::TESTS,
-    connections::soak::TESTS,
-    runtime::TESTS,
-    library_kernel::TESTS,
-    dispatch_vouchers::TESTS,
-    personas::TESTS,
-];
+/// Makes the lists of all tests and of their functions from the names of files.
+macro_rules! files {
+    ($($($part:ident)::+),+ $(,)?) => {
+        /// All tests, in the order in which they run.
+        pub const SUITE: &[&[Test]] = &[$($($part::)+TESTS),+];
+        const FUNCTIONS: &[&[fn()]] = &[$($($part::)+FUNCTIONS),+];
+    };
+}
+
+files! {
+    basics,
+    ports,
+    ipc,
+    notifications,
+    vouchers,
+    voucher_rights,
+    soak,
+    tasks,
+    scheduling,
+    policy,
+    importance,
+    accounting,
+    boosts,
+    special_reply,
+    channels,
+    channel_replies,
+    channel_tasks,
+    channel_deaths,
+    inspect,
+    processor,
+    faults,
+    limits,
+    name_service,
+    bootstrap,
+    launch,
+    launch_hostile,
+    supervision,
+    hostile,
+    connections::basics,
+    connections::base_chain,
+    connections::forwarding,
+    connections::donors,
+    connections::holders,
+    connections::classes,
+    connections::deaths,
+    connections::endings,
+    connections::hostile,
+    connections::soak,
+    runtime,
+    library_kernel,
+    dispatch_vouchers,
+    personas,
+}
 
 /// Tests that fail, to show how the harness reports that. They run only by name.
 pub const DELIBERATE: &[Test] = deliberate::TESTS;
+
+/// Returns the function of the test with this full name.
+pub fn function(name: &str) -> Option<fn()> {
+    let (group, name) = name.split_once("::")?;
+    let functions = FUNCTIONS.iter().chain([&deliberate::FUNCTIONS]).flat_map(|functions| functions.iter());
+    let found = all().zip(functions).find(|(test, _)| (test.group, test.name) == (group, name));
+    found.map(|(_, run)| *run)
+}
 
 /// Returns the function that a child of a test runs, by its name.
 pub fn child(name: &str) -> Option<fn()> {
