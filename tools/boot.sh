@@ -50,7 +50,7 @@ collect() {
 copy_images() {
   local file
   cp "$images/boot" "$output/boot"
-  # Debug information is for debuggers, which read the images themselves. In the bundle it would take the machine's memory.
+  # Debuggers read debug information from the images themselves. In the bundle it would take the machine's memory.
   for file in kernel "${programs[@]}"; do
     strip -g -o "$output/files/$file" "$images/$file" 2>/dev/null || cp "$images/$file" "$output/files/$file"
   done
