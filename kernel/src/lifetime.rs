@@ -8,7 +8,7 @@ use crate::credentials::{Credentials, Identity};
 use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
 use crate::ipc::entry::EntryRight;
 use crate::ipc::kernel_message::Body;
-use crate::ipc::right::{Carried, Right};
+use crate::ipc::right::Carried;
 use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{Machine, NoMemory};
@@ -89,6 +89,7 @@ impl Kernel {
                 control_port: ipc.insert_task_port(KernelObject::Task(task)),
                 name_port: None,
                 bootstrap: Carried::Null,
+                debug_port: Carried::Null,
                 bank: Some(bank),
                 ended_threads: Used::default(),
                 exit_port: None,
@@ -245,8 +246,8 @@ impl Kernel {
         self.ipc.destroy_name(&mut self.sched, &mut self.step, self.tasks[task].space, name);
     }
 
-    /// Ends a task as a giver and receiver of importance and in the bank, and destroys its own ports and its right to
-    /// the bootstrap port.
+    /// Ends a task as a giver and receiver of importance and in the bank, and destroys its own ports and its rights to
+    /// the bootstrap port and the port for debuggers.
     fn end_task_ports(&mut self, task: TaskId) {
         if self.step.trace.is_on() {
             // Afterwards the task's pid is not known any more.
@@ -259,6 +260,7 @@ impl Kernel {
             vouchers.end_task(bank);
         }
         ipc.destroy_carried(step, ending.bootstrap.take());
+        ipc.destroy_carried(step, ending.debug_port.take());
         ipc.destroy_port(step, ending.control_port);
         if let Some(port) = ending.name_port {
             ipc.destroy_port(step, port);
@@ -286,13 +288,11 @@ impl Kernel {
 
     /// Returns a copy of a task's right to its bootstrap port, for a child or for a reply.
     pub(crate) fn copy_bootstrap(&mut self, task: TaskId) -> Carried {
-        match &self.tasks[task].bootstrap {
-            Carried::Null => Carried::Null,
-            Carried::Dead => Carried::Dead,
-            Carried::Right(right) => match right.port() {
-                port if self.ipc.live_port(port).is_some() => Carried::Right(Right::Send(self.ipc.copy_send(port))),
-                _ => Carried::Dead,
-            },
-        }
+        self.ipc.copy_carried_send(&self.tasks[task].bootstrap)
+    }
+
+    /// Returns a copy of a task's right to its port for debuggers, for a reply.
+    pub(crate) fn copy_debug_port(&mut self, task: TaskId) -> Carried {
+        self.ipc.copy_carried_send(&self.tasks[task].debug_port)
     }
 }

@@ -1,7 +1,8 @@
 //! Timelines of events that are made by hand: what is read of them, what boosts follow from, and what is written.
 
-use abi::event::{EventRecord, kind};
+use abi::event::{EventRecord, kind, note};
 use abi::inspect::{MESSAGE_LINKED, MESSAGE_RAISED, boost};
+use prost::Message as _;
 use tools::timeline::model::{Timeline, Voucher, why};
 use tools::timeline::{page, perfetto, record};
 use zerocopy::IntoBytes;
@@ -177,6 +178,35 @@ fn an_adoption_ends_with_the_next_one() {
 }
 
 #[test]
+fn work_of_a_queue_holds_a_voucher_from_its_submission_to_its_end() {
+    const QUEUE: u64 = 2;
+    let script = events(&[
+        (90, APP, kind::NOTE, &[note::QUEUE_NAMED, QUEUE, name("decode"), 0, 0]),
+        (100, APP, kind::VOUCHER_CREATED, &[VOUCHER]),
+        (110, APP, kind::NOTE, &[note::WORK_SUBMITTED, 7, QUEUE, 0x10ff, VOUCHER]),
+        (120, DAEMON, kind::NOTE, &[note::WORK_DONE, 7, QUEUE, 0, 0]),
+        (130, APP, kind::NOTE, &[note::WORK_BEGUN, 7, QUEUE, 0x08ff, VOUCHER]),
+        (140, APP, kind::NOTE, &[note::WORK_SUBMITTED, 8, QUEUE, 0, 0]),
+        (150, APP, kind::NOTE, &[note::WORK_DONE, 7, QUEUE, 0, 0]),
+        (160, APP, kind::NOTE, &[note::WORK_DROPPED, 8, QUEUE, 0, 0]),
+    ]);
+    let script = [cast(), script].concat();
+    let timeline = Timeline::of(&script);
+    let [done, dropped] = &timeline.work[..] else { panic!("{:?}", timeline.work) };
+    assert_eq!((done.submitted, done.begun, done.ended, done.dropped), (110, Some(130), Some(150), false));
+    assert_eq!((done.voucher, done.class, done.worker), (Some(0), "default", Some(APP)));
+    assert_eq!((dropped.begun, dropped.ended, dropped.dropped, dropped.voucher), (None, Some(160), true, None));
+    assert_eq!(timeline.label(APP as u32, QUEUE), "decode");
+    assert_eq!(timeline.label(DAEMON as u32, QUEUE), "2", "queues have their numbers from their task");
+    let page = page::render(&timeline, "work");
+    assert!(page.contains(r#""label":"decode""#) && page.contains(r#""class":"default""#));
+    let trace = perfetto::Trace::decode(&perfetto::encode(&timeline, &script)[..]).expect("it can be read");
+    let slices = trace.packet.iter().filter_map(|packet| packet.track_event.as_ref());
+    let of_work = slices.filter(|event| event.categories.iter().any(|category| category == "work"));
+    assert_eq!(of_work.filter_map(|event| event.name.clone()).collect::<Vec<_>>(), ["work 7 on decode"]);
+}
+
+#[test]
 fn events_are_read_as_they_were_written() {
     let mut written = boosted();
     written[3].lost = 9;
@@ -217,7 +247,6 @@ fn the_name_of_a_program_ends_no_script() {
 
 #[test]
 fn a_slice_without_length_is_a_moment_in_the_trace_file() {
-    use prost::Message as _;
     let script = events(&[
         (100, APP, kind::VOUCHER_CREATED, &[VOUCHER]),
         (100, APP, kind::VOUCHER_DIED, &[VOUCHER]),

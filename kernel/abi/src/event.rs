@@ -113,4 +113,25 @@ pub mod kind {
     pub const BOOST_DELAYED: u16 = 53;
     /// `(thread, nanoseconds, holder's pid, merchant's pid)`: processor time was charged to an account.
     pub const TIME_CHARGED: u16 = 60;
+    /// `(note, object, a, b, voucher)`: a program told of itself by the trap `trace_note`. The note is one of
+    /// [`super::note`]; the voucher is the one behind the name that the program gave, or 0.
+    pub const NOTE: u16 = 70;
+}
+
+/// What the library for queues tells of itself: the notes of [`kind::NOTE`]. Queues and pieces of work have numbers that the
+/// library gives them, unique in their task.
+pub mod note {
+    /// `()`: nothing. By it a library learns whether events are recorded.
+    pub const NONE: u64 = 0;
+    /// `(queue, label, label)`: a queue has this label of at most 16 bytes, padded with zeros.
+    pub const QUEUE_NAMED: u64 = 1;
+    /// `(work, queue, pthread_priority_t, voucher)`: a piece of work was submitted to a queue, and holds the voucher.
+    pub const WORK_SUBMITTED: u64 = 2;
+    /// `(work, queue, pthread_priority_t, voucher)`: the thread of the event begins a piece of work, and has adopted the
+    /// voucher.
+    pub const WORK_BEGUN: u64 = 3;
+    /// `(work, queue)`: the piece of work is done. Its thread keeps the voucher until it adopts another one or idles.
+    pub const WORK_DONE: u64 = 4;
+    /// `(work, queue)`: a piece of work was dropped and never begins.
+    pub const WORK_DROPPED: u64 = 5;
 }

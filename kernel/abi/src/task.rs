@@ -189,6 +189,9 @@ pub const TASK_HOST_PORT: u32 = 2;
 pub const TASK_NAME_PORT: u32 = 3;
 /// `TASK_BOOTSTRAP_PORT`: the port through which the task looks up services.
 pub const TASK_BOOTSTRAP_PORT: u32 = 4;
+/// `TASK_DEBUG_CONTROL_PORT`: the port at which the task's own libraries tell a debugger of what the kernel does not know,
+/// such as queues. A child does not inherit it.
+pub const TASK_DEBUG_CONTROL_PORT: u32 = 17;
 
 /// `VM_FLAGS_ANYWHERE`: the kernel chooses the address. Without the flag the kernel uses the address given.
 pub const VM_FLAGS_ANYWHERE: u32 = 1;

@@ -220,6 +220,9 @@ pub mod tally {
     pub const INSPECT: u32 = CLASS_TALLY | 9;
     /// `(operation, version, buffer*, size)`: records events; see [`crate::event`].
     pub const TRACE_CONTROL: u32 = CLASS_TALLY | 10;
+    /// `(note, object, a, b, voucher)`: records what a library tells of itself as an event, and returns 1 if events are
+    /// recorded, else 0; see [`crate::event::note`].
+    pub const TRACE_NOTE: u32 = CLASS_TALLY | 11;
 
     /// `thread_create`: the thread starts with its first `thread_resume`.
     pub const THREAD_CREATE_SUSPENDED: u32 = 1;

@@ -13,7 +13,7 @@ pub fn check_all(kernel: &Kernel) {
     let Kernel { ipc, sched, tasks, step, vouchers, .. } = kernel;
     let mut outside = Outside { tasks: tasks.count(), ..Outside::default() };
     for (id, task) in tasks.iter() {
-        outside.carried.push(&task.bootstrap);
+        outside.carried.extend([&task.bootstrap, &task.debug_port]);
         outside.send_once.extend(task.exit_port.iter().map(|right| right.port()));
         task.regions().check();
         let threads = sched.iter().filter(|(_, thread)| thread.task() == id).count();

@@ -1,6 +1,6 @@
 //! The trap `trace_control`: recording events, and what happens with them.
 
-use crate::ids::Context;
+use crate::ids::{Context, VoucherId};
 use crate::kernel::Kernel;
 use crate::machine::{Machine, UserAddr};
 use crate::outcome::Outcome;
@@ -9,6 +9,7 @@ use abi::KernReturn;
 use abi::code::*;
 use abi::event::*;
 use abi::inspect::boost;
+use abi::port::PortName;
 use voucher::importance::{BoostCause, BoostChange, BoostEvent};
 use zerocopy::IntoBytes;
 
@@ -64,6 +65,18 @@ impl Kernel {
             _ => return Err(KERN_INVALID_ARGUMENT),
         }
         Ok(())
+    }
+
+    /// `trace_note`: records what a program tells of itself. Returns true if events are recorded; otherwise nothing happens.
+    pub(crate) fn trace_note(&mut self, caller: Context, note: [u64; 4], voucher: PortName) -> bool {
+        if !self.step.trace.is_on() {
+            return false;
+        }
+        let voucher = self.ipc.voucher_named(caller.space, voucher);
+        let [code, object, a, b] = note;
+        let arguments = [code, object, a, b, voucher.map_or(0, VoucherId::to_bits)];
+        self.step.trace.record(|| Event::new(kind::NOTE, arguments));
+        true
     }
 
     /// Moves the oldest events to a buffer of `size` bytes, and returns their number.

@@ -26,6 +26,18 @@ impl Ipc {
         SendRight::counted(port)
     }
 
+    /// Returns a copy of a send right that the kernel keeps for a task.
+    pub(crate) fn copy_carried_send(&mut self, kept: &Carried) -> Carried {
+        match kept {
+            Carried::Null => Carried::Null,
+            Carried::Dead => Carried::Dead,
+            Carried::Right(right) => match right.port() {
+                port if self.live_port(port).is_some() => Carried::Right(Right::Send(self.copy_send(port))),
+                _ => Carried::Dead,
+            },
+        }
+    }
+
     /// Makes a send-once right from the receive right of a live port (mach-ipc 1.5).
     pub fn make_send_once(&mut self, port: PortId) -> SendOnceRight {
         let made = &mut self.ports[port];

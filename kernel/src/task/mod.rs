@@ -54,6 +54,8 @@ pub struct Task {
     pub name_port: Option<PortId>,
     /// Its bootstrap port.
     pub bootstrap: Carried,
+    /// The port at which its libraries answer a debugger.
+    pub debug_port: Carried,
     /// Its record in the bank, until its ports end (vouchers 6.3.2).
     pub bank: Option<BankElementId>,
     /// What those of its threads have used that have ended.

@@ -2,12 +2,13 @@
 
 use crate::message::Msg;
 use crate::program::spawn_args;
+use crate::vouchers::{USER_DATA, st};
 use crate::world::{Actor, BUFFER, Ret, World};
 use abi::code::*;
 use abi::event::*;
 use abi::inspect::boost;
 use abi::task::TaskSpawnArgs;
-use abi::trap::tally::TRACE_CONTROL;
+use abi::trap::tally::{TRACE_CONTROL, TRACE_NOTE};
 use store::failpoints;
 use zerocopy::FromBytes;
 
@@ -114,6 +115,22 @@ fn events_are_streamed_when_a_step_ends() {
         w.machine.trace.chunks(size).map(|bytes| EventRecord::read_from_bytes(bytes).unwrap()).collect();
     assert_eq!(of_kind(&events, kind::PORT_MADE).len(), 1);
     assert_eq!(kinds(&read(&mut w, a)), [kind::TRAP_ENTERED], "the ring has only the reading itself");
+}
+
+#[test]
+fn a_program_tells_of_itself_only_while_events_are_recorded() {
+    let mut w = World::new();
+    let a = w.task();
+    let voucher = w.make_voucher(a, &[st(USER_DATA, b"work")]).unwrap();
+    let queue_note = [note::WORK_SUBMITTED, 5, 6, 0x1_0000_0007, voucher.0.into()];
+    assert_eq!(w.trap(a, TRACE_NOTE, &queue_note), Ret::Done(0));
+    control(&mut w, a, TRACE_START).unwrap();
+    assert_eq!(w.trap(a, TRACE_NOTE, &queue_note), Ret::Done(1));
+    assert_eq!(w.trap(a, TRACE_NOTE, &[note::WORK_DONE, 5, 6, 0, 0x9999]), Ret::Done(1));
+    let [submitted, done] = of_kind(&read(&mut w, a), kind::NOTE)[..] else { panic!("two notes") };
+    assert_eq!(submitted[..4], queue_note[..4]);
+    assert_ne!(submitted[4], 0, "the number of the voucher instead of its name");
+    assert_eq!(done, [note::WORK_DONE, 5, 6, 0, 0], "a name of no voucher is none");
 }
 
 #[test]

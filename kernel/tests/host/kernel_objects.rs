@@ -247,6 +247,25 @@ fn a_child_inherits_the_bootstrap_port_and_no_names() {
     assert_eq!(w.poll(parent, p).unwrap().header.msgh_id, 31);
 }
 
+#[test]
+fn the_port_for_debuggers_is_set_by_the_task_and_not_inherited() {
+    let mut w = World::new();
+    let a = w.task();
+    let p = w.port_with_send(a);
+    let get = |w: &mut World, a: Actor| {
+        let request = Msg::copy_send(a.self_port).id(task::GET_SPECIAL_PORT).body(&NDR);
+        w.rpc(a, request.words(&[TASK_DEBUG_CONTROL_PORT])).unwrap().descriptor(0).name
+    };
+    assert_eq!(get(&mut w, a), MACH_PORT_NULL);
+    set_special_port(&mut w, a, TASK_DEBUG_CONTROL_PORT, p).unwrap();
+    assert_eq!(get(&mut w, a), p);
+    assert_eq!(w.get_refs(a, p, SEND), Ok(2));
+    let (child, _) = w.spawn(a, spawn_args()).unwrap();
+    assert_eq!(get(&mut w, child), MACH_PORT_NULL);
+    w.destroy(a, p).unwrap();
+    assert_eq!(get(&mut w, a), MACH_PORT_DEAD);
+}
+
 // covers mach-ipc K08
 #[test]
 fn the_task_and_name_ports_cannot_be_replaced() {

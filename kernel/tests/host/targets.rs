@@ -20,7 +20,7 @@ use zerocopy::IntoBytes;
 
 /// Traps without a target, or that do not look at it. The traps of class 2, which have none either, are left out.
 /// `task_for_pid` looks at it in its own way, which `task_for_pid.rs` tests.
-const UNTARGETED: [u32; 26] = [
+const UNTARGETED: [u32; 27] = [
     mach::MACH_REPLY_PORT,
     mach::THREAD_SELF,
     mach::TASK_SELF,
@@ -46,6 +46,7 @@ const UNTARGETED: [u32; 26] = [
     tally::DEBUG_STATE,
     tally::INSPECT,
     tally::TRACE_CONTROL,
+    tally::TRACE_NOTE,
     mach::TASK_FOR_PID,
 ];
 

@@ -71,6 +71,7 @@ impl Builder {
                 let (holder, merchant) = (holder as u32, merchant as u32);
                 self.timeline.charges.push(Charge { time: event.time, thread, nanos, holder, merchant });
             }
+            kind::NOTE => self.note(event),
             _ => {}
         }
     }

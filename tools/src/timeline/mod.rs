@@ -3,8 +3,8 @@
 //! | module | contents |
 //! |---|---|
 //! | [`record`] | the events as they come from the kernel |
-//! | [`model`] | the story that they tell: tasks, threads, messages, vouchers, boosts, charges |
-//! | `builder`, `causes` | how it is put together, and what boosts follow from |
+//! | [`model`] | the story that they tell: tasks, threads, messages, vouchers, boosts, charges, work |
+//! | `builder`, `causes`, `work` | how it is put together, what boosts follow from, the work of queues |
 //! | [`perfetto`] | the story as a trace file |
 //! | [`page`] | the story as one HTML page |
 
@@ -14,3 +14,4 @@ pub mod model;
 pub mod page;
 pub mod perfetto;
 pub mod record;
+mod work;

@@ -160,6 +160,44 @@ pub struct Charge {
     pub merchant: u32,
 }
 
+/// A queue of a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Queue {
+    /// The task.
+    pub pid: u32,
+    /// The number that the task gave it.
+    pub number: u64,
+    /// Its label, cut to 16 bytes.
+    pub label: String,
+}
+
+/// A piece of work on a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Work {
+    /// The task.
+    pub pid: u32,
+    /// The number that the task gave it.
+    pub number: u64,
+    /// The number of its queue.
+    pub queue: u64,
+    /// The thread that submitted it.
+    pub submitter: u64,
+    /// When.
+    pub submitted: Time,
+    /// The thread that worked.
+    pub worker: Option<u64>,
+    /// When it began, if it did.
+    pub begun: Option<Time>,
+    /// When it was done or dropped.
+    pub ended: Option<Time>,
+    /// It was dropped.
+    pub dropped: bool,
+    /// Its class, or nothing.
+    pub class: &'static str,
+    /// The voucher that it holds, by its place in [`Timeline::vouchers`].
+    pub voucher: Option<usize>,
+}
+
 /// A change of a task's policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Policy {
@@ -196,6 +234,10 @@ pub struct Timeline {
     pub policies: Vec<Policy>,
     /// All charges.
     pub charges: Vec<Charge>,
+    /// The queues of programs that told of them.
+    pub queues: Vec<Queue>,
+    /// The work on them, in the order of submission.
+    pub work: Vec<Work>,
     /// The number of events of each kind.
     pub counts: BTreeMap<&'static str, usize>,
 }
@@ -220,6 +262,12 @@ impl Timeline {
             builder.add(event);
         }
         builder.finish()
+    }
+
+    /// Returns the label of a task's queue, or its number.
+    pub fn label(&self, pid: u32, number: u64) -> String {
+        let queue = self.queues.iter().find(|queue| (queue.pid, queue.number) == (pid, number));
+        queue.map_or_else(|| number.to_string(), |queue| queue.label.clone())
     }
 
     /// Returns how people call a task.

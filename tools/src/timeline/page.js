@@ -52,6 +52,7 @@ for (const boost of data.boosts) {
   open.add(boost.pid);
   if (boost.message !== null) open.add(pidOf(data.messages[boost.message].sender));
 }
+for (const work of data.work) open.add(work.pid);
 for (const charge of data.charges) if (charge.holder !== charge.merchant) { open.add(charge.holder); open.add(charge.merchant); }
 if (!open.size) tasks.forEach(task => open.add(task.pid));
 
@@ -82,6 +83,14 @@ function pack(intervals) {
 // What is drawn: the tasks of the story with their threads and boosts, vouchers, accounts, then the folded tasks.
 const vouchers = data.vouchers.map((voucher, place) => ({ ...voucher, place, end: voucher.to ?? data.to })).filter(voucher => voucher.end > voucher.from);
 const voucherLanes = pack(vouchers.map(voucher => [voucher.from, voucher.end]));
+// A row for each queue with work, in which pieces of work that overlap lie below each other.
+const queues = new Map(), labels = new Map(data.queues.map(queue => [`${queue.pid} ${queue.number}`, queue.label]));
+data.work.forEach((work, place) => {
+  const key = `${work.pid} ${work.queue}`;
+  if (!queues.has(key)) queues.set(key, { pid: work.pid, label: labels.get(key) ?? `queue ${work.queue}`, works: [] });
+  queues.get(key).works.push({ ...work, place, end: work.ended ?? data.to });
+});
+for (const queue of queues.values()) queue.lanes = pack(queue.works.map(work => [work.submitted, work.end]));
 const accounts = new Map();
 for (const charge of data.charges) {
   const key = `${charge.holder} ${charge.merchant}`;
@@ -97,6 +106,7 @@ function rows() {
     list.push({ kind: "task", pid, lanes: isOpen && lanes.length > 1 ? [] : lanes, isOpen, high: LANE });
     if (!isOpen) return;
     if (lanes.length > 1) for (const thread of lanes) list.push({ kind: "thread", thread, high: LANE - 4 });
+    for (const queue of queues.values()) if (queue.pid === pid) list.push({ kind: "queue", queue, high: 15 * (Math.max(...queue.lanes) + 1) + 4 });
     if (data.boosts.some(boost => boost.pid === pid)) list.push({ kind: "boosts", pid, high: 30 });
   };
   order.filter(task => open.has(task.pid)).forEach(own);
@@ -105,7 +115,7 @@ function rows() {
   for (const account of [...accounts.values()].sort((a, b) => b.all - a.all)) list.push({ kind: "account", account, high: 30 });
   order.filter(task => !open.has(task.pid)).forEach(own);
   let y = AXIS;
-  for (const row of list) { y += row.kind === "boosts" || row.kind === "thread" ? 0 : GAP; row.y = y; y += row.high + 1; }
+  for (const row of list) { y += ["boosts", "thread", "queue"].includes(row.kind) ? 0 : GAP; row.y = y; y += row.high + 1; }
   return [list, y + GAP];
 }
 
@@ -123,7 +133,7 @@ function draw() {
   for (const row of list) {
     if (row.kind === "thread") lane.set(row.thread.number, row.y + row.high / 2);
     if (row.kind === "task" && row.isOpen) for (const thread of row.lanes) lane.set(thread.number, row.y + row.high / 2);
-    ({ task: drawTask, thread: drawThread, boosts: drawBoosts, vouchers: drawVouchers, account: drawAccount })[row.kind](row);
+    ({ task: drawTask, thread: drawThread, queue: drawQueue, boosts: drawBoosts, vouchers: drawVouchers, account: drawAccount })[row.kind](row);
   }
   data.messages.forEach((message, place) => drawMessage(message, place, lane));
   for (const row of list) if (row.kind === "boosts") drawSteps(row);
@@ -187,6 +197,23 @@ function drawRuns(thread, row) {
     if (wide > 18) make("text", { class: "inside", x: a + 3, y: y + 3.5 }, view, run.priority);
   }
 }
+/** The work of a queue: pale while it waits, full while it runs. It is chosen with the voucher that it holds. */
+function drawQueue(row) {
+  const { queue } = row;
+  make("text", { class: "soft", x: 30, y: row.y + 14 }, view, queue.label);
+  queue.works.forEach((work, n) => {
+    if (!seen(work.submitted, work.end)) return;
+    const y = row.y + 15 * queue.lanes[n] + 3, place = time => Math.max(Math.min(x(time), width()), LABELS), begun = work.begun ?? work.end;
+    const group = tell(make("g", { class: "work", id: `work-${work.place}` }), workStory(work, queue));
+    if (chosen && work.voucher !== null && chosen.vouchers.has(work.voucher)) group.classList.add("chosen");
+    make("rect", { class: "waits", x: place(work.submitted), y: y + 3, width: Math.max(place(begun) - place(work.submitted), 1), height: 7 }, group);
+    if (work.begun === null) return;
+    const wide = Math.max(place(work.end) - place(begun), 2);
+    make("rect", { class: "works", x: place(begun), y, width: wide, height: 13, rx: Math.min(2, wide / 3) }, group);
+    const words = work.voucher === null ? "no voucher" : `v${data.vouchers[work.voucher].number}`;
+    if (wide > 7 * words.length) make("text", { class: "inside", x: place(begun) + 4, y: y + 10 }, group, words);
+  });
+}
 function levels(row) {
   const changes = data.boosts.map((boost, place) => ({ ...boost, place })).filter(boost => boost.pid === row.pid);
   const most = Math.max(1, ...changes.map(boost => boost.boosts));
@@ -220,7 +247,8 @@ function drawVouchers(row) {
     band.classList.toggle("boosting", voucher.boosts > 0);
     if (chosen?.vouchers.has(voucher.place)) band.classList.add("chosen");
     tell(band, `${voucherName(voucher.place)}${voucher.boosts ? ` holds a boost of ${who(voucher.boosts)}` : ""}\nmade in a step of ${who(pidOf(voucher.maker))}\nfrom ${at(voucher.from)}`
-      + (voucher.to === null ? ", still alive" : ` to ${at(voucher.to)}, when its last reference went`) + voucher.adopted.map(([thread, begin]) => `\nadopted by ${who(pidOf(thread))} at ${at(begin)}`).join(""));
+      + (voucher.to === null ? ", still alive" : ` to ${at(voucher.to)}, when its last reference went`) + voucher.adopted.map(([thread, begin]) => `\nadopted by ${who(pidOf(thread))} at ${at(begin)}`).join("")
+      + [...queues.values()].flatMap(queue => queue.works.filter(work => work.voucher === voucher.place).map(work => `\nheld by work on ${queue.label} of ${who(work.pid)}, ${at(work.submitted)} to ${at(work.end)}`)).join(""));
     for (const [, begin, stop] of voucher.adopted) {
       const b = left(begin), long = Math.min(x(stop ?? voucher.end), width()) - b;
       if (long > 0) make("rect", { class: "adopted", x: b, y: y + 12, width: Math.max(long, 1), height: 3, "pointer-events": "none" });
@@ -265,6 +293,12 @@ function messageStory(message) {
   if (message.voucher_sent) words += `\nsent with voucher v${message.voucher_sent}`;
   if (message.voucher_received) words += `\nreceived with voucher v${message.voucher_received}`;
   return words + (message.raised ? "\nIt boosts its receiver." : message.linked ? "\nIt would boost its receiver if its sender were a donor." : "");
+}
+function workStory(work, queue) {
+  let words = `${who(work.pid)}: work on queue ${queue.label}` + (work.class ? `, ${work.class}` : "") + `\nsubmitted at ${at(work.submitted)} by ${who(pidOf(work.submitter))}, thread ${work.submitter}`;
+  if (work.begun !== null) words += `\nbegun ${span(work.begun - work.submitted)} later on thread ${work.worker}`;
+  words += work.ended === null ? "\nnot done at the end" : work.dropped ? `\ndropped at ${at(work.ended)}` : `\ndone at ${at(work.ended)}`;
+  return words + (work.voucher === null ? "\nIt holds no voucher." : `\nIt holds ${voucherName(work.voucher)}` + (data.vouchers[work.voucher].boosts ? `, and so a boost of ${who(data.vouchers[work.voucher].boosts)}.` : "."));
 }
 /** One sentence on a change of boosts. */
 function boostStory(boost) {
@@ -365,7 +399,7 @@ function tellLegend() {
   list.style = "list-style: none; padding: 0";
   for (const [kind, line] of [["run", "a thread has the processor; the colour is its priority, from 0 (blue) to 63 (red)"], ["ready", "it waits for the processor"],
     ["message", "a message, from its sender when sent to its receiver when received"], ["raised", "a message that boosts its receiver"], ["boost", "how many boosts a task has; each ● is a change"],
-    ["voucher", "a voucher, from creation to last reference; strong if it holds a boost, underlined while adopted"], ["bill", "processor time that one task works on the account of another"]]) {
+    ["voucher", "a voucher, from creation to last reference; strong if it holds a boost, underlined while adopted"], ["work", "work on a queue: pale while it waits, full while it runs, with the voucher that it holds"], ["bill", "processor time that one task works on the account of another"]]) {
     const item = add("li", "", list);
     add("span", "", item, `key ${kind}`);
     item.append(line);
@@ -454,6 +488,7 @@ function find(text, direction) {
     ...data.messages.map(message => [message.sent, messageStory(message)]),
     ...vouchers.map(voucher => [voucher.from, `${voucherName(voucher.place)} begins` + (voucher.boosts ? `, which holds a boost of ${who(voucher.boosts)}` : "")]),
     ...data.boosts.map((boost, n) => [boost.time, boostStory(boost), n]),
+    ...[...queues.values()].flatMap(queue => queue.works.map(work => [work.submitted, workStory(work, queue)])),
     ...tasks.map(task => [task.begun, `${who(task.pid)}, pid ${task.pid}, begins`]),
   ].filter(([, words]) => words.toLowerCase().includes(text)).sort((a, b) => a[0] - b[0]);
   hit = hit.text === text ? { text, place: hit.place + direction } : { text, place: 0 };

@@ -6,6 +6,7 @@ use super::model::{Timeline, object};
 use super::record::name_of;
 use abi::event::EventRecord;
 use prost::Message as _;
+use std::collections::BTreeMap;
 
 /// The file: a sequence of packets.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -146,6 +147,7 @@ const BOOSTS: u64 = 3 << 56;
 const VOUCHERS: u64 = 4 << 56;
 const BASES: u64 = 5 << 56;
 const KERNEL: u64 = 6 << 56;
+const WORK: u64 = 7 << 56;
 
 /// Returns a trace file of a timeline and the events that it was put together from.
 pub fn encode(timeline: &Timeline, events: &[EventRecord]) -> Vec<u8> {
@@ -155,6 +157,7 @@ pub fn encode(timeline: &Timeline, events: &[EventRecord]) -> Vec<u8> {
     messages(timeline, &mut moments);
     boosts(timeline, &mut moments);
     vouchers(timeline, &mut moments);
+    work(timeline, &mut moments);
     moments.extend(events.iter().map(raw_event));
     // A slice that ends at the time at which the next one begins comes first.
     moments.sort_by_key(|packet: &TracePacket| {
@@ -288,6 +291,28 @@ fn vouchers(timeline: &Timeline, moments: &mut Vec<TracePacket>) {
         let described = TrackDescriptor { parent_uuid: Some(VOUCHERS), ..descriptor(track, &name) };
         moments.push(TracePacket { timestamp: None, ..packet_of(described) });
         slice(moments, (voucher.from, voucher.to.unwrap_or(timeline.to)), named(SLICE_BEGIN, track, "voucher", name));
+    }
+}
+
+/// Writes a slice for each piece of work that was done, on a track for each queue and thread, below its task: those of
+/// one thread do not overlap, or lie in each other.
+fn work(timeline: &Timeline, moments: &mut Vec<TracePacket>) {
+    let mut tracks = BTreeMap::new();
+    for done in &timeline.work {
+        let (Some(begun), Some(worker)) = (done.begun, done.worker) else { continue };
+        let label = timeline.label(done.pid, done.queue);
+        let next = WORK | (tracks.len() as u64 + 1);
+        let track = *tracks.entry((done.pid, done.queue, worker)).or_insert_with(|| {
+            let parent_uuid = Some(PROCESS | u64::from(done.pid));
+            let described = TrackDescriptor { parent_uuid, ..descriptor(next, &format!("queue {label}")) };
+            moments.push(TracePacket { timestamp: None, ..packet_of(described) });
+            next
+        });
+        let mut begin = named(SLICE_BEGIN, track, "work", format!("work {} on {label}", done.number));
+        if let Some(voucher) = done.voucher {
+            begin.debug_annotations.push(number("voucher", timeline.vouchers[voucher].number));
+        }
+        slice(moments, (begun, done.ended.unwrap_or(timeline.to)), begin);
     }
 }
 

@@ -59,6 +59,7 @@ pub fn name_of(kind: u16) -> &'static str {
         BOOST_DROPPED => "boost dropped",
         BOOST_DELAYED => "boost delayed",
         TIME_CHARGED => "time charged",
+        NOTE => "note",
         _ => "unknown event",
     }
 }

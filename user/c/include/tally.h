@@ -212,6 +212,7 @@ kern_return_t debug_state(uint32_t kind, mach_port_name_t name, void *buffer, si
 /* Records of the kernel's objects, and of events, for user 0: docs/abi.md, "Looking into the kernel". */
 kern_return_t inspect(uint32_t kind, uint32_t version, uint64_t argument, void *cursor, void *buffer, size_t size);
 long trace_control(uint32_t operation, uint32_t version, void *buffer, size_t size);
+long trace_note(uint64_t note, uint64_t object, uint64_t a, uint64_t b, mach_port_name_t voucher);
 uint32_t cpu_count(void);
 
 /* Ends the program with a message if a call failed: CHECK(mach_port_allocate(...)). */

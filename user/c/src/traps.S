@@ -88,5 +88,6 @@
         TRAP    debug_state, 0x5000008
         TRAP    inspect, 0x5000009
         TRAP    trace_control, 0x500000a
+        TRAP    trace_note, 0x500000b
 
         .section .note.GNU-stack, "", @progbits

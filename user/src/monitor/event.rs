@@ -2,7 +2,7 @@
 
 use super::snapshot::{Snapshot, name_of};
 use super::words::{object, seconds, wait_for};
-use abi::event::{EventRecord, kind};
+use abi::event::{EventRecord, kind, note};
 use abi::inspect::boost;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -24,7 +24,7 @@ const fn group(name: &'static str, first: u16, last: u16, usual: bool) -> Group 
 }
 
 /// The groups, by the numbers of their kinds.
-pub const GROUPS: [Group; 9] = [
+pub const GROUPS: [Group; 10] = [
     group("tasks", kind::TASK_BEGUN, kind::THREAD_ENDED, true),
     // There are so many of these that they hide all others.
     group("traps", kind::TRAP_ENTERED, kind::TRAP_LEFT, false),
@@ -35,6 +35,7 @@ pub const GROUPS: [Group; 9] = [
     group("vouchers", kind::VOUCHER_CREATED, kind::VOUCHER_DIED, true),
     group("boosts", kind::BOOST_ADDED, kind::BOOST_DELAYED, true),
     group("time", kind::TIME_CHARGED, kind::TIME_CHARGED, true),
+    group("work", kind::NOTE, kind::NOTE, true),
 ];
 
 /// Which events are shown.
@@ -214,6 +215,7 @@ impl Known {
                 let (holder, merchant) = (self.name(c), self.name(d));
                 format!("{holder} pays {} µs to {merchant} for {}", b / 1000, self.thread(a))
             }
+            kind::NOTE => note(event.arguments),
             other => format!("event {other}: {a:#x} {b:#x} {c:#x} {d:#x} {e:#x}"),
         }
     }
@@ -230,6 +232,22 @@ impl Known {
             kind::MESSAGE_RETURNED => format!("{message} for {port} comes back to {}", self.thread(c)),
             _ => format!("{message} for {port} destroyed"),
         }
+    }
+}
+
+/// Says what a program told of itself. It can tell anything.
+fn note([note, a, b, c, voucher]: [u64; 5]) -> String {
+    let with = if voucher == 0 { String::new() } else { format!(" with {}", object('v', voucher)) };
+    match note {
+        note::QUEUE_NAMED => {
+            let bytes: Vec<u8> = [b, c].iter().flat_map(|word| word.to_le_bytes()).filter(|&byte| byte != 0).collect();
+            format!("queue q{a} is {:?}", String::from_utf8_lossy(&bytes))
+        }
+        note::WORK_SUBMITTED => format!("work w{a} submitted to q{b}{with}"),
+        note::WORK_BEGUN => format!("work w{a} of q{b} begins{with}"),
+        note::WORK_DONE => format!("work w{a} of q{b} is done"),
+        note::WORK_DROPPED => format!("work w{a} of q{b} is dropped"),
+        other => format!("note {other}: {a:#x} {b:#x} {c:#x}{with}"),
     }
 }
 
@@ -281,6 +299,8 @@ mod tests {
         says(kind::PRIORITY_CHANGED, [8, 4, 31, 0, 0], "base priority of t8 of imaged/4: 4 → 31");
         says(kind::POLICY_CHANGED, [4, 1, 1, 0, 0], "policy of imaged/4: boosted, donor");
         says(kind::TIME_CHARGED, [8, 5000, 3, 4, 0], "photos/3 pays 5 µs to imaged/4 for t8 of imaged/4");
+        says(kind::NOTE, [note::WORK_BEGUN, 3, 2, 0x10ff, 1 << 32 | 5], "work w3 of q2 begins with v5.1");
+        says(kind::NOTE, [note::QUEUE_NAMED, 2, u64::from_le_bytes(*b"decode\0\0"), 0, 0], "queue q2 is \"decode\"");
         says(kind::TASK_ENDED, [4, 9, 0, 0, 0], "task imaged/4 ends, status 0x9");
     }
 

@@ -74,6 +74,7 @@ impl Kernel {
             TASK_HOST_PORT => self.ipc.host_port(),
             TASK_NAME_PORT => self.task_name_port(task)?,
             TASK_BOOTSTRAP_PORT => return Ok(Reply::Port(self.copy_bootstrap(task), Disposition::PORT_SEND)),
+            TASK_DEBUG_CONTROL_PORT => return Ok(Reply::Port(self.copy_debug_port(task), Disposition::PORT_SEND)),
             _ => return Err(KERN_INVALID_ARGUMENT),
         };
         Ok(Reply::right(Right::Send(self.ipc.make_send(port))))
@@ -96,7 +97,7 @@ impl Kernel {
         Ok(made)
     }
 
-    /// `task_set_special_port`: replaces a task's bootstrap port by the right in the message.
+    /// `task_set_special_port`: replaces a task's bootstrap port or port for debuggers by the right in the message.
     ///
     /// # Errors
     /// `KERN_NO_ACCESS` for the control and host ports; `KERN_INVALID_ARGUMENT` for other ports; `KERN_INVALID_RIGHT` for
@@ -104,7 +105,7 @@ impl Kernel {
     fn set_special_port(&mut self, task: TaskId, which: u32, message: MessageId) -> Answer {
         match which {
             TASK_KERNEL_PORT | TASK_HOST_PORT => return Err(KERN_NO_ACCESS),
-            TASK_BOOTSTRAP_PORT => {}
+            TASK_BOOTSTRAP_PORT | TASK_DEBUG_CONTROL_PORT => {}
             _ => return Err(KERN_INVALID_ARGUMENT),
         }
         let port = self.ipc.take_request_right(message);
@@ -112,7 +113,9 @@ impl Kernel {
             self.ipc.destroy_carried(&mut self.step, port);
             return Err(KERN_INVALID_RIGHT);
         }
-        let old = core::mem::replace(&mut self.tasks[task].bootstrap, port);
+        let record = &mut self.tasks[task];
+        let place = if which == TASK_BOOTSTRAP_PORT { &mut record.bootstrap } else { &mut record.debug_port };
+        let old = core::mem::replace(place, port);
         self.ipc.destroy_carried(&mut self.step, old);
         Ok(Reply::none())
     }

@@ -197,6 +197,7 @@ impl Kernel {
             number::tally::DEBUG_STATE => self.debug_state(machine, caller, a as u32, name(b), UserAddr(c), d).into(),
             number::tally::INSPECT => self.inspect_trap(machine, caller, arguments).into(),
             number::tally::TRACE_CONTROL => self.trace_control(machine, caller, a as u32, b as u32, UserAddr(c), d),
+            number::tally::TRACE_NOTE => Outcome::Value(self.trace_note(caller, [a, b, c, d], name(e)).into()),
             _ => self.unknown_trap(machine, caller, trap),
         }
     }
