@@ -86,6 +86,7 @@ impl<F: FnOnce() + Send> Work for Node<F> {
     }
 }
 
+#[expect(clippy::boxed_local, reason = "the memory is given back here")]
 fn unbox<T>(boxed: Box<T>) -> T {
     *boxed
 }

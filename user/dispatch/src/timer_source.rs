@@ -14,6 +14,7 @@ use crate::sync::{Arc, Mutex};
 use crate::timer::{Event, nanoseconds};
 use crate::voucher::Capture;
 use alloc::boxed::Box;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 /// A source of events at given times. It begins inactive. It ends when it is cancelled or dropped.
@@ -43,8 +44,8 @@ struct Schedule {
     /// Counts the settings, so that an earlier one does not fire any more.
     setting: u64,
     next: u64,
-    /// In nanoseconds; 0 if it fires once.
-    interval: u64,
+    /// In nanoseconds; none if it fires once.
+    interval: Option<NonZeroU64>,
 }
 
 impl TimerSource {
@@ -75,7 +76,7 @@ impl TimerSource {
         let next = process().kernel.now().saturating_add(nanoseconds(start));
         let setting = {
             let mut schedule = self.0.schedule.lock();
-            let interval = interval.map_or(0, |interval| nanoseconds(interval).max(1));
+            let interval = interval.map(|interval| NonZeroU64::new(nanoseconds(interval)).unwrap_or(NonZeroU64::MIN));
             *schedule = Schedule { setting: schedule.setting + 1, next, interval };
             schedule.setting
         };
@@ -131,10 +132,10 @@ impl TimerShared {
             if schedule.setting != setting || self.is_cancelled.load(Ordering::Acquire) {
                 return;
             }
-            if schedule.interval > 0 {
+            if let Some(interval) = schedule.interval {
                 // What was missed counts, but the handler is called once for all of it.
-                times += now.saturating_sub(schedule.next) / schedule.interval;
-                schedule.next += times * schedule.interval;
+                times += now.saturating_sub(schedule.next) / interval;
+                schedule.next += times * interval.get();
                 let next = schedule.next;
                 drop(schedule);
                 process().queues.timers.add(next, Event::Source(Arc::downgrade(&self), setting));

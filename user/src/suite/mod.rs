@@ -20,6 +20,7 @@ mod policy;
 mod ports;
 mod processor;
 mod puppets;
+mod runtime;
 mod scheduling;
 mod soak;
 mod special_reply;
@@ -117,6 +118,7 @@ pub const SUITE: &[&[Test]] = &[
     bootstrap::TESTS,
     supervision::TESTS,
     hostile::TESTS,
+    runtime::TESTS,
 ];
 
 /// Tests that fail, to show how the harness reports that. They run only by name.

@@ -46,7 +46,7 @@ impl Held {
 
 /// Returns the name of the calling thread.
 pub(crate) fn name() -> PortName {
-    thread::with(|context| own_name(context))
+    thread::with(own_name)
 }
 
 fn own_name(context: &Context) -> PortName {

@@ -85,8 +85,8 @@ impl Kernel for Tally {
         Err(SetSelfError { priority: !matches!(error, ENOENT | ENOMEM), voucher: voucher_failed })
     }
 
-    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) {
-        thread::set_priority_of(thread, priority.to_abi());
+    fn set_qos_of_parked(&self, thread: PortName, priority: Priority) -> bool {
+        thread::set_priority_of(thread, priority.to_abi()).is_ok()
     }
 
     fn override_thread(&self, thread: PortName, class: Qos, lock: &AtomicU32) {

@@ -2,5 +2,7 @@
 
 mod blocks;
 mod capture;
+mod matrix;
 mod overrides;
+mod stress;
 mod world;

@@ -231,6 +231,11 @@ impl Mock {
         self.thread(name).effective()
     }
 
+    /// Returns what the kernel knows of all threads that the world has.
+    pub fn all_threads(&self) -> alloc::vec::Vec<ThreadRecord> {
+        self.world.lock().threads.values().cloned().collect()
+    }
+
     /// Returns the number of threads that the world has, those of tests included.
     pub fn threads(&self) -> usize {
         self.world.lock().threads.len()
