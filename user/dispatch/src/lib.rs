@@ -15,6 +15,7 @@
 //! | [`main_queue`] | the queue of the main thread |
 //! | [`apply`](mod@apply), [`once`], [`semaphore`] | loops on several threads, work that is done once, counting |
 //! | [`timer_source`] | handlers that run at given times |
+//! | [`mach`] | channels |
 //! | [`mod@process`] | what there is once for each task |
 //! | [`sys`], [`sync`] | the kernel and locks, for programs and for tests |
 
@@ -29,6 +30,7 @@ pub mod apply;
 pub mod block;
 mod continuation;
 pub mod group;
+pub mod mach;
 pub mod main_queue;
 pub mod once;
 pub mod persona;

@@ -1,6 +1,7 @@
 //! [`Process`]: what the library keeps once for each task.
 
 use crate::activity::Activities;
+use crate::mach::{self, Receiver};
 use crate::persona::ArbitraryPersonas;
 use crate::queue::Queues;
 use crate::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Process {
     pub(crate) arbitrary_personas: ArbitraryPersonas,
     /// Queues and workers.
     pub(crate) queues: Queues,
+    /// The thread that receives for all channels.
+    pub(crate) receiver: Receiver,
 }
 
 impl Process {
@@ -34,6 +37,7 @@ impl Process {
             activities: Activities::default(),
             arbitrary_personas: ArbitraryPersonas::default(),
             queues: Queues::default(),
+            receiver: Receiver::new(),
         }))
     }
 
@@ -52,6 +56,7 @@ impl Process {
         let (workers, parked) = self.queues.pool.workers();
         DebugCounts {
             vouchers: self.vouchers.live(),
+            messages: mach::message::count(),
             continuations: self.queues.counts.continuations.get(),
             queues: self.queues.counts.lanes.get(),
             timers: self.queues.timers.len(),
@@ -66,6 +71,8 @@ impl Process {
 pub struct DebugCounts {
     /// Voucher objects that are alive.
     pub vouchers: usize,
+    /// Message objects, of all tasks of the program.
+    pub messages: usize,
     /// Items that wait or run.
     pub continuations: usize,
     /// Queues that are no global ones.

@@ -14,6 +14,7 @@ use abi::message::MsgOption;
 use abi::port::ConstructFlags;
 use abi::{KernReturn, PortName};
 use alloc::boxed::Box;
+use runtime::view::Descriptor;
 
 /// What a thread changes of itself, in one call (dispatch 1.9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -42,6 +43,13 @@ pub struct Received {
     pub priority: Priority,
     /// The override class of the message.
     pub over: Qos,
+}
+
+impl Received {
+    /// The result of a call that received nothing.
+    pub const fn nothing(code: KernReturn) -> Received {
+        Received { code, priority: Priority::NONE, over: Qos::Unspecified }
+    }
 }
 
 /// The calls that the library makes. All of them concern the calling task; those that concern a thread say which.
@@ -195,6 +203,15 @@ pub trait Kernel: Send + Sync {
 
     /// Returns the calling thread's special reply port, which is made by the first call.
     fn special_reply_port(&self) -> PortName;
+
+    /// Gives up the calling thread's special reply port, whose receive right may be gone already: the next call of
+    /// [`special_reply_port`](Kernel::special_reply_port) makes another one.
+    fn forget_special_reply_port(&self);
+
+    /// Gives back the rights and the memory that a descriptor of a received message brought.
+    fn destroy_descriptor(&self, descriptor: &Descriptor) {
+        descriptor.destroy();
+    }
 
     /// Says which thread receives from a port or set, so that urgent messages raise it. The null name takes that back.
     fn bind_servicer(&self, port: PortName, thread: PortName);

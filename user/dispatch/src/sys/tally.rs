@@ -217,6 +217,10 @@ impl Kernel for Tally {
         })
     }
 
+    fn forget_special_reply_port(&self) {
+        SPECIAL_REPLY.with(SpecialReply::give_up);
+    }
+
     fn bind_servicer(&self, port: PortName, thread: PortName) {
         port::bind_servicer(port, thread).expect("the port and the thread are the task's own");
     }

@@ -14,6 +14,7 @@ use abi::policy::LOCK_FLAGS;
 use abi::port::*;
 use abi::{KernReturn, PortName};
 use alloc::boxed::Box;
+use runtime::view::Descriptor;
 use std::sync::PoisonError;
 
 impl Kernel for Mock {
@@ -267,6 +268,18 @@ impl Kernel for Mock {
         let port = self.allocate_receive().expect("there is room for a port");
         self.world.lock().thread(name).special_reply = Some(port);
         port
+    }
+
+    fn forget_special_reply_port(&self) {
+        let name = self.thread_self();
+        if let Some(port) = self.world.lock().thread(name).special_reply.take() {
+            // The receive right may be gone already.
+            let _ = self.mod_refs(port, MACH_PORT_RIGHT_RECEIVE, -1);
+        }
+    }
+
+    fn destroy_descriptor(&self, descriptor: &Descriptor) {
+        unreachable!("the mock carries no memory in messages: {descriptor:?}");
     }
 
     fn bind_servicer(&self, _port: PortName, _thread: PortName) {}

@@ -120,6 +120,13 @@ impl Mock {
         crate::thread::note_requested(priority);
     }
 
+    /// Gives this task a send right to a port of another task, and returns its name here.
+    pub fn send_right(&self, owner: &Mock, port: PortName) -> PortName {
+        let mut state = self.world.lock();
+        let object = state.tasks[owner.task].names[&port].object;
+        state.add_send(self.task, object)
+    }
+
     /// Sets the clock, and ends the waits that are over then.
     pub fn set_time(&self, nanoseconds: u64) {
         self.world.lock().time = nanoseconds;

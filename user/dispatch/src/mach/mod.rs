@@ -1,0 +1,39 @@
+//! Mach channels (dispatch 6).
+//!
+//! | file | content |
+//! |---|---|
+//! | `message.rs` | [`MachMsg`]: a message as an object |
+//! | `channel.rs` | [`Channel`]: connecting, receiving, calling the handler |
+//! | `event.rs` | [`Event`], [`Handler`], [`SendResult`] |
+//! | `send.rs` | the send side as plain state: what waits, what leaves next, who transmits |
+//! | `transmit.rs` | sending: what the send side says is done here |
+//! | `reply.rs` | the replies that a channel waits for, as plain state |
+//! | `request.rs` | requests whose reply comes later |
+//! | `wait.rs` | requests whose sender waits |
+//! | `cancel.rs` | giving a peer up: reconnecting, cancelling |
+//! | `handoff.rs` | [`handoff_reply`]: another queue answers a request |
+//! | `receiver.rs` | the thread that receives for all channels |
+//! | `mig.rs` | requests in the form of MIG |
+
+mod cancel;
+mod channel;
+mod event;
+mod handoff;
+pub(crate) mod message;
+mod mig;
+pub(crate) mod receiver;
+mod reply;
+mod request;
+mod send;
+mod transmit;
+mod wait;
+
+pub use channel::Channel;
+pub use event::{Disconnected, Event, Handler, Lost, SendResult};
+pub use handoff::handoff_reply;
+pub use message::MachMsg;
+pub use mig::{Routine, Subsystem, mig_demux, mig_server};
+pub use receiver::Receiver;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! The thread that receives for all channels of a process (dispatch 5.11).
+//!
+//! It is at the highest class, so that the kernel's push never has to reach it, runs no code of the program and adopts
+//! no voucher. The first channel that is connected starts it; a program without channels has no such thread.
+
+use super::message::MachMsg;
+use crate::process::{Process, process};
+use crate::qos::{Priority, Qos};
+use crate::sync::{Arc, Mutex};
+use abi::code::*;
+use abi::message::*;
+use abi::mig::NDR;
+use abi::port::{Disposition, MACH_PORT_NULL, MACH_PORT_RIGHT_SEND_ONCE};
+use abi::{KernReturn, PortName};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// The size of the receive buffer. Larger messages are received into a buffer of their own (dispatch M-3).
+const INLINE_SIZE: usize = 0x4000;
+
+/// The options of every receive. The trailer says whether the kernel is the sender.
+const OPTIONS: MsgOption = MsgOption::RCV_MSG
+    .union(MsgOption::RCV_LARGE)
+    .union(MsgOption::RCV_LARGE_IDENTITY)
+    .union(MsgOption::RCV_VOUCHER)
+    .union(MsgOption::trailer_elements(AUDIT));
+/// The elements of a trailer with the audit token.
+const AUDIT: u32 = 3;
+
+/// A message as it arrives, with the priorities that the kernel reports.
+pub(crate) struct Arrived<'a> {
+    /// The buffer, with the message and its trailer.
+    pub(crate) bytes: &'a mut [u8],
+    /// The priority of the message itself.
+    pub(crate) priority: Priority,
+    /// The override class that it arrived with.
+    pub(crate) over: Qos,
+}
+
+/// An object that receives through ports. Its methods run on the receiver thread, and run no code of the program.
+pub(crate) trait Sink: Send + Sync {
+    /// Takes a message that came through a port.
+    fn message(self: Arc<Self>, port: PortName, arrived: Arrived<'_>);
+    /// Goes on sending: a queue that was full has room.
+    fn room(self: Arc<Self>);
+}
+
+/// What the receiver knows.
+struct Ports {
+    set: PortName,
+    /// The port for notifications about queues that were full.
+    notify: PortName,
+    /// Who receives through which port.
+    sinks: BTreeMap<PortName, Arc<dyn Sink>>,
+    /// Who waits for room in the queue behind which send right.
+    waiting: Vec<(PortName, Arc<dyn Sink>)>,
+}
+
+/// The receiver of a process.
+pub struct Receiver {
+    ports: Mutex<Option<Ports>>,
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        Receiver::new()
+    }
+}
+
+impl Receiver {
+    /// Returns a receiver whose thread is not started.
+    pub const fn new() -> Receiver {
+        Receiver { ports: Mutex::new(None) }
+    }
+
+    /// Calls a function with the ports. The first call makes them and starts the thread.
+    fn with<R>(&self, use_ports: impl FnOnce(&mut Ports) -> R) -> R {
+        let mut ports = self.ports.lock();
+        use_ports(ports.get_or_insert_with(start))
+    }
+
+    /// Receives through a port for an object from now on.
+    pub(crate) fn add(&self, port: PortName, sink: Arc<dyn Sink>) {
+        let set = self.with(|ports| {
+            let old = ports.sinks.insert(port, sink);
+            debug_assert!(old.is_none(), "one object receives through a port");
+            ports.set
+        });
+        // An error means that the program has destroyed its port: no message will come.
+        let _ = process().kernel.insert_member(port, set);
+    }
+
+    /// Ends receiving through a port.
+    pub(crate) fn remove(&self, port: PortName) {
+        // The object is dropped after the lock is released.
+        let (set, _sink) = self.with(|ports| (ports.set, ports.sinks.remove(&port)));
+        let _ = process().kernel.extract_member(port, set);
+    }
+
+    /// Asks for a notification when the queue behind a send right has room. The request counts from the next send with
+    /// `MACH_SEND_NOTIFY` that finds the queue full.
+    ///
+    /// # Errors
+    /// Those of `mach_port_request_notification`.
+    pub(crate) fn ask_for_room(&self, right: PortName, sink: Arc<dyn Sink>) -> Result<(), KernReturn> {
+        let notify = self.with(|ports| {
+            ports.waiting.push((right, sink));
+            ports.notify
+        });
+        let kernel = process().kernel;
+        let previous = kernel.request_notification(right, MACH_NOTIFY_SEND_POSSIBLE, 0, notify)?;
+        // A request of another channel with the same right: this one serves both.
+        release_request(previous);
+        Ok(())
+    }
+
+    /// Takes a request for room back that did not count, because the queue had room.
+    pub(crate) fn found_room(&self, right: PortName) {
+        if let Ok(previous) =
+            process().kernel.request_notification(right, MACH_NOTIFY_SEND_POSSIBLE, 0, MACH_PORT_NULL)
+        {
+            release_request(previous);
+        }
+        self.room(right);
+    }
+
+    /// Tells all that wait for room behind a send right to go on.
+    pub(crate) fn room(&self, right: PortName) {
+        let waiting = self.with(|ports| take_waiting(&mut ports.waiting, |(other, _)| *other == right));
+        for (_, sink) in waiting {
+            sink.room();
+        }
+    }
+
+    /// Forgets that an object waits for room.
+    pub(crate) fn forget_waiting(&self, sink: &Arc<dyn Sink>) {
+        let _waiting = self.with(|ports| take_waiting(&mut ports.waiting, |(_, other)| Arc::ptr_eq(other, sink)));
+    }
+
+    fn sink(&self, port: PortName) -> Option<Arc<dyn Sink>> {
+        self.with(|ports| ports.sinks.get(&port).cloned())
+    }
+}
+
+type Waiting = (PortName, Arc<dyn Sink>);
+
+fn take_waiting(waiting: &mut Vec<Waiting>, mut is_taken: impl FnMut(&Waiting) -> bool) -> Vec<Waiting> {
+    let (taken, left) = core::mem::take(waiting).into_iter().partition(|entry| is_taken(entry));
+    *waiting = left;
+    taken
+}
+
+/// Gives up the send-once right of a request. The receiver gets a send-once notification for it, and drops it.
+fn release_request(right: PortName) {
+    if right.is_valid() {
+        let _ = process().kernel.mod_refs(right, MACH_PORT_RIGHT_SEND_ONCE, -1);
+    }
+}
+
+/// Makes the ports and starts the thread.
+fn start() -> Ports {
+    let owner: &'static Process = process();
+    let kernel = owner.kernel;
+    let made = (|| {
+        let (set, notify) = (kernel.allocate_set()?, kernel.allocate_receive()?);
+        kernel.insert_member(notify, set)?;
+        let body = Box::new(move || {
+            owner.enter();
+            receive_for_ever(owner, set, notify);
+        });
+        kernel.bind_servicer(set, kernel.start_thread("receiver", Priority::of(Qos::UserInteractive), body)?);
+        Ok((set, notify))
+    })();
+    match made {
+        Ok((set, notify)) => Ports { set, notify, sinks: BTreeMap::new(), waiting: Vec::new() },
+        Err(KernReturn(_)) => kernel.crash("there is no room for the receiver of the channels"),
+    }
+}
+
+fn receive_for_ever(process: &Process, set: PortName, notify: PortName) {
+    let mut buffer = vec![0; INLINE_SIZE];
+    loop {
+        let received = process.kernel.receive(set, &mut buffer, OPTIONS, 0, MACH_PORT_NULL);
+        match without_detail(received.code) {
+            // With a body error the message arrived, without the rights that had no room.
+            MACH_MSG_SUCCESS | MACH_RCV_BODY_ERROR => {
+                deliver(process, notify, Arrived { bytes: &mut buffer, priority: received.priority, over: received.over });
+            }
+            MACH_RCV_TOO_LARGE => receive_large(process, &buffer),
+            // The kernel has destroyed the message, for want of room for its rights. Nobody is told of it.
+            MACH_RCV_HEADER_ERROR | MACH_RCV_INTERRUPTED => {}
+            _ => process.kernel.crash("the receiver of the channels cannot receive"),
+        }
+    }
+}
+
+/// Receives a message that does not fit the buffer, into a buffer of its own. The channel learns of the message only if
+/// that succeeds: its program may have destroyed the port since.
+fn receive_large(process: &Process, buffer: &[u8]) {
+    let header = Header::read_from_prefix(buffer).expect("the buffer has room for a header").0;
+    let port = header.msgh_local_port;
+    let options = (OPTIONS - MsgOption::RCV_LARGE_IDENTITY) | MsgOption::RCV_TIMEOUT;
+    let mut size = header.msgh_size as usize;
+    loop {
+        let mut large = vec![0; size.next_multiple_of(4) + MAX_TRAILER_SIZE];
+        let received = process.kernel.receive(port, &mut large, options, 0, MACH_PORT_NULL);
+        match without_detail(received.code) {
+            MACH_MSG_SUCCESS | MACH_RCV_BODY_ERROR => {
+                let arrived = Arrived { bytes: &mut large, priority: received.priority, over: received.over };
+                return deliver_to_sink(process, arrived);
+            }
+            // The program has taken that message itself, and the next one is larger still.
+            MACH_RCV_TOO_LARGE => {
+                let needed = Header::read_from_prefix(&large).expect("it has room for a header").0.msgh_size as usize;
+                size = needed.max(size + 4);
+            }
+            _ => return,
+        }
+    }
+}
+
+fn deliver(process: &Process, notify: PortName, arrived: Arrived<'_>) {
+    let header = Header::read_from_prefix(arrived.bytes).expect("a message has a header").0;
+    if header.msgh_local_port == notify {
+        notified(process, MachMsg::received(arrived.bytes));
+    } else {
+        deliver_to_sink(process, arrived);
+    }
+}
+
+fn deliver_to_sink(process: &Process, arrived: Arrived<'_>) {
+    let port = Header::read_from_prefix(arrived.bytes).expect("a message has a header").0.msgh_local_port;
+    match process.receiver.sink(port) {
+        Some(sink) => sink.message(port, arrived),
+        // The object was cancelled after the message had left the queue.
+        None => MachMsg::received(arrived.bytes).destroy(),
+    }
+}
+
+/// Handles a notification about a send right: its queue has room, or its port is dead, or the right is gone. In each
+/// case the next send says which.
+fn notified(process: &Process, message: MachMsg) {
+    /// The word of the name in the body, behind the NDR record.
+    const NAME: usize = NDR.len() / size_of::<u32>();
+    let name = message.word(NAME).map(PortName);
+    match (message.id(), name) {
+        (MACH_NOTIFY_SEND_POSSIBLE | MACH_NOTIFY_PORT_DELETED, Some(name)) => process.receiver.room(name),
+        (MACH_NOTIFY_DEAD_NAME, Some(name)) => {
+            process.receiver.room(name);
+            // The notification brought a reference to the dead name.
+            process.kernel.release_send(name);
+        }
+        // A request that was replaced or taken back.
+        _ => {}
+    }
+}
+
+pub(crate) const fn without_detail(code: KernReturn) -> KernReturn {
+    KernReturn(code.0 & !MACH_MSG_MASK)
+}
+
+/// Gives up the voucher of a received message unread, as is done with replies (dispatch 6.7).
+pub(crate) fn drop_voucher(message: &mut [u8]) {
+    let mut header = Header::read_from_prefix(message).expect("a message has a header").0;
+    if header.voucher() == Disposition::PORT_SEND && header.msgh_voucher_port.is_valid() {
+        process().kernel.release_send(header.msgh_voucher_port);
+    }
+    header.msgh_voucher_port = MACH_PORT_NULL;
+    header.msgh_bits &= !(0x1F << 16 | HeaderFlags::RAISEIMP.bits());
+    header.write_to_prefix(message).expect("a message has a header");
+}
