@@ -334,6 +334,11 @@ impl Base {
         Base { over: self.over, ..saved }
     }
 
+    /// Returns the base of a thread that has learned of an override, too.
+    pub fn overridden(self, over: Override) -> Base {
+        Base { over: self.over.max(over), ..self }
+    }
+
     /// Decides at which priority an item runs; [`Priority::NONE`] means that the thread's is left alone (dispatch 1.7).
     /// `enforce` asks for the item's class to beat the queue's, as the item may do itself.
     pub fn adopt(self, item: ItemPriority, enforce: bool) -> Priority {

@@ -6,7 +6,7 @@ use crate::process::Process;
 use crate::qos::{Base, ItemPriority, Priority, Qos, QueuePriority};
 use crate::queue::Held;
 use crate::sync::{Arc, thread_local};
-use crate::sys::SetSelf;
+use crate::sys::{SetSelf, tally};
 use crate::voucher::{Capture, Voucher};
 use abi::port::MACH_PORT_NULL;
 use abi::{KernReturn, PortName};
@@ -220,9 +220,15 @@ impl Nesting {
 
 impl Context {
     fn new() -> Context {
+        // In a program there is one process. On the host a test enters one.
+        let (process, priority) = if cfg!(target_os = "none") {
+            (Some(tally::process()), tally::requested())
+        } else {
+            (None, Priority::NONE)
+        };
         Context {
-            process: Cell::new(None),
-            priority: Cell::new(Priority::NONE),
+            process: Cell::new(process),
+            priority: Cell::new(priority),
             base: Cell::new(Base::NONE),
             voucher: Cell::new(None),
             kernel_voucher: Cell::new(MACH_PORT_NULL),

@@ -3,7 +3,8 @@
 //! On the host they are those of the standard library.
 
 #[cfg(target_os = "none")]
-pub use crate::sys::local::{AccessError, Attachment, LocalKey, attach, attach_first, own_name};
+pub use crate::sys::local::{AccessError, LocalKey};
+pub use crate::sys::local::{Attachment, attach, attach_first, own_name};
 #[cfg(not(target_os = "none"))]
 pub use std::thread::{AccessError, LocalKey};
 

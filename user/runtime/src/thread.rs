@@ -26,7 +26,6 @@ pub struct Thread {
 
 /// Creates a thread of this task.
 fn create(stack_size: u64, body: Body, flags: u32, detached: bool) -> Result<Thread, KernReturn> {
-    #[cfg(target_os = "none")]
     if !matches!(body, Body::Bare(..)) {
         crate::local::attach_first();
     }

@@ -13,6 +13,7 @@ mod hostile;
 mod importance;
 mod inspect;
 mod ipc;
+mod library_kernel;
 mod limits;
 mod name_service;
 mod notifications;
@@ -119,6 +120,7 @@ pub const SUITE: &[&[Test]] = &[
     supervision::TESTS,
     hostile::TESTS,
     runtime::TESTS,
+    library_kernel::TESTS,
 ];
 
 /// Tests that fail, to show how the harness reports that. They run only by name.

@@ -151,7 +151,7 @@ impl Lane {
             return;
         };
         held::lend(lent);
-        let base = enter_base(&self.word);
+        let base = enter_base(&self.word());
         let current = CurrentQueue::new(self.as_current());
         while let Some(item) = self.next() {
             item.run();
@@ -264,7 +264,7 @@ impl Lane {
 
     /// Runs an item of this queue that runs together with others, and gives its unit of width back.
     pub(crate) fn run_shared(self: Arc<Lane>, item: Item) {
-        let base = enter_base(&self.word);
+        let base = enter_base(&self.word());
         let current = CurrentQueue::new(self.as_current());
         item.run();
         drop(current);

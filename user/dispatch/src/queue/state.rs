@@ -420,3 +420,7 @@ impl<I> LaneState<I> {
         Successor::Wakeup(if lends { self.raised() } else { Wakeup::None })
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

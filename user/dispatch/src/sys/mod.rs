@@ -5,7 +5,6 @@
 
 #[cfg(all(not(target_os = "none"), any(test, feature = "mock")))]
 pub mod mock;
-#[cfg(target_os = "none")]
 pub mod tally;
 
 use crate::qos::{Priority, Qos};

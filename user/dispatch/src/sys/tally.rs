@@ -1,6 +1,7 @@
 //! [`Kernel`] for programs: the calls of the runtime.
 
 use super::{Kernel, Received, SetSelf, SetSelfError};
+use crate::process::Process;
 use crate::qos::{Priority, Qos};
 use crate::sync::OnceLock;
 use crate::sync::atomic::AtomicU32;
@@ -21,6 +22,19 @@ const STACK_SIZE: u64 = 128 << 10;
 /// The kernel that runs this program.
 #[derive(Clone, Copy, Debug)]
 pub struct Tally;
+
+/// Returns the state of the library in this program, which the first call makes.
+pub fn process() -> &'static Process {
+    static PROCESS: OnceLock<&Process> = OnceLock::new();
+    PROCESS.get_or_init(|| Process::new(&Tally))
+}
+
+/// Returns the priority that the calling thread requests, as the kernel knows it; [`Priority::NONE`] if it is outside of
+/// QoS.
+pub fn requested() -> Priority {
+    let info = runtime::task::thread_info(local::own_name()).expect("the calling thread is alive");
+    Priority(info.requested)
+}
 
 /// The name of the host, to which the program has one reference.
 static HOST: OnceLock<PortName> = OnceLock::new();

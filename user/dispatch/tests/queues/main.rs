@@ -4,5 +4,6 @@ mod blocks;
 mod capture;
 mod matrix;
 mod overrides;
+mod rules;
 mod stress;
 mod world;

@@ -122,7 +122,7 @@ impl Stress {
             match random.below(12) {
                 0 => node.queue.run_async_enforced(self.item(node.clone(), true, seed)),
                 1 => node.queue.barrier_async(self.item(node.clone(), false, seed)),
-                2 => drop(node.queue.sync(|| ())),
+                2 => node.queue.sync(|| ()),
                 3 => node.queue.barrier_sync(|| ()),
                 4 => {
                     node.queue.suspend();

@@ -4,8 +4,7 @@ mod entry;
 #[cfg(target_os = "none")]
 pub(crate) mod heap;
 mod lend;
-#[cfg(target_os = "none")]
-pub(crate) mod local;
+pub mod local;
 pub mod machine;
 #[cfg(target_os = "none")]
 pub(crate) mod mutex;

@@ -230,16 +230,9 @@ extern "C" fn call(start: &mut Start) {
 
 /// Calls `body` with thread-local memory, then frees the stacks of others. Gives up `names` references to the thread's name
 /// besides its own.
-#[cfg(target_os = "none")]
 fn with_block(names: u32, body: impl FnOnce()) {
     super::local::with_block(names, || {
         body();
         free_exited();
     });
-}
-
-#[cfg(not(target_os = "none"))]
-fn with_block(_: u32, body: impl FnOnce()) {
-    body();
-    free_exited();
 }

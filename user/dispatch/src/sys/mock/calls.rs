@@ -127,20 +127,14 @@ impl Kernel for Mock {
     }
 
     fn send(&self, message: &mut [u8], options: MsgOption, timeout: u32, priority: u32) -> KernReturn {
-        let waits = !options.contains(MsgOption::SEND_TIMEOUT);
         let mut state = self.world.lock();
-        let deadline = state.time + u64::from(timeout) * 1_000_000;
-        loop {
-            let before = message.to_vec();
-            let result = state.send(self.task, message, options, priority);
-            if result != Err(MACH_SEND_TIMED_OUT) || !waits && state.time >= deadline {
-                self.world.changed.notify_all();
-                return result.err().unwrap_or(MACH_MSG_SUCCESS);
-            }
-            // The queue is full. The rights that were given back are the ones that the next attempt takes.
-            drop(before);
+        let deadline = options.contains(MsgOption::SEND_TIMEOUT).then(|| state.time + u64::from(timeout) * 1_000_000);
+        while state.is_full(self.task, message) && deadline.is_none_or(|deadline| state.time < deadline) {
             state = self.world.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        let result = state.send(self.task, message, options, priority);
+        self.world.changed.notify_all();
+        result.err().unwrap_or(MACH_MSG_SUCCESS)
     }
 
     fn receive(

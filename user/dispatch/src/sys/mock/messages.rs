@@ -97,6 +97,15 @@ impl State {
         Ok(())
     }
 
+    /// Returns true if the queue is full to which a message goes.
+    pub(super) fn is_full(&self, task: usize, bytes: &[u8]) -> bool {
+        let object = self.tasks[task].names.get(&read(bytes).msgh_remote_port).map(|entry| entry.object);
+        let Some(Object::Port(port)) = object else {
+            return false;
+        };
+        self.ports.get(&port).is_some_and(|port| port.queue.len() >= port.queue_limit)
+    }
+
     /// Returns true if a message of a task to a port boosts the port's owner.
     fn boosts(&self, task: usize, port: u32, options: MsgOption) -> bool {
         let (sender, port) = (&self.tasks[task], &self.ports[&port]);

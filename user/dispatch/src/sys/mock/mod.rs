@@ -18,7 +18,7 @@ mod vouchers;
 mod world;
 
 pub use threads::ThreadRecord;
-pub use vouchers::Content;
+pub use vouchers::{Bank, Content};
 
 use crate::process::Process;
 use crate::qos::{Priority, Qos};
@@ -163,6 +163,17 @@ impl Mock {
         let object = state.tasks[self.task].names[&port].object;
         assert!(matches!(object, world::Object::Port(_)), "the name denotes a port");
         state.add_send(with.task, object)
+    }
+
+    /// Gives another task a send right to a voucher, as a message with the voucher's port does.
+    ///
+    /// # Panics
+    /// If the name denotes no voucher.
+    pub fn share_voucher(&self, name: PortName, with: &Mock) -> PortName {
+        let mut state = self.world.lock();
+        let voucher = state.voucher_of(self.task, name).expect("the name denotes a voucher");
+        state.retain_voucher(voucher);
+        state.add_send(with.task, world::Object::Voucher(voucher))
     }
 
     /// Returns the number of vouchers that the task has created, those that existed before included.
