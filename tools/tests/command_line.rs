@@ -297,6 +297,9 @@ fn benchmarks_are_reproducible_and_within_their_limits() {
         ("rpc_64 with a voucher, all kept", 1_300),
         ("yield, two switches", 450),
         ("spawn, exit and reap", 63_800),
+        ("heap: allocate and free 64 bytes", 60),
+        ("lock and unlock, nobody waits", 25),
+        ("thread-local variable", 15),
         // More than half of it is firmware, which comes with QEMU.
         ("boot to the first user instruction", 10_000_000),
     ] {

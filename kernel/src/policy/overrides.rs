@@ -9,7 +9,8 @@ pub const OVERRIDES_MAX: usize = 16;
 
 /// The explicit overrides of a thread: a class and a count for each resource.
 ///
-/// XNU has objects of other types beside them: for mutexes, whose waiters tell the kernel nothing in Tally.
+/// XNU has objects of other types beside them, for mutexes. In Tally the waiters of a program's locks use these, with the
+/// address of the lock as the resource.
 #[derive(Debug, Default)]
 pub struct Overrides {
     objects: Vec<Override, OVERRIDES_MAX>,

@@ -1,9 +1,9 @@
 //! [`Continuation`]: a client's work with the context in which it runs (dispatch 4.1–4.4).
 
 use crate::group::Entered;
-use crate::process::Process;
+use crate::process::{Process, process};
 use crate::qos::{ItemPriority, Qos, QueuePriority};
-use crate::queue::{Counter, held};
+use crate::queue::held;
 use crate::thread;
 use crate::voucher::Capture;
 use alloc::boxed::Box;
@@ -31,18 +31,14 @@ struct Node<F> {
 impl Continuation {
     /// Returns work with a given context.
     pub(crate) fn new(priority: ItemPriority, voucher: Capture, work: impl FnOnce() + Send + 'static) -> Continuation {
-        Continuation::in_group(priority, voucher, None, work)
+        Continuation::make(Captured { priority, voucher, process: process() }, None, work)
     }
 
-    /// Returns work that leaves a group afterwards.
-    pub(crate) fn in_group(
-        priority: ItemPriority,
-        voucher: Capture,
-        group: Option<Entered>,
-        work: impl FnOnce() + Send + 'static,
-    ) -> Continuation {
-        let counted = Counted::new();
-        Continuation(Box::new(Node { priority, voucher, group, counted, work }))
+    #[inline]
+    fn make(captured: Captured, group: Option<Entered>, work: impl FnOnce() + Send + 'static) -> Continuation {
+        let Captured { priority, voucher, process } = captured;
+        process.queues.counts.continuations.add();
+        Continuation(Box::new(Node { priority, voucher, group, counted: Counted(process), work }))
     }
 
     /// Returns work with the calling thread's context, as it is stored for a queue with this word, and the class with
@@ -53,8 +49,18 @@ impl Continuation {
         enforce: bool,
         work: impl FnOnce() + Send + 'static,
     ) -> (Continuation, Qos) {
-        let (priority, class, voucher) = captured(word, enforce);
-        (Continuation::new(priority, voucher, work), class)
+        let (captured, class) = Captured::here(word, enforce);
+        (Continuation::make(captured, None, work), class)
+    }
+
+    /// Returns the same, as one thing of a group.
+    pub(crate) fn capture_in_group(
+        word: &QueuePriority,
+        group: Entered,
+        work: impl FnOnce() + Send + 'static,
+    ) -> (Continuation, Qos) {
+        let (captured, class) = Captured::here(word, false);
+        (Continuation::make(captured, Some(group), work), class)
     }
 
     /// Runs it on the calling thread. Nothing of the context is restored afterwards (dispatch C-4).
@@ -64,13 +70,23 @@ impl Continuation {
     }
 }
 
-/// Returns what an item captures from the calling thread.
-#[inline]
-pub(crate) fn captured(word: &QueuePriority, enforce: bool) -> (ItemPriority, Qos, Capture) {
-    thread::with(|context| {
-        let (priority, class) = word.store(context.requested().propagated(), enforce);
-        (priority, class, Capture::from(context.voucher()))
-    })
+/// What an item captures from the calling thread.
+struct Captured {
+    priority: ItemPriority,
+    voucher: Capture,
+    process: &'static Process,
+}
+
+impl Captured {
+    /// Returns what the calling thread has, as it is stored for a queue with this word, and the class of the push.
+    #[inline]
+    fn here(word: &QueuePriority, enforce: bool) -> (Captured, Qos) {
+        thread::with(|context| {
+            let (priority, class) = word.store(context.requested().propagated(), enforce);
+            let voucher = Capture::from(context.voucher());
+            (Captured { priority, voucher, process: context.process() }, class)
+        })
+    }
 }
 
 impl<F: FnOnce() + Send> Work for Node<F> {
@@ -78,8 +94,7 @@ impl<F: FnOnce() + Send> Work for Node<F> {
         // The memory is free before the callout, and the closure has died with all that it captured before the group is
         // left (dispatch 4.3).
         let Node { priority, voucher, group, counted, work } = unbox(self);
-        thread::adopt(priority, false, voucher);
-        held::settle();
+        held::adopt(priority, voucher);
         work();
         drop(group);
         drop(counted);
@@ -94,17 +109,8 @@ fn unbox<T>(boxed: Box<T>) -> T {
 /// The share of a continuation in the count of all.
 struct Counted(&'static Process);
 
-impl Counted {
-    fn new() -> Counted {
-        let process = crate::process::process();
-        process.queues.counts.continuations.add();
-        Counted(process)
-    }
-}
-
 impl Drop for Counted {
     fn drop(&mut self) {
-        let count: &Counter = &self.0.queues.counts.continuations;
-        count.remove();
+        self.0.queues.counts.continuations.remove();
     }
 }

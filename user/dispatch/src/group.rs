@@ -1,6 +1,6 @@
 //! [`Group`]: work that is waited for together (dispatch 4.2).
 
-use crate::continuation::{Continuation, captured};
+use crate::continuation::Continuation;
 use crate::process::process;
 use crate::qos::Qos;
 use crate::queue::state::Kind;
@@ -83,8 +83,7 @@ impl Group {
 
     /// Runs a closure on a queue later, as one thing of the group: see [`Queue::run_async`].
     pub fn run_async(&self, queue: &Queue, work: impl FnOnce() + Send + 'static) {
-        let (priority, class, voucher) = captured(&queue.word(), false);
-        let continuation = Continuation::in_group(priority, voucher, Some(self.entered()), work);
+        let (continuation, class) = Continuation::capture_in_group(&queue.word(), self.entered(), work);
         queue.push(continuation, Kind::Shared, class);
     }
 

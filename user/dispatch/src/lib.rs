@@ -16,6 +16,7 @@
 //! | [`apply`](mod@apply), [`once`], [`semaphore`] | loops on several threads, work that is done once, counting |
 //! | [`timer_source`] | handlers that run at given times |
 //! | [`mach`] | channels |
+//! | [`source`] | handlers that run while messages wait at a port |
 //! | [`mod@process`] | what there is once for each task |
 //! | [`sys`], [`sync`] | the kernel and locks, for programs and for tests |
 
@@ -39,6 +40,7 @@ pub mod process;
 pub mod qos;
 pub mod queue;
 pub mod semaphore;
+pub mod source;
 pub mod sync;
 pub mod sys;
 pub mod thread;

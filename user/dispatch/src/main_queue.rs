@@ -14,6 +14,7 @@ use crate::thread::{self, QosScope};
 use crate::timer::Deadline;
 use crate::voucher::{self, Capture};
 use abi::PortName;
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
@@ -48,7 +49,7 @@ const RESOURCE: u64 = 0x6D61_696E;
 /// Returns the main queue.
 pub(crate) fn queue() -> Queue {
     let make = || {
-        let target = Target::Main(Bound::default());
+        let target = Target::Main(Box::default());
         Queue::of(Arc::new(Lane::new(QueuePriority::NONE, target, 1, String::from("main"), true)))
     };
     process().queues.main.get_or_init(make).clone()

@@ -4,6 +4,7 @@ use crate::activity::Activities;
 use crate::mach::{self, Receiver};
 use crate::persona::ArbitraryPersonas;
 use crate::queue::Queues;
+use crate::source::Watcher;
 use crate::sync::Arc;
 use crate::sys::Kernel;
 use crate::thread;
@@ -26,6 +27,8 @@ pub struct Process {
     pub(crate) queues: Queues,
     /// The thread that receives for all channels.
     pub(crate) receiver: Receiver,
+    /// The thread that watches the ports of sources.
+    pub(crate) watcher: Watcher,
 }
 
 impl Process {
@@ -38,6 +41,7 @@ impl Process {
             arbitrary_personas: ArbitraryPersonas::default(),
             queues: Queues::default(),
             receiver: Receiver::new(),
+            watcher: Watcher::default(),
         }))
     }
 

@@ -93,7 +93,7 @@ impl Priority {
     /// The highest priority that work takes along: user-initiated (dispatch Q-10).
     const CAP: Priority = Priority::of(Qos::UserInitiated);
     /// The field of the class, one bit for each.
-    const CLASSES: u32 = 0x3F00;
+    pub(crate) const CLASSES: u32 = 0x3F00;
 
     /// Returns the priority of a class with relative priority 0, [`NONE`](Priority::NONE) without a class.
     pub const fn of(class: Qos) -> Priority {

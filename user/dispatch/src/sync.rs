@@ -55,10 +55,16 @@ mod sources {
     }
 
     /// A value that is made once.
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub struct OnceLock<T> {
         making: Mutex<()>,
         value: std::sync::OnceLock<T>,
+    }
+
+    impl<T> Default for OnceLock<T> {
+        fn default() -> OnceLock<T> {
+            OnceLock::new()
+        }
     }
 
     impl<T> OnceLock<T> {

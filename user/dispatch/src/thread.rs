@@ -6,7 +6,9 @@ use crate::process::Process;
 use crate::qos::{Base, ItemPriority, Priority, Qos, QueuePriority};
 use crate::queue::Held;
 use crate::sync::{Arc, thread_local};
-use crate::sys::{SetSelf, tally};
+use crate::sys::SetSelf;
+#[cfg(target_os = "none")]
+use crate::sys::tally;
 use crate::voucher::{Capture, Voucher};
 use abi::port::MACH_PORT_NULL;
 use abi::{KernReturn, PortName};
@@ -123,7 +125,7 @@ pub(crate) fn exchange(priority: Priority, voucher: Capture) -> Option<Arc<Vouch
 /// Takes on the context of an item, which is about to run: decides about its priority (dispatch 1.7) and
 /// [sets](set) it together with the voucher. `enforce` asks for the item's class to beat the queue's.
 pub fn adopt(item: ItemPriority, enforce: bool, voucher: Capture) {
-    let previous = with(|context| context.exchange(context.base.get().adopt(item, enforce), voucher));
+    let previous = with(|context| context.adopt(item, enforce, voucher));
     drop(previous);
 }
 
@@ -218,14 +220,21 @@ impl Nesting {
     }
 }
 
+/// Returns the process of a new thread, and the priority that it requests: in a program there is one process.
+#[cfg(target_os = "none")]
+fn initial() -> (Option<&'static Process>, Priority) {
+    (Some(tally::process()), tally::requested())
+}
+
+/// On the host a test enters a process.
+#[cfg(not(target_os = "none"))]
+fn initial() -> (Option<&'static Process>, Priority) {
+    (None, Priority::NONE)
+}
+
 impl Context {
     fn new() -> Context {
-        // In a program there is one process. On the host a test enters one.
-        let (process, priority) = if cfg!(target_os = "none") {
-            (Some(tally::process()), tally::requested())
-        } else {
-            (None, Priority::NONE)
-        };
+        let (process, priority) = initial();
         Context {
             process: Cell::new(process),
             priority: Cell::new(priority),
@@ -267,7 +276,14 @@ impl Context {
         voucher
     }
 
+    /// See [`adopt`]; returns the voucher object that was replaced.
+    #[inline]
+    pub(crate) fn adopt(&self, item: ItemPriority, enforce: bool, voucher: Capture) -> Option<Arc<Voucher>> {
+        self.exchange(self.base.get().adopt(item, enforce), voucher)
+    }
+
     /// See [`exchange`].
+    #[inline]
     fn exchange(&self, priority: Priority, voucher: Capture) -> Option<Arc<Voucher>> {
         let mut change = SetSelf { priority: self.change_of_priority(priority), voucher: None };
         let voucher = match voucher {

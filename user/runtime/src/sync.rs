@@ -1,5 +1,9 @@
 //! Locks, and values that are made once.
 //!
+//! A thread that waits for a lock lends its class to the owner, so that the owner gets to the end of its work although
+//! threads of classes in between are ready. This does not help an owner without a class, whose priority is that of its task.
+//! The owner keeps what was lent until the waiting thread has run.
+//!
 //! On the host they are those of the standard library.
 
 #[cfg(target_os = "none")]

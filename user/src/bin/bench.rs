@@ -17,7 +17,9 @@ extern crate alloc;
 use alloc::boxed::Box;
 use core::cell::Cell;
 use core::hint::black_box;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use dispatch::group::Group;
+use dispatch::queue::Queue;
 use user::abi::PortName;
 use user::abi::message::*;
 use user::abi::port::*;
@@ -365,7 +367,32 @@ fn in_the_program() {
     report("heap: allocate and free 64 bytes", measure(|| drop(black_box(Box::new([7u64; 8])))), "");
     report("lock and unlock, nobody waits", measure(|| *LOCK.lock() += 1), "");
     report("thread-local variable", measure(|| LOCAL.with(|local| local.set(local.get() + 1))), "");
+    report("submit to a busy queue, and run", submit_and_run(), "");
     report("spawn a thread and join it", measure(|| spawn(|| {}).expect("a thread").join()), "");
+}
+
+/// Measures how long it takes to submit an item to a serial queue that runs already, and to run it.
+fn submit_and_run() -> u64 {
+    static NOW: AtomicU64 = AtomicU64::new(0);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let (queue, group) = (Queue::new("bench"), Group::new());
+    let run = |_| {
+        let inner = queue.clone();
+        group.run_async(&queue, move || {
+            NOW.store(time_stamp(), Ordering::Relaxed);
+            for _ in 1..ROUNDS {
+                inner.run_async(|| {
+                    COUNT.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            inner.run_async(|| NOW.store(time_stamp() - NOW.load(Ordering::Relaxed), Ordering::Relaxed));
+        });
+        // The queue is serial, so that the last item has run as well.
+        group.run_async(&queue, || {});
+        group.wait(None);
+        queue.sync(|| NOW.load(Ordering::Relaxed)) / ROUNDS
+    };
+    (0..RUNS).map(run).min().expect("there is a run")
 }
 
 fn rpc_with_right(service: PortName) -> u64 {

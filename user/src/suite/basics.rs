@@ -122,7 +122,7 @@ fn loading_selectors_leaves_thread_local_memory_of_other_threads_alone() {
         use_block();
         machine::load_null_selectors();
     };
-    Thread::start(load_selectors, 0).expect("the thread starts").join();
+    Thread::bare(load_selectors, 0).expect("the thread starts").join();
     check::equal("through fs and gs", machine::thread_local(8), [0x2222; 2]);
 }
 

@@ -7,7 +7,13 @@ mod accounting;
 mod basics;
 mod boosts;
 mod bootstrap;
+mod channel_deaths;
+mod channel_ends;
+mod channel_replies;
+mod channel_tasks;
+mod channels;
 mod deliberate;
+mod dispatch_vouchers;
 mod faults;
 mod hostile;
 mod importance;
@@ -17,6 +23,8 @@ mod library_kernel;
 mod limits;
 mod name_service;
 mod notifications;
+mod personas;
+mod players;
 mod policy;
 mod ports;
 mod processor;
@@ -111,6 +119,10 @@ pub const SUITE: &[&[Test]] = &[
     accounting::TESTS,
     boosts::TESTS,
     special_reply::TESTS,
+    channels::TESTS,
+    channel_replies::TESTS,
+    channel_tasks::TESTS,
+    channel_deaths::TESTS,
     inspect::TESTS,
     processor::TESTS,
     faults::TESTS,
@@ -121,6 +133,8 @@ pub const SUITE: &[&[Test]] = &[
     hostile::TESTS,
     runtime::TESTS,
     library_kernel::TESTS,
+    dispatch_vouchers::TESTS,
+    personas::TESTS,
 ];
 
 /// Tests that fail, to show how the harness reports that. They run only by name.

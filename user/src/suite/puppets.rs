@@ -100,8 +100,17 @@ impl Puppet {
 
     /// Lets the puppet send to another one. Returns what is in its buffer afterwards.
     pub(super) fn try_send(&self, to: &Puppet, parcel: Parcel) -> Parcelled {
-        let order = Message::copy_send(self.orders).id(SEND).port(to.service, D::COPY_SEND);
+        self.try_send_to_right(to.service, parcel)
+    }
+
+    fn try_send_to_right(&self, right: PortName, parcel: Parcel) -> Parcelled {
+        let order = Message::copy_send(self.orders).id(SEND).port(right, D::COPY_SEND);
         self.parcelled(order.bytes(&NDR).bytes(parcel.as_bytes()))
+    }
+
+    /// Lets the puppet send to any port, by a send right of the test.
+    pub(super) fn send_to_right(&self, right: PortName, parcel: Parcel) {
+        check::equal("the code of the send", self.try_send_to_right(right, parcel).code, 0);
     }
 
     pub(super) fn send(&self, to: &Puppet, parcel: Parcel) {

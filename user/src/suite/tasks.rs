@@ -1,7 +1,8 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
 use super::{
-    accounting, boosts, importance, policy, processor, puppets, scheduling, soak, supervision, tests, voucher_rights,
+    accounting, boosts, channel_tasks, importance, players, policy, processor, puppets, scheduling, soak, supervision,
+    tests, voucher_rights,
 };
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
@@ -51,7 +52,11 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("serve-a-donor", importance::serve_a_donor),
     ("work-for-a-client", accounting::work_for_a_client),
     ("serve", boosts::serve),
+    ("channel-daemon", channel_tasks::channel_daemon),
+    ("channel-app", channel_tasks::channel_app),
+    ("channel-leaker", channel_tasks::channel_leaker),
     ("obey", puppets::obey),
+    ("play", players::play),
     ("receive-always", soak::receive_always),
     ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
     ("check-processor", processor::check_fresh_processor),

@@ -1,8 +1,8 @@
 //! Handing the work of a request to another queue (dispatch 6.7).
 
+use crate::continuation::Continuation;
 use crate::process::process;
 use crate::qos::Qos;
-use crate::continuation::Continuation;
 use crate::queue::Queue;
 use crate::queue::state::Kind;
 use crate::sync::thread_local;

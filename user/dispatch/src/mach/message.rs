@@ -5,9 +5,10 @@ use crate::qos::{Priority, Qos};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::voucher::Voucher;
-use abi::PortName;
+use abi::code::*;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_NULL, MACH_PORT_RIGHT_RECEIVE, MACH_PORT_RIGHT_SEND_ONCE};
+use abi::{KernReturn, PortName};
 use alloc::vec::Vec;
 use core::fmt;
 use runtime::view::{Descriptor, View};
@@ -42,6 +43,8 @@ pub struct MachMsg {
     context: Option<u64>,
     /// True if this is the reply to a request that the handler made.
     pub(crate) is_awaited: bool,
+    /// True if the kernel has taken the message's rights: the names in it denote nothing, or something else by now.
+    is_spent: bool,
 }
 
 impl fmt::Debug for MachMsg {
@@ -70,6 +73,7 @@ impl MachMsg {
             over: Qos::Unspecified,
             context: None,
             is_awaited: false,
+            is_spent: false,
         }
     }
 
@@ -130,6 +134,23 @@ impl MachMsg {
             header.msgh_remote_port = name;
             header.msgh_bits = header.msgh_bits & !0x1F | u32::from(disposition.0);
         });
+    }
+
+    /// Notes what the kernel did with the rights of the message, which it was given to send (mach-ipc 3.11).
+    pub(crate) fn note_sent(&mut self, code: KernReturn) {
+        self.is_spent = !matches!(
+            KernReturn(code.0 & !MACH_MSG_MASK),
+            // The rights have stayed with these codes, and have come back with those.
+            MACH_SEND_INVALID_DATA
+                | MACH_SEND_INVALID_HEADER
+                | MACH_SEND_INVALID_DEST
+                | MACH_SEND_INVALID_REPLY
+                | MACH_SEND_INVALID_VOUCHER
+                | MACH_SEND_TIMED_OUT
+                | MACH_SEND_INTERRUPTED
+                | MACH_SEND_NO_BUFFER
+                | MACH_SEND_INVALID_CONTEXT
+        );
     }
 
     /// Makes the header again what it was before a send that failed: the kernel gives a copied right back as one more
@@ -247,6 +268,12 @@ impl MachMsg {
         self.priority
     }
 
+    /// Returns the override class that a received message arrived with: that of the most urgent message behind it, or
+    /// of the thread that waits for the reply.
+    pub fn override_class(&self) -> Qos {
+        self.over
+    }
+
     /// Returns the bytes of the message without trailer.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.size]
@@ -291,9 +318,12 @@ impl MachMsg {
     }
 
     /// Gives back everything that the message holds, and drops it: of a received message the rights and the memory that
-    /// it brought, of one to be sent those that it would have moved. This is the only place where a message's rights
-    /// are released (dispatch R-11).
+    /// it brought, of one to be sent those that it would have moved, of one that was sent nothing. This is the only place
+    /// where a message's rights are released (dispatch R-11).
     pub fn destroy(self) {
+        if self.is_spent {
+            return;
+        }
         let header = self.header();
         release(header.msgh_remote_port, header.remote());
         // In a received message the local port is the port that it came through.

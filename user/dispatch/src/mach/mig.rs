@@ -46,7 +46,9 @@ pub fn mig_demux<C>(context: &mut C, subsystems: &[Subsystem<C>], mut message: M
         message.destroy();
         reply = reply.map(|reply| reply.without_body().bytes(&NDR).bytes(&code.0.to_le_bytes()));
     }
-    reply.map(send_reply);
+    if let Some(reply) = reply {
+        send_reply(reply);
+    }
     Ok(())
 }
 
@@ -54,9 +56,8 @@ pub fn mig_demux<C>(context: &mut C, subsystems: &[Subsystem<C>], mut message: M
 fn send_reply(mut reply: MachMsg) {
     let options = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT;
     let code = process().kernel.send(reply.as_bytes_mut(), options, 0, 0);
-    if matches!(without_detail(code), MACH_SEND_INVALID_DEST | MACH_SEND_TIMED_OUT | MACH_SEND_NO_BUFFER) {
-        reply.destroy();
-    }
+    reply.note_sent(code);
+    reply.destroy();
 }
 
 /// Serves the requests that wait at a port, at most 1000, each with its own voucher. The voucher of the last one stays

@@ -82,6 +82,11 @@ impl Receiver {
         use_ports(ports.get_or_insert_with(start))
     }
 
+    /// Calls a function with the ports, if there are any yet: the end of a channel starts no thread.
+    fn with_started<R>(&self, use_ports: impl FnOnce(&mut Ports) -> R) -> Option<R> {
+        self.ports.lock().as_mut().map(use_ports)
+    }
+
     /// Receives through a port for an object from now on.
     pub(crate) fn add(&self, port: PortName, sink: Arc<dyn Sink>) {
         let set = self.with(|ports| {
@@ -96,8 +101,9 @@ impl Receiver {
     /// Ends receiving through a port.
     pub(crate) fn remove(&self, port: PortName) {
         // The object is dropped after the lock is released.
-        let (set, _sink) = self.with(|ports| (ports.set, ports.sinks.remove(&port)));
-        let _ = process().kernel.extract_member(port, set);
+        if let Some((set, _sink)) = self.with_started(|ports| (ports.set, ports.sinks.remove(&port))) {
+            let _ = process().kernel.extract_member(port, set);
+        }
     }
 
     /// Asks for a notification when the queue behind a send right has room. The request counts from the next send with
@@ -119,8 +125,7 @@ impl Receiver {
 
     /// Takes a request for room back that did not count, because the queue had room.
     pub(crate) fn found_room(&self, right: PortName) {
-        if let Ok(previous) =
-            process().kernel.request_notification(right, MACH_NOTIFY_SEND_POSSIBLE, 0, MACH_PORT_NULL)
+        if let Ok(previous) = process().kernel.request_notification(right, MACH_NOTIFY_SEND_POSSIBLE, 0, MACH_PORT_NULL)
         {
             release_request(previous);
         }
@@ -129,19 +134,20 @@ impl Receiver {
 
     /// Tells all that wait for room behind a send right to go on.
     pub(crate) fn room(&self, right: PortName) {
-        let waiting = self.with(|ports| take_waiting(&mut ports.waiting, |(other, _)| *other == right));
-        for (_, sink) in waiting {
+        let waiting = self.with_started(|ports| take_waiting(&mut ports.waiting, |(other, _)| *other == right));
+        for (_, sink) in waiting.into_iter().flatten() {
             sink.room();
         }
     }
 
     /// Forgets that an object waits for room.
     pub(crate) fn forget_waiting(&self, sink: &Arc<dyn Sink>) {
-        let _waiting = self.with(|ports| take_waiting(&mut ports.waiting, |(_, other)| Arc::ptr_eq(other, sink)));
+        let _waiting =
+            self.with_started(|ports| take_waiting(&mut ports.waiting, |(_, other)| Arc::ptr_eq(other, sink)));
     }
 
     fn sink(&self, port: PortName) -> Option<Arc<dyn Sink>> {
-        self.with(|ports| ports.sinks.get(&port).cloned())
+        self.with_started(|ports| ports.sinks.get(&port).cloned()).flatten()
     }
 }
 
@@ -187,7 +193,11 @@ fn receive_for_ever(process: &Process, set: PortName, notify: PortName) {
         match without_detail(received.code) {
             // With a body error the message arrived, without the rights that had no room.
             MACH_MSG_SUCCESS | MACH_RCV_BODY_ERROR => {
-                deliver(process, notify, Arrived { bytes: &mut buffer, priority: received.priority, over: received.over });
+                deliver(
+                    process,
+                    notify,
+                    Arrived { bytes: &mut buffer, priority: received.priority, over: received.over },
+                );
             }
             MACH_RCV_TOO_LARGE => receive_large(process, &buffer),
             // The kernel has destroyed the message, for want of room for its rights. Nobody is told of it.

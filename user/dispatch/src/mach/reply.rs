@@ -28,7 +28,10 @@ impl<A> Replies<A> {
 
     /// Adds a reply port.
     pub(crate) fn add(&mut self, port: PortName, pending: Pending<A>) {
-        debug_assert!(self.pending.iter().all(|(other, _)| *other != port), "a reply port serves one request at a time");
+        debug_assert!(
+            self.pending.iter().all(|(other, _)| *other != port),
+            "a reply port serves one request at a time"
+        );
         self.pending.push((port, pending));
     }
 

@@ -214,10 +214,12 @@ impl<M: Outgoing, B> SendSide<M, B> {
     pub(crate) fn next(&mut self) -> Next<M, B> {
         self.has_room = false;
         let is_sent = self.lets_replies_pass();
-        if is_sent && matches!(self.items.front(), Some(Item::Message(message)) if !message.is_reply()) {
-            if let Some(checkin) = self.checkin.take() {
-                return Next::CheckIn(checkin, self.right, self.class);
-            }
+        let needs_checkin = matches!(self.items.front(), Some(Item::Message(message)) if !message.is_reply());
+        if is_sent
+            && needs_checkin
+            && let Some(checkin) = self.checkin.take()
+        {
+            return Next::CheckIn(checkin, self.right, self.class);
         }
         match self.items.pop_front() {
             Some(Item::Message(message)) if is_sent => Next::Send(message, self.right, self.class),

@@ -199,8 +199,7 @@ fn cancellation_is_the_last_disconnection() {
     side.submit(message("b", BG), ONE);
     assert_eq!(side.cancel(TWO), Some(Submitted::Drain));
     assert_eq!(side.cancel(TWO), None, "a second cancellation does nothing");
-    let expected =
-        [Did::NotSent("a"), Did::NotSent("b"), Did::Disconnected(OLD, Some("hello"), true)];
+    let expected = [Did::NotSent("a"), Did::NotSent("b"), Did::Disconnected(OLD, Some("hello"), true)];
     assert_eq!(drain(&mut side), expected);
     side.submit(message("c", IN), ONE);
     side.barrier("barrier", IN, ONE);

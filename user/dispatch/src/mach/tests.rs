@@ -10,7 +10,7 @@ use crate::voucher;
 use abi::PortName;
 use abi::code::{MACH_SEND_INVALID_DEST, MACH_SEND_NO_BUFFER};
 use abi::message::MsgOption;
-use abi::port::{ConstructFlags, Disposition, MACH_PORT_NULL};
+use abi::port::{ConstructFlags, Disposition, MACH_PORT_NULL, MACH_PORT_RIGHT_RECEIVE};
 use std::string::{String, ToString};
 use std::sync::mpsc::{self, Receiver as Events};
 use std::sync::{Arc, Mutex};
@@ -62,14 +62,23 @@ impl Side {
         let (channel, port) = Mock::on_thread(process, move || {
             let handler = move |_: &Channel, event: Event| {
                 let class = thread::requested().class();
-                let seen = Seen { event: describe(&event), class, importance: voucher::copy().is_some_and(|v| v.has_importance()) };
+                let seen = Seen {
+                    event: describe(&event),
+                    class,
+                    importance: voucher::copy().is_some_and(|v| v.has_importance()),
+                };
                 if let Event::MessageReceived(message) = event {
                     kept.lock().unwrap().push(message);
                 }
                 let _ = sender.send(seen);
             };
-            (Channel::new("test", None, handler), process.kernel.construct(ConstructFlags::IMPORTANCE_RECEIVER, None).expect("there is room"))
+            (
+                Channel::new("test", None, handler),
+                process.kernel.construct(ConstructFlags::IMPORTANCE_RECEIVER, None).expect("there is room"),
+            )
         });
+        // The test drops what it got from the handler.
+        process.enter();
         Side { kernel, process, channel, seen: Mutex::new(seen), received, port }
     }
 
@@ -184,9 +193,9 @@ fn waiting_for_a_reply_takes_one_call_and_changes_nothing() {
         for _ in 0..3 {
             assert_eq!(server.next(), seen("received 10", Qos::UserInitiated, true));
             server.run(Qos::Legacy, |channel| {
-                channel.send(server.message().take_reply().expect("the request asks for a reply"), NONE);
+                let reply = server.message().take_reply().expect("the request asks for a reply");
+                assert!(matches!(channel.send_with_result(reply, NONE), SendResult::Sent));
             });
-            assert_eq!(server.next().event, "sent 110");
         }
         assert_eq!(client.join().expect("the client ends"), 0, "set-self calls");
     });
@@ -250,6 +259,9 @@ fn messages_for_a_cancelled_channel_are_destroyed() {
     daemon.run(Qos::Legacy, |channel| channel.cancel());
     started.wait();
     assert_eq!(daemon.events(5), ["connected", "barrier", "lost send", "lost receive", "cancelled"]);
+    // If the message was not received before the cancellation, it dies with the port.
+    let destroyed = daemon.process.kernel.mod_refs(daemon.port, MACH_PORT_RIGHT_RECEIVE, -1);
+    assert_eq!(destroyed, Ok(()));
     while daemon.kernel.is_boosted() {
         std::thread::yield_now();
     }
@@ -259,6 +271,8 @@ fn messages_for_a_cancelled_channel_are_destroyed() {
 #[test]
 fn failed_request_is_reported_and_its_reply_given_up() {
     let (app, daemon) = pair();
+    // The first message makes the voucher of the process.
+    app.run(Qos::UserInitiated, |channel| channel.send(MachMsg::new(9), NONE));
     app.kernel.fail_next_send(MACH_SEND_NO_BUFFER);
     let names = app.kernel.names();
     let (sender, answers) = mpsc::channel();
@@ -285,8 +299,7 @@ fn failed_request_is_reported_and_its_reply_given_up() {
 #[test]
 fn dead_peer_is_reported_for_each_message() {
     let (app, daemon) = pair();
-    daemon.kernel.enter();
-    crate::sys::Kernel::mod_refs(daemon.kernel, daemon.port, abi::port::MACH_PORT_RIGHT_RECEIVE, -1).expect("it is there");
+    daemon.process.kernel.mod_refs(daemon.port, MACH_PORT_RIGHT_RECEIVE, -1).expect("it is there");
     app.run(Qos::UserInitiated, |channel| channel.send(MachMsg::new(7), NONE));
     let failed = std::format!("failed 7 {MACH_SEND_INVALID_DEST:?}");
     assert_eq!(app.events(2), ["connected", &failed]);
@@ -295,9 +308,9 @@ fn dead_peer_is_reported_for_each_message() {
 #[test]
 fn destroyed_message_gives_back_what_it_would_have_moved() {
     let kernel = Mock::new();
-    kernel.enter();
-    let port = crate::sys::Kernel::allocate_receive(kernel).expect("there is room");
-    crate::sys::Kernel::insert_send(kernel, port).expect("there is room");
+    let process = kernel.enter();
+    let port = process.kernel.allocate_receive().expect("there is room");
+    process.kernel.insert_send(port).expect("there is room");
     let copied = MachMsg::new(1).to(port, Disposition::COPY_SEND).port(port, Disposition::COPY_SEND);
     let before = kernel.references();
     copied.destroy();
@@ -305,4 +318,3 @@ fn destroyed_message_gives_back_what_it_would_have_moved() {
     MachMsg::new(1).to(MACH_PORT_NULL, Disposition::NONE).port(port, Disposition::MOVE_SEND).destroy();
     assert_eq!(kernel.references(), before - 1);
 }
-

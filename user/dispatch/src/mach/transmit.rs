@@ -113,15 +113,12 @@ impl Sending {
         if self.message.is_reply() {
             return (MsgOption::SEND_MSG | self.options, 0);
         }
-        let over = qos::capped(over);
         let mut options = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT | self.options;
         if self.is_own_port {
             options |= MsgOption::SEND_SYNC_OVERRIDE;
         }
-        match over {
-            Qos::Unspecified => (options, 0),
-            _ => (options | MsgOption::SEND_OVERRIDE, qos::message_word(over, self.message.priority)),
-        }
+        let (with_priority, word) = qos::send_priority(over, self.message.priority);
+        (options | with_priority, word)
     }
 }
 
@@ -275,7 +272,9 @@ impl Inner {
     fn hand_over(&self, sending: &mut Sending, right: PortName, options: MsgOption, word: u32) -> KernReturn {
         let (kernel, message) = (process().kernel, &mut sending.message);
         if message.is_reply() {
-            return kernel.send(message.as_bytes_mut(), options, 0, word);
+            let code = kernel.send(message.as_bytes_mut(), options, 0, word);
+            message.note_sent(code);
+            return code;
         }
         let voucher = message.voucher.take();
         message.set_remote(right, Disposition::COPY_SEND);
@@ -283,13 +282,19 @@ impl Inner {
         let code = kernel.send(message.as_bytes_mut(), options, 0, word);
         voucher::detach(message.as_bytes_mut(), attachment);
         message.voucher = voucher;
+        message.note_sent(code);
         message.restore_remote(right);
         code
     }
 
     /// Registers the reply of a message that was sent, or gives it up, and tells what became of the message. Returns
     /// that if the message is the caller's `own` and the caller is the one to tell.
-    pub(crate) fn report(self: &Arc<Inner>, sending: Sending, outcome: Outcome, own: Option<u64>) -> Option<SendResult> {
+    pub(crate) fn report(
+        self: &Arc<Inner>,
+        sending: Sending,
+        outcome: Outcome,
+        own: Option<u64>,
+    ) -> Option<SendResult> {
         let Sending { mut message, id, told, reply_port, requester, synchronous, .. } = sending;
         let was_sent = matches!(outcome, Outcome::Sent);
         let mut lost = None;

@@ -24,8 +24,7 @@ use zerocopy::FromBytes;
 const REPLY_SIZE: usize = 1024;
 
 /// The options of the receive phase. The reply's voucher, if it has one, is not taken.
-const RECEIVE: MsgOption =
-    MsgOption::RCV_MSG.union(MsgOption::RCV_LARGE).union(MsgOption::trailer_elements(AUDIT));
+const RECEIVE: MsgOption = MsgOption::RCV_MSG.union(MsgOption::RCV_LARGE).union(MsgOption::trailer_elements(AUDIT));
 const AUDIT: u32 = 3;
 
 impl Channel {
@@ -76,7 +75,8 @@ impl Inner {
         let mut sending = Sending::prepare(message, options, told, true);
         sending.is_own_port = is_own;
         let (priority, voucher) = (sending.message.priority, sending.message.voucher.clone());
-        let pending = if is_own { Pending::Thread } else { Pending::ThreadOnPort(Requester::handler(&sending.message, None)) };
+        let pending =
+            if is_own { Pending::Thread } else { Pending::ThreadOnPort(Requester::handler(&sending.message, None)) };
         let (is_direct, right) = {
             let side = self.send.lock();
             // Under this lock, so that a cancellation that comes later finds the port on the list.
@@ -116,6 +116,7 @@ impl Inner {
         }
         voucher::detach(message.as_bytes_mut(), attachment);
         message.voucher = voucher;
+        message.note_sent(if failed { received.code } else { MACH_MSG_SUCCESS });
         if !failed {
             // No event: it would come after the reply, or even after the cancellation.
             sending.told = Told::Caller;

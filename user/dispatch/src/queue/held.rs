@@ -1,9 +1,10 @@
 //! [`Held`]: what a thread knows about the queues that it drains or holds (dispatch 1.5, L-8, L-10).
 
 use super::Queue;
-use crate::qos::{Override, Qos};
+use crate::qos::{ItemPriority, Override, Priority, Qos};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::thread::{self, Context};
+use crate::voucher::Capture;
 use abi::PortName;
 use core::cell::Cell;
 
@@ -17,6 +18,8 @@ pub(crate) struct Held {
     current: Cell<Option<Queue>>,
     /// The kernel may have an override for the thread, which the thread has to end.
     overridden: Cell<bool>,
+    /// The least priority, without flags, at which the thread need not raise itself to what its queues lend it.
+    enough: Cell<u32>,
     /// The class to which the thread has raised itself.
     raised: Cell<Qos>,
     /// How many queues the thread holds synchronously.
@@ -31,6 +34,7 @@ impl Held {
             is_worker: Cell::new(false),
             current: Cell::new(None),
             overridden: Cell::new(false),
+            enough: Cell::new(0),
             raised: Cell::new(Qos::Unspecified),
             holds: Cell::new(0),
         }
@@ -72,29 +76,41 @@ pub(crate) fn lend(class: Qos) {
         if base.over < Override::Class(class) {
             base.over = Override::Class(class);
             context.set_base(base);
+            context.held.enough.set(Priority::of(class).0 & Priority::CLASSES);
         }
         settle_in(context);
     });
 }
 
-/// Raises the calling thread to the class that its queues lend it, if it has just adopted an item of a lower one.
-pub(crate) fn settle() {
-    thread::with(settle_in);
+/// Takes on the context of an item, which is about to run. If the item's class is lower than what the queues lend the
+/// thread, the thread raises itself to that.
+#[inline]
+pub(crate) fn adopt(priority: ItemPriority, voucher: Capture) {
+    let previous = thread::with(|context| {
+        let previous = context.adopt(priority, false, voucher);
+        settle_in(context);
+        previous
+    });
+    drop(previous);
 }
 
 /// The kernel is asked only if the thread requests less. Most items are of the highest class of their queue, so that it
 /// would gain nothing.
+#[inline]
 fn settle_in(context: &Context) {
-    let Override::Class(lent) = context.base().over else {
-        return;
-    };
-    if context.requested().class() < lent && context.held.raised.get() < lent {
-        raise(context, lent);
+    if context.requested().without_flags().0 < context.held.enough.get() {
+        raise(context);
     }
 }
 
 #[cold]
-fn raise(context: &Context, class: Qos) {
+fn raise(context: &Context) {
+    let Override::Class(class) = context.base().over else {
+        return;
+    };
+    if context.held.raised.get() >= class {
+        return;
+    }
     context.held.raised.set(class);
     context.held.overridden.set(true);
     let name = own_name(context);
@@ -131,6 +147,7 @@ pub(crate) fn note_override(overridden: bool) {
 /// Ends the overrides of the calling thread, if there may be any (dispatch L-10).
 pub(crate) fn end_override() {
     thread::with(|context| {
+        context.held.enough.set(0);
         context.held.raised.set(Qos::Unspecified);
         if context.held.overridden.replace(false) {
             context.process().kernel.reset_override();

@@ -39,7 +39,7 @@ pub(crate) enum Target {
     /// To another queue.
     Lane(Arc<Lane>),
     /// To the main thread.
-    Main(Bound),
+    Main(Box<Bound>),
 }
 
 /// What the lock of a queue guards.
@@ -69,11 +69,14 @@ impl Lane {
 
     /// Appends an item.
     #[inline]
-    pub(crate) fn push(self: &Arc<Lane>, entry: Entry<Item>) {
+    pub(crate) fn push(self: &Arc<Lane>, item: Item, kind: Kind, class: Qos) {
         let mut state = self.lock();
-        match state.push(entry) {
-            Push::Kept(Wakeup::None) => {}
-            push => self.pushed(state, push),
+        if state.admits(kind) {
+            return self.pushed(state, Push::Forward(Entry { item, kind, class }));
+        }
+        match state.append(Entry { item, kind, class }) {
+            Wakeup::None => {}
+            wakeup => self.pushed(state, Push::Kept(wakeup)),
         }
     }
 
@@ -203,15 +206,20 @@ impl Lane {
     }
 
     /// Returns the next item that the calling thread runs itself, `None` when it has left the queue.
+    #[inline]
     fn next(self: &Arc<Lane>) -> Option<Item> {
+        let mut state = self.lock();
+        match state.take_head() {
+            Some(item) => Some(item),
+            None => self.decide(state),
+        }
+    }
+
+    /// Does what the owner has to do between two items.
+    fn decide<'a>(self: &'a Arc<Lane>, mut state: Guard<'a>) -> Option<Item> {
         loop {
-            let mut state = self.lock();
-            let next = match state.next() {
-                Next::Run(item) => return Some(item),
-                next => next,
-            };
             let mut effects = Effects::default();
-            let overridden = match next {
+            let overridden = match state.next() {
                 Next::Run(item) => return Some(item),
                 Next::Forward(entry) => {
                     self.forward(entry, &mut effects);
@@ -229,6 +237,7 @@ impl Lane {
                 held::note_override(overridden);
                 return None;
             }
+            state = self.lock();
         }
     }
 

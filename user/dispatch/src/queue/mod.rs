@@ -40,7 +40,7 @@ use crate::timer::Timers;
 use alloc::boxed::Box;
 use core::time::Duration;
 use root::{ReadySlot, Root};
-use state::{Entry, Kind};
+use state::Kind;
 
 /// A queue. Copies denote the same one.
 #[derive(Clone)]
@@ -178,7 +178,7 @@ impl Queue {
     pub(crate) fn push(&self, continuation: Continuation, kind: Kind, class: Qos) {
         let item = Item::Work(continuation);
         match &self.0 {
-            Inner::Lane(lane) => lane.push(Entry { item, kind, class }),
+            Inner::Lane(lane) => lane.push(item, kind, class),
             Inner::Root(root) => {
                 let mut effects = Effects::default();
                 process().queues.pool.push(*root, item, class, &mut effects);

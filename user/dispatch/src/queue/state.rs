@@ -201,19 +201,28 @@ impl<I> LaneState<I> {
     }
 
     /// Appends an item, or lets it start at once on a concurrent queue that keeps nobody waiting (dispatch 5.3).
-    #[inline]
     pub(crate) fn push(&mut self, entry: Entry<I>) -> Push<I> {
-        if entry.kind == Kind::Shared && self.admits_another() {
-            self.in_flight += 1;
-            return Push::Forward(entry);
-        }
+        if self.admits(entry.kind) { Push::Forward(entry) } else { Push::Kept(self.append(entry)) }
+    }
+
+    /// Takes a unit of width for an item that starts at once; returns false if it goes into the list.
+    #[inline]
+    pub(crate) fn admits(&mut self, kind: Kind) -> bool {
+        let admits = self.width > 1 && kind == Kind::Shared && self.admits_another();
+        self.in_flight += u32::from(admits);
+        admits
+    }
+
+    /// Appends an item.
+    #[inline]
+    pub(crate) fn append(&mut self, entry: Entry<I>) -> Wakeup {
         let class = if entry.class > self.requested { entry.class } else { Qos::Unspecified };
         let first = self.items.is_empty();
         self.items.push_back(entry);
         if first || self.max_qos == Qos::Unspecified || self.max_qos < class {
-            return Push::Kept(self.wakeup(class));
+            return self.wakeup(class);
         }
-        Push::Kept(Wakeup::None)
+        Wakeup::None
     }
 
     /// Returns true if one more item that is no barrier may start before all others.
@@ -282,8 +291,17 @@ impl<I> LaneState<I> {
         Some(self.max_qos)
     }
 
-    /// Says what the owner does between two items (dispatch 5.5).
+    /// Takes the head of a serial queue, if the owner runs it next.
     #[inline]
+    pub(crate) fn take_head(&mut self) -> Option<I> {
+        let runs = |entry: &mut Entry<I>| matches!(entry.kind, Kind::Shared | Kind::Barrier);
+        if self.width > 1 || self.is_suspended() || !self.items.front_mut().is_some_and(runs) {
+            return None;
+        }
+        self.items.pop_front().map(|entry| entry.item)
+    }
+
+    /// Says what the owner does between two items (dispatch 5.5).
     pub(crate) fn next(&mut self) -> Next<I> {
         if self.is_suspended() || !self.head_fits() {
             return Next::Stop(self.leave());

@@ -5,6 +5,7 @@
 
 #[cfg(all(not(target_os = "none"), any(test, feature = "mock")))]
 pub mod mock;
+#[cfg(not(feature = "shuttle"))]
 pub mod tally;
 
 use crate::qos::{Priority, Qos};

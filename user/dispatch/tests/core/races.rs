@@ -35,16 +35,36 @@ fn a_voucher_dropped_while_an_equal_one_is_received_leaves_good_names() {
     daemon.run(|| drop(daemon.receive_voucher()));
     let before = daemon.counts();
     twice_at_once(daemon.process, |_| {
-        app.process.enter();
-        app.send(port, None).expect("it is sent");
-        daemon.process.enter();
-        let first = daemon.receive_voucher().expect("it has a voucher");
+        let get = || {
+            app.process.enter();
+            app.send(port, None).expect("it is sent");
+            daemon.process.enter();
+            daemon.receive_voucher().expect("it has a voucher")
+        };
+        let first = get();
         assert!(daemon.mock.references_to(first.kernel_name()) > 0, "the name is good");
-        assert!(daemon.process.vouchers.entries() <= 1, "equal vouchers have one entry");
-        drop(first);
+        // One that was being dropped meanwhile has not taken the entry of this one away.
+        assert!(Arc::ptr_eq(&first, &get()), "equal vouchers are one object as long as it lives");
     });
     assert_eq!(daemon.counts(), before);
     assert!(!daemon.mock.is_boosted());
+}
+
+#[test]
+fn an_object_that_is_being_dropped_leaves_the_entry_of_its_successor_alone() {
+    let (app, daemon) = app_and_daemon();
+    let port = app.port_of(&daemon);
+    app.run(|| (0..3).for_each(|_| assert!(app.send(port, None).is_ok())));
+    daemon.process.enter();
+    let first = daemon.receive_voucher().expect("it has a voucher");
+    // As if its last reference were gone, but its destructor had not begun.
+    let dying = Arc::try_unwrap(first).expect("there is one reference");
+    let second = daemon.receive_voucher().expect("it has a voucher");
+    assert_eq!(second.kernel_name(), dying.kernel_name());
+    drop(dying);
+    let third = daemon.receive_voucher().expect("it has a voucher");
+    assert!(Arc::ptr_eq(&second, &third));
+    assert_eq!(daemon.mock.references_to(third.kernel_name()), 1);
 }
 
 #[test]

@@ -338,6 +338,7 @@ fn an_accounting_voucher_says_only_who_pays() {
 #[test]
 fn a_persona_made_for_this_task_is_adopted_with_all_else_kept() {
     let (app, daemon) = app_and_daemon();
+    let app = another(&app, TaskSpec { platform: true, ..TaskSpec::APP });
     let broker = another(&app, TaskSpec { broker: true, ..TaskSpec::DAEMON });
     app.process.enter();
     assert_eq!((persona::kernel_current(), persona::current()), (100, 100));

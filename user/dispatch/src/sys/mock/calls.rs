@@ -266,7 +266,8 @@ impl Kernel for Mock {
 
     fn forget_special_reply_port(&self) {
         let name = self.thread_self();
-        if let Some(port) = self.world.lock().thread(name).special_reply.take() {
+        let port = self.world.lock().thread(name).special_reply.take();
+        if let Some(port) = port {
             // The receive right may be gone already.
             let _ = self.mod_refs(port, MACH_PORT_RIGHT_RECEIVE, -1);
         }

@@ -157,7 +157,7 @@ impl State {
     pub(super) fn sent(&self, bank: Bank, sender: usize) -> Bank {
         let spec = &self.tasks[sender].spec;
         match bank {
-            Bank::Account { originator, persona, .. } if spec.platform || originator == sender => {
+            Bank::Account { originator, persona, .. } if spec.platform => {
                 Bank::Account { originator, proximate: sender, persona }
             }
             _ => Bank::Account { originator: sender, proximate: sender, persona: spec.persona },
