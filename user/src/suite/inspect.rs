@@ -37,7 +37,8 @@ fn the_records_show_this_task_as_it_is() {
     check::equal("the threads", (seen.threads, snapshot.threads_of(own).count()), (1, 1));
     let thread = snapshot.threads_of(own).next().expect("it has a thread");
     check::equal("what its thread waits for", thread.wait, wait::NONE);
-    check::that("it has used time", seen.cpu_time > 0 && thread.cpu_time <= seen.cpu_time);
+    // The snapshot is taken by several calls, and the thread may use more time between the record of the task and its own.
+    check::that("both have used time", seen.cpu_time > 0 && thread.cpu_time > 0);
     let held = snapshot.names.iter().find(|(pid, name)| (*pid, name.name) == (own, port.name().0));
     let (_, held) = held.expect("the name is listed");
     let seen = snapshot.port(held.object).expect("the port is listed");
