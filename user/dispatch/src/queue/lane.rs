@@ -157,7 +157,10 @@ impl Lane {
         let base = enter_base(&self.word());
         let current = CurrentQueue::new(self.as_current());
         while let Some(item) = self.next() {
-            item.run();
+            match item {
+                Item::Work(continuation) => continuation.run(),
+                item => item.run(),
+            }
         }
         drop(current);
         drop(base);

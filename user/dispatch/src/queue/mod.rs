@@ -273,7 +273,6 @@ pub(crate) enum Item {
 
 impl Item {
     /// Runs the item on the calling thread.
-    #[inline]
     pub(crate) fn run(self) {
         match self {
             Item::Work(continuation) => continuation.run(),
