@@ -36,6 +36,7 @@ pub(super) enum What {
     Canceled,
     ReplyReceived,
     NoSenders,
+    Termination,
 }
 
 impl What {
@@ -56,6 +57,7 @@ impl What {
             Event::Canceled => What::Canceled,
             Event::ReplyReceived(_) => What::ReplyReceived,
             Event::NoSenders => What::NoSenders,
+            Event::TerminationRequested => What::Termination,
         }
     }
 }

@@ -29,6 +29,7 @@ tests! { "channels":
     a_reply_is_handed_to_another_queue,
     a_large_message_is_delivered_like_others,
     there_is_one_no_senders_event,
+    a_reconnected_channel_asks_for_no_senders_once,
 }
 
 const NONE: MsgOption = MsgOption::empty();
@@ -357,5 +358,27 @@ fn there_is_one_no_senders_event() {
     Message::copy_send(server.port).id(abi::message::MACH_NOTIFY_NO_SENDERS).send().expect("there is room");
     server.expect_in(Context::plain(DEF), What::Received(abi::message::MACH_NOTIFY_NO_SENDERS));
     server.end();
+    check_nothing_is_left();
+}
+
+fn a_reconnected_channel_asks_for_no_senders_once() {
+    let (peer, end) = (message::port_with_send(), End::new(None));
+    end.channel.notify_no_senders(true);
+    end.channel.connect(end.port, peer.name(), Some(MachMsg::new(10)));
+    end.channel.send(MachMsg::new(1), NONE);
+    end.channel.reconnect(peer.name(), Some(MachMsg::new(11)));
+    end.channel.send(MachMsg::new(2), NONE);
+    end.expect(&[What::Connected, What::Sent(10), What::Sent(1), What::LostSend, What::Sent(11), What::Sent(2)]);
+    for _ in 0..4 {
+        Message::receive(peer.name()).expect("a message waits").destroy();
+    }
+    port::deallocate(end.port).expect("the send right is there");
+    end.expect(&[What::NoSenders]);
+    crate::time::sleep(5);
+    check::that("there is no other event", end.has_no_event());
+    port::insert_right(end.port, end.port, Disposition::MAKE_SEND).expect("the port is there");
+    end.end();
+    port::deallocate(peer.name()).expect("the send right is there");
+    drop(peer);
     check_nothing_is_left();
 }

@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) strict: AtomicBool,
     /// Ask for a notification when there are no senders.
     asks_no_senders: AtomicBool,
+    /// That notification was asked for.
+    awaits_no_senders: AtomicBool,
     /// The send right to the receive right was made before the channel was connected.
     made_send_right: AtomicBool,
 }
@@ -66,6 +68,7 @@ impl Channel {
             told: AtomicBool::new(false),
             strict: AtomicBool::new(false),
             asks_no_senders: AtomicBool::new(false),
+            awaits_no_senders: AtomicBool::new(false),
             made_send_right: AtomicBool::new(false),
         }))
     }
@@ -126,6 +129,21 @@ impl Channel {
         inner.add(None, |side, thread| side.cancel(thread).unwrap_or(Submitted::Queued));
     }
 
+    /// Keeps further events from the handler until [`resume`](Channel::resume). Calls are counted.
+    pub fn suspend(&self) {
+        self.0.queue.suspend();
+    }
+
+    /// Ends one [`suspend`](Channel::suspend).
+    pub fn resume(&self) {
+        self.0.queue.resume();
+    }
+
+    /// Tells the handler [`Event::TerminationRequested`], unless the channel is cancelled.
+    pub fn request_termination(&self) {
+        self.0.push_plain(Event::TerminationRequested);
+    }
+
     /// Returns true if the channel is cancelled.
     pub fn is_canceled(&self) -> bool {
         self.0.is_canceled()
@@ -153,6 +171,7 @@ impl Channel {
     fn barrier(&self, work: impl FnOnce() + Send + 'static) -> (Continuation, Qos) {
         let inner = Arc::clone(&self.0);
         Continuation::capture(&self.0.queue.word(), false, move || {
+            inner.with_handler(|_, _| {});
             work();
             inner.handle(Event::BarrierCompleted);
         })
@@ -186,35 +205,44 @@ impl Inner {
         self.push(event(message), priority, voucher.into(), priority.class());
     }
 
-    /// Calls the handler. The caller runs on the channel's queue, in the context of the event.
-    fn handle(self: &Arc<Inner>, event: Event) {
+    /// Calls a function with the handler. The caller runs on the channel's queue, in the context of an event. The handler
+    /// learns first that the channel is connected.
+    fn with_handler(self: &Arc<Inner>, call: impl FnOnce(&mut dyn Handler, &Channel)) {
         let channel = Channel(Arc::clone(self));
         let handler = self.handler.lock().take();
         let Some(mut handler) = handler else { process().kernel.crash("a handler of a channel calls itself") };
-        handoff::allow();
         if !self.told.swap(true, Ordering::Relaxed) {
             handler.event(&channel, Event::Connected);
         }
+        call(&mut *handler, &channel);
+        *self.handler.lock() = Some(handler);
+    }
+
+    /// Tells the handler of an event.
+    fn handle(self: &Arc<Inner>, event: Event) {
         let over = event.over();
-        match event {
+        handoff::allow();
+        self.with_handler(|handler, channel| match event {
             Event::MessageReceived(message) if self.is_canceled() => {
                 // The handler learns that a reply port is its own again.
                 let lost = message.is_awaited.then(|| Lost::Reply(message.header().msgh_local_port, message.context()));
                 message.destroy();
                 if let Some(lost) = lost {
-                    handler.event(&channel, Event::Disconnected(lost));
+                    handler.event(channel, Event::Disconnected(lost));
                 }
             }
-            event => handler.event(&channel, event),
-        }
-        *self.handler.lock() = Some(handler);
+            Event::NoSenders | Event::TerminationRequested if self.is_canceled() => {}
+            event => handler.event(channel, event),
+        });
         handoff::submit(over);
     }
 
-    /// Asks for a notification when there are no senders, if the program wants one.
+    /// Asks for a notification when there are no senders, if the program wants one, and once: a second request would end the
+    /// first one, and the channel would get a message about that.
     pub(crate) fn arm_no_senders(&self) {
         let receive = self.receive_right();
-        if receive.is_valid() && self.asks_no_senders.load(Ordering::Relaxed) {
+        let asks = receive.is_valid() && self.asks_no_senders.load(Ordering::Relaxed);
+        if asks && !self.awaits_no_senders.swap(true, Ordering::Relaxed) {
             let sync = u32::from(!self.made_send_right.load(Ordering::Relaxed));
             // An error means that the program has destroyed its port.
             let _ = process().kernel.request_notification(receive, MACH_NOTIFY_NO_SENDERS, sync, receive);
@@ -233,7 +261,7 @@ impl Inner {
         if self.is_canceled() {
             return message.destroy();
         }
-        let armed = self.asks_no_senders.load(Ordering::Relaxed);
+        let armed = self.awaits_no_senders.load(Ordering::Relaxed);
         if message.id() == MACH_NOTIFY_NO_SENDERS && armed && message.is_from_kernel() {
             message.destroy();
             return self.push_plain(Event::NoSenders);

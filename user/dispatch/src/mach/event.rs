@@ -29,6 +29,8 @@ pub enum Event {
     ReplyReceived(PortName),
     /// There are no send rights to the channel's receive right any more.
     NoSenders,
+    /// The program is to end (`SIGTERM_RECEIVED`).
+    TerminationRequested,
 }
 
 impl Event {

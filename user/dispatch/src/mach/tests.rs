@@ -40,6 +40,7 @@ fn describe(event: &Event) -> String {
         Event::Canceled => "cancelled".into(),
         Event::ReplyReceived(_) => "reply received".into(),
         Event::NoSenders => "no senders".into(),
+        Event::TerminationRequested => "termination".into(),
     }
 }
 
@@ -317,4 +318,23 @@ fn destroyed_message_gives_back_what_it_would_have_moved() {
     assert_eq!(kernel.references(), before, "copies are not taken before they are sent");
     MachMsg::new(1).to(MACH_PORT_NULL, Disposition::NONE).port(port, Disposition::MOVE_SEND).destroy();
     assert_eq!(kernel.references(), before - 1);
+}
+
+#[test]
+fn suspended_and_cancelled_channels_are_told_less() {
+    let (app, daemon) = pair();
+    daemon.run(Qos::Legacy, |channel| {
+        channel.suspend();
+        channel.request_termination();
+        assert!(daemon.seen.lock().unwrap().try_recv().is_err(), "the channel is suspended");
+        channel.resume();
+    });
+    assert_eq!(daemon.events(2), ["connected", "termination"]);
+    app.run(Qos::Legacy, |channel| {
+        channel.suspend();
+        channel.request_termination();
+        channel.cancel();
+        channel.resume();
+    });
+    assert_eq!(app.events(4), ["connected", "lost send", "lost receive", "cancelled"]);
 }
