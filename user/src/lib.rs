@@ -5,6 +5,7 @@
 //! | [`suite`] | all tests that run in user mode |
 //! | [`demo`] | the demo: its tasks and its narrator |
 //! | [`monitor`](mod@monitor) | the kernel's objects at the console |
+//! | [`relay`](mod@relay) | a service whose work goes on through queues |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
 //!
 //! What they are written with is the crate [`runtime`], whose modules can be used by their names here.
@@ -17,6 +18,7 @@ extern crate alloc;
 pub mod demo;
 pub mod harness;
 pub mod monitor;
+pub mod relay;
 pub mod suite;
 pub mod supervisor;
 
