@@ -10,7 +10,7 @@ events=$output/events.bin
 starting=()
 # Seconds after which a machine is ended, if not those of --timeout.
 machine_limit=
-programs=(init tests bench demo monitor)
+programs=(init tests bench demo monitor relay)
 
 build() {
   local flags=() status=0

@@ -17,6 +17,8 @@ const END: &str = "```\n";
 const WIDTH: usize = 100;
 /// What `demo hold` prints last before it waits.
 const HOLDS: &str = "lets it go on.\n";
+/// The id of the message that lets `relay hold` go on.
+const RELEASE: i32 = 7009;
 /// What it prints at its end.
 const OVER: &str = "the demo is over.\n";
 
@@ -93,6 +95,48 @@ fn why_names_app_message_voucher_and_port() {
     let tasks = json(&mut monitor, "tasks");
     assert_eq!(tasks.len(), 2, "the demo leaves no task behind: {tasks:?}");
     assert_eq!(monitor.end("quit 3"), 3);
+}
+
+#[test]
+fn why_and_work_name_what_of_a_queue_holds_a_voucher() {
+    let mut monitor = Monitor::boot(&[]);
+    monitor.ask_until("run relay hold", &[HOLDS]);
+    let why = monitor.ask("why relayd");
+    contains_all(
+        &why,
+        &[
+            "  because it has 1 boost:\n    1 boost is held by voucher v",
+            "      in relayd: work of q",
+            " \"decode\", running on t",
+            " \"decode\", which waits for its turn\n",
+            "        album donates because it is an app, role front\n",
+        ],
+    );
+    let voucher = why.split_once("held by voucher ").expect("it was there above").1.split(':').next();
+    let work = json(&mut monitor, "work relayd");
+    let of = |queue: &str, what: &str| {
+        let is_it =
+            |row: &&Value| row["queue"].as_str().is_some_and(|text| text.ends_with(queue)) && row["what"] == *what;
+        work.iter().find(is_it).unwrap_or_else(|| panic!("{what} of {queue} is missing: {work:?}")).clone()
+    };
+    let [queue, runs, waits] = ["runs, 1 item waits", "  runs", "  waits"].map(|what| of("\"decode\"", what));
+    assert_eq!((&runs["voucher"], &waits["voucher"]), (&voucher.into(), &voucher.into()));
+    assert!(queue["thread"].is_string() && queue["thread"] == runs["thread"], "{work:?}");
+    assert_eq!(of("\"encode\"", "idle")["voucher"], Value::Null);
+    assert_eq!(of("\"relay\"", "idle")["thread"], Value::Null);
+    // Asking boosts nobody, and all tasks are asked.
+    assert_eq!(json(&mut monitor, "boosts relayd").len(), 1);
+    for line in monitor.ask("work").lines() {
+        assert!(line.chars().count() <= WIDTH, "{line}");
+    }
+    assert_eq!(monitor.ask("work album"), "work: album (pid 5) has no channels to ask\n");
+    let ports = json(&mut monitor, "ports relayd");
+    let service = ports.iter().find(|port| port["rights"] == "receive send").expect("relayd has a port");
+    let name = service["name"].as_str().expect("a text");
+    let over = monitor.ask_until(&format!("send relayd {name} {RELEASE}"), &["the relay is over.\n"]);
+    assert!(over.contains("album has its answer"), "{over}");
+    assert_eq!(monitor.ask("check"), "all invariants hold\n");
+    assert_eq!(monitor.end("quit"), 0);
 }
 
 #[test]

@@ -19,6 +19,7 @@
 //! | [`debug`] | results of the trap `debug_state` |
 //! | [`event`] | records of events, and the trap `trace_control` |
 //! | [`inspect`] | records of objects, and the trap `inspect` |
+//! | [`debugger`] | what libraries tell debuggers by messages |
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -26,6 +27,7 @@
 
 pub mod code;
 pub mod debug;
+pub mod debugger;
 pub mod event;
 pub mod inspect;
 pub mod message;

@@ -2,6 +2,7 @@
 
 use crate::continuation::Continuation;
 use crate::group::Group;
+use crate::inspect::Held;
 use crate::process::process;
 use crate::qos::{Priority, Qos, QueuePriority};
 use crate::queue::state::Kind;
@@ -41,7 +42,9 @@ bitflags::bitflags! {
 #[derive(Clone)]
 pub struct Block(Arc<Shared>);
 
-struct Shared {
+pub(crate) struct Shared {
+    /// The number by which debuggers find it; 0 if it was given no voucher.
+    number: u64,
     flags: BlockFlags,
     /// The class that was assigned, [`Priority::NONE`] for "none"; `None` if each submission captures one.
     priority: Option<Priority>,
@@ -127,7 +130,15 @@ impl Block {
         let group = Group::new();
         group.enter();
         let (is_cancelled, state) = (AtomicBool::new(false), Mutex::default());
-        Some(Block(Arc::new(Shared { flags, priority, voucher, work: Box::new(work), group, is_cancelled, state })))
+        let holds = matches!(voucher, Some(Capture::Set(_)));
+        let blocks = &process().inspect.blocks;
+        let number = if holds { blocks.number() } else { 0 };
+        let work = Box::new(work);
+        let shared = Arc::new(Shared { number, flags, priority, voucher, work, group, is_cancelled, state });
+        if holds {
+            blocks.add(number, &shared);
+        }
+        Some(Block(shared))
     }
 
     /// Runs the block on the calling thread, whose context is back afterwards. An assigned class raises the thread, but
@@ -243,6 +254,15 @@ impl Block {
 }
 
 impl Shared {
+    /// Returns what the block holds as long as it exists (dispatch 2.11 H6).
+    pub(crate) fn held(&self) -> Held<'_> {
+        let voucher = match &self.voucher {
+            Some(Capture::Set(voucher)) => Some(&**voucher),
+            _ => None,
+        };
+        Held { work: 0, priority: self.priority.unwrap_or(Priority::NONE).without_flags().0, voucher }
+    }
+
     fn enforces(&self) -> bool {
         self.flags.contains(BlockFlags::ENFORCE_QOS_CLASS)
     }
@@ -276,6 +296,9 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        if self.number != 0 {
+            process().inspect.blocks.remove(self.number);
+        }
         if self.state.lock().performed == 0 {
             self.group.leave();
         }

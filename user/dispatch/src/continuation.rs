@@ -1,11 +1,14 @@
 //! [`Continuation`]: a client's work with the context in which it runs (dispatch 4.1–4.4).
 
 use crate::group::Entered;
+use crate::inspect::Held;
+use crate::notes::{Note, word_of};
 use crate::process::{Process, process};
 use crate::qos::{ItemPriority, Qos, QueuePriority};
-use crate::queue::held;
+use crate::queue::{Queue, held};
 use crate::thread;
 use crate::voucher::Capture;
+use abi::port::MACH_PORT_NULL;
 use alloc::boxed::Box;
 
 /// One captured unit of work, in one allocation.
@@ -15,6 +18,12 @@ pub(crate) struct Continuation(Box<dyn Work>);
 trait Work: Send {
     /// Takes on the context and calls the closure.
     fn run(self: Box<Self>);
+
+    /// Returns what it holds until it runs.
+    fn held(&self) -> Held<'_>;
+
+    /// Tells that it was submitted to a queue.
+    fn submitted(&mut self, queue: u64);
 }
 
 struct Node<F> {
@@ -28,6 +37,59 @@ struct Node<F> {
     work: F,
 }
 
+/// The client's part of an item.
+trait Callout: Send {
+    /// Calls the closure.
+    fn call(self);
+
+    /// Returns what is told of the item; `None` if events are not recorded.
+    fn note(&self) -> Option<&Note>;
+
+    /// Returns the same, to be changed.
+    fn note_mut(&mut self) -> Option<&mut Note>;
+}
+
+/// A closure of which nothing is told.
+struct Plain<F>(F);
+
+impl<F: FnOnce() + Send> Callout for Plain<F> {
+    #[inline]
+    fn call(self) {
+        (self.0)();
+    }
+
+    fn note(&self) -> Option<&Note> {
+        None
+    }
+
+    fn note_mut(&mut self) -> Option<&mut Note> {
+        None
+    }
+}
+
+/// A closure while events are recorded.
+struct Recorded {
+    note: Note,
+    work: Box<dyn FnOnce() + Send>,
+}
+
+impl Callout for Recorded {
+    fn call(self) {
+        let Recorded { mut note, work } = self;
+        note.begins();
+        work();
+        drop(note);
+    }
+
+    fn note(&self) -> Option<&Note> {
+        Some(&self.note)
+    }
+
+    fn note_mut(&mut self) -> Option<&mut Note> {
+        Some(&mut self.note)
+    }
+}
+
 impl Continuation {
     /// Returns work with a given context.
     pub(crate) fn new(priority: ItemPriority, voucher: Capture, work: impl FnOnce() + Send + 'static) -> Continuation {
@@ -38,7 +100,12 @@ impl Continuation {
     fn make(captured: Captured, group: Option<Entered>, work: impl FnOnce() + Send + 'static) -> Continuation {
         let Captured { priority, voucher, process } = captured;
         process.queues.counts.continuations.add();
-        Continuation(Box::new(Node { priority, voucher, group, counted: Counted(process), work }))
+        let counted = Counted(process);
+        if process.inspect.notes.is_on() {
+            let work = Recorded { note: Note::NONE, work: Box::new(work) };
+            return Continuation(Box::new(Node { priority, voucher, group, counted, work }));
+        }
+        Continuation(Box::new(Node { priority, voucher, group, counted, work: Plain(work) }))
     }
 
     /// Returns work with the calling thread's context, as it is stored for a queue with this word, and the class with
@@ -61,6 +128,17 @@ impl Continuation {
     ) -> (Continuation, Qos) {
         let (captured, class) = Captured::here(word, false);
         (Continuation::make(captured, Some(group), work), class)
+    }
+
+    /// Tells that it was submitted to a queue, if events are recorded and that was not told.
+    #[cold]
+    pub(crate) fn note_queue(&mut self, queue: &Queue) {
+        self.0.submitted(queue.number());
+    }
+
+    /// Returns what it holds until it runs.
+    pub(crate) fn held(&self) -> Held<'_> {
+        self.0.held()
     }
 
     /// Runs it on the calling thread. Nothing of the context is restored afterwards (dispatch C-4).
@@ -89,15 +167,31 @@ impl Captured {
     }
 }
 
-impl<F: FnOnce() + Send> Work for Node<F> {
+impl<F: Callout> Work for Node<F> {
     fn run(self: Box<Self>) {
         // The memory is free before the callout, and the closure has died with all that it captured before the group is
         // left (dispatch 4.3).
         let Node { priority, voucher, group, counted, work } = unbox(self);
         held::adopt(priority, voucher);
-        work();
+        work.call();
         drop(group);
         drop(counted);
+    }
+
+    fn held(&self) -> Held<'_> {
+        let voucher = match &self.voucher {
+            Capture::Set(voucher) => Some(&**voucher),
+            Capture::Keep | Capture::Clear => None,
+        };
+        Held { work: self.work.note().map_or(0, Note::work), priority: word_of(self.priority), voucher }
+    }
+
+    fn submitted(&mut self, queue: u64) {
+        let Held { priority, voucher, .. } = self.held();
+        let voucher = voucher.map_or(MACH_PORT_NULL, |voucher| voucher.shown_name());
+        if let Some(note) = self.work.note_mut().filter(|note| note.work() == 0) {
+            note.submitted(queue, priority, voucher);
+        }
     }
 }
 

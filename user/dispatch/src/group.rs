@@ -1,13 +1,15 @@
 //! [`Group`]: work that is waited for together (dispatch 4.2).
 
 use crate::continuation::Continuation;
+use crate::inspect::Look;
 use crate::process::process;
 use crate::qos::Qos;
 use crate::queue::state::Kind;
 use crate::queue::{Queue, client_crash};
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::timer::Deadline;
+use abi::debugger::{HolderRecord, holder};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -18,7 +20,9 @@ use core::time::Duration;
 pub struct Group(Arc<Shared>);
 
 #[derive(Default)]
-struct Shared {
+pub(crate) struct Shared {
+    /// The number by which debuggers find it, 0 as long as nobody has asked for a notification.
+    number: AtomicU64,
     state: Mutex<State>,
     /// Changes whenever the group becomes empty.
     emptied: AtomicU32,
@@ -89,7 +93,9 @@ impl Group {
 
     /// Runs a closure on a queue once the group is empty, with the context of this call.
     pub fn notify(&self, queue: &Queue, work: impl FnOnce() + Send + 'static) {
-        let (continuation, class) = Continuation::capture(&queue.word(), false, work);
+        let (mut continuation, class) = Continuation::capture(&queue.word(), false, work);
+        continuation.note_queue(queue);
+        self.show();
         let notification = Notification { queue: queue.clone(), continuation, class };
         let mut state = self.0.state.lock();
         if state.count > 0 {
@@ -98,6 +104,17 @@ impl Group {
         }
         drop(state);
         notification.push();
+    }
+
+    /// Lets debuggers find what waits for the group.
+    fn show(&self) {
+        let groups = &process().inspect.groups;
+        if self.0.number.load(Ordering::Relaxed) == 0 {
+            let number = groups.number();
+            if self.0.number.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                groups.add(number, &self.0);
+            }
+        }
     }
 
     /// Waits until the group is empty, or for a time. Returns false if the time passed.
@@ -127,8 +144,22 @@ impl Notification {
     }
 }
 
+impl Shared {
+    /// Returns what waits at a place of the list for the group to be empty.
+    pub(crate) fn look(&self, place: usize) -> Look<HolderRecord> {
+        match self.state.lock().notifications.get(place) {
+            Some(waiting) => Look::of(waiting.continuation.held().record(holder::GROUP, waiting.queue.number())),
+            None => Look::End,
+        }
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
+        let number = self.number.load(Ordering::Relaxed);
+        if number != 0 {
+            process().inspect.groups.remove(number);
+        }
         if self.state.lock().count > 0 {
             client_crash("a group was released that is not empty");
         }

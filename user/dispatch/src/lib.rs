@@ -18,6 +18,7 @@
 //! | [`mach`] | channels |
 //! | [`source`] | handlers that run while messages wait at a port |
 //! | [`mod@process`] | what there is once for each task |
+//! | `notes`, `inspect` | what the library tells of its queues: events, and answers to debuggers |
 //! | [`sys`], [`sync`] | the kernel and locks, for programs and for tests |
 
 #![cfg_attr(target_os = "none", no_std)]
@@ -31,8 +32,10 @@ pub mod apply;
 pub mod block;
 mod continuation;
 pub mod group;
+mod inspect;
 pub mod mach;
 pub mod main_queue;
+mod notes;
 pub mod once;
 pub mod persona;
 mod pool;

@@ -50,7 +50,7 @@ const RESOURCE: u64 = 0x6D61_696E;
 pub(crate) fn queue() -> Queue {
     let make = || {
         let target = Target::Main(Box::default());
-        Queue::of(Arc::new(Lane::new(QueuePriority::NONE, target, 1, String::from("main"), true)))
+        Queue::of(Lane::new(QueuePriority::NONE, target, 1, String::from("main"), true).share())
     };
     process().queues.main.get_or_init(make).clone()
 }
@@ -193,7 +193,7 @@ pub fn drain() -> bool {
         let restores = QosScope::new(requested, Capture::from(voucher::copy()));
         let base = thread::base();
         thread::set_base(Base::NONE.enter(&QueuePriority::of(requested.without_flags())));
-        let current = CurrentQueue::new(queue());
+        let current = CurrentQueue::new(queue(), queue().number());
         lane.run_snapshot(count);
         drop(current);
         thread::set_base(base);

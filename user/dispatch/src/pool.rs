@@ -110,6 +110,12 @@ impl Pool {
         true
     }
 
+    /// Calls a function with the item that waits at a place, if one does; `None` behind the last place.
+    pub(crate) fn look<R>(&self, place: usize, look: impl FnOnce(&Job) -> Option<R>) -> Option<Option<R>> {
+        let state = self.state.lock();
+        state.ready.at(place).map(|job| job.and_then(look))
+    }
+
     /// Limits the number of workers.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.state.lock().limit = limit;
@@ -294,7 +300,7 @@ fn run(job: Job) {
         thread::set(Priority::of(job.class), Capture::Keep);
     }
     thread::set_base(Base::NONE.enter(&job.root.word()));
-    let current = CurrentQueue::new(Queue::root(job.root));
+    let current = CurrentQueue::new(Queue::root(job.root), job.root.number());
     job.item.run();
     drop(current);
     thread::set_base(Base::NONE);

@@ -1,6 +1,7 @@
 //! [`Process`]: what the library keeps once for each task.
 
 use crate::activity::Activities;
+use crate::inspect::Inspect;
 use crate::mach::{self, Receiver};
 use crate::persona::ArbitraryPersonas;
 use crate::queue::Queues;
@@ -29,6 +30,8 @@ pub struct Process {
     pub(crate) receiver: Receiver,
     /// The thread that watches the ports of sources.
     pub(crate) watcher: Watcher,
+    /// What debuggers can learn of queues and vouchers.
+    pub(crate) inspect: Inspect,
 }
 
 impl Process {
@@ -42,6 +45,7 @@ impl Process {
             queues: Queues::default(),
             receiver: Receiver::new(),
             watcher: Watcher::default(),
+            inspect: Inspect::new(kernel),
         }))
     }
 

@@ -1,10 +1,11 @@
 //! [`Context`]: what the library keeps for each thread, and how a thread takes on the context of its work
 //! (dispatch 1.5, 1.7, 1.9, 2.4).
 
+use crate::inspect::Shown;
 use crate::main_queue;
 use crate::process::Process;
 use crate::qos::{Base, ItemPriority, Priority, Qos, QueuePriority};
-use crate::queue::Held;
+use crate::queue::{Held, held};
 use crate::sync::{Arc, thread_local};
 use crate::sys::SetSelf;
 #[cfg(target_os = "none")]
@@ -37,6 +38,8 @@ pub struct Context {
     scopes: Cell<u32>,
     /// What belongs to queues.
     pub(crate) held: Held,
+    /// What others see of the thread.
+    pub(crate) shown: Shown,
 }
 
 /// Calls a function with the calling thread's context.
@@ -243,6 +246,7 @@ impl Context {
             kernel_voucher: Cell::new(MACH_PORT_NULL),
             scopes: Cell::new(0),
             held: Held::new(),
+            shown: Shown::new(),
         }
     }
 
@@ -296,12 +300,34 @@ impl Context {
             if name != self.kernel_voucher.replace(name) {
                 change.voucher = Some(name);
             }
-            self.voucher.replace(voucher)
+            let new = voucher.as_ref().map(Arc::as_ptr);
+            let previous = self.voucher.replace(voucher);
+            if previous.as_ref().map(Arc::as_ptr) != new {
+                self.show_voucher();
+            }
+            previous
         });
         if change != SetSelf::default() {
             self.change_in_kernel(change);
         }
         previous
+    }
+
+    /// Begins to show the calling thread, which has this name.
+    #[cold]
+    pub(crate) fn begin_to_show(&self, name: PortName) {
+        self.shown.begin(self.process(), name);
+        self.shown.voucher(self.voucher().as_deref());
+    }
+
+    /// Shows the voucher that the thread has adopted.
+    fn show_voucher(&self) {
+        let voucher = self.voucher.take();
+        if voucher.is_some() && !self.shown.is_begun() {
+            held::own_name(self);
+        }
+        self.shown.voucher(voucher.as_deref());
+        self.voucher.set(voucher);
     }
 
     /// Returns the priority to request instead of the present one, if the thread has to request another (dispatch 1.9

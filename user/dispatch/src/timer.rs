@@ -12,7 +12,9 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, Weak};
 use crate::thread;
 use crate::timer_source::TimerShared;
+use abi::debugger::{HolderRecord, holder};
 use alloc::collections::BTreeMap;
+use core::ops::Bound;
 use core::time::Duration;
 
 /// How long the thread waits for a deadline before it ends.
@@ -52,10 +54,11 @@ pub(crate) fn after(queue: &Queue, delay: Duration, work: impl FnOnce() + Send +
 }
 
 /// Pushes an item onto a queue after a time.
-pub(crate) fn later(queue: &Queue, delay: Duration, continuation: Continuation, class: Qos) {
+pub(crate) fn later(queue: &Queue, delay: Duration, mut continuation: Continuation, class: Qos) {
     if delay.is_zero() {
         return queue.push(continuation, Kind::Shared, class);
     }
+    continuation.note_queue(queue);
     let deadline = process().kernel.now().saturating_add(nanoseconds(delay));
     process().queues.timers.add(deadline, Event::After(queue.clone(), continuation, class));
 }
@@ -80,6 +83,17 @@ impl Timers {
         } else if is_first {
             process().kernel.wake(&self.changed, true);
         }
+    }
+
+    /// Returns the key of the first event behind a key, and what the event holds, if it holds something.
+    pub(crate) fn look(&self, behind: (u64, u64)) -> Option<((u64, u64), Option<HolderRecord>)> {
+        let state = self.state.lock();
+        let (key, event) = state.events.range((Bound::Excluded(behind), Bound::Unbounded)).next()?;
+        let record = match event {
+            Event::After(queue, continuation, _) => continuation.held().record(holder::TIMER, queue.number()),
+            Event::Source(..) => None,
+        };
+        Some((*key, record))
     }
 
     /// Returns the number of events.

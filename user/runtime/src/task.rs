@@ -1,6 +1,6 @@
 //! Tasks: starting and ending them, their memory, counts of kernel objects.
 
-use crate::message::{Message, call_object};
+use crate::message::{Message, call_object, call_server};
 use crate::port;
 use crate::sys::{trap, unix_trap};
 use abi::code::*;
@@ -192,6 +192,25 @@ pub fn bootstrap_port() -> PortName {
         .map_or(MACH_PORT_NULL, |reply| reply.descriptor(0).name);
     BOOTSTRAP.store(name.0, Ordering::Relaxed);
     name
+}
+
+/// Makes a port, to which the task has the receive right, the one at which debuggers ask its libraries.
+///
+/// # Errors
+/// Those of `task_set_special_port`.
+pub fn set_debug_port(port: PortName) -> Result<(), KernReturn> {
+    let request = Message::copy_send(port::task_self()).id(mig::task::SET_SPECIAL_PORT);
+    let request = request.port(port, Disposition::MAKE_SEND).bytes(&mig::NDR).words(&[TASK_DEBUG_CONTROL_PORT]);
+    call_server(request).map(|_| ())
+}
+
+/// Returns a send right to the port at which debuggers ask the libraries of a task, by its control port. The name is null
+/// if there is none, and dead if the port has died.
+///
+/// # Errors
+/// Those of `task_get_special_port`.
+pub fn debug_port(task: PortName) -> Result<PortName, KernReturn> {
+    call_object(task, mig::task::GET_SPECIAL_PORT, &[TASK_DEBUG_CONTROL_PORT]).map(|reply| reply.descriptor(0).name)
 }
 
 /// Returns the task's number.

@@ -10,7 +10,7 @@ use abi::code::*;
 use abi::mig::thread_act;
 use abi::qos::{Priority, Qos};
 use abi::trap::tally::{THREAD_CREATE, THREAD_CREATE_CLASS, THREAD_CREATE_SUSPENDED, THREAD_SET_QOS};
-use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL, ULOCK_WAIT, ULOCK_WAKE};
+use abi::trap::unix::{THREAD_SELFID, UL_COMPARE_AND_WAIT, ULF_WAKE_ALL, ULOCK_WAIT, ULOCK_WAKE};
 use abi::{KernReturn, PortName};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -224,6 +224,11 @@ pub fn set_qos_of(thread: PortName, qos: Qos) {
 pub fn set_priority_of(thread: PortName, priority: Priority) -> Result<(), KernReturn> {
     let priority = u64::from(priority.to_pthread());
     KernReturn(trap(THREAD_SET_QOS, [u64::from(thread.0), priority, 0, 0, 0, 0]) as i32).ok()
+}
+
+/// Returns the number of the calling thread, which no other thread of the system has: `thread_selfid`.
+pub fn number() -> u64 {
+    unix_trap(THREAD_SELFID, [0; 4]).expect("every thread has a number")
 }
 
 /// Creates a thread in this task: `thread_create`. It has no [thread-local memory](crate::local::attach).

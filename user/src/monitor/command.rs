@@ -6,6 +6,7 @@ use super::event::{Filter, GROUPS};
 use super::snapshot::{Snapshot, name_of};
 use super::table::{Table, write_json_string};
 use super::why::{explain, explain_thread};
+use super::work::{self, Answer};
 use super::{action, listings, spy};
 use crate::{inspect, print, println};
 use abi::PortName;
@@ -27,7 +28,7 @@ const fn command(name: &'static str, arguments: &'static str, help: &'static str
 }
 
 /// All commands, in the order of `help`.
-const COMMANDS: [Command; 21] = [
+const COMMANDS: [Command; 22] = [
     command("tasks", "", "tasks: R may be boosted, D donates, B boosted, N naps, L boost ends soon"),
     command("threads", "[TASK]", "threads, what they ask for and get, and what they wait for"),
     command("ports", "TASK", "the names of a task and the ports behind them"),
@@ -38,6 +39,7 @@ const COMMANDS: [Command; 21] = [
     command("boosts", "TASK", "where the boosts of a task come from"),
     command("donates", "", "which task boosts which"),
     command("why", "TASK|THREAD", "why a task or a thread has its priority, step by step"),
+    command("work", "[TASK]", "queues of tasks with channels, and what of them holds which voucher"),
     command("bill", "", "who worked how long for whom"),
     command("nap", "TASK on|off", "put an app into App Nap, or wake it"),
     command("role", "TASK ROLE", "set an app's role: front, back, default or darwinbg"),
@@ -132,8 +134,15 @@ impl Session {
                 Output::Table(listings::boosts(&snapshot, snapshot.task_named(task)?))
             }
             ("donates", []) => Output::Table(listings::donates(&snapshot()?)),
+            ("work", []) => Output::Table(work::listing(&with_work(work::ask_all(&snapshot()?))?)),
+            ("work", [task]) => {
+                let snapshot = snapshot()?;
+                let pid = snapshot.task_named(task)?.pid;
+                let answer = work::ask(pid).ok_or_else(|| format!("{} has no channels to ask", snapshot.who(pid)))?;
+                Output::Table(work::listing(&with_work([(pid, answer)].into())?))
+            }
             ("why", [word]) => {
-                let snapshot = with_names()?;
+                let snapshot = with_work(work::ask_all(&snapshot()?))?;
                 let thread = word.strip_prefix('t').and_then(|number| number.parse().ok());
                 match thread.and_then(|number| snapshot.thread(number)) {
                     Some(thread) => Output::Lines(explain_thread(&snapshot, thread)),
@@ -206,6 +215,11 @@ fn snapshot() -> Result<Snapshot, String> {
 
 fn with_names() -> Result<Snapshot, String> {
     snapshot()?.with_names().map_err(|code| format!("the kernel does not answer: {code}"))
+}
+
+/// Returns all records, and what tasks have answered just before.
+fn with_work(work: Vec<(u32, Answer)>) -> Result<Snapshot, String> {
+    Ok(Snapshot { work, ..with_names()? })
 }
 
 /// Returns the filter that the arguments of `spy` describe: kinds, and at most one task.

@@ -4,12 +4,13 @@
 //! |---|---|
 //! | [`snapshot`] | the records of all objects |
 //! | [`listings`], [`why`] | what is shown of them |
+//! | [`work`] | what tasks tell of their queues, by messages |
 //! | [`table`], [`words`] | columns, JSON, names of things |
 //! | [`console`], [`line`](mod@line) | what is typed, and the line editor |
 //! | [`command`] | the commands, [`details`] those about one object, [`action`] those that change something |
 //! | [`event`], [`spy`] | events in words, as they happen |
 //!
-//! Everything but [`run`], [`spy`] and the actions is a function of records, so host tests cover it.
+//! Everything but [`run`], [`spy`], [`work::ask`] and the actions is a function of records, so host tests cover it.
 
 pub mod action;
 pub mod command;
@@ -23,6 +24,7 @@ pub mod spy;
 pub mod table;
 pub mod why;
 pub mod words;
+pub mod work;
 
 use crate::{print, println};
 use abi::inspect::home;

@@ -1,8 +1,9 @@
 //! [`Snapshot`]: the records of all objects of the kernel, and the ways between them.
 
+use super::work::Answer;
 use crate::inspect;
-use abi::KernReturn;
 use abi::inspect::*;
+use abi::{KernReturn, PortName};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub elements: Vec<ElementRecord>,
     /// The names of the tasks that were asked for, by pid.
     pub names: Vec<(u32, NameRecord)>,
+    /// What tasks have answered to questions about their queues, by pid.
+    pub work: Vec<(u32, Answer)>,
 }
 
 /// Returns all records of a kind.
@@ -56,6 +59,7 @@ impl Snapshot {
             accounts: all(kind::ACCOUNTS, 0)?,
             elements: all(kind::ELEMENTS, 0)?,
             names: Vec::new(),
+            work: Vec::new(),
         };
         snapshot.tasks.sort_by_key(|task| task.pid);
         snapshot.threads.sort_by_key(|thread| thread.thread);
@@ -72,6 +76,12 @@ impl Snapshot {
             self.names.extend(names.into_iter().map(|name| (task.pid, name)));
         }
         Ok(self)
+    }
+
+    /// Returns what a name of a task denotes.
+    pub fn object_named(&self, pid: u32, name: PortName) -> Option<ObjectNumber> {
+        let found = self.names.iter().find(|(owner, record)| *owner == pid && record.name == name.0);
+        found.map(|(_, record)| record.object).filter(|&object| object != 0)
     }
 
     /// Returns the task with a pid.

@@ -5,7 +5,9 @@ use super::listings;
 use super::snapshot::Snapshot;
 use super::table::Table;
 use super::why::{explain, explain_thread};
+use super::work::{Answer, Work, listing};
 use super::{command, details};
+use abi::debugger::{HolderRecord, QUEUE_RUNNING, QueueRecord, holder};
 use abi::inspect::*;
 use abi::port::{PortType, ikot};
 use abi::qos::{AppType, Priority, Qos, Role};
@@ -154,6 +156,7 @@ fn snapshot() -> Snapshot {
             (5, name(0x103, PortType::RECEIVE | PortType::SEND, number(50))),
         ]
         .into(),
+        work: Vec::new(),
     }
 }
 
@@ -194,6 +197,62 @@ fn why_follows_a_boost_to_the_app_that_causes_it() {
         "              photos donates because it is an app, role front",
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn why_and_work_tell_what_holds_a_voucher_as_the_task_says() {
+    let mut snapshot = snapshot();
+    let mut queue =
+        QueueRecord { queue: 13, thread: 4, flags: QUEUE_RUNNING, waiting: 1, max_class: 5, ..Default::default() };
+    queue.label[..6].copy_from_slice(b"decode");
+    let voucher = abi::PortName(0x203);
+    let running = HolderRecord { queue: 13, work: 7, thread: 4, kind: holder::RUNNING, voucher, ..Default::default() };
+    let queued = HolderRecord {
+        queue: 13,
+        activity: 0x12,
+        priority: 0x10ff,
+        kind: holder::QUEUED,
+        voucher,
+        ..Default::default()
+    };
+    // It says that it holds what it has no name for, and what is no voucher.
+    let other = [0x103, 0x999].map(|name| HolderRecord {
+        kind: holder::BLOCK,
+        voucher: abi::PortName(name),
+        ..Default::default()
+    });
+    let holders = [&[running, queued][..], &other].concat();
+    snapshot.work = [(4, Answer::Told(Work { queues: [queue].into(), holders })), (5, Answer::Silent)].into();
+    let lines = explain(&snapshot, snapshot.task(4).unwrap());
+    let start = lines.iter().position(|line| line.contains("held by voucher v1.1")).unwrap();
+    assert_eq!(
+        lines[start + 1..start + 4],
+        [
+            "      in imaged (pid 4): work w7 of q13 \"decode\", running on t4",
+            "      in imaged (pid 4): work of q13 \"decode\", which waits for its turn",
+            "      which came with a message of id 7005 on port p40.1 from photos (pid 3)",
+        ]
+    );
+    shows(
+        &listing(&snapshot),
+        &[
+            "task    queue         what                thread  class  voucher  activity",
+            "imaged  q13 \"decode\"  runs, 1 item waits  t4      IN",
+            "imaged  q13 \"decode\"    w7 runs           t4      DEF    v1.1",
+            "imaged  q13 \"decode\"    waits                     IN     v1.1     0x12",
+            "imaged                  block",
+            "imaged                  block",
+            "codecd                does not answer",
+        ],
+    );
+    // A task that has the voucher and does not answer is said so.
+    snapshot.names.push((5, NameRecord { name: 0x303, references: 1, object: number(60), ..NameRecord::default() }));
+    let lines = explain(&snapshot, snapshot.task(4).unwrap());
+    assert!(lines.contains(&"      codecd does not say what in it holds the voucher".into()), "{lines:?}");
+    // A task that says very much is cut short.
+    snapshot.work = [(4, Answer::Told(Work { queues: Vec::new(), holders: [queued; 1000].into() }))].into();
+    let lines = explain(&snapshot, snapshot.task(4).unwrap());
+    assert!(lines.contains(&"      and 984 more".into()) && lines.len() < 40, "{lines:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::snapshot::{Snapshot, name_of};
 use super::words::{self, a_type, class, object, role, wait_of};
+use super::work;
 use abi::inspect::*;
 use abi::qos::AppType;
 use abi::task::{TASK_IMP_DONOR, TASK_IMP_LIVE_DONOR};
@@ -137,6 +138,7 @@ fn explain_inherit(snapshot: &Snapshot, inherit: &InheritRecord, depth: usize, l
     for voucher in snapshot.vouchers.iter().filter(|voucher| voucher.inherit == inherit.inherit) {
         let number = object('v', voucher.voucher);
         lines.add(depth, format!("{held} held by voucher {number}{}", holders(snapshot, voucher)));
+        work::holders(snapshot, voucher).into_iter().for_each(|line| lines.add(depth + 1, line));
         if voucher.came_by != 0 {
             let (port, id) = (object('p', voucher.came_by), voucher.came_with as i32);
             let sender = snapshot.who(voucher.came_from);

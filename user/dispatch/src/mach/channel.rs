@@ -29,6 +29,8 @@ use alloc::boxed::Box;
 pub struct Channel(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    /// The number by which debuggers find it.
+    number: u64,
     /// The channel as an item on its target queue. Its items are events.
     pub(crate) queue: Queue,
     /// What is to be sent. Locked before `replies`.
@@ -58,7 +60,9 @@ impl Channel {
     pub fn new(label: &str, target: Option<&Queue>, handler: impl Handler + 'static) -> Channel {
         let builder = Queue::builder(label).overcommit(true).hidden().inactive();
         let queue = target.map_or(builder.clone(), |target| builder.target(target)).build();
-        Channel(Arc::new(Inner {
+        let channels = &process().inspect.channels;
+        let inner = Arc::new(Inner {
+            number: channels.number(),
             queue,
             send: Mutex::new(SendSide::new()),
             replies: Mutex::new(Replies::new()),
@@ -70,7 +74,9 @@ impl Channel {
             asks_no_senders: AtomicBool::new(false),
             awaits_no_senders: AtomicBool::new(false),
             made_send_right: AtomicBool::new(false),
-        }))
+        });
+        channels.add(inner.number, &inner);
+        Channel(inner)
     }
 
     /// Lets a reply come only from the context of its request, where the kernel checks that. Before [`connect`].
@@ -271,6 +277,12 @@ impl Inner {
         (message.priority, message.over) = (arrived.priority.propagated(), arrived.over);
         // A synchronous sender's class raises the queue, not the handler (M-9).
         self.push(Event::MessageReceived(message), arrived.priority.propagated(), voucher.into(), arrived.over);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        process().inspect.channels.remove(self.number);
     }
 }
 

@@ -53,7 +53,7 @@ pub fn mig_demux<C>(context: &mut C, subsystems: &[Subsystem<C>], mut message: M
 }
 
 /// Sends a reply without waiting. Gives its rights back if the requester is gone.
-fn send_reply(mut reply: MachMsg) {
+pub(crate) fn send_reply(mut reply: MachMsg) {
     let options = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT;
     let code = process().kernel.send(reply.as_bytes_mut(), options, 0, 0);
     reply.note_sent(code);

@@ -12,6 +12,7 @@
 //! | `wait.rs` | requests whose sender waits |
 //! | `cancel.rs` | giving a peer up: reconnecting, cancelling |
 //! | `handoff.rs` | [`handoff_reply`]: another queue answers a request |
+//! | `look.rs` | what a channel holds, for debuggers |
 //! | `receiver.rs` | the thread that receives for all channels |
 //! | `mig.rs` | requests in the form of MIG |
 
@@ -19,6 +20,7 @@ mod cancel;
 mod channel;
 mod event;
 mod handoff;
+mod look;
 pub(crate) mod message;
 mod mig;
 pub(crate) mod receiver;
@@ -29,9 +31,11 @@ mod transmit;
 mod wait;
 
 pub use channel::Channel;
+pub(crate) use channel::Inner;
 pub use event::{Disconnected, Event, Handler, Lost, SendResult};
 pub use handoff::handoff_reply;
 pub use message::MachMsg;
+pub(crate) use mig::send_reply;
 pub use mig::{Routine, Subsystem, mig_demux, mig_server};
 pub use receiver::Receiver;
 

@@ -4,6 +4,7 @@
 //! no voucher. The first channel that is connected starts it; a program without channels has no such thread.
 
 use super::message::MachMsg;
+use crate::inspect;
 use crate::process::{Process, process};
 use crate::qos::{Priority, Qos};
 use crate::sync::{Arc, Mutex};
@@ -173,9 +174,13 @@ fn start() -> Ports {
     let made = (|| {
         let (set, notify) = (kernel.allocate_set()?, kernel.allocate_receive()?);
         kernel.insert_member(notify, set)?;
+        let debug = kernel.allocate_receive()?;
+        kernel.insert_member(debug, set)?;
+        kernel.set_debug_port(debug)?;
+        let own = Own { notify, debug };
         let body = Box::new(move || {
             owner.enter();
-            receive_for_ever(owner, set, notify);
+            receive_for_ever(owner, set, own);
         });
         kernel.bind_servicer(set, kernel.start_thread("receiver", Priority::of(Qos::UserInteractive), body)?);
         Ok((set, notify))
@@ -186,18 +191,23 @@ fn start() -> Ports {
     }
 }
 
-fn receive_for_ever(process: &Process, set: PortName, notify: PortName) {
+/// The ports that are the receiver's own.
+#[derive(Clone, Copy)]
+struct Own {
+    /// For notifications.
+    notify: PortName,
+    /// For debuggers, see [`inspect`](crate::inspect). It accepts no importance.
+    debug: PortName,
+}
+
+fn receive_for_ever(process: &Process, set: PortName, own: Own) {
     let mut buffer = vec![0; INLINE_SIZE];
     loop {
         let received = process.kernel.receive(set, &mut buffer, OPTIONS, 0, MACH_PORT_NULL);
         match without_detail(received.code) {
             // With a body error the message arrived, without the rights that had no room.
             MACH_MSG_SUCCESS | MACH_RCV_BODY_ERROR => {
-                deliver(
-                    process,
-                    notify,
-                    Arrived { bytes: &mut buffer, priority: received.priority, over: received.over },
-                );
+                deliver(process, own, Arrived { bytes: &mut buffer, priority: received.priority, over: received.over });
             }
             MACH_RCV_TOO_LARGE => receive_large(process, &buffer),
             // The kernel has destroyed the message, for want of room for its rights. Nobody is told of it.
@@ -232,10 +242,12 @@ fn receive_large(process: &Process, buffer: &[u8]) {
     }
 }
 
-fn deliver(process: &Process, notify: PortName, arrived: Arrived<'_>) {
+fn deliver(process: &Process, own: Own, arrived: Arrived<'_>) {
     let header = Header::read_from_prefix(arrived.bytes).expect("a message has a header").0;
-    if header.msgh_local_port == notify {
+    if header.msgh_local_port == own.notify {
         notified(process, MachMsg::received(arrived.bytes));
+    } else if header.msgh_local_port == own.debug {
+        inspect::answer(process, MachMsg::received(arrived.bytes));
     } else {
         deliver_to_sink(process, arrived);
     }

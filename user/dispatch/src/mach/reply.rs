@@ -47,6 +47,11 @@ impl<A> Replies<A> {
         self.pending.iter().any(|(other, _)| *other == port)
     }
 
+    /// Returns what waits at a place of the list.
+    pub(crate) fn at(&self, place: usize) -> Option<&Pending<A>> {
+        self.pending.get(place).map(|(_, pending)| pending)
+    }
+
     /// Takes all reply ports out, in the order in which they were added, because no reply will come.
     pub(crate) fn take_all(&mut self) -> Vec<(PortName, Pending<A>)> {
         core::mem::take(&mut self.pending)

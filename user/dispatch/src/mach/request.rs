@@ -8,6 +8,7 @@ use super::reply::Pending;
 use super::transmit::{Sending, Told};
 use super::{SendResult, receiver};
 use crate::continuation::Continuation;
+use crate::inspect::Held;
 use crate::process::process;
 use crate::qos::{ItemPriority, Priority};
 use crate::queue::Queue;
@@ -39,6 +40,13 @@ impl Requester {
     /// Returns the requester of a message whose reply goes to the handler, with this number.
     pub(crate) fn handler(message: &MachMsg, context: Option<u64>) -> Requester {
         Requester { priority: message.priority, voucher: message.voucher.clone(), to: To::Handler(context) }
+    }
+}
+
+impl Requester {
+    /// Returns what the pending reply holds (dispatch 2.11 H7).
+    pub(crate) fn held(&self) -> Held<'_> {
+        Held { work: 0, priority: self.priority.without_flags().0, voucher: self.voucher.as_deref() }
     }
 }
 

@@ -138,6 +138,14 @@ impl<M: Outgoing, B> SendSide<M, B> {
         is_free.then_some(self.right)
     }
 
+    /// Returns what waits at a place of the queue: `None` behind the last one, else the message, if it is one.
+    pub(crate) fn at(&self, place: usize) -> Option<Option<&M>> {
+        self.items.get(place).map(|item| match item {
+            Item::Message(message) => Some(message),
+            Item::Barrier(_) | Item::Reconnect(_) => None,
+        })
+    }
+
     /// Returns the send right.
     pub(crate) fn right(&self) -> PortName {
         self.right

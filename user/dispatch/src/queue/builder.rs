@@ -5,7 +5,6 @@ use super::root::Root;
 use super::state::CONCURRENT_WIDTH;
 use super::{Inner, Queue};
 use crate::qos::{Priority, Qos, QueuePriority};
-use crate::sync::Arc;
 use alloc::string::String;
 
 /// Makes a queue with chosen attributes.
@@ -104,7 +103,7 @@ impl Builder {
         let width = if self.concurrent && target.is_concurrent() { CONCURRENT_WIDTH } else { 1 };
         let mut lane = Lane::new(word, target, width, self.label, self.active);
         lane.is_hidden = self.hidden;
-        Queue(Inner::Lane(Arc::new(lane)))
+        Queue(Inner::Lane(lane.share()))
     }
 
     /// Returns the target: for a global queue the one that fits the attributes (dispatch L-1).

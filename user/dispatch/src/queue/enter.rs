@@ -51,7 +51,7 @@ impl Queue {
             return self.run_on_main_thread(bound, barrier, work);
         }
         let entered = Entered::new(lane, barrier);
-        let current = CurrentQueue::new(lane.as_current());
+        let current = CurrentQueue::new(lane.as_current(), lane.number);
         let result = work();
         drop(current);
         drop(entered);

@@ -53,11 +53,13 @@ pub(crate) fn name() -> PortName {
     thread::with(own_name)
 }
 
-fn own_name(context: &Context) -> PortName {
+/// Returns the name of the calling thread, whose context this is.
+pub(crate) fn own_name(context: &Context) -> PortName {
     match context.held.name.load(Ordering::Relaxed) {
         0 => {
             let name = context.process().kernel.thread_self();
             context.held.name.store(name.0, Ordering::Relaxed);
+            context.begin_to_show(name);
             name
         }
         name => PortName(name),
@@ -66,7 +68,11 @@ fn own_name(context: &Context) -> PortName {
 
 /// Makes the calling thread a worker of the pool.
 pub(crate) fn become_worker() {
-    thread::with(|context| context.held.is_worker.set(true));
+    thread::with(|context| {
+        context.held.is_worker.set(true);
+        own_name(context);
+        context.shown.worker();
+    });
 }
 
 /// Notes that a queue which the thread drains lends it a class (dispatch L-8).
@@ -165,18 +171,27 @@ pub(crate) fn end_all_overrides() {
 /// Makes a queue the current one of the thread until it is dropped.
 pub(crate) struct CurrentQueue {
     former: Option<Queue>,
+    /// The number of the queue that the thread was shown to run.
+    shown: u64,
 }
 
 impl CurrentQueue {
-    /// Makes a queue the current one.
-    pub(crate) fn new(queue: Queue) -> CurrentQueue {
-        CurrentQueue { former: thread::with(|context| context.held.current.replace(Some(queue))) }
+    /// Makes a queue the current one, for the items of the queue with a number.
+    pub(crate) fn new(queue: Queue, number: u64) -> CurrentQueue {
+        thread::with(|context| {
+            let shown = context.shown.queue(number);
+            CurrentQueue { former: context.held.current.replace(Some(queue)), shown }
+        })
     }
 }
 
 impl Drop for CurrentQueue {
     fn drop(&mut self) {
         let former = self.former.take();
-        drop(thread::with(|context| context.held.current.replace(former)));
+        let shown = self.shown;
+        drop(thread::with(|context| {
+            context.shown.queue(shown);
+            context.held.current.replace(former)
+        }));
     }
 }

@@ -15,6 +15,10 @@ use alloc::string::String;
 
 /// A queue with a list of its own: serial or concurrent, the main queue, or that of a source or a channel.
 pub(crate) struct Lane {
+    /// The number by which events and debuggers call it.
+    pub number: u64,
+    /// Events are recorded, and the queue's work is told.
+    pub is_recorded: bool,
     /// What the queue was given.
     pub word: QueuePriority,
     /// Where the queue goes when it has work.
@@ -46,11 +50,14 @@ pub(crate) enum Target {
 pub(crate) type Guard<'a> = MutexGuard<'a, LaneState<Item>>;
 
 impl Lane {
-    /// Returns a queue without items.
+    /// Returns a queue without items. It is to be [shared](Lane::share).
     pub(crate) fn new(word: QueuePriority, target: Target, width: u32, label: String, active: bool) -> Lane {
         let state = Mutex::new(LaneState::new(&word, width, active));
-        process().queues.counts.lanes.add();
+        let process = process();
+        process.queues.counts.lanes.add();
         Lane {
+            number: process.inspect.lanes.number(),
+            is_recorded: process.inspect.notes.is_on(),
             word,
             target,
             width,
@@ -60,6 +67,15 @@ impl Lane {
             ready: ReadySlot::default(),
             state,
         }
+    }
+
+    /// Makes the queue known, and returns what others share of it.
+    pub(crate) fn share(self) -> Arc<Lane> {
+        let lane = Arc::new(self);
+        let process = process();
+        process.inspect.lanes.add(lane.number, &lane);
+        process.inspect.notes.queue(process.kernel, lane.number, &lane.label);
+        lane
     }
 
     /// Takes the lock.
@@ -155,7 +171,7 @@ impl Lane {
         };
         held::lend(lent);
         let base = enter_base(&self.word());
-        let current = CurrentQueue::new(self.as_current());
+        let current = CurrentQueue::new(self.as_current(), self.number);
         while let Some(item) = self.next() {
             match item {
                 Item::Work(continuation) => continuation.run(),
@@ -277,7 +293,7 @@ impl Lane {
     /// Runs an item of this queue that runs together with others, and gives its unit of width back.
     pub(crate) fn run_shared(self: Arc<Lane>, item: Item) {
         let base = enter_base(&self.word());
-        let current = CurrentQueue::new(self.as_current());
+        let current = CurrentQueue::new(self.as_current(), self.number);
         item.run();
         drop(current);
         drop(base);
@@ -331,7 +347,9 @@ impl Drop for Lane {
         if self.state.lock().is_suspended() {
             super::client_crash("a queue was released that is suspended or inactive");
         }
-        process().queues.counts.lanes.remove();
+        let process = process();
+        process.inspect.lanes.remove(self.number);
+        process.queues.counts.lanes.remove();
     }
 }
 

@@ -118,6 +118,14 @@ impl Queue {
         }
     }
 
+    /// Returns the number of the queue, by which events and debuggers call it.
+    pub(crate) fn number(&self) -> u64 {
+        match &self.0 {
+            Inner::Root(root) => root.number(),
+            Inner::Lane(lane) => lane.number,
+        }
+    }
+
     /// Returns the name of the queue.
     pub fn label(&self) -> &str {
         match &self.0 {
@@ -175,11 +183,17 @@ impl Queue {
 
     /// Appends an item, with the class with which it is pushed (dispatch 5.3).
     #[inline]
-    pub(crate) fn push(&self, continuation: Continuation, kind: Kind, class: Qos) {
-        let item = Item::Work(continuation);
+    pub(crate) fn push(&self, mut continuation: Continuation, kind: Kind, class: Qos) {
         match &self.0 {
-            Inner::Lane(lane) => lane.push(item, kind, class),
+            Inner::Lane(lane) => {
+                if lane.is_recorded {
+                    continuation.note_queue(self);
+                }
+                lane.push(Item::Work(continuation), kind, class);
+            }
             Inner::Root(root) => {
+                continuation.note_queue(self);
+                let item = Item::Work(continuation);
                 let mut effects = Effects::default();
                 process().queues.pool.push(*root, item, class, &mut effects);
                 effects.apply();

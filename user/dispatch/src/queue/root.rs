@@ -20,6 +20,11 @@ impl Root {
         QueuePriority { overcommit: self.overcommit, ..QueuePriority::root(self.class) }
     }
 
+    /// Returns the number by which events and debuggers call it.
+    pub(crate) const fn number(self) -> u64 {
+        abi::debugger::global_queue(self.class, self.overcommit)
+    }
+
     /// Returns the class of the list for an item that was pushed with a class. The default root passes items of every
     /// other class on, another root only those of a higher one (dispatch L-7).
     fn list_class(self, class: Qos) -> Qos {
@@ -164,6 +169,11 @@ impl Ready {
             slot.set(None);
         }
         Some(job)
+    }
+
+    /// Returns what is at a place: `None` behind the last one, else the item that waits there, if one does.
+    pub(crate) fn at(&self, place: usize) -> Option<Option<&Job>> {
+        self.nodes.get(place).map(|node| node.job.as_ref())
     }
 
     /// Returns true if something waits in a list.

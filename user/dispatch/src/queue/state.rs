@@ -190,6 +190,21 @@ impl<I> LaneState<I> {
         self.items.len()
     }
 
+    /// Returns the item at a place of the list.
+    pub(crate) fn item(&self, place: usize) -> Option<&I> {
+        self.items.get(place).map(|entry| &entry.item)
+    }
+
+    /// Returns true if the queue is on its target.
+    pub(crate) fn is_enqueued(&self) -> bool {
+        self.enqueued
+    }
+
+    /// Returns true if an item runs, or a thread holds the queue.
+    pub(crate) fn is_running(&self) -> bool {
+        self.owner.is_some() || self.in_flight > 0
+    }
+
     /// Replaces the class of the queue: the main queue has that of its thread.
     pub(crate) fn set_requested(&mut self, class: Qos) {
         self.requested = class;

@@ -244,6 +244,18 @@ pub trait Kernel: Send + Sync {
     /// Returns the name of the calling thread.
     fn thread_self(&self) -> PortName;
 
+    /// Returns the number of the calling thread, which no other thread of the system has.
+    fn thread_number(&self) -> u64;
+
+    /// Tells a note of [`abi::event::note`] with a voucher, by its name, if events are recorded. Returns true if they are.
+    fn tell(&self, note: u64, arguments: [u64; 3], voucher: PortName) -> bool;
+
+    /// Makes a port, whose receive right this task has, the one at which debuggers ask.
+    ///
+    /// # Errors
+    /// Those of `task_set_special_port`.
+    fn set_debug_port(&self, port: PortName) -> Result<(), KernReturn>;
+
     /// Prints why the program must not go on and ends it (dispatch R-13).
     fn crash(&self, reason: &str) -> !;
 }

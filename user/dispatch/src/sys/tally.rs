@@ -278,6 +278,18 @@ impl Kernel for Tally {
         local::own_name()
     }
 
+    fn thread_number(&self) -> u64 {
+        thread::number()
+    }
+
+    fn tell(&self, note: u64, arguments: [u64; 3], voucher: PortName) -> bool {
+        runtime::events::tell(note, arguments, voucher)
+    }
+
+    fn set_debug_port(&self, port: PortName) -> Result<(), KernReturn> {
+        runtime::task::set_debug_port(port)
+    }
+
     fn crash(&self, reason: &str) -> ! {
         panic!("{reason}")
     }

@@ -136,6 +136,14 @@ impl Voucher {
         self.has_importance
     }
 
+    /// Returns the name by which the voucher is shown: that which threads adopt, if there is one.
+    pub(crate) fn shown_name(&self) -> PortName {
+        match self.kernel_name() {
+            MACH_PORT_NULL => self.message_name(),
+            name => name,
+        }
+    }
+
     /// Returns the name with all attributes, for deriving others: that for messages if it is known.
     pub(crate) fn full_name(&self) -> PortName {
         match self.message_name() {

@@ -299,6 +299,22 @@ impl Kernel for Small {
         unreachable!("{NO_MESSAGES}")
     }
 
+    fn forget_special_reply_port(&self) {
+        unreachable!("{NO_MESSAGES}")
+    }
+
+    fn set_debug_port(&self, _: PortName) -> Result<(), KernReturn> {
+        unreachable!("{NO_MESSAGES}")
+    }
+
+    fn thread_number(&self) -> u64 {
+        self.thread_self().0.into()
+    }
+
+    fn tell(&self, _: u64, _: [u64; 3], _: PortName) -> bool {
+        false
+    }
+
     fn bind_servicer(&self, _port: PortName, _thread: PortName) {
         unreachable!("{NO_MESSAGES}")
     }

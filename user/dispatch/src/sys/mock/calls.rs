@@ -3,7 +3,7 @@
 use super::messages::Port;
 use super::vouchers::unique_pid;
 use super::world::{Entry, Object};
-use super::{Mock, threads};
+use super::{Mock, TaskNote, threads};
 use crate::qos::{Priority, Qos};
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering;
@@ -332,6 +332,27 @@ impl Kernel for Mock {
 
     fn thread_self(&self) -> PortName {
         threads::name_in(&self.world)
+    }
+
+    fn thread_number(&self) -> u64 {
+        u64::from(self.thread_self().0 >> 8)
+    }
+
+    fn tell(&self, note: u64, arguments: [u64; 3], voucher: PortName) -> bool {
+        let thread = self.thread_number();
+        match &mut self.world.lock().tasks[self.task].notes {
+            Some(_) if note == abi::event::note::NONE => true,
+            Some(notes) => {
+                notes.push(TaskNote { thread, note, arguments, voucher });
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn set_debug_port(&self, port: PortName) -> Result<(), KernReturn> {
+        self.world.lock().tasks[self.task].debug_port = port;
+        Ok(())
     }
 
     /// # Panics

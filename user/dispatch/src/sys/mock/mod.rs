@@ -60,6 +60,19 @@ pub struct Mock {
     task: usize,
 }
 
+/// What a task has told of itself while events were recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TaskNote {
+    /// The number of the thread that told it.
+    pub thread: u64,
+    /// One of [`abi::event::note`].
+    pub note: u64,
+    /// Its arguments.
+    pub arguments: [u64; 3],
+    /// The name of the voucher.
+    pub voucher: PortName,
+}
+
 /// What all tasks share.
 pub(crate) struct World {
     state: Mutex<State>,
@@ -174,6 +187,22 @@ impl Mock {
         let voucher = state.voucher_of(self.task, name).expect("the name denotes a voucher");
         state.retain_voucher(voucher);
         state.add_send(with.task, world::Object::Voucher(voucher))
+    }
+
+    /// Lets events be recorded, for processes of the task that begin from now on.
+    pub fn record_notes(&'static self) -> &'static Mock {
+        self.world.lock().tasks[self.task].notes = Some(std::vec::Vec::new());
+        self
+    }
+
+    /// Returns what the task has told.
+    pub fn notes(&self) -> std::vec::Vec<TaskNote> {
+        self.world.lock().tasks[self.task].notes.clone().unwrap_or_default()
+    }
+
+    /// Returns the port at which debuggers ask the task.
+    pub fn debug_port(&self) -> PortName {
+        self.world.lock().tasks[self.task].debug_port
     }
 
     /// Returns the number of vouchers that the task has created, those that existed before included.

@@ -1,10 +1,11 @@
 //! The state that all tasks share, and references to what is in it.
 
-use super::TaskSpec;
 use super::messages::Port;
 use super::threads::ThreadRecord;
 use super::vouchers::{Content, Pair, VoucherEntry};
+use super::{TaskNote, TaskSpec};
 use abi::code::{KERN_INVALID_CAPABILITY, KERN_INVALID_NAME};
+use abi::port::MACH_PORT_NULL;
 use abi::{KernReturn, PortName};
 use alloc::collections::BTreeMap;
 use std::vec::Vec;
@@ -30,6 +31,9 @@ pub(super) struct Task {
     pub refuses_vouchers: bool,
     pub fails_next_send: Option<KernReturn>,
     pub created_vouchers: u32,
+    /// What the task has told, if events are recorded.
+    pub notes: Option<Vec<TaskNote>>,
+    pub debug_port: PortName,
     next_name: u32,
 }
 
@@ -71,6 +75,8 @@ impl State {
             boosts: 0,
             refuses_vouchers: false,
             fails_next_send: None,
+            notes: None,
+            debug_port: MACH_PORT_NULL,
             created_vouchers: 0,
             next_name: 1,
         });
