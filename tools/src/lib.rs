@@ -2,8 +2,8 @@
 //!
 //! [`tidy`] checks the rules of style that can be checked, [`layers`] which file of the kernel imports which; `tests/`
 //! applies them to the repository, boots the images in [`qemu`] with bundles that are right and wrong, and tries the
-//! command line, the commands that documents show ([`console`]), the [`monitor`] and the [`debugger`]. [`timeline`] is no test: it turns
-//! the events that the kernel records into pictures.
+//! command line, the commands that documents show ([`console`]), the [`monitor`] and the [`debugger`]. [`timeline`] is
+//! no test: it turns the events that the kernel records into pictures.
 
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]

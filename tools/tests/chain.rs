@@ -1,7 +1,7 @@
 //! Why the helper of the demo is boosted: the monitor, gdb and the timeline tell the same chain.
 //!
-//! Each looks at a boot of its own. In two of them the machine does the same, so that its objects have the same numbers;
-//! the monitor has been started before the demo.
+//! Each looks at a boot of its own. In two of them the machine does the same, so that its objects have the same
+//! numbers; the monitor has been started before the demo.
 
 use serde_json::Value;
 use std::process::Command;
@@ -46,8 +46,8 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     behind.unwrap_or_else(|| panic!("{before:?} and {after:?} are missing: {text}")).0
 }
 
-/// Reads the chain in the answer to `why`, of the monitor or of gdb, from the task in question to the app. The app donates
-/// by itself.
+/// Reads the chain in the answer to `why`, of the monitor or of gdb, from the task in question to the app. The app
+/// donates by itself.
 fn read_why(answer: &str) -> Vec<Link> {
     let mut lines = answer.lines().map(str::trim);
     let mut task = name(lines.find(|line| line.contains(" runs at base priority ")).expect("it begins with the task"));
