@@ -5,5 +5,6 @@ cd "$(dirname "$0")/.."
 
 status=0
 cargo clippy --workspace --all-targets --quiet "$@" || status=$?
-cargo clippy --target x86_64-unknown-none -p boot -p kernel -p runtime -p dispatch -p user -p xpc --quiet "$@" || status=$?
+bare=(-p boot -p kernel -p runtime -p dispatch -p dispatch-c -p user -p xpc)
+cargo clippy --target x86_64-unknown-none "${bare[@]}" --quiet "$@" || status=$?
 exit "$status"
