@@ -122,6 +122,79 @@ fn every_call_of_the_c_library_works() {
     }
 }
 
+const STRICT_WITH_DISPATCH: [&str; 4] = ["--dispatch", "-Wextra", "-Werror", "-std=gnu11"];
+
+#[test]
+fn every_function_of_dispatch_works_in_c() {
+    let place = Place::new();
+    for compiler in compilers() {
+        let program = compile(&place, compiler, "user/c/tests/dispatch.c", &STRICT_WITH_DISPATCH);
+        let seen = run_program(&program, &[]);
+        let expected = "queues, groups, sources, vouchers and classes work\n";
+        assert_eq!((seen.status, &*seen.output), (0, expected), "{compiler}: {}", seen.errors);
+    }
+}
+
+#[test]
+fn a_mistake_with_dispatch_ends_a_program_in_c_with_a_message() {
+    const PANICKED: i32 = 101;
+    let place = Place::new();
+    let program = compile(&place, compilers()[0], "user/c/tests/dispatch.c", &STRICT_WITH_DISPATCH);
+    for (mistake, message) in [
+        ("resume", "a queue was resumed too often"),
+        ("leave", "a group was left more often than it was entered"),
+        ("released", "an object was used that does not exist or has been released"),
+        ("type", "an object was used as a queue that is none"),
+        ("null", "an object was used that does not exist or has been released"),
+        ("pointer", "an object was used that does not exist or has been released"),
+        ("function", "a null pointer was passed in place of a function"),
+        ("attribute", "a queue was made with attributes that do not exist"),
+        ("suspended", "a queue was released that is suspended or inactive"),
+        ("inactive", "a queue was released that is suspended or inactive"),
+        ("target", "the target of a queue was set after its first use"),
+        ("itself", "a thread enters a queue that it holds already"),
+        ("voucher", "a voucher was used that does not exist or has been released"),
+        ("timer", "a source was set as a timer that is none"),
+    ] {
+        let seen = run_program(&program, &[mistake]);
+        let lines: Vec<&str> = seen.output.lines().map(str::trim).collect();
+        assert_eq!(seen.status, PANICKED, "{mistake}: {}{}", seen.output, seen.errors);
+        assert_eq!(lines[..2], ["", message], "{mistake}");
+        assert!(lines.len() == 3 && lines[2].starts_with("at "), "{mistake}: {}", seen.output);
+    }
+}
+
+#[test]
+fn the_headers_declare_the_functions_of_the_library_of_dispatch() {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut declared = BTreeSet::new();
+    for header in ["dispatch/dispatch.h", "os/voucher_private.h", "pthread/qos.h", "sys/qos.h"] {
+        let text = text_of(&format!("user/c/include/{header}"));
+        let names = text.split('(').filter_map(|before| before.rsplit(|c| !is_part(c)).next());
+        let prefixes = ["dispatch_", "voucher_", "pthread_", "qos_"];
+        declared.extend(names.filter(|name| prefixes.iter().any(|p| name.starts_with(p))).map(str::to_owned));
+    }
+    let mut defined = BTreeSet::new();
+    for source in ["group", "object", "queue", "source", "thread", "time", "voucher"] {
+        let text = text_of(&format!("user/c/dispatch/src/{source}.rs"));
+        let names = text.split("extern \"C\" fn ").skip(1).filter_map(|rest| rest.split(|c| !is_part(c)).next());
+        defined.extend(names.map(str::to_owned));
+    }
+    for internal in ["tally_attach_first_thread", "tally_call_in_thread"] {
+        assert!(defined.remove(internal), "the C library calls {internal}");
+    }
+    assert_eq!(declared, defined);
+    assert!(declared.len() > 50, "only {} functions", declared.len());
+}
+
+#[test]
+fn the_library_of_dispatch_is_not_linked_into_a_program_without_a_fixed_address() {
+    let source = root().join("docs/examples/queues.c");
+    let seen = run(Command::new(root().join("user/c/cc.sh")).args(["--dispatch", "-static-pie", "-fPIE"]).arg(source));
+    let line = "-static-pie and --dispatch exclude each other: the library is linked at a fixed address";
+    assert_eq!((seen.status, &*seen.errors), (64, &*format!("cc.sh: {line}\n")));
+}
+
 #[test]
 fn text_and_arguments_work_in_programs_of_both_kinds() {
     let place = Place::new();

@@ -8,8 +8,10 @@ usage() {
   cat <<'END'
 user/c/cc.sh [OPTION...] FILE... -o PROGRAM
 
-Compiles C and assembly files with the library in user/c/src to a program for ./run-qemu.sh run. All arguments are those
-of gcc: -O2 -g -D -I -W... The compiler is $CC, by default gcc if there is one, otherwise clang.
+Compiles C and assembly files with the library in user/c/src to a program for ./run-qemu.sh run. The other arguments are
+those of gcc: -O2 -g -D -I -W... The compiler is $CC, by default gcc if there is one, otherwise clang.
+
+  --dispatch   links the library of <dispatch/dispatch.h> too, which is built before, with Tally's own toolchain
 END
 }
 
@@ -17,6 +19,13 @@ if (($# == 0)) || [[ $1 == --help ]]; then
   usage
   exit
 fi
+
+dispatch=
+arguments=()
+for argument; do
+  if [[ $argument == --dispatch ]]; then dispatch=1; else arguments+=("$argument"); fi
+done
+set -- "${arguments[@]}"
 
 compiler=${CC:-}
 for candidate in gcc clang; do
@@ -44,10 +53,39 @@ for argument; do
   case $argument in -c | -S | -E | -fsyntax-only) exec "$compiler" -O2 "${flags[@]}" "$@" ;; esac
 done
 
+# Prints the path of the library of dispatch, after building it.
+build_dispatch() (
+  here=$(cd -P "$here" && cd ../.. && pwd)
+  . "$here/tools/setup.sh"
+  set_up
+  mkdir -p "$here/target"
+  say "building the library of dispatch; the first time takes a minute ..."
+  cd "$here"
+  with_log "$here/target/dispatch-c.txt" bare_cargo build --release -p dispatch-c || {
+    show_log "$here/target/dispatch-c.txt"
+    echo "cc.sh: the library of dispatch cannot be built" >&2
+    exit 65
+  }
+  printf '%s' "$here/target/$target/release/libdispatch_c.a"
+)
+
+library=
+if [[ -n $dispatch ]]; then
+  for argument; do
+    case $argument in
+      -static-pie | -pie)
+        echo "cc.sh: $argument and --dispatch exclude each other: the library is linked at a fixed address" >&2
+        exit 64
+        ;;
+    esac
+  done
+  library=$(build_dispatch)
+fi
+
 # The library is compiled without the caller's options, which are not meant for it, and fits programs of both kinds.
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 (cd "$objects" && "$compiler" -O2 -g "${flags[@]}" -fPIE -c "$here"/src/*.[cS])
 libgcc=$("$compiler" -print-libgcc-file-name)
 [[ -f $libgcc ]] || libgcc=
-"$compiler" -O2 "${flags[@]}" "${link[@]}" "$@" "$objects"/*.o ${libgcc:+"$libgcc"}
+"$compiler" -O2 "${flags[@]}" "${link[@]}" "$@" "$objects"/*.o ${library:+"$library"} ${libgcc:+"$libgcc"}

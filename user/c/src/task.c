@@ -187,6 +187,22 @@ struct thread_record {
 
 __attribute__((visibility("hidden"))) void tally_thread_entry(void);
 
+/* What the library of dispatch needs before there is a second thread, and around what a thread does. Without the library
+ * they are null. */
+__attribute__((weak)) void tally_attach_first_thread(void);
+__attribute__((weak)) void tally_call_in_thread(void (*function)(void *), void *argument);
+
+/* What a thread calls, and its argument. */
+struct work {
+    void (*function)(void *);
+    void *argument;
+};
+
+static void work_with_dispatch(void *of_record) {
+    struct work *work = of_record;
+    tally_call_in_thread(work->function, work->argument);
+}
+
 enum { STACK_SIZE = 64 << 10 };
 
 kern_return_t thread_start(void (*function)(void *), void *argument, thread_act_t *thread) {
@@ -196,6 +212,14 @@ kern_return_t thread_start(void (*function)(void *), void *argument, thread_act_
         return code;
     struct thread_record *record = (struct thread_record *)(stack + STACK_SIZE) - 1;
     *record = (struct thread_record){function, argument, stack, STACK_SIZE};
+    if (tally_call_in_thread != NULL) {
+        tally_attach_first_thread();
+        /* At the other end of the stack, which the thread reads first. */
+        struct work *work = (struct work *)stack;
+        *work = (struct work){function, argument};
+        record->function = work_with_dispatch;
+        record->argument = work;
+    }
     thread_act_t name = THREAD_NULL;
     code = tally_thread_create(mach_task_self(), (uint64_t)tally_thread_entry, (uint64_t)record, (uint64_t)record, 0,
                                &name);

@@ -8,7 +8,9 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 const NEW: u32 = 0;
 const DONE: u32 = u32::MAX;
 
-/// Runs a closure once, in the context of the first caller.
+/// Runs a closure once, in the context of the first caller. It is a word that is 0 at first, so that programs in C can have
+/// one.
+#[repr(transparent)]
 #[derive(Debug, Default)]
 pub struct Once(AtomicU32);
 

@@ -18,13 +18,15 @@ impl Semaphore {
         Semaphore { value: AtomicU32::new(value), waiting: AtomicU32::new(0) }
     }
 
-    /// Raises the value by one and wakes one waiter.
-    pub fn signal(&self) {
+    /// Raises the value by one and wakes one waiter. Returns true if there was one.
+    pub fn signal(&self) -> bool {
         self.value.fetch_add(1, Ordering::SeqCst);
         // A waiter counts itself before it looks at the value for the last time.
-        if self.waiting.load(Ordering::SeqCst) > 0 {
+        let is_awaited = self.waiting.load(Ordering::SeqCst) > 0;
+        if is_awaited {
             process().kernel.wake(&self.value, false);
         }
+        is_awaited
     }
 
     /// Lowers the value by one. Waits as long as it is 0, or for a time; returns false if the time passed.

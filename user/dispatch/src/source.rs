@@ -68,6 +68,16 @@ impl MachSource {
         process().watcher.add(&self.0);
     }
 
+    /// Keeps the handler from starting until [`resume`](MachSource::resume).
+    pub fn suspend(&self) {
+        self.0.queue.suspend();
+    }
+
+    /// Ends one [`suspend`](MachSource::suspend). More calls than that are fatal.
+    pub fn resume(&self) {
+        self.0.queue.resume();
+    }
+
     /// Ends the source. The handler does not run any more, but for a run that has begun.
     pub fn cancel(&self) {
         if self.0.is_canceled.swap(true, Ordering::AcqRel) {

@@ -14,7 +14,7 @@ impl Arguments {
     ///
     /// # Safety
     /// `block` is the address of the block that the kernel made, and the block is unchanged.
-    #[cfg(target_os = "none")]
+    #[cfg(all(target_os = "none", feature = "start"))]
     unsafe fn of_block(block: *const u64) -> Arguments {
         // SAFETY: As the caller says.
         let count = unsafe { *block };
@@ -69,11 +69,10 @@ macro_rules! program {
     };
 }
 
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", feature = "start"))]
 mod start {
     use super::Arguments;
     use core::arch::naked_asm;
-    use core::panic::PanicInfo;
 
     unsafe extern "Rust" {
         fn tally_main(arguments: Arguments) -> i32;
@@ -120,10 +119,11 @@ mod start {
         let status = unsafe { tally_main(Arguments::of_block(block)) };
         crate::sys::exit(status)
     }
+}
 
-    #[panic_handler]
-    fn panic(info: &PanicInfo<'_>) -> ! {
-        crate::check::report(info);
-        crate::sys::exit(crate::PANICKED)
-    }
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    crate::check::report(info);
+    crate::sys::exit(crate::PANICKED)
 }

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// Stores the time stamp of the program's first instruction.
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", feature = "start"))]
 pub(super) fn note_start(time_stamp: u64) {
     STARTED.store(time_stamp, Ordering::Relaxed);
 }

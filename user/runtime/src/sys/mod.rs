@@ -9,7 +9,7 @@ pub mod machine;
 #[cfg(target_os = "none")]
 pub(crate) mod mutex;
 pub mod registers;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", feature = "start"))]
 mod relocate;
 pub(crate) mod stack;
 
