@@ -19,14 +19,15 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
   ./run-qemu.sh run PROGRAM [ARG...] [--also FILE...]
                                         boot and run a program: a static ELF file, see docs/programs.md; with the other
                                         files in the bundle, so that it can start them by their names
-  ./run-qemu.sh demo                    boot and watch how importance travels with messages
+  ./run-qemu.sh demo [xpc]              boot and watch how importance travels with messages; with xpc, how it follows
+                                        the work of programs that are written with the libraries
   ./run-qemu.sh monitor [PROGRAM [ARG...] [--also FILE...]]
                                         boot and look around: who runs, who is boosted, and why
-  ./run-qemu.sh trace OUT [PROGRAM [ARG...] [--also FILE...]]
+  ./run-qemu.sh trace OUT [demo [xpc] | PROGRAM [ARG...] [--also FILE...]]
                                         boot, the demo by default, and write a timeline of what happened:
                                         OUT.html for a browser, and OUT.pftrace for Perfetto
   ./run-qemu.sh bench                   count the instructions of common operations
-  ./run-qemu.sh gdb [demo | PROGRAM [ARG...] [--also FILE...]]
+  ./run-qemu.sh gdb [demo [xpc] | PROGRAM [ARG...] [--also FILE...]]
                                         boot and wait for a debugger, which gets the commands `tally`
   ./run-qemu.sh build [PROJECT]         build only; or build a Rust project for Tally and print where its programs are
 
@@ -66,6 +67,7 @@ Examples:
   ./run-qemu.sh --debug run hello.elf one two      a program with two arguments, in a debug build of the kernel
   ./run-qemu.sh run client.elf --also server.elf   a program that starts another one
   ./run-qemu.sh demo                               how importance travels
+  ./run-qemu.sh demo xpc                           how it follows the work
   ./run-qemu.sh monitor client.elf                 look around while a program runs
   ./run-qemu.sh trace demo                         write demo.html and demo.pftrace
   ./run-qemu.sh --mem 64 bench                     instructions counted on a smaller machine
@@ -150,7 +152,7 @@ expect_arguments() {
 }
 
 # The demo is in the bundle already, so its name is enough, unless there is a file of that name.
-is_demo() { [[ $# -eq 1 && "$1" == demo && ! -e demo ]]; }
+is_demo() { [[ "$*" == demo || "$*" == "demo xpc" ]] && [[ ! -e demo ]]; }
 
 is_seed() { [[ "$1" =~ ^(0|[1-9][0-9]{0,17})$ ]]; }
 
@@ -163,7 +165,7 @@ memory_min=8
 trap 'echo >&2; exit 130' INT
 
 profile='' memory=128 time_limit=120 settings='' deliberate=() traced=''
-filter='' repeat=1 seed=${TALLY_SEED:-} list='' for_tests=''
+act=() filter='' repeat=1 seed=${TALLY_SEED:-} list='' for_tests=''
 is_seed "${seed:-0}" || usage_error "TALLY_SEED needs a number of at most 18 digits"
 # It reads well in this order, too.
 [[ "${1:-} ${2:-}" != "test --list" ]] || set -- --list test "${@:3}"
@@ -286,10 +288,17 @@ command_trace() {
   local out=$1 status=0 title=demo
   [[ $out == /* ]] || out=$PWD/$out
   ((${#program[@]} == 0)) || title=${program[0]##*/}
+  if is_demo "${program[@]}"; then title=${program[*]}; fi
   # Before the boot, so that the story and the files that tell it are seen together.
   timeline_tool build
   record_events
-  if ((${#program[@]} > 0)); then make_bundle_with "${program[@]}"; else make_bundle demo; fi
+  if ((${#program[@]} == 0)); then
+    make_bundle demo
+  elif is_demo "${program[@]}"; then
+    make_bundle "${program[@]}"
+  else
+    make_bundle_with "${program[@]}"
+  fi
   boot -seed 1 || status=$?
   echo
   timeline_tool run -- "$events" "$out" "Tally: $title" || { ((status != 0)) || status=1; }
@@ -330,13 +339,13 @@ clock=(-icount "shift=0,sleep=off" -seed 1)
 command_demo() {
   local colour=()
   [[ -t 1 ]] && colour=(--colour)
-  make_bundle demo "${colour[@]}"
+  make_bundle demo "${act[@]}" "${colour[@]}"
   boot "${clock[@]}"
 }
 
 command_gdb() {
   if is_demo "${program[@]}"; then
-    make_bundle demo
+    make_bundle "${program[@]}"
     debugged=("${clock[@]}")
     program=()
   elif ((${#program[@]} > 0)); then
@@ -351,7 +360,10 @@ command=${1-harness}
 (($# > 0)) && shift
 [[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
 case "$command" in
-  harness | demo | bench) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
+  demo)
+    [[ $# -eq 0 || "$*" == xpc ]] || usage_error "demo takes only xpc as its argument: $1$(misplaced_option "$1")"
+    act=("$@") ;;
+  harness | bench) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
   test)
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
     [[ "${1:-}" != --* ]] || usage_error "test takes no option: $1$(misplaced_option "$1")"
@@ -371,7 +383,7 @@ case "$command" in
       [[ -w $place ]] || usage_error "cannot write $1.$ending"
     done
     split_program "${@:2}"
-    (($# == 1)) || expect_program trace ;;
+    (($# == 1)) || is_demo "${@:2}" || expect_program trace ;;
   gdb) split_program "$@"; (($# == 0)) || is_demo "$@" || expect_program gdb ;;
   monitor) split_program "$@"; (($# == 0)) || expect_program monitor ;;
   *)

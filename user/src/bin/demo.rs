@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! demo [--colour]
-//! demo hold   stops while the daemons are boosted, for the monitor
+//! demo xpc [--colour]   the second act
+//! demo hold             stops while the daemons are boosted, for the monitor
 //! ```
 
 #![cfg_attr(target_os = "none", no_std, no_main)]

@@ -3,7 +3,7 @@
 //! ```text
 //! init harness [FILTER] [--colour] [--slowest] [--stay] [--seed N] [--deliberate fail|slow|hang|panic]
 //! init run PROGRAM [ARGUMENT…]
-//! init demo [--colour]
+//! init demo [xpc] [--colour]
 //! init bench
 //! init monitor [PROGRAM [ARGUMENT…]]
 //! ```
@@ -61,9 +61,9 @@ fn start(mut arguments: Arguments) -> i32 {
     match command {
         None | Some("harness") => run_harness(arguments),
         Some("run") => run_program(arguments, limit),
-        Some("demo") => run_and_wait(Spawn::program("demo").argument(arguments.next().unwrap_or("")), limit),
         Some("bench") => run_benchmarks(),
-        // Its first argument is its name.
+        // Their first argument is their name.
+        Some("demo") => run_and_wait(Spawn::program("demo").arguments(strings), limit),
         Some("monitor") => run_and_wait(Spawn::program("monitor").arguments(strings), 0),
         Some(other) => usage(other),
     }
@@ -73,7 +73,7 @@ fn usage(wrong: &str) -> i32 {
     println!("init: {wrong:?} is not understood; the calls are");
     println!("  init harness [FILTER] [--colour] [--slowest] [--stay] [--seed N] [--deliberate fail|slow|hang|panic]");
     println!("  init run PROGRAM [ARGUMENT…]");
-    println!("  init demo [--colour]");
+    println!("  init demo [xpc] [--colour]");
     println!("  init bench");
     println!("  init monitor [PROGRAM [ARGUMENT…]]");
     USAGE

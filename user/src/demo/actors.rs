@@ -28,13 +28,14 @@ fn rounds(count: u64) {
 }
 
 /// The speed of the machine.
-struct Work {
+#[derive(Clone, Copy)]
+pub(super) struct Work {
     rounds_per_millisecond: u64,
 }
 
 impl Work {
     /// Measures how fast this machine is. The best of three trials was not interrupted.
-    fn measured() -> Work {
+    pub(super) fn measured() -> Work {
         let trial = |_| {
             let start = now();
             rounds(TRIAL);
@@ -45,7 +46,7 @@ impl Work {
     }
 
     /// Works for about so many microseconds of processor time.
-    fn for_microseconds(&self, microseconds: u64) {
+    pub(super) fn for_microseconds(&self, microseconds: u64) {
         rounds(self.rounds_per_millisecond * microseconds / 1000);
     }
 }

@@ -10,7 +10,7 @@ use abi::PortName;
 use abi::message::MsgOption;
 use abi::mig::thread_act;
 use abi::policy::{PolicyState, SuppressionPolicy, TASK_POLICY_STATE, TASK_SUPPRESSION_POLICY};
-use abi::port::Disposition;
+use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::qos::{AppType, Qos, Role};
 use abi::task::ExitStatus;
 use heapless::Vec;
@@ -55,6 +55,8 @@ pub struct Look {
     pub held: u32,
     /// The flags of its importance.
     pub flags: u32,
+    /// How often a boost of it has begun or ended.
+    pub transitions: u64,
 }
 
 impl Actor {
@@ -66,6 +68,13 @@ impl Actor {
         let task = spawn.bootstrap(narrator).exit_port(exit.name()).start().expect("an actor starts");
         let Hello { pid, port, threads } = Hello::receive(narrator);
         Actor { part, pid, task, port, threads, exit }
+    }
+
+    /// Returns an actor that runs already, whose main thread is this one.
+    pub fn running(part: &'static Part, pid: u32, thread: PortName) -> Actor {
+        let task = task::for_pid(pid).expect("the narrator may have the task");
+        let threads = [thread].into_iter().collect();
+        Actor { part, pid, task, port: MACH_PORT_NULL, threads, exit: Port::new() }
     }
 
     /// Sends the actor an order.
@@ -92,7 +101,8 @@ impl Actor {
         // The policy follows the NDR record, the code and the count of words.
         let state = PolicyState::read_from_prefix(reply.body().get(16..)?).ok()?.0;
         let (all, held) = (state.imp_assertcnt, state.imp_externcnt);
-        Some(Look { priority: thread.base_priority, sent: all - held, held, flags: state.flags as u32 })
+        let (priority, flags) = (thread.base_priority, state.flags as u32);
+        Some(Look { priority, sent: all - held, held, flags, transitions: state.imp_transitions })
     }
 
     /// Returns what the actor has used, and what for.

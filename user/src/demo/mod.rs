@@ -1,4 +1,5 @@
-//! The demo: five tasks, what they send each other, and what the kernel makes of it.
+//! The demo: five tasks, what they send each other, and what the kernel makes of it. Its second act, `demo xpc`, is in
+//! `services`.
 
 pub mod actors;
 pub mod cast;
@@ -7,14 +8,15 @@ mod hold;
 pub mod lines;
 pub mod narrator;
 pub mod page;
+mod services;
 pub mod story;
 pub mod talk;
 
 use crate::sys::Arguments;
 use page::Page;
 
-/// Plays the part that the first argument names, stops in the middle for `hold`, or tells the story. Returns the exit
-/// status.
+/// Plays the part that the first argument names, stops in the middle for `hold`, or tells the story; with `xpc` the same for
+/// the second act. Returns the exit status.
 pub fn run(mut arguments: Arguments) -> i32 {
     let part = arguments.nth(1).unwrap_or("");
     let who = story::PARTS.iter().find(|candidate| candidate.name == part).map(|part| part.who);
@@ -24,6 +26,7 @@ pub fn run(mut arguments: Arguments) -> i32 {
         ("codecd", Some(who)) => actors::daemon(who, actors::HELPER),
         ("indexd", _) => actors::competitor(),
         ("hold", _) => hold::run(),
+        ("xpc", _) => services::run(arguments.next().unwrap_or("")),
         _ => story::tell(Page { colour: part == "--colour" }),
     }
     0

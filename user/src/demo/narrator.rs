@@ -109,11 +109,16 @@ impl Narrator {
         result
     }
 
-    /// Waits for the next report.
-    pub fn next_report(&mut self) -> Report {
+    /// Waits for the next message.
+    pub fn next_message(&mut self) -> Message {
         let message = self.sleep(|narrator| Message::receive_within(narrator.port(), PATIENCE));
         self.expect("the actors go on", message.is_ok());
-        Report::of(&message.unwrap_or_default())
+        message.unwrap_or_default()
+    }
+
+    /// Waits for the next report.
+    pub fn next_report(&mut self) -> Report {
+        Report::of(&self.next_message())
     }
 
     /// Lets the actors go on for a while.
