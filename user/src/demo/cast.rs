@@ -55,8 +55,8 @@ pub struct Look {
     pub held: u32,
     /// The flags of its importance.
     pub flags: u32,
-    /// How often a boost of it has begun or ended.
-    pub transitions: u64,
+    /// How often a boost of it has begun.
+    pub begun: u64,
 }
 
 impl Actor {
@@ -102,7 +102,7 @@ impl Actor {
         let state = PolicyState::read_from_prefix(reply.body().get(16..)?).ok()?.0;
         let (all, held) = (state.imp_assertcnt, state.imp_externcnt);
         let (priority, flags) = (thread.base_priority, state.flags as u32);
-        Some(Look { priority, sent: all - held, held, flags, transitions: state.imp_transitions })
+        Some(Look { priority, sent: all - held, held, flags, begun: state.imp_transitions })
     }
 
     /// Returns what the actor has used, and what for.

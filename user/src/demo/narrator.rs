@@ -127,6 +127,11 @@ impl Narrator {
         let _ = self.sleep(|_| wait_until(now() + microseconds * 1000));
     }
 
+    /// Asks actors something, which they take their time to answer.
+    pub fn converse<T>(&mut self, ask: impl FnOnce() -> T) -> T {
+        self.sleep(|_| ask())
+    }
+
     /// Returns the present time for a row.
     pub fn present(&self) -> u64 {
         self.woke

@@ -5,13 +5,12 @@ use crate::demo::page::{Grouped, Text};
 use crate::monitor::work::Work;
 use crate::text;
 use abi::debugger::{HolderRecord, holder};
-use core::fmt::Write;
 use dispatch::qos::Qos;
 
 /// What stands above the cast.
-pub(super) const PREFACE: &str = "The second act. In the first one all programs send messages and handle vouchers \
-     themselves. Here they are written with the libraries dispatch and xpc, and no line of them is about a voucher or a \
-     boost. Nobody has started imaged and codecd: they are declared as services, and their first clients did it.";
+pub(super) const PREFACE: &str = "The second act. In the first one the programs send messages and handle vouchers \
+     themselves. Here they are written with the libraries dispatch and xpc, and no line of theirs is about a voucher or \
+     a boost. Nobody has started imaged and codecd: they are declared as services, and start for their first client.";
 
 /// What stands below the cast.
 pub(super) const LEGEND: &str = "As before, prio is the priority of the program's main thread, sent counts the boosts \
@@ -24,7 +23,8 @@ pub(super) const HEADING: &str = "The work goes on";
 pub(super) const EXPLANATION: &str = "photos asks imaged for a thumbnail. The handler of imaged returns at once: the \
      work goes on in a block on its queue scale, then in one on its queue store, which asks codecd and does not wait, \
      either. The reply of codecd is handled on store, and when photos has its answer one more block keeps the thumbnail \
-     for the next time. The boost is to last from the request to the end of that block.";
+     for the next time. The boost is to last from the request to the end of that block. Both connections are new: before \
+     the request each sends a message that introduces the client, so there are two boosts.";
 
 /// What stands above the table.
 pub(super) const HOPS: &str = "Each piece of work took over what the one before it had: the class, which is at most \
@@ -56,26 +56,14 @@ pub(super) fn line(report: &Report, since: u64) -> Text {
     }
 }
 
-/// Returns the line that says what holds the voucher of imaged. `absent` is at work no more.
-pub(super) fn holders(absent: &str, work: &Work, holders: &[&HolderRecord]) -> Text {
-    let mut line = match absent {
-        "" => text!("Its voucher is held by "),
-        absent => text!("{absent} of it is at work for photos now; its voucher is held by "),
-    };
-    for (number, held) in holders.iter().enumerate() {
-        let queue = work.queues.iter().find(|queue| queue.queue == held.queue);
-        let label = queue.map_or("", |queue| label(&queue.label));
-        let before = if number == 0 { "" } else { " and " };
-        let what = match held.kind {
-            holder::RUNNING => text!("the block that runs on queue {label}"),
-            holder::QUEUED => text!("the block that waits on queue {label}"),
-            holder::REPLY => text!("the reply that it waits for"),
-            other => text!("something of kind {other} on queue {label}"),
-        };
-        // A text that is cut off is not what the test expects.
-        let _ = write!(line, "{before}{what}");
+/// Returns the line that says what holds the voucher of imaged, after what else is so.
+pub(super) fn holder(what: &str, work: &Work, held: &HolderRecord) -> Text {
+    let queue = work.queues.iter().find(|queue| queue.queue == held.queue);
+    let label = queue.map_or("", |queue| label(&queue.label));
+    match held.kind {
+        holder::REPLY => text!("{what}; its library says what holds the voucher: the reply that it waits for"),
+        _ => text!("{what}; its library says what holds the voucher: the block on queue {label}"),
     }
-    line
 }
 
 /// Returns the text of a label, which is padded with zeros.

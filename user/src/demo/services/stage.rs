@@ -13,7 +13,7 @@ use crate::port::Port;
 use crate::task::{self, Spawn};
 use crate::{println, text};
 use abi::debug::Counts;
-use abi::debugger::{HolderRecord, holder};
+use abi::debugger::holder;
 use abi::qos::{AppType, Qos, Role};
 use abi::task::{ExitStatus, Properties};
 use alloc::vec::Vec;
@@ -56,8 +56,8 @@ struct Stage {
     over: Option<Message>,
     /// The clock when the app asked.
     asked: u64,
-    /// Begins and ends of imaged's boosts before the app asked.
-    transitions: u64,
+    /// How often a boost of imaged had begun before the app asked.
+    begun_before: u64,
 }
 
 /// Tells the story.
@@ -99,8 +99,7 @@ impl Stage {
         narrator.pause(SETTLING);
         let actors = actors.map(|actor| actor.expect("all have said hello"));
         let (hops, over) = (Vec::new(), None);
-        let transitions = actors[IMAGED as usize].look().map_or(0, |look| look.transitions);
-        let stage = Stage { narrator, actors, exit, hops, over, asked: 0, transitions };
+        let stage = Stage { narrator, actors, exit, hops, over, asked: 0, begun_before: 0 };
         (stage, ready.expect("the app is ready"))
     }
 
@@ -132,8 +131,9 @@ impl Stage {
         self.actors[who as usize].look().is_some_and(|look| look.sent + look.held > 0)
     }
 
-    fn transitions(&self) -> u64 {
-        self.actors[IMAGED as usize].look().map_or(0, |look| look.transitions) - self.transitions
+    /// Returns how often a boost of imaged has begun since the app asked. Once, and it has not been interrupted.
+    fn begun(&self) -> u64 {
+        self.actors[IMAGED as usize].look().map_or(0, |look| look.begun) - self.begun_before
     }
 
     /// Lets the app ask, and narrates what follows up to the end of the last boost.
@@ -143,7 +143,7 @@ impl Stage {
         println!();
         let idle = !self.is_boosted(IMAGED) && !self.is_boosted(CODECD);
         self.narrator.expect("nobody is boosted before the app asks", idle);
-        self.transitions = self.actors[IMAGED as usize].look().map_or(0, |look| look.transitions);
+        self.begun_before = self.begun();
         let [_, imaged, codecd] = &self.actors;
         self.narrator.begin([imaged, codecd]);
         let_go_on(ready);
@@ -172,12 +172,12 @@ impl Stage {
             self.asked = now;
         }
         self.tell(report.at, report.who, lines::line(report, now - self.asked));
-        let boosted = self.is_boosted(IMAGED) && self.transitions() == 1;
+        let boosted = self.is_boosted(IMAGED) && self.begun() == 1;
         self.narrator.expect("imaged is boosted from the request to its last block, all the time", boosted);
         match report.event() {
-            Event::Scales => self.holders(50, "no handler", &[holder::RUNNING]),
-            Event::Works => self.holders(IDLING, "no thread", &[holder::REPLY]),
-            Event::Answered => self.holders(0, "", &[holder::RUNNING, holder::QUEUED]),
+            Event::Scales => self.holders("the handler has returned", holder::RUNNING),
+            Event::Works => self.holders("no thread works for photos now", holder::REPLY),
+            Event::HasAnswer => self.holders("goes on", holder::RUNNING),
             Event::Passed => {
                 let boosted = self.is_boosted(CODECD);
                 self.narrator.expect("the request of imaged boosts codecd", boosted);
@@ -196,8 +196,9 @@ impl Stage {
             Event::Replied => self.await_end(CODECD, lines::HELPER_ENDS),
             Event::Kept => {
                 self.await_end(IMAGED, lines::SERVICE_ENDS);
-                let once = self.transitions() == 2;
-                self.narrator.expect("the boost of imaged has begun once and ended once", once);
+                self.narrator.pause(SETTLING);
+                let is_over = !self.is_boosted(IMAGED) && !self.is_boosted(CODECD) && self.begun() == 1;
+                self.narrator.expect("all boosts are over, and that of imaged has begun once", is_over);
             }
             _ => {}
         }
@@ -215,20 +216,19 @@ impl Stage {
         self.tell(self.narrator.present(), who, text!("{line}"));
     }
 
-    /// Waits a moment, asks the library in imaged what holds its voucher, and tells it.
-    fn holders(&mut self, wait: u64, what: &str, kinds: &[u32]) {
-        if wait > 0 {
-            self.narrator.pause(wait);
-        }
+    /// Lets workers without work idle, asks the library in imaged what holds its voucher, and tells it. It is one thing.
+    fn holders(&mut self, what: &str, kind: u32) {
+        self.narrator.pause(IDLING);
         let at = self.narrator.present();
         let pid = self.actors[IMAGED as usize].pid;
-        let Some(Answer::Told(work)) = ask(pid) else {
-            return self.narrator.expect("the library answers", false);
+        let answer = self.narrator.converse(|| ask(pid));
+        let Some(Answer::Told(work)) = answer else { return self.narrator.expect("the library answers", false) };
+        let mut holders = work.holders.iter().filter(|holder| holder.voucher.0 != 0);
+        let (first, more) = (holders.next(), holders.next());
+        let Some(held) = first.filter(|held| held.kind == kind && more.is_none()) else {
+            return self.narrator.expect("the voucher is held by one thing, the right one", false);
         };
-        let holders: Vec<&HolderRecord> = work.holders.iter().filter(|holder| holder.voucher.0 != 0).collect();
-        self.tell(at, IMAGED, lines::holders(what, &work, &holders));
-        let expected = holders.iter().map(|holder| holder.kind).eq(kinds.iter().copied());
-        self.narrator.expect("the voucher is held by what should hold it", expected);
+        self.tell(at, IMAGED, lines::holder(what, &work, held));
     }
 
     /// Prints what each hop had.
