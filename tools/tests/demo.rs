@@ -10,17 +10,35 @@ use tools::root;
 
 /// The documents that show the demo. A document may leave out parts.
 const DOCUMENTS: [&str; 2] = ["README.md", "docs/demo.md"];
-/// What stands before the output in a document, and behind it.
-const PROMPT: &str = "```console\n$ ./run-qemu.sh demo\n";
+/// What stands behind the output in a document.
 const END: &str = "```\n";
 /// What stands in a document for parts which it leaves out.
 const LEFT_OUT: &str = "  (more acts)\n\n";
 /// The width of the page.
 const WIDTH: usize = 100;
-/// Runs the demo, once for all tests.
-fn demo() -> &'static Outcome {
-    static DEMO: OnceLock<Outcome> = OnceLock::new();
-    DEMO.get_or_init(|| command_line(&["demo"]))
+
+/// One of the stories.
+struct Story {
+    arguments: &'static [&'static str],
+    /// What stands before the output in a document.
+    prompt: &'static str,
+    seen: OnceLock<Outcome>,
+}
+
+static STORIES: [Story; 2] = [
+    Story { arguments: &["demo"], prompt: "```console\n$ ./run-qemu.sh demo\n", seen: OnceLock::new() },
+    Story { arguments: &["demo", "xpc"], prompt: "```console\n$ ./run-qemu.sh demo xpc\n", seen: OnceLock::new() },
+];
+
+impl Story {
+    /// Runs the demo, once for all tests.
+    fn seen(&self) -> &Outcome {
+        self.seen.get_or_init(|| command_line(self.arguments))
+    }
+
+    fn output(&self) -> &str {
+        &self.seen().output
+    }
 }
 
 /// Splits the output into its parts, each of which begins with a rule but the first.
@@ -31,53 +49,65 @@ fn parts(output: &str) -> Vec<&str> {
 }
 
 /// Returns the place of the demo's output in a document.
-fn shown(document: &str, text: &str) -> std::ops::Range<usize> {
-    let start = text.find(PROMPT).unwrap_or_else(|| panic!("{document} does not show the demo")) + PROMPT.len();
+fn shown(document: &str, text: &str, prompt: &str) -> std::ops::Range<usize> {
+    let start = text.find(prompt).unwrap_or_else(|| panic!("{document} does not show {prompt}")) + prompt.len();
     let end = text[start..].find(END).expect("a block of code ends");
     start..start + end
 }
 
 #[test]
-fn the_demo_tells_its_story_and_everything_is_as_it_expects() {
-    let seen = demo();
-    assert_eq!((seen.status, &*seen.errors), (0, ""), "{}", seen.output);
-    for line in ["1  The app in front asks", "4→31", "donated from pid", "linked from pid -1", "times as long"] {
-        assert!(seen.output.contains(line), "{line} is missing:\n{}", seen.output);
+fn the_demo_tells_its_stories_and_everything_is_as_it_expects() {
+    let lines: [&[&str]; 2] = [
+        &["1  The app in front asks", "4→31", "donated from pid", "linked from pid -1", "times as long"],
+        &["The work goes on", "4→31", "2→0", "the reply that it waits for", "Hop by hop", "as much as before"],
+    ];
+    for (story, lines) in STORIES.iter().zip(lines) {
+        let seen = story.seen();
+        assert_eq!((seen.status, &*seen.errors), (0, ""), "{}", seen.output);
+        for line in lines {
+            assert!(seen.output.contains(line), "{line} is missing:\n{}", seen.output);
+        }
     }
 }
 
 #[test]
 fn the_demo_prints_the_same_in_each_boot() {
-    let again = command_line(&["demo"]);
-    assert_eq!(demo().output, again.output);
+    for story in &STORIES {
+        let again = command_line(story.arguments);
+        assert_eq!(story.output(), again.output);
+    }
 }
 
 #[test]
 fn no_line_of_the_demo_is_too_wide() {
-    for line in demo().output.lines() {
+    for line in STORIES.iter().flat_map(|story| story.output().lines()) {
         assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());
         assert!(!line.ends_with(' '), "a blank at the end: {line}");
     }
 }
 
+/// Documents are changed one after the other: both stories may stand in one.
 #[test]
 fn the_documents_show_what_the_demo_prints() {
-    let output = &demo().output;
-    let parts = parts(output);
-    for document in DOCUMENTS {
-        let path = root().join(document);
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{document}: {error}"));
-        let range = shown(document, &text);
-        let expected = expected(&text[range.clone()], &parts);
-        if env::var_os("TALLY_UPDATE").is_some() {
-            fs::write(&path, [&text[..range.start], &expected, &text[range.end..]].concat()).expect("it is ours");
-            continue;
-        }
-        let shown = &text[range];
-        assert_eq!(shown.lines().count(), expected.lines().count(), "{document} shows another number of lines");
-        for (shown, seen) in shown.lines().zip(expected.lines()) {
-            assert!(agree(shown, seen), "{document} shows: {shown}\nthe demo prints: {seen}");
-        }
+    for story in &STORIES {
+        let parts = parts(story.output());
+        DOCUMENTS.iter().for_each(|document| compare(document, story.prompt, &parts));
+    }
+}
+
+fn compare(document: &str, prompt: &str, parts: &[&str]) {
+    let path = root().join(document);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{document}: {error}"));
+    let range = shown(document, &text, prompt);
+    let expected = expected(&text[range.clone()], parts);
+    if env::var_os("TALLY_UPDATE").is_some() {
+        fs::write(&path, [&text[..range.start], &expected, &text[range.end..]].concat()).expect("it is ours");
+        return;
+    }
+    let shown = &text[range];
+    assert_eq!(shown.lines().count(), expected.lines().count(), "{document} shows another number of lines");
+    for (shown, seen) in shown.lines().zip(expected.lines()) {
+        assert!(agree(shown, seen), "{document} shows: {shown}\nthe demo prints: {seen}");
     }
 }
 
@@ -105,7 +135,8 @@ fn expected(shown: &str, parts: &[&str]) -> String {
 
 #[test]
 fn vouchers_and_texts_in_the_chapters_are_those_of_the_demo() {
-    let output = demo().output.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    let words = STORIES.iter().flat_map(|story| story.output().split_whitespace());
+    let output = words.filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
     let mut found = 0;
     let chapters =
         ["importance.md", "vouchers.md", "accounting.md", "tour/voucher.md", "tour/importance.md", "tour/bank.md"];
