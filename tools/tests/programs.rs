@@ -8,7 +8,8 @@ use std::process::Command;
 use tools::qemu::{Outcome, Place, command_line, run};
 use tools::{files_with, root};
 
-const BOOK: &str = "docs/programs.md";
+/// The chapters with things to type, and the least number of them.
+const BOOKS: [(&str, usize); 2] = [("docs/programs.md", 6), ("docs/dispatch.md", 1)];
 
 fn text_of(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -59,23 +60,25 @@ fn shown_all(errors: &str) -> bool {
 
 #[test]
 fn what_the_book_tells_to_type_prints_what_it_shows() {
-    let book = text_of(BOOK);
-    let listings = listings(&book, "console");
-    assert!(listings.len() >= 6, "only {} listings", listings.len());
-    for listing in listings {
-        assert_eq!(typed(listing), listing);
+    for (book, least) in BOOKS {
+        let text = text_of(book);
+        let listings = listings(&text, "console");
+        assert!(listings.len() >= least, "{book}: only {} listings", listings.len());
+        for listing in listings {
+            assert_eq!(typed(listing), listing);
+        }
     }
 }
 
 #[test]
 fn listings_in_the_book_are_parts_of_the_examples() {
-    let book = text_of(BOOK);
     let sources: Vec<String> = files_with(&[".c", ".rs"])
         .iter()
         .filter(|path| path.starts_with(root().join("docs/examples")))
         .map(|path| fs::read_to_string(path).expect("an example can be read"))
         .collect();
-    for listing in [listings(&book, "c"), listings(&book, "rust")].concat() {
+    let books = BOOKS.map(|(book, _)| text_of(book));
+    for listing in books.iter().flat_map(|book| [listings(book, "c"), listings(book, "rust")].concat()) {
         assert!(sources.iter().any(|source| source.contains(listing)), "no example has this part:\n{listing}");
     }
 }

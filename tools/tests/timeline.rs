@@ -122,6 +122,22 @@ fn a_chain_leads_from_a_helper_to_the_boost_of_its_client() {
 }
 
 #[test]
+fn a_boost_passes_to_a_voucher_that_was_made_from_the_one_that_came() {
+    const DERIVED: u64 = VOUCHER + 7;
+    let rest = events(&[
+        (210, DAEMON, kind::VOUCHER_CREATED, &[DERIVED, INHERIT]),
+        (210, DAEMON, kind::VOUCHER_CREATED, &[DERIVED + 1, INHERIT + 1]),
+        (220, DAEMON, kind::VOUCHER_DIED, &[VOUCHER]),
+        (300, DAEMON, kind::VOUCHER_DIED, &[DERIVED]),
+        (300, DAEMON, kind::BOOST_DROPPED, &[DAEMON, 0, 0, boost::INHERIT.into(), INHERIT]),
+    ]);
+    let timeline = Timeline::of(&[boosted(), rest].concat());
+    let end = timeline.boosts.last().expect("the boost ends");
+    let band = &timeline.vouchers[end.voucher.expect("a voucher")];
+    assert_eq!((end.why, band.number, band.to, band.boosts), (why::VOUCHER, DERIVED, Some(300), DAEMON as u32));
+}
+
+#[test]
 fn a_message_that_waits_becomes_a_boost_when_its_sender_becomes_a_donor() {
     let linked = MESSAGE_LINKED.into();
     let waiting = events(&[

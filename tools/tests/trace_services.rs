@@ -60,7 +60,7 @@ fn band(name: &str) -> (usize, &'static Voucher) {
     (place, &timeline().vouchers[place])
 }
 
-/// The changes of a task's boosts that came with a voucher.
+/// The changes of a task's boosts.
 fn boosts(name: &str) -> Vec<&'static Boost> {
     let pid = pid(name);
     timeline().boosts.iter().filter(|boost| boost.pid == pid).collect()
@@ -76,17 +76,25 @@ fn nothing_is_lost_and_each_boost_has_a_cause() {
 }
 
 #[test]
-fn each_service_has_one_band_which_lasts_as_long_as_its_boost() {
+fn each_voucher_has_one_band() {
+    let numbers: BTreeSet<u64> = timeline().vouchers.iter().map(|voucher| voucher.number).collect();
+    assert_eq!(numbers.len(), timeline().vouchers.len());
+}
+
+/// Returns the end of a service's boost. It is the only one.
+fn end(name: &str) -> &'static Boost {
+    let ends: Vec<_> = boosts(name).into_iter().filter(|boost| boost.boosts == 0).collect();
+    assert_eq!(ends.len(), 1, "the boost of {name} ends once: {ends:?}");
+    ends[0]
+}
+
+#[test]
+fn the_boost_of_a_service_ends_with_the_band_of_the_voucher_under_which_it_has_worked() {
     for name in ["imaged", "codecd"] {
         let (place, voucher) = band(name);
         assert_eq!(voucher.boosts, pid(name), "the band is that of a boost");
-        let end = voucher.to.expect("the voucher has died");
-        let changes = boosts(name);
-        let first = changes.iter().find(|boost| boost.voucher == Some(place)).expect("it holds a boost");
-        let later: Vec<_> = changes.iter().filter(|boost| boost.time >= first.time).collect();
-        let ends: Vec<_> = later.iter().filter(|boost| boost.boosts == 0).collect();
-        assert_eq!(ends.len(), 1, "the boost of {name} ends once: {later:?}");
-        assert_eq!((ends[0].time, ends[0].why, ends[0].voucher), (end, why::VOUCHER, Some(place)));
+        let end = end(name);
+        assert_eq!((end.why, end.voucher, voucher.to), (why::VOUCHER, Some(place), Some(end.time)));
     }
 }
 
@@ -116,17 +124,13 @@ fn the_work_of_queues_holds_the_voucher_and_the_boost_ends_after_the_last_of_it(
 fn the_vouchers_are_a_chain_from_the_app_to_the_helper() {
     let Timeline { boosts: all, messages, threads, tasks, .. } = timeline();
     for (from, to, donor) in [("photos", "imaged", None), ("imaged", "codecd", Some("imaged"))] {
-        let (place, _) = band(to);
-        let moved: Vec<_> =
-            boosts(to).into_iter().filter(|boost| boost.voucher == Some(place) && boost.change == "moved").collect();
-        assert!(!moved.is_empty(), "the voucher has taken over a boost from a message");
-        for boost in moved {
-            let message = &messages[boost.message.expect("a message")];
-            assert_eq!(tasks[&threads[&message.sender].pid].name, from);
-            assert_ne!(message.voucher_sent, 0, "the message to {to} has a voucher");
-            let source = boost.source.map(|source| tasks[&all[source].pid].name.as_str());
-            assert_eq!(source, donor, "why {from} donates");
-        }
+        let moved = &all[end(to).origin.expect("the boost has begun")];
+        assert_eq!(moved.change, "moved", "a voucher has taken over the boost of a message");
+        let message = &messages[moved.message.expect("a message")];
+        assert_eq!(tasks[&threads[&message.sender].pid].name, from);
+        assert_ne!(message.voucher_sent, 0, "the message to {to} has a voucher");
+        let source = moved.source.map(|source| tasks[&all[source].pid].name.as_str());
+        assert_eq!(source, donor, "why {from} donates");
     }
     let (imaged, codecd) = (band("imaged").1, band("codecd").1);
     assert!(imaged.from < codecd.from && codecd.to < imaged.to, "the band of codecd lies within that of imaged");
@@ -148,8 +152,7 @@ fn draw() {
     let paths = env::var_os("PATH").unwrap_or_default();
     let browser = env::split_paths(&paths).flat_map(|folder| names.map(|name| folder.join(name)));
     let Some(browser) = browser.into_iter().find(|path| path.is_file()) else { return };
-    let place = band("codecd").0;
-    let boost = timeline().boosts.iter().position(|boost| boost.voucher == Some(place)).expect("there is one");
+    let boost = end("codecd").origin.expect("the boost has begun");
     let pictures = root().join("target/timeline");
     fs::create_dir_all(&pictures).expect("there is room for a directory");
     let (picture, profile) = (pictures.join("services.png"), Place::new());
@@ -164,7 +167,7 @@ fn draw() {
 }
 
 #[test]
-fn a_file_that_is_named_like_the_demo_is_a_program() {
+fn other_arguments_of_the_demo_are_no_act_of_it() {
     let place = Place::new();
     let out = place.0.join("x").display().to_string();
     let seen = command_line(&["trace", &out, "demo", "other"]);

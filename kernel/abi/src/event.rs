@@ -91,7 +91,8 @@ pub mod kind {
     pub const RIGHT_MOVED: u16 = 33;
     /// `(port, pid, name, right)`: a right ended.
     pub const RIGHT_DEAD: u16 = 34;
-    /// `(voucher)`: a voucher that did not exist was made, by a task or for a message.
+    /// `(voucher, inherit)`: a voucher that did not exist was made, by a task or for a message; 0 without importance, and
+    /// with that of a task itself.
     pub const VOUCHER_CREATED: u16 = 40;
     /// `(voucher)`: a voucher was to be made, but one with the same values existed, and served.
     pub const VOUCHER_FOUND: u16 = 41;

@@ -4,6 +4,7 @@ use super::Vouchers;
 use super::bindings::Came;
 use super::cost::cost_of;
 use super::session::Session;
+use super::system::System;
 use crate::ids::{BudgetId, PortId, VoucherId};
 use crate::ipc::Ipc;
 use crate::ipc::right::SendRight;
@@ -11,6 +12,17 @@ use crate::machine::NoMemory;
 use crate::step::Step;
 use crate::trace::Event;
 use abi::event::kind;
+use voucher::Key;
+use voucher::importance::Source;
+
+/// Returns the number of the inherit that is a voucher's importance, or 0.
+fn inherit_in(system: &System, voucher: VoucherId) -> u64 {
+    let importance = system.registry.attributes(voucher).find(|(key, _)| *key == Key::IMPORTANCE);
+    match importance.and_then(|(_, handle)| Source::from_handle(handle)) {
+        Some(Source::Inherit(inherit)) => inherit.to_bits(),
+        Some(Source::Task(_)) | None => 0,
+    }
+}
 
 impl Vouchers {
     /// Turns a reference of the caller into a send right. A voucher without a port gets one first, and goes on
@@ -30,7 +42,9 @@ impl Vouchers {
             let cost = cost_of(&self.system, ipc.importance(), voucher);
             match self.bindings.add(ipc, step, voucher, (budget, cost)) {
                 Ok(binding) => {
-                    step.trace.record(move || Event::voucher(kind::VOUCHER_CREATED, Some(voucher), 0));
+                    let system = &self.system;
+                    step.trace
+                        .record(|| Event::voucher(kind::VOUCHER_CREATED, Some(voucher), inherit_in(system, voucher)));
                     self.system.registry.bind_port(voucher, binding);
                 }
                 Err(NoMemory) => {

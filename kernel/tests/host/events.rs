@@ -77,6 +77,8 @@ fn the_events_tell_the_story_of_a_boost() {
     let [moved] = of_kind(&events, kind::BOOST_MOVED)[..] else { panic!("it moves once") };
     assert_eq!((&moved[..3], moved[4]), (&[daemon, 1, 1][..], sent[1]));
     assert_ne!(moved[3], 0, "the inherit that the voucher holds");
+    let created = of_kind(&events, kind::VOUCHER_CREATED);
+    assert_eq!(created.last().map(|created| created[1]), Some(moved[3]), "the voucher was made with it");
     let [dropped] = of_kind(&events, kind::BOOST_DROPPED)[..] else { panic!("it ends once") };
     assert_eq!(dropped, [daemon, 0, 0, boost::INHERIT.into(), moved[3]]);
     let bases: Vec<(u64, u64)> = of_kind(&events, kind::PRIORITY_CHANGED).iter().map(|e| (e[1], e[2])).collect();

@@ -43,6 +43,8 @@ pub(super) struct Builder {
     pub(super) step: Step,
     /// What is known of inherits.
     pub(super) inherits: BTreeMap<ObjectNumber, Holding>,
+    /// The vouchers that were made with each inherit, in this order.
+    pub(super) sharers: BTreeMap<ObjectNumber, Vec<usize>>,
 }
 
 impl Builder {
@@ -196,7 +198,8 @@ impl Builder {
     }
 
     fn voucher(&mut self, event: &EventRecord) {
-        let [number, thread, ..] = event.arguments;
+        // The other one is an inherit or a thread.
+        let [number, other, ..] = event.arguments;
         match event.kind {
             kind::VOUCHER_CREATED => {
                 let place = self.timeline.vouchers.len();
@@ -204,20 +207,24 @@ impl Builder {
                     Voucher { number, maker: event.thread, boosts: 0, from: event.time, to: None, adopted: Vec::new() };
                 self.timeline.vouchers.push(voucher);
                 self.open_vouchers.insert(number, place);
+                if other != 0 {
+                    self.sharers.entry(other).or_default().push(place);
+                }
             }
             kind::VOUCHER_DIED => {
                 if let Some(place) = self.open_vouchers.remove(&number) {
                     self.timeline.vouchers[place].to = Some(event.time);
                     self.step.died.push(place);
+                    self.pass_on(place);
                 }
             }
             kind::VOUCHER_ADOPTED => {
                 for voucher in &mut self.timeline.vouchers {
-                    let open = voucher.adopted.iter_mut().filter(|(by, _, to)| *by == thread && to.is_none());
+                    let open = voucher.adopted.iter_mut().filter(|(by, _, to)| *by == other && to.is_none());
                     open.for_each(|(_, _, to)| *to = Some(event.time));
                 }
                 if let Some(&place) = self.open_vouchers.get(&number) {
-                    self.timeline.vouchers[place].adopted.push((thread, event.time, None));
+                    self.timeline.vouchers[place].adopted.push((other, event.time, None));
                 }
             }
             _ => {}

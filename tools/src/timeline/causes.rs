@@ -125,6 +125,19 @@ impl Builder {
         self.inherits.insert(inherit, Holding { change: place, ..known });
     }
 
+    /// A voucher has died. If another one was made from it and shares its inherit, that one holds the boost from now on: a
+    /// library takes the activity out of a voucher that it has received.
+    pub(super) fn pass_on(&mut self, dead: usize) {
+        let vouchers = &mut self.timeline.vouchers;
+        for (inherit, holding) in self.inherits.iter_mut().filter(|(_, holding)| holding.voucher == Some(dead)) {
+            let sharers = self.sharers.get(inherit).into_iter().flatten().rev();
+            if let Some(other) = sharers.copied().find(|&other| vouchers[other].to.is_none()) {
+                vouchers[other].boosts = vouchers[dead].boosts;
+                holding.voucher = Some(other);
+            }
+        }
+    }
+
     /// Returns the pid of a message's sender, 0 if the kernel sent it or the sender is not known.
     fn sender(&self, message: usize) -> u32 {
         let sender = self.timeline.messages[message].sender;

@@ -4,12 +4,10 @@
 #![no_main]
 
 use dispatch::main_queue::dispatch_main;
-use dispatch::qos::Qos;
-use dispatch::thread::set_qos_class_self;
-use runtime::abi::qos::{AppType, Role};
+use runtime::abi::qos::{AppType, Qos, Role};
 use runtime::names::{self, Job};
-use runtime::println;
 use runtime::sys::{Arguments, exit};
+use runtime::{policy, println};
 use xpc::{Connection, Dictionary, Event};
 
 runtime::program!(start);
@@ -19,7 +17,8 @@ fn start(_: Arguments) -> i32 {
     let job = Job::new("adder", "service").service("org.example.adder");
     let job = job.policy(AppType::DaemonAdaptive, Role::Unspecified, Qos::Unspecified);
     names::declare(&job).expect("the first program may declare jobs");
-    set_qos_class_self(Qos::UserInitiated, 0).expect("the class exists");
+    // The requests of this program boost, as those of an app do in whose window the user works.
+    policy::mark_donor().expect("a program may donate");
     let adder = Connection::create("org.example.adder", None);
     adder.set_event_handler(|event| {
         if let Event::Error(error) = event {
