@@ -1,5 +1,5 @@
-//! `run-qemu.sh trace` with the second act of the demo: each voucher is one band, the bands are a chain through three tasks,
-//! and the work of queues holds the vouchers up to the end of the boosts.
+//! `run-qemu.sh trace` with the second act of the demo: each voucher is one band, the bands are a chain through three
+//! tasks, and the work of queues holds the vouchers up to the end of the boosts.
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -125,8 +125,8 @@ impl Builder {
         self.inherits.insert(inherit, Holding { change: place, ..known });
     }
 
-    /// A voucher has died. If another one was made from it and shares its inherit, that one holds the boost from now on: a
-    /// library takes the activity out of a voucher that it has received.
+    /// A voucher has died. If another one was made from it and shares its inherit, that one holds the boost from now
+    /// on: a library takes the activity out of a voucher that it has received.
     pub(super) fn pass_on(&mut self, dead: usize) {
         let vouchers = &mut self.timeline.vouchers;
         for (inherit, holding) in self.inherits.iter_mut().filter(|(_, holding)| holding.voucher == Some(dead)) {
