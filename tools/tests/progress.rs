@@ -110,7 +110,8 @@ fn the_list_has_a_name_for_each_function_in_the_lists_of_tests() {
         found.extend(names.filter(|name| !name.is_empty()).map(|name| format!("{group}::{name}")));
     }
     found.retain(|name| !name.starts_with("deliberate::"));
-    assert_eq!(listed, found);
+    let [listed, found] = [listed.into_iter().collect(), found.iter().map(String::as_str).collect::<BTreeSet<_>>()];
+    assert_eq!(listed.symmetric_difference(&found).collect::<Vec<_>>(), [&""; 0]);
 }
 
 #[test]

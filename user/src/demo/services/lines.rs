@@ -43,10 +43,11 @@ pub(super) fn line(report: &Report, since: u64) -> Text {
     match report.event() {
         Event::Ready | Event::Over => Text::new(),
         Event::Asked => text!("asks imaged: one call, send_with_reply"),
-        Event::Handles => text!("runs the handler of the connection with voucher {voucher:#x}, which says: “{says}”"),
+        Event::Handles | Event::Decodes => {
+            text!("runs the handler of the connection with voucher {voucher:#x}, which says: “{says}”")
+        }
         Event::Scales => text!("begins the block on queue scale that the handler has submitted"),
         Event::Passed => text!("the block on queue store has asked codecd, and ends"),
-        Event::Decodes => text!("runs the handler of the connection with voucher {voucher:#x}, which says: “{says}”"),
         Event::Works => text!("begins the block on queue decode that the handler has submitted"),
         Event::Replied => text!("has replied; that ends no boost"),
         Event::HasPart => text!("runs the handler of the reply on queue store, with voucher {voucher:#x} again"),
@@ -77,11 +78,10 @@ pub(super) const fn place(event: Event) -> Option<&'static str> {
     match event {
         Event::Asked => Some("main thread"),
         Event::Handles | Event::Decodes => Some("handler of the connection"),
-        Event::Scales => Some("block on queue scale"),
+        Event::Scales | Event::Kept => Some("block on queue scale"),
         Event::Passed => Some("block on queue store"),
         Event::Works => Some("block on queue decode"),
         Event::HasPart => Some("handler of the reply, on queue store"),
-        Event::Kept => Some("block on queue scale"),
         Event::HasAnswer => Some("handler of the reply"),
         Event::Ready | Event::Replied | Event::Answered | Event::Over => None,
     }
