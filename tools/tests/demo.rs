@@ -59,7 +59,7 @@ fn shown(document: &str, text: &str, prompt: &str) -> std::ops::Range<usize> {
 fn the_demo_tells_its_stories_and_everything_is_as_it_expects() {
     let lines: [&[&str]; 2] = [
         &["1  The app in front asks", "4→31", "donated from pid", "linked from pid -1", "times as long"],
-        &["The work goes on", "4→31", "2→0", "the reply that", "Hop by hop", "as much as before"],
+        &["The work goes on", "4→31", "2→0", "the reply that", "Hop by hop", "has as much as"],
     ];
     for (story, lines) in STORIES.iter().zip(lines) {
         let seen = story.seen();
