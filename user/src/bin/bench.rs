@@ -28,6 +28,7 @@ use user::abi::qos::{AppType, Qos, Role};
 use user::abi::trap::mach::{SWTCH, THREAD_SELF};
 use user::abi::trap::tally::CPU_COUNT;
 use user::abi::voucher::{MACH_VOUCHER_ATTR_BANK_CREATE, MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_KEY_USER_DATA};
+use user::demo::page::Grouped;
 use user::message::{Call, Message, mach_msg_at, port_with_send};
 use user::policy;
 use user::port::{self, Port};
@@ -39,6 +40,7 @@ use user::sys::registers::use_vector_register;
 use user::sys::{Arguments, trap};
 use user::task::{self, Spawn};
 use user::thread::{Builder, Thread, spawn};
+use user::time::sleep;
 use user::voucher::{self, Recipe};
 use user::xpc_rounds::{self, Rounds};
 use zerocopy::IntoBytes;
@@ -95,27 +97,6 @@ fn run_all(started: Option<u64>) {
 fn report(name: &str, figure: u64, elsewhere: &str) {
     let gap = if elsewhere.is_empty() { "" } else { "   " };
     println!("{name:<36} {:>12}{gap}{elsewhere}", Grouped(figure));
-}
-
-/// A number with commas.
-struct Grouped(u64);
-
-impl core::fmt::Display for Grouped {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let mut text = heapless::String::<32>::new();
-        group(self.0, &mut text)?;
-        f.pad(&text)
-    }
-}
-
-fn group(number: u64, text: &mut impl core::fmt::Write) -> core::fmt::Result {
-    match number {
-        0..1000 => write!(text, "{number}"),
-        _ => {
-            group(number / 1000, text)?;
-            write!(text, ",{:03}", number % 1000)
-        }
-    }
 }
 
 /// Returns the instructions per call of `round` in the best run.
@@ -392,6 +373,7 @@ fn in_the_program() {
     report("lock and unlock, nobody waits", measure(|| *LOCK.lock() += 1), "");
     report("thread-local variable", measure(|| LOCAL.with(|local| local.set(local.get() + 1))), "");
     report("submit to a busy queue, and run", submit_and_run(), "");
+    report("submit, and wake a worker", wake_a_worker(), "");
     report("spawn a thread and join it", measure(|| spawn(|| {}).expect("a thread").join()), "");
 }
 
@@ -415,6 +397,21 @@ fn submit_and_run() -> u64 {
         group.run_async(&queue, || {});
         group.wait(None);
         queue.sync(|| NOW.load(Ordering::Relaxed)) / ROUNDS
+    };
+    (0..RUNS).map(run).min().expect("there is a run")
+}
+
+/// Measures how long it takes from the submission of an item to its first instruction, on a worker that sleeps.
+fn wake_a_worker() -> u64 {
+    static BEGUN: AtomicU64 = AtomicU64::new(0);
+    let queue = Queue::new("bench");
+    let run = |_| {
+        // The worker comes to rest.
+        sleep(5);
+        let start = time_stamp();
+        queue.run_async(|| BEGUN.store(time_stamp(), Ordering::Relaxed));
+        sleep(5);
+        BEGUN.load(Ordering::Relaxed) - start
     };
     (0..RUNS).map(run).min().expect("there is a run")
 }

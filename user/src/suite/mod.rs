@@ -155,6 +155,7 @@ files! {
     connections::deaths,
     connections::endings,
     connections::hostile,
+    connections::idle,
     connections::soak,
     runtime,
     library_kernel,

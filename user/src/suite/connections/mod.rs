@@ -10,6 +10,7 @@ pub(super) mod endings;
 pub(super) mod forwarding;
 pub(super) mod holders;
 pub(super) mod hostile;
+pub(super) mod idle;
 pub(super) mod soak;
 mod stage;
 
