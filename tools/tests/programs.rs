@@ -233,27 +233,6 @@ fn an_unoptimised_position_independent_rust_program_is_relocated() {
     assert_eq!((seen.status, &*seen.output), (0, expected), "{}", seen.errors);
 }
 
-/// The client declares the service's job, so that the name service starts the service from the bundle.
-#[test]
-fn the_service_and_the_client_of_the_xpc_example_understand_each_other() {
-    let place = Place::new();
-    let project = root().join("docs/examples/xpc");
-    for folder in [".cargo", "src", "src/bin"] {
-        fs::create_dir(place.0.join(folder)).expect("the folder is new");
-    }
-    for file in ["Cargo.lock", ".cargo/config.toml", "src/bin/xpc_service.rs", "src/bin/xpc_client.rs"] {
-        fs::copy(project.join(file), place.0.join(file)).expect("the project has the file");
-    }
-    let manifest = fs::read_to_string(project.join("Cargo.toml")).expect("the project has a manifest");
-    place.file("Cargo.toml", manifest.replace("../../..", &root().to_string_lossy()).as_bytes());
-    let built = command_line(&["build", &place.0.to_string_lossy()]);
-    assert_eq!(built.status, 0, "{}", built.errors);
-    let path_of = |name: &str| built.output.lines().find(|path| path.ends_with(name)).expect("it was built").to_owned();
-    let (client, service) = (path_of("xpc_client"), path_of("xpc_service"));
-    let seen = command_line(&["run", &client, "--also", &service]);
-    assert_eq!((seen.status, &*seen.output), (0, "client: 20 + 22 = 42\n"), "{}", seen.errors);
-}
-
 /// Returns the numbers that the crate `abi` defines, by the names that C may give them.
 fn numbers_of_the_abi() -> BTreeMap<String, Vec<String>> {
     let mut numbers = BTreeMap::<String, Vec<String>>::new();

@@ -230,7 +230,7 @@ fn why_and_work_tell_what_holds_a_voucher_as_the_task_says() {
         [
             "      in imaged (pid 4): work w7 of q13 \"decode\", running on t4",
             "      in imaged (pid 4): work of q13 \"decode\", which waits for its turn",
-            "      which came with a message of id 7005 on port p40.1 from photos (pid 3)",
+            "      which first came with a message of id 7005 on port p40.1 from photos (pid 3)",
         ]
     );
     shows(
