@@ -35,7 +35,7 @@ use crate::process::process;
 use crate::qos::{self, Qos, QueuePriority};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, OnceLock};
-use crate::thread;
+use crate::thread::{self, Context};
 use crate::timer::Timers;
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -169,21 +169,27 @@ impl Queue {
 
     #[inline]
     fn submit(&self, work: impl FnOnce() + Send + 'static, enforce: bool, kind: Kind) {
-        let (continuation, class) = Continuation::capture(&self.word(), enforce, work);
-        self.push(continuation, kind, class);
+        thread::with(|context| {
+            let capture = |word| Continuation::capture_from(context, &word, enforce, work);
+            match &self.0 {
+                Inner::Lane(lane) => {
+                    let (continuation, class) = capture(lane.word());
+                    lane.push(continuation, kind == Kind::Barrier, class);
+                }
+                Inner::Root(root) => {
+                    let (continuation, class) = capture(root.word());
+                    root.push(continuation, class);
+                }
+            }
+        });
     }
 
     /// Appends an item, with the class with which it is pushed (dispatch 5.3).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&self, continuation: Continuation, kind: Kind, class: Qos) {
-        let item = Item::Work(continuation);
         match &self.0 {
-            Inner::Lane(lane) => lane.push(item, kind, class),
-            Inner::Root(root) => {
-                let mut effects = Effects::default();
-                process().queues.pool.push(*root, item, class, &mut effects);
-                effects.apply();
-            }
+            Inner::Lane(lane) => lane.push(continuation, kind == Kind::Barrier, class),
+            Inner::Root(root) => root.push(continuation, class),
         }
     }
 
@@ -272,15 +278,13 @@ pub(crate) enum Item {
 }
 
 impl Item {
-    /// Runs the item on the calling thread.
-    pub(crate) fn run(self) {
+    /// Runs the item on the calling thread, whose context this is.
+    #[inline(always)]
+    pub(crate) fn run(self, context: &Context) {
         match self {
-            Item::Work(continuation) => continuation.run(),
+            Item::Work(continuation) => continuation.run(context),
             Item::Lane(lane) => lane.drain(),
-            Item::Redirected(redirected) => {
-                let (lane, item) = *redirected;
-                lane.run_shared(item);
-            }
+            Item::Redirected(redirected) => Lane::run_shared(redirected, context),
             Item::Waiter(_) => unreachable!("a waiter runs on its own thread"),
         }
     }
