@@ -4,9 +4,9 @@ use crate::group::Entered;
 use crate::inspect::Held;
 use crate::notes::{Note, word_of};
 use crate::process::{Process, process};
-use crate::qos::{ItemPriority, Qos, QueuePriority};
+use crate::qos::{ItemPriority, ItemWord, Qos, QueuePriority};
 use crate::queue::{Queue, held};
-use crate::thread;
+use crate::thread::{self, Context};
 use crate::voucher::Capture;
 use abi::port::MACH_PORT_NULL;
 use alloc::boxed::Box;
@@ -16,8 +16,8 @@ pub(crate) struct Continuation(Box<dyn Work>);
 
 /// What a worker does with a continuation.
 trait Work: Send {
-    /// Takes on the context and calls the closure.
-    fn run(self: Box<Self>);
+    /// Takes on the item's context on the thread whose own this is, the calling one, and calls the closure.
+    fn run(self: Box<Self>, context: &Context);
 
     /// Returns what it holds until it runs.
     fn held(&self) -> Held<'_>;
@@ -28,7 +28,7 @@ trait Work: Send {
 
 struct Node<F> {
     /// What the item does to the thread's priority.
-    priority: ItemPriority,
+    priority: ItemWord,
     /// What it does to the thread's voucher; moved there, and not copied (dispatch R-8).
     voucher: Capture,
     /// The group that the item leaves when it has run, or when it is dropped.
@@ -93,7 +93,7 @@ impl Callout for Recorded {
 impl Continuation {
     /// Returns work with a given context.
     pub(crate) fn new(priority: ItemPriority, voucher: Capture, work: impl FnOnce() + Send + 'static) -> Continuation {
-        Continuation::make(Captured { priority, voucher, process: process() }, None, work)
+        Continuation::make(Captured { priority: priority.into(), voucher, process: process() }, None, work)
     }
 
     #[inline]
@@ -110,13 +110,23 @@ impl Continuation {
 
     /// Returns work with the calling thread's context, as it is stored for a queue with this word, and the class with
     /// which it is pushed there (dispatch 1.8, 4.2). Done before another thread can see it (dispatch C-1).
-    #[inline]
     pub(crate) fn capture(
         word: &QueuePriority,
         enforce: bool,
         work: impl FnOnce() + Send + 'static,
     ) -> (Continuation, Qos) {
-        let (captured, class) = Captured::here(word, enforce);
+        thread::with(|context| Continuation::capture_from(context, word, enforce, work))
+    }
+
+    /// Returns the same; the caller has the calling thread's context at hand.
+    #[inline(always)]
+    pub(crate) fn capture_from(
+        context: &Context,
+        word: &QueuePriority,
+        enforce: bool,
+        work: impl FnOnce() + Send + 'static,
+    ) -> (Continuation, Qos) {
+        let (captured, class) = Captured::from(context, word, enforce);
         (Continuation::make(captured, None, work), class)
     }
 
@@ -126,7 +136,7 @@ impl Continuation {
         group: Entered,
         work: impl FnOnce() + Send + 'static,
     ) -> (Continuation, Qos) {
-        let (captured, class) = Captured::here(word, false);
+        let (captured, class) = thread::with(|context| Captured::from(context, word, false));
         (Continuation::make(captured, Some(group), work), class)
     }
 
@@ -141,38 +151,36 @@ impl Continuation {
         self.0.held()
     }
 
-    /// Runs it on the calling thread. Nothing of the context is restored afterwards (dispatch C-4).
+    /// Runs it on the calling thread, whose context this is. Nothing of that is restored afterwards (dispatch C-4).
     #[inline]
-    pub(crate) fn run(self) {
-        self.0.run();
+    pub(crate) fn run(self, context: &Context) {
+        self.0.run(context);
     }
 }
 
 /// What an item captures from the calling thread.
 struct Captured {
-    priority: ItemPriority,
+    priority: ItemWord,
     voucher: Capture,
     process: &'static Process,
 }
 
 impl Captured {
     /// Returns what the calling thread has, as it is stored for a queue with this word, and the class of the push.
-    #[inline]
-    fn here(word: &QueuePriority, enforce: bool) -> (Captured, Qos) {
-        thread::with(|context| {
-            let (priority, class) = word.store(context.requested().propagated(), enforce);
-            let voucher = Capture::from(context.voucher());
-            (Captured { priority, voucher, process: context.process() }, class)
-        })
+    #[inline(always)]
+    fn from(context: &Context, word: &QueuePriority, enforce: bool) -> (Captured, Qos) {
+        let (priority, class) = word.store(context.requested().propagated(), enforce);
+        let voucher = Capture::from(context.voucher());
+        (Captured { priority: priority.into(), voucher, process: context.process() }, class)
     }
 }
 
 impl<F: Callout> Work for Node<F> {
-    fn run(self: Box<Self>) {
+    fn run(self: Box<Self>, context: &Context) {
         // The memory is free before the callout, and the closure has died with all that it captured before the group is
         // left (dispatch 4.3).
         let Node { priority, voucher, group, counted, work } = unbox(self);
-        held::adopt(priority, voucher);
+        held::adopt(context, priority, voucher);
         work.call();
         drop(group);
         drop(counted);
@@ -183,7 +191,7 @@ impl<F: Callout> Work for Node<F> {
             Capture::Set(voucher) => Some(&**voucher),
             Capture::Keep | Capture::Clear => None,
         };
-        Held { work: self.work.note().map_or(0, Note::work), priority: word_of(self.priority), voucher }
+        Held { work: self.work.note().map_or(0, Note::work), priority: word_of(self.priority.priority()), voucher }
     }
 
     fn submitted(&mut self, queue: u64) {

@@ -301,7 +301,7 @@ fn run(job: Job) {
     }
     thread::set_base(Base::NONE.enter(&job.root.word()));
     let current = CurrentQueue::new(Queue::root(job.root), job.root.number());
-    job.item.run();
+    thread::with(|context| job.item.run(context));
     drop(current);
     thread::set_base(Base::NONE);
 }

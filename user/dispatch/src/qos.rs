@@ -233,6 +233,7 @@ impl QueuePriority {
 
     /// Returns what an item is stored with on a queue with this word, and the class with which it is pushed there.
     /// `priority` was captured or is explicit; its flags do not count (dispatch 1.8).
+    #[inline]
     pub fn store(&self, priority: Priority, enforce: bool) -> (ItemPriority, Qos) {
         let priority = priority.without_flags();
         let drops = self.requested.has_class() && !self.floor;
@@ -269,6 +270,38 @@ impl ItemPriority {
     /// Returns what an item carries whose class beats the queue's.
     pub const fn enforced(priority: Priority) -> ItemPriority {
         ItemPriority::Of { priority: priority.without_flags(), enforced: true }
+    }
+}
+
+/// An [`ItemPriority`] in one word, as an item holds it: cheap to compare.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ItemWord(u32);
+
+impl ItemWord {
+    /// "No priority".
+    const KEEP: ItemWord = ItemWord(Priority::FLAGS);
+    /// The word of no item.
+    pub(crate) const UNKNOWN: ItemWord = ItemWord(Priority::EVENT_MANAGER);
+
+    /// Returns the priority in the word.
+    pub(crate) fn priority(self) -> ItemPriority {
+        let priority = Priority(self.0);
+        match self {
+            ItemWord::KEEP => ItemPriority::Keep,
+            _ if priority.flags() == Priority::ENFORCE => ItemPriority::enforced(priority),
+            _ => ItemPriority::plain(priority),
+        }
+    }
+}
+
+impl From<ItemPriority> for ItemWord {
+    #[inline(always)]
+    fn from(item: ItemPriority) -> ItemWord {
+        match item {
+            ItemPriority::Keep => ItemWord::KEEP,
+            ItemPriority::Of { priority, enforced: true } => ItemWord(priority.with_flags(Priority::ENFORCE).0),
+            ItemPriority::Of { priority, enforced: false } => ItemWord(priority.without_flags().0),
+        }
     }
 }
 
@@ -382,5 +415,25 @@ pub fn send_priority(highest: Qos, priority: Priority) -> (MsgOption, u32) {
     match capped(highest) {
         Qos::Unspecified => (MsgOption::empty(), 0),
         over => (MsgOption::SEND_OVERRIDE, message_word(over, priority)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_holds_what_an_item_carries() {
+        let priorities = [Priority::NONE, Priority::encode(Qos::Utility, -3, 0), Priority::of(Qos::UserInteractive)];
+        let items = priorities
+            .into_iter()
+            .flat_map(|priority| [ItemPriority::plain(priority), ItemPriority::enforced(priority)]);
+        let items: Vec<_> = items.chain([ItemPriority::Keep]).collect();
+        for (number, &item) in items.iter().enumerate() {
+            let word = ItemWord::from(item);
+            assert_eq!(word.priority(), item);
+            assert_ne!(word, ItemWord::UNKNOWN);
+            assert!(items[..number].iter().all(|&other| ItemWord::from(other) != word), "{item:?}");
+        }
     }
 }

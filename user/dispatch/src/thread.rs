@@ -4,7 +4,7 @@
 use crate::inspect::Shown;
 use crate::main_queue;
 use crate::process::Process;
-use crate::qos::{Base, ItemPriority, Priority, Qos, QueuePriority};
+use crate::qos::{Base, ItemPriority, ItemWord, Priority, Qos, QueuePriority};
 use crate::queue::{Held, held};
 use crate::sync::{Arc, thread_local};
 use crate::sys::SetSelf;
@@ -30,6 +30,9 @@ pub struct Context {
     priority: Cell<Priority>,
     /// `T.base`.
     base: Cell<Base>,
+    /// An item's priority that would change nothing, if one is known: that of the last item, as long as neither the
+    /// base nor the requested priority changes.
+    settled: Cell<ItemWord>,
     /// `T.v`.
     voucher: Cell<Option<Arc<Voucher>>>,
     /// `K.v`, under the name that the object in `voucher` keeps alive.
@@ -43,6 +46,7 @@ pub struct Context {
 }
 
 /// Calls a function with the calling thread's context.
+#[inline(always)]
 pub fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
     CONTEXT.with(f)
 }
@@ -101,7 +105,7 @@ pub fn set_qos_class_self(class: Qos, relative: i32) -> Result<(), InvalidArgume
         let priority = priority.with_flags(context.priority.get().flags());
         let change = SetSelf { priority: Some(priority), voucher: None };
         context.process().kernel.set_self(change).map_err(|_| InvalidArgument)?;
-        context.priority.set(priority);
+        context.set_requested(priority);
         Ok(())
     })?;
     main_queue::class_changed();
@@ -111,7 +115,7 @@ pub fn set_qos_class_self(class: Qos, relative: i32) -> Result<(), InvalidArgume
 /// Notes the priority that the calling thread has in the kernel already: a new thread, or a worker that was given one
 /// while it was parked.
 pub fn note_requested(priority: Priority) {
-    with(|context| context.priority.set(priority));
+    with(|context| context.set_requested(priority));
 }
 
 /// Sets the priority and the voucher of the calling thread, with at most one kernel call (dispatch 1.9). No class means
@@ -128,7 +132,7 @@ pub(crate) fn exchange(priority: Priority, voucher: Capture) -> Option<Arc<Vouch
 /// Takes on the context of an item, which is about to run: decides about its priority (dispatch 1.7) and
 /// [sets](set) it together with the voucher. `enforce` asks for the item's class to beat the queue's.
 pub fn adopt(item: ItemPriority, enforce: bool, voucher: Capture) {
-    let previous = with(|context| context.adopt(item, enforce, voucher));
+    let previous = with(|context| context.exchange(context.base.get().adopt(item, enforce), voucher));
     drop(previous);
 }
 
@@ -145,7 +149,7 @@ pub fn base() -> Base {
 
 /// Replaces the base, as at the start of a worker and when it learns of an override.
 pub fn set_base(base: Base) {
-    with(|context| context.base.set(base));
+    with(|context| context.set_base(base));
 }
 
 /// Enters a queue: its word narrows the base until the scope is dropped (dispatch 1.5).
@@ -242,6 +246,7 @@ impl Context {
             process: Cell::new(process),
             priority: Cell::new(priority),
             base: Cell::new(Base::NONE),
+            settled: Cell::new(ItemWord::UNKNOWN),
             voucher: Cell::new(None),
             kernel_voucher: Cell::new(MACH_PORT_NULL),
             scopes: Cell::new(0),
@@ -263,6 +268,11 @@ impl Context {
         self.priority.get()
     }
 
+    fn set_requested(&self, priority: Priority) {
+        self.priority.set(priority);
+        self.settled.set(ItemWord::UNKNOWN);
+    }
+
     /// Returns what the queues say that the thread drains (`T.base`).
     pub(crate) fn base(&self) -> Base {
         self.base.get()
@@ -271,6 +281,7 @@ impl Context {
     /// Replaces the base.
     pub(crate) fn set_base(&self, base: Base) {
         self.base.set(base);
+        self.settled.set(ItemWord::UNKNOWN);
     }
 
     /// Returns the voucher object that the thread has adopted (`T.v`).
@@ -280,10 +291,31 @@ impl Context {
         voucher
     }
 
-    /// See [`adopt`]; returns the voucher object that was replaced.
-    #[inline]
-    pub(crate) fn adopt(&self, item: ItemPriority, enforce: bool, voucher: Capture) -> Option<Arc<Voucher>> {
-        self.exchange(self.base.get().adopt(item, enforce), voucher)
+    /// Returns true if an item with this priority and without a voucher changes nothing, because the thread has just
+    /// adopted one like it.
+    #[inline(always)]
+    pub(crate) fn is_settled(&self, item: ItemWord) -> bool {
+        if self.settled.get() != item {
+            return false;
+        }
+        let voucher = self.voucher.take();
+        let is_none = voucher.is_none();
+        if !is_none {
+            self.voucher.set(voucher);
+        }
+        is_none
+    }
+
+    /// Like [`adopt`], and remembers the item's priority; returns the voucher object that was replaced.
+    pub(crate) fn adopt(&self, item: ItemWord, voucher: Capture) -> Option<Arc<Voucher>> {
+        let settled = self.settled.get() == item;
+        let priority = if settled { Priority::NONE } else { self.base.get().adopt(item.priority(), false) };
+        let previous = self.exchange(priority, voucher);
+        // Not if the kernel has refused it: then the next item asks again.
+        if self.change_of_priority(priority).is_none() {
+            self.settled.set(item);
+        }
+        previous
     }
 
     /// See [`exchange`].
@@ -350,7 +382,7 @@ impl Context {
             kernel.crash("an adopted voucher has no name in the kernel");
         }
         if let Some(priority) = change.priority.filter(|_| !refused.is_some_and(|error| error.priority)) {
-            self.priority.set(priority);
+            self.set_requested(priority);
         }
     }
 }

@@ -377,24 +377,27 @@ fn in_the_program() {
     report("spawn a thread and join it", measure(|| spawn(|| {}).expect("a thread").join()), "");
 }
 
-/// Measures how long it takes to submit an item to a serial queue that runs already, and to run it.
+/// Measures how long it takes to submit an item to a serial queue that runs already, and to run it. Nothing else happens
+/// meanwhile: the thread that waits is woken by the last item, after its time.
 fn submit_and_run() -> u64 {
     static NOW: AtomicU64 = AtomicU64::new(0);
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let (queue, group) = (Queue::new("bench"), Group::new());
     let run = |_| {
-        let inner = queue.clone();
-        group.run_async(&queue, move || {
+        let (inner, done) = (queue.clone(), group.clone());
+        group.enter();
+        queue.run_async(move || {
             NOW.store(time_stamp(), Ordering::Relaxed);
             for _ in 1..ROUNDS {
                 inner.run_async(|| {
                     COUNT.fetch_add(1, Ordering::Relaxed);
                 });
             }
-            inner.run_async(|| NOW.store(time_stamp() - NOW.load(Ordering::Relaxed), Ordering::Relaxed));
+            inner.run_async(move || {
+                NOW.store(time_stamp() - NOW.load(Ordering::Relaxed), Ordering::Relaxed);
+                done.leave();
+            });
         });
-        // The queue is serial, so that the last item has run as well.
-        group.run_async(&queue, || {});
         group.wait(None);
         queue.sync(|| NOW.load(Ordering::Relaxed)) / ROUNDS
     };

@@ -1,7 +1,7 @@
 //! [`Held`]: what a thread knows about the queues that it drains or holds (dispatch 1.5, L-8, L-10).
 
 use super::Queue;
-use crate::qos::{ItemPriority, Override, Priority, Qos};
+use crate::qos::{ItemWord, Override, Priority, Qos};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::thread::{self, Context};
 use crate::voucher::Capture;
@@ -89,14 +89,18 @@ pub(crate) fn lend(class: Qos) {
 }
 
 /// Takes on the context of an item, which is about to run. If the item's class is lower than what the queues lend the
-/// thread, the thread raises itself to that.
-#[inline]
-pub(crate) fn adopt(priority: ItemPriority, voucher: Capture) {
-    let previous = thread::with(|context| {
-        let previous = context.adopt(priority, false, voucher);
-        settle_in(context);
-        previous
-    });
+/// thread, the thread raises itself to that. Most items are like the one before them, and are done with at once.
+#[inline(always)]
+pub(crate) fn adopt(context: &Context, priority: ItemWord, voucher: Capture) {
+    if !matches!(voucher, Capture::Clear) || !context.is_settled(priority) {
+        adopt_another(context, priority, voucher);
+    }
+}
+
+#[inline(never)]
+fn adopt_another(context: &Context, priority: ItemWord, voucher: Capture) {
+    let previous = context.adopt(priority, voucher);
+    settle_in(context);
     drop(previous);
 }
 

@@ -4,12 +4,13 @@ use super::held;
 use super::root::{ReadySlot, Root};
 use super::state::{Entry, Kind, LaneState, Left, Next, Push, Successor, Wakeup};
 use super::{CurrentQueue, Effects, Item, Queue};
+use crate::continuation::Continuation;
 use crate::main_queue::Bound;
 use crate::process::process;
 use crate::qos::{Qos, QueuePriority};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard};
-use crate::thread::enter_base;
+use crate::thread::{self, Context, enter_base};
 use alloc::boxed::Box;
 use alloc::string::String;
 
@@ -83,22 +84,27 @@ impl Lane {
         self.state.lock()
     }
 
-    /// Appends an item.
-    #[inline]
-    pub(crate) fn push(self: &Arc<Lane>, item: Item, kind: Kind, class: Qos) {
-        let mut state = self.lock();
-        if state.admits(kind) {
-            return self.pushed(state, Push::Forward(Entry { item, kind, class }));
-        }
-        match state.append(Entry { item, kind, class }) {
-            Wakeup::None => {}
-            wakeup => self.pushed(state, Push::Kept(wakeup)),
+    /// Appends a client's work. Every way but that onto the end of a busy queue is a call at the end of this function,
+    /// with no more arguments than fit into registers, so that there are none to save.
+    #[inline(never)]
+    pub(crate) fn push(self: &Arc<Lane>, continuation: Continuation, barrier: bool, class: Qos) {
+        match self.state.try_lock() {
+            Some(mut state) if state.is_behind(class) => state.append_behind(Item::Work(continuation), barrier, class),
+            Some(state) => self.push_under(continuation, barrier, class, state),
+            None => self.push_contended(continuation, barrier, class),
         }
     }
 
-    #[cold]
-    fn pushed(self: &Arc<Lane>, state: Guard<'_>, push: Push<Item>) {
+    #[inline(never)]
+    fn push_contended(self: &Arc<Lane>, continuation: Continuation, barrier: bool, class: Qos) {
+        self.push_under(continuation, barrier, class, self.lock());
+    }
+
+    #[inline(never)]
+    fn push_under(self: &Arc<Lane>, continuation: Continuation, barrier: bool, class: Qos, mut state: Guard<'_>) {
+        let kind = Kind::of_work(barrier);
         let mut effects = Effects::default();
+        let push = state.push(Entry { item: Item::Work(continuation), kind, class });
         self.follow_push(push, &mut effects);
         drop(state);
         effects.apply();
@@ -165,19 +171,19 @@ impl Lane {
     }
 
     /// Runs the items, if the calling thread gets the queue (dispatch 5.5).
-    pub(crate) fn drain(self: &Arc<Lane>) {
+    #[inline(never)]
+    pub(crate) fn drain(self: Arc<Lane>) {
         let Some(lent) = self.take() else {
             return;
         };
         held::lend(lent);
         let base = enter_base(&self.word());
         let current = CurrentQueue::new(self.as_current(), self.number);
-        while let Some(item) = self.next() {
-            match item {
-                Item::Work(continuation) => continuation.run(),
-                item => item.run(),
+        thread::with(|context| {
+            while let Some(item) = self.next() {
+                item.run(context);
             }
-        }
+        });
         drop(current);
         drop(base);
     }
@@ -202,8 +208,8 @@ impl Lane {
     /// Runs this many items and leaves the queue.
     pub(crate) fn run_snapshot(self: &Arc<Lane>, count: usize) {
         for _ in 0..count {
-            match self.next() {
-                Some(item) => item.run(),
+            match self.decide(self.lock()) {
+                Some(item) => thread::with(|context| item.run(context)),
                 None => return,
             }
         }
@@ -225,7 +231,7 @@ impl Lane {
     }
 
     /// Returns the next item that the calling thread runs itself, `None` when it has left the queue.
-    #[inline]
+    #[inline(always)]
     fn next(self: &Arc<Lane>) -> Option<Item> {
         let mut state = self.lock();
         match state.take_head() {
@@ -234,7 +240,9 @@ impl Lane {
         }
     }
 
-    /// Does what the owner has to do between two items.
+    /// Does what the owner has to do between two items. Returns the next one that the calling thread runs itself, `None`
+    /// when it has left the queue.
+    #[inline(never)]
     fn decide<'a>(self: &'a Arc<Lane>, mut state: Guard<'a>) -> Option<Item> {
         loop {
             let mut effects = Effects::default();
@@ -290,14 +298,17 @@ impl Lane {
         }
     }
 
-    /// Runs an item of this queue that runs together with others, and gives its unit of width back.
-    pub(crate) fn run_shared(self: Arc<Lane>, item: Item) {
-        let base = enter_base(&self.word());
-        let current = CurrentQueue::new(self.as_current(), self.number);
-        item.run();
+    /// Runs an item of a queue that runs together with others, and gives its unit of width back.
+    #[inline(never)]
+    #[expect(clippy::boxed_local, reason = "the box is opened here, and not in the loop that drains a queue")]
+    pub(crate) fn run_shared(redirected: Box<(Arc<Lane>, Item)>, context: &Context) {
+        let (lane, item) = *redirected;
+        let base = enter_base(&lane.word());
+        let current = CurrentQueue::new(lane.as_current(), lane.number);
+        item.run(context);
         drop(current);
         drop(base);
-        self.complete();
+        lane.complete();
     }
 
     /// Gives a unit of width back.

@@ -35,7 +35,7 @@ use crate::process::process;
 use crate::qos::{self, Qos, QueuePriority};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, OnceLock};
-use crate::thread;
+use crate::thread::{self, Context};
 use crate::timer::Timers;
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -177,26 +177,38 @@ impl Queue {
 
     #[inline]
     fn submit(&self, work: impl FnOnce() + Send + 'static, enforce: bool, kind: Kind) {
-        let (continuation, class) = Continuation::capture(&self.word(), enforce, work);
-        self.push(continuation, kind, class);
+        thread::with(|context| {
+            let capture = |word| Continuation::capture_from(context, &word, enforce, work);
+            match &self.0 {
+                Inner::Lane(lane) => {
+                    let (mut continuation, class) = capture(lane.word());
+                    if lane.is_recorded {
+                        continuation.note_queue(self);
+                    }
+                    lane.push(continuation, kind == Kind::Barrier, class);
+                }
+                Inner::Root(root) => {
+                    let (mut continuation, class) = capture(root.word());
+                    continuation.note_queue(self);
+                    root.push(continuation, class);
+                }
+            }
+        });
     }
 
     /// Appends an item, with the class with which it is pushed (dispatch 5.3).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&self, mut continuation: Continuation, kind: Kind, class: Qos) {
         match &self.0 {
             Inner::Lane(lane) => {
                 if lane.is_recorded {
                     continuation.note_queue(self);
                 }
-                lane.push(Item::Work(continuation), kind, class);
+                lane.push(continuation, kind == Kind::Barrier, class);
             }
             Inner::Root(root) => {
                 continuation.note_queue(self);
-                let item = Item::Work(continuation);
-                let mut effects = Effects::default();
-                process().queues.pool.push(*root, item, class, &mut effects);
-                effects.apply();
+                root.push(continuation, class);
             }
         }
     }
@@ -286,15 +298,13 @@ pub(crate) enum Item {
 }
 
 impl Item {
-    /// Runs the item on the calling thread.
-    pub(crate) fn run(self) {
+    /// Runs the item on the calling thread, whose context this is.
+    #[inline(always)]
+    pub(crate) fn run(self, context: &Context) {
         match self {
-            Item::Work(continuation) => continuation.run(),
+            Item::Work(continuation) => continuation.run(context),
             Item::Lane(lane) => lane.drain(),
-            Item::Redirected(redirected) => {
-                let (lane, item) = *redirected;
-                lane.run_shared(item);
-            }
+            Item::Redirected(redirected) => Lane::run_shared(redirected, context),
             Item::Waiter(_) => unreachable!("a waiter runs on its own thread"),
         }
     }

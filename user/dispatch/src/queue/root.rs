@@ -1,6 +1,8 @@
 //! Root queues, and the lists of what waits for a worker (dispatch 5.1, 5.10).
 
-use super::Item;
+use super::{Effects, Item};
+use crate::continuation::Continuation;
+use crate::process::process;
 use crate::qos::{Qos, QueuePriority};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use alloc::vec::Vec;
@@ -23,6 +25,14 @@ impl Root {
     /// Returns the number by which events and debuggers call it.
     pub(crate) const fn number(self) -> u64 {
         abi::debugger::global_queue(self.class, self.overcommit)
+    }
+
+    /// Appends a client's work.
+    #[inline(never)]
+    pub(crate) fn push(self, continuation: Continuation, class: Qos) {
+        let mut effects = Effects::default();
+        process().queues.pool.push(self, Item::Work(continuation), class, &mut effects);
+        effects.apply();
     }
 
     /// Returns the class of the list for an item that was pushed with a class. The default root passes items of every

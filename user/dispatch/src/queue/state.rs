@@ -12,6 +12,9 @@ use alloc::vec::Vec;
 /// How many items that are no barriers a concurrent queue lets run at once (dispatch 5.1).
 pub(crate) const CONCURRENT_WIDTH: u32 = 4094;
 
+/// A queue that was made inactive has this many suspensions more until it is activated.
+const INACTIVE: u32 = 1 << 31;
+
 /// An item in the list of a queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry<I> {
@@ -37,6 +40,16 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Returns how a client's work runs.
+    #[inline(always)]
+    pub(crate) const fn of_work(barrier: bool) -> Kind {
+        if barrier { Kind::Barrier } else { Kind::Shared }
+    }
+
+    const fn is_waiter(self) -> bool {
+        matches!(self, Kind::Waiter(_) | Kind::SharedWaiter(_))
+    }
+
     const fn is_barrier(self) -> bool {
         matches!(self, Kind::Barrier | Kind::Waiter(_))
     }
@@ -132,6 +145,8 @@ pub(crate) struct OverResumed;
 #[derive(Debug)]
 pub(crate) struct LaneState<I> {
     items: VecDeque<Entry<I>>,
+    /// How many of them are threads that wait.
+    waiters: usize,
     /// The class of the queue, none if it has no class of its own.
     requested: Qos,
     /// The class of pushes without one.
@@ -140,8 +155,8 @@ pub(crate) struct LaneState<I> {
     width: u32,
     /// How many of them do.
     in_flight: u32,
-    suspend_count: u32,
-    active: bool,
+    /// How many resumes the queue waits for, and [`INACTIVE`] as long as it waits for its activation.
+    suspensions: u32,
     /// The thread that drains the queue or holds it.
     owner: Option<PortName>,
     /// The queue is on its target, or a thread has just taken it from there.
@@ -157,12 +172,12 @@ impl<I> LaneState<I> {
     pub(crate) fn new(word: &QueuePriority, width: u32, active: bool) -> LaneState<I> {
         LaneState {
             items: VecDeque::new(),
+            waiters: 0,
             requested: word.requested.class(),
             fallback: word.fallback,
             width,
             in_flight: 0,
-            suspend_count: 0,
-            active,
+            suspensions: if active { 0 } else { INACTIVE },
             owner: None,
             enqueued: false,
             max_qos: Qos::Unspecified,
@@ -182,7 +197,7 @@ impl<I> LaneState<I> {
 
     /// Returns true if the queue waits for a resume or for its activation.
     pub(crate) fn is_suspended(&self) -> bool {
-        self.suspend_count > 0 || !self.active
+        self.suspensions > 0
     }
 
     /// Returns the number of items in the list.
@@ -220,19 +235,33 @@ impl<I> LaneState<I> {
         if self.admits(entry.kind) { Push::Forward(entry) } else { Push::Kept(self.append(entry)) }
     }
 
+    /// Returns true if an item that is pushed with this class goes to the end of the list, and nothing follows from it.
+    /// There is room for it.
+    #[inline(always)]
+    pub(crate) fn is_behind(&self, class: Qos) -> bool {
+        let waits = !self.items.is_empty() && self.items.len() < self.items.capacity();
+        // Until the highest class is known, even an item without a class may change it.
+        waits && class.max(Qos::CLASSES[0]) <= self.max_qos
+    }
+
+    /// Appends an item that [is behind](LaneState::is_behind) others.
+    #[inline(always)]
+    pub(crate) fn append_behind(&mut self, item: I, barrier: bool, class: Qos) {
+        self.items.push_back(Entry { item, kind: Kind::of_work(barrier), class });
+    }
+
     /// Takes a unit of width for an item that starts at once; returns false if it goes into the list.
-    #[inline]
-    pub(crate) fn admits(&mut self, kind: Kind) -> bool {
+    fn admits(&mut self, kind: Kind) -> bool {
         let admits = self.width > 1 && kind == Kind::Shared && self.admits_another();
         self.in_flight += u32::from(admits);
         admits
     }
 
     /// Appends an item.
-    #[inline]
-    pub(crate) fn append(&mut self, entry: Entry<I>) -> Wakeup {
+    fn append(&mut self, entry: Entry<I>) -> Wakeup {
         let class = if entry.class > self.requested { entry.class } else { Qos::Unspecified };
         let first = self.items.is_empty();
+        self.waiters += usize::from(entry.kind.is_waiter());
         self.items.push_back(entry);
         if first || self.max_qos == Qos::Unspecified || self.max_qos < class {
             return self.wakeup(class);
@@ -306,14 +335,13 @@ impl<I> LaneState<I> {
         Some(self.max_qos)
     }
 
-    /// Takes the head of a serial queue, if the owner runs it next.
-    #[inline]
+    /// Takes the head of a serial queue that keeps no thread waiting, if the owner runs it next. `None` says nothing.
+    #[inline(always)]
     pub(crate) fn take_head(&mut self) -> Option<I> {
-        let runs = |entry: &mut Entry<I>| matches!(entry.kind, Kind::Shared | Kind::Barrier);
-        if self.width > 1 || self.is_suspended() || !self.items.front_mut().is_some_and(runs) {
+        if self.width > 1 || self.waiters > 0 || self.is_suspended() {
             return None;
         }
-        self.items.pop_front().map(|entry| entry.item)
+        self.items.pop_front().map(|head| head.item)
     }
 
     /// Says what the owner does between two items (dispatch 5.5).
@@ -325,17 +353,23 @@ impl<I> LaneState<I> {
             return Next::Stop(self.leave());
         };
         let alone = self.runs_alone(kind);
-        let waits = matches!(kind, Kind::Waiter(_) | Kind::SharedWaiter(_));
+        let waits = kind.is_waiter();
         if alone && waits {
             return Next::Stop(self.leave());
         }
         self.in_flight += u32::from(!alone);
-        match self.items.pop_front() {
+        match self.pop() {
             Some(entry) if alone => Next::Run(entry.item),
             Some(entry) if waits => Next::Admit(entry.item),
             Some(entry) => Next::Forward(entry),
             None => unreachable!("the list has a head"),
         }
+    }
+
+    fn pop(&mut self) -> Option<Entry<I>> {
+        let head = self.items.pop_front()?;
+        self.waiters -= usize::from(head.kind.is_waiter());
+        Some(head)
     }
 
     /// Ends the ownership of the calling thread, and finds out who is next (dispatch L-9, L-16, L-20).
@@ -365,7 +399,7 @@ impl<I> LaneState<I> {
 
     /// Makes the waiter at the head the owner. It gets the class of what is behind it for as long (dispatch L-19).
     fn hand_over(&mut self, thread: PortName) -> Successor<I> {
-        let Some(Entry { item, class, .. }) = self.items.pop_front() else {
+        let Some(Entry { item, class, .. }) = self.pop() else {
             return Successor::NONE;
         };
         self.owner = Some(thread);
@@ -380,7 +414,7 @@ impl<I> LaneState<I> {
             && self.items.front().is_some_and(|head| matches!(head.kind, Kind::SharedWaiter(_)))
         {
             self.in_flight += 1;
-            admitted.extend(self.items.pop_front().map(|entry| entry.item));
+            admitted.extend(self.pop().map(|entry| entry.item));
         }
         if self.items.is_empty() {
             self.max_qos = Qos::Unspecified;
@@ -423,7 +457,7 @@ impl<I> LaneState<I> {
 
     /// Keeps further items from starting until as many resumes (dispatch 5.7).
     pub(crate) fn suspend(&mut self) {
-        self.suspend_count += 1;
+        self.suspensions += 1;
     }
 
     /// Ends one suspend.
@@ -431,13 +465,20 @@ impl<I> LaneState<I> {
     /// # Errors
     /// [`OverResumed`] if there is none.
     pub(crate) fn resume(&mut self) -> Result<Successor<I>, OverResumed> {
-        self.suspend_count = self.suspend_count.checked_sub(1).ok_or(OverResumed)?;
+        if self.suspensions & !INACTIVE == 0 {
+            return Err(OverResumed);
+        }
+        self.suspensions -= 1;
         Ok(self.resumed())
     }
 
     /// Lets an inactive queue begin; does nothing to an active one.
     pub(crate) fn activate(&mut self) -> Successor<I> {
-        if core::mem::replace(&mut self.active, true) { Successor::NONE } else { self.resumed() }
+        if self.suspensions & INACTIVE == 0 {
+            return Successor::NONE;
+        }
+        self.suspensions -= INACTIVE;
+        self.resumed()
     }
 
     /// Goes on with the class that was pushed meanwhile, if nothing suspends the queue any more.

@@ -43,6 +43,45 @@ fn the_first_item_puts_the_queue_on_its_target_and_the_next_ones_do_not() {
 }
 
 #[test]
+fn nothing_follows_from_what_goes_behind_other_items() {
+    let words =
+        [QueuePriority::NONE, QueuePriority::of(Priority::of(Qos::Utility)), QueuePriority::fallback(Qos::Utility)];
+    let classes = || Qos::CLASSES.into_iter().chain([NO_CLASS]);
+    let mut behind = 0;
+    for (word, suspended) in words.iter().flat_map(|word| [(word, false), (word, true)]) {
+        for (first, second) in classes().flat_map(|first| classes().map(move |second| (first, second))) {
+            let mut state = State::new(word, 1, !suspended);
+            assert!(!state.is_behind(second), "nothing is there");
+            let _ = push(&mut state, "one", first);
+            if state.is_behind(second) {
+                behind += 1;
+                assert_eq!(push(&mut state, "two", second), kept(Wakeup::None), "{word:?} {first:?} {second:?}");
+            }
+        }
+    }
+    assert!(behind > 0);
+}
+
+#[test]
+fn the_owner_takes_heads_without_a_decision_as_long_as_no_thread_waits() {
+    let mut state = serial();
+    for item in ["one", "two"] {
+        let _ = push(&mut state, item, NO_CLASS);
+    }
+    let _ = state.push(entry("waiter", Kind::Waiter(B), NO_CLASS));
+    assert_eq!(state.take(A), Some(NO_CLASS));
+    assert_eq!(state.take_head(), None, "a thread waits");
+    assert_eq!((state.next(), state.next()), (Next::Run("one"), Next::Run("two")));
+    assert!(matches!(state.next(), Next::Stop(Left { successor: Successor::Waiter { waiter: "waiter", .. }, .. })));
+    let _ = (push(&mut state, "three", NO_CLASS), state.leave());
+    assert_eq!(state.take(A), Some(NO_CLASS));
+    state.suspend();
+    assert_eq!(state.take_head(), None, "it is suspended");
+    let _ = state.resume();
+    assert_eq!((state.take_head(), state.take_head()), (Some("three"), None));
+}
+
+#[test]
 fn a_higher_class_raises_the_target_of_a_waiting_queue() {
     let mut state = serial();
     let _ = push(&mut state, "one", Qos::Background);

@@ -174,6 +174,27 @@ fn the_main_queue_runs_at_its_threads_class_with_the_items_voucher() {
     assert_voucher(&after, Some(&own));
 }
 
+#[test]
+fn an_item_like_the_last_one_is_adopted_again_if_the_thread_has_changed() {
+    let world = World::new();
+    let (queue, x) = (Queue::new("q"), world.voucher());
+    let (sender, receiver) = channel();
+    queue.suspend();
+    world.on(IN, None, || {
+        queue.run_async(world.prober(&sender));
+        queue.run_async(|| thread::set_qos_class_self(Qos::Background, 0).expect("the class is valid"));
+        queue.run_async(world.prober(&sender));
+        queue.run_async(move || voucher::replace(Some(x)));
+        queue.run_async(world.prober(&sender));
+    });
+    queue.resume();
+    for _ in 0..3 {
+        let seen = receive(&receiver);
+        assert_eq!(seen.requested, IN);
+        assert_voucher(&seen, None);
+    }
+}
+
 // covers dispatch AE-22
 #[test]
 fn delayed_work_keeps_the_context_of_the_call() {
