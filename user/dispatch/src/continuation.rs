@@ -96,16 +96,11 @@ impl Continuation {
         Continuation::make(Captured { priority: priority.into(), voucher, process: process() }, None, work)
     }
 
-    #[inline]
     fn make(captured: Captured, group: Option<Entered>, work: impl FnOnce() + Send + 'static) -> Continuation {
-        let Captured { priority, voucher, process } = captured;
-        process.queues.counts.continuations.add();
-        let counted = Counted(process);
-        if process.inspect.notes.is_on() {
-            let work = Recorded { note: Note::NONE, work: Box::new(work) };
-            return Continuation(Box::new(Node { priority, voucher, group, counted, work }));
+        if captured.process.inspect.notes.is_on() {
+            return captured.with(group, Recorded { note: Note::NONE, work: Box::new(work) });
         }
-        Continuation(Box::new(Node { priority, voucher, group, counted, work: Plain(work) }))
+        captured.with(group, Plain(work))
     }
 
     /// Returns work with the calling thread's context, as it is stored for a queue with this word, and the class with
@@ -115,19 +110,20 @@ impl Continuation {
         enforce: bool,
         work: impl FnOnce() + Send + 'static,
     ) -> (Continuation, Qos) {
-        thread::with(|context| Continuation::capture_from(context, word, enforce, work))
+        let (captured, class) = thread::with(|context| Captured::from(context, word, enforce));
+        (Continuation::make(captured, None, work), class)
     }
 
-    /// Returns the same; the caller has the calling thread's context at hand.
+    /// Returns the same while events are not recorded; the caller has the calling thread's context at hand.
     #[inline(always)]
-    pub(crate) fn capture_from(
+    pub(crate) fn capture_plain(
         context: &Context,
         word: &QueuePriority,
         enforce: bool,
         work: impl FnOnce() + Send + 'static,
     ) -> (Continuation, Qos) {
         let (captured, class) = Captured::from(context, word, enforce);
-        (Continuation::make(captured, None, work), class)
+        (captured.with(None, Plain(work)), class)
     }
 
     /// Returns the same, as one thing of a group.
@@ -172,6 +168,14 @@ impl Captured {
         let (priority, class) = word.store(context.requested().propagated(), enforce);
         let voucher = Capture::from(context.voucher());
         (Captured { priority: priority.into(), voucher, process: context.process() }, class)
+    }
+
+    /// Returns the item.
+    #[inline]
+    fn with(self, group: Option<Entered>, work: impl Callout + 'static) -> Continuation {
+        let Captured { priority, voucher, process } = self;
+        process.queues.counts.continuations.add();
+        Continuation(Box::new(Node { priority, voucher, group, counted: Counted(process), work }))
     }
 }
 

@@ -177,27 +177,23 @@ impl Queue {
 
     #[inline]
     fn submit(&self, work: impl FnOnce() + Send + 'static, enforce: bool, kind: Kind) {
-        thread::with(|context| {
-            let capture = |word| Continuation::capture_from(context, &word, enforce, work);
-            match &self.0 {
-                Inner::Lane(lane) => {
-                    let (mut continuation, class) = capture(lane.word());
-                    if lane.is_recorded {
-                        continuation.note_queue(self);
-                    }
-                    lane.push(continuation, kind == Kind::Barrier, class);
-                }
-                Inner::Root(root) => {
-                    let (mut continuation, class) = capture(root.word());
-                    continuation.note_queue(self);
-                    root.push(continuation, class);
-                }
+        thread::with(|context| match &self.0 {
+            Inner::Lane(lane) if !lane.is_recorded => {
+                let (continuation, class) = Continuation::capture_plain(context, &lane.word(), enforce, work);
+                lane.push(continuation, kind == Kind::Barrier, class);
             }
+            _ => self.submit_slowly(work, enforce, kind),
         });
     }
 
+    /// Submits to a root queue, or while events are recorded.
+    #[inline(never)]
+    fn submit_slowly(&self, work: impl FnOnce() + Send + 'static, enforce: bool, kind: Kind) {
+        let (continuation, class) = Continuation::capture(&self.word(), enforce, work);
+        self.push(continuation, kind, class);
+    }
+
     /// Appends an item, with the class with which it is pushed (dispatch 5.3).
-    #[inline(always)]
     pub(crate) fn push(&self, mut continuation: Continuation, kind: Kind, class: Qos) {
         match &self.0 {
             Inner::Lane(lane) => {
