@@ -11,6 +11,7 @@
 //! | `request.rs` | requests whose reply comes later |
 //! | `wait.rs` | requests whose sender waits |
 //! | `cancel.rs` | giving a peer up: reconnecting, cancelling |
+//! | `flow.rs` | when a channel stops receiving, because its handler is behind |
 //! | `handoff.rs` | [`handoff_reply`]: another queue answers a request |
 //! | `receiver.rs` | the thread that receives for all channels |
 //! | `mig.rs` | requests in the form of MIG |
@@ -18,6 +19,7 @@
 mod cancel;
 mod channel;
 mod event;
+mod flow;
 mod handoff;
 pub(crate) mod message;
 mod mig;
