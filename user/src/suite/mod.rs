@@ -147,6 +147,7 @@ pub const SUITE: &[&[Test]] = &[
     connections::deaths::TESTS,
     connections::endings::TESTS,
     connections::hostile::TESTS,
+    connections::hostile_ports::TESTS,
     connections::soak::TESTS,
     runtime::TESTS,
     library_kernel::TESTS,
