@@ -1,6 +1,7 @@
 //! Channels: messages from one peer in order, on a queue, and messages to it (dispatch 6).
 
 use super::event::{Event, Handler, Lost};
+use super::flow::Flow;
 use super::handoff;
 use super::message::MachMsg;
 use super::receiver::{Arrived, Sink};
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     /// What is to be sent. Locked before `replies`.
     pub(crate) send: Mutex<SendSide<Sending, Barrier>>,
     pub(crate) replies: Mutex<Replies<Requester>>,
+    /// What has arrived and waits for the handler. Locked before the receiver's ports.
+    flow: Mutex<Flow>,
     /// None while it runs: the queue is serial.
     handler: Mutex<Option<Box<dyn Handler>>>,
     /// The name of the receive right.
@@ -66,6 +69,7 @@ impl Channel {
             queue,
             send: Mutex::new(SendSide::new()),
             replies: Mutex::new(Replies::new()),
+            flow: Mutex::new(Flow::default()),
             handler: Mutex::new(Some(Box::new(handler))),
             receive: AtomicU32::new(MACH_PORT_NULL.0),
             canceled: AtomicBool::new(false),
@@ -229,6 +233,10 @@ impl Inner {
     /// Tells the handler of an event.
     fn handle(self: &Arc<Inner>, event: Event) {
         let over = event.over();
+        let arrived = match &event {
+            Event::MessageReceived(message) if !message.is_awaited => Some(message.size()),
+            _ => None,
+        };
         handoff::allow();
         self.with_handler(|handler, channel| match event {
             Event::MessageReceived(message) if self.is_canceled() => {
@@ -243,6 +251,9 @@ impl Inner {
             event => handler.event(channel, event),
         });
         handoff::submit(over);
+        if let Some(size) = arrived {
+            self.note_flow(true, |flow| flow.handled(size));
+        }
     }
 
     /// Asks for a notification when there are no senders, if the program wants one, and once: a second request would end the
@@ -262,6 +273,15 @@ impl Inner {
         if self.strict.load(Ordering::Relaxed) { MsgOption::STRICT_REPLY } else { MsgOption::empty() }
     }
 
+    /// Notes what arrived or was handled. If that says so, the channel receives from now on, or does not.
+    fn note_flow(self: &Arc<Inner>, receives: bool, note: impl FnOnce(&mut Flow) -> bool) {
+        let mut flow = self.flow.lock();
+        if note(&mut flow) {
+            // With the lock, so that the kernel hears of stops and starts in their order.
+            process().receiver.set_member(self.receive_right(), &(Arc::clone(self) as Arc<dyn Sink>), receives);
+        }
+    }
+
     /// Takes a message from the peer (dispatch 6.5).
     fn merge(self: &Arc<Inner>, arrived: Arrived<'_>) {
         let voucher = voucher::from_message(arrived.bytes);
@@ -275,6 +295,8 @@ impl Inner {
             return self.push_plain(Event::NoSenders);
         }
         (message.priority, message.over) = (arrived.priority.propagated(), arrived.over);
+        let size = message.size();
+        self.note_flow(false, |flow| flow.arrived(size));
         // A synchronous sender's class raises the queue, not the handler (M-9).
         self.push(Event::MessageReceived(message), arrived.priority.propagated(), voucher.into(), arrived.over);
     }

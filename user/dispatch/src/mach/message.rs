@@ -144,6 +144,7 @@ impl MachMsg {
             KernReturn(code.0 & !MACH_MSG_MASK),
             // The rights have stayed with these codes, and have come back with those.
             MACH_SEND_INVALID_DATA
+                | MACH_SEND_TOO_LARGE
                 | MACH_SEND_INVALID_HEADER
                 | MACH_SEND_INVALID_DEST
                 | MACH_SEND_INVALID_REPLY

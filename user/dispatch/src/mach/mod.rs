@@ -11,6 +11,7 @@
 //! | `request.rs` | requests whose reply comes later |
 //! | `wait.rs` | requests whose sender waits |
 //! | `cancel.rs` | giving a peer up: reconnecting, cancelling |
+//! | `flow.rs` | when a channel stops receiving, because its handler is behind |
 //! | `handoff.rs` | [`handoff_reply`]: another queue answers a request |
 //! | `look.rs` | what a channel holds, for debuggers |
 //! | `receiver.rs` | the thread that receives for all channels |
@@ -19,6 +20,7 @@
 mod cancel;
 mod channel;
 mod event;
+mod flow;
 mod handoff;
 mod look;
 pub(crate) mod message;

@@ -107,6 +107,22 @@ impl Receiver {
         }
     }
 
+    /// Stops receiving through a port for a while, or goes on, if the object still receives through it. What is sent
+    /// meanwhile waits in the port's queue.
+    pub(crate) fn set_member(&self, port: PortName, sink: &Arc<dyn Sink>, is_member: bool) {
+        let kernel = process().kernel;
+        self.with_started(|ports| {
+            if !ports.sinks.get(&port).is_some_and(|current| Arc::ptr_eq(current, sink)) {
+                return;
+            }
+            // With the lock: a port that is removed must not come back. An error means that the program has destroyed it.
+            let _ = match is_member {
+                true => kernel.insert_member(port, ports.set),
+                false => kernel.extract_member(port, ports.set),
+            };
+        });
+    }
+
     /// Asks for a notification when the queue behind a send right has room. The request counts from the next send with
     /// `MACH_SEND_NOTIFY` that finds the queue full.
     ///
@@ -118,10 +134,18 @@ impl Receiver {
             ports.notify
         });
         let kernel = process().kernel;
-        let previous = kernel.request_notification(right, MACH_NOTIFY_SEND_POSSIBLE, 0, notify)?;
-        // A request of another channel with the same right: this one serves both.
-        release_request(previous);
-        Ok(())
+        match kernel.request_notification(right, MACH_NOTIFY_SEND_POSSIBLE, 0, notify) {
+            Ok(previous) => {
+                // A request of another channel with the same right: this one serves both.
+                release_request(previous);
+                Ok(())
+            }
+            Err(code) => {
+                // The port has died. Nobody waits for room there any more.
+                self.room(right);
+                Err(code)
+            }
+        }
     }
 
     /// Takes a request for room back that did not count, because the queue had room.

@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex};
 use std::vec::Vec;
 
 const NONE: MsgOption = MsgOption::empty();
+/// More than any test sends, because the mock does not tell of room.
+const LIMIT: Option<u32> = Some(1000);
 
 /// What a handler saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +77,7 @@ impl Side {
             };
             (
                 Channel::new("test", None, handler),
-                process.kernel.construct(ConstructFlags::IMPORTANCE_RECEIVER, None).expect("there is room"),
+                process.kernel.construct(ConstructFlags::IMPORTANCE_RECEIVER, LIMIT).expect("there is room"),
             )
         });
         // The test drops what it got from the handler.
@@ -356,4 +358,34 @@ fn suspended_and_cancelled_channels_are_told_less() {
         channel.resume();
     });
     assert_eq!(app.events(4), ["connected", "lost send", "lost receive", "cancelled"]);
+}
+
+#[test]
+fn flood_waits_in_the_kernel_while_the_handler_is_behind() {
+    const MESSAGES: i32 = 200;
+    /// Bytes, with those that a message costs besides, of which 256 KiB are the limit.
+    const SIZE: usize = 8192 - 512;
+    const TAKEN: usize = 33;
+    let (app, daemon) = pair();
+    daemon.channel.suspend();
+    app.run(Qos::UserInitiated, |channel| {
+        for id in 0..MESSAGES {
+            let bytes = [0; SIZE - abi::message::Header::SIZE];
+            assert!(matches!(channel.send_with_result(MachMsg::new(id).bytes(&bytes), NONE), SendResult::Sent));
+        }
+    });
+    while daemon.kernel.waiting(daemon.port) > MESSAGES as usize - TAKEN {
+        std::thread::yield_now();
+    }
+    for _ in 0..1000 {
+        assert_eq!(daemon.kernel.waiting(daemon.port), MESSAGES as usize - TAKEN, "the receiver leaves the rest");
+        std::thread::yield_now();
+    }
+    daemon.run(Qos::Legacy, |channel| channel.resume());
+    assert_eq!(daemon.next().event, "connected");
+    for id in 0..MESSAGES {
+        assert_eq!(daemon.next().event, std::format!("received {id}"), "nothing is lost, and the order stays");
+        daemon.run(Qos::Legacy, |_| daemon.message().destroy());
+    }
+    assert_eq!(daemon.kernel.waiting(daemon.port), 0);
 }

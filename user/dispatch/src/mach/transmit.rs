@@ -291,8 +291,12 @@ impl Inner {
             return outcome(code);
         }
         let receiver = &process().receiver;
-        if let Err(code) = receiver.ask_for_room(right, Arc::clone(self) as Arc<dyn Sink>) {
-            return Outcome::Failed(code);
+        if let Err(refused) = receiver.ask_for_room(right, Arc::clone(self) as Arc<dyn Sink>) {
+            // The port has died since, and another send says so.
+            return match self.hand_over(sending, right, options, word) {
+                code if without_detail(code) == MACH_SEND_TIMED_OUT => Outcome::Failed(refused),
+                code => outcome(code),
+            };
         }
         let code = self.hand_over(sending, right, options | MsgOption::SEND_NOTIFY, word);
         if without_detail(code) == MACH_SEND_TIMED_OUT {

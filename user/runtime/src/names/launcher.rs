@@ -8,6 +8,7 @@ use crate::time::now;
 use crate::{port, task};
 use abi::code::*;
 use abi::mig::bootstrap::*;
+use abi::port::Disposition;
 use abi::{KernReturn, PortName};
 use alloc::boxed::Box;
 use heapless::Vec;
@@ -148,10 +149,12 @@ impl Launcher {
         true
     }
 
-    /// Takes the receive right of a service back, or destroys one that no service waits for.
+    /// Takes the receive right of a service back, or destroys a right that no service waits for. A send right to the port
+    /// of a service would have the same name here as the receive right, so the kind of the right counts too.
     pub(super) fn take_back(&mut self, mut notification: Message) {
         if let Some(right) = notification.take_port(0) {
-            let known = self.jobs.iter_mut().any(|record| record.take_back(right.name));
+            let is_receive = right.disposition == Disposition::PORT_RECEIVE;
+            let known = is_receive && self.jobs.iter_mut().any(|record| record.take_back(right.name));
             if !known {
                 port::destroy_right(right.name, right.disposition);
             }

@@ -156,8 +156,13 @@ impl Registry {
     }
 
     fn take_all_back(&mut self) {
-        while let Ok(message) = Message::receive_any(self.returns.name(), Some(0)) {
-            self.launcher.take_back(message);
+        loop {
+            match Message::receive_any(self.returns.name(), Some(0)) {
+                Ok(message) => self.launcher.take_back(message),
+                // An instance's own message, which had no room. Others may wait behind it.
+                Err(code) if is_lost(code) => {}
+                Err(_) => return,
+            }
         }
     }
 

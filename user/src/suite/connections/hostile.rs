@@ -48,18 +48,18 @@ fn replies_twice() {
 }
 
 /// Asks a service in good order.
-fn ask_properly(service: &Connection) {
+pub(super) fn ask_properly(service: &Connection) {
     let reply = service.send_with_reply_sync(&Dictionary::new());
     assert!(reply.is_ok(), "{reply:?}");
 }
 
 /// What the body of every message begins with: the version, and no flags.
-const PREFIX: [u32; 2] = [xpc::wire::VERSION, 0];
+pub(super) const PREFIX: [u32; 2] = [xpc::wire::VERSION, 0];
 /// The rest of an empty dictionary.
 const EMPTY: u32 = 0xA0;
 
 /// Makes a port with a send right whose receive right is to be moved.
-fn make_server_port() -> PortName {
+pub(super) fn make_server_port() -> PortName {
     let flags = ConstructFlags::IMPORTANCE_RECEIVER | ConstructFlags::INSERT_SEND_RIGHT;
     port::construct(PortOptions { flags: flags.bits(), ..PortOptions::default() }, 0).expect("there is room")
 }

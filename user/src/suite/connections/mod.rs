@@ -10,6 +10,7 @@ pub(super) mod endings;
 pub(super) mod forwarding;
 pub(super) mod holders;
 pub(super) mod hostile;
+pub(super) mod hostile_ports;
 pub(super) mod idle;
 pub(super) mod soak;
 mod stage;
@@ -27,5 +28,6 @@ pub(super) const CHILDREN: &[Children] = &[
     deaths::CHILDREN,
     endings::CHILDREN,
     hostile::CHILDREN,
+    hostile_ports::CHILDREN,
     soak::CHILDREN,
 ];

@@ -17,10 +17,10 @@ pub(super) struct Port {
     pub accepts: bool,
     pub queue_limit: usize,
     pub set: Option<u32>,
-    queue: VecDeque<Message>,
+    pub(super) queue: VecDeque<Message>,
 }
 
-struct Message {
+pub(super) struct Message {
     bytes: Vec<u8>,
     reply: Option<Right>,
     voucher: Option<u32>,

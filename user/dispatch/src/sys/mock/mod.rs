@@ -140,6 +140,15 @@ impl Mock {
         state.add_send(self.task, object)
     }
 
+    /// Returns the number of messages that wait at a port of this task.
+    pub fn waiting(&self, port: PortName) -> usize {
+        let state = self.world.lock();
+        match state.tasks[self.task].names[&port].object {
+            world::Object::Port(port) => state.ports[&port].queue.len(),
+            _ => 0,
+        }
+    }
+
     /// Sets the clock, and ends the waits that are over then.
     pub fn set_time(&self, nanoseconds: u64) {
         self.world.lock().time = nanoseconds;
