@@ -299,6 +299,10 @@ impl Kernel for Small {
         unreachable!("{NO_MESSAGES}")
     }
 
+    fn forget_special_reply_port(&self) {
+        unreachable!("{NO_MESSAGES}")
+    }
+
     fn bind_servicer(&self, _port: PortName, _thread: PortName) {
         unreachable!("{NO_MESSAGES}")
     }
