@@ -84,9 +84,9 @@ impl Lane {
         self.state.lock()
     }
 
-    /// Appends a client's work. Every way but that onto the end of a busy queue is a call at the end of this function,
-    /// with no more arguments than fit into registers, so that there are none to save.
-    #[inline(never)]
+    /// Appends a client's work. A part of each submission, for the way onto the end of a busy queue is short; all other
+    /// ways are calls.
+    #[inline(always)]
     pub(crate) fn push(self: &Arc<Lane>, continuation: Continuation, barrier: bool, class: Qos) {
         match self.state.try_lock() {
             Some(mut state) if state.is_behind(class) => state.append_behind(Item::Work(continuation), barrier, class),
