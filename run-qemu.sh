@@ -358,7 +358,6 @@ command_gdb() {
 
 command=${1-harness}
 (($# > 0)) && shift
-[[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
 case "$command" in
   demo)
     [[ $# -eq 0 || "$*" == xpc ]] || usage_error "demo takes only xpc as its argument: $1$(misplaced_option "$1")"
@@ -393,6 +392,7 @@ case "$command" in
       usage_error "no test's name contains '$command'$(did_you_mean "$command" "./run-qemu.sh --list has all names")"
     filter=$command command=harness ;;
 esac
+[[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
 [[ -z $for_tests || $command == harness || $command == test ]] ||
   usage_error "$for_tests is for tests, not for $command"
 [[ -z $seed ]] || export TALLY_SEED=$seed
