@@ -11,6 +11,7 @@
 use user::println;
 use user::suite::soak_xpc;
 use user::sys::Arguments;
+use user::task::free_heap;
 use user::time::{MILLISECOND, now};
 
 runtime::program!(start);
@@ -39,11 +40,12 @@ fn start(arguments: Arguments) -> i32 {
     ];
     let mut status = 0;
     for (what, [requests, connections, killed]) in parts {
-        let start = now();
+        let (start, heap) = (now(), free_heap());
         let (before, after) = soak_xpc(requests, connections, killed);
         println!("{} {what} in {} ms", requests + connections + killed, (now() - start) / MILLISECOND);
         println!("  before: {before:?}");
         println!("  after:  {after:?}");
+        println!("  free bytes of the kernel's heap: {heap} before the tasks began, {} now", free_heap());
         status |= i32::from(before != after);
     }
     status
