@@ -44,11 +44,12 @@ impl Notes {
         }
     }
 
-    /// Tells the label of a global queue, the first time.
+    /// Tells the label of a queue the first time, if it is a global one. All others have told theirs.
     fn global_queue(&self, kernel: &dyn Kernel, queue: u64) {
+        let Some(label) = GLOBAL_LABELS.get(queue as usize) else { return };
         let bit = 1 << queue;
-        if queue <= GLOBAL_QUEUES && self.named.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            self.queue(kernel, queue, GLOBAL_LABELS[queue as usize]);
+        if self.named.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            self.queue(kernel, queue, label);
         }
     }
 }
@@ -169,6 +170,20 @@ mod tests {
         let told: alloc::vec::Vec<_> = mock.notes().iter().map(|told| (told.note, told.arguments[0])).collect();
         let number = queue.number();
         assert_eq!(told, [(note::QUEUE_NAMED, number), (note::WORK_SUBMITTED, 1), (note::WORK_DROPPED, 1)]);
+    }
+
+    #[test]
+    fn work_is_told_on_queues_with_any_number() {
+        let mock = Mock::new().record_notes();
+        mock.enter();
+        const QUEUES: usize = 80;
+        for _ in 0..QUEUES {
+            let queue = Queue::new("one of many");
+            let (mut continuation, _) = Continuation::capture(&queue.word(), false, || unreachable!("it is dropped"));
+            continuation.note_queue(&queue);
+        }
+        let count = |kind| mock.notes().iter().filter(|told| told.note == kind).count();
+        assert_eq!([note::QUEUE_NAMED, note::WORK_SUBMITTED].map(count), [QUEUES; 2]);
     }
 
     #[test]
