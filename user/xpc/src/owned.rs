@@ -44,6 +44,11 @@ pub(crate) fn is_dead(name: PortName) -> bool {
     process().kernel.mod_refs(name, MACH_PORT_RIGHT_DEAD_NAME, 0).is_ok()
 }
 
+/// Returns true if this program has the receive right of a name.
+pub(crate) fn is_receiver(name: PortName) -> bool {
+    process().kernel.mod_refs(name, MACH_PORT_RIGHT_RECEIVE, 0).is_ok()
+}
+
 impl OwnedReceive {
     /// Returns the name.
     pub(crate) fn name(&self) -> PortName {

@@ -1,6 +1,6 @@
 //! Dictionaries and check-ins as Mach messages (dispatch ).
 
-use crate::owned::{OwnedReceive, OwnedSend, OwnedSendOnce};
+use crate::owned::{self, OwnedReceive, OwnedSend, OwnedSendOnce};
 use crate::wire::{self, Descriptor, XPC_MESSAGE_CHECK_IN, XPC_MESSAGE_REPLY, XPC_MESSAGE_REQUEST};
 use crate::{Dictionary, SendRight};
 use abi::PortName;
@@ -89,11 +89,17 @@ pub(crate) fn check_in(service: OwnedSend, server: OwnedReceive, client: PortNam
         .bytes(&body)
 }
 
-/// Takes the rights out of a check-in. None if the message is none or is malformed; its rights are given back.
-pub(crate) fn open_check_in(mut message: MachMsg) -> Option<(OwnedReceive, OwnedSend)> {
+/// Takes the rights out of a check-in. None if the message is none or is malformed, or if another program offers a port
+/// of this one as that of the client; its rights are given back.
+///
+/// Such a connection would outlive its client: this program's own send right would keep S from running out of senders,
+/// if the client's port is S itself, or the S of another connection whose client's port is this S. Of such a ring, the
+/// check-in that is opened last names a port that has arrived.
+pub(crate) fn open_check_in(mut message: MachMsg, sender: Sender) -> Option<(OwnedReceive, OwnedSend)> {
     let rights = check_in_rights(&mut message);
     message.destroy();
-    rights
+    let is_own = u64::from(sender.pid) == runtime::task::pid();
+    rights.filter(|(_, client)| is_own || !owned::is_receiver(client.name()))
 }
 
 fn check_in_rights(message: &mut MachMsg) -> Option<(OwnedReceive, OwnedSend)> {

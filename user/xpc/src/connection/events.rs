@@ -67,7 +67,7 @@ impl Inner {
             return message.destroy();
         }
         let sender = Sender::of(&message);
-        if let Some((receive, send)) = transport::open_check_in(message) {
+        if let Some((receive, send)) = transport::open_check_in(message, sender) {
             let target = self.core.lock().target.clone();
             let peer = Inner::new(Kind::Peer, Origin::CheckIn(receive, send), target, Some(sender.pid));
             self.deliver(Event::Peer(Connection::of(&peer)));
