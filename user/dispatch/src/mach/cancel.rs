@@ -5,6 +5,7 @@ use super::event::{Event, Lost};
 use super::receiver::Sink;
 use super::reply::Pending;
 use super::request::Requester;
+use super::send::Peer;
 use super::transmit::Sending;
 use crate::process::process;
 use crate::sync::Arc;
@@ -35,6 +36,12 @@ impl Inner {
         }
     }
 
+    /// Reports that a channel that was cancelled before it was connected will not use what it is connected with.
+    pub(crate) fn give_back(self: &Arc<Inner>, receive: PortName, peer: Peer<Sending>) {
+        self.disconnected(peer.right, peer.checkin, false);
+        self.lose_receive(receive);
+    }
+
     /// Tells the one who waits for a reply that it will not come. The reply is on no list any more.
     pub(crate) fn lose_reply(self: &Arc<Inner>, port: PortName, pending: Pending<Requester>) {
         match pending {
@@ -51,8 +58,15 @@ impl Inner {
         let receive = self.receive_right();
         if receive.is_valid() {
             process().receiver.remove(receive);
+        }
+        self.lose_receive(receive);
+        self.push_plain(Event::Canceled);
+    }
+
+    /// Reports that the channel does not use a receive right, if it is one.
+    fn lose_receive(self: &Arc<Inner>, receive: PortName) {
+        if receive.is_valid() {
             self.push_plain(Event::Disconnected(Lost::Receive(receive)));
         }
-        self.push_plain(Event::Canceled);
     }
 }

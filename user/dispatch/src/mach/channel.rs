@@ -109,20 +109,32 @@ impl Channel {
     /// `send`, the check-in before all others. Either right may be null. A second call ends the program.
     ///
     /// A check-in that names a send right with `MACH_MSG_TYPE_MOVE_SEND` goes there, and takes the right with it.
+    ///
+    /// If the channel is cancelled already, the handler gets [`Event::Disconnected`] for each right and
+    /// [`Event::NotSent`] for the check-in.
     pub fn connect(&self, receive: PortName, send: PortName, checkin: Option<MachMsg>) {
         let inner = &self.0;
-        inner.receive.store(receive.0, Ordering::Relaxed);
         let peer = Peer { right: send, checkin: checkin.map(Sending::checkin) };
-        let has_checkin = peer.checkin.is_some();
         self.refuse_if_connected("a channel is connected twice");
         inner.queue.activate();
-        if !has_checkin {
-            inner.arm_no_senders();
+        let mut refused = None;
+        // With the lock: a cancellation comes before all of this, or finds all of it.
+        inner.add(None, |side, thread| {
+            let has_checkin = peer.checkin.is_some();
+            match side.connect(peer, thread) {
+                Ok(submitted) => {
+                    inner.start_receiving(receive, !has_checkin);
+                    submitted
+                }
+                Err(peer) => {
+                    refused = Some(peer);
+                    Submitted::Queued
+                }
+            }
+        });
+        if let Some(peer) = refused {
+            inner.give_back(receive, peer);
         }
-        if receive.is_valid() && !inner.is_canceled() {
-            process().receiver.add(receive, Arc::clone(inner) as Arc<dyn Sink>);
-        }
-        inner.add(None, |side, thread| side.connect(peer, thread));
     }
 
     /// Gives the channel another peer. What was queued before is not sent, and pending replies are given up.
@@ -197,6 +209,18 @@ impl Inner {
 
     pub(crate) fn receive_right(&self) -> PortName {
         PortName(self.receive.load(Ordering::Relaxed))
+    }
+
+    /// Receives through a right from now on. `arms` says that the notification of no senders, if the program wants one,
+    /// need not wait for a check-in.
+    fn start_receiving(self: &Arc<Inner>, receive: PortName, arms: bool) {
+        self.receive.store(receive.0, Ordering::Relaxed);
+        if arms {
+            self.arm_no_senders();
+        }
+        if receive.is_valid() {
+            process().receiver.add(receive, Arc::clone(self) as Arc<dyn Sink>);
+        }
     }
 
     /// Queues an event with the context in which it is handled.

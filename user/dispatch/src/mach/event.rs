@@ -23,7 +23,7 @@ pub enum Event {
     BarrierCompleted,
     /// The channel does not use a right any more: the program may release it.
     Disconnected(Lost),
-    /// The last event of a cancelled channel, but for what is sent afterwards.
+    /// The last event of a cancelled channel, but for what is sent afterwards, or if it is connected only then.
     Canceled,
     /// A thread that waited for a reply on this port of the program has finished with it.
     ReplyReceived(PortName),

@@ -157,11 +157,17 @@ impl<M: Outgoing, B> SendSide<M, B> {
     }
 
     /// Connects the channel. The caller drains.
-    pub(crate) fn connect(&mut self, peer: Peer<M>, thread: PortName) -> Submitted {
+    ///
+    /// # Errors
+    /// The peer, if the channel is cancelled: nothing will be sent there, and the cancellation tells of no such right.
+    pub(crate) fn connect(&mut self, peer: Peer<M>, thread: PortName) -> Result<Submitted, Peer<M>> {
         debug_assert!(!self.connected, "connect is called once");
         self.connected = true;
+        if self.canceled {
+            return Err(peer);
+        }
         self.install(peer);
-        self.start(thread)
+        Ok(self.start(thread))
     }
 
     fn install(&mut self, peer: Peer<M>) {

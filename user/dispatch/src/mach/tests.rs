@@ -120,12 +120,18 @@ fn seen(event: &str, class: Qos, importance: bool) -> Seen {
     Seen { event: event.to_string(), class, importance }
 }
 
-/// An application and a daemon with a channel between them.
-fn pair() -> (Side, Side) {
+/// An application, and a daemon whose channel is connected to that of the application.
+fn half_pair() -> (Side, Side) {
     let kernel = Mock::new();
     let (app, daemon) = (Side::new(kernel), Side::new(kernel.another(TaskSpec::DAEMON)));
-    app.connect(&daemon);
     daemon.connect(&app);
+    (app, daemon)
+}
+
+/// An application and a daemon with a channel between them.
+fn pair() -> (Side, Side) {
+    let (app, daemon) = half_pair();
+    app.connect(&daemon);
     (app, daemon)
 }
 
@@ -241,6 +247,43 @@ fn cancellation_tells_of_everything_in_order() {
             channel.send(reply, NONE);
         }
     });
+}
+
+#[test]
+fn channel_that_is_connected_after_its_end_gives_everything_back() {
+    let (app, daemon) = half_pair();
+    let right = app.kernel.send_right(daemon.kernel, daemon.port);
+    let port = app.port;
+    app.run(Qos::Legacy, Channel::cancel);
+    assert_eq!(app.events(2), ["connected", "cancelled"]);
+    app.run(Qos::Legacy, |channel| channel.connect(port, right, Some(MachMsg::new(1))));
+    assert_eq!(app.events(3), ["lost send", "not sent 1", "lost receive"]);
+}
+
+#[test]
+fn channel_that_is_connected_and_cancelled_at_once_tells_of_both_rights() {
+    const TIMES: usize = 300;
+    for _ in 0..TIMES {
+        let (app, daemon) = half_pair();
+        let right = app.kernel.send_right(daemon.kernel, daemon.port);
+        let port = app.port;
+        let start = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                app.run(Qos::Legacy, |channel| {
+                    start.wait();
+                    channel.cancel();
+                });
+            });
+            app.run(Qos::Legacy, |channel| {
+                start.wait();
+                channel.connect(port, right, None);
+            });
+        });
+        let mut events = app.events(4);
+        events.sort();
+        assert_eq!(events, ["cancelled", "connected", "lost receive", "lost send"]);
+    }
 }
 
 #[test]
