@@ -266,6 +266,26 @@ fn the_port_for_debuggers_is_set_by_the_task_and_not_inherited() {
     assert_eq!(get(&mut w, a), MACH_PORT_DEAD);
 }
 
+#[test]
+fn the_right_to_the_port_for_debuggers_goes_when_it_is_replaced_and_with_the_task() {
+    let mut w = World::new();
+    let (a, owner) = (w.task(), w.task());
+    let [p, q] = [(); 2].map(|()| w.port(owner));
+    let notify = w.port(owner);
+    for port in [p, q] {
+        let name = w.transfer(owner, port, D::MAKE_SEND, a);
+        w.request(owner, port, MACH_NOTIFY_NO_SENDERS, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
+        // Replacing the right to `p` by that to `q` releases the former one.
+        set_special_port(&mut w, a, TASK_DEBUG_CONTROL_PORT, name).unwrap();
+        w.deallocate(a, name).unwrap();
+    }
+    assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1, "the former port");
+    w.expect_empty(owner, notify);
+    w.end_task(a);
+    assert_eq!(w.notification(owner, notify, MACH_NOTIFY_NO_SENDERS), 1, "the port of the task that has ended");
+    w.expect_empty(owner, notify);
+}
+
 // covers mach-ipc K08
 #[test]
 fn the_task_and_name_ports_cannot_be_replaced() {

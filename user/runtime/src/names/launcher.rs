@@ -104,12 +104,32 @@ impl Launcher {
     ///
     /// # Errors
     /// [`NOT_PRIVILEGED`] as a code if the task is not the instance; those of [`Record::check_in`].
-    pub(super) fn check_in(&mut self, (job, service): (usize, usize), pid: u32) -> Result<PortName, KernReturn> {
+    pub(super) fn check_in(&mut self, service: (usize, usize), pid: u32) -> Result<PortName, KernReturn> {
+        self.let_in(service, pid).map(|(port, _)| port)
+    }
+
+    /// Returns the receive rights of a service and of the control port for the task that asks for them. The latter is null
+    /// if the task has it already.
+    ///
+    /// # Errors
+    /// Those of [`check_in`](Launcher::check_in).
+    pub(super) fn check_in_service(
+        &mut self,
+        service: (usize, usize),
+        pid: u32,
+    ) -> Result<(PortName, PortName), KernReturn> {
+        // The task may die at any time, so that it must not be looked for once more: the right to the service has left
+        // already, and would stay behind.
+        self.let_in(service, pid).map(|(port, record)| (port, record.take_control()))
+    }
+
+    fn let_in(&mut self, (job, service): (usize, usize), pid: u32) -> Result<(PortName, &mut Record), KernReturn> {
         let record = &mut self.jobs[job];
         if !record.is_instance(pid) {
             return Err(KernReturn(NOT_PRIVILEGED));
         }
-        record.check_in(service, self.place)
+        let port = record.check_in(service, self.place)?;
+        Ok((port, record))
     }
 
     /// Returns the receive right of the control port for the instance with this pid, or null if it has that already.

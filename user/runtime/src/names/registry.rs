@@ -202,8 +202,8 @@ impl Registry {
             }
             Request::CheckInService(name) => match self.declared(&name) {
                 Some(service) => {
-                    let port = self.launcher.check_in(service, pid)?;
-                    Ok(Answer::Service(port, self.launcher.take_control(pid)?))
+                    let (port, control) = self.launcher.check_in_service(service, pid)?;
+                    Ok(Answer::Service(port, control))
                 }
                 None => Ok(Answer::Service(self.check_in(name)?, MACH_PORT_NULL)),
             },

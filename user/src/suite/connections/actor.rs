@@ -48,8 +48,8 @@ pub(super) struct Probe {
     pub(super) base: u32,
     /// 1 if the object contains importance.
     pub(super) has_importance: u32,
-    /// 1 if the thread's kernel voucher is the object's.
-    pub(super) is_adopted: u32,
+    /// The name of the object's kernel voucher; 0 for none.
+    pub(super) voucher_name: u32,
     /// How often the thread has changed its own priority or voucher.
     pub(super) set_self_calls: u32,
     /// The persona in whose name the thread works: what the kernel says, and what the voucher says.
@@ -101,7 +101,7 @@ fn probe(thread: PortName) -> Probe {
         effective: info.effective,
         base: info.base_priority,
         has_importance: voucher.as_ref().is_some_and(|voucher| voucher.has_importance()).into(),
-        is_adopted: ((name.0 != 0) == (info.voucher != 0)).into(),
+        voucher_name: name.0,
         set_self_calls: info.set_self_calls,
         persona: persona::kernel_current(),
         persona_of_voucher: persona::current(),

@@ -1,7 +1,7 @@
 //! The base chain of importance: an app asks a daemon (dispatch 10.H).
 
 use super::actor::{self, AtDrop, answer, ask, connect, daemon, rest, stop};
-use super::stage::{APP_PERSONA, IN, Stage, eventually};
+use super::stage::{APP_PERSONA, IN, Stage, eventually, voucher_named};
 use crate::check;
 use crate::suite::tests;
 use crate::time::sleep;
@@ -63,7 +63,8 @@ fn a_request_boosts_the_service_until_its_worker_is_idle() {
     let seen = handles.go_on();
     check::equal("(t2) the class in the handler", seen.requested, IN);
     check::equal("the voucher has importance", seen.has_importance, 1);
-    check::that("the kernel voucher is adopted", seen.in_kernel != 0 && seen.is_adopted == 1);
+    check::equal("the kernel voucher is that of the object", seen.in_kernel, voucher_named(&seen));
+    check::that("there is one", seen.in_kernel != 0);
     check::equal("the persona", (seen.persona, seen.persona_of_voucher), (APP_PERSONA, APP_PERSONA));
     stage.pass("a has replied");
     let returned = stage.at("a's handler has returned");
@@ -95,6 +96,7 @@ fn replies_later() {
             answer(&request);
             stop("a has replied");
         });
+        stop("a handles");
     });
 }
 
@@ -109,8 +111,10 @@ fn the_boost_lasts_as_long_as_work_that_was_submitted() {
     let transitions = a.transitions();
     check::that("A is boosted when the send has returned", a.is_boosted());
     sent.go_on();
+    let handled = stage.pass("a handles");
     let seen = stage.pass("a works");
     check::equal("the class and the importance of the work", (seen.requested, seen.has_importance), (IN, 1));
+    check::equal("the voucher of the work is the message's", seen.object, handled.object);
     let replied = stage.at("a has replied");
     check::that("A is boosted after the reply", a.is_boosted());
     check::equal("the boost has not ended meanwhile", a.transitions(), transitions);

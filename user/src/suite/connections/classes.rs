@@ -1,7 +1,7 @@
 //! Classes along chains of requests (dispatch 10.H).
 
 use super::actor::{self, answer, ask, connect, daemon, rest, serve, stop};
-use super::stage::{IN, Stage};
+use super::stage::{IN, Stage, eventually};
 use crate::check;
 use crate::suite::tests;
 use abi::qos::{AppType, Role};
@@ -77,17 +77,22 @@ fn threads_that_wait_lend_their_class_along_the_chain() {
     let app = stage.app("xpc-app-waits");
     stage.pass("app is ready");
     let begins = stage.pass("app begins");
-    for (place, player) in [("a handles", &a), ("b handles", &b)] {
+    let workers = [("a handles", &a), ("b handles", &b)].map(|(place, player)| {
         let handles = stage.at(place);
         check::equal("the class that the handler requests", handles.probe.requested, IN);
         check::equal("the class that it has", handles.probe.effective, UI);
         check::that("the task is boosted", player.is_boosted());
+        let worker = handles.thread_kept();
         handles.go_on();
-    }
+        worker
+    });
     let has_reply = stage.at("a has b's reply");
     b.await_end_of_boost();
+    eventually("B's worker gives the class up", || workers[1].effective() < UI);
     check::that("A has the class of the app still", has_reply.probe.effective >= UI && a.is_boosted());
+    check::that("and its worker too", workers[0].effective() >= UI);
     has_reply.go_on();
+    eventually("A's worker gives the class up", || workers[0].effective() < UI);
     let done = stage.pass("app has the reply");
     check::equal("changes that the app made to its thread", done.set_self_calls, begins.set_self_calls);
     check::equal("the app's class and voucher", (done.requested, done.object), (UI, 0));

@@ -6,6 +6,7 @@ use crate::suite::tests;
 use crate::{check, names, task};
 use abi::qos::{AppType, Qos, Role};
 use alloc::vec::Vec;
+use dispatch::activity::{Activity, ActivityFlags, Parent};
 use dispatch::sync::{Arc, Mutex};
 use xpc::{Connection, Dictionary, Event, Message, Reply, XpcError};
 
@@ -34,9 +35,13 @@ fn app_asks_on() {
             stop("app is interrupted");
         });
         a.activate();
-        a.send_with_reply(&Dictionary::new(), None, |reply| {
-            assert_eq!(reply.err(), Some(XpcError::Interrupted));
-            stop("app's request is interrupted");
+        let activity = Activity::create("work", Parent::None, ActivityFlags::empty());
+        activity.apply(|| {
+            a.send_with_reply(&Dictionary::new(), None, |reply| {
+                assert_eq!(reply.err(), Some(XpcError::Interrupted));
+                stop("app's request is interrupted");
+            });
+            stop("app has asked");
         });
         stop("app asks again");
         actor::ask(&a, "app");
@@ -59,13 +64,15 @@ fn a_service_that_dies_interrupts_its_client_once_and_is_started_again() {
     names::declare(&job).expect("the caller is user 0");
     let app = stage.app("xpc-app-asks-on");
     stage.pass("app is ready");
+    let asked = stage.pass("app has asked");
     stage.pass("a is ready");
     let first = stage.at("a handles");
     let instance = task::for_pid(first.probe.own as u32).expect("the job runs");
     task::terminate(instance).expect("the job runs");
     crate::port::deallocate(instance).expect("the name exists");
     let failed = stage.pass("app's request is interrupted");
-    check::equal("the context of the reply's handler", (failed.requested, failed.object), (IN, 0));
+    check::that("the app has an activity", asked.activity != 0);
+    check::equal("the context of the reply's handler", (failed.requested, failed.activity), (IN, asked.activity));
     check::equal("the handler has no voucher", stage.pass("app is interrupted").object, 0);
     drop(first);
     stage.pass("app asks again");

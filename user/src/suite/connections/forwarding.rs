@@ -86,10 +86,13 @@ fn a_forwarded_request_boosts_both_services_and_keeps_their_contexts_apart() {
     let forwarded = stage.at("a has forwarded");
     check::that("B is boosted from A's send on", b.is_boosted());
     forwarded.go_on();
-    for place in ["b handles", "b works"] {
+    let in_b = ["b handles", "b works"].map(|place| {
         let seen = stage.pass(place);
         check::equal(place, (seen.requested, seen.activity, seen.has_importance), (IN, activity, 1));
-    }
+        check::equal("the sender of B's voucher", seen.proximate, in_a.own);
+        seen.object
+    });
+    check::equal("the voucher of B's work", in_b[1], in_b[0]);
     let has_reply = stage.at("a has b's reply");
     check::equal("A's context", (has_reply.probe.requested, has_reply.probe.object), (IN, in_a.object));
     check::that("A is boosted by the reply that it owes", a.is_boosted());

@@ -33,6 +33,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("xpc-copies-its-voucher", || copies_its_voucher(voucher::copy)),
     ("xpc-copies-without-importance", || copies_its_voucher(voucher::copy_without_importance)),
     ("xpc-keeps-messages", keeps_messages),
+    ("xpc-keeps-what-it-answers", keeps_what_it_answers),
     ("xpc-replies-from-a-thread", replies_from_a_thread),
 ];
 
@@ -228,6 +229,18 @@ static MESSAGES: Mutex<Option<Message>> = Mutex::new(None);
 
 /// A: its handler keeps the message. The main thread drops it when the test lets it.
 fn keeps_messages() {
+    keeps_messages_after(|| {});
+}
+
+/// A: the same, but the main thread replies before.
+fn keeps_what_it_answers() {
+    keeps_messages_after(|| {
+        stop("a answers");
+        answer(MESSAGES.lock().as_ref().expect("the handler has kept one"));
+    });
+}
+
+fn keeps_messages_after(reply: fn()) {
     actor::join();
     let listener = actor::serve("a", |request: Message| {
         let old = MESSAGES.lock().replace(request);
@@ -236,6 +249,7 @@ fn keeps_messages() {
     });
     stop("a is ready");
     let _ = &listener;
+    reply();
     stop("a drops the message");
     let kept = MESSAGES.lock().take();
     drop(kept.expect("the handler has kept one"));
@@ -261,6 +275,18 @@ fn a_kept_message_holds_the_boost_only_if_it_wants_a_reply() {
     stage.pass("a drops the message");
     stage.pass("app is interrupted");
     a.await_end_of_boost();
+    stage.await_rest("a");
+    app.end();
+    a.end();
+    let (a, app) = scene(&stage, "xpc-keeps-what-it-answers", "xpc-app-asks-once");
+    stage.pass("a keeps the message");
+    let transitions = a.transitions();
+    sleep(50);
+    check::equal("the request holds the boost", (a.is_boosted(), a.transitions()), (true, transitions));
+    stage.pass("a answers");
+    stage.pass("app has the reply");
+    a.await_end_of_boost();
+    stage.pass("a drops the message");
     stage.await_rest("a");
     app.end();
     a.end();

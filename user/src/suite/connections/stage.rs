@@ -13,7 +13,7 @@ use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now, sleep};
 use crate::{check, inspect, names, policy};
 use abi::PortName;
-use abi::inspect::{TaskRecord, kind};
+use abi::inspect::{NameRecord, TaskRecord, VoucherRecord, kind};
 use abi::mig::NDR;
 use abi::policy::{PolicyState, TASK_POLICY_STATE, TASK_SUPPRESSION_POLICY};
 use abi::port::MACH_PORT_RIGHT_SEND;
@@ -170,6 +170,11 @@ impl Thread {
     pub(super) fn voucher(&self) -> u64 {
         task::thread_info(self.0).map_or(0, |info| info.voucher)
     }
+
+    /// Returns the thread's effective priority before the limits of its task; 0 if it has ended.
+    pub(super) fn effective(&self) -> u32 {
+        task::thread_info(self.0).map_or(0, |info| info.effective)
+    }
 }
 
 impl Drop for Thread {
@@ -194,6 +199,24 @@ pub(super) fn names_of(pid: u64) -> u32 {
     };
     inspect::list(kind::TASKS, 0, count).expect("the caller is user 0");
     names
+}
+
+/// Returns the number of the kernel voucher of a probe's object, by its name in the task; 0 for none.
+pub(super) fn voucher_named(probe: &Probe) -> u64 {
+    let (mut port, mut voucher) = (0, 0);
+    let find_name = |record: &NameRecord| {
+        if record.name == probe.voucher_name {
+            port = record.object;
+        }
+    };
+    inspect::list(kind::NAMES, probe.own, find_name).expect("the caller is user 0");
+    let find_voucher = |record: &VoucherRecord| {
+        if port != 0 && record.port == port {
+            voucher = record.voucher;
+        }
+    };
+    inspect::list(kind::VOUCHERS, 0, find_voucher).expect("the caller is user 0");
+    voucher
 }
 
 impl Player {
