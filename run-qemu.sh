@@ -34,7 +34,7 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 Options, before the command:
   --debug, --release   choose the build profile; the default is release, and debug for gdb
   --mem MIB            set the memory of the machine; 128 by default, the tests need 64
-  --timeout S          stop a boot after S seconds; 120 by default
+  --timeout S          stop a boot after S seconds; 120 by default, 900 with --traced
   --strict-reply       check that replies come from the context of their requests, see docs/abi.md
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
   --dump-on-panic      if the kernel panics, report too what each thread waited for
@@ -164,7 +164,7 @@ memory_min=8
 # Ctrl-C ends the machine without a report.
 trap 'echo >&2; exit 130' INT
 
-profile='' memory=128 time_limit=120 settings='' deliberate=() traced=''
+profile='' memory=128 time_limit='' settings='' deliberate=() traced=''
 act=() filter='' repeat=1 seed=${TALLY_SEED:-} list='' for_tests=''
 is_seed "${seed:-0}" || usage_error "TALLY_SEED needs a number of at most 18 digits"
 # It reads well in this order, too.
@@ -392,6 +392,9 @@ case "$command" in
       usage_error "no test's name contains '$command'$(did_you_mean "$command" "./run-qemu.sh --list has all names")"
     filter=$command command=harness ;;
 esac
+# All tests take 20 seconds, and some minutes while their events are written.
+[[ -n $time_limit ]] || time_limit=${traced:+900}
+time_limit=${time_limit:-120}
 [[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
 [[ -z $for_tests || $command == harness || $command == test ]] ||
   usage_error "$for_tests is for tests, not for $command"
