@@ -245,7 +245,7 @@ impl Block {
         let (priority, class) = word.store(self.0.priority.unwrap_or(Priority::NONE), self.0.enforces());
         let shared = self.0.clone();
         let work = move || {
-            if begins() {
+            if begins() && !shared.is_cancelled.load(Ordering::Acquire) {
                 (shared.work)();
             }
         };

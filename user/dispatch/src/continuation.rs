@@ -199,9 +199,12 @@ impl<F: Callout> Work for Node<F> {
     }
 
     fn submitted(&mut self, queue: u64) {
+        if self.work.note().is_none_or(|note| note.work() != 0) {
+            return;
+        }
         let Held { priority, voucher, .. } = self.held();
         let voucher = voucher.map_or(MACH_PORT_NULL, |voucher| voucher.shown_name());
-        if let Some(note) = self.work.note_mut().filter(|note| note.work() == 0) {
+        if let Some(note) = self.work.note_mut() {
             note.submitted(queue, priority, voucher);
         }
     }

@@ -117,12 +117,13 @@ impl Group {
         }
     }
 
-    /// Waits until the group is empty, or for a time. Returns false if the time passed.
+    /// Waits until the group is empty, or for a time. Returns false if the time passed. Another thread may enter the group
+    /// again before this returns.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         let deadline = Deadline::after(timeout);
+        let seen = self.0.emptied.load(Ordering::Acquire);
         loop {
-            let seen = self.0.emptied.load(Ordering::Acquire);
-            if self.is_empty() {
+            if self.is_empty() || self.0.emptied.load(Ordering::Acquire) != seen {
                 return true;
             }
             let Some(remaining) = deadline.remaining() else {

@@ -198,6 +198,8 @@ pub fn drain() -> bool {
         drop(current);
         thread::set_base(base);
         drop(restores);
+        // Those that it had as the owner of the queue, and of the queues whose target that is.
+        held::end_override_outside();
         {
             let state = lane.lock();
             bound.overrides.lock().wanted = state.max_qos();

@@ -7,6 +7,10 @@
 
 pub use sources::*;
 
+/// The atomics of statics. On the host all tests share a static, in several threads at the same time. An atomic of shuttle
+/// belongs to one run of one test, and must not be used by two threads of the host.
+pub use core::sync::atomic as static_atomic;
+
 #[cfg(not(feature = "shuttle"))]
 mod sources {
     pub use alloc::sync::{Arc, Weak};

@@ -130,10 +130,9 @@ pub(crate) fn exchange(priority: Priority, voucher: Capture) -> Option<Arc<Vouch
 }
 
 /// Takes on the context of an item, which is about to run: decides about its priority (dispatch 1.7) and
-/// [sets](set) it together with the voucher. `enforce` asks for the item's class to beat the queue's.
-pub fn adopt(item: ItemPriority, enforce: bool, voucher: Capture) {
-    let previous = with(|context| context.exchange(context.base.get().adopt(item, enforce), voucher));
-    drop(previous);
+/// [sets](set) it together with the voucher.
+pub fn adopt(item: ItemPriority, voucher: Capture) {
+    drop(with(|context| context.adopt(item.into(), voucher)));
 }
 
 /// Gives up the voucher, before the calling thread waits for more work: an idle worker keeps no boost alive

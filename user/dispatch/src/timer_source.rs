@@ -7,8 +7,8 @@ use crate::block::Block;
 use crate::continuation::Continuation;
 use crate::process::process;
 use crate::qos::{ItemPriority, Qos};
-use crate::queue::Queue;
 use crate::queue::state::Kind;
+use crate::queue::{Queue, client_crash};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::timer::{Event, nanoseconds};
@@ -17,7 +17,8 @@ use alloc::boxed::Box;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
-/// A source of events at given times. It begins inactive. It ends when it is cancelled or dropped.
+/// A source of events at given times. It begins inactive. It ends when it is cancelled or dropped. To drop it while it is
+/// suspended is fatal.
 pub struct TimerSource(Arc<TimerShared>);
 
 /// What the timers know of a source.
@@ -103,11 +104,13 @@ impl TimerSource {
         self.cancel_then(|| ());
     }
 
-    /// Ends the source, and runs a closure on its queue after the last call of the handler.
+    /// Ends the source, and runs a closure on its queue after the last call of the handler. A source that is inactive
+    /// begins for this.
     pub fn cancel_then(&self, work: impl FnOnce() + Send + 'static) {
         if self.0.is_cancelled.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.0.queue.activate();
         let source = self.0.clone();
         self.0.push(move || {
             drop(source.take_handler());
@@ -135,7 +138,7 @@ impl TimerShared {
             if let Some(interval) = schedule.interval {
                 // What was missed counts, but the handler is called once for all of it.
                 times += now.saturating_sub(schedule.next) / interval;
-                schedule.next += times * interval.get();
+                schedule.next = schedule.next.saturating_add(times.saturating_mul(interval.get()));
                 let next = schedule.next;
                 drop(schedule);
                 process().queues.timers.add(next, Event::Source(Arc::downgrade(&self), setting));
@@ -189,5 +192,8 @@ impl TimerShared {
 impl Drop for TimerSource {
     fn drop(&mut self) {
         self.cancel();
+        if self.0.queue.is_suspended() {
+            client_crash("a source was released that is suspended");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::process::process;
 use crate::qos::{Priority, Qos};
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::static_atomic::{AtomicUsize, Ordering};
 use crate::voucher::Voucher;
 use abi::code::*;
 use abi::message::*;

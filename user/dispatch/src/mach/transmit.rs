@@ -12,7 +12,7 @@ use crate::process::process;
 use crate::qos::{self, Priority, Qos};
 use crate::queue::state::Kind;
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::static_atomic::{AtomicU64, Ordering};
 use crate::{thread, voucher};
 use abi::code::*;
 use abi::message::MsgOption;

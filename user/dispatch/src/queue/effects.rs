@@ -4,7 +4,6 @@ use super::enter::Waiter;
 use super::{Item, Lane};
 use crate::main_queue;
 use crate::pool::Start;
-use crate::process::process;
 use crate::qos::Qos;
 use crate::sync::Arc;
 use abi::PortName;
@@ -29,7 +28,7 @@ enum Effect {
 }
 
 impl Effects {
-    /// Notes that the owner of a queue gets a class. If it gets at least that already because of another queue of the
+    /// Notes that the owner of a queue, whose lock is held, gets a class. If it gets at least that already because of another queue of the
     /// same chain, once is enough.
     pub(crate) fn raise(&mut self, owner: PortName, class: Qos, lane: &Arc<Lane>) {
         let done = self.0.iter().any(|effect| match effect {
@@ -37,6 +36,7 @@ impl Effects {
             _ => false,
         });
         if !done {
+            lane.will_override();
             self.0.push(Effect::Raise { owner, class, lane: lane.clone() });
         }
     }
@@ -68,7 +68,7 @@ impl Effects {
     pub(crate) fn apply(self) {
         for effect in self.0 {
             match effect {
-                Effect::Raise { owner, class, lane } => process().kernel.override_thread(owner, class, &lane.owner),
+                Effect::Raise { owner, class, lane } => lane.override_owner(owner, class),
                 Effect::Admit(waiter) => waiter.admit(),
                 Effect::Start(start) => start.apply(),
                 Effect::WakeMain => main_queue::wake(),

@@ -136,13 +136,17 @@ pub(crate) fn hold() {
 /// worker keeps the override up to its next root item; another thread loses it when it holds no queue any more
 /// (dispatch L-19).
 pub(crate) fn release(overridden: bool) {
-    let ends = thread::with(|context| {
+    thread::with(|context| {
         let held = &context.held;
         held.holds.set(held.holds.get() - 1);
         held.overridden.set(held.overridden.get() || overridden);
-        held.holds.get() == 0 && !held.is_worker.get()
     });
-    if ends {
+    end_override_outside();
+}
+
+/// Ends the overrides of the calling thread if it is none of the pool and holds no queue.
+pub(crate) fn end_override_outside() {
+    if thread::with(|context| context.held.holds.get() == 0 && !context.held.is_worker.get()) {
         end_override();
     }
 }

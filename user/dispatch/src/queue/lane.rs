@@ -11,6 +11,7 @@ use crate::qos::{Qos, QueuePriority};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::thread::{self, Context, enter_base};
+use abi::PortName;
 use alloc::boxed::Box;
 use alloc::string::String;
 
@@ -32,6 +33,8 @@ pub(crate) struct Lane {
     pub is_hidden: bool,
     /// The lock word for overrides: the name of the thread that drains or holds the queue, or 0.
     pub owner: AtomicU32,
+    /// Overrides of owners that were decided on under the lock and have not been made yet.
+    raises: AtomicU32,
     /// Where the queue is in the ready lists of the pool.
     pub ready: ReadySlot,
     state: Mutex<LaneState<Item>>,
@@ -65,6 +68,7 @@ impl Lane {
             label,
             is_hidden: false,
             owner: AtomicU32::new(0),
+            raises: AtomicU32::new(0),
             ready: ReadySlot::default(),
             state,
         }
@@ -165,6 +169,22 @@ impl Lane {
         self.target.push(Entry { item, kind: Kind::Shared, class }, effects);
     }
 
+    /// Notes that the owner is to be overridden. The lock is held, and the caller [does it](Lane::override_owner) after it
+    /// has given the lock back.
+    pub(super) fn will_override(&self) {
+        self.raises.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Overrides a thread that owned the queue when that was decided. The kernel does nothing if the thread does not own
+    /// it; but the thread may have left the queue since and own it again, for whose sake it was not overridden. It
+    /// learns of this when it leaves: either the override is still to be made then, or it has been noted.
+    pub(super) fn override_owner(&self, owner: PortName, class: Qos) {
+        process().kernel.override_thread(owner, class, &self.owner);
+        let mut state = self.lock();
+        state.note_override();
+        self.raises.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Makes the lock word name the owner. The lock is held.
     pub(crate) fn show_owner(&self, state: &LaneState<Item>) {
         self.owner.store(state.owner().map_or(0, |owner| owner.0), Ordering::Relaxed);
@@ -216,8 +236,9 @@ impl Lane {
         let mut effects = Effects::default();
         let mut state = self.lock();
         let left = state.leave();
-        self.left(left, &state, &mut effects);
+        let overridden = self.left(left, &state, &mut effects);
         drop(state);
+        held::note_override(overridden);
         effects.apply();
     }
 
@@ -268,11 +289,13 @@ impl Lane {
         }
     }
 
-    /// Lets the successor in after the owner has left; returns true if the owner was overridden. The lock is held.
+    /// Lets the successor in after the owner has left; returns true if the owner was overridden, or may be before it has
+    /// read this. The lock is held.
     pub(crate) fn left(self: &Arc<Lane>, left: Left<Item>, state: &LaneState<Item>, effects: &mut Effects) -> bool {
+        let overridden = left.overridden || self.raises.load(Ordering::Relaxed) > 0;
         self.show_owner(state);
         self.succeed(left.successor, state, effects);
-        left.overridden
+        overridden
     }
 
     /// Lets a successor in. The lock is held.

@@ -244,6 +244,11 @@ impl Queue {
         }
     }
 
+    /// Returns true if the queue waits for a resume or for its activation.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.lane().is_some_and(|lane| lane.lock().is_suspended())
+    }
+
     /// Ends one [`suspend`](Queue::suspend). More calls than that are fatal.
     pub fn resume(&self) {
         let Some(lane) = self.lane() else {

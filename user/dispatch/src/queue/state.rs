@@ -232,7 +232,11 @@ impl<I> LaneState<I> {
 
     /// Appends an item, or lets it start at once on a concurrent queue that keeps nobody waiting (dispatch 5.3).
     pub(crate) fn push(&mut self, entry: Entry<I>) -> Push<I> {
-        if self.admits(entry.kind) { Push::Forward(entry) } else { Push::Kept(self.append(entry)) }
+        if entry.kind == Kind::Shared && self.admits_another() {
+            self.in_flight += 1;
+            return Push::Forward(entry);
+        }
+        Push::Kept(self.append(entry))
     }
 
     /// Returns true if an item that is pushed with this class goes to the end of the list, and nothing follows from it.
@@ -248,13 +252,6 @@ impl<I> LaneState<I> {
     #[inline(always)]
     pub(crate) fn append_behind(&mut self, item: I, barrier: bool, class: Qos) {
         self.items.push_back(Entry { item, kind: Kind::of_work(barrier), class });
-    }
-
-    /// Takes a unit of width for an item that starts at once; returns false if it goes into the list.
-    fn admits(&mut self, kind: Kind) -> bool {
-        let admits = self.width > 1 && kind == Kind::Shared && self.admits_another();
-        self.in_flight += u32::from(admits);
-        admits
     }
 
     /// Appends an item.
@@ -312,8 +309,13 @@ impl<I> LaneState<I> {
     }
 
     fn raised(&mut self) -> Wakeup {
-        self.received_override |= self.owner.is_some();
+        self.note_override();
         Wakeup::Raise { class: self.max_qos, owner: self.owner }
+    }
+
+    /// Notes that the owner, if there is one, may just have been overridden.
+    pub(crate) fn note_override(&mut self) {
+        self.received_override |= self.owner.is_some();
     }
 
     /// Raises the highest class for something that waits behind the queue's items (dispatch 5.4, L-6). An idle queue
@@ -346,10 +348,8 @@ impl<I> LaneState<I> {
 
     /// Says what the owner does between two items (dispatch 5.5).
     pub(crate) fn next(&mut self) -> Next<I> {
-        if self.is_suspended() || !self.head_fits() {
-            return Next::Stop(self.leave());
-        }
-        let Some(kind) = self.items.front().map(|head| head.kind) else {
+        let starts = !self.is_suspended() && self.head_fits();
+        let Some(kind) = self.items.front().map(|head| head.kind).filter(|_| starts) else {
             return Next::Stop(self.leave());
         };
         let alone = self.runs_alone(kind);

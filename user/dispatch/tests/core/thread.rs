@@ -55,7 +55,7 @@ fn class_and_voucher_change_in_one_call() {
     thread::set_base(Base::NONE.enter(&QueuePriority::root(Qos::DEFAULT)));
     let x = own_voucher(&app);
     let calls = app.mock.calls();
-    thread::adopt(ItemPriority::plain(IN), false, Capture::Set(x.clone()));
+    thread::adopt(ItemPriority::plain(IN), Capture::Set(x.clone()));
     assert_eq!(app.mock.calls(), calls + 1);
     let both = SetSelf { priority: Some(IN), voucher: Some(x.kernel_name()) };
     assert_eq!(app.mock.this_thread().last_change, Some(both));

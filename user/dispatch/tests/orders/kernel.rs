@@ -29,6 +29,8 @@ struct State {
     activities: u64,
     /// Threads of the library that have not ended.
     started: usize,
+    /// Threads that wait on a word.
+    waiting: usize,
 }
 
 shuttle::thread_local! {
@@ -73,6 +75,11 @@ impl Small {
     /// Returns the number of threads of the library that have not ended.
     pub fn started(&self) -> usize {
         self.lock().started
+    }
+
+    /// Returns the number of threads that wait on a word.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting
     }
 
     /// Lets a second pass.
@@ -176,7 +183,9 @@ impl Kernel for Small {
             if deadline.is_some_and(|deadline| state.now >= deadline) {
                 return false;
             }
+            state.waiting += 1;
             state = self.changed.wait(state).expect("no thread has panicked");
+            state.waiting -= 1;
         }
         true
     }

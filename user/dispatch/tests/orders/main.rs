@@ -285,3 +285,36 @@ fn a_signal_meets_a_wait_for_the_semaphore() {
         join(waits);
     });
 }
+
+#[test]
+fn a_group_that_is_entered_again_has_been_empty() {
+    in_many_orders(|run| {
+        let group = Group::new();
+        group.enter();
+        let waited = group.clone();
+        let waits = run.spawn(Qos::Utility, move || assert!(waited.wait(None)));
+        while run.kernel.waiting() == 0 {
+            shuttle::thread::yield_now();
+        }
+        group.leave();
+        group.enter();
+        join([waits]);
+        group.leave();
+    });
+}
+
+#[test]
+fn an_override_that_comes_late_ends_with_the_next_hold() {
+    in_many_orders(|run| {
+        let queue = Queue::new("q");
+        let (held, item) = (queue.clone(), run.item());
+        // Its thread is seen to have no override when it ends.
+        let holds = run.spawn(Qos::Background, move || {
+            for _ in 0..2 {
+                held.sync(shuttle::thread::yield_now);
+            }
+        });
+        let pushes = run.spawn(Qos::UserInitiated, move || queue.run_async(item));
+        join([holds, pushes]);
+    });
+}

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod capture;
+mod ends;
 mod matrix;
 mod overrides;
 mod rules;
