@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p dispatch --features shuttle --test orders` runs them; `SHUTTLE_ORDERS` is the number of orders of each.
 
+mod all;
 mod kernel;
 
 use dispatch::activity::{Activity, ActivityFlags, Parent};
@@ -36,9 +37,25 @@ struct Run {
 impl Run {
     /// Runs the test and checks that all is over afterwards: all items ran, no queue, voucher or worker is left.
     fn check(test: &dyn Fn(&Run)) {
+        let run = Run::enter();
+        run.kernel.hurry();
+        run.test(test);
+    }
+
+    /// The same, but waits with a time end only when all else is done.
+    fn check_patiently(test: &dyn Fn(&Run)) {
+        Run::enter().test(test);
+    }
+
+    /// Returns a run in a new process, which the calling thread has entered.
+    fn enter() -> Run {
         let (kernel, process) = Small::enter();
-        let run = Run { kernel, process, ran: Arc::new(AtomicUsize::new(0)), submitted: AtomicUsize::new(0) };
-        test(&run);
+        Run { kernel, process, ran: Arc::new(AtomicUsize::new(0)), submitted: AtomicUsize::new(0) }
+    }
+
+    fn test(&self, test: &dyn Fn(&Run)) {
+        let Run { kernel, process, .. } = self;
+        test(self);
         let is_over = || {
             let counts = process.debug_counts();
             counts.continuations == 0 && counts.queues == 0 && counts.timers == 0
@@ -47,7 +64,7 @@ impl Run {
             kernel.tick();
             shuttle::thread::yield_now();
         }
-        assert_eq!(run.ran.load(Ordering::SeqCst), run.submitted.load(Ordering::SeqCst), "each item ran once");
+        assert_eq!(self.ran.load(Ordering::SeqCst), self.submitted.load(Ordering::SeqCst), "each item ran once");
         assert_eq!(process.debug_counts().vouchers, 0);
     }
 
