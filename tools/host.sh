@@ -2,8 +2,9 @@
 
 # crate_of FILE: prints the name of the crate with this file of tests, which cargo names by its path in the crate.
 crate_of() {
-  local folder
-  for folder in "$here"/{boot,kernel,kernel/abi,kernel/store,tools,user,user/c/dispatch,user/dispatch,user/runtime,user/xpc,voucher}; do
+  local folder folders
+  folders=(boot kernel kernel/{abi,store} tools user user/{c/dispatch,dispatch,runtime,xpc} voucher)
+  for folder in "${folders[@]/#/$here/}"; do
     [[ ! -e $folder/$1 ]] || { echo "${folder##*/}"; return; }
   done
 }

@@ -1,8 +1,8 @@
 //! Small configurations in all orders of their threads, one after another.
 //!
-//! A change of the thread is *forced* where the running thread waits, yields or ends, and *free* elsewhere. With a bound on
-//! the free changes the number of orders grows with a power of the number of steps, and not exponentially, and most faults
-//! need few changes. Without a bound these are all orders, but that a thread which yields lets another one run.
+//! A change of the thread is *forced* where the running thread waits, yields or ends, and *free* elsewhere. With a bound
+//! on the free changes the number of orders grows with a power of the number of steps, and not exponentially, and most
+//! faults need few changes. Without a bound these are all orders, but that a thread which yields lets another one run.
 
 use super::{Run, join};
 use dispatch::group::Group;

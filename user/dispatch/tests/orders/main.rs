@@ -1,6 +1,7 @@
 //! Small configurations of queues and workers in many orders of their threads.
 //!
-//! `cargo test -p dispatch --features shuttle --test orders` runs them; `SHUTTLE_ORDERS` is the number of orders of each.
+//! `cargo test -p dispatch --features shuttle --test orders` runs them; `SHUTTLE_ORDERS` is the number of orders of each
+//! test in this file.
 
 mod all;
 mod kernel;
@@ -156,7 +157,7 @@ fn a_suspension_meets_a_wake_up() {
             }
         });
         let suspends = run.spawn(Qos::UserInitiated, move || {
-            // The queue is entered, so that nothing of it runs; what is suspended then does not start before the resume.
+            // The queue is entered, so that nothing of it runs; what is suspended does not start before the resume.
             suspended.sync(|| suspended.suspend());
             set.store(2, Ordering::SeqCst);
             shuttle::thread::yield_now();
