@@ -9,7 +9,7 @@ mod kernel;
 use dispatch::activity::{Activity, ActivityFlags, Parent};
 use dispatch::group::Group;
 use dispatch::qos::Qos;
-use dispatch::queue::Queue;
+use dispatch::queue::{Queue, QueueFlags};
 use dispatch::semaphore::Semaphore;
 use dispatch::voucher;
 use kernel::Small;
@@ -334,5 +334,25 @@ fn an_override_that_comes_late_ends_with_the_next_hold() {
         });
         let pushes = run.spawn(Qos::UserInitiated, move || queue.run_async(item));
         join([holds, pushes]);
+    });
+}
+
+/// Each processor has a worker that waits for an item of the same global queue.
+#[test]
+fn a_worker_that_waits_is_replaced() {
+    in_many_orders(|run| {
+        let queue = Queue::global(Qos::Utility, QueueFlags::empty());
+        let semaphore = Arc::new(Semaphore::new(0));
+        for signals in [false, false, true, true] {
+            let (semaphore, item) = (semaphore.clone(), run.item());
+            queue.run_async(move || {
+                if signals {
+                    semaphore.signal();
+                } else {
+                    assert!(semaphore.wait(None));
+                }
+                item();
+            });
+        }
     });
 }
