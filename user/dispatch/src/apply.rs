@@ -1,6 +1,7 @@
 //! [`Queue::apply`]: the iterations of a loop on several threads (dispatch 4.2).
 
 use crate::continuation::Continuation;
+use crate::pool;
 use crate::process::process;
 use crate::qos::{ItemPriority, Qos};
 use crate::queue::state::Kind;
@@ -43,7 +44,7 @@ impl Queue {
         }
         self.sync(|| shared.work());
         while shared.finished.load(Ordering::Acquire) == 0 {
-            process().kernel.wait(&shared.finished, 0, None);
+            pool::waiting(|| process().kernel.wait(&shared.finished, 0, None));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::continuation::Continuation;
 use crate::inspect::Look;
+use crate::pool;
 use crate::process::process;
 use crate::qos::Qos;
 use crate::queue::state::Kind;
@@ -129,7 +130,7 @@ impl Group {
             let Some(remaining) = deadline.remaining() else {
                 return false;
             };
-            process().kernel.wait(&self.0.emptied, seen, remaining.microseconds());
+            pool::waiting(|| process().kernel.wait(&self.0.emptied, seen, remaining.microseconds()));
         }
     }
 

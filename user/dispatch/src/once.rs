@@ -1,5 +1,6 @@
 //! [`Once`]: work that is done once (dispatch 4.2).
 
+use crate::pool;
 use crate::process::process;
 use crate::queue::held;
 use crate::sync::atomic::{AtomicU32, Ordering};
@@ -46,7 +47,7 @@ impl Once {
         let class = crate::thread::requested().class();
         process().kernel.override_thread(abi::PortName(owner), class, &self.0);
         while self.0.load(Ordering::Acquire) != DONE {
-            process().kernel.wait(&self.0, owner, None);
+            pool::waiting(|| process().kernel.wait(&self.0, owner, None));
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A push wakes the worker that parked last, or creates one, if fewer than there are processors run at that class or
 //! higher, or the root overcommits. Whoever wakes a worker gives it its class, so that it starts at once where it is
-//! needed. A worker that leaves items behind asks for one more.
+//! needed. A worker that leaves items behind asks for one more. A worker that waits for another thread does not run: the
+//! library's waits let another worker take its place.
 
 use crate::process::{Process, process};
 use crate::qos::{Base, Priority, Qos};
@@ -31,7 +32,7 @@ struct State {
     /// Workers that exist or are being created.
     workers: usize,
     limit: usize,
-    /// Workers that run an item, by the class of its list.
+    /// Workers that run an item and do not wait in it, by the class of its list.
     running: [usize; CLASSES],
     /// Workers that were woken or created for a class and have not taken an item yet.
     pending: [usize; CLASSES],
@@ -142,6 +143,18 @@ impl Pool {
         state.running[job.class as usize] += 1;
         state.request_more(effects);
         Some(job)
+    }
+
+    /// Notes that a worker waits in an item of a class's list, and starts another one if there is work for it.
+    fn begin_wait(&self, class: Qos, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        state.running[class as usize] -= 1;
+        state.request_more(effects);
+    }
+
+    /// Notes that the worker runs again. For a while there may be more than there are processors.
+    fn end_wait(&self, class: Qos) {
+        self.state.lock().running[class as usize] += 1;
     }
 
     /// Takes a worker out that has waited long enough; returns false if it has been woken meanwhile.
@@ -270,6 +283,23 @@ impl Worker {
     }
 }
 
+/// Calls a function in which the calling thread waits for another one. No lock is held.
+///
+/// If the thread is a worker, what it waits for may need one: on a machine with one processor, an item that waits for
+/// another one of the same global queue would wait for ever.
+pub(crate) fn waiting<R>(wait: impl FnOnce() -> R) -> R {
+    let Some(class) = held::runs() else {
+        return wait();
+    };
+    let pool = &process().queues.pool;
+    let mut effects = Effects::default();
+    pool.begin_wait(class, &mut effects);
+    effects.apply();
+    let result = wait();
+    pool.end_wait(class);
+    result
+}
+
 /// What a worker's thread does.
 fn run_worker(process: &'static Process, class: Qos) {
     held::become_worker();
@@ -282,7 +312,9 @@ fn run_worker(process: &'static Process, class: Qos) {
         place = match job {
             Some(job) => {
                 let place = Place::Running(job.class);
+                held::note_run(Some(job.class));
                 run(job);
+                held::note_run(None);
                 place
             }
             None => match worker.park(process) {

@@ -1,5 +1,6 @@
 //! [`Semaphore`]: a counting semaphore. Its waiters lend no class (dispatch L-23).
 
+use crate::pool;
 use crate::process::process;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::timer::Deadline;
@@ -43,7 +44,7 @@ impl Semaphore {
             let Some(remaining) = deadline.remaining() else {
                 break false;
             };
-            process().kernel.wait(&self.value, 0, remaining.microseconds());
+            pool::waiting(|| process().kernel.wait(&self.value, 0, remaining.microseconds()));
         };
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         taken

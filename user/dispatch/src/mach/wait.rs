@@ -8,6 +8,7 @@ use super::receiver::without_detail;
 use super::reply::Pending;
 use super::request::Requester;
 use super::transmit::{self, Outcome, Sending, Told};
+use crate::pool;
 use crate::process::process;
 use crate::sync::Arc;
 use crate::sys::Received;
@@ -108,7 +109,8 @@ impl Inner {
         let mut buffer = vec![0; REPLY_SIZE.max(size)];
         buffer[..size].copy_from_slice(message.as_bytes());
         let options = options | RECEIVE | self.strict_option();
-        let received = process().kernel.send_and_receive(&mut buffer, size, options, call.port, 0, word);
+        let received =
+            pool::waiting(|| process().kernel.send_and_receive(&mut buffer, size, options, call.port, 0, word));
         let failed = is_send_error(received.code);
         if failed {
             // The message came back, with rights under other names.
@@ -157,7 +159,7 @@ impl Inner {
             if !self.replies.lock().has(call.port) {
                 return None;
             }
-            received = process().kernel.receive(call.port, &mut buffer, options, 0, call.right);
+            received = pool::waiting(|| process().kernel.receive(call.port, &mut buffer, options, 0, call.right));
             options = RECEIVE;
         }
     }

@@ -9,6 +9,7 @@ use super::state::{Enter, Entry, Kind, Left, Push};
 use super::{CurrentQueue, Effects, Item, Queue, client_crash};
 use crate::continuation::Continuation;
 use crate::main_queue::Bound;
+use crate::pool;
 use crate::process::process;
 use crate::qos::{ItemPriority, Priority};
 use crate::sync::Arc;
@@ -36,7 +37,7 @@ impl Waiter {
 
     fn wait(&self) {
         while self.admitted.load(Ordering::Acquire) == 0 {
-            process().kernel.wait(&self.admitted, 0, None);
+            pool::waiting(|| process().kernel.wait(&self.admitted, 0, None));
         }
     }
 }
@@ -79,7 +80,7 @@ impl Queue {
             self.push(continuation, kind, requested.class());
         };
         lend(&mut call, signal, submit, || {
-            process().kernel.wait(&done, 0, None);
+            pool::waiting(|| process().kernel.wait(&done, 0, None));
         });
         result.expect("the main thread has called it")
     }

@@ -14,6 +14,8 @@ pub(crate) struct Held {
     name: AtomicU32,
     /// The thread is one of the pool: it has a next root item.
     is_worker: Cell<bool>,
+    /// The class of the list from which the thread, a worker, has the item that it runs.
+    runs: Cell<Option<Qos>>,
     /// The queue whose item runs.
     current: Cell<Option<Queue>>,
     /// The kernel may have an override for the thread, which the thread has to end.
@@ -32,6 +34,7 @@ impl Held {
         Held {
             name: AtomicU32::new(0),
             is_worker: Cell::new(false),
+            runs: Cell::new(None),
             current: Cell::new(None),
             overridden: Cell::new(false),
             enough: Cell::new(0),
@@ -73,6 +76,16 @@ pub(crate) fn become_worker() {
         own_name(context);
         context.shown.worker();
     });
+}
+
+/// Notes from the list of which class the calling worker has its item, `None` after the item.
+pub(crate) fn note_run(class: Option<Qos>) {
+    thread::with(|context| context.held.runs.set(class));
+}
+
+/// Returns the class of the list from which the calling thread has its item, if it is a worker that runs one.
+pub(crate) fn runs() -> Option<Qos> {
+    thread::with(|context| context.held.runs.get())
 }
 
 /// Notes that a queue which the thread drains lends it a class (dispatch L-8).

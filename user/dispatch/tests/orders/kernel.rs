@@ -29,8 +29,19 @@ struct State {
     activities: u64,
     /// Threads of the library that have not ended.
     started: usize,
-    /// Threads that wait on a word.
-    waiting: usize,
+    /// Waits with a time sometimes end at once.
+    hurries: bool,
+    /// Threads that wait on a word, in the order in which they began.
+    waiting: Vec<Wait>,
+    /// The waits so far.
+    waits: u64,
+}
+
+/// A thread that waits on a word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wait {
+    word: usize,
+    number: u64,
 }
 
 shuttle::thread_local! {
@@ -79,12 +90,17 @@ impl Small {
 
     /// Returns the number of threads that wait on a word.
     pub fn waiting(&self) -> usize {
-        self.lock().waiting
+        self.lock().waiting.len()
     }
 
-    /// Lets a second pass.
+    /// Lets waits with a time sometimes end at once.
+    pub fn hurry(&self) {
+        self.lock().hurries = true;
+    }
+
+    /// Lets ten seconds pass, longer than an idle worker waits.
     pub fn tick(&self) {
-        self.lock().now += 1_000_000_000;
+        self.lock().now += 10_000_000_000;
         self.changed.notify_all();
     }
 
@@ -168,30 +184,46 @@ impl Kernel for Small {
         Ok(name)
     }
 
-    /// A wait with a time sometimes ends at once, as if much time had passed. A worker has given up everything before.
+    /// A wait with a time can end at once, as if much time had passed: see [`Small::hurry`]. A worker has given up
+    /// everything before.
     fn wait(&self, word: &AtomicU32, value: u32, microseconds: Option<u32>) -> bool {
         if microseconds.is_some() {
             self.assert_not_overridden();
-            if shuttle::rand::thread_rng().gen_bool(0.25) {
+            let hurries = self.lock().hurries;
+            if hurries && shuttle::rand::thread_rng().gen_bool(0.25) {
                 self.tick();
                 return false;
             }
         }
         let mut state = self.lock();
+        if word.load(Ordering::SeqCst) != value {
+            return true;
+        }
+        state.waits += 1;
+        let own = Wait { word: address(word), number: state.waits };
         let deadline = microseconds.map(|time| state.now + u64::from(time) * 1000);
-        while word.load(Ordering::SeqCst) == value {
+        state.waiting.push(own);
+        // Only a wake-up ends the wait: it does not look at the word again.
+        while state.waiting.contains(&own) {
             if deadline.is_some_and(|deadline| state.now >= deadline) {
+                state.waiting.retain(|wait| *wait != own);
                 return false;
             }
-            state.waiting += 1;
             state = self.changed.wait(state).expect("no thread has panicked");
-            state.waiting -= 1;
         }
         true
     }
 
-    fn wake(&self, _word: &AtomicU32, _all: bool) {
-        drop(self.lock());
+    fn wake(&self, word: &AtomicU32, all: bool) {
+        let word = address(word);
+        let mut state = self.lock();
+        while let Some(first) = state.waiting.iter().position(|wait| wait.word == word) {
+            state.waiting.remove(first);
+            if !all {
+                break;
+            }
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -330,6 +362,10 @@ impl Kernel for Small {
 }
 
 const NO_MESSAGES: &str = "queues alone send no messages";
+
+fn address(word: &AtomicU32) -> usize {
+    core::ptr::from_ref(word).addr()
+}
 
 fn new_name(state: &mut State) -> PortName {
     state.names += 1;

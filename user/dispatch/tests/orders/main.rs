@@ -1,13 +1,15 @@
 //! Small configurations of queues and workers in many orders of their threads.
 //!
-//! `cargo test -p dispatch --features shuttle --test orders` runs them; `SHUTTLE_ORDERS` is the number of orders of each.
+//! `cargo test -p dispatch --features shuttle --test orders` runs them; `SHUTTLE_ORDERS` is the number of orders of each
+//! test in this file.
 
+mod all;
 mod kernel;
 
 use dispatch::activity::{Activity, ActivityFlags, Parent};
 use dispatch::group::Group;
 use dispatch::qos::Qos;
-use dispatch::queue::Queue;
+use dispatch::queue::{Queue, QueueFlags};
 use dispatch::semaphore::Semaphore;
 use dispatch::voucher;
 use kernel::Small;
@@ -36,9 +38,25 @@ struct Run {
 impl Run {
     /// Runs the test and checks that all is over afterwards: all items ran, no queue, voucher or worker is left.
     fn check(test: &dyn Fn(&Run)) {
+        let run = Run::enter();
+        run.kernel.hurry();
+        run.test(test);
+    }
+
+    /// The same, but waits with a time end only when all else is done.
+    fn check_patiently(test: &dyn Fn(&Run)) {
+        Run::enter().test(test);
+    }
+
+    /// Returns a run in a new process, which the calling thread has entered.
+    fn enter() -> Run {
         let (kernel, process) = Small::enter();
-        let run = Run { kernel, process, ran: Arc::new(AtomicUsize::new(0)), submitted: AtomicUsize::new(0) };
-        test(&run);
+        Run { kernel, process, ran: Arc::new(AtomicUsize::new(0)), submitted: AtomicUsize::new(0) }
+    }
+
+    fn test(&self, test: &dyn Fn(&Run)) {
+        let Run { kernel, process, .. } = self;
+        test(self);
         let is_over = || {
             let counts = process.debug_counts();
             counts.continuations == 0 && counts.queues == 0 && counts.timers == 0
@@ -47,7 +65,7 @@ impl Run {
             kernel.tick();
             shuttle::thread::yield_now();
         }
-        assert_eq!(run.ran.load(Ordering::SeqCst), run.submitted.load(Ordering::SeqCst), "each item ran once");
+        assert_eq!(self.ran.load(Ordering::SeqCst), self.submitted.load(Ordering::SeqCst), "each item ran once");
         assert_eq!(process.debug_counts().vouchers, 0);
     }
 
@@ -139,7 +157,7 @@ fn a_suspension_meets_a_wake_up() {
             }
         });
         let suspends = run.spawn(Qos::UserInitiated, move || {
-            // The queue is entered, so that nothing of it runs; what is suspended then does not start before the resume.
+            // The queue is entered, so that nothing of it runs; what is suspended does not start before the resume.
             suspended.sync(|| suspended.suspend());
             set.store(2, Ordering::SeqCst);
             shuttle::thread::yield_now();
@@ -316,5 +334,25 @@ fn an_override_that_comes_late_ends_with_the_next_hold() {
         });
         let pushes = run.spawn(Qos::UserInitiated, move || queue.run_async(item));
         join([holds, pushes]);
+    });
+}
+
+/// Each processor has a worker that waits for an item of the same global queue.
+#[test]
+fn a_worker_that_waits_is_replaced() {
+    in_many_orders(|run| {
+        let queue = Queue::global(Qos::Utility, QueueFlags::empty());
+        let semaphore = Arc::new(Semaphore::new(0));
+        for signals in [false, false, true, true] {
+            let (semaphore, item) = (semaphore.clone(), run.item());
+            queue.run_async(move || {
+                if signals {
+                    semaphore.signal();
+                } else {
+                    assert!(semaphore.wait(None));
+                }
+                item();
+            });
+        }
     });
 }

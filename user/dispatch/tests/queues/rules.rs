@@ -198,6 +198,21 @@ fn workers_are_as_many_as_processors_and_more_for_overcommit_roots() {
 }
 
 #[test]
+fn an_item_that_waits_leaves_the_processor_to_another_one() {
+    let world = World::new();
+    world.mock.set_processors(1);
+    let global = Queue::global(Qos::Utility, QueueFlags::empty());
+    let semaphore = Arc::new(Semaphore::new(0));
+    let (waited, (sender, receiver)) = (semaphore.clone(), channel());
+    global.run_async(move || sender.send(waited.wait(None)).expect("the test waits"));
+    global.run_async(move || {
+        semaphore.signal();
+    });
+    assert!(receive(&receiver));
+    world.quiesce();
+}
+
+#[test]
 fn a_lower_class_does_not_keep_a_higher_one_from_a_worker() {
     let world = World::new();
     let door = Door::new();
