@@ -22,7 +22,7 @@ pub const REGIONS_PER_TASK_MAX: usize = 1024;
 pub const PAGES_PER_TASK_MAX: u64 = 16 * 1024;
 
 /// Bytes of kernel memory on one task's budget: its ports, port sets, names, requests, threads and queued messages. A
-/// queued message is on its sender's budget, but a message to a send-once right is on the receiver's: see
+/// queued message is on its sender's budget, but a message by a send-once right is on that of its port: see
 /// `Ipc::budget_for`.
 pub const KERNEL_BYTES_PER_TASK_MAX: usize = 4 << 20;
 
@@ -34,7 +34,7 @@ pub const SETS_PER_PORT_MAX: usize = 64;
 pub const PUSH_CHAIN_MAX: u8 = 16;
 
 /// Ports that a boost passes on its way through receive rights in transit: one that travels deeper in others keeps its
-/// boosts. A message by a send-once right to such a port is on the budget of the task that made the port.
+/// boosts.
 pub const TRANSIT_WALK_MAX: u8 = 8;
 
 /// Ports that the kernel passes to find out whether a receive right of one message would be in transit inside itself.

@@ -1,10 +1,12 @@
 //! Budgets: limits of the kernel memory for a task's ports, names, threads and messages.
 //!
-//! An object records the budget that it is on and refunds its cost when it is removed. Objects can outlive the task
+//! An object records the budget that it is on and refunds its cost when it is removed. A port stays on the budget of the
+//! task that made it while its receive right travels, and moves to that of the receiver when it is received (errata 4). Objects can outlive the task
 //! that made them and its budget, so a refund to a removed budget has no effect.
 
 use super::Ipc;
-use crate::ids::BudgetId;
+use super::port::PORT_COST;
+use crate::ids::{BudgetId, PortId, SpaceId};
 use crate::machine::NoMemory;
 
 /// The kernel memory that one task uses, in bytes.
@@ -69,6 +71,31 @@ impl Ipc {
             self.refund(budget, bytes);
         }
         made
+    }
+
+    /// Returns the budget that a port is on, which is that of the task that made the port or received its receive right
+    /// last. Returns `None` if the port is the kernel's, or the task and its budget are gone.
+    #[inline]
+    pub fn budget_of(&self, port: PortId) -> Option<BudgetId> {
+        self.ports.get(port)?.budget.filter(|&budget| self.budgets.contains(budget))
+    }
+
+    /// Puts a live port on the budget of the space that its receive right is about to enter. Messages that are queued
+    /// stay on their budgets: whoever caused them pays for them, and receiving a right costs the same whatever was done
+    /// with it before.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if that budget is used up; nothing has changed.
+    pub(super) fn take_over(&mut self, port: PortId, space: SpaceId) -> Result<(), NoMemory> {
+        let (old, new) = (self.ports[port].budget, self.spaces[space].budget());
+        if old == Some(new) {
+            return Ok(());
+        }
+        self.charge(new, PORT_COST)?;
+        if let Some(old) = self.ports[port].budget.replace(new) {
+            self.refund(old, PORT_COST);
+        }
+        Ok(())
     }
 
     /// Returns the bytes that a budget is charged with, if it exists.

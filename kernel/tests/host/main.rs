@@ -38,6 +38,7 @@ mod memory;
 mod names;
 mod nesting;
 mod notifications;
+mod payers;
 mod policy;
 mod ports;
 mod privileges;
