@@ -252,7 +252,7 @@ impl Ipc {
     /// otherwise use up a server's budget by not receiving replies (mach-ipc 8.1 S10).
     pub fn budget_for(&self, message: MessageId, port: PortId, sender: BudgetId) -> BudgetId {
         match self.messages[message].destination {
-            Carried::Right(Right::SendOnce(_)) => self.budget_of(port).unwrap_or(sender),
+            Carried::Right(Right::SendOnce(_)) => self.ports[port].budget.unwrap_or(sender),
             _ => sender,
         }
     }

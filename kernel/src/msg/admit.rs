@@ -59,7 +59,7 @@ impl Kernel {
         if reachable && self.offer(machine, message, port) {
             return;
         }
-        let budget = self.ipc.budget_of(port);
+        let budget = if reachable { self.ipc.port(port).budget() } else { None };
         let admitted = reachable && budget.is_none_or(|budget| self.ipc.charge_message(message, budget).is_ok());
         if admitted {
             self.ipc.append(&mut self.step, message, port);

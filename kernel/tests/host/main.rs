@@ -55,6 +55,7 @@ mod scripts;
 mod segments;
 mod served_sets;
 mod sets;
+mod shares;
 mod shortcuts;
 mod sightings;
 mod simulation;
