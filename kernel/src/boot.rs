@@ -2,9 +2,10 @@
 
 use crate::calls::spawn::Strings;
 use crate::credentials::Identity;
+use crate::ipc::budget::Source;
 use crate::kernel::{Kernel, Next};
 use crate::lifetime::NewTask;
-use crate::limits::ARGUMENTS_SIZE_MAX;
+use crate::limits::{ARGUMENTS_SIZE_MAX, HEAP_RESERVE};
 use crate::machine::Machine;
 use crate::policy::{Marks, TaskPolicy};
 use crate::task::program::Image;
@@ -58,7 +59,8 @@ impl Kernel {
         let strings = Strings { arguments, environment: alloc::vec::Vec::new() };
         let name = String::try_from("init").expect("a short name fits");
         let (identity, policy, marks) = (Identity::FIRST, TaskPolicy::default(), Marks::default());
-        let new = NewTask { name, uid: 0, gid: 0, identity, policy, marks };
+        let budget = Source::Machine(usize::try_from(HEAP_RESERVE.rest(machine.free_heap())).unwrap_or(usize::MAX));
+        let new = NewTask { name, uid: 0, gid: 0, identity, policy, marks, budget };
         let task = self.start_program(machine, new, &Image::Bundle(file), &strings).map_err(|code| match code {
             KERN_INVALID_ARGUMENT => BootError::TooManyArguments,
             code => BootError::BadInit(code),

@@ -1,14 +1,18 @@
 //! The beginning and end of tasks and threads.
 //!
 //! A task ends in this order (errata 4): its control port no longer refers to it, and its threads end; then go its
-//! receive rights, all other names, its own ports and its bootstrap port, and its memory; last the exit message is
-//! sent. All but the first is deferred work.
+//! receive rights, what is left of its budget, all other names, its own ports and its bootstrap port, and its memory;
+//! last the exit message is sent. All but the first is deferred work.
 
 use crate::credentials::{Credentials, Identity};
 use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
+use crate::ipc::Ipc;
+use crate::ipc::budget::Source;
 use crate::ipc::entry::EntryRight;
 use crate::ipc::kernel_message::Body;
+use crate::ipc::port::PORT_COST;
 use crate::ipc::right::Carried;
+use crate::ipc::space::Space;
 use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{Machine, NoMemory};
@@ -16,7 +20,7 @@ use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
 use crate::sched::run_time::Used;
 use crate::sched::thread::{SendWait, Thread, Wait};
 use crate::sched::{Belongings, ThreadList};
-use crate::step::{Progress, Work};
+use crate::step::{Progress, WORK_COST, Work};
 use crate::task::regions::Regions;
 use crate::task::{Ending, Stage, Task};
 use crate::trace::Event;
@@ -25,12 +29,25 @@ use abi::event::kind;
 use abi::port::PortName;
 use abi::task::{EXIT_MESSAGE_ID, ExitStatus};
 use heapless::String;
+use voucher::importance::TaskElement;
+use voucher::managers::bank::BankElement;
 
 /// The number of entries of an ended task's space that one piece of work may look at to find a name.
 const FREE_ENTRIES_PIECE: u32 = 64;
 
-/// The cost of a thread on the budget of its task, in bytes.
-pub(crate) const THREAD_COST: usize = size_of::<Thread>();
+/// The cost of a thread on the budget of its task, in bytes, with the port that it may have.
+pub(crate) const THREAD_COST: usize = size_of::<Thread>() + PORT_COST;
+
+/// The cost of a task on its budget, in bytes: its records here, in importance and in the bank, and its two ports.
+pub(crate) const TASK_COST: usize = size_of::<Task>()
+    + size_of::<Space>()
+    + size_of::<TaskElement>()
+    + size_of::<BankElement>()
+    + Work::PER_OBJECT * WORK_COST
+    + 2 * PORT_COST;
+
+/// What a task has on its budget when it starts, in bytes.
+const START_COST: usize = TASK_COST + THREAD_COST;
 
 /// The places on the work list for a task and its control port.
 const WORK_PER_TASK: usize = Work::PER_OBJECT + Work::PER_PORT;
@@ -50,30 +67,43 @@ pub struct NewTask {
     pub policy: TaskPolicy,
     /// Whether it gives and takes importance.
     pub marks: Marks,
+    /// Where its budget comes from.
+    pub budget: Source,
 }
 
 impl Kernel {
     /// Creates a task without threads, names or memory, and gives it a pid.
     ///
     /// # Errors
-    /// [`NoMemory`] if memory runs out, there are too many tasks, or all pids are used up; nothing has changed.
+    /// [`NoMemory`] if memory or the parent's budget is used up, there are too many tasks, or all pids are used up;
+    /// nothing has changed.
     pub(crate) fn create_task(&mut self, machine: &mut dyn Machine, new: NewTask) -> Result<TaskId, NoMemory> {
         let seed = self.next_seed();
         let Kernel { tasks, ipc, step, vouchers, .. } = self;
         tasks.make_room()?;
         ipc.make_room_for_task()?;
         let credentials = Credentials { uid: new.uid, gid: new.gid, pid: tasks.next_pid() };
-        let bank = vouchers.begin_task(credentials, new.identity)?;
+        let budget = ipc.open_budget(new.budget, START_COST)?;
+        let charged = ipc.charge(budget, TASK_COST).inspect_err(|_| ipc.close_budget(budget));
+        let undo_charge = |ipc: &mut Ipc| {
+            ipc.close_budget(budget);
+            ipc.refund(budget, TASK_COST);
+        };
+        let bank =
+            charged.and_then(|()| vouchers.begin_task(credentials, new.identity).inspect_err(|_| undo_charge(ipc)))?;
         let mut reserve = || {
             step.reserve_work(WORK_PER_TASK)?;
             step.reserve_policy_change()
                 .and_then(|()| machine.create_address_space().inspect_err(|_| step.release_policy_change()))
                 .inspect_err(|_| step.release_work(WORK_PER_TASK))
         };
-        let address_space = reserve().inspect_err(|_| vouchers.end_task(bank))?;
+        let address_space = reserve().inspect_err(|_| {
+            vouchers.end_task(bank);
+            undo_charge(ipc);
+        })?;
         // From here on nothing fails.
         step.trace.record(|| Event::task_begun(credentials.pid, new.identity.parent, &new.name));
-        let space = ipc.insert_space(seed);
+        let space = ipc.insert_space(budget, seed);
         Ok(tasks.insert(|task, pid| {
             ipc.begin_importance(space, (task, pid), new.marks, new.policy.live_policy());
             Task {
@@ -203,8 +233,17 @@ impl Kernel {
                     name.into_iter().for_each(|name| self.end_receive_name(task, name));
                     Stage::ReceiveRights(next)
                 }
-                None => Stage::Names(0),
+                None => Stage::Budget,
             },
+            Stage::Budget => {
+                let budget = self.ipc.space(self.tasks[task].space).budget();
+                if self.ipc.move_child_budget(budget) {
+                    Stage::Budget
+                } else {
+                    self.ipc.close_budget(budget);
+                    Stage::Names(0)
+                }
+            }
             Stage::Names(index) => match self.next_name(task, index) {
                 Some((name, next)) => {
                     name.into_iter().for_each(|name| self.destroy_name(task, name));
@@ -272,7 +311,9 @@ impl Kernel {
         let Kernel { tasks, ipc, step, .. } = self;
         let gone = tasks.remove(task);
         machine.destroy_address_space(gone.address_space);
+        let budget = ipc.space(gone.space).budget();
         ipc.remove_space(gone.space);
+        ipc.refund(budget, TASK_COST);
         step.release_policy_change();
         // The places of the control port are released when that is removed.
         step.release_work(Work::PER_OBJECT);

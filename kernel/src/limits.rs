@@ -21,10 +21,33 @@ pub const REGIONS_PER_TASK_MAX: usize = 1024;
 /// Pages of memory in one task.
 pub const PAGES_PER_TASK_MAX: u64 = 16 * 1024;
 
-/// Bytes of kernel memory on one task's budget: its ports, port sets, names, requests, threads and queued messages. A
-/// queued message is on its sender's budget, but a message to a send-once right is on the receiver's: see
-/// `Ipc::budget_for`.
+/// Bytes of kernel memory on the budget of a task that does not ask for more, itself included: its ports, port sets,
+/// names, requests, threads and queued messages. A queued message is on its sender's budget, but a message by a send-once
+/// right is on that of its port: see `Ipc::budget_for`.
 pub const KERNEL_BYTES_PER_TASK_MAX: usize = 4 << 20;
+
+/// Bytes that a task gets besides what it starts with, if a quarter of what its parent has left is less.
+pub const SHARE_LEAST: usize = 64 * 1024;
+
+/// The number of parts in which `task_spawn` divides what the parent has left.
+pub const SHARE_PARTS: u64 = abi::task::SPAWN_SHARE_PARTS;
+
+/// The part of the kernel's heap that is no task's: tables without an owner, and what is lost between blocks.
+pub const HEAP_RESERVE: Reserve = Reserve { part: 4 };
+
+/// A part that is kept back.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserve {
+    /// One of so many parts.
+    part: u64,
+}
+
+impl Reserve {
+    /// Returns what is left when this part is kept back.
+    pub const fn rest(self, of: u64) -> u64 {
+        of - of / self.part
+    }
+}
 
 /// Sets that one port may be a member of. A message to the port makes it ready in each of them, within one step.
 pub const SETS_PER_PORT_MAX: usize = 64;
@@ -34,7 +57,7 @@ pub const SETS_PER_PORT_MAX: usize = 64;
 pub const PUSH_CHAIN_MAX: u8 = 16;
 
 /// Ports that a boost passes on its way through receive rights in transit: one that travels deeper in others keeps its
-/// boosts. A message by a send-once right to such a port is on the budget of the task that made the port.
+/// boosts.
 pub const TRANSIT_WALK_MAX: u8 = 8;
 
 /// Ports that the kernel passes to find out whether a receive right of one message would be in transit inside itself.

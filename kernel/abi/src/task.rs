@@ -55,6 +55,9 @@ pub struct TaskSpawnArgs {
     pub system_persona: u32,
     /// The id of the system-proxy persona, or 0. User 0 gives it once.
     pub system_proxy_persona: u32,
+    /// The bytes of kernel memory that the task gets of the caller's budget, besides what it starts with; or
+    /// [`SPAWN_SHARE_OF`] plus a number of parts; or 0 for the usual share.
+    pub kernel_bytes: u64,
 }
 
 /// [`TaskSpawnArgs::image_kind`]: the name of a file in the bundle.
@@ -63,6 +66,11 @@ pub const SPAWN_IMAGE_NAME: u32 = 0;
 pub const SPAWN_IMAGE_BYTES: u32 = 1;
 /// [`TaskSpawnArgs::uid`], [`TaskSpawnArgs::gid`]: the caller's own.
 pub const SPAWN_INHERIT: u32 = 0xFFFF_FFFF;
+
+/// A share that is given in parts, [`SPAWN_SHARE_PARTS`] of which are all that the caller has left.
+pub const SPAWN_SHARE_OF: u64 = 1 << 63;
+/// See [`SPAWN_SHARE_OF`].
+pub const SPAWN_SHARE_PARTS: u64 = 256;
 
 /// `PERSONA_ID_NONE`: no persona.
 pub const PERSONA_ID_NONE: u32 = 0xFFFF_FFFF;

@@ -3,6 +3,7 @@
 use crate::calls::{memory_error, put_result};
 use crate::credentials::SystemPersonas;
 use crate::ids::{Context, PortId, TaskId};
+use crate::ipc::budget::{Portion, Source};
 use crate::ipc::copy_in::Dead;
 use crate::ipc::entry::EntryRight;
 use crate::ipc::right::{Carried, Right};
@@ -59,6 +60,7 @@ pub(crate) struct SpawnRequest {
     persona: u32,
     properties: Properties,
     system_personas: SystemPersonas,
+    kernel_bytes: Portion,
     watch_ports: Range,
     bootstrap: PortName,
     exit_port: PortName,
@@ -104,11 +106,27 @@ impl SpawnRequest {
             persona: args.persona,
             properties: Properties::from_bits(args.properties).ok_or(KERN_INVALID_ARGUMENT)?,
             system_personas: SystemPersonas { system: given(known[0]), proxy: given(known[1]) },
+            kernel_bytes: portion(args.kernel_bytes)?,
             watch_ports: range(args.watch_ports, u64::from(args.watch_port_count) * size_of::<PortName>() as u64),
             bootstrap: args.bootstrap_port,
             exit_port: args.exit_port,
             exit_disposition,
         })
+    }
+}
+
+/// Returns what an argument asks for of the caller's budget.
+///
+/// # Errors
+/// `KERN_INVALID_ARGUMENT` for no parts, or for more than all.
+fn portion(argument: u64) -> Result<Portion, KernReturn> {
+    match argument {
+        0 => Ok(Portion::Usual),
+        amount if amount < SPAWN_SHARE_OF => Ok(Portion::Amount(amount)),
+        parts => match parts - SPAWN_SHARE_OF {
+            parts @ 1..=SPAWN_SHARE_PARTS => Ok(Portion::Parts(parts)),
+            _ => Err(KERN_INVALID_ARGUMENT),
+        },
     }
 }
 
@@ -173,7 +191,8 @@ impl Kernel {
                 .can_copy_in(caller.space, request.exit_port, request.exit_disposition, Dead::Refused)
                 .map_err(|_| KERN_INVALID_CAPABILITY)?;
         }
-        let new = NewTask { name, uid, gid, identity, policy, marks };
+        let budget = Source::Parent(self.ipc.space(caller.space).budget(), request.kernel_bytes);
+        let new = NewTask { name, uid, gid, identity, policy, marks, budget };
         let task = self.start_program(machine, new, &image, &strings)?;
         // The parent's rights move to the child last, because that cannot fail.
         match self.announce_child(machine, caller, task, result) {

@@ -3,6 +3,7 @@
 mod importance;
 
 use super::Ipc;
+use super::budget::BUDGET_COST;
 use super::entry::EntryRight;
 use super::port::{Home, PORT_COST, Port};
 use super::port_set::{MEMBERSHIP_COST, SET_COST};
@@ -220,10 +221,12 @@ impl Ipc {
         }
     }
 
-    /// Checks that each budget is charged with the cost of the objects on it. Objects may outlive their budget.
+    /// Checks that each budget is charged with the cost of the objects on it and of the budgets taken out of it, that a
+    /// closed one has nothing to spare and no children, and that none exceeds its limit.
     fn check_budgets(&self, outside: &Outside<'_>) {
         assert_eq!(self.spaces.len(), outside.tasks, "every task has one space");
-        assert_eq!(self.budgets.len(), outside.tasks, "every task has one budget");
+        let open = self.budgets.iter().filter(|(_, budget)| !budget.closed).count();
+        assert!(open <= outside.tasks, "every open budget is a task's, and there are {open}");
         let mut used = outside.charged.clone();
         let mut add = |budget: Option<BudgetId>, bytes: usize| {
             if let Some(budget) = budget {
@@ -232,16 +235,32 @@ impl Ipc {
         };
         self.spaces.iter().for_each(|(_, space)| add(Some(space.budget()), space.cost()));
         self.ports.iter().for_each(|(_, port)| add(port.budget, PORT_COST));
-        for (_, request) in self.requests.iter() {
-            add(self.spaces.get(request.space).map(|space| space.budget()), REQUEST_COST);
-        }
+        self.requests.iter().for_each(|(_, request)| add(Some(request.budget), REQUEST_COST));
         self.sets.iter().for_each(|(_, set)| add(Some(set.budget), SET_COST));
         self.memberships.iter().for_each(|(_, m)| add(Some(self.sets[m.set].budget), MEMBERSHIP_COST));
         self.messages.iter().for_each(|(_, message)| add(message.budget, message.cost()));
         for (id, budget) in self.budgets.iter() {
-            let cost = used.get(&id).copied().unwrap_or(0);
-            assert_eq!(budget.used, cost, "{id:?} is charged with the cost of the objects on it");
+            let children: Vec<_> = budget.children.iter(&self.budgets).map(|child| &self.budgets[child]).collect();
+            let promised: usize = children.iter().map(|child| child.limit).sum();
+            let of_this = self.budgets.iter().filter(|(_, other)| other.parent == Some(id)).count();
+            let listed = children.iter().filter(|child| child.parent == Some(id)).count();
+            assert_eq!((children.len(), listed), (of_this, of_this), "the list of {id:?} has its children");
+            let cost = used.remove(&id).unwrap_or(0) + BUDGET_COST + promised;
+            assert_eq!(budget.used, cost, "{id:?} is charged with the cost of the objects and budgets on it");
+            assert!(budget.used <= budget.limit, "{id:?} exceeds its limit");
+            if budget.closed {
+                assert!(
+                    budget.used == budget.limit && budget.used > BUDGET_COST,
+                    "closed {id:?} has something to spare"
+                );
+                let above = budget.parent.map(|parent| &self.budgets[parent]);
+                assert!(
+                    promised == 0 && above.is_none_or(|above| !above.closed),
+                    "{id:?} is above or below a closed one"
+                );
+            }
         }
+        assert!(used.values().all(|&cost| cost == 0), "objects are on budgets that are gone: {used:?}");
     }
 
     /// Checks that each thread that waits on a port or set is in its queue, and that the queues have no other threads.

@@ -90,15 +90,17 @@ impl Ipc {
 
     fn copy_out_receive(&mut self, space: SpaceId, right: ReceiveRight) -> Result<PortName, (ReceiveRight, NoName)> {
         let port = right.port();
-        let name = match self.spaces[space].send_name(port) {
+        let known = self.spaces[space].send_name(port);
+        let room = if known.is_some() { Ok(()) } else { self.make_room_for_name(space) };
+        if let Err(error) = room.and_then(|()| Ok(self.take_over(port, space)?)) {
+            return Err((right, error));
+        }
+        let name = match known {
             Some(name) => {
                 self.join_receive(space, name, port);
                 name
             }
             None => {
-                if let Err(error) = self.make_room_for_name(space) {
-                    return Err((right, error));
-                }
                 let entry = EntryRight::Receive { port, send_urefs: 0 };
                 self.spaces[space].add(entry).expect("only send rights are indexed")
             }

@@ -247,12 +247,12 @@ impl Ipc {
         Ok(())
     }
 
-    /// Returns the budget that a message for `port` is on while it is queued: its sender's, but the receiver's for a
-    /// message to a send-once right. The receiver asked for that reply, and could otherwise use up a server's budget by
-    /// not receiving replies (mach-ipc 8.1 S10).
+    /// Returns the budget that a message for `port` is on while it is queued: its sender's, but the port's own for a
+    /// message by a send-once right (errata 4). The right was made from the port to get that reply, and a client could
+    /// otherwise use up a server's budget by not receiving replies (mach-ipc 8.1 S10).
     pub fn budget_for(&self, message: MessageId, port: PortId, sender: BudgetId) -> BudgetId {
         match self.messages[message].destination {
-            Carried::Right(Right::SendOnce(_)) => self.receiving_budget(port).unwrap_or(sender),
+            Carried::Right(Right::SendOnce(_)) => self.ports[port].budget.unwrap_or(sender),
             _ => sender,
         }
     }

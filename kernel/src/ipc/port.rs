@@ -239,6 +239,12 @@ impl Port {
         self.home != Home::Dead
     }
 
+    /// Returns the budget that it is on, unless it is the kernel's: that of the task that made it or received its
+    /// receive right last.
+    pub fn budget(&self) -> Option<BudgetId> {
+        self.budget
+    }
+
     /// Returns what it has to do with the priorities of threads.
     pub fn role(&self) -> Role {
         self.role

@@ -4,7 +4,7 @@ use super::Ipc;
 use super::entry::EntryRight;
 use super::port::Home;
 use super::right::{Carried, Right};
-use crate::ids::{BudgetId, KernelObject, MessageId, PortId, Receivable, SpaceId, ThreadId};
+use crate::ids::{KernelObject, MessageId, PortId, Receivable, SpaceId, ThreadId};
 use crate::machine::Nanos;
 use crate::outcome::Outcome;
 use crate::sched::Scheduling;
@@ -73,22 +73,6 @@ impl Ipc {
             EntryRight::PortSet { set } => Some(Receivable::Set(set)),
             _ => None,
         }
-    }
-
-    /// Returns the budget of the task that receives from a port. For a port in transit this is the task that will get
-    /// its receive right, for a port in limbo or too deep in other ports to tell the task that made it.
-    pub fn receiving_budget(&self, port: PortId) -> Option<BudgetId> {
-        let mut at = port;
-        for _ in 0..=self.limits.transit_walk {
-            match self.ports.get(at)?.home {
-                Home::Space { space, .. } => return Some(self.spaces[space].budget()),
-                Home::Transit(onward) => at = onward,
-                Home::Limbo => break,
-                Home::Kernel(_) | Home::Dead => return None,
-            }
-        }
-        // A port in a message that is being taken apart may be in transit to one that is gone.
-        self.ports.get(at)?.budget.filter(|&budget| self.budgets.contains(budget))
     }
 
     /// Returns the queue of a port or set in which a thread waits.

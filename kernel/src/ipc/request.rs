@@ -4,7 +4,7 @@
 use super::Ipc;
 use super::kernel_message::Notification;
 use super::right::SendOnceRight;
-use crate::ids::{PortId, RequestId, SpaceId, tag};
+use crate::ids::{BudgetId, PortId, RequestId, SpaceId, tag};
 use crate::limits::REQUESTS_PER_PORT_MAX;
 use crate::step::{Step, Work};
 use abi::port::PortName;
@@ -33,6 +33,8 @@ pub struct Request {
     pub(super) notify: SendOnceRight,
     /// The space of the name.
     pub(super) space: SpaceId,
+    /// The budget that it is on.
+    pub(super) budget: BudgetId,
     /// The name that the request is about.
     pub(super) name: PortName,
     /// The event for which it waits.
@@ -43,8 +45,13 @@ pub struct Request {
 
 impl Request {
     /// Returns a request that is not registered yet.
-    pub(super) fn new(notify: SendOnceRight, space: SpaceId, name: PortName, kind: RequestKind) -> Request {
-        Request { notify, space, name, kind, link: Link::default() }
+    pub(super) fn new(
+        notify: SendOnceRight,
+        (space, budget): (SpaceId, BudgetId),
+        name: PortName,
+        kind: RequestKind,
+    ) -> Request {
+        Request { notify, space, budget, name, kind, link: Link::default() }
     }
 }
 
@@ -96,9 +103,8 @@ impl Ipc {
     /// The right to which the notification would go, if memory runs out, the budget is used up or the port has too many
     /// requests; nothing has changed.
     pub(super) fn register_request(&mut self, port: PortId, request: Request) -> Result<(), SendOnceRight> {
-        let Request { space, name, kind, .. } = request;
+        let Request { space, budget, name, kind, .. } = request;
         let full = self.ports[port].requests.count() >= REQUESTS_PER_PORT_MAX;
-        let budget = self.spaces[space].budget();
         if full || self.charged(budget, REQUEST_COST, |ipc| ipc.requests.reserve()).is_err() {
             return Err(request.notify);
         }
@@ -113,9 +119,7 @@ impl Ipc {
         let kind = self.requests[id].kind;
         self.ports[port].requests.list_for(kind).remove(&mut self.requests, id);
         let request = self.requests.remove(id).expect("the request has not been removed before");
-        if let Some(space) = self.spaces.get(request.space) {
-            self.refund(space.budget(), REQUEST_COST);
-        }
+        self.refund(request.budget, REQUEST_COST);
         request
     }
 

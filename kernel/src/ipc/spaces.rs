@@ -1,10 +1,9 @@
 //! The spaces of all tasks, each on its task's budget.
 
 use super::Ipc;
-use super::budget::Budget;
 use super::entry::{Entry, EntryRight};
 use super::space::Space;
-use crate::ids::SpaceId;
+use crate::ids::{BudgetId, SpaceId};
 use crate::machine::NoMemory;
 use abi::KernReturn;
 use abi::code::{KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE};
@@ -35,18 +34,26 @@ impl From<NoName> for KernReturn {
 }
 
 impl Ipc {
-    /// Makes a task's space and budget. The caller has [made room](Ipc::make_room_for_task).
-    pub(crate) fn insert_space(&mut self, seed: u64) -> SpaceId {
-        let budget = self.budgets.insert_reserved(|_| Budget::default());
+    /// Makes a task's space on its budget. The caller has [made room](Ipc::make_room_for_task).
+    pub(crate) fn insert_space(&mut self, budget: BudgetId, seed: u64) -> SpaceId {
         let limit = self.limits.names_per_task;
         self.spaces.insert_reserved(|_| Space::new(budget, limit, seed))
     }
 
-    /// Removes a space without names, and its budget.
+    /// Makes a space on a budget as large as that of most tasks. The caller has
+    /// [made room](Ipc::make_room_for_task).
+    #[cfg(test)]
+    pub(crate) fn insert_first_space(&mut self) -> SpaceId {
+        let bytes = self.limits.kernel_bytes_per_task;
+        let budget = self.open_budget(super::budget::Source::Machine(bytes), 0).expect("it is large enough");
+        self.insert_space(budget, 0)
+    }
+
+    /// Removes a space without names.
     pub fn remove_space(&mut self, space: SpaceId) {
         let removed = self.spaces.remove(space).expect("the space has not been removed before");
         assert!(removed.live() == 0, "{space:?} is removed but has {} names", removed.live());
-        self.budgets.remove(removed.budget());
+        self.refund(removed.budget(), removed.cost());
     }
 
     /// Looks for a name at the indexes `from..end`. Returns the one with the lowest index, and the index from which to

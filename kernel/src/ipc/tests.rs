@@ -33,7 +33,7 @@ impl Setup {
         let mut step = Step::default();
         let mut ipc = Ipc::new(&mut step, limits, 0).unwrap();
         ipc.make_room_for_task().unwrap();
-        let space = ipc.insert_space(0);
+        let space = ipc.insert_first_space();
         let name = ipc.port_allocate(&mut step, space, MACH_PORT_RIGHT_RECEIVE).unwrap();
         let port = ipc.spaces[space].get(name).unwrap().right.port().unwrap();
         let sched = Scheduling::new(Clock::new(Stamp(0), Rate::measured(1, 1)), 0);
@@ -114,7 +114,10 @@ fn a_port_has_a_limited_number_of_requests() {
         let right = ipc.make_send_once(*port);
         let name = ipc.copy_out_right(*space, Right::SendOnce(right)).unwrap();
         let notify = ipc.make_send_once(*port);
-        ipc.register_request(*port, Request::new(notify, *space, name, RequestKind::DeadName))
+        ipc.register_request(
+            *port,
+            Request::new(notify, (*space, ipc.spaces[*space].budget()), name, RequestKind::DeadName),
+        )
     };
     (0..REQUESTS_PER_PORT_MAX).for_each(|_| assert_eq!(register(), Ok(())));
     let notify = register().unwrap_err();

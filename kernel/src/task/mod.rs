@@ -80,6 +80,8 @@ pub struct Ending {
 pub(crate) enum Stage {
     /// Receive rights, from this index on.
     ReceiveRights(u32),
+    /// Its budget, after those of its children.
+    Budget,
     /// All other names, from this index on.
     Names(u32),
     /// Its own ports.

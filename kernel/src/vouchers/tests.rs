@@ -4,6 +4,7 @@
 use super::*;
 use crate::ids::KernelObject;
 use crate::ipc::Ipc;
+use crate::ipc::budget::BUDGET_COST;
 use crate::ipc::right::SendRight;
 use crate::limits::Limits;
 use crate::step::{Step, Work};
@@ -28,7 +29,7 @@ impl Stage {
         let mut step = Step::default();
         let mut ipc = Ipc::new(&mut step, Limits::default(), 1).unwrap();
         ipc.make_room_for_task().unwrap();
-        let space = ipc.insert_space(0);
+        let space = ipc.insert_first_space();
         Stage { ipc, step, vouchers: Vouchers::new(0).unwrap(), space, adopted: Vec::new(), tasks: 0 }
     }
 
@@ -95,7 +96,7 @@ fn a_voucher_dies_when_its_last_send_right_ends() {
     stage.destroy(second);
     assert_eq!((stage.settle(), stage.vouchers.count()), (1, 0));
     assert!(stage.ipc.live_port(port).is_none());
-    assert_eq!(stage.ipc.used(stage.ipc.space(stage.space).budget()), Some(0));
+    assert_eq!(stage.ipc.used(stage.ipc.space(stage.space).budget()), Some(BUDGET_COST));
 }
 
 #[test]

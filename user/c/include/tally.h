@@ -37,6 +37,7 @@ struct task_spawn_args {
     uint64_t watch_ports;
     uint32_t system_persona;
     uint32_t system_proxy_persona;
+    uint64_t kernel_bytes; /* 0: the usual share of the caller's budget */
 };
 
 /* image_kind */
@@ -45,6 +46,8 @@ struct task_spawn_args {
 /* uid and gid: those of the caller */
 #define SPAWN_INHERIT 0xFFFFFFFFu
 #define PERSONA_ID_NONE 0xFFFFFFFFu
+/* kernel_bytes: plus a number of parts, of which 256 are all that the caller has left */
+#define SPAWN_SHARE_OF (1ull << 63)
 
 /* app_type */
 #define APP_TYPE_INHERIT 0

@@ -116,6 +116,12 @@ impl Spawn {
         self
     }
 
+    /// Sets the bytes of kernel memory that the task gets of the caller's budget, besides what it starts with.
+    pub fn kernel_bytes(mut self, bytes: u64) -> Spawn {
+        self.args.kernel_bytes = bytes;
+        self
+    }
+
     /// Starts the task and returns the name of its control port.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use abi::inspect::*;
 impl Kernel {
     pub(super) fn task_record(&self, task: &Task) -> TaskRecord {
         let space = self.ipc.space(task.space);
-        let budget = space.budget();
+        let (used, limit) = self.ipc.use_of(space.budget()).unwrap_or_default();
         let policy = &task.policy;
         let mut flags = 0;
         let mut record = TaskRecord {
@@ -27,8 +27,8 @@ impl Kernel {
             role: policy.role as u32,
             threads: word(task.threads.len()),
             names: space.live(),
-            budget_used: self.ipc.used(budget).unwrap_or(0) as u64,
-            budget_limit: self.limits.kernel_bytes_per_task as u64,
+            budget_used: used as u64,
+            budget_limit: limit as u64,
             ..TaskRecord::default()
         };
         record.name[..task.name.len()].copy_from_slice(task.name.as_bytes());

@@ -3,7 +3,7 @@
 use super::*;
 use crate::credentials::Credentials;
 use crate::ids::{MembershipId, MessageId, SetId, SpaceId, TaskId, ThreadId};
-use crate::ipc::budget::Budget;
+use crate::ipc::budget::{Portion, Source};
 use crate::ipc::message::Descriptor;
 use crate::ipc::request::{Request, RequestKind};
 use crate::ipc::right::{ReceiveRight, SendRight};
@@ -67,7 +67,7 @@ impl Objects {
         let mut step = Step::default();
         let mut ipc = Ipc::new(&mut step, Limits::default(), 0).unwrap();
         ipc.make_room_for_task().unwrap();
-        let space = ipc.insert_space(0);
+        let space = ipc.insert_first_space();
         let budget = ipc.spaces[space].budget();
         let (mut sched, thread) = running_thread(&mut step, space);
         let moving = ipc.new_port(&mut step, budget).unwrap();
@@ -88,7 +88,7 @@ impl Objects {
         let right = ipc.make_send_once(port);
         let once = ipc.copy_out_right(space, Right::SendOnce(right)).unwrap();
         let notify = ipc.make_send_once(awaited);
-        ipc.register_request(port, Request::new(notify, space, once, RequestKind::DeadName)).unwrap();
+        ipc.register_request(port, Request::new(notify, (space, budget), once, RequestKind::DeadName)).unwrap();
 
         let wait = Wait::Receive(ReceiveWait {
             object: Receivable::Port(awaited),
@@ -136,6 +136,23 @@ impl Objects {
         self.ipc.check(&self.sched, &Outside { tasks: 1, ..Outside::default() });
     }
 
+    /// Returns a budget that is taken out of the task's.
+    fn child_budget(&mut self) -> BudgetId {
+        self.ipc.make_room_for_task().unwrap();
+        self.ipc.open_budget(Source::Parent(self.budget, Portion::Usual), 0).unwrap()
+    }
+
+    /// Returns the budget of a child that has ended, with a port on it.
+    fn closed_child(&mut self) -> BudgetId {
+        let child = self.child_budget();
+        self.ipc.charge(child, PORT_COST).unwrap();
+        self.ipc.close_budget(child);
+        self.ipc.ports[self.port].budget = Some(child);
+        self.ipc.refund(self.budget, PORT_COST);
+        self.check();
+        child
+    }
+
     /// Changes the right that a name denotes, without the consequences.
     fn set_right(&mut self, name: PortName, right: EntryRight) {
         self.ipc.spaces[self.space].get_mut(name).expect("the name exists").right = right;
@@ -150,7 +167,7 @@ impl Objects {
 /// What the check says of an invariant, and a way to break it.
 type Break = (&'static str, fn(&mut Objects));
 
-const BREAKS: [Break; 43] = [
+const BREAKS: [Break; 49] = [
     ("I1: send rights", |o| o.ipc.ports[o.port].send_rights += 1),
     ("I1: send rights", |o| o.set_right(o.name, EntryRight::Receive { port: o.port, send_urefs: 0 })),
     ("I1: send rights", |o| o.ipc.messages[o.messages[1]].destination = Carried::Null),
@@ -207,10 +224,36 @@ const BREAKS: [Break; 43] = [
     ("has no set", |o| o.ipc.remove_set(&mut o.step, o.set)),
     ("every task has one space", |o| {
         o.ipc.make_room_for_task().unwrap();
-        o.ipc.insert_space(0);
+        o.ipc.insert_first_space();
     }),
-    ("every task has one budget", |o| {
-        o.ipc.budgets.insert(Budget::default()).unwrap();
+    ("every open budget is a task's", |o| {
+        o.child_budget();
+    }),
+    ("is charged with the cost", |o| {
+        let child = o.child_budget();
+        o.ipc.close_budget(child);
+        o.ipc.budgets[o.budget].used += 1;
+    }),
+    ("has its children", |o| {
+        let child = o.closed_child();
+        o.ipc.budgets[child].parent = None;
+    }),
+    ("exceeds its limit", |o| o.ipc.budgets[o.budget].limit = 1),
+    ("has something to spare", |o| {
+        let child = o.closed_child();
+        o.ipc.budgets[child].limit += 1;
+        o.ipc.budgets[o.budget].used += 1;
+    }),
+    ("is above or below a closed one", |o| {
+        o.closed_child();
+        let open = &mut o.ipc.budgets[o.budget];
+        (open.closed, open.limit) = (true, open.used);
+    }),
+    ("objects are on budgets that are gone", |o| {
+        let child = o.child_budget();
+        o.ipc.ports[o.port].budget = Some(child);
+        o.ipc.close_budget(child);
+        o.ipc.refund(o.budget, PORT_COST);
     }),
     ("is charged with the cost", |o| o.ipc.refund(o.budget, 1)),
     ("is charged with the cost", |o| o.ipc.charge(o.budget, 1).unwrap()),

@@ -161,7 +161,9 @@ impl Ipc {
                 let is_first = !self.ports[port].requests.any_armed();
                 if kind == (RequestKind::SendPossible { armed: true }) && possible_now {
                     self.notify(step, notify, Notification::SendPossible(name));
-                } else if let Err(notify) = self.register_request(port, Request::new(notify, space, name, kind)) {
+                } else if let Err(notify) =
+                    self.register_request(port, Request::new(notify, (space, self.spaces[space].budget()), name, kind))
+                {
                     self.restore_request(port, previous);
                     return Err((KERN_RESOURCE_SHORTAGE, Some(notify)));
                 } else if kind == (RequestKind::SendPossible { armed: true }) && is_first {

@@ -68,7 +68,8 @@ impl Ipc {
     /// `KERN_INVALID_VALUE` for `MACH_PORT_NULL` and `MACH_PORT_DEAD`; `KERN_INVALID_CAPABILITY` if there is no right
     /// or its port is dead; those of [`check_chosen`](super::super::space::Space::check_chosen); `KERN_RIGHT_EXISTS` if
     /// the space has the port under another name; `KERN_NAME_EXISTS` if the name denotes another right; `KERN_NO_SPACE`
-    /// or `KERN_RESOURCE_SHORTAGE` if the space cannot grow (mach-ipc 2.6). The right is destroyed then.
+    /// or `KERN_RESOURCE_SHORTAGE` if the space cannot grow (mach-ipc 2.6), or its budget has no room for the port of a
+    /// receive right. The right is destroyed then.
     pub fn port_insert_carried(
         &mut self,
         step: &mut Step,
@@ -76,12 +77,17 @@ impl Ipc {
         name: PortName,
         carried: Carried,
     ) -> Result<(), KernReturn> {
-        let right = match carried {
+        let checked = match carried {
             _ if !name.is_valid() => Err(KERN_INVALID_VALUE),
-            Carried::Right(ref right) if self.live_port(right.port()).is_some() => self.check_place(space, name, right),
+            Carried::Right(ref right) if self.live_port(right.port()).is_some() => {
+                self.check_place(space, name, right).and_then(|()| match right {
+                    Right::Receive(right) => self.take_over(right.port(), space).map_err(|_| KERN_RESOURCE_SHORTAGE),
+                    _ => Ok(()),
+                })
+            }
             _ => Err(KERN_INVALID_CAPABILITY),
         };
-        if let Err(code) = right {
+        if let Err(code) = checked {
             self.destroy_carried(step, carried);
             return Err(code);
         }

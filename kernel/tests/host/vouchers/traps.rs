@@ -201,7 +201,7 @@ fn a_task_without_budget_gets_no_voucher_and_others_do() {
     let make = |w: &mut World, content: &[u8]| w.create_by_trap(a, host, &st(USER_DATA, content));
     let mut made = Vec::new();
     // Room for the calls that follow, too little for a voucher.
-    let spare = [(); 4].map(|()| w.port(a));
+    let spare = [(); 6].map(|()| w.port(a));
     let code = loop {
         let content = [made.len() as u8; 3000];
         match make(&mut w, &content) {
