@@ -5,12 +5,13 @@ use crate::calls::{memory_error, put_result};
 use crate::ids::{Context, KernelObject};
 use crate::ipc::right::Right;
 use crate::kernel::Kernel;
+use crate::longest::Cause;
 use crate::machine::{Machine, USER_END, UserAddr};
 use crate::outcome::Outcome;
 use crate::policy::ThreadPolicy;
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
-use abi::debug::{DEBUG_COUNTS, DEBUG_HEAP, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::debug::{DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_PANIC, DEBUG_THREAD, LongestStep, ThreadInfo};
 use abi::qos::Priority;
 use abi::task::TaskSpawnArgs;
 use abi::trap::tally::{THREAD_CREATE_CLASS, THREAD_CREATE_SUSPENDED};
@@ -113,13 +114,13 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// `debug_state`: writes object counts, the policy and priority of a thread, or the free bytes of the heap into a
-    /// buffer; or lets the kernel panic, for tests.
+    /// `debug_state`: writes object counts, the policy and priority of a thread, the free bytes of the heap or the longest
+    /// step into a buffer; or lets the kernel panic, for tests.
     ///
     /// # Errors
-    /// `KERN_NO_ACCESS` if another task than the first one asks for a panic; `KERN_INVALID_ARGUMENT` for an unknown
-    /// kind, a buffer that is too small, or a name that is not a thread; `KERN_MEMORY_ERROR` if the buffer cannot be
-    /// written.
+    /// `KERN_NO_ACCESS` if another task than the first one asks for a panic, or another user than 0 for the longest step;
+    /// `KERN_INVALID_ARGUMENT` for an unknown kind, a buffer that is too small, or a name that is not a thread;
+    /// `KERN_MEMORY_ERROR` if the buffer cannot be written.
     pub(super) fn debug_state(
         &mut self,
         machine: &mut dyn Machine,
@@ -161,6 +162,17 @@ impl Kernel {
             DEBUG_HEAP => {
                 let free = machine.free_heap();
                 put_state(machine, caller, &free.to_le_bytes(), buffer, size)
+            }
+            DEBUG_LONGEST if self.tasks[caller.task].credentials.uid != 0 => Err(KERN_NO_ACCESS),
+            DEBUG_LONGEST => {
+                let longest = self.step.measure(name.0 == 1);
+                let cause = match longest.cause {
+                    Cause::Timer => 0,
+                    Cause::Trap(number) => number,
+                    Cause::Exception => u32::MAX,
+                };
+                let longest = LongestStep { ticks: longest.ticks, cause, part: longest.number };
+                put_state(machine, caller, longest.as_bytes(), buffer, size)
             }
             DEBUG_PANIC if self.first_task == Some(caller.task) => panic!("the first task asked for a panic"),
             DEBUG_PANIC => Err(KERN_NO_ACCESS),
