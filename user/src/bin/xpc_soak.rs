@@ -41,12 +41,16 @@ fn start(arguments: Arguments) -> i32 {
     let mut status = 0;
     for (what, [requests, connections, killed]) in parts {
         let (start, heap) = (now(), free_heap());
-        let (before, after) = soak_xpc(requests, connections, killed);
+        let soaked = soak_xpc(requests, connections, killed);
         println!("{} {what} in {} ms", requests + connections + killed, (now() - start) / MILLISECOND);
+        let [before, after] = soaked.busy;
         println!("  before: {before:?}");
         println!("  after:  {after:?}");
+        let [before, after] = soaked.quiet;
+        println!("  library before the service began: {before:?}");
+        println!("  library after its end:            {after:?}");
         println!("  free bytes of the kernel's heap: {heap} before the tasks began, {} now", free_heap());
-        status |= i32::from(before != after);
+        status |= i32::from(!soaked.is_clean());
     }
     status
 }
