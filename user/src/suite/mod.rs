@@ -155,6 +155,7 @@ files! {
     connections::deaths,
     connections::endings,
     connections::hostile,
+    connections::hostile_limits,
     connections::hostile_ports,
     connections::idle,
     connections::soak,
