@@ -7,6 +7,7 @@ use crate::port::{self, Port};
 use crate::sync::Mutex;
 use crate::thread::{Gate, spawn};
 use crate::{check, message};
+use abi::code::MACH_MSG_SUCCESS;
 use abi::message::MsgOption;
 use abi::port::Disposition;
 use alloc::sync::Arc;
@@ -126,6 +127,17 @@ fn a_synchronous_sender_raises_the_handler_without_changing_its_class() {
     let seen = server.expect_in(Context::with_voucher(IN), What::Received(2));
     check::equal("the class in effect before the reply", seen.effective, UI);
     end_both(client, server);
+    let peer = message::port_with_send();
+    let client = End::new(None).connect(peer.name());
+    let channel = client.channel.clone();
+    at(UI, move || channel.send_with_result(MachMsg::new(3), NONE));
+    let mut buffer = vec![0; 1024];
+    let received = process().kernel.receive(peer.name(), &mut buffer, MsgOption::RCV_TIMEOUT, 0, NOBODY);
+    check::equal("the code", received.code, MACH_MSG_SUCCESS);
+    check::equal("the class of the message itself", received.priority.class(), IN);
+    client.end();
+    drop(peer);
+    check_nothing_is_left();
 }
 
 /// Returns an end that nobody receives from yet, whose queue is full.
