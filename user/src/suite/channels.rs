@@ -4,14 +4,17 @@ use super::channel_ends::*;
 use super::tests;
 use crate::message::Message;
 use crate::port::{self, Port};
-use crate::thread::Gate;
+use crate::sync::Mutex;
+use crate::thread::{Gate, spawn};
 use crate::{check, message};
+use abi::code::MACH_MSG_SUCCESS;
 use abi::message::MsgOption;
 use abi::port::Disposition;
 use alloc::sync::Arc;
 use alloc::vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use dispatch::mach::{MachMsg, SendResult, handoff_reply};
+use dispatch::process::process;
 use dispatch::qos::Qos;
 use dispatch::queue::Queue;
 
@@ -124,6 +127,17 @@ fn a_synchronous_sender_raises_the_handler_without_changing_its_class() {
     let seen = server.expect_in(Context::with_voucher(IN), What::Received(2));
     check::equal("the class in effect before the reply", seen.effective, UI);
     end_both(client, server);
+    let peer = message::port_with_send();
+    let client = End::new(None).connect(peer.name());
+    let channel = client.channel.clone();
+    at(UI, move || channel.send_with_result(MachMsg::new(3), NONE));
+    let mut buffer = vec![0; 1024];
+    let received = process().kernel.receive(peer.name(), &mut buffer, MsgOption::RCV_TIMEOUT, 0, NOBODY);
+    check::equal("the code", received.code, MACH_MSG_SUCCESS);
+    check::equal("the class of the message itself", received.priority.class(), IN);
+    client.end();
+    drop(peer);
+    check_nothing_is_left();
 }
 
 /// Returns an end that nobody receives from yet, whose queue is full.
@@ -293,26 +307,52 @@ fn a_reply_is_handed_to_another_queue() {
     let (other, work) = (Queue::new("other"), activity());
     let (queue, context) = (other.clone(), Context::of(IN, &work));
     let in_handler = Arc::new(AtomicBool::new(false));
+    let [began, may_reply] = [(); 2].map(|()| Arc::new(Gate::new()));
+    let (begins, replies) = (began.clone(), may_reply.clone());
     let server = End::with(move |channel, mut message| {
+        let Some(reply) = message.take_reply() else { return message.destroy() };
         in_handler.store(true, Ordering::Relaxed);
-        let reply = message.take_reply().expect("the request asks for a reply");
         let port = reply.header().msgh_remote_port;
         let (channel, on, before) = (channel.clone(), queue.clone(), in_handler.clone());
+        let (begins, replies) = (begins.clone(), replies.clone());
         handoff_reply(&queue, port, move || {
             check::that("the handler has returned", !before.load(Ordering::Relaxed));
             check::equal("the queue", Queue::current(), Some(on));
             check::equal("the context", Context::own(), context);
-            check::equal("the class in effect", effective_class(), UI);
+            check::equal("the class in effect at the beginning", effective_class(), UI);
+            begins.open();
+            replies.pass();
+            check::equal("the class in effect before the reply", effective_class(), UI);
             channel.send_with_result(reply, NONE);
+            check::equal("the class in effect at the end", effective_class(), UI);
         });
         message.destroy();
         in_handler.store(false, Ordering::Relaxed);
     });
     let (client, server) = pair(server);
+    let (channel, requester) = (client.channel.clone(), work.clone());
+    let waits = spawn(move || {
+        under(UI, &requester, move || channel.send_and_wait_for_reply(MachMsg::new(1), NONE).map(|reply| reply.id()))
+    });
+    let waits = waits.expect("the thread starts");
+    began.pass();
+    server.expect(&[What::Connected]);
+    let handler = server.expect_in(context, What::Received(1));
+    check::equal("the class in effect in the handler", handler.effective, UI);
+    // The handler's queue has nothing of it any more, while the other one works.
     let channel = client.channel.clone();
-    let reply =
-        under(UI, &work, move || channel.send_and_wait_for_reply(MachMsg::new(1), NONE).map(|reply| reply.id()));
-    check::equal("the reply", reply, Some(101));
+    at(UT, move || channel.send_with_result(MachMsg::new(2), NONE));
+    let next = server.expect_in(Context::with_voucher(UT), What::Received(2));
+    check::equal("the class in effect of the handler's queue", next.effective, UT);
+    may_reply.open();
+    check::equal("the reply", waits.join(), Some(101));
+    // Nor has the other one, when its work has ended.
+    until(|| process().debug_counts().continuations == 0);
+    let (seen, queue) = (Arc::new(Mutex::new(None)), other.clone());
+    let sees = seen.clone();
+    at(UT, move || queue.run_async(move || *sees.lock() = Some(effective_class())));
+    until(|| seen.lock().is_some());
+    check::equal("the class in effect of the other queue", *seen.lock(), Some(UT));
     drop((other, work));
     end_both(client, server);
 }

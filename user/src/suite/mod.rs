@@ -45,7 +45,7 @@ mod vouchers;
 use abi::task::ExitStatus;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-pub use connections::soak::{XpcStock, soak_xpc};
+pub use connections::soak::{Soaked, XpcStock, soak_xpc};
 pub use soak::{Stock, send_messages};
 pub use tasks::EXIT_PROGRAM;
 
@@ -155,6 +155,7 @@ files! {
     connections::deaths,
     connections::endings,
     connections::hostile,
+    connections::hostile_limits,
     connections::hostile_ports,
     connections::idle,
     connections::soak,

@@ -45,6 +45,7 @@ extern crate alloc;
 
 pub mod boost;
 mod bootstrap;
+mod clients;
 mod connection;
 mod description;
 pub mod dictionary;

@@ -1,5 +1,6 @@
 //! What a program has once: its transactions, and the connections that hear of its end (dispatch 7.6, X-23).
 
+use crate::clients::Clients;
 use crate::connection::Inner;
 use crate::owned::OwnedReceive;
 use crate::transaction::{Delivery, IdlePeriod, Next, Termination, Transactions};
@@ -17,6 +18,8 @@ use dispatch::sync::{Arc, Mutex, Weak};
 
 struct Service {
     transactions: Transactions,
+    /// The connections of clients.
+    clients: Clients,
     /// The active listeners and peers, by their addresses.
     connections: BTreeMap<usize, Weak<Inner>>,
     /// The channel through which the program is told to end.
@@ -29,6 +32,7 @@ struct Service {
 
 static SERVICE: Mutex<Service> = Mutex::new(Service {
     transactions: Transactions::new(),
+    clients: Clients::new(),
     connections: BTreeMap::new(),
     control: None,
     idle_limit: None,
@@ -108,6 +112,24 @@ pub(crate) fn reply_finished() {
 
 pub(crate) fn is_terminating() -> bool {
     SERVICE.lock().transactions.is_terminating()
+}
+
+/// A connection of another program, which counts until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat(u32);
+
+impl Seat {
+    /// Counts a connection of a process. None if the process has as many as it may have.
+    pub(crate) fn take(pid: u32) -> Option<Seat> {
+        let has_room = SERVICE.lock().clients.came(pid);
+        has_room.then(|| Seat(pid))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        SERVICE.lock().clients.went(self.0);
+    }
 }
 
 /// Adds an active listener or peer.

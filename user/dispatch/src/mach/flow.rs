@@ -7,7 +7,7 @@
 /// Bytes that wait for the handler when the channel stops. A peer that keeps to requests and replies never comes near.
 const MOST: usize = 256 * 1024;
 /// What a message costs besides its bytes: its object and its item on the queue. It is an estimate.
-const EACH: usize = 512;
+pub(crate) const EACH: usize = 512;
 
 /// What waits for the handler of a channel.
 #[derive(Debug, Default)]

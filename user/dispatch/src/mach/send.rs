@@ -12,6 +12,8 @@ use alloc::collections::VecDeque;
 pub(crate) trait Outgoing {
     /// Returns the class of the message.
     fn class(&self) -> Qos;
+    /// Returns the memory that the message takes while it waits, in bytes.
+    fn cost(&self) -> usize;
     /// Returns true if the message goes to a send-once right: it needs neither the channel's right nor its check-in.
     fn is_reply(&self) -> bool;
     /// Returns the right that a check-in goes to, if it is not that of the channel.
@@ -88,6 +90,8 @@ pub(crate) enum Next<M, B> {
 #[derive(Debug)]
 pub(crate) struct SendSide<M, B> {
     items: VecDeque<Item<M, B>>,
+    /// The memory that the messages in `items` take.
+    cost: usize,
     /// The highest class of what waits and of what is being sent. All of it leaves with this override (M-7).
     class: Qos,
     state: State,
@@ -109,6 +113,7 @@ impl<M: Outgoing, B> SendSide<M, B> {
     pub(crate) fn new() -> SendSide<M, B> {
         SendSide {
             items: VecDeque::new(),
+            cost: 0,
             class: Qos::Unspecified,
             state: State::Stopped,
             right: MACH_PORT_NULL,
@@ -144,6 +149,11 @@ impl<M: Outgoing, B> SendSide<M, B> {
             Item::Message(message) => Some(message),
             Item::Barrier(_) | Item::Reconnect(_) => None,
         })
+    }
+
+    /// Returns the memory that the messages take that wait, in bytes.
+    pub(crate) fn cost(&self) -> usize {
+        self.cost
     }
 
     /// Returns the send right.
@@ -186,6 +196,7 @@ impl<M: Outgoing, B> SendSide<M, B> {
     /// Adds a message.
     pub(crate) fn submit(&mut self, message: M, thread: PortName) -> Submitted {
         let class = message.class();
+        self.cost += message.cost();
         self.add(Item::Message(message), class, thread)
     }
 
@@ -239,7 +250,11 @@ impl<M: Outgoing, B> SendSide<M, B> {
         {
             return Next::CheckIn(checkin, self.right, self.class);
         }
-        match self.items.pop_front() {
+        let item = self.items.pop_front();
+        if let Some(Item::Message(message)) = &item {
+            self.cost -= message.cost();
+        }
+        match item {
             Some(Item::Message(message)) if is_sent => Next::Send(message, self.right, self.class),
             Some(Item::Message(message)) => Next::NotSent(message),
             Some(Item::Barrier(barrier)) => Next::Barrier(barrier),
@@ -262,6 +277,7 @@ impl<M: Outgoing, B> SendSide<M, B> {
     /// Puts a message back that found the queue of the peer full. Returns true if the caller goes on transmitting,
     /// because the queue has got room, or because there is a new peer.
     pub(crate) fn full(&mut self, message: M) -> bool {
+        self.cost += message.cost();
         self.items.push_front(Item::Message(message));
         self.stop()
     }

@@ -12,6 +12,10 @@ impl Outgoing for Message {
         self.1
     }
 
+    fn cost(&self) -> usize {
+        self.0.len()
+    }
+
     fn is_reply(&self) -> bool {
         self.2
     }
@@ -213,4 +217,23 @@ fn channel_that_was_never_connected_can_be_cancelled() {
     side.submit(message("a", BG), ONE);
     assert_eq!(side.cancel(ONE), Some(Submitted::Drain));
     assert_eq!(drain(&mut side), [Did::NotSent("a"), Did::Disconnected(MACH_PORT_NULL, None, true)]);
+}
+
+#[test]
+fn what_waits_costs_until_it_leaves_or_is_given_up() {
+    let mut side = connected(None);
+    assert_eq!(drain(&mut side), []);
+    let _ = side.submit(message("one", BG), ONE);
+    let _ = side.submit(message("three", BG), ONE);
+    assert_eq!(side.cost(), 8);
+    assert!(!find_full(&mut side));
+    assert_eq!(side.cost(), 8, "a message that found no room waits again");
+    assert!(side.room(ONE));
+    assert!(matches!(side.next(), Next::Send(..)));
+    assert_eq!(side.cost(), 5);
+    let _ = side.barrier("barrier", BG, ONE);
+    assert_eq!(side.cost(), 5, "a barrier is no message");
+    let _ = side.cancel(ONE);
+    drain(&mut side);
+    assert_eq!(side.cost(), 0);
 }

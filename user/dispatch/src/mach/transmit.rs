@@ -3,6 +3,7 @@
 use super::SendResult;
 use super::channel::{Barrier, Channel, Inner};
 use super::event::Event;
+use super::flow;
 use super::message::MachMsg;
 use super::receiver::{Sink, without_detail};
 use super::reply::Pending;
@@ -55,6 +56,10 @@ pub(crate) struct Sending {
 impl Outgoing for Sending {
     fn class(&self) -> Qos {
         self.message.priority.class()
+    }
+
+    fn cost(&self) -> usize {
+        self.message.size() + flow::EACH
     }
 
     fn is_reply(&self) -> bool {
@@ -159,6 +164,12 @@ impl Channel {
     /// Sends a message like [`send`](Channel::send), and returns what became of it if it left at once.
     pub fn send_with_result(&self, message: MachMsg, options: MsgOption) -> SendResult {
         self.0.send(Sending::prepare(message, options, Told::Caller, false)).unwrap_or(SendResult::Deferred)
+    }
+
+    /// Returns the memory of this program that messages take which wait to leave, in bytes: the peer reads too slowly, or
+    /// the channel is not connected yet.
+    pub fn waiting_to_leave(&self) -> usize {
+        self.0.send.lock().cost()
     }
 }
 

@@ -6,6 +6,7 @@ use dispatch::block::{Block, BlockFlags, block_perform};
 use dispatch::group::Group;
 use dispatch::qos::{Priority, Qos};
 use dispatch::queue::Queue;
+use dispatch::thread::set_qos_class_self;
 use dispatch::voucher::Voucher;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Weak};
@@ -215,10 +216,15 @@ fn assert_unknown_flags_give_no_block() {
 
 // covers dispatch AE-4
 #[test]
-fn a_relative_priority_out_of_range_gives_no_block() {
-    let _world = World::new();
+fn a_relative_priority_out_of_range_is_refused() {
+    let world = World::new();
     for (relative, is_valid) in [(-16, false), (-15, true), (0, true), (1, false)] {
         assert_eq!(Block::with_class(NO_FLAGS, Qos::Utility, relative, || ()).is_some(), is_valid, "{relative}");
+        world.on(BG, None, || {
+            let set = set_qos_class_self(Qos::Utility, relative);
+            let expected = Priority::new(Qos::Utility, relative).filter(|_| is_valid).unwrap_or(BG);
+            assert_eq!((set.is_ok(), world.probe().requested), (is_valid, expected), "{relative}");
+        });
     }
 }
 

@@ -65,12 +65,19 @@ pub(super) fn make_server_port() -> PortName {
 }
 
 /// Introduces itself to a service as a client does. Returns the port to which requests go, and that of the client.
-fn introduce(service: PortName) -> (PortName, Port) {
+pub(super) fn introduce(service: PortName) -> (PortName, Port) {
     let (server, client) = (make_server_port(), Port::new());
     let check_in = Raw::copy_send(service).id(XPC_MESSAGE_CHECK_IN);
-    let check_in = check_in.port(server, D::MOVE_RECEIVE).port(client.name(), D::MAKE_SEND).words(&PREFIX);
-    check_in.send_or_destroy();
+    let mut check_in = check_in.port(server, D::MOVE_RECEIVE).port(client.name(), D::MAKE_SEND).words(&PREFIX);
+    check_in.send().expect("the listener takes it");
     (server, client)
+}
+
+/// Returns a request by hand, through a port that [`introduce`] returned.
+pub(super) fn request_to(server: PortName, request: &Dictionary, replies: PortName) -> Raw {
+    let mut body = Vec::new();
+    xpc::wire::encode(request, &mut body).expect("the dictionary is flat");
+    Raw::copy_send(server).id(XPC_MESSAGE_REQUEST).bytes(&body).reply_to(replies, D::MAKE_SEND_ONCE)
 }
 
 /// The messages that are no requests: ids, descriptors and bodies.

@@ -10,6 +10,7 @@ pub(super) mod endings;
 pub(super) mod forwarding;
 pub(super) mod holders;
 pub(super) mod hostile;
+pub(super) mod hostile_limits;
 pub(super) mod hostile_ports;
 pub(super) mod idle;
 pub(super) mod soak;
@@ -28,6 +29,7 @@ pub(super) const CHILDREN: &[Children] = &[
     deaths::CHILDREN,
     endings::CHILDREN,
     hostile::CHILDREN,
+    hostile_limits::CHILDREN,
     hostile_ports::CHILDREN,
     soak::CHILDREN,
 ];

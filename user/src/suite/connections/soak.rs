@@ -4,12 +4,14 @@
 //! ended, everything that the two tasks and the kernel have is counted.
 
 use super::actor::{answer, connect, daemon, join, rest, serve, stop};
+use super::hostile::ask_properly;
 use super::stage::{Player, Stage, eventually, names_of};
 use crate::suite::{seed_of, tests};
 use crate::time::{now, sleep};
 use crate::{check, heap, task};
 use abi::debug::Counts;
-use core::sync::atomic::{AtomicU64, Ordering};
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use dispatch::activity::{Activity, ActivityFlags, Parent};
 use dispatch::process::{DebugCounts, process};
 use dispatch::queue::Queue;
@@ -100,7 +102,7 @@ impl Soak {
 
     /// Waits until all is quiet, and counts.
     fn stock(&self) -> XpcStock {
-        eventually("the workers of this task end", || process().debug_counts().workers == 0);
+        library_at_rest();
         let mut probe = self.stage.pass("soak rests");
         eventually("the workers of the service end", || {
             sleep(50);
@@ -226,8 +228,30 @@ fn kill_peers(stage: &Stage, random: &mut impl FnMut(u64) -> u64) {
     client.end();
 }
 
+/// What there was before and after some work, without and with the service and the connection to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Soaked {
+    /// What there was when the service had been used for a while, and after the work.
+    pub busy: [XpcStock; 2],
+    /// What the library had in this task before the service began, and after its end.
+    pub quiet: [DebugCounts; 2],
+}
+
+impl Soaked {
+    /// Returns true if the work has left nothing.
+    pub fn is_clean(&self) -> bool {
+        self.busy[0] == self.busy[1] && self.quiet[0] == self.quiet[1]
+    }
+}
+
+/// Returns what the library has in this task when its workers have ended.
+fn library_at_rest() -> DebugCounts {
+    eventually("the workers of this task end", || process().debug_counts().workers == 0);
+    process().debug_counts()
+}
+
 /// Sends requests, opens connections, and kills services and as many clients. Returns what there was before and after.
-pub fn soak_xpc(requests: u64, connections: u64, killed: u64) -> (XpcStock, XpcStock) {
+pub fn soak_xpc(requests: u64, connections: u64, killed: u64) -> Soaked {
     let mut state = seed_of(0x5851_F42D_4C95_7F2D);
     let mut random = |below: u64| {
         state ^= state << 13;
@@ -235,23 +259,36 @@ pub fn soak_xpc(requests: u64, connections: u64, killed: u64) -> (XpcStock, XpcS
         state ^= state << 17;
         state % below
     };
+    let found = library_at_rest();
     let soak = Soak::new();
-    let service = connect("soak");
+    let ended = Arc::new(AtomicBool::new(false));
+    let tells = ended.clone();
+    let service = Connection::create("soak", None);
+    service.set_event_handler(move |event| {
+        tells.fetch_or(matches!(event, Event::Error(XpcError::Invalid)), Ordering::Relaxed);
+    });
+    service.activate();
+    // A connection that was never used has its check-in still.
+    ask_properly(&service);
     let mut work = |requests: u64, connections: u64, killed: u64| {
         send_requests(&service, requests);
         open_connections(connections);
         (0..killed).for_each(|_| kill_peers(&soak.stage, &mut random));
     };
     work(requests.min(WARM_UP), connections.min(WARM_UP), killed.min(4));
-    let stocks = soak.around(|| work(requests, connections, killed));
+    let (before, after) = soak.around(|| work(requests, connections, killed));
+    service.cancel();
+    eventually("the connection ends", || ended.load(Ordering::Relaxed));
+    drop(service);
     soak.service.end();
-    stocks
+    Soaked { busy: [before, after], quiet: [found, library_at_rest()] }
 }
 
 // covers dispatch AE-139
 fn requests_connections_and_deaths_leave_every_count_as_it_was() {
-    let (before, after) = soak_xpc(REQUESTS, CONNECTIONS, KILLED);
-    check::equal("what there is afterwards", after, before);
+    let Soaked { busy, quiet } = soak_xpc(REQUESTS, CONNECTIONS, KILLED);
+    check::equal("what there is after the work", busy[1], busy[0]);
+    check::equal("what the library has after the end of its service", quiet[1], quiet[0]);
     let [replies, errors] = [&REPLIES, &ERRORS].map(|count| count.load(Ordering::Relaxed));
     check::that("there were replies and errors", replies > 0 && errors > 0);
 }

@@ -133,6 +133,12 @@ impl Stage {
     }
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = port::deallocate(self.port.name());
+    }
+}
+
 impl Stop {
     fn of(message: Message) -> Stop {
         let body = &message.body()[NDR.len()..];

@@ -1,10 +1,11 @@
 //! What comes from a channel, and what the handler hears of it (dispatch 7.4, 7.5).
 
 use super::establish::Origin;
-use super::state::{ChannelNumber, Kind, Loss};
+use super::state::{ChannelNumber, Loss};
 use super::{Connection, Core, Inner};
 use crate::boost::ReplyContext;
 use crate::owned::{self, OwnedReceive, OwnedSend};
+use crate::service::Seat;
 use crate::transport::{self, Sender};
 use crate::wire::XPC_MESSAGE_REQUEST;
 use crate::{Event, Message, XpcError, service};
@@ -67,9 +68,11 @@ impl Inner {
             return message.destroy();
         }
         let sender = Sender::of(&message);
-        if let Some((receive, send)) = transport::open_check_in(message, sender) {
+        if let Some((receive, send)) = transport::open_check_in(message, sender)
+            && let Some(seat) = Seat::take(sender.pid)
+        {
             let target = self.core.lock().target.clone();
-            let peer = Inner::new(Kind::Peer, Origin::CheckIn(receive, send), target, Some(sender.pid));
+            let peer = Inner::peer(Origin::CheckIn(receive, send), target, sender.pid, seat);
             self.deliver(Event::Peer(Connection::of(&peer)));
         }
     }
@@ -134,13 +137,14 @@ impl Inner {
     /// Calls the handler for the last time, and lets go of everything. The caller runs on the lane.
     fn end(self: &Arc<Inner>) {
         service::left(self);
-        let (channel, lane, origin) = {
+        let (channel, lane, origin, seat) = {
             let mut core = self.core.lock();
-            (core.channel.take(), core.lane.take(), core::mem::replace(&mut core.origin, Origin::Nothing))
+            let origin = core::mem::replace(&mut core.origin, Origin::Nothing);
+            (core.channel.take(), core.lane.take(), origin, core.seat.take())
         };
         self.deliver(Event::Error(XpcError::Invalid));
         let handler = self.handler.lock().take();
-        drop((handler, channel, lane, origin));
+        drop((handler, channel, lane, origin, seat));
     }
 }
 

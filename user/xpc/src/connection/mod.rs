@@ -17,6 +17,7 @@ mod events;
 mod send;
 mod state;
 
+use crate::service::Seat;
 use crate::{Endpoint, Event};
 use abi::PortName;
 use alloc::boxed::Box;
@@ -79,11 +80,13 @@ struct Core {
     peer: Option<PortName>,
     /// The process at the other end, if it is known.
     pid: Option<u32>,
+    /// A connection to a client counts as one of that client's until it has ended.
+    seat: Option<Seat>,
 }
 
 impl Connection {
     fn new(kind: Kind, origin: Origin, target: Option<&Queue>) -> Connection {
-        Connection::of(&Inner::new(kind, origin, target.cloned(), None))
+        Connection::of(&Inner::new(kind, origin, target.cloned()))
     }
 
     pub(crate) fn of(inner: &Arc<Inner>) -> Connection {
@@ -220,13 +223,31 @@ impl fmt::Debug for Connection {
 }
 
 impl Inner {
-    fn new(kind: Kind, origin: Origin, target: Option<Queue>, pid: Option<u32>) -> Arc<Inner> {
+    fn new(kind: Kind, origin: Origin, target: Option<Queue>) -> Arc<Inner> {
         let state = State::new(kind);
         Arc::new(Inner {
-            core: Mutex::new(Core { state, origin, target, lane: None, channel: None, peer: None, pid }),
+            core: Mutex::new(Core {
+                state,
+                origin,
+                target,
+                lane: None,
+                channel: None,
+                peer: None,
+                pid: None,
+                seat: None,
+            }),
             handler: Mutex::new(None),
             connecting: Mutex::new(()),
         })
+    }
+
+    /// Returns this end of a connection to a client, with the origin of its rights.
+    fn peer(origin: Origin, target: Option<Queue>, pid: u32, seat: Seat) -> Arc<Inner> {
+        let peer = Inner::new(Kind::Peer, origin, target);
+        let mut core = peer.core.lock();
+        (core.pid, core.seat) = (Some(pid), Some(seat));
+        drop(core);
+        peer
     }
 
     fn cancel(self: &Arc<Inner>) {

@@ -1,6 +1,6 @@
 //! Messages to the other end, and the replies to them (dispatch 7.3).
 
-use super::state::{ChannelNumber, Sending};
+use super::state::{ChannelNumber, Kind, Sending};
 use super::{Connection, Inner};
 use crate::wire::XPC_MESSAGE_REPLY;
 use crate::{Dictionary, XpcError, transport};
@@ -11,6 +11,10 @@ use dispatch::mach::{Channel, MachMsg, SendResult};
 use dispatch::qos::Qos;
 use dispatch::queue::{Queue, QueueFlags};
 use dispatch::sync::Arc;
+
+/// Bytes that may wait for a client which does not read. Beyond that the connection is given up: the service's memory is
+/// not the client's to fill.
+const MOST_WAITING: usize = 256 * 1024;
 
 /// Where a message goes.
 enum Route {
@@ -58,7 +62,7 @@ impl Connection {
             handler(waiting.opened(number, reply.ok()));
             waiting.reply_handled();
         });
-        inner.sent(number, result);
+        inner.sent(channel, number, result);
         inner.establish_if_new(&route);
     }
 
@@ -78,7 +82,7 @@ impl Connection {
             return Err(XpcError::Invalid);
         };
         let (result, reply) = channel.send_with_result_and_wait_for_reply(message, MsgOption::empty());
-        inner.sent(number, result);
+        inner.sent(&channel, number, result);
         inner.opened(number, reply)
     }
 
@@ -135,14 +139,20 @@ impl Inner {
             return message.destroy();
         };
         let result = send(channel, message);
-        self.sent(*number, result);
+        self.sent(channel, *number, result);
         self.establish_if_new(&route);
     }
 
     /// Does what the result of a send asks for.
-    fn sent(self: &Arc<Inner>, number: ChannelNumber, result: SendResult) {
+    fn sent(self: &Arc<Inner>, channel: &Channel, number: ChannelNumber, result: SendResult) {
         match result {
-            SendResult::Sent | SendResult::Deferred => {}
+            SendResult::Sent => {}
+            SendResult::Deferred => {
+                let is_peer = self.core.lock().state.kind() == Kind::Peer;
+                if is_peer && channel.waiting_to_leave() > MOST_WAITING {
+                    self.lost(number);
+                }
+            }
             SendResult::NotSent(message) => message.destroy(),
             SendResult::Failed(message, code) => self.send_failed(number, message, code),
         }
