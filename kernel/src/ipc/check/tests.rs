@@ -4,6 +4,7 @@ use super::*;
 use crate::credentials::Credentials;
 use crate::ids::{MembershipId, MessageId, SetId, SpaceId, TaskId, ThreadId};
 use crate::ipc::budget::Budget;
+use crate::ipc::home::Way;
 use crate::ipc::message::Descriptor;
 use crate::ipc::request::{Request, RequestKind};
 use crate::ipc::right::{ReceiveRight, SendRight};
@@ -106,7 +107,7 @@ impl Objects {
             message
         });
         let right = ReceiveRight::detached(moving);
-        assert!(ipc.begin_transit(&right, port));
+        assert!(ipc.begin_transit(&right, &mut Way::to(port)));
         let right = Carried::Right(Right::Receive(right));
         let descriptor = Descriptor { offset: Header::SIZE, right, disposition: Disposition::PORT_RECEIVE };
         ipc.messages[messages[0]].descriptors.push(descriptor);
