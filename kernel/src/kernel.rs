@@ -234,7 +234,7 @@ impl Kernel {
         }
         for _ in 0..EXPIRED_PER_TICK {
             match self.sched.expire(&mut self.step, now) {
-                Some(Expired::Wait(thread)) => self.give_up_wait(machine, thread, WaitEnd::TimedOut),
+                Some(Expired::Wait(thread)) => self.give_up_wait(thread, WaitEnd::TimedOut),
                 Some(Expired::Depression) => {}
                 None => break,
             }

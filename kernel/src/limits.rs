@@ -62,6 +62,9 @@ pub const STACK_PAGES: u64 = 64;
 /// Pieces of deferred work in one slice (errata 4). A piece that takes longer counts as several.
 pub const REAP_SLICE: u32 = 64;
 
+/// Rights of a message that could not be sent which its sender takes back in one slice.
+pub const GIVE_BACK_SLICE: u32 = 64;
+
 /// Deadlines of waits and depressions that end in one step.
 pub const EXPIRED_PER_TICK: usize = 64;
 

@@ -280,6 +280,11 @@ impl Step {
         self.work.take()
     }
 
+    /// Adds work at the end of other work.
+    pub fn join_work(&mut self, list: &mut NodeList, more: NodeList) {
+        self.work_nodes.append(list, more);
+    }
+
     /// Makes `list` the work of this step, which must have none.
     pub fn resume_work(&mut self, list: NodeList) {
         debug_assert!(!self.has_work(), "a step resumes other work while it has work of its own");

@@ -9,6 +9,7 @@ use crate::sched::run_time::RunTime;
 use crate::sched::timer::TimerSlots;
 use crate::sched::wait_queue::WaitLink;
 use crate::trap_frame::TrapFrame;
+use abi::KernReturn;
 use abi::inspect::wait;
 use abi::message::MsgOption;
 use abi::port::PortName;
@@ -260,14 +261,49 @@ pub struct SendWait {
 pub struct Continuation {
     /// First, the work that its trap left.
     pub work: NodeList,
-    /// Then, the receive phase of its call, if it has one.
-    pub receive: Option<ReceiveArgs>,
+    /// Then, what is left of its call.
+    pub rest: Rest,
+}
+
+/// What is left of a thread's call when the work is done that it has caused.
+#[derive(Clone, Copy, Debug)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// Its receive phase.
+    Receive(ReceiveArgs),
+    /// Its message goes back to it.
+    GiveBack(GiveBack),
+}
+
+/// A message that could not be sent, on its way back to its sender (mach-ipc 3.11).
+#[derive(Clone, Copy, Debug)]
+pub struct GiveBack {
+    /// The message.
+    pub message: MessageId,
+    /// The buffer that it came from.
+    pub buffer: UserAddr,
+    /// The call's result, with the detail bits of rights that got no name so far.
+    pub result: KernReturn,
+    /// The number of descriptors whose rights are still in the message. The rights of the header go before all of them,
+    /// when this is `None`.
+    pub left: Option<u32>,
+    /// The message is the reply of a kernel object, which is destroyed.
+    pub is_kernel_reply: bool,
 }
 
 impl Continuation {
     /// Returns the continuation of a thread that has its receive phase left, or `None` if it has none.
     pub fn receive(args: Option<ReceiveArgs>) -> Option<Continuation> {
-        args.map(|args| Continuation { work: NodeList::new(), receive: Some(args) })
+        args.and_then(|args| Continuation::rest(Rest::Receive(args)))
+    }
+
+    /// Returns the continuation of a thread that has no work left, or `None` if it has nothing left at all.
+    pub fn rest(rest: Rest) -> Option<Continuation> {
+        match rest {
+            Rest::Nothing => None,
+            rest => Some(Continuation { work: NodeList::new(), rest }),
+        }
     }
 }
 
@@ -363,6 +399,14 @@ impl Thread {
     /// Returns true if it ends when its processor leaves the kernel.
     pub fn is_ending(&self) -> bool {
         self.ending
+    }
+
+    /// Returns the message that is on its way back to it.
+    pub fn given_back(&self) -> Option<MessageId> {
+        match self.continuation.as_ref()?.rest {
+            Rest::GiveBack(back) => Some(back.message),
+            Rest::Nothing | Rest::Receive(_) => None,
+        }
     }
 
     /// Returns true if it has a continuation.
