@@ -2,9 +2,9 @@
 
 use super::Ipc;
 use super::entry::{Entry, EntryRight};
-use super::home::Way;
 use super::message::Descriptor;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight, SendRight};
+use super::way::Way;
 use crate::ids::{MessageId, SpaceId};
 use crate::sched::Scheduling;
 use crate::step::Step;

@@ -11,6 +11,7 @@
 use super::Ipc;
 use super::port::{Home, Port};
 use super::right::ReceiveRight;
+use super::way::Way;
 use crate::ids::{PortId, SpaceId};
 use crate::limits::CIRCLE_WALK_MAX;
 use crate::outcome::Outcome;
@@ -20,29 +21,6 @@ use crate::trace::Event;
 use abi::code::MACH_RCV_PORT_CHANGED;
 use abi::event::kind;
 use abi::port::PortName;
-
-/// The way of a message for a port: that port, the one to which it is in transit, and so on.
-#[derive(Debug)]
-pub struct Way {
-    /// The port.
-    from: PortId,
-    /// The last port on the way, or `None` if the way is too long, once it has been walked.
-    end: Option<Option<PortId>>,
-    /// The number of ports that were passed to find out.
-    walked: u32,
-}
-
-impl Way {
-    /// Returns the way of a message for a port.
-    pub fn to(port: PortId) -> Way {
-        Way { from: port, end: None, walked: 0 }
-    }
-
-    /// Returns the number of ports that were passed to find the end.
-    pub(super) fn walked(&self) -> u32 {
-        self.walked
-    }
-}
 
 impl Port {
     /// Returns the place of its receive right as far as its boosts are concerned.

@@ -7,9 +7,9 @@
 //! The message is made at once, while its cause is known, and sent later as a piece of deferred work ([`Work::Post`]).
 
 use super::Ipc;
-use super::home::Way;
 use super::message::Descriptor;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight};
+use super::way::Way;
 use crate::credentials::Credentials;
 use crate::ids::{MessageId, PortId};
 use crate::limits::WAY_PER_PIECE;
@@ -109,7 +109,7 @@ impl Ipc {
                     Carried::Right(Right::Receive(right)) => self.begin_transit(right, &mut way),
                     _ => true,
                 };
-                step.spend(way.walked() / WAY_PER_PIECE);
+                step.spend(way.walked / WAY_PER_PIECE);
                 let made = &mut self.messages[message];
                 made.descriptors.push(Descriptor { offset: DESCRIPTORS_OFFSET, right, disposition });
                 made.circular = !fits;

@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`thread`] | threads and the records of their waits |
+//! | [`continuation`] | what is left of a thread's call |
 //! | [`waiting`] | blocking and waking |
 //! | [`wait_queue`] | threads that wait for the same thing, by priority |
 //! | [`pushing`] | waiting threads that raise those they wait for |
@@ -15,6 +16,7 @@
 //! | [`choice`] | the choice of the thread that runs |
 
 pub mod choice;
+pub mod continuation;
 pub mod pushing;
 pub mod run_queue;
 pub mod run_time;
