@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`thread`] | threads and the records of their waits |
+//! | [`continuation`] | what is left of a thread's call |
 //! | [`waiting`] | blocking and waking |
 //! | [`wait_queue`] | threads that wait for the same thing, by priority |
 //! | [`pushing`] | waiting threads that raise those they wait for |
@@ -15,6 +16,7 @@
 //! | [`choice`] | the choice of the thread that runs |
 
 pub mod choice;
+pub mod continuation;
 pub mod pushing;
 pub mod run_queue;
 pub mod run_time;
@@ -40,7 +42,7 @@ use foldhash::fast::FixedState;
 use run_queue::{RunQueue, Schedule};
 use run_time::{RunTime, Used};
 use store::{LinearMap, Link, List, NodeList};
-use thread::{Change, Continuation, Push, Siblings, State, Thread, Threads, WaitPlace};
+use thread::{Change, Continuation, Push, Rest, Siblings, State, Thread, Threads, WaitPlace};
 use timer::{TimerKind, TimerSlots, Timers};
 use wait_queue::{WaitLink, WaitQueue};
 
@@ -237,7 +239,7 @@ impl Scheduling {
         self.withdraw(step, thread, State::Suspended);
         let stopped = &mut self.threads[thread];
         if let Some(continuation) = stopped.continuation.take() {
-            stopped.continuation = Continuation::receive(continuation.receive);
+            stopped.continuation = Continuation::rest(continuation.rest);
             step.add_background(continuation.work);
         }
     }
@@ -267,13 +269,14 @@ impl Scheduling {
     }
 
     /// Keeps work in the continuation of the thread that caused it. If there is no such thread, or it cannot go on now,
-    /// or it has a continuation already, the work becomes background work.
+    /// the work becomes background work.
     pub fn keep_work(&mut self, step: &mut Step, thread: Option<ThreadId>, work: NodeList) {
         match thread.and_then(|id| self.threads.get_mut(id)) {
             _ if work.is_empty() => {}
-            Some(thread) if thread.continuation.is_none() && thread.can_go_on() => {
-                thread.continuation = Some(Continuation { work, receive: None });
-            }
+            Some(thread) if thread.can_go_on() => match &mut thread.continuation {
+                Some(continuation) => step.join_work(&mut continuation.work, work),
+                None => thread.continuation = Some(Continuation { work, rest: Rest::Nothing }),
+            },
             _ => step.add_background(work),
         }
     }
