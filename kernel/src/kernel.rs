@@ -242,6 +242,7 @@ impl Kernel {
         if self.sched.reader().is_some() {
             self.give_input(machine);
         }
+        self.trim();
         let running = self.sched.current(cpu);
         self.sched.tick(&mut self.step, cpu, machine.stamp());
         self.bill_if_open(running);
@@ -292,7 +293,7 @@ impl Kernel {
                     let outcome = self.go_on(machine, context, continuation);
                     self.sched.finish(thread, outcome);
                 }
-                (None, _) if !self.step.has_background_work() => {
+                (None, _) if !self.step.has_background_work() && !self.trim() => {
                     self.arm_timer(machine, cpu);
                     return Next::Idle;
                 }

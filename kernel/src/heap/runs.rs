@@ -55,6 +55,7 @@ impl Runs {
     }
 
     /// Returns the number of free pages.
+    #[cfg(test)]
     pub(super) const fn free(&self) -> u32 {
         self.free
     }

@@ -12,11 +12,11 @@ use crate::trap_frame::TrapFrame;
 use abi::inspect::wait;
 use abi::message::MsgOption;
 use abi::port::PortName;
-use store::{Arena, Link, NodeList};
+use store::{Link, NodeList, Singles};
 
 /// All threads. Each is allocated by itself, because threads are large and this makes the way from an id to its thread
 /// shortest.
-pub type Threads = Arena<Thread, 1, tag::Thread>;
+pub type Threads = Singles<Thread, tag::Thread>;
 
 /// A thread.
 ///
