@@ -3,12 +3,8 @@
 use crate::bundle::Bundle;
 use crate::ids::{TaskId, ThreadId};
 use crate::ipc::Ipc;
-<<<<<<< HEAD
-use crate::limits::{Limits, REAP_SLICE};
-use crate::longest::Cause;
-=======
 use crate::limits::{EXPIRED_PER_TICK, Limits};
->>>>>>> walks
+use crate::longest::Cause;
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory};
 use crate::msg::transfer::TransferBuffer;
 use crate::outcome::Outcome;
@@ -257,6 +253,7 @@ impl Kernel {
         if self.sched.reader().is_some() {
             self.give_input(machine);
         }
+        self.trim();
         let running = self.sched.current(cpu);
         self.sched.tick(&mut self.step, cpu, machine.stamp());
         self.bill_if_open(running);
@@ -308,7 +305,7 @@ impl Kernel {
                     let outcome = self.go_on(machine, context, continuation);
                     self.sched.finish(thread, outcome);
                 }
-                (None, _) if !self.step.has_background_work() => {
+                (None, _) if !self.step.has_background_work() && !self.trim() => {
                     self.arm_timer(machine, cpu);
                     return Next::Idle;
                 }

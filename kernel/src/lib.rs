@@ -7,7 +7,7 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`ids`], [`machine`], [`trap_frame`], [`outcome`], [`policy`], [`rate`], [`limits`], … | the types that all layers use |
+//! | 0 | [`ids`], [`machine`], [`trap_frame`], [`outcome`], [`policy`], [`rate`], [`heap`], [`limits`], … | the types that all layers use |
 //! | 1 | [`step`], [`trace`], [`longest`] | the work that a step leaves to do, the events in it, and how long it takes |
 //! | 2 | [`sched`] | threads, their waits, and the choice of the one that runs |
 //! | 3 | [`ipc`], [`task`], [`vouchers`] | ports, rights, names and queued messages; tasks and their memory; vouchers |
@@ -29,6 +29,7 @@ pub mod boot;
 pub mod bundle;
 pub(crate) mod calls;
 pub mod credentials;
+pub mod heap;
 pub mod ids;
 pub mod inspect;
 pub mod ipc;

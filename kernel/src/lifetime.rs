@@ -323,6 +323,7 @@ impl Kernel {
             // Without memory for it there is none.
             let _ = ipc.send_from_kernel(step, to, EXIT_MESSAGE_ID, Body::Words(&[status.0]));
         }
+        step.trim_later();
         if Some(task) == self.first_task {
             self.exit_status = Some(status);
         }

@@ -106,6 +106,8 @@ pub struct Step {
     work: NodeList,
     /// Background work, for which no thread waits: each full exit and the idle loop do a slice of it.
     background: NodeList,
+    /// Tables may have memory that they do not need any more.
+    trims: bool,
     work_nodes: Nodes<Work>,
     policy: NodeList,
     policy_nodes: Nodes<PolicyChange>,
@@ -232,7 +234,7 @@ impl Step {
     pub fn settled(&mut self) {
         debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
         self.reasons &= Reasons::BILL | Reasons::TRACE | Reasons::MEASURE;
-        self.reasons.set(Reasons::BACKGROUND, !self.background.is_empty());
+        self.reasons.set(Reasons::BACKGROUND, self.has_background_work());
     }
 
     /// Begins to record events, in this step already. The events in the ring are forgotten.
@@ -266,6 +268,21 @@ impl Step {
     /// Returns true if there is background work.
     pub fn has_background_work(&self) -> bool {
         !self.background.is_empty()
+    }
+
+    /// Notes that tables may have memory that they do not need any more.
+    pub fn trim_later(&mut self) {
+        self.trims = true;
+    }
+
+    /// Returns true if that was [noted](Step::trim_later), and forgets it.
+    pub(crate) fn take_trim(&mut self) -> bool {
+        core::mem::take(&mut self.trims)
+    }
+
+    /// Gives back what the lists do not need any more, up to a bound, and returns true if there is more.
+    pub(crate) fn trim(&mut self) -> bool {
+        self.work_nodes.trim() || self.policy_nodes.trim()
     }
 
     /// Removes and returns the next piece of work.

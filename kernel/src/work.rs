@@ -55,6 +55,19 @@ impl Kernel {
         self.step.put_back_background();
     }
 
+    /// Gives back memory that tables do not need any more since a task has ended, up to a bound. Returns true if there was
+    /// something to look for. It is called when no thread is ready, and else by the timer.
+    pub(crate) fn trim(&mut self) -> bool {
+        if !self.step.take_trim() {
+            return false;
+        }
+        let Kernel { step, sched, ipc, tasks, vouchers, .. } = self;
+        if ipc.trim() || sched.trim() || tasks.trim() || vouchers.trim() || step.trim() {
+            step.trim_later();
+        }
+        true
+    }
+
     /// Applies the policy changes of this step in the order in which they were noted.
     pub fn apply_policy_changes(&mut self) {
         while let Some(change) = self.step.next_policy_change() {

@@ -9,7 +9,19 @@ use syn::{Item, ItemUse, Path, UseTree};
 pub const LAYERS: &[(&str, &[&str])] = &[
     (
         "0 words",
-        &["backtrace", "bundle", "credentials", "ids", "limits", "machine", "outcome", "policy", "rate", "trap_frame"],
+        &[
+            "backtrace",
+            "bundle",
+            "credentials",
+            "heap",
+            "ids",
+            "limits",
+            "machine",
+            "outcome",
+            "policy",
+            "rate",
+            "trap_frame",
+        ],
     ),
     ("1 the step", &["longest", "step", "trace"]),
     ("2 scheduling", &["sched"]),

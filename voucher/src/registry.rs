@@ -8,7 +8,7 @@ use crate::vector::ValueVector;
 use crate::voucher::{PortBinding, Voucher, VoucherId, VoucherTable};
 use crate::{Error, Key};
 use foldhash::fast::FixedState;
-use store::Arena;
+use store::Singles;
 
 /// All vouchers, and the values of each registered key. The registry never calls a manager: the [driver](crate::Driver)
 /// takes each request from a [`Creation`](crate::Creation) or a [`Release`](crate::Release), and may make other calls
@@ -125,6 +125,11 @@ impl Registry {
         self.vouchers.get(id)
     }
 
+    /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
+    pub fn trim(&mut self) -> bool {
+        self.vouchers.trim() || self.controls.iter_mut().flatten().any(|control| control.table.trim())
+    }
+
     /// Returns the number of live vouchers.
     pub fn len(&self) -> usize {
         self.vouchers.len()
@@ -141,7 +146,7 @@ impl Registry {
     }
 
     /// Returns the table of vouchers. For printouts.
-    pub const fn voucher_table(&self) -> &Arena<Voucher, 128> {
+    pub const fn voucher_table(&self) -> &Singles<Voucher> {
         self.vouchers.table()
     }
 

@@ -124,6 +124,11 @@ impl ValueTable {
         self.index.find(&self.values, hash, |value| value.handle == handle)
     }
 
+    /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
+    pub(crate) fn trim(&mut self) -> bool {
+        self.values.trim()
+    }
+
     /// Returns the number of values, without the default.
     pub fn len(&self) -> usize {
         self.values.len() - 1

@@ -7,7 +7,7 @@ use crate::{Error, Key};
 use core::hash::{BuildHasher, Hasher};
 use core::num::NonZeroU64;
 use foldhash::fast::FixedState;
-use store::{Arena, Chain, Id, LinearIndex, chained};
+use store::{Chain, Id, LinearIndex, Singles, chained};
 
 /// The name of a voucher.
 pub type VoucherId = Id<Voucher>;
@@ -62,14 +62,14 @@ chained!(Voucher: chain);
 /// All vouchers, at most one for each vector.
 #[derive(Debug)]
 pub(crate) struct VoucherTable {
-    vouchers: Arena<Voucher, 128>,
+    vouchers: Singles<Voucher>,
     index: LinearIndex<1024>,
     hasher: FixedState,
 }
 
 impl VoucherTable {
     pub const fn new(hasher: FixedState) -> Self {
-        VoucherTable { vouchers: Arena::new(), index: LinearIndex::new(), hasher }
+        VoucherTable { vouchers: Singles::new(), index: LinearIndex::new(), hasher }
     }
 
     #[inline]
@@ -87,6 +87,10 @@ impl VoucherTable {
         self.vouchers.len()
     }
 
+    pub fn trim(&mut self) -> bool {
+        self.vouchers.trim()
+    }
+
     /// Returns the size of the index, in bytes.
     pub fn index_bytes(&self) -> usize {
         self.index.bytes()
@@ -102,7 +106,7 @@ impl VoucherTable {
     }
 
     /// Returns the table itself. For printouts.
-    pub const fn table(&self) -> &Arena<Voucher, 128> {
+    pub const fn table(&self) -> &Singles<Voucher> {
         &self.vouchers
     }
 

@@ -260,15 +260,22 @@ impl Ipc {
     /// Removes a message that carries no rights, and refunds its cost.
     #[inline]
     pub fn remove_message(&mut self, step: &mut Step, message: MessageId) {
-        let removed = self.messages.remove(message).expect("the message has not been removed before");
-        debug_assert!(removed.destination == Carried::Null && removed.reply == Carried::Null, "its rights are lost");
-        debug_assert!(removed.voucher.is_none(), "its voucher is lost");
-        assert!(removed.importance.is_none(), "{message:?} is removed with its importance");
+        let removed = self.messages.remove_after(message, |removed| {
+            debug_assert!(
+                removed.destination == Carried::Null && removed.reply == Carried::Null,
+                "its rights are lost"
+            );
+            debug_assert!(removed.voucher.is_none(), "its voucher is lost");
+            assert!(removed.importance.is_none(), "{message:?} is removed with its importance");
+            let bill = removed.budget.map(|budget| (budget, removed.cost()));
+            (bill, core::mem::replace(&mut removed.bytes, Buffer::Large(Vec::new())))
+        });
+        let (bill, bytes) = removed.expect("the message has not been removed before");
         step.release_work(Work::PER_OBJECT);
-        if let Some(budget) = removed.budget {
-            self.refund(budget, removed.cost());
+        if let Some((budget, cost)) = bill {
+            self.refund(budget, cost);
         }
-        self.spare_buffers.give_back(removed.bytes);
+        self.spare_buffers.give_back(bytes);
     }
 
     /// Ends the right by which a message was sent, because it is delivered. Returns the right's disposition.

@@ -56,7 +56,7 @@ use port::{Port, Ports};
 use port_set::{Memberships, PortSet, Sets};
 use request::Request;
 use space::{Space, Spaces};
-use store::Arena;
+use store::{Arena, Singles};
 use voucher::importance::Importance;
 
 /// Totals that are updated with every change, so that reading them takes constant time.
@@ -83,7 +83,7 @@ pub struct Ipc {
     /// Requests for dead-name and send-possible notifications.
     requests: Arena<Request, 64, tag::Request>,
     /// Messages: queued, of blocked senders, being sent, or being taken apart.
-    messages: Arena<Message, 64, tag::Message>,
+    messages: Singles<Message, tag::Message>,
     spare_buffers: SpareBuffers,
     totals: Totals,
     /// The importance of all tasks.
@@ -106,13 +106,13 @@ impl Ipc {
         step.reserve_work(crate::step::Work::PER_PORT)?;
         let host_port = ports.insert_with(|_| Port::kernel(KernelObject::Host))?;
         Ok(Ipc {
-            spaces: Arena::new(),
+            spaces: Singles::new(),
             budgets: Arena::new(),
             ports,
             sets: Arena::new(),
             memberships: Arena::new(),
             requests: Arena::new(),
-            messages: Arena::new(),
+            messages: Singles::new(),
             spare_buffers: SpareBuffers::default(),
             totals: Totals::default(),
             importance: Importance::new(seed),
@@ -152,12 +152,12 @@ impl Ipc {
     }
 
     /// Returns the table of ports. For printouts.
-    pub fn port_table(&self) -> &Arena<Port, 1, tag::Port> {
+    pub fn port_table(&self) -> &Singles<Port, tag::Port> {
         &self.ports
     }
 
     /// Returns the table of messages. For printouts.
-    pub fn message_table(&self) -> &Arena<Message, 64, tag::Message> {
+    pub fn message_table(&self) -> &Singles<Message, tag::Message> {
         &self.messages
     }
 
@@ -197,6 +197,18 @@ impl Ipc {
     #[inline(always)]
     pub fn space(&self, space: SpaceId) -> &Space {
         &self.spaces[space]
+    }
+
+    /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
+    pub(crate) fn trim(&mut self) -> bool {
+        self.ports.trim()
+            || self.spaces.trim()
+            || self.budgets.trim()
+            || self.sets.trim()
+            || self.memberships.trim()
+            || self.requests.trim()
+            || self.messages.trim()
+            || self.importance.trim()
     }
 
     /// Returns the totals.

@@ -16,11 +16,11 @@ use abi::code::{KERN_INVALID_ARGUMENT, KERN_INVALID_RIGHT};
 use abi::event::kind;
 use abi::port::{MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT, PortName, PortStatus, PortStatusFlags};
 use core::num::NonZeroU32;
-use store::{Arena, List};
+use store::{List, Singles};
 use voucher::importance::PortBoosts;
 
 /// All ports. Each is allocated by itself, which makes the way from an id to its port shortest.
-pub(super) type Ports = Arena<Port, 1, tag::Port>;
+pub(super) type Ports = Singles<Port, tag::Port>;
 
 /// The cost of a port on a budget, in bytes.
 pub(crate) const PORT_COST: usize = size_of::<Port>() + Work::PER_PORT * WORK_COST;
@@ -388,15 +388,18 @@ impl Ipc {
 
     /// Removes a dead port that has been taken apart.
     pub(super) fn remove_port(&mut self, step: &mut Step, port: PortId) {
-        let removed = self.ports.remove(port).expect("the port has not been removed before");
-        assert!(removed.home == Home::Dead && removed.queue.is_empty(), "{port:?} is removed before it is taken apart");
-        assert!(removed.pushers.is_empty(), "{port:?} is removed while threads push");
+        let removed = self.ports.remove_after(port, |removed| {
+            let is_apart = removed.home == Home::Dead && removed.queue.is_empty();
+            assert!(is_apart, "{port:?} is removed before it is taken apart");
+            assert!(removed.pushers.is_empty(), "{port:?} is removed while threads push");
+            // A place that is in use is released when the change applies.
+            if removed.role != Role::Plain && !removed.policy_listed {
+                step.release_policy_change();
+            }
+            removed.budget
+        });
         step.release_work(Work::PER_PORT);
-        // A place that is in use is released when the change applies.
-        if removed.role != Role::Plain && !removed.policy_listed {
-            step.release_policy_change();
-        }
-        if let Some(budget) = removed.budget {
+        if let Some(budget) = removed.expect("the port has not been removed before") {
             self.refund(budget, PORT_COST);
         }
     }

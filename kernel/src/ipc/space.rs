@@ -25,7 +25,7 @@ use abi::KernReturn;
 use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE};
 use abi::port::PortName;
 use foldhash::fast::FixedState;
-use store::{Arena, Chunks, LinearMap, NoMemory};
+use store::{Chunks, LinearMap, NoMemory, Singles};
 use voucher::importance::ElementId;
 
 /// The first generation of every slot. The two low bits of a name that the kernel chooses are set.
@@ -83,7 +83,7 @@ impl Default for Slot {
 }
 
 /// All spaces.
-pub(super) type Spaces = Arena<Space, 1, tag::Space>;
+pub(super) type Spaces = Singles<Space, tag::Space>;
 
 /// A space.
 #[derive(Debug)]

@@ -12,13 +12,13 @@ use crate::trap_frame::TrapFrame;
 use abi::inspect::wait;
 use abi::message::MsgOption;
 use abi::port::PortName;
-use store::{Arena, Link};
+use store::{Link, NodeList, Singles};
 
 pub use super::continuation::{Continuation, GiveBack, ReceiveArgs, Rest, SendArgs, SendWait};
 
 /// All threads. Each is allocated by itself, because threads are large and this makes the way from an id to its thread
 /// shortest.
-pub type Threads = Arena<Thread, 1, tag::Thread>;
+pub type Threads = Singles<Thread, tag::Thread>;
 
 /// A thread.
 ///

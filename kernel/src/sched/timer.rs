@@ -66,6 +66,17 @@ impl Timers {
     /// Gives back the reserved entries of a thread without deadlines.
     pub fn release_for_thread(&mut self) {
         self.reserved -= TIMER_KINDS;
+        // Half of what is allocated together is kept for the next threads.
+        if self.heap.len() >= self.reserved + 64 + 32 {
+            self.heap.shrink();
+        }
+    }
+
+    /// Gives back entries that are not reserved any more.
+    pub fn trim(&mut self) {
+        if self.heap.len() >= self.reserved + 64 {
+            self.heap.shrink();
+        }
     }
 
     /// Returns the earliest deadline, or `Nanos::MAX` if no timer is armed.

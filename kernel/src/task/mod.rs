@@ -24,7 +24,7 @@ use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
 use heapless::String;
 use regions::Regions;
-use store::{Arena, LinearMap};
+use store::{LinearMap, Singles};
 use voucher::managers::bank::BankElementId;
 
 /// A task.
@@ -105,7 +105,7 @@ impl Task {
 /// All tasks.
 #[derive(Debug)]
 pub struct Tasks {
-    tasks: Arena<Task, 1, tag::Task>,
+    tasks: Singles<Task, tag::Task>,
     /// The tasks by pid.
     numbers: LinearMap<u32, TaskId, FixedState>,
     /// The last pid that was given.
@@ -119,7 +119,7 @@ impl Tasks {
     /// Returns the owner of tasks, without any task.
     pub fn new(limits: Limits) -> Tasks {
         let numbers = LinearMap::new(FixedState::default());
-        Tasks { tasks: Arena::new(), numbers, pids: 0, system_personas: SystemPersonas::default(), limits }
+        Tasks { tasks: Singles::new(), numbers, pids: 0, system_personas: SystemPersonas::default(), limits }
     }
 
     /// Makes room for one more task.
@@ -187,7 +187,7 @@ impl Tasks {
     }
 
     /// Returns the table of tasks. For printouts.
-    pub fn table(&self) -> &Arena<Task, 1, tag::Task> {
+    pub fn table(&self) -> &Singles<Task, tag::Task> {
         &self.tasks
     }
 
@@ -197,6 +197,11 @@ impl Tasks {
         for (id, task) in self.tasks.iter() {
             assert_eq!(self.numbers.get(&task.credentials.pid), Some(&id), "{id:?} is known by its pid");
         }
+    }
+
+    /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
+    pub(crate) fn trim(&mut self) -> bool {
+        self.tasks.trim() || self.numbers.trim()
     }
 
     /// Returns the number of tasks.

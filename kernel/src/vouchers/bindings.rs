@@ -4,7 +4,7 @@ use crate::ids::{BudgetId, KernelObject, PortId, VoucherId};
 use crate::ipc::Ipc;
 use crate::machine::NoMemory;
 use crate::step::Step;
-use store::{Arena, Id};
+use store::{Id, Singles};
 use voucher::PortBinding;
 
 /// The port of a voucher, and what the voucher costs.
@@ -34,9 +34,14 @@ pub struct Came {
 
 /// The ports of all vouchers that have one.
 #[derive(Debug, Default)]
-pub struct Bindings(Arena<Binding, 64>);
+pub struct Bindings(Singles<Binding>);
 
 impl Bindings {
+    /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
+    pub(super) fn trim(&mut self) -> bool {
+        self.0.trim()
+    }
+
     /// Makes a port for a voucher and puts both on a budget.
     ///
     /// # Errors

@@ -77,6 +77,11 @@ fn no_memory(_: Error) -> NoMemory {
 }
 
 impl Vouchers {
+    /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
+    pub(crate) fn trim(&mut self) -> bool {
+        self.bindings.trim() || self.system.trim()
+    }
+
     /// Returns the owner without vouchers, with the managers of the keys 2, 3, 4, 7 and 8. `seed` should be hard to guess.
     ///
     /// # Errors

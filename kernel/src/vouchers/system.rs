@@ -45,6 +45,11 @@ impl System {
         system.registry.register(Key::IMPORTANCE.number(), ImportanceManager::REGISTRATION)?;
         Ok(system)
     }
+
+    /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
+    pub(super) fn trim(&mut self) -> bool {
+        self.registry.trim() || self.bank.trim() || self.user_data.trim() || self.test.trim()
+    }
 }
 
 impl Driver for System {

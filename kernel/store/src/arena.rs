@@ -7,7 +7,8 @@ use core::ops::{Index, IndexMut};
 
 /// Objects by [`Id`]. Adding, finding and removing an object take constant time, and no object ever moves.
 ///
-/// `N` is the number of objects allocated together, a power of two.
+/// `N` is the number of objects allocated together, a power of two. Memory that was allocated together goes back to the
+/// heap when none of its objects is left, but for as much as the next additions may need.
 ///
 /// # Tags
 ///
@@ -38,6 +39,9 @@ pub struct Arena<T, const N: usize = 64, Tag = T> {
 }
 
 impl<T, const N: usize, Tag> Arena<T, N, Tag> {
+    /// The bytes that the arena allocates for each object.
+    pub const OBJECT_SIZE: usize = Slots::<T, Id<Tag>, N>::SLOT_SIZE;
+
     /// Returns an arena without objects. Allocates nothing.
     pub const fn new() -> Self {
         Arena { slots: Slots::new() }
@@ -61,6 +65,12 @@ impl<T, const N: usize, Tag> Arena<T, N, Tag> {
     pub fn reserve(&mut self) -> Result<(), NoMemory> {
         failpoints::check()?;
         if self.slots.has_room() { Ok(()) } else { self.slots.grow() }
+    }
+
+    /// Gives back memory that is not in use, up to a bound, and returns true if there is more. Room that was
+    /// [reserved](Arena::reserve) is lost.
+    pub fn trim(&mut self) -> bool {
+        self.slots.trim()
     }
 
     /// Adds the object that `make` returns for its future id.
@@ -151,12 +161,34 @@ impl<T, const N: usize, Tag> Arena<T, N, Tag> {
 
     /// Returns the number of places: all objects are at indexes below it.
     pub fn places(&self) -> u32 {
-        self.slots.capacity() as u32
+        self.slots.places() as u32
     }
 
     /// Returns all objects with their ids, by index. For checks and printouts: it visits every slot there ever was.
     pub fn iter(&self) -> impl Iterator<Item = (Id<Tag>, &T)> {
         self.slots.iter().map(|(_, id, object)| (id, object))
+    }
+}
+
+/// A table of objects with ids, for functions that list the objects of any: [`Arena`] or [`Singles`](crate::Singles).
+pub trait Table<Tag> {
+    /// The type of the objects.
+    type Object;
+    /// Returns the number of places: all objects are at indexes below it.
+    fn places(&self) -> u32;
+    /// Returns the object that is at an index now, with its id.
+    fn at(&self, index: u32) -> Option<(Id<Tag>, &Self::Object)>;
+}
+
+impl<T, const N: usize, Tag> Table<Tag> for Arena<T, N, Tag> {
+    type Object = T;
+
+    fn places(&self) -> u32 {
+        Arena::places(self)
+    }
+
+    fn at(&self, index: u32) -> Option<(Id<Tag>, &T)> {
+        Arena::at(self, index)
     }
 }
 
@@ -197,7 +229,7 @@ impl<T, const N: usize, Tag> IndexMut<Id<Tag>> for Arena<T, N, Tag> {
 
 #[cold]
 #[inline(never)]
-fn stale<Tag>(id: Id<Tag>) -> ! {
+pub(crate) fn stale<Tag>(id: Id<Tag>) -> ! {
     panic!("{id:?} is used after its object was removed")
 }
 

@@ -59,6 +59,14 @@ impl<T, const N: usize> Chunks<T, N> {
         self.grow_with(|_| T::default())
     }
 
+    /// Removes the last `N` elements, if there are any, and gives their memory back.
+    pub fn shrink(&mut self) {
+        self.chunks.pop();
+        if self.chunks.is_empty() {
+            self.chunks = Vec::new();
+        }
+    }
+
     /// Returns the element at `index`, or `None` beyond the end.
     #[inline(always)]
     pub fn get(&self, index: usize) -> Option<&T> {
@@ -141,6 +149,17 @@ mod tests {
         array.grow_with(|index| 10 * index).unwrap();
         array.grow_with(|index| 10 * index).unwrap();
         assert!(array.iter().copied().eq((0..2 * N).map(|index| 10 * index)));
+    }
+
+    #[test]
+    fn the_last_elements_can_be_given_back() {
+        let mut array = Chunks::<usize, N>::new();
+        array.shrink();
+        (0..3).for_each(|_| array.grow_with(|index| index).unwrap());
+        array.shrink();
+        assert_eq!((array.len(), array.get(2 * N), array[2 * N - 1]), (2 * N, None, 2 * N - 1));
+        array.grow_with(|index| 10 * index).unwrap();
+        assert_eq!(array[2 * N], 20 * N);
     }
 
     #[test]

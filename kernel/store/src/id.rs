@@ -20,8 +20,6 @@ pub struct Id<Tag> {
 }
 
 impl<Tag> Id<Tag> {
-    const FIRST_GENERATION: u32 = 1;
-
     pub(crate) fn new(index: u32, generation: u32) -> Id<Tag> {
         let word = u64::from(generation) << 32 | u64::from(index);
         Id { word: NonZeroU64::new(word).expect("generations start at 1"), tag: PhantomData }
@@ -56,13 +54,18 @@ impl<Tag> Id<Tag> {
 /// ids.
 impl<Tag> Mark for Id<Tag> {
     #[inline(always)]
-    fn first(index: u32) -> Id<Tag> {
-        Id::new(index, Self::FIRST_GENERATION)
+    fn starting(index: u32, generation: u32) -> Id<Tag> {
+        Id::new(index, generation)
     }
 
     #[inline(always)]
     fn next(self) -> Option<Id<Tag>> {
-        Some(Id::new(self.index(), self.generation().checked_add(1)?))
+        Some(Id::new(self.index(), Id::generation(self).checked_add(1)?))
+    }
+
+    #[inline(always)]
+    fn generation(self) -> u32 {
+        Id::generation(self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`LinearIndex`]: the buckets and chains of a hash table whose entries are stored elsewhere.
 
-use crate::{Arena, Chunks, NoMemory, Slab, failpoints, steps};
+use crate::{Arena, Chunks, NoMemory, Singles, Slab, failpoints, steps};
 use core::fmt;
 
 const NONE: u32 = u32::MAX;
@@ -116,13 +116,27 @@ impl<T: Chained, const N: usize, Tag> Entries for Arena<T, N, Tag> {
     }
 }
 
-/// A hash table that grows by one bucket at a time (linear hashing), with its entries in a [`Slab`] or an [`Arena`]. An
+impl<T: Chained, Tag> Entries for Singles<T, Tag> {
+    type Entry = T;
+
+    #[inline(always)]
+    fn entry(&self, number: u32) -> &T {
+        self.at(number).expect("the entry exists").1
+    }
+
+    #[inline(always)]
+    fn entry_mut(&mut self, number: u32) -> &mut T {
+        self.at_mut(number).expect("the entry exists")
+    }
+}
+
+/// A hash table that grows by one bucket at a time (linear hashing), with its entries in a [`Slab`], an [`Arena`] or [`Singles`]. An
 /// insertion visits the entries of a few buckets and never the whole table, so its time does not depend on the number
 /// of entries. There are about two buckets for each entry, and each bucket stores the hash of its first entry, so that
 /// nearly every search for an absent key probes the bucket alone.
 ///
-/// The index returns no memory to the heap before it is dropped. `N` is the number of buckets allocated together, a
-/// power of two.
+/// It also gets smaller by a few buckets at a time. `N` is the number of buckets allocated together, a power of two; those
+/// allocated first stay until the index is dropped.
 pub struct LinearIndex<const N: usize = 64> {
     /// The heads of the chains; the first `buckets` are in use.
     heads: Chunks<Head, N>,
@@ -186,6 +200,9 @@ impl<const N: usize> Default for LinearIndex<N> {
 /// The largest number of buckets that one insertion adds. An entry needs two, so insertions catch up after a shortage
 /// of memory.
 const SPLITS: usize = 4;
+
+/// The largest number of buckets that one removal takes away.
+const MERGES: usize = 3;
 
 impl<const N: usize> LinearIndex<N> {
     /// Returns an empty index. Allocates nothing.
@@ -339,6 +356,42 @@ impl<const N: usize> LinearIndex<N> {
             *head = Head::new(after, chain.hash, chain.next != NONE);
         }
         self.len -= 1;
+        if self.buckets > 2 * self.len + N / 2 {
+            self.shrink(entries);
+        }
+    }
+
+    /// Merges as many buckets as one removal makes superfluous, and one more, and gives back their memory.
+    #[cold]
+    fn shrink<E: Entries>(&mut self, entries: &mut E) {
+        for _ in 0..MERGES {
+            if self.buckets > 1 && self.buckets > 2 * self.len + N / 2 {
+                self.merge(entries);
+            }
+        }
+        // The buckets of half a chunk are kept for the next additions.
+        if self.heads.len() > N && self.heads.len() - N >= self.buckets + N / 2 {
+            self.heads.shrink();
+            self.room = self.heads.len() / 2;
+        }
+    }
+
+    /// Removes the last bucket and moves its entries to the one that it was split from.
+    fn merge<E: Entries>(&mut self, entries: &mut E) {
+        self.buckets -= 1;
+        let last = self.buckets;
+        if last - 1 <= (self.mask >> 1) as usize {
+            self.mask >>= 1;
+        }
+        steps::count();
+        let mut next = core::mem::take(&mut self.heads[last]).first;
+        while next != NONE {
+            steps::count();
+            let number = next;
+            let chain = *entries.entry(number).chain();
+            next = chain.next;
+            *entries.entry_mut(number).chain_mut() = self.put_first(number, chain.hash);
+        }
     }
 
     /// Removes an entry that is not the first of its chain.
@@ -460,6 +513,38 @@ mod tests {
         assert_eq!(find(&index, &words, 0x100 | MORE), (None, 2));
         let (words, index) = chained(&[0x100, 0x100 | MORE]);
         assert_eq!((find(&index, &words, 0x100).0, find(&index, &words, 0x100 | MORE).0), (Some(0), Some(1)));
+    }
+
+    #[test]
+    fn an_index_gets_smaller_with_its_entries_and_finds_the_others() {
+        const ENTRIES: u32 = 5000;
+        let (mut words, mut index) = (Slab::<Word>::new(), LinearIndex::<64>::new());
+        let mut sizes = [0; 2];
+        for round in 0..2 {
+            for key in 0..ENTRIES {
+                index.reserve().unwrap();
+                let number = words.insert(Word { key, ..Word::default() }).unwrap();
+                index.insert(&mut words, number, key.wrapping_mul(SPREAD));
+            }
+            sizes[round] = index.bytes();
+            let find = |index: &LinearIndex<64>, words: &Slab<Word>, key: u32| {
+                index.find(words, key.wrapping_mul(SPREAD), |word| word.key == key)
+            };
+            for key in 0..ENTRIES {
+                let number = find(&index, &words, key).expect("it is there");
+                index.remove(&mut words, number);
+                words.remove(number);
+                assert_eq!(find(&index, &words, key), None);
+                for other in
+                    [key + 1, key + (ENTRIES - key) / 2].into_iter().filter(|&other| key < other && other < ENTRIES)
+                {
+                    assert!(find(&index, &words, other).is_some(), "{other} after {key}");
+                }
+                assert!(index.buckets >= 2 * index.len() && index.buckets <= 2 * index.len() + 64, "{index:?}");
+            }
+            assert_eq!(index.bytes(), 64 * size_of::<Head>(), "the first buckets stay");
+        }
+        assert_eq!(sizes[0], sizes[1]);
     }
 
     #[test]

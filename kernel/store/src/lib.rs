@@ -4,12 +4,15 @@
 //!   failed operation changes nothing.
 //! - Elements never move: a container grows by a chunk of fixed size and copies no element. The time of an operation
 //!   does not depend on the number of elements, and an element's address is stable.
+//! - Memory of elements that are gone goes back to the heap, but for a little that the next ones may need, which `trim`
+//!   gives back.
 //! - Elements are named by [`Id`]s, index and generation, never by pointers.
 //!
 //! | type | purpose |
 //! |---|---|
 //! | [`Chunks`] | an array that grows by chunks |
-//! | [`Arena`] | objects by [`Id`] |
+//! | [`Arena`] | objects by [`Id`], some allocated together |
+//! | [`Singles`] | objects by [`Id`], each allocated by itself |
 //! | [`Slab`] | objects by index |
 //! | [`List`] | a doubly linked list through objects of an arena |
 //! | [`Nodes`] | lists with nodes that are reserved before they are needed |
@@ -35,17 +38,19 @@ mod index;
 mod list;
 mod map;
 mod nodes;
+mod singles;
 mod slab;
 mod slots;
 pub mod steps;
 
-pub use arena::Arena;
+pub use arena::{Arena, Table};
 pub use chunks::Chunks;
 pub use id::Id;
 pub use index::{Chain, Chained, Entries, LinearIndex};
-pub use list::{Link, Linked, List};
+pub use list::{Link, Linked, List, Objects};
 pub use map::LinearMap;
 pub use nodes::{NodeList, Nodes};
+pub use singles::Singles;
 pub use slab::Slab;
 
 use alloc::vec::Vec;

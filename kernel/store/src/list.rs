@@ -1,8 +1,11 @@
 //! [`List`]: a doubly linked list through the objects of an arena.
 
-use crate::{Arena, Id};
+#[cfg(test)]
+use crate::Arena;
+use crate::Id;
 use core::fmt;
 use core::marker::PhantomData;
+use core::ops::IndexMut;
 
 /// An object's place in a [`List`]: the ids of its neighbours.
 pub struct Link<Tag> {
@@ -82,7 +85,12 @@ macro_rules! linked {
     )+};
 }
 
-/// A list through objects of an [`Arena`] with this tag. All operations but iteration take constant time, and none
+/// A table whose objects can be in lists of this kind: an [`Arena`](crate::Arena) or [`Singles`](crate::Singles).
+pub trait Objects<Kind, Tag>: IndexMut<Id<Tag>, Output: Linked<Kind, Tag>> {}
+
+impl<Kind, Tag, A: IndexMut<Id<Tag>, Output: Linked<Kind, Tag>>> Objects<Kind, Tag> for A {}
+
+/// A list through objects of an [`Arena`](crate::Arena) or [`Singles`](crate::Singles) with this tag. All operations but iteration take constant time, and none
 /// allocates. The caller knows which list an object is in; the list does not check it.
 pub struct List<Tag, Kind> {
     head: Option<Id<Tag>>,
@@ -131,7 +139,7 @@ impl<Tag, Kind> List<Tag, Kind> {
 
     /// Adds an object at the end.
     #[inline]
-    pub fn push_back<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>, id: Id<Tag>) {
+    pub fn push_back<A: Objects<Kind, Tag>>(&mut self, arena: &mut A, id: Id<Tag>) {
         *arena[id].link() = Link { previous: self.tail, next: None };
         match self.tail {
             Some(tail) => arena[tail].link().next = Some(id),
@@ -143,7 +151,7 @@ impl<Tag, Kind> List<Tag, Kind> {
 
     /// Adds an object at the beginning.
     #[inline]
-    pub fn push_front<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>, id: Id<Tag>) {
+    pub fn push_front<A: Objects<Kind, Tag>>(&mut self, arena: &mut A, id: Id<Tag>) {
         *arena[id].link() = Link { previous: None, next: self.head };
         match self.head {
             Some(head) => arena[head].link().previous = Some(id),
@@ -155,7 +163,7 @@ impl<Tag, Kind> List<Tag, Kind> {
 
     /// Removes an object, which must be in this list.
     #[inline]
-    pub fn remove<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>, id: Id<Tag>) {
+    pub fn remove<A: Objects<Kind, Tag>>(&mut self, arena: &mut A, id: Id<Tag>) {
         let Link { previous, next } = core::mem::take(arena[id].link());
         match previous {
             Some(previous) => arena[previous].link().next = next,
@@ -170,7 +178,7 @@ impl<Tag, Kind> List<Tag, Kind> {
 
     /// Removes the first object.
     #[inline]
-    pub fn pop_front<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>) -> Option<Id<Tag>> {
+    pub fn pop_front<A: Objects<Kind, Tag>>(&mut self, arena: &mut A) -> Option<Id<Tag>> {
         let id = self.head?;
         self.remove(arena, id);
         Some(id)
@@ -178,7 +186,7 @@ impl<Tag, Kind> List<Tag, Kind> {
 
     /// Removes the first object of a list that has one, and adds another one at the end.
     #[inline(always)]
-    pub fn replace_front<T: Linked<Kind, Tag>, const N: usize>(&mut self, arena: &mut Arena<T, N, Tag>, id: Id<Tag>) {
+    pub fn replace_front<A: Objects<Kind, Tag>>(&mut self, arena: &mut A, id: Id<Tag>) {
         let front = self.head.expect("the list has a first object");
         let next = core::mem::take(arena[front].link()).next;
         if let Some(next) = next {
@@ -194,28 +202,20 @@ impl<Tag, Kind> List<Tag, Kind> {
     }
 
     /// Returns the object before `id`.
-    pub fn before<T: Linked<Kind, Tag>, const N: usize>(
-        &self,
-        arena: &Arena<T, N, Tag>,
-        id: Id<Tag>,
-    ) -> Option<Id<Tag>> {
+    pub fn before<A: Objects<Kind, Tag>>(&self, arena: &A, id: Id<Tag>) -> Option<Id<Tag>> {
         arena[id].link_ref().previous
     }
 
     /// Returns the object after `id`.
-    pub fn after<T: Linked<Kind, Tag>, const N: usize>(
-        &self,
-        arena: &Arena<T, N, Tag>,
-        id: Id<Tag>,
-    ) -> Option<Id<Tag>> {
+    pub fn after<A: Objects<Kind, Tag>>(&self, arena: &A, id: Id<Tag>) -> Option<Id<Tag>> {
         arena[id].link_ref().next
     }
 
     /// Returns the objects from first to last.
-    pub fn iter<'a, T: Linked<Kind, Tag>, const N: usize>(
+    pub fn iter<'a, A: Objects<Kind, Tag>>(
         &self,
-        arena: &'a Arena<T, N, Tag>,
-    ) -> impl Iterator<Item = Id<Tag>> + use<'a, T, Tag, Kind, N> {
+        arena: &'a A,
+    ) -> impl Iterator<Item = Id<Tag>> + use<'a, A, Tag, Kind> {
         core::iter::successors(self.head, move |&id| arena[id].link_ref().next)
     }
 }

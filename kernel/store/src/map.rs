@@ -7,7 +7,7 @@ use core::hash::{BuildHasher, Hash};
 /// A hash table from keys to values that grows by one bucket at a time: a [`LinearIndex`] with entries of its own. The
 /// time of an insertion does not depend on the number of entries.
 ///
-/// The map returns no memory to the heap before it is dropped.
+/// The map gives memory back as its entries are removed, but for the first buckets.
 pub struct LinearMap<K, V, S> {
     hasher: S,
     index: LinearIndex,
@@ -80,6 +80,12 @@ impl<K: Hash + Eq, V, S: BuildHasher> LinearMap<K, V, S> {
     pub fn reserve(&mut self) -> Result<(), NoMemory> {
         self.entries.reserve()?;
         self.index.reserve()
+    }
+
+    /// Gives back memory that is not in use, up to a bound, and returns true if there is more. Room that was
+    /// [reserved](LinearMap::reserve) is lost.
+    pub fn trim(&mut self) -> bool {
+        self.entries.trim()
     }
 
     /// Adds a key with its value. The key must not be in the map.

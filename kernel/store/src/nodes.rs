@@ -5,13 +5,18 @@ use crate::{Chunks, NoMemory};
 /// The number of nodes that are allocated together.
 const TOGETHER: usize = 64;
 
+/// Times that many nodes go back in one call of [`Nodes::trim`].
+const TRIMMED: usize = 8;
+
 /// A pool of list nodes. Code that may add items to a list later [reserves](Nodes::reserve) a node for each item in
 /// advance, so that adding an item never fails. Several [`NodeList`]s share a pool.
 #[derive(Debug)]
 pub struct Nodes<T> {
     nodes: Chunks<Node<T>, TOGETHER>,
-    /// The head of the list of free nodes.
+    /// The head of the list of free nodes among the first [`touched`](Nodes::touched) ones.
     free: Option<u32>,
+    /// The nodes from this one on are free, too.
+    touched: usize,
     /// The number of reserved nodes, in use or not.
     reserved: usize,
     in_use: usize,
@@ -57,7 +62,7 @@ impl NodeList {
 
 impl<T> Default for Nodes<T> {
     fn default() -> Self {
-        Nodes { nodes: Chunks::new(), free: None, reserved: 0, in_use: 0 }
+        Nodes { nodes: Chunks::new(), free: None, touched: 0, reserved: 0, in_use: 0 }
     }
 }
 
@@ -81,13 +86,25 @@ impl<T> Nodes<T> {
     #[cold]
     fn grow(&mut self, count: usize) -> Result<(), NoMemory> {
         while self.nodes.len() < self.reserved + count {
-            let first = self.nodes.len();
             self.nodes.grow()?;
-            for index in (first..self.nodes.len()).rev() {
-                self.nodes[index].next = self.free.replace(index as u32);
-            }
         }
         Ok(())
+    }
+
+    /// Gives back memory that is neither in use nor reserved, up to a bound, and returns true if there is more. While a
+    /// node is in use, nothing can be given back.
+    pub fn trim(&mut self) -> bool {
+        if self.in_use > 0 {
+            return false;
+        }
+        (self.free, self.touched) = (None, 0);
+        for _ in 0..TRIMMED {
+            if self.nodes.len() < self.reserved + TOGETHER {
+                return false;
+            }
+            self.nodes.shrink();
+        }
+        true
     }
 
     /// Cancels the reservation of `count` nodes, which must not be in use.
@@ -104,13 +121,25 @@ impl<T> Nodes<T> {
 
     /// Takes a free node for an item and returns its index.
     fn fill(&mut self, item: T, next: Option<u32>) -> u32 {
-        let index = self.free.expect("a node was reserved for every item");
+        self.in_use += 1;
+        assert!(self.in_use <= self.reserved, "an item is added for which no node was reserved");
+        let index = match self.free {
+            Some(index) => index,
+            None => self.touch(),
+        };
         let node = &mut self.nodes[index as usize];
         self.free = node.next;
         *node = Node { item: Some(item), next };
-        self.in_use += 1;
-        assert!(self.in_use <= self.reserved, "an item is added for which no node was reserved");
         index
+    }
+
+    /// Returns a node that was not used before.
+    #[cold]
+    fn touch(&mut self) -> u32 {
+        let index = self.touched;
+        self.touched += 1;
+        self.nodes[index].next = None;
+        index as u32
     }
 
     /// Adds an item at the end of a list. A node must be reserved for it.
@@ -205,6 +234,30 @@ mod tests {
         assert_eq!(nodes.nodes.len(), 2 * TOGETHER);
         nodes.release(TOGETHER + 1);
         assert_eq!(nodes.reserved(), 0);
+    }
+
+    #[test]
+    fn nodes_that_are_not_reserved_any_more_are_given_back() {
+        let mut nodes = Nodes::default();
+        let mut list = NodeList::new();
+        nodes.reserve(20 * TOGETHER).unwrap();
+        for round in 0..3 {
+            (0..5 * TOGETHER as u32).for_each(|item| nodes.push_back(&mut list, item));
+            assert!(!nodes.trim(), "nodes are in use");
+            assert_eq!((drain(&mut nodes, &mut list).len(), nodes.nodes.len()), (5 * TOGETHER, 20 * TOGETHER));
+            assert!(!nodes.trim(), "all are reserved: round {round}");
+        }
+        nodes.release(20 * TOGETHER - 3);
+        while nodes.trim() {}
+        assert_eq!(nodes.nodes.len(), TOGETHER);
+        (0..3).for_each(|item| nodes.push_back(&mut list, item));
+        assert_eq!(drain(&mut nodes, &mut list), [0, 1, 2]);
+        nodes.release(3);
+        while nodes.trim() {}
+        assert_eq!(nodes.nodes.len(), 0);
+        nodes.reserve(1).unwrap();
+        nodes.push_back(&mut list, 7);
+        assert_eq!(drain(&mut nodes, &mut list), [7]);
     }
 
     #[test]

@@ -6,20 +6,19 @@ use core::fmt;
 use core::ops::{Index, IndexMut};
 
 /// Objects by index. Adding, finding and removing an object take constant time, and no object ever moves. An index is
-/// reused when its object is gone, the one freed last first: for objects whose users count their references. Where a
-/// stale name must be noticed, use an [`Arena`](crate::Arena).
+/// reused when its object is gone, the one freed last first as long as its memory is there: for objects whose users count
+/// their references. Where a stale name must be noticed, use an [`Arena`](crate::Arena).
 ///
-/// `N` is the number of objects allocated together, a power of two.
+/// `N` is the number of objects allocated together, a power of two. Their memory goes back to the heap when none of them
+/// is left, but for as much as the next additions may need.
 pub struct Slab<T, const N: usize = 64> {
     slots: Slots<T, (), N>,
-    /// The number of free slots that are kept for [promised](Slab::promise) objects.
-    promised: usize,
 }
 
 impl<T, const N: usize> Slab<T, N> {
     /// Returns a slab without objects. Allocates nothing.
     pub const fn new() -> Self {
-        Slab { slots: Slots::new(), promised: 0 }
+        Slab { slots: Slots::new() }
     }
 
     /// Returns the number of objects.
@@ -39,7 +38,7 @@ impl<T, const N: usize> Slab<T, N> {
 
     /// Returns the number of open [promises](Slab::promise).
     pub const fn promised(&self) -> usize {
-        self.promised
+        self.slots.promised
     }
 
     /// Makes room for one [`insert_reserved`](Slab::insert_reserved).
@@ -49,7 +48,7 @@ impl<T, const N: usize> Slab<T, N> {
     #[inline]
     pub fn reserve(&mut self) -> Result<(), NoMemory> {
         failpoints::check()?;
-        if self.len() + self.promised < self.slots.capacity() { Ok(()) } else { self.slots.grow() }
+        if self.slots.unpromised() > 0 { Ok(()) } else { self.slots.grow() }
     }
 
     /// Keeps room for an object that may come later, regardless of what is added before it. The promise ends with
@@ -60,7 +59,7 @@ impl<T, const N: usize> Slab<T, N> {
     #[inline]
     pub fn promise(&mut self) -> Result<(), NoMemory> {
         self.reserve()?;
-        self.promised += 1;
+        self.slots.promised += 1;
         Ok(())
     }
 
@@ -74,8 +73,14 @@ impl<T, const N: usize> Slab<T, N> {
     /// Gives up room that was [promised](Slab::promise).
     #[inline]
     pub fn cancel_promise(&mut self) {
-        assert!(self.promised > 0, "there is no promise to cancel");
-        self.promised -= 1;
+        assert!(self.slots.promised > 0, "there is no promise to cancel");
+        self.slots.promised -= 1;
+    }
+
+    /// Gives back memory that is not in use, up to a bound, and returns true if there is more. Room that was
+    /// [reserved](Slab::reserve) is lost, unless it was promised.
+    pub fn trim(&mut self) -> bool {
+        self.slots.trim()
     }
 
     /// Adds the object that `make` returns for its index. [`reserve`](Slab::reserve) must have succeeded since the last
@@ -174,9 +179,10 @@ mod tests {
             (Some("a"), None, Some("b"), None)
         );
         assert_eq!((slab.get(1), slab[2], slab.get(9)), (None, "c", None));
-        assert_eq!((slab.insert("d").unwrap(), slab.insert("e").unwrap()), (1, 0));
-        slab[1] = "f";
-        assert_eq!(slab.iter().collect::<Vec<_>>(), [(0, &"e"), (1, &"f"), (2, &"c")]);
+        let indexes = ["d", "e", "f"].map(|object| slab.insert(object).unwrap());
+        assert_eq!(indexes, [1, 0, 3]);
+        slab[1] = "g";
+        assert_eq!(slab.iter().collect::<Vec<_>>(), [(0, &"e"), (1, &"g"), (2, &"c"), (3, &"f")]);
     }
 
     #[test]

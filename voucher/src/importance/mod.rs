@@ -137,16 +137,16 @@ use delayed_drop::DelayedDrop;
 use element::{Changed, Crossed, Updating};
 use foldhash::fast::FixedState;
 use log::Log;
-use store::{Arena, LinearIndex, List};
+use store::{LinearIndex, List, Singles};
 
 /// The importance of all tasks.
 #[derive(Debug)]
 pub struct Importance {
-    elements: Arena<TaskElement>,
-    inherits: Arena<Inherit>,
+    elements: Singles<TaskElement>,
+    inherits: Singles<Inherit>,
     /// The inherits by the task whose donation they follow, the boosted task and the depth.
     inherit_index: LinearIndex<256>,
-    links: Arena<MessageLink>,
+    links: Singles<MessageLink>,
     hasher: FixedState,
     /// The elements that crossed and must be visited.
     crossed: List<TaskElement, Crossed>,
@@ -166,10 +166,10 @@ impl Importance {
     /// Allocates nothing.
     pub fn new(seed: u64) -> Self {
         Importance {
-            elements: Arena::new(),
-            inherits: Arena::new(),
+            elements: Singles::new(),
+            inherits: Singles::new(),
             inherit_index: LinearIndex::new(),
-            links: Arena::new(),
+            links: Singles::new(),
             hasher: FixedState::with_seed(seed),
             crossed: List::new(),
             updating: List::new(),
@@ -179,6 +179,11 @@ impl Importance {
             log: Log::default(),
             visits: 0,
         }
+    }
+
+    /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
+    pub fn trim(&mut self) -> bool {
+        self.elements.trim() || self.inherits.trim() || self.links.trim()
     }
 
     /// Returns true if there are no tasks, inherits and linked messages.

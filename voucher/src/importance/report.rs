@@ -7,7 +7,7 @@ use super::inherit::{Inherit, InheritId};
 use super::link::{LinkId, MessageLink};
 use super::source::Source;
 use core::fmt::{self, Write};
-use store::Arena;
+use store::Singles;
 
 /// A gift of a task to another that is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +30,12 @@ impl Importance {
     }
 
     /// Returns the table of task elements. For printouts.
-    pub const fn element_table(&self) -> &Arena<TaskElement> {
+    pub const fn element_table(&self) -> &Singles<TaskElement> {
         &self.elements
     }
 
     /// Returns the table of inherits. For printouts.
-    pub const fn inherit_table(&self) -> &Arena<Inherit> {
+    pub const fn inherit_table(&self) -> &Singles<Inherit> {
         &self.inherits
     }
 

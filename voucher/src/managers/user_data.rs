@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use core::hash::{BuildHasher, Hasher};
 use core::task::Poll;
 use foldhash::fast::FixedState;
-use store::{Arena, Chain, Id, LinearIndex, chained};
+use store::{Chain, Id, LinearIndex, Singles, chained};
 
 /// The length of the longest content that is stored without an allocation of its own.
 const SHORT: usize = 64;
@@ -20,7 +20,7 @@ const EMPTY: u64 = 0;
 /// Each key has a manager of its own, so that equal contents of two keys are counted separately (quirk Q10).
 #[derive(Debug)]
 pub struct UserData {
-    contents: Arena<Content, 128>,
+    contents: Singles<Content>,
     index: LinearIndex<1024>,
     hasher: FixedState,
 }
@@ -60,10 +60,15 @@ impl Bytes {
 }
 
 impl UserData {
+    /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
+    pub fn trim(&mut self) -> bool {
+        self.contents.trim()
+    }
+
     /// Returns a manager without contents. `seed` should be hard to guess: it decides which contents share a hash
     /// bucket.
     pub fn new(seed: u64) -> Self {
-        UserData { contents: Arena::new(), index: LinearIndex::new(), hasher: FixedState::with_seed(seed) }
+        UserData { contents: Singles::new(), index: LinearIndex::new(), hasher: FixedState::with_seed(seed) }
     }
 
     /// Returns the number of contents.

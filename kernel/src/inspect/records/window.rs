@@ -4,7 +4,7 @@ use crate::machine::{AddressSpace, Machine, UserAddr};
 use abi::KernReturn;
 use abi::code::{KERN_INVALID_ARGUMENT, KERN_MEMORY_ERROR};
 use abi::inspect::Cursor;
-use store::{Arena, Id};
+use store::{Id, Table};
 use zerocopy::{Immutable, IntoBytes};
 
 /// The greatest number of records that a call writes.
@@ -92,10 +92,10 @@ impl<'m> Window<'m> {
     ///
     /// # Errors
     /// As for [`list_places`](Window::list_places).
-    pub(super) fn list<T, const N: usize, Tag, R: IntoBytes + Immutable>(
+    pub(super) fn list<A: Table<Tag>, Tag, R: IntoBytes + Immutable>(
         &mut self,
-        table: &Arena<T, N, Tag>,
-        mut record: impl FnMut(Id<Tag>, &T) -> Option<R>,
+        table: &A,
+        mut record: impl FnMut(Id<Tag>, &A::Object) -> Option<R>,
     ) -> Result<(), KernReturn> {
         self.list_places(table.places(), |place| table.at(place).and_then(|(id, object)| record(id, object)))
     }

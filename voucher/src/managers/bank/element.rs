@@ -5,7 +5,7 @@ use super::{Bank, CURRENT_TASK};
 use crate::Error;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use core::hash::{BuildHasher, Hasher};
-use store::{Arena, Chain, Chained, Id};
+use store::{Chain, Chained, Id, Singles};
 
 /// The name of a task or an account of the bank.
 pub type BankElementId = Id<BankElement>;
@@ -190,7 +190,7 @@ impl Bank {
     }
 
     /// Returns the table of tasks and accounts. For printouts.
-    pub const fn table(&self) -> &Arena<BankElement> {
+    pub const fn table(&self) -> &Singles<BankElement> {
         &self.elements
     }
 

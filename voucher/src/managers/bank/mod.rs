@@ -30,7 +30,7 @@ use crate::manager::{AttributeManager, CallingTask, CommandRequest, ManagerValue
 use crate::{Error, Key, ReleaseRequest};
 use core::task::Poll;
 use foldhash::fast::FixedState;
-use store::{Arena, LinearIndex};
+use store::{LinearIndex, Singles};
 
 /// The handle of the persistent value "current task".
 pub const CURRENT_TASK: u64 = 1;
@@ -57,7 +57,7 @@ impl Default for BankSettings {
 /// The manager of tasks and accounts.
 #[derive(Debug)]
 pub struct Bank {
-    elements: Arena<BankElement>,
+    elements: Singles<BankElement>,
     /// The index of the accounts by their roles.
     accounts: LinearIndex,
     hasher: FixedState,
@@ -69,12 +69,17 @@ impl Bank {
     /// Returns a bank without tasks. `seed` should be hard to guess.
     pub fn new(seed: u64, settings: BankSettings) -> Self {
         Bank {
-            elements: Arena::new(),
+            elements: Singles::new(),
             accounts: LinearIndex::new(),
             hasher: FixedState::with_seed(seed),
             settings,
             personas: Personas::new(seed),
         }
+    }
+
+    /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
+    pub fn trim(&mut self) -> bool {
+        self.elements.trim()
     }
 
     /// Returns the personas.

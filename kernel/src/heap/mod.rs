@@ -1,0 +1,295 @@
+//! The bookkeeping of the kernel's heap: which bytes of it are in use. The memory itself is in `arch`, so that this is
+//! safe code and is tested on the host.
+//!
+//! Every allocation and every release takes constant time, whatever others have allocated or released before:
+//!
+//! | size in bytes | where it comes from |
+//! |---|---|
+//! | up to [`SMALL_MAX`] | a page of objects of one size class, which has a bit for each free object |
+//! | more | whole pages, a run of them (`runs.rs`) |
+//!
+//! A page whose last object is released becomes free at once, and free runs that touch become one. So when the objects
+//! of a task are gone, nothing of them is left here: every size can be allocated again that could be before.
+
+mod runs;
+
+use runs::Runs;
+
+/// Size of a page in bytes.
+pub const PAGE: usize = 4096;
+
+/// The largest size in bytes that shares a page with others.
+pub const SMALL_MAX: usize = PAGE / 2;
+
+/// The smallest class has one bit of a word for each object of its page.
+const PER_PAGE_MAX: usize = 64;
+
+/// All objects start at a multiple of this, and classes are looked up by it.
+const GRAIN: usize = 16;
+
+/// No page.
+const NONE: u32 = u32::MAX;
+
+/// The number of objects on a page, for each class. The classes of powers of two serve larger alignments.
+const PER_PAGE: [usize; CLASSES] = [64, 42, 32, 25, 21, 16, 12, 10, 8, 6, 5, 4, 3, 2];
+const CLASSES: usize = 14;
+
+/// A size class.
+#[derive(Clone, Copy, Debug)]
+struct Class {
+    /// The size of its objects in bytes.
+    size: usize,
+    /// The bits of all objects of a page.
+    all: u64,
+    /// Multiplying by this and shifting by [`INVERSE_BITS`] divides an offset in a page by the size.
+    inverse: usize,
+}
+
+/// An offset in a page is below 2^12, so the product is exact for multiples of the size.
+const INVERSE_BITS: u32 = 24;
+
+const CLASS: [Class; CLASSES] = {
+    let mut classes = [Class { size: 0, all: 0, inverse: 0 }; CLASSES];
+    let mut at = 0;
+    while at < CLASSES {
+        let size = PAGE / PER_PAGE[at] / GRAIN * GRAIN;
+        let all = u64::MAX >> (PER_PAGE_MAX - PER_PAGE[at]);
+        classes[at] = Class { size, all, inverse: (1 << INVERSE_BITS) / size + 1 };
+        at += 1;
+    }
+    classes
+};
+
+/// The class of each number of grains.
+const CLASS_OF: [u8; SMALL_MAX / GRAIN + 1] = {
+    let mut table = [0; SMALL_MAX / GRAIN + 1];
+    let (mut grains, mut class) = (0, 0);
+    while grains < table.len() {
+        while CLASS[class].size < grains * GRAIN {
+            class += 1;
+        }
+        table[grains] = class as u8;
+        grains += 1;
+    }
+    table
+};
+
+/// Returns the bytes of the heap that an allocation of `size` bytes takes up: its part of a page, or whole pages. This
+/// is what a budget must be charged with, so that what budgets promise is there.
+pub const fn footprint(size: usize) -> usize {
+    if size > SMALL_MAX {
+        return size.div_ceil(PAGE) * PAGE;
+    }
+    PAGE.div_ceil(PER_PAGE[CLASS_OF[size.div_ceil(GRAIN)] as usize])
+}
+
+/// What a page is. Of a run only its first and last page say so, the others are never asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Of a free run.
+    Free,
+    /// Of a run that is in use.
+    Run,
+    /// A page of objects of a class.
+    Objects,
+}
+
+/// The record of a page.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// The bits of the free objects.
+    free: u64,
+    /// The page before it in the list of pages of the class with free objects, or the run before it in its bin.
+    previous: u32,
+    /// The one behind it.
+    next: u32,
+    /// The number of pages in the run.
+    length: u32,
+    kind: Kind,
+    class: u8,
+}
+
+impl Page {
+    /// The record of a page before it belongs to a heap.
+    pub const UNUSED: Page = Page { free: 0, previous: NONE, next: NONE, length: 0, kind: Kind::Run, class: 0 };
+}
+
+/// What a heap is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    Class(usize),
+    Pages(u32),
+}
+
+/// The heap's state. Addresses are offsets from its beginning, which is the beginning of a page.
+#[derive(Debug)]
+pub struct Heap<'a> {
+    pages: &'a mut [Page],
+    runs: Runs,
+    /// For each class the first page that has free objects.
+    with_room: [u32; CLASSES],
+    /// The bytes of all allocations, with what lies behind each up to the next.
+    used: usize,
+}
+
+impl<'a> Heap<'a> {
+    /// Returns a heap without memory.
+    pub const fn empty() -> Heap<'a> {
+        Heap { pages: &mut [], runs: Runs::new(), with_room: [NONE; CLASSES], used: 0 }
+    }
+
+    /// Returns a heap of as many pages as there are records, all free.
+    pub fn new(pages: &'a mut [Page]) -> Heap<'a> {
+        let mut heap = Heap { pages, ..Heap::empty() };
+        let length = u32::try_from(heap.pages.len()).expect("a heap has fewer than 2^32 pages");
+        if length > 0 {
+            heap.runs.release(heap.pages, 0, length);
+        }
+        heap
+    }
+
+    /// Returns its size in bytes.
+    pub fn size(&self) -> usize {
+        self.pages.len() * PAGE
+    }
+
+    /// Returns the number of free bytes: of free pages, and of free objects.
+    pub fn free_bytes(&self) -> usize {
+        self.size() - self.used
+    }
+
+    /// Returns the size in bytes of the largest allocation that would succeed.
+    pub fn largest_free(&self) -> usize {
+        match self.runs.longest(self.pages) {
+            0 => (0..CLASSES).rev().find(|&class| self.with_room[class] != NONE).map_or(0, |class| CLASS[class].size),
+            pages => pages as usize * PAGE,
+        }
+    }
+
+    /// Returns the class or number of pages for a size and an alignment. `None` for an alignment above that of pages,
+    /// or a size that no heap has.
+    #[inline(always)]
+    fn request(size: usize, align: usize) -> Option<Request> {
+        // Only classes of powers of two are aligned to more than a grain.
+        let size =
+            if align <= GRAIN { size } else { size.max(align).max(PAGE / PER_PAGE_MAX).checked_next_power_of_two()? };
+        if size <= SMALL_MAX {
+            Some(Request::Class(CLASS_OF[size.div_ceil(GRAIN)].into()))
+        } else if align <= PAGE {
+            u32::try_from(size.div_ceil(PAGE)).ok().map(Request::Pages)
+        } else {
+            None
+        }
+    }
+
+    /// Allocates `size` bytes and returns their offset, a multiple of `align`; `None` if there is no room.
+    #[inline]
+    pub fn allocate(&mut self, size: usize, align: usize) -> Option<usize> {
+        match Self::request(size, align)? {
+            Request::Class(class) => self.allocate_object(class),
+            Request::Pages(length) => self.allocate_run(length),
+        }
+    }
+
+    #[inline]
+    fn allocate_object(&mut self, class: usize) -> Option<usize> {
+        if self.with_room[class] == NONE {
+            self.add_page(class)?;
+        }
+        let first = self.with_room[class];
+        let page = &mut self.pages[first as usize];
+        let object = page.free.trailing_zeros() as usize;
+        page.free &= page.free - 1;
+        if page.free == 0 {
+            self.leave_list(class, first);
+        }
+        let size = CLASS[class].size;
+        self.used += size;
+        Some(first as usize * PAGE + object * size)
+    }
+
+    /// Makes a free page one of a class.
+    #[cold]
+    fn add_page(&mut self, class: usize) -> Option<()> {
+        let page = self.runs.take(self.pages, 1)?;
+        self.pages[page as usize] =
+            Page { free: CLASS[class].all, kind: Kind::Objects, class: class as u8, ..Page::UNUSED };
+        self.enter_list(class, page);
+        Some(())
+    }
+
+    #[inline(never)]
+    fn allocate_run(&mut self, length: u32) -> Option<usize> {
+        let first = self.runs.take(self.pages, length)?;
+        self.used += length as usize * PAGE;
+        Some(first as usize * PAGE)
+    }
+
+    /// Releases what [`allocate`](Heap::allocate) returned for this size and alignment.
+    #[inline]
+    pub fn release(&mut self, offset: usize, size: usize, align: usize) {
+        match Self::request(size, align) {
+            Some(Request::Class(class)) => self.release_object(offset, class),
+            Some(Request::Pages(length)) => self.release_run(offset, length),
+            None => panic!("{size} bytes with an alignment of {align} are released, and never were allocated"),
+        }
+    }
+
+    #[inline]
+    fn release_object(&mut self, offset: usize, class: usize) {
+        let at = (offset / PAGE) as u32;
+        let Class { size, all, inverse } = CLASS[class];
+        let bit = 1 << (offset % PAGE * inverse >> INVERSE_BITS);
+        let page = &mut self.pages[at as usize];
+        let before = page.free;
+        assert!(
+            page.kind == Kind::Objects && page.class as usize == class && before & bit == 0,
+            "memory is released that is not in use"
+        );
+        page.free = before | bit;
+        self.used -= size;
+        if page.free == all {
+            self.leave_list(class, at);
+            self.runs.release(self.pages, at, 1);
+        } else if before == 0 {
+            self.enter_list(class, at);
+        }
+    }
+
+    #[inline(never)]
+    fn release_run(&mut self, offset: usize, length: u32) {
+        let first = (offset / PAGE) as u32;
+        let page = self.pages[first as usize];
+        assert!(page.kind == Kind::Run && page.length == length, "pages are released that are not in use");
+        self.used -= length as usize * PAGE;
+        self.runs.release(self.pages, first, length);
+    }
+
+    /// Returns true if an allocation can have the new size where it is, because the old one takes up the same memory.
+    pub fn is_same_place(old: usize, new: usize, align: usize) -> bool {
+        Self::request(old, align) == Self::request(new, align)
+    }
+
+    fn enter_list(&mut self, class: usize, page: u32) {
+        let next = core::mem::replace(&mut self.with_room[class], page);
+        (self.pages[page as usize].previous, self.pages[page as usize].next) = (NONE, next);
+        if next != NONE {
+            self.pages[next as usize].previous = page;
+        }
+    }
+
+    fn leave_list(&mut self, class: usize, page: u32) {
+        let Page { previous, next, .. } = self.pages[page as usize];
+        if previous == NONE {
+            self.with_room[class] = next;
+        } else {
+            self.pages[previous as usize].next = next;
+        }
+        if next != NONE {
+            self.pages[next as usize].previous = previous;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

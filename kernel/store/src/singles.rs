@@ -1,0 +1,361 @@
+//! [`Singles`]: objects named by index and generation, each allocated by itself.
+
+use crate::slots::{Mark, shrink};
+use crate::{Id, NoMemory, Table, failpoints, try_with_capacity};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::{Index, IndexMut};
+
+/// Objects by [`Id`], as in an [`Arena`](crate::Arena), each in memory of its own: for large objects that are looked up
+/// often. The memory of an object goes back to the heap with it; that of a few is kept for the next ones.
+pub struct Singles<T, Tag = T> {
+    /// The objects by the index of their ids.
+    objects: Vec<Option<Box<[Single<T, Tag>; 1]>>>,
+    /// Memory for the next objects: each has room for one.
+    spare: Vec<Vec<Single<T, Tag>>>,
+    /// What is known of the places without an object.
+    vacancies: Vec<Vacancy>,
+    /// The place that is used next.
+    vacant: u32,
+    /// New places begin with this generation.
+    generation: u32,
+    len: usize,
+}
+
+struct Single<T, Tag> {
+    id: Id<Tag>,
+    object: T,
+}
+
+/// A place without an object, in the list of those.
+struct Vacancy {
+    /// The generation of the next object.
+    generation: u32,
+    /// Stale in the first of the list: taking the one before it does not change it, which saves an access to memory.
+    previous: u32,
+    next: u32,
+}
+
+impl Default for Vacancy {
+    fn default() -> Vacancy {
+        Vacancy { generation: 0, previous: NONE, next: NONE }
+    }
+}
+
+/// No place.
+const NONE: u32 = u32::MAX;
+
+/// The memory that is kept for the next objects: at most this number of bytes,
+const SPARE_BYTES: usize = 16 << 10;
+/// and at most for this number of objects.
+const SPARE_MAX: usize = 64;
+
+/// Places that one call of [`Singles::trim`] gives up.
+const TRIMMED: usize = 64;
+
+impl<T, Tag> Singles<T, Tag> {
+    /// The bytes that are allocated for each object, besides the heap's own rounding.
+    pub const OBJECT_SIZE: usize = size_of::<Single<T, Tag>>() + size_of::<Vacancy>() + size_of::<usize>();
+
+    /// The number of objects for which memory is kept.
+    const SPARE: usize = {
+        let fits = SPARE_BYTES / size_of::<Single<T, Tag>>();
+        if fits > SPARE_MAX { SPARE_MAX } else { fits }
+    };
+
+    /// Returns a table without objects. Allocates nothing.
+    pub const fn new() -> Self {
+        Singles { objects: Vec::new(), spare: Vec::new(), vacancies: Vec::new(), vacant: NONE, generation: 1, len: 0 }
+    }
+
+    /// Returns the number of objects.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns true if there are no objects.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Makes room for one [`insert_reserved`](Singles::insert_reserved).
+    ///
+    /// # Errors
+    /// [`NoMemory`] if the heap has no room; the table is unchanged.
+    #[inline]
+    pub fn reserve(&mut self) -> Result<(), NoMemory> {
+        failpoints::check()?;
+        if self.vacant != NONE && !self.spare.is_empty() { Ok(()) } else { self.grow() }
+    }
+
+    #[cold]
+    fn grow(&mut self) -> Result<(), NoMemory> {
+        if self.vacant == NONE {
+            self.add_place()?;
+        }
+        if self.spare.is_empty() {
+            let memory = try_with_capacity(1)?;
+            if self.spare.capacity() == 0 {
+                self.spare = try_with_capacity(Self::SPARE)?;
+            }
+            self.spare.push(memory);
+        }
+        Ok(())
+    }
+
+    fn add_place(&mut self) -> Result<(), NoMemory> {
+        let at = self.objects.len();
+        // No object has the index `u32::MAX`: tables use that number for "none".
+        if at >= NONE as usize {
+            return Err(NoMemory);
+        }
+        self.objects.try_reserve(1).and_then(|()| self.vacancies.try_reserve(1)).map_err(|_| NoMemory)?;
+        self.objects.push(None);
+        self.vacancies.push(Vacancy::default());
+        self.vacate(at as u32, self.generation);
+        Ok(())
+    }
+
+    /// Makes a place the one that is used next.
+    fn vacate(&mut self, at: u32, generation: u32) {
+        let next = core::mem::replace(&mut self.vacant, at);
+        self.vacancies[at as usize] = Vacancy { generation, previous: NONE, next };
+        if next != NONE {
+            self.vacancies[next as usize].previous = at;
+        }
+    }
+
+    /// Adds the object that `make` returns for its future id.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if the heap has no room; `make` is not called and the table is unchanged.
+    #[inline]
+    pub fn insert_with(&mut self, make: impl FnOnce(Id<Tag>) -> T) -> Result<Id<Tag>, NoMemory> {
+        self.reserve()?;
+        Ok(self.insert_reserved(make))
+    }
+
+    /// Adds the object that `make` returns for its future id. [`reserve`](Singles::reserve) must have succeeded since the
+    /// last addition.
+    #[inline]
+    pub fn insert_reserved(&mut self, make: impl FnOnce(Id<Tag>) -> T) -> Id<Tag> {
+        let at = self.vacant;
+        let mut memory = self.spare.pop().expect("room was reserved");
+        let Vacancy { generation, next, .. } = self.vacancies[at as usize];
+        let id = Id::new(at, generation);
+        memory.push(Single { id, object: make(id) });
+        let single = memory.into_boxed_slice().try_into().ok().expect("there is one object");
+        self.objects[at as usize] = Some(single);
+        self.vacant = next;
+        self.len += 1;
+        id
+    }
+
+    /// Adds an object.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if the heap has no room; the object is dropped and the table is unchanged.
+    #[inline]
+    pub fn insert(&mut self, object: T) -> Result<Id<Tag>, NoMemory> {
+        self.insert_with(|_| object)
+    }
+
+    /// Takes an object off the table, with its memory.
+    #[inline(always)]
+    fn take(&mut self, id: Id<Tag>) -> Option<Vec<Single<T, Tag>>> {
+        let place = self.objects.get_mut(id.index() as usize)?;
+        if !matches!(place, Some(single) if single[0].id == id) {
+            return None;
+        }
+        let single: Box<[Single<T, Tag>]> = place.take()?;
+        self.len -= 1;
+        // A place whose generations are used up is on no list: used again, it would revive old ids.
+        match id.next() {
+            Some(next) => self.vacate(id.index(), Mark::generation(next)),
+            None => self.vacancies[id.index() as usize] = Vacancy::default(),
+        }
+        Some(single.into_vec())
+    }
+
+    /// Keeps memory for the next object, or gives it back.
+    #[inline(always)]
+    fn keep(&mut self, memory: Vec<Single<T, Tag>>) {
+        if self.spare.len() < self.spare.capacity() {
+            self.spare.push(memory);
+        }
+    }
+
+    /// Removes an object after `end` has used it for the last time. Returns the result of that, or `None` if the object
+    /// is gone already.
+    #[inline(always)]
+    pub fn remove_after<R>(&mut self, id: Id<Tag>, end: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let mut memory = self.take(id)?;
+        let result = memory.first_mut().map(|single| end(&mut single.object));
+        memory.clear();
+        self.keep(memory);
+        result
+    }
+
+    /// Removes an object and returns it, or returns `None` if it is gone already.
+    #[inline]
+    pub fn remove(&mut self, id: Id<Tag>) -> Option<T> {
+        let mut memory = self.take(id)?;
+        let single = memory.pop();
+        self.keep(memory);
+        single.map(|single| single.object)
+    }
+
+    /// Removes an object and drops it in place. Returns true if the object was there.
+    #[inline]
+    pub fn discard(&mut self, id: Id<Tag>) -> bool {
+        let Some(mut memory) = self.take(id) else { return false };
+        memory.clear();
+        self.keep(memory);
+        true
+    }
+
+    /// Gives back memory that is not in use, up to a bound, and returns true if there is more. Room that was
+    /// [reserved](Singles::reserve) is lost.
+    pub fn trim(&mut self) -> bool {
+        self.spare = Vec::new();
+        for _ in 0..TRIMMED {
+            let Some(None) = self.objects.last() else {
+                shrink(&mut self.objects);
+                shrink(&mut self.vacancies);
+                return false;
+            };
+            let at = self.objects.len() - 1;
+            let Vacancy { generation, previous, next } = self.vacancies[at];
+            if generation == 0 {
+                // The place of ids that are used up stays, so that they never come again.
+                return false;
+            }
+            if self.vacant == at as u32 {
+                self.vacant = next;
+            } else {
+                self.vacancies[previous as usize].next = next;
+            }
+            if next != NONE {
+                self.vacancies[next as usize].previous = previous;
+            }
+            self.generation = self.generation.max(generation);
+            self.objects.pop();
+            self.vacancies.pop();
+        }
+        true
+    }
+
+    /// Returns the object, or `None` if it is gone.
+    #[inline(always)]
+    pub fn get(&self, id: Id<Tag>) -> Option<&T> {
+        match self.objects.get(id.index() as usize) {
+            Some(Some(single)) if single[0].id == id => Some(&single[0].object),
+            _ => None,
+        }
+    }
+
+    /// Returns the object, or `None` if it is gone.
+    #[inline(always)]
+    pub fn get_mut(&mut self, id: Id<Tag>) -> Option<&mut T> {
+        match self.objects.get_mut(id.index() as usize) {
+            Some(Some(single)) if single[0].id == id => Some(&mut single[0].object),
+            _ => None,
+        }
+    }
+
+    /// Returns two different objects, in the order of the arguments, or `None` if one of them is gone or both ids are
+    /// the same.
+    #[inline(always)]
+    pub fn pair_mut(&mut self, a: Id<Tag>, b: Id<Tag>) -> Option<(&mut T, &mut T)> {
+        match self.objects.get_disjoint_mut([a.index() as usize, b.index() as usize]) {
+            Ok([Some(first), Some(second)]) if first[0].id == a && second[0].id == b => {
+                Some((&mut first[0].object, &mut second[0].object))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the object that is at an index now, with its id.
+    #[inline(always)]
+    pub fn at(&self, index: u32) -> Option<(Id<Tag>, &T)> {
+        match self.objects.get(index as usize) {
+            Some(Some(single)) => Some((single[0].id, &single[0].object)),
+            _ => None,
+        }
+    }
+
+    /// Returns the object that is at an index now.
+    #[inline(always)]
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+        match self.objects.get_mut(index as usize) {
+            Some(Some(single)) => Some(&mut single[0].object),
+            _ => None,
+        }
+    }
+
+    /// Returns true if the object still exists.
+    pub fn contains(&self, id: Id<Tag>) -> bool {
+        self.get(id).is_some()
+    }
+
+    /// Returns the number of places: all objects are at indexes below it.
+    pub fn places(&self) -> u32 {
+        self.objects.len() as u32
+    }
+
+    /// Returns all objects with their ids, by index. For checks and printouts: it visits every place.
+    pub fn iter(&self) -> impl Iterator<Item = (Id<Tag>, &T)> {
+        self.objects.iter().flatten().map(|single| (single[0].id, &single[0].object))
+    }
+}
+
+impl<T, Tag> Table<Tag> for Singles<T, Tag> {
+    type Object = T;
+
+    fn places(&self) -> u32 {
+        Singles::places(self)
+    }
+
+    fn at(&self, index: u32) -> Option<(Id<Tag>, &T)> {
+        Singles::at(self, index)
+    }
+}
+
+impl<T: fmt::Debug, Tag> fmt::Debug for Singles<T, Tag> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<T, Tag> Default for Singles<T, Tag> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// For ids that must be alive: a dead one is a broken invariant and panics.
+impl<T, Tag> Index<Id<Tag>> for Singles<T, Tag> {
+    type Output = T;
+
+    #[inline(always)]
+    fn index(&self, id: Id<Tag>) -> &T {
+        match self.get(id) {
+            Some(object) => object,
+            None => crate::arena::stale(id),
+        }
+    }
+}
+
+impl<T, Tag> IndexMut<Id<Tag>> for Singles<T, Tag> {
+    #[inline(always)]
+    fn index_mut(&mut self, id: Id<Tag>) -> &mut T {
+        match self.get_mut(id) {
+            Some(object) => object,
+            None => crate::arena::stale(id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

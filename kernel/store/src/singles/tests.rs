@@ -1,0 +1,109 @@
+//! Tests of tables whose objects have memory of their own.
+
+use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+#[test]
+fn random_changes_have_the_same_effect_as_on_a_map_and_ids_stay_unique() {
+    let mut table = Singles::<u64>::new();
+    let (mut model, mut given) = (BTreeMap::new(), BTreeSet::new());
+    let mut seed = 1u64;
+    for step in 0..20_000u64 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let random = seed >> 33;
+        let chosen = model.iter().nth(random as usize / 8 % model.len().max(1)).map(|(_, &entry): (&u64, _)| entry);
+        match (random % 8, chosen) {
+            (0..5, _) if step / 1000 % 2 == 0 || random % 8 < 2 => {
+                let id = table.insert(step).unwrap();
+                assert!(given.insert(id.to_bits()), "an id is given once only");
+                model.insert(id.to_bits(), (id, step));
+            }
+            (5, _) => drop(table.trim()),
+            (6, Some((id, value))) => {
+                assert_eq!((table.get(id), table.at(id.index())), (Some(&value), Some((id, &value))));
+                *table.get_mut(id).unwrap() = step;
+                model.insert(id.to_bits(), (id, step));
+            }
+            (_, Some((id, value))) => {
+                assert_eq!((table.remove(id), table.remove(id), table.get(id)), (Some(value), None, None));
+                assert!(!table.discard(id) && !table.contains(id));
+                model.remove(&id.to_bits());
+            }
+            _ => {}
+        }
+        assert_eq!((table.len(), table.is_empty()), (model.len(), model.is_empty()));
+    }
+    assert!(table.iter().all(|(id, value)| model[&id.to_bits()] == (id, *value)));
+    assert_eq!(table.iter().count(), model.len());
+    for (id, _) in model.into_values() {
+        assert!(table.discard(id));
+    }
+    while table.trim() {}
+    assert_eq!((table.places(), table.spare.capacity(), table.vacancies.len()), (0, 0, 0));
+    assert!(given.insert(table.insert(0).unwrap().to_bits()), "places that were given up go on with their ids");
+}
+
+#[test]
+fn an_object_is_dropped_and_its_memory_is_used_again() {
+    let mut table = Singles::<Rc<()>>::new();
+    let object = Rc::new(());
+    let [a, b] = [0; 2].map(|_| table.insert(Rc::clone(&object)).unwrap());
+    assert!(table.discard(a));
+    assert_eq!((Rc::strong_count(&object), table.spare.len()), (2, 1));
+    failpoints::arm(Some(1));
+    let c = table.insert(Rc::clone(&object)).unwrap();
+    assert_eq!((failpoints::disarm(), c.index()), (1, a.index()), "only the room is checked");
+    assert_ne!(c, a);
+    assert_eq!(table.remove_after(b, |object| Rc::strong_count(object)), Some(3));
+    drop(table.remove(c));
+    assert_eq!(Rc::strong_count(&object), 1);
+}
+
+#[test]
+fn a_failed_allocation_changes_nothing() {
+    for at in 0..3 {
+        let mut table = Singles::<u8>::new();
+        failpoints::arm(Some(at));
+        assert_eq!(table.insert(1), Err(NoMemory));
+        failpoints::disarm();
+        assert_eq!((table.len(), table.iter().count()), (0, 0));
+        assert!(table.insert(1).is_ok());
+    }
+}
+
+#[test]
+fn a_place_whose_generations_are_used_up_is_not_used_again() {
+    let mut table = Singles::<u8>::new();
+    let id = table.insert(1).unwrap();
+    let last = Id::new(id.index(), u32::MAX);
+    table.objects[0].as_mut().unwrap()[0].id = last;
+    assert_eq!((table.remove(last), table.get(last)), (Some(1), None));
+    while table.trim() {}
+    for value in 0..4 {
+        assert_ne!(table.insert(value).unwrap().index(), id.index());
+    }
+}
+
+#[test]
+fn two_different_objects_can_be_changed_at_once() {
+    let mut table = Singles::<u32>::new();
+    let ids = [0, 1, 2].map(|value| table.insert(value).unwrap());
+    let (a, b) = table.pair_mut(ids[2], ids[0]).unwrap();
+    assert_eq!((*a, *b), (2, 0));
+    assert_eq!(table.pair_mut(ids[1], ids[1]), None);
+    table.remove(ids[1]);
+    assert_eq!(table.pair_mut(ids[0], ids[1]), None);
+    assert_eq!(table.pair_mut(ids[1], ids[0]), None);
+    let reused = table.insert(7).unwrap();
+    assert_eq!((reused.index(), table.pair_mut(ids[0], ids[1])), (ids[1].index(), None));
+}
+
+#[test]
+#[should_panic(expected = "u8#0.1 is used after its object was removed")]
+fn indexing_with_a_dead_id_panics_and_names_the_id() {
+    let mut table = Singles::<u8>::new();
+    let id = table.insert(1).unwrap();
+    table.remove(id);
+    let _ = table[id];
+}
