@@ -2,7 +2,9 @@
 # Installs missing tools, builds Tally, boots it in QEMU and reports the outcome. See usage below.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# A link to the script may stand anywhere. CDPATH would send `cd` elsewhere, and have it print where.
+unset CDPATH
+here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 . "$here/tools/setup.sh"
 . "$here/tools/boot.sh"
 . "$here/tools/debug.sh"
@@ -54,10 +56,13 @@ Exit status:
   69   a required tool is missing
   70   the kernel panicked
   71   QEMU did not boot the kernel
+  73   a folder cannot be written to, or another run has it
   124  the boot took too long
+  129  ended by SIGHUP
   130  interrupted by Ctrl-C
+  143  ended by SIGTERM
 With `run` it is the exit status of the program: 127 if the program does not start, 128 plus the kind of exception if
-one ended it.
+one ended it. A line on standard error tells which it is if the program's own status is one of those above.
 
 Examples:
   ./run-qemu.sh ports                              the tests of ports
@@ -75,8 +80,9 @@ Examples:
   ./run-qemu.sh build docs/examples/rust           build the Rust project of the examples
 
 Environment:
-  TALLY_OUTPUT      the directory for bundle, console and logs; target/boot by default. Each of two runs at the same
-                    time needs its own
+  TALLY_OUTPUT      the directory for bundle, console and logs; by default target/boot, or target/boot-2 and so on
+                    while other runs have those before it
+  TALLY_TARGET      the directory for what is built; target by default. For a checkout that is read-only
   TALLY_TOOLCHAIN   debian: build with Debian's packages, although rustup has the target
   TALLY_SEED        the same as --seed
   TALLY_GDB_PORT    the port for the debugger; 1234 by default
@@ -121,13 +127,16 @@ expect_program() {
   [[ "${program[0]}" != --also || -e "${program[0]}" ]] || usage_error "$1 needs a program before --also"
   expect_file "${program[0]}"
   expect_arguments "${starting[@]}" run "program-${program[0]##*/}" "${program[@]:1}"
-  local file name names=" kernel cmdline settings ${programs[*]} $(bundle_name "${program[0]}") "
+  local file name
+  local -A names=(["/$(bundle_name "${program[0]}")"]=taken)
   for file in "${also[@]}"; do
     expect_file "$file"
     name=${file##*/}
-    ((${#name} <= name_max)) || usage_error "the name of $file is longer than $name_max characters"
-    [[ "$names" != *" $name "* ]] || usage_error "--also $file: the bundle has a file $name already"
-    names+="$name "
+    (($(bytes_of "$name") <= name_max)) || usage_error "the name of $file is longer than $name_max bytes"
+    is_text "$name" || usage_error "the name of $file is no text in UTF-8, by which a program could start it"
+    [[ -z ${names[/$name]:-} ]] && ! is_taken "$name" ||
+      usage_error "--also $file: the bundle has a file $name already"
+    names[/$name]=taken
   done
 }
 
@@ -161,8 +170,7 @@ is_number() { [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]]; }
 # With less memory the bundle overlaps the boot loader in QEMU, which then cannot report an error.
 memory_min=8
 
-# Ctrl-C ends the machine without a report.
-trap 'echo >&2; exit 130' INT
+trap_signals
 
 profile='' memory=128 time_limit='' settings='' deliberate=() traced=''
 act=() filter='' repeat=1 seed=${TALLY_SEED:-} list='' for_tests=''
@@ -253,8 +261,8 @@ command_test() {
 
 list_tests() {
   if [[ $command == test ]]; then
+    take_output
     set_up
-    mkdir -p "$output"
     list_host_tests "$filter"
   fi
   ring3_tests "$filter"
@@ -273,9 +281,17 @@ command_run() {
   boot || status=$?
   if ((status == 124)) && grep -q '^init: not finished after ' "$console"; then
     echo "run-qemu.sh: timed out after $time_limit s" >&2
+  elif is_ambiguous "$status"; then
+    echo "run-qemu.sh: the exit status $status is the program's own" >&2
   fi
   grep -vE '^tally: ([0-9]+ MiB free|shutdown)' "$log" >&2 || true
   return "$status"
+}
+
+# is_ambiguous STATUS: succeeds if the program itself has ended with a status that the script gives for something else.
+is_ambiguous() {
+  [[ -n $ended && " 64 65 69 70 71 73 124 127 129 130 143 " == *" $1 "* ]] &&
+    ! grep -qE '^init: the program (does not start|ended): ' "$console"
 }
 
 command_monitor() {
@@ -311,7 +327,7 @@ timeline_tool() {
   local command=$1 quiet=()
   shift
   [[ $command == build && -t 2 ]] || quiet=(--quiet)
-  (cd "$here" && host_cargo "$command" "${quiet[@]}" --profile test -p tools --bin timeline "$@")
+  attend host_cargo_here "$command" "${quiet[@]}" --profile test -p tools --bin timeline "$@"
 }
 
 # Prints the versions on which the figures depend, as docs/benchmarks.md has them below its own.
@@ -403,6 +419,7 @@ time_limit=${time_limit:-120}
 # In a release build most functions are inlined, so a debugger finds few of them.
 [[ -n $profile ]] || { [[ $command == gdb ]] && profile=debug || profile=release; }
 
+take_output
 set_up
 [[ $command == build && $# == 1 ]] || build
 case "$command" in
@@ -413,6 +430,6 @@ case "$command" in
   bench) command_bench ;;
   trace) command_trace "$1" ;;
   monitor) command_monitor ;;
-  build) (($# == 0)) || build_project "$1" ;;
+  build) (($# == 0)) || attend build_project "$1" ;;
   gdb) command_gdb ;;
 esac

@@ -26,9 +26,15 @@ wait_for_debugger() {
     printf ' %q' "${attach[@]}" >&2
     printf '\n' >&2
     local status=0
-    "${command[@]}" -serial stdio -serial "file:$log" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
+    attend run_debugged || status=$?
     outcome "$status"
   fi
+}
+
+run_debugged() {
+  local status=0
+  "${command[@]}" -serial stdio -serial "file:$log" </dev/null | tee "$console" || status=${PIPESTATUS[0]}
+  return "$status"
 }
 
 # Prints gdb's command for the symbols of a program. A position-independent program has them at its load address.

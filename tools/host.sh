@@ -2,9 +2,9 @@
 
 # crate_of FILE: prints the name of the crate with this file of tests, which cargo names by its path in the crate.
 crate_of() {
-  local folder
-  for folder in "$here"/{boot,kernel,kernel/{abi,store},tools,user,user/{c/dispatch,dispatch,runtime,xpc},voucher}; do
-    [[ ! -e $folder/$1 ]] || { echo "${folder##*/}"; return; }
+  local folder crates="boot kernel kernel/abi kernel/store tools user user/c/dispatch user/dispatch"
+  for folder in $crates user/runtime user/xpc voucher; do
+    [[ ! -e $here/$folder/$1 ]] || { echo "${folder##*/}"; return; }
   done
 }
 
@@ -41,7 +41,7 @@ list_host_tests() {
 
 build_host_tests() {
   local status=0
-  (cd "$here" && with_log "$output/host-build.txt" host_cargo test --workspace --no-run) || status=$?
+  attend with_log "$output/host-build.txt" host_cargo_here test --workspace --no-run || status=$?
   ((status == 0)) || {
     show_log "$output/host-build.txt"
     echo "run-qemu.sh: the host tests do not build" >&2
@@ -49,15 +49,22 @@ build_host_tests() {
   }
 }
 
+host_cargo_here() { (cd "$here" && host_cargo "$@"); }
+
+# host_tests_told FILE [FILTER]: runs the host tests with their output in the file, and tells about each crate.
+host_tests_told() {
+  host_cargo_here test --workspace --no-fail-fast ${2:+"$2"} 2>&1 | tee "$1" |
+    one_line_each "$output/host-times.txt"
+}
+
 # run_host_tests [FILTER]: runs the host tests and shows what fails. Sets `passed` and `failed`, and leaves the times in
 # the file host-times.txt.
 run_host_tests() {
   local log=$output/host-tests.txt status=0
-  [[ -d $here/target/debug/deps ]] || say "building the host tests; the first time takes some minutes and 1 GB"
+  [[ -d $build_folder/debug/deps ]] || say "building the host tests; the first time takes some minutes and 1 GB"
   build_host_tests
   echo "running the host tests ..."
-  (cd "$here" && host_cargo test --workspace --no-fail-fast ${1:+"$1"}) 2>&1 | tee "$log" |
-    one_line_each "$output/host-times.txt" || status=$?
+  attend host_tests_told "$log" ${1:+"$1"} || status=$?
   read -r passed failed < <(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log")
   if ((status != 0)); then
     if ((failed == 0)); then

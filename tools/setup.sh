@@ -5,10 +5,13 @@
 # the project itself needs none.
 
 . "$here/tools/progress.sh"
+. "$here/tools/signals.sh"
 
 target=x86_64-unknown-none
-# The scripts expect the images here, even if the user's builds go to another directory.
-export CARGO_TARGET_DIR=$here/target
+# What is built goes here. The scripts expect the images there, even if the user's builds go to another directory.
+build_folder=${TALLY_TARGET:-$here/target}
+[[ $build_folder == /* ]] || build_folder=$PWD/$build_folder
+export CARGO_TARGET_DIR=$build_folder
 debian_packages=(rustc-web cargo-web rust-web-src lld)
 debian_rustc=/usr/bin/rustc
 debian_cargo=/usr/bin/cargo
@@ -16,6 +19,13 @@ debian_cargo=/usr/bin/cargo
 give_up() {
   echo "${0##*/}: $1" >&2
   exit 69
+}
+
+# make_folder DIRECTORY: makes a directory, unless it is there, and ends the script if nothing can be written to it.
+make_folder() {
+  mkdir -p -- "$1" 2>/dev/null && [[ -w $1 ]] && return
+  echo "${0##*/}: cannot write to $1; TALLY_TARGET and TALLY_OUTPUT name other folders, see --help" >&2
+  exit 73
 }
 
 # Runs as root.
@@ -45,9 +55,9 @@ install_missing() {
   may_install || give_up "missing: $tools; to install on Debian, run as root:
   apt-get update && apt-get install --no-install-recommends ${packages[*]}"
   echo "installing $tools (${packages[*]}) ..." >&2
-  mkdir -p "$here/target"
-  local log=$here/target/install.txt
-  with_log "$log" install_packages || {
+  make_folder "$build_folder"
+  local log=$build_folder/install.txt
+  attend with_log "$log" install_packages || {
     is_watched || tail -n 20 "$log" >&2
     give_up "cannot install $tools"
   }

@@ -55,6 +55,9 @@ faults! {
     0x25 TooLittleMemory { needed_kib: u64, largest_kib: u64 } =>
         "too little memory: the kernel needs {needed_kib} KiB in one piece, the largest free piece has {largest_kib} \
          KiB: give the machine more (`-m`)";
+    /// The kernel, or each program, needs something that many 64-bit processors have and this one lacks.
+    0x26 MissingFeature { name: &'static str } =>
+        "the processor lacks {name}: choose another one, for example `-cpu max`";
 
     // The bundle.
     /// QEMU was started without `-initrd`.

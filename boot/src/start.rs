@@ -10,7 +10,7 @@ use boot::span::Span;
 use bootloader_api::BootInfo;
 use bootloader_api::info::MemoryRegion;
 use pvh::start_info::reader::StartInfoReader;
-use raw_cpuid::CpuId;
+use raw_cpuid::{CpuId, CpuIdReaderNative};
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::structures::paging::PageTable;
 
@@ -48,9 +48,7 @@ fn look_around(start_info: u32) -> Result<Machine<'static>, Fault> {
     let module = info.modlist().next().ok_or(Fault::NoBundle)?;
     bundle::frames(module.raw().paddr, module.raw().size)?;
     let features = CpuId::new();
-    if !features.get_extended_processor_and_feature_identifiers().is_some_and(|info| info.has_execute_disable()) {
-        return Err(Fault::NoExecuteDisable);
-    }
+    check_processor(&features)?;
     Ok(Machine {
         memory,
         bundle: module.as_slice(),
@@ -59,6 +57,28 @@ fn look_around(start_info: u32) -> Result<Machine<'static>, Fault> {
         rsdp: Some(info.raw().rsdp_paddr).filter(|address| *address != 0),
         global_pages: features.get_feature_info().is_some_and(|info| info.has_pge()),
     })
+}
+
+/// Checks that the processor has what the kernel and all programs use without asking.
+fn check_processor(features: &CpuId<CpuIdReaderNative>) -> Result<(), Fault> {
+    let basic = features.get_feature_info();
+    let extended = features.get_extended_processor_and_feature_identifiers();
+    if !extended.as_ref().is_some_and(|info| info.has_execute_disable()) {
+        return Err(Fault::NoExecuteDisable);
+    }
+    let needed = [
+        (basic.as_ref().is_some_and(|info| info.has_fpu()), "a floating-point unit (FPU)"),
+        (basic.as_ref().is_some_and(|info| info.has_tsc()), "a time-stamp counter (TSC)"),
+        (basic.as_ref().is_some_and(|info| info.has_msr()), "model-specific registers (MSR)"),
+        (basic.as_ref().is_some_and(|info| info.has_apic()), "a local interrupt controller (APIC)"),
+        (basic.as_ref().is_some_and(|info| info.has_fxsave_fxstor()), "the instructions FXSAVE and FXRSTOR (FXSR)"),
+        (basic.as_ref().is_some_and(|info| info.has_sse2()), "vector instructions (SSE2)"),
+        (extended.as_ref().is_some_and(|info| info.has_syscall_sysret()), "the instruction SYSCALL"),
+    ];
+    match needed.into_iter().find(|(is_there, _)| !is_there) {
+        Some((_, name)) => Err(Fault::MissingFeature { name }),
+        None => Ok(()),
+    }
 }
 
 /// Fills the kernel's memory as planned, and maps it in the higher half of boot's own address space.

@@ -66,6 +66,11 @@ impl Drop for Place {
     }
 }
 
+/// Returns the directory of what is built.
+pub fn target() -> PathBuf {
+    env::var_os("TALLY_TARGET").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Returns the path of an image, built if need be.
 pub fn image(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
@@ -73,7 +78,24 @@ pub fn image(name: &str) -> PathBuf {
         let built = command_line(&["build"]);
         assert_eq!(built.status, 0, "{}", built.errors);
     });
-    root().join("target/x86_64-unknown-none/release").join(name)
+    target().join("x86_64-unknown-none/release").join(name)
+}
+
+/// Returns a static program: one page of code at 4 MiB.
+pub fn program(code: &[u8]) -> Vec<u8> {
+    let mut file = vec![0; 120];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &[0x7F, b'E', b'L', b'F', 2, 1, 1]);
+    put(16, &[2, 0, 62, 0, 1, 0, 0, 0, 0x78, 0, 0x40]);
+    put(32, &[64]);
+    put(52, &[64, 0, 56, 0, 1]);
+    put(64, &[1, 0, 0, 0, 5]);
+    put(80, &[0, 0, 0x40]);
+    let size = 120 + code.len() as u64;
+    put(96, &size.to_le_bytes());
+    put(104, &size.to_le_bytes());
+    file.extend(code);
+    file
 }
 
 /// Makes a bundle with these files and returns its path.

@@ -162,6 +162,64 @@ fn boot_refuses_a_processor_without_no_execute() {
 }
 
 #[test]
+fn boot_names_what_the_processor_lacks() {
+    let file = kernel();
+    for (feature, line) in [
+        ("apic", "the processor lacks a local interrupt controller (APIC): choose another one, for example `-cpu max`"),
+        ("fxsr", "the processor lacks the instructions FXSAVE and FXRSTOR (FXSR): choose another one"),
+        ("syscall", "the processor lacks the instruction SYSCALL: choose another one"),
+        ("sse2", "the processor lacks vector instructions (SSE2): choose another one"),
+        ("msr", "the processor lacks model-specific registers (MSR): choose another one"),
+        ("tsc", "the processor lacks a time-stamp counter (TSC): choose another one"),
+        ("fpu", "the processor lacks a floating-point unit (FPU): choose another one"),
+    ] {
+        let options = ["-cpu", &format!("max,-{feature}"), "-m", "128"];
+        assert_refused(Some(&[("kernel", &file)]), &options, 0x26, line);
+    }
+}
+
+/// Boots with this file in place of `init`, and expects this last line before the end.
+#[track_caller]
+fn assert_no_start(init: &[u8], arguments: &[u8], line: &str) {
+    let place = Place::new();
+    let files: &[(&str, &[u8])] = &[("kernel", &kernel()), ("init", init), ("cmdline", arguments)];
+    let seen = boot(Some(&bundle(&place, files)), &ORDINARY);
+    assert_eq!((seen.status, &*seen.output), (status(0x10), ""), "{}", seen.errors);
+    let end = format!("tally: the program `init` does not start: {line}\ntally: shutdown, status 127\n");
+    assert!(seen.errors.ends_with(&end), "expected: {end}seen: {}", seen.errors);
+}
+
+#[test]
+fn the_kernel_shuts_down_if_the_first_program_does_not_start() {
+    let no_program = "KERN_FAILURE (5)";
+    assert_no_start(b"", b"", no_program);
+    assert_no_start(b"#!/bin/sh\n", b"", no_program);
+    let init = fs::read(image("init")).expect("init is built");
+    assert_no_start(&init[..init.len() / 4], b"", no_program);
+    assert_no_start(&init[..40], b"", no_program);
+    // The type of an object file.
+    let object = [&init[..16], &[1], &init[17..]].concat();
+    assert_no_start(&object, b"", no_program);
+    assert_no_start(&init, &[b'x'; 32_768], "too many arguments");
+    // 5,000 arguments fit, 20,000 do not.
+    let numbers: Vec<u8> = (1..=20_000).flat_map(|number| format!("{number}\0").into_bytes()).collect();
+    assert_no_start(&init, &numbers, "too many arguments");
+    assert_no_start(&init, &[0; 20_000], "too many arguments");
+}
+
+#[test]
+fn the_first_program_gets_five_thousand_arguments() {
+    let place = Place::new();
+    let init = fs::read(image("init")).expect("init is built");
+    let mut arguments = b"unknown\0".to_vec();
+    arguments.resize(arguments.len() + 5_000, 0);
+    let files: &[(&str, &[u8])] = &[("kernel", &kernel()), ("init", &init), ("cmdline", &arguments)];
+    let seen = boot(Some(&bundle(&place, files)), &ORDINARY);
+    assert!(seen.output.starts_with("init: \"unknown\" is not understood"), "{}{}", seen.output, seen.errors);
+    assert!(seen.errors.ends_with("tally: shutdown, status 64\n"), "{}", seen.errors);
+}
+
+#[test]
 fn the_kernel_shuts_down_without_a_first_program() {
     let place = Place::new();
     let seen = boot(Some(&bundle(&place, &[("kernel", &kernel())])), &ORDINARY);

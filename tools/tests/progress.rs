@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
-use tools::qemu::{Place, command_line, run};
+use tools::qemu::{Place, command_line, run, target};
 use tools::{files_with, root};
 
 #[test]
@@ -169,8 +169,8 @@ test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 
 #[test]
 fn a_run_that_waits_for_a_lock_says_so() {
-    let lock = root().join("target/images.lock");
-    fs::create_dir_all(root().join("target")).expect("there is room for a directory");
+    let lock = target().join("images-release.lock");
+    fs::create_dir_all(target()).expect("there is room for a directory");
     let mut holder = Command::new("flock");
     holder.arg(&lock).args(["sh", "-c", "echo locked; read released"]);
     let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("flock starts");

@@ -2,7 +2,9 @@
 # Compiles C programs for Tally. See usage below, and docs/programs.md.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# A link to the script may stand anywhere. CDPATH would send `cd` elsewhere, and have it print where.
+unset CDPATH
+here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 
 usage() {
   cat <<'END'
@@ -58,15 +60,15 @@ build_dispatch() (
   here=$(cd -P "$here" && cd ../.. && pwd)
   . "$here/tools/setup.sh"
   set_up
-  mkdir -p "$here/target"
+  make_folder "$build_folder"
   say "building the library of dispatch; the first time takes a minute ..."
   cd "$here"
-  with_log "$here/target/dispatch-c.txt" bare_cargo build --release -p dispatch-c || {
-    show_log "$here/target/dispatch-c.txt"
+  with_log "$build_folder/dispatch-c.txt" bare_cargo build --release -p dispatch-c || {
+    show_log "$build_folder/dispatch-c.txt"
     echo "cc.sh: the library of dispatch cannot be built" >&2
     exit 65
   }
-  printf '%s' "$here/target/$target/release/libdispatch_c.a"
+  printf '%s' "$build_folder/$target/release/libdispatch_c.a"
 )
 
 library=
