@@ -30,11 +30,14 @@ pub(crate) struct Timers {
     changed: AtomicU32,
 }
 
+/// The time of an event and its place in the order of the calls.
+pub(crate) type Key = (u64, u64);
+
 #[derive(Default)]
 struct State {
     /// What is due, by its time in nanoseconds and by the order of the calls.
-    events: BTreeMap<(u64, u64), Event>,
-    /// The calls so far.
+    events: BTreeMap<Key, Event>,
+    /// The calls so far. It does not end: at one call a nanosecond it would last 584 years.
     calls: u64,
     has_thread: bool,
 }
@@ -68,8 +71,8 @@ pub(crate) fn nanoseconds(duration: Duration) -> u64 {
 }
 
 impl Timers {
-    /// Adds an event, and sees to it that the thread knows of it.
-    pub(crate) fn add(&self, deadline: u64, event: Event) {
+    /// Adds an event, and sees to it that the thread knows of it. Returns the key by which it can be removed.
+    pub(crate) fn add(&self, deadline: u64, event: Event) -> Key {
         let mut state = self.state.lock();
         state.calls += 1;
         let key = (deadline, state.calls);
@@ -83,10 +86,19 @@ impl Timers {
         } else if is_first {
             process().kernel.wake(&self.changed, true);
         }
+        key
+    }
+
+    /// Removes an event that will not be needed any more; it may be gone already. The thread is not told: it finds out
+    /// when it looks for the next event.
+    pub(crate) fn remove(&self, key: Key) {
+        let event = self.state.lock().events.remove(&key);
+        // What the event holds is given up without the lock.
+        drop(event);
     }
 
     /// Returns the key of the first event behind a key, and what the event holds, if it holds something.
-    pub(crate) fn look(&self, behind: (u64, u64)) -> Option<((u64, u64), Option<HolderRecord>)> {
+    pub(crate) fn look(&self, behind: Key) -> Option<(Key, Option<HolderRecord>)> {
         let state = self.state.lock();
         let (key, event) = state.events.range((Bound::Excluded(behind), Bound::Unbounded)).next()?;
         let record = match event {

@@ -11,7 +11,7 @@ use crate::queue::state::Kind;
 use crate::queue::{Queue, client_crash};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
-use crate::timer::{Event, nanoseconds};
+use crate::timer::{Event, Key, nanoseconds};
 use crate::voucher::Capture;
 use alloc::boxed::Box;
 use core::num::NonZeroU64;
@@ -47,6 +47,24 @@ struct Schedule {
     next: u64,
     /// In nanoseconds; none if it fires once.
     interval: Option<NonZeroU64>,
+    /// The event that the timers keep for this source. It may have come already.
+    event: Option<Key>,
+}
+
+impl Schedule {
+    /// Has the source fire at the next time, and at no other one. The caller holds the lock of the schedule, so that a
+    /// source never has two events.
+    fn arm(&mut self, source: &Arc<TimerShared>) {
+        self.disarm();
+        self.event = Some(process().queues.timers.add(self.next, Event::Source(Arc::downgrade(source), self.setting)));
+    }
+
+    /// Removes the event. A far one would be kept until its time otherwise, one for each setting.
+    fn disarm(&mut self) {
+        if let Some(event) = self.event.take() {
+            process().queues.timers.remove(event);
+        }
+    }
 }
 
 impl TimerSource {
@@ -75,13 +93,13 @@ impl TimerSource {
     /// Sets when the source fires: after some time, and then each `interval`, or only once. Replaces what was set.
     pub fn set(&self, start: Duration, interval: Option<Duration>) {
         let next = process().kernel.now().saturating_add(nanoseconds(start));
-        let setting = {
-            let mut schedule = self.0.schedule.lock();
-            let interval = interval.map(|interval| NonZeroU64::new(nanoseconds(interval)).unwrap_or(NonZeroU64::MIN));
-            *schedule = Schedule { setting: schedule.setting + 1, next, interval };
-            schedule.setting
-        };
-        process().queues.timers.add(next, Event::Source(Arc::downgrade(&self.0), setting));
+        let interval = interval.map(|interval| NonZeroU64::new(nanoseconds(interval)).unwrap_or(NonZeroU64::MIN));
+        let mut schedule = self.0.schedule.lock();
+        (schedule.next, schedule.interval) = (next, interval);
+        schedule.setting += 1;
+        if !self.0.is_cancelled.load(Ordering::Acquire) {
+            schedule.arm(&self.0);
+        }
     }
 
     /// Lets the source begin.
@@ -110,6 +128,7 @@ impl TimerSource {
         if self.0.is_cancelled.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.0.schedule.lock().disarm();
         self.0.queue.activate();
         let source = self.0.clone();
         self.0.push(move || {
@@ -139,9 +158,7 @@ impl TimerShared {
                 // What was missed counts, but the handler is called once for all of it.
                 times += now.saturating_sub(schedule.next) / interval;
                 schedule.next = schedule.next.saturating_add(times.saturating_mul(interval.get()));
-                let next = schedule.next;
-                drop(schedule);
-                process().queues.timers.add(next, Event::Source(Arc::downgrade(&self), setting));
+                schedule.arm(&self);
             }
         }
         if self.fired.fetch_add(times, Ordering::AcqRel) == 0 {

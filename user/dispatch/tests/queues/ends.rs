@@ -75,6 +75,31 @@ fn a_timer_whose_next_time_never_comes_fires_once() {
 }
 
 #[test]
+fn a_source_that_is_set_again_and_again_waits_for_one_time_only() {
+    const SETTINGS: u32 = 1000;
+    let world = World::new();
+    let timers = || world.process.debug_counts().timers;
+    let (sender, receiver) = channel();
+    let source = TimerSource::new(&Queue::new("q"), move |times| sender.send(times).expect("the test waits"));
+    source.activate();
+    for setting in 1..=SETTINGS {
+        source.set(Duration::from_secs(3600) * setting, (setting % 2 == 0).then_some(INTERVAL));
+        assert!(timers() <= 1, "an earlier setting is kept");
+    }
+    source.set(INTERVAL, Some(INTERVAL));
+    for _ in 0..3 {
+        world.mock.advance(INTERVAL.as_nanos() as u64);
+        assert_eq!(receive(&receiver), 1, "the last setting counts");
+        assert_eq!(timers(), 1);
+    }
+    source.cancel();
+    assert_eq!(timers(), 0, "a cancelled source keeps nothing");
+    source.set(INTERVAL, None);
+    assert_eq!(timers(), 0, "it cannot be set either");
+    world.quiesce();
+}
+
+#[test]
 fn a_cancelled_block_is_called_by_no_source() {
     let world = World::new();
     let calls = Arc::new(AtomicUsize::new(0));
