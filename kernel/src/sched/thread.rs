@@ -12,7 +12,7 @@ use crate::trap_frame::TrapFrame;
 use abi::inspect::wait;
 use abi::message::MsgOption;
 use abi::port::PortName;
-use store::{Link, NodeList, Singles};
+use store::{Link, Singles};
 
 pub use super::continuation::{Continuation, GiveBack, ReceiveArgs, Rest, SendArgs, SendWait};
 
