@@ -66,4 +66,5 @@ mod threads;
 mod timers;
 mod traps;
 mod unix;
+mod urgent_waiters;
 mod vouchers;
