@@ -13,6 +13,7 @@ use crate::ipc::kernel_message::Body;
 use crate::ipc::port::PORT_COST;
 use crate::ipc::right::Carried;
 use crate::ipc::space::Space;
+use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
 use crate::limits::THREADS_PER_TASK_MAX;
 use crate::machine::{Machine, NoMemory};
@@ -34,6 +35,9 @@ use voucher::managers::bank::BankElement;
 
 /// The number of entries of an ended task's space that one piece of work may look at to find a name.
 const FREE_ENTRIES_PIECE: u32 = 64;
+
+/// Pieces of work that removing some of a task's memory is as long as, besides one.
+const MEMORY_PIECE: u32 = 31;
 
 /// The cost of a thread on the budget of its task, in bytes, with the port that it may have.
 pub(crate) const THREAD_COST: usize = size_of::<Thread>() + PORT_COST;
@@ -214,7 +218,11 @@ impl Kernel {
         }
         ending.ended = Some(Ending { status, stage: Stage::ReceiveRights(0) });
         self.ipc.begin_termination(ending.space);
-        let mut next = ending.threads.front();
+        let mut look = Look::new();
+        ending.exit_port.iter().for_each(|to| self.ipc.look_at_receiver(&self.sched, to.port(), &mut look));
+        self.ipc.look_at_names(&self.sched, ending.space, &mut look);
+        self.step.urge(look.most_urgent());
+        let mut next = self.tasks[task].threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
             self.terminate_thread(thread);
@@ -261,6 +269,7 @@ impl Kernel {
                     self.forget_task(machine, task);
                     return Progress::Done;
                 }
+                self.step.spend(MEMORY_PIECE);
                 Stage::Memory
             }
         };

@@ -68,4 +68,5 @@ mod threads;
 mod timers;
 mod traps;
 mod unix;
+mod urgent_waiters;
 mod vouchers;
