@@ -217,11 +217,11 @@ impl Kernel {
                 Stage::Memory
             }
             Stage::Memory => {
-                if !self.tasks.unmap_some(machine, task) {
-                    self.forget_task(machine, task);
-                    return Progress::Done;
+                if self.tasks.unmap_some(machine, task) {
+                    return Progress::Enough;
                 }
-                Stage::Memory
+                self.forget_task(machine, task);
+                return Progress::Done;
             }
         };
         self.tasks[task].ended.as_mut().expect("a task that is taken apart has ended").stage = next;

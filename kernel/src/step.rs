@@ -54,6 +54,8 @@ pub const WORK_COST: usize = Nodes::<Work>::ITEM_SIZE;
 pub enum Progress {
     /// There may be more to do.
     More,
+    /// The same, and this part took as long as a slice may.
+    Enough,
     /// The work is done.
     Done,
 }

@@ -17,8 +17,13 @@ impl Kernel {
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
         for _ in 0..REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
-            if self.do_work(machine, work) == Progress::More {
-                self.step.put_back(work);
+            match self.do_work(machine, work) {
+                Progress::Done => {}
+                Progress::More => self.step.put_back(work),
+                Progress::Enough => {
+                    self.step.put_back(work);
+                    break;
+                }
             }
         }
         self.post_notifications(machine);

@@ -5,7 +5,7 @@ use crate::ipc::entry::EntryRight;
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::outcome::Outcome;
-use crate::sched::thread::{Continuation, ReceiveArgs, SendArgs};
+use crate::sched::thread::{Continuation, ReceiveArgs, SendArgs, Then};
 use abi::KernReturn;
 use abi::code::{MACH_MSG_SUCCESS, MACH_RCV_INVALID_NOTIFY};
 use abi::message::MsgOption;
@@ -40,7 +40,7 @@ impl Kernel {
             (true, false) => self.receive(machine, caller, &receive),
             (true, true) => {
                 let work = self.step.take_work();
-                self.go_on(machine, caller, Continuation { work, receive: Some(receive) })
+                self.go_on(machine, caller, Continuation { work, then: Then::Receive(receive) })
             }
         }
     }
@@ -67,22 +67,28 @@ impl Kernel {
         Ok(())
     }
 
-    /// Goes on with the continuation of a running thread: does a slice of its work, and when all of that is done, its
-    /// receive phase. The work comes first, because the phase may receive a notification that the work sends. A thread
-    /// that is about to end does not receive, and its work stays with the step.
+    /// Goes on with the continuation of a running thread: does a slice of its work, and when all of that is done, the rest
+    /// of its call. The work comes first, because a receive phase may receive a notification that the work sends. A
+    /// thread that is about to end does not go on, and its work stays with the step.
     pub(crate) fn go_on(&mut self, machine: &mut dyn Machine, thread: Context, todo: Continuation) -> Outcome {
         self.step.resume_work(todo.work);
-        if todo.receive.is_some() && self.sched[thread.thread].is_ending() {
+        if todo.then != Then::Return && self.sched[thread.thread].is_ending() {
             return Outcome::Pending;
         }
         self.work_slice(machine);
-        let Some(receive) = todo.receive else { return Outcome::Pending };
-        if self.step.has_work() {
-            let rest = Continuation { work: self.step.take_work(), receive: Some(receive) };
+        if todo.then != Then::Return && self.step.has_work() {
+            let rest = Continuation { work: self.step.take_work(), then: todo.then };
             self.sched.set_continuation(thread.thread, Some(rest));
             self.step.choose_again();
             return Outcome::Pending;
         }
-        self.receive(machine, thread, &receive)
+        match todo.then {
+            Then::Return => Outcome::Pending,
+            Then::Receive(receive) => self.receive(machine, thread, &receive),
+            Then::Again => {
+                self.trap(machine, thread.thread);
+                Outcome::Pending
+            }
+        }
     }
 }

@@ -26,6 +26,7 @@ pub mod waiting;
 use crate::ids::{Context, PortId, TaskId, ThreadBill, ThreadId, VoucherId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
+use crate::outcome::Outcome;
 use crate::policy::{Overrides, Power, ThreadPolicy, TooMany};
 use crate::rate::Clock;
 use crate::step::{PolicyChange, Step};
@@ -40,7 +41,7 @@ use foldhash::fast::FixedState;
 use run_queue::{RunQueue, Schedule};
 use run_time::{RunTime, Used};
 use store::{LinearMap, Link, List, NodeList};
-use thread::{Change, Continuation, Push, Siblings, State, Thread, Threads, WaitPlace};
+use thread::{Change, Continuation, Push, Siblings, State, Then, Thread, Threads, WaitPlace};
 use timer::{TimerKind, TimerSlots, Timers};
 use wait_queue::{WaitLink, WaitQueue};
 
@@ -237,7 +238,7 @@ impl Scheduling {
         self.withdraw(step, thread, State::Suspended);
         let stopped = &mut self.threads[thread];
         if let Some(continuation) = stopped.continuation.take() {
-            stopped.continuation = Continuation::receive(continuation.receive);
+            stopped.continuation = Continuation::only(continuation.then);
             step.add_background(continuation.work);
         }
     }
@@ -261,6 +262,19 @@ impl Scheduling {
         self.threads[thread].continuation = continuation;
     }
 
+    /// Lets a running thread make its trap again, after other threads have had their turn.
+    pub fn make_again(&mut self, step: &mut Step, thread: ThreadId) {
+        self.threads[thread].continuation = Continuation::only(Then::Again);
+        step.choose_again();
+    }
+
+    /// Ends the trap of a thread that was to [make it again](Scheduling::make_again).
+    pub fn finish_again(&mut self, thread: ThreadId, outcome: Outcome) {
+        let again = self.threads[thread].continuation.take();
+        assert!(again.is_some_and(|again| again.then == Then::Again), "{thread:?} has an operation but goes on");
+        self.threads[thread].finish(outcome);
+    }
+
     /// Takes the continuation of a thread, if it has one.
     pub fn take_continuation(&mut self, thread: ThreadId) -> Option<Continuation> {
         self.threads[thread].continuation.take()
@@ -272,7 +286,7 @@ impl Scheduling {
         match thread.and_then(|id| self.threads.get_mut(id)) {
             _ if work.is_empty() => {}
             Some(thread) if thread.continuation.is_none() && thread.can_go_on() => {
-                thread.continuation = Some(Continuation { work, receive: None });
+                thread.continuation = Some(Continuation { work, then: Then::Return });
             }
             _ => step.add_background(work),
         }

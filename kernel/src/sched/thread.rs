@@ -212,7 +212,7 @@ pub struct SendArgs {
 }
 
 /// The arguments of a receive phase of `mach_msg`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceiveArgs {
     /// The name of a receive right or port set.
     pub name: PortName,
@@ -260,14 +260,30 @@ pub struct SendWait {
 pub struct Continuation {
     /// First, the work that its trap left.
     pub work: NodeList,
-    /// Then, the receive phase of its call, if it has one.
-    pub receive: Option<ReceiveArgs>,
+    /// Then, the rest of its call.
+    pub then: Then,
+}
+
+/// What a thread does in the kernel when the work that its trap left is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It goes back to user mode.
+    Return,
+    /// It makes the receive phase of its call.
+    Receive(ReceiveArgs),
+    /// It makes its trap again, whose number and arguments are in its trap frame: a piece of it has been done.
+    Again,
 }
 
 impl Continuation {
+    /// Returns the continuation of a thread that has only this left, or `None` if that is nothing.
+    pub fn only(then: Then) -> Option<Continuation> {
+        (then != Then::Return).then(|| Continuation { work: NodeList::new(), then })
+    }
+
     /// Returns the continuation of a thread that has its receive phase left, or `None` if it has none.
     pub fn receive(args: Option<ReceiveArgs>) -> Option<Continuation> {
-        args.map(|args| Continuation { work: NodeList::new(), receive: Some(args) })
+        Continuation::only(args.map_or(Then::Return, Then::Receive))
     }
 }
 

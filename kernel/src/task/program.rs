@@ -1,5 +1,6 @@
 //! Programs: loading a static ELF file into a new task's memory.
 
+use super::regions::Place;
 use super::{Task, Tasks};
 use crate::ids::TaskId;
 use crate::limits::{SEGMENTS_MAX, STACK_PAGES};
@@ -132,7 +133,8 @@ impl Tasks {
         })?;
         for segment in &program.segments {
             let Segment { start, end, address, offset, file_size, protection } = *segment;
-            self.vm_allocate(machine, task, Some(UserAddr(start)), end - start, protection)?;
+            let range = self.find_room(task, Place::At(UserAddr(start)), end - start)?;
+            self.map_new(machine, task, range, protection)?;
             let space = self.tasks[task].address_space;
             let mut done = 0;
             while done < file_size {
@@ -162,7 +164,8 @@ impl Tasks {
         // One page above stays unmapped, so that an access beyond the top faults.
         let top = USER_END - PAGE_SIZE;
         let writable = Protection::READ | Protection::WRITE;
-        self.vm_allocate(machine, task, Some(UserAddr(top - size)), size, writable)?;
+        let range = self.find_room(task, Place::At(UserAddr(top - size)), size)?;
+        self.map_new(machine, task, range, writable)?;
         let bytes = block(top)?;
         if bytes.len() as u64 > size / 2 {
             return Err(KERN_INVALID_ARGUMENT);

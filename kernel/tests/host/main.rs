@@ -35,6 +35,7 @@ mod inspect;
 mod interleavings;
 mod kernel_objects;
 mod memory;
+mod memory_pieces;
 mod names;
 mod nesting;
 mod notifications;

@@ -93,14 +93,10 @@ impl Kernel {
 
             number::mach::TASK_FOR_PID => self.task_for_pid(machine, caller, name(a), b as u32, UserAddr(c)).into(),
 
-            number::mach::MACH_VM_ALLOCATE => {
-                self.vm_allocate_trap(machine, caller, name(a), UserAddr(b), c, d as u32).into()
-            }
-            number::mach::MACH_VM_DEALLOCATE => {
-                self.vm_deallocate_trap(machine, caller, name(a), UserAddr(b), c).into()
-            }
+            number::mach::MACH_VM_ALLOCATE => self.vm_allocate_trap(machine, caller, name(a), UserAddr(b), c, d as u32),
+            number::mach::MACH_VM_DEALLOCATE => self.vm_deallocate_trap(machine, caller, name(a), UserAddr(b), c),
             number::mach::MACH_VM_PROTECT => {
-                self.vm_protect_trap(machine, caller, name(a), UserAddr(b), c, d as u32, e as u32).into()
+                self.vm_protect_trap(machine, caller, name(a), UserAddr(b), c, d as u32, e as u32)
             }
 
             number::mach::SWTCH_PRI | number::mach::SWTCH => self.swtch(machine, caller),
