@@ -7,14 +7,13 @@
 pub(crate) mod operation;
 
 use super::Tasks;
-use crate::ids::TaskId;
+use crate::ids::{TaskId, ThreadId};
 use crate::limits::REGIONS_PER_TASK_MAX;
 use crate::machine::{Protection, USER_END, USER_START, UserAddr};
 use abi::KernReturn;
 use abi::code::*;
 use abi::task::PAGE_SIZE;
 use alloc::vec::Vec;
-use operation::Operation;
 
 /// The lowest address that the kernel chooses for a region.
 const ANYWHERE_START: u64 = 0x1_0000_0000;
@@ -28,6 +27,33 @@ pub(crate) enum Place {
     At(UserAddr),
     /// At this address, in place of memory that the task may have there.
     Over(UserAddr),
+}
+
+/// An operation on a task's memory that is not finished.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operation {
+    /// The thread that made the call. It may have ended.
+    pub thread: ThreadId,
+    /// What is left to do.
+    pub todo: Todo,
+}
+
+/// What an operation has left to do, in a range of pages up to `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Todo {
+    /// Map new pages from `at` on. Those from `start` to `at` are mapped.
+    Map { start: u64, at: u64, end: u64, protection: Protection },
+    /// Remove the regions, and return the code.
+    Remove { start: u64, end: u64, code: KernReturn },
+    /// Change the protection from `at` on.
+    Protect { at: u64, end: u64, protection: Protection },
+    /// Map the gaps from `at` on. Those from `start` to `at` have *hidden pages*, which are mapped and in no region: the
+    /// range is replaced only when all pages are there.
+    Fill { start: u64, at: u64, end: u64 },
+    /// Unmap the hidden pages of the gaps, from the end on, because there is no memory for all.
+    Empty { start: u64, end: u64 },
+    /// Clear the pages from `at` on and make them one writable region. The gaps there have hidden pages.
+    Clear { at: u64, end: u64 },
 }
 
 /// A range of pages with the same protection.

@@ -7,10 +7,10 @@
 //!
 //! A piece that cannot get memory turns the operation into one that undoes what the pieces before it did.
 
-use super::{PAGE_SIZE, Place, Region, Regions, Tasks, check_wrap, page_range, user_protection};
-use crate::ids::{TaskId, ThreadId};
+use super::{Operation, PAGE_SIZE, Place, Region, Regions, Todo, check_wrap, page_range, user_protection};
+use crate::ids::TaskId;
 use crate::machine::{AddressSpace, Machine, Protection, UserAddr};
-use crate::task::Task;
+use crate::task::{Task, Tasks};
 use abi::KernReturn;
 use abi::code::{KERN_INVALID_ADDRESS, KERN_RESOURCE_SHORTAGE, KERN_SUCCESS};
 
@@ -25,33 +25,6 @@ const REGIONS: usize = 32;
 
 /// The contents of a new page.
 const ZEROES: [u8; PAGE_SIZE as usize] = [0; PAGE_SIZE as usize];
-
-/// An operation on a task's memory that is not finished.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Operation {
-    /// The thread that made the call. It may have ended.
-    pub thread: ThreadId,
-    /// What is left to do.
-    pub todo: Todo,
-}
-
-/// What an operation has left to do, in a range of pages up to `end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Todo {
-    /// Map new pages from `at` on. Those from `start` to `at` are mapped.
-    Map { start: u64, at: u64, end: u64, protection: Protection },
-    /// Remove the regions, and return the code.
-    Remove { start: u64, end: u64, code: KernReturn },
-    /// Change the protection from `at` on.
-    Protect { at: u64, end: u64, protection: Protection },
-    /// Map the gaps from `at` on. Those from `start` to `at` have *hidden pages*, which are mapped and in no region: the
-    /// range is replaced only when all pages are there.
-    Fill { start: u64, at: u64, end: u64 },
-    /// Unmap the hidden pages of the gaps, from the end on, because there is no memory for all.
-    Empty { start: u64, end: u64 },
-    /// Clear the pages from `at` on and make them one writable region. The gaps there have hidden pages.
-    Clear { at: u64, end: u64 },
-}
 
 /// Whether an operation is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
