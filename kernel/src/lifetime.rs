@@ -24,6 +24,7 @@ use crate::trap_frame::TrapFrame;
 use abi::event::kind;
 use abi::port::PortName;
 use abi::task::{EXIT_MESSAGE_ID, ExitStatus};
+use alloc::vec::Vec;
 use heapless::String;
 
 /// The number of entries of an ended task's space that one piece of work may look at to find a name.
@@ -93,6 +94,7 @@ impl Kernel {
                 bank: Some(bank),
                 ended_threads: Used::default(),
                 exit_port: None,
+                start: Vec::new(),
                 ended: None,
             }
         }))
@@ -146,7 +148,8 @@ impl Kernel {
     }
 
     /// Ends a thread at once. Its wait is given up, a message that it was going to send is destroyed (mach-ipc 6.6), its
-    /// voucher is released, and the work that its trap left becomes background work. A task ends with its last thread.
+    /// voucher is released, and the work that its trap left becomes background work. A task ends with its last thread, and
+    /// one that it was starting ends before it begins.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
         let Kernel { ipc, sched, step, .. } = self;
         ipc.end_thread(sched, step, thread);
@@ -162,6 +165,7 @@ impl Kernel {
         self.settle_thread(thread);
         let Kernel { tasks, ipc, sched, step, .. } = self;
         let (task, number) = (sched[thread].task(), sched[thread].number());
+        let child = sched[thread].starts();
         let pid = tasks[task].credentials.pid;
         step.trace.record(|| Event::new(kind::THREAD_ENDED, [number, pid.into()]));
         let control_port = sched.remove(step, &mut tasks[task].threads, thread);
@@ -171,6 +175,9 @@ impl Kernel {
         }
         if tasks[task].threads.is_empty() {
             self.end_task(task, ExitStatus::exited(0));
+        }
+        if let Some(child) = child.filter(|&child| self.tasks.contains(child)) {
+            self.end_task(child, ExitStatus::TERMINATED);
         }
     }
 

@@ -73,6 +73,7 @@ impl Kernel {
     pub(crate) fn go_on(&mut self, machine: &mut dyn Machine, thread: Context, todo: Continuation) -> Outcome {
         self.step.resume_work(todo.work);
         if todo.then != Then::Return && self.sched[thread.thread].is_ending() {
+            self.sched.set_continuation(thread.thread, Continuation::only(todo.then));
             return Outcome::Pending;
         }
         self.work_slice(machine);
@@ -85,6 +86,7 @@ impl Kernel {
         match todo.then {
             Then::Return => Outcome::Pending,
             Then::Receive(receive) => self.receive(machine, thread, &receive),
+            Then::Start(task) => self.go_on_starting(machine, thread, task),
             Then::Again => {
                 self.trap(machine, thread.thread);
                 Outcome::Pending

@@ -273,6 +273,8 @@ pub enum Then {
     Receive(ReceiveArgs),
     /// It makes its trap again, whose number and arguments are in its trap frame: a piece of it has been done.
     Again,
+    /// It goes on starting this task.
+    Start(TaskId),
 }
 
 impl Continuation {
@@ -379,6 +381,14 @@ impl Thread {
     /// Returns true if it ends when its processor leaves the kernel.
     pub fn is_ending(&self) -> bool {
         self.ending
+    }
+
+    /// Returns the task that it is starting.
+    pub fn starts(&self) -> Option<TaskId> {
+        match self.continuation {
+            Some(Continuation { then: Then::Start(task), .. }) => Some(task),
+            _ => None,
+        }
     }
 
     /// Returns true if it has a continuation.

@@ -58,6 +58,7 @@ mod sets;
 mod shortcuts;
 mod sightings;
 mod simulation;
+mod spawn_pieces;
 mod special_calls;
 mod special_reply;
 mod targets;

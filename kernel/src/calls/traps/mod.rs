@@ -170,7 +170,7 @@ impl Kernel {
     fn tally_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
         let [a, b, c, d, e, f] = arguments;
         match trap {
-            number::tally::TASK_SPAWN => self.task_spawn_trap(machine, caller, UserAddr(a), b, UserAddr(c)).into(),
+            number::tally::TASK_SPAWN => self.task_spawn_trap(machine, caller, UserAddr(a), b, UserAddr(c)),
             number::tally::THREAD_CREATE => {
                 let start = tally::ThreadStart { entry: UserAddr(b), stack: UserAddr(c), argument: d };
                 self.thread_create_trap(machine, caller, name(a), start, e as u32, UserAddr(f)).into()
