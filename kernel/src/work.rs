@@ -20,8 +20,9 @@ impl Kernel {
         let mut pieces = 0;
         while pieces < REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
-            if self.do_work(machine, work) == Progress::More {
-                self.step.put_back(work);
+            match self.do_work(machine, work) {
+                Progress::Done => {}
+                Progress::More => self.step.put_back(work),
             }
             self.look_for_waiters();
             pieces += 1 + self.step.take_spent();

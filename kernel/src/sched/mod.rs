@@ -30,6 +30,7 @@ pub mod waiting;
 use crate::ids::{Context, PortId, TaskId, ThreadBill, ThreadId, VoucherId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
+use crate::outcome::Outcome;
 use crate::policy::{Overrides, Power, ThreadPolicy, TooMany};
 use crate::rate::Clock;
 use crate::step::{PolicyChange, Step};
@@ -275,6 +276,22 @@ impl Scheduling {
     /// Sets the continuation of a thread.
     pub fn set_continuation(&mut self, thread: ThreadId, continuation: Option<Continuation>) {
         self.threads[thread].continuation = continuation;
+    }
+
+    /// Lets a running thread make its trap again, after other threads have had their turn.
+    pub fn make_again(&mut self, step: &mut Step, thread: ThreadId) {
+        self.threads[thread].continuation = Continuation::rest(Rest::Again);
+        step.choose_again();
+    }
+
+    /// Ends the trap of a thread that was to [make it again](Scheduling::make_again).
+    pub fn finish_again(&mut self, thread: ThreadId, outcome: Outcome) {
+        let again = self.threads[thread].continuation.take();
+        assert!(
+            again.is_some_and(|again| matches!(again.rest, Rest::Again)),
+            "{thread:?} has an operation but goes on"
+        );
+        self.threads[thread].finish(outcome);
     }
 
     /// Takes the continuation of a thread, if it has one.
