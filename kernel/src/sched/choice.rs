@@ -5,7 +5,7 @@
 //! to the tail with a new one.
 
 use super::Scheduling;
-use super::run_queue::{End, PRIORITY_IDLE, Schedule};
+use super::run_queue::{End, PRIORITY_IDLE, QUANTUM, Schedule};
 use super::thread::{State, Thread};
 use super::timer::TimerKind;
 use crate::ids::ThreadId;
@@ -17,6 +17,9 @@ use abi::event::kind;
 
 /// The least rest of a quantum. A preempted thread with less is treated as if its quantum had ended.
 const QUANTUM_REST_MIN: Nanos = 250_000;
+
+/// The number of threads that one timer interrupt looks at to find those that have yielded for long enough.
+const YIELDS_PER_TICK: usize = 64;
 
 /// One processor.
 #[derive(Debug)]
@@ -145,6 +148,7 @@ impl Scheduling {
     pub fn tick(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) {
         (self.processors[cpu].timer, self.processors[cpu].timer_within) = (Nanos::MAX, Nanos::MAX);
         step.choose_again();
+        self.end_yields(step, self.clock.time_of(now));
         let Some((thread, schedule)) = self.charge_current(cpu, now) else { return };
         if schedule.quantum_left > 0 {
             return;
@@ -156,6 +160,33 @@ impl Scheduling {
             self.processors[cpu].current = None;
             self.enqueue(step, thread, End::Tail);
         }
+    }
+
+    /// Lets the threads that have yielded for a quantum go back to their levels, so that a thread of a lower level that
+    /// spins does not keep them from running (errata 5).
+    ///
+    /// A yield needs no timer of its own for this: whenever a thread runs, the timer comes at the end of its quantum or
+    /// earlier, which is at most a quantum after the yield of any other. What is not due then is looked for at its time.
+    fn end_yields(&mut self, step: &mut Step, now: Nanos) {
+        for _ in 0..YIELDS_PER_TICK {
+            let Some(thread) = self.ready.first_not_passed(&self.threads) else {
+                self.yield_deadline = Nanos::MAX;
+                return;
+            };
+            let schedule = &mut self.threads[thread].schedule;
+            let end = schedule.yielded_at.saturating_add(QUANTUM);
+            if schedule.yielding && end > now {
+                self.yield_deadline = end;
+                return;
+            }
+            schedule.yielding = false;
+            if schedule.level() == PRIORITY_IDLE {
+                self.ready.pass(thread);
+            } else {
+                self.move_to_level(step, thread);
+            }
+        }
+        self.yield_deadline = now;
     }
 
     /// Chooses the thread that `cpu` runs now. The current thread goes on, unless a thread of a higher level is ready,
@@ -247,7 +278,8 @@ impl Scheduling {
         }
         let next = self.ready.first(level)?;
         let chosen = &self.threads[next];
-        let quantum_ends = self.clock.time_of(now) + chosen.schedule.quantum_left;
+        let time = self.clock.time_of(now);
+        let quantum_ends = time + chosen.schedule.quantum_left;
         if chosen.continuation.is_some() || self.processors[cpu].timer > quantum_ends {
             return None;
         }
@@ -261,18 +293,19 @@ impl Scheduling {
         }
         let schedule = &mut yielding.schedule;
         schedule.quantum_left = schedule.quantum_left.saturating_sub(self.clock.rate().nanos(ran));
-        yielding.schedule.yielding = true;
+        (yielding.schedule.yielding, yielding.schedule.yielded_at) = (true, time);
         yielding.schedule.priority = PRIORITY_IDLE;
         yielding.state = State::Ready;
         yielding.finish(Outcome::Value(1));
         Some(self.start(cpu, next, now))
     }
 
-    /// Lets the running thread `thread` yield: makes it ready at level 0 until it is chosen again.
+    /// Lets the running thread `thread` yield: makes it ready at level 0 until it is chosen again, for at most a quantum.
     pub fn yield_now(&mut self, step: &mut Step, thread: ThreadId, now: Stamp) {
         let State::Running(cpu) = self.threads[thread].state else { panic!("{thread:?} yields but does not run") };
+        let time = self.clock.time_of(now);
         let (thread, schedule) = self.charge_current(cpu, now).expect("the processor has a thread");
-        schedule.yielding = true;
+        (schedule.yielding, schedule.yielded_at) = (true, time);
         schedule.priority = PRIORITY_IDLE;
         self.processors[cpu].current = None;
         self.enqueue(step, thread, End::Tail);
@@ -354,6 +387,7 @@ impl Scheduling {
         if processor.timer <= wanted {
             return None;
         }
+        let wanted = wanted.min(self.yield_deadline);
         // The current thread's time began before now, so this is an upper bound.
         processor.timer_within = wanted.saturating_sub(since);
         processor.timer = wanted;

@@ -62,6 +62,9 @@ pub struct Scheduling {
     processors: [Processor; CPUS_MAX],
     clock: Clock,
     timers: Timers,
+    /// When a thread will have yielded for a quantum that had not at the last timer interrupt; `Nanos::MAX` if there was
+    /// none.
+    yield_deadline: Nanos,
     /// The deadline of the delayed drop of boosts, or `Nanos::MAX`.
     drop_deadline: Nanos,
     /// The queues of threads that wait for a word of memory.
@@ -83,6 +86,7 @@ impl Scheduling {
             processors: [const { Processor::new() }; CPUS_MAX],
             clock,
             timers: Timers::default(),
+            yield_deadline: Nanos::MAX,
             drop_deadline: Nanos::MAX,
             words: LinearMap::new(FixedState::with_seed(seed)),
             input: WaitQueue::default(),

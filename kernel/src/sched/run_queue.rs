@@ -34,8 +34,10 @@ pub struct Schedule {
     /// The thread takes part in time sharing. In the background it then has a shorter quantum than a thread of fixed
     /// priority.
     pub timeshare: bool,
-    /// The thread has given up the processor: it is at level 0 until it is chosen again.
+    /// The thread has given up the processor: it is at level 0 until it is chosen again, or for a [`QUANTUM`].
     pub yielding: bool,
+    /// When the thread yielded last.
+    pub yielded_at: Nanos,
     /// The thread is at level 0 until its depress deadline.
     pub depressed: bool,
     /// The least level of the thread while it does work in the kernel that others wait for; 0 if there is none.
@@ -47,7 +49,18 @@ impl Schedule {
     pub fn with_base(base: u8) -> Schedule {
         let quantum = Schedule::quantum_for(base, true);
         let (timeshare, yielding, depressed) = (true, false, false);
-        Schedule { base, priority: base, quantum_left: quantum, quantum, timeshare, yielding, depressed, floor: 0 }
+        let (priority, yielded_at) = (base, 0);
+        Schedule {
+            base,
+            priority,
+            quantum_left: quantum,
+            quantum,
+            timeshare,
+            yielding,
+            yielded_at,
+            depressed,
+            floor: 0,
+        }
     }
 
     /// Sets the base priority and whether the thread takes part in time sharing. Its level stays as it is.
@@ -127,12 +140,15 @@ pub struct RunQueue {
     occupied: LevelSet,
     /// The level of the background work; [`LEVELS`] if there is none.
     work_level: usize,
+    /// The last thread of level 0 that was [passed](RunQueue::pass): none up to it yields. It is there so that nobody
+    /// looks at a thread twice.
+    passed: Option<ThreadId>,
 }
 
 impl Default for RunQueue {
     fn default() -> Self {
         let levels = [const { List::new() }; LEVELS];
-        RunQueue { levels, occupied: LevelSet::default(), work_level: LEVELS }
+        RunQueue { levels, occupied: LevelSet::default(), work_level: LEVELS, passed: None }
     }
 }
 
@@ -172,6 +188,10 @@ impl RunQueue {
     /// state the caller sets.
     #[inline(always)]
     pub(super) fn replace_first(&mut self, threads: &mut Threads, from: usize, thread: ThreadId, to: usize) {
+        // The level has a first thread, so that this is not true of none.
+        if self.passed == self.levels[from].front() {
+            self.passed = None;
+        }
         if from == to {
             return self.levels[to].replace_front(threads, thread);
         }
@@ -184,6 +204,9 @@ impl RunQueue {
     /// Removes a thread from the level at which it is queued. The caller gives it another state.
     #[inline]
     pub(super) fn remove(&mut self, threads: &mut Threads, thread: ThreadId, level: usize) {
+        if self.passed == Some(thread) {
+            self.passed = self.levels[level].before(threads, thread);
+        }
         self.levels[level].remove(threads, thread);
         self.note_removal(level);
     }
@@ -220,6 +243,18 @@ impl RunQueue {
         !self.levels[level].is_empty()
     }
 
+    /// Returns the first thread of level 0 behind those that were passed. Threads that yield are there in the order in
+    /// which they did so.
+    pub(super) fn first_not_passed(&self, threads: &Threads) -> Option<ThreadId> {
+        let idle = &self.levels[usize::from(PRIORITY_IDLE)];
+        self.passed.map_or(idle.front(), |passed| idle.after(threads, passed))
+    }
+
+    /// Notes that the first thread that was not passed does not yield.
+    pub(super) fn pass(&mut self, thread: ThreadId) {
+        self.passed = Some(thread);
+    }
+
     /// Panics unless queue, bitmap and threads agree; returns the number of queued threads.
     pub(super) fn check(&self, threads: &Threads) -> usize {
         let mut ready = 0;
@@ -231,6 +266,12 @@ impl RunQueue {
                 assert_eq!(usize::from(threads[thread].schedule.priority), level, "{thread:?} is on the wrong level");
                 ready += 1;
             }
+        }
+        if let Some(passed) = self.passed {
+            let mut idle = self.levels[usize::from(PRIORITY_IDLE)].iter(threads);
+            let yields = |thread| threads[thread].schedule.yielding;
+            assert!(idle.by_ref().take_while(|&thread| thread != passed).all(|thread| !yields(thread)));
+            assert!(!yields(passed) && threads[passed].schedule.priority == PRIORITY_IDLE, "{passed:?} is passed");
         }
         ready
     }

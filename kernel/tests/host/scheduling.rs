@@ -183,6 +183,47 @@ fn a_yielding_thread_runs_after_all_others_even_lower_priorities() {
 }
 
 #[test]
+fn a_yielding_thread_is_below_others_for_a_quantum_at_most() {
+    let (mut w, actors) = world_with(&[31, 20]);
+    w.start_trap(actors[0], mach::SWTCH, &[]);
+    assert_eq!(run_for(&mut w, &actors, 30 * MS), [(1, 10 * MS), (0, 20 * MS)], "the lower one spins");
+
+    // Each of two has its own quantum; the second one comes back at 14 ms, when its equal runs.
+    let (mut w, actors) = world_with(&[31, 31, 20]);
+    w.start_trap(actors[0], mach::SWTCH, &[]);
+    assert_eq!(run_for(&mut w, &actors, 4 * MS), [(1, 4 * MS)]);
+    w.start_trap(actors[1], mach::SWTCH_PRI, &[0]);
+    assert_eq!(run_for(&mut w, &actors, 30 * MS), [(2, 6 * MS), (0, 10 * MS), (1, 6 * MS), (0, 8 * MS)]);
+}
+
+#[test]
+fn a_yield_ends_in_time_behind_many_depressed_threads() {
+    const DEPRESSED: usize = 150;
+    let bases: Vec<u8> = core::iter::repeat_n(40, DEPRESSED).chain([31, 20]).collect();
+    let (mut w, actors) = world_with(&bases);
+    let (yielding, spinning) = (DEPRESSED, DEPRESSED + 1);
+    // One interrupt does not end the sleep of all of them.
+    (0..3).for_each(|_| {
+        w.event(Event::Timer);
+    });
+    for _ in 0..DEPRESSED {
+        let current = running(&w, &actors);
+        let arguments = [0, u64::from(abi::trap::SWITCH_OPTION_DEPRESS), 1000];
+        w.start_trap(actors[current], mach::THREAD_SWITCH, &arguments);
+    }
+    assert_eq!(running(&w, &actors), yielding);
+    for _ in 0..2 {
+        w.start_trap(actors[yielding], mach::SWTCH, &[]);
+        // One timer interrupt does not look at all of them.
+        let slices = run_for(&mut w, &actors, 20 * MS);
+        assert!(
+            matches!(slices[..], [(first, 10_000_000..10_500_000), (second, _)] if (first, second) == (spinning, yielding)),
+            "{slices:?}"
+        );
+    }
+}
+
+#[test]
 fn a_depressed_thread_runs_below_all_others_for_the_given_time() {
     let (mut w, actors) = world_with(&[31, 20]);
     w.start_trap(actors[0], mach::THREAD_SWITCH, &[0, u64::from(abi::trap::SWITCH_OPTION_DEPRESS), 30]);

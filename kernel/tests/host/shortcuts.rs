@@ -63,7 +63,7 @@ impl Team {
         let threads: Vec<_> = self.threads.iter().map(|actor| &self.w.kernel.sched[actor.thread]).collect();
         let seen = |thread: &&kernel::sched::thread::Thread| {
             let schedule = thread.schedule();
-            (thread.frame().rax, schedule.priority, schedule.yielding, schedule.quantum_left)
+            (thread.frame().rax, schedule.priority, schedule.yielding, schedule.yielded_at, schedule.quantum_left)
         };
         (self.w.kernel.sched.current(0).map(number), self.w.machine.timer, threads.iter().map(seen).collect::<Vec<_>>())
     }
