@@ -6,6 +6,7 @@
 //! | [`demo`] | the demo: its tasks and its narrator |
 //! | [`monitor`](mod@monitor) | the kernel's objects at the console |
 //! | [`relay`](mod@relay) | a service whose work goes on through queues |
+//! | [`fuzz`](mod@fuzz) | a fuzzer of the kernel |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
 //! | [`xpc_rounds`] | XPC between two tasks, for the benchmarks |
 //!
@@ -17,6 +18,7 @@
 extern crate alloc;
 
 pub mod demo;
+pub mod fuzz;
 pub mod harness;
 pub mod monitor;
 pub mod relay;
