@@ -55,6 +55,9 @@ pub const SEGMENTS_MAX: usize = 32;
 /// Pages of the stack of a program's first thread.
 pub const STACK_PAGES: u64 = 64;
 
+/// Bytes that one `write` writes to the console, at most.
+pub const CONSOLE_WRITE_MAX: usize = 1024;
+
 /// Pieces of deferred work in one slice (errata 4).
 pub const REAP_SLICE: usize = 64;
 
