@@ -26,7 +26,8 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 pub enum Event {
     /// The current thread made a trap.
     Trap,
-    /// The deadline set by [`Machine::set_timer`] has passed, or there is input. A spurious event does no harm.
+    /// The deadline set by [`Machine::set_timer`] has passed, there is input, or room for output. A spurious event does no
+    /// harm.
     Timer,
     /// The current thread caused an exception in user mode. Its task ends.
     Exception {
@@ -236,7 +237,7 @@ impl Kernel {
     }
 
     /// Lets time pass: ends the boosts, waits and depressions whose deadlines have passed, a bounded number of waits at a
-    /// time, gives input to those who wait for it, and charges the current thread's quantum.
+    /// time, gives input and room for output to those who wait for it, and charges the current thread's quantum.
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
         self.ipc.set_time(now);
@@ -252,6 +253,9 @@ impl Kernel {
         }
         if self.sched.reader().is_some() {
             self.give_input(machine);
+        }
+        if self.sched.writer().is_some() {
+            self.take_output(machine);
         }
         self.trim();
         let running = self.sched.current(cpu);

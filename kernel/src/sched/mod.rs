@@ -71,6 +71,8 @@ pub struct Scheduling {
     words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
     /// Threads that wait for input from the console.
     input: WaitQueue,
+    /// Threads that wait for room for output to the console.
+    output: WaitQueue,
     /// The number of the last thread that was created.
     last_number: u64,
 }
@@ -90,6 +92,7 @@ impl Scheduling {
             drop_deadline: Nanos::MAX,
             words: LinearMap::new(FixedState::with_seed(seed)),
             input: WaitQueue::default(),
+            output: WaitQueue::default(),
             last_number: 0,
         }
     }
@@ -445,7 +448,8 @@ impl Scheduling {
     pub fn check(&self) {
         self.check_choice();
         self.timers.check(&self.threads);
-        let waits_here = |thread: &Thread| matches!(thread.wait_place(), WaitPlace::Word(..) | WaitPlace::Input);
+        let waits_here =
+            |thread: &Thread| matches!(thread.wait_place(), WaitPlace::Word(..) | WaitPlace::Input | WaitPlace::Output);
         let waiting = self.threads.iter().filter(|(_, thread)| waits_here(thread)).count();
         assert_eq!(self.check_words(), waiting, "the queues of words and of input have waiting threads only");
     }

@@ -42,6 +42,8 @@ pub struct FakeMachine {
     pub input: VecDeque<u8>,
     /// The bytes that programs wrote to the console.
     pub console: Vec<u8>,
+    /// The bytes for which the console has room.
+    pub console_room: usize,
     /// The bytes that the kernel wrote to the trace device.
     pub trace: Vec<u8>,
     /// The lines that the kernel wrote to its log.
@@ -65,6 +67,7 @@ impl FakeMachine {
             timer: None,
             input: VecDeque::new(),
             console: Vec::new(),
+            console_room: usize::MAX,
             trace: Vec::new(),
             log: Vec::new(),
             table_time: 0,
@@ -265,8 +268,13 @@ impl Machine for FakeMachine {
         taken
     }
 
-    fn console_write(&mut self, bytes: &[u8]) {
-        self.console.extend_from_slice(bytes);
+    fn console_write(&mut self, bytes: &[u8]) -> bool {
+        let fits = bytes.len() <= self.console_room;
+        if fits {
+            self.console_room -= bytes.len();
+            self.console.extend_from_slice(bytes);
+        }
+        fits
     }
 
     fn trace_write(&mut self, bytes: &[u8]) {

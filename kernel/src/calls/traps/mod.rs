@@ -132,7 +132,7 @@ impl Kernel {
         match trap {
             number::unix::EXIT => self.exit(caller, a as u8),
             number::unix::READ => self.read(machine, caller, a as u32, UserAddr(b), c),
-            number::unix::WRITE => self.write(machine, caller, a as u32, UserAddr(b), c).into(),
+            number::unix::WRITE => self.write(machine, caller, a as u32, UserAddr(b), c),
             number::unix::GETPID => Outcome::Unix(Ok(u64::from(self.tasks[caller.task].credentials.pid))),
             number::unix::THREAD_SELFID => Outcome::Unix(Ok(self.sched[caller.thread].number())),
             number::unix::ULOCK_WAIT => self.ulock_wait(machine, caller, a as u32, UserAddr(b), c as u32, d as u32),
