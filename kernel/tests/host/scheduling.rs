@@ -204,7 +204,7 @@ fn a_yield_ends_in_time_behind_many_depressed_threads() {
     let (yielding, spinning) = (DEPRESSED, DEPRESSED + 1);
     // One interrupt does not end the sleep of all of them.
     (0..3).for_each(|_| {
-        w.event(Event::Timer);
+        let _ = w.event(Event::Timer);
     });
     for _ in 0..DEPRESSED {
         let current = running(&w, &actors);
