@@ -193,8 +193,9 @@ impl Scheduling {
             step.release_policy_change();
         }
         let control_port = removed.control_port.take();
-        if let Some(continuation) = removed.continuation.take() {
-            let level = removed.schedule.base.max(removed.schedule.floor);
+        let (level, continuation) = (removed.schedule.base.max(removed.schedule.floor), removed.continuation.take());
+        self.drop_floor(step, thread);
+        if let Some(continuation) = continuation {
             self.give_to_background(step, continuation.work, level);
         }
         self.threads.discard(thread);
