@@ -3,7 +3,7 @@
 use crate::bundle::Bundle;
 use crate::ids::{TaskId, ThreadId};
 use crate::ipc::Ipc;
-use crate::limits::{Limits, REAP_SLICE};
+use crate::limits::{EXPIRED_PER_TICK, Limits};
 use crate::longest::Cause;
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory};
 use crate::msg::transfer::TransferBuffer;
@@ -243,9 +243,9 @@ impl Kernel {
         if self.ipc.importance().delayed_drop_deadline().is_some() {
             self.ipc.fire_delayed_drop(now);
         }
-        for _ in 0..REAP_SLICE {
+        for _ in 0..EXPIRED_PER_TICK {
             match self.sched.expire(&mut self.step, now) {
-                Some(Expired::Wait(thread)) => self.give_up_wait(machine, thread, WaitEnd::TimedOut),
+                Some(Expired::Wait(thread)) => self.give_up_wait(thread, WaitEnd::TimedOut),
                 Some(Expired::Depression) => {}
                 None => break,
             }

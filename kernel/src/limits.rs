@@ -37,8 +37,12 @@ pub const PUSH_CHAIN_MAX: u8 = 16;
 /// boosts. A message by a send-once right to such a port is on the budget of the task that made the port.
 pub const TRANSIT_WALK_MAX: u8 = 8;
 
-/// Ports that the kernel passes to find out whether a receive right of one message would be in transit inside itself.
+/// Ports that the kernel passes, once for each message, to find out whether its receive rights would be in transit inside
+/// themselves.
 pub const CIRCLE_WALK_MAX: u32 = 4096;
+
+/// Ports on such a walk that count as one piece of work, when the message is a notification that work has caused.
+pub const WAY_PER_PIECE: u32 = 64;
 
 /// Ready members of a set whose messages raise the thread that serves the set.
 pub const SERVED_MEMBERS_MAX: usize = 16;
@@ -58,8 +62,14 @@ pub const SEGMENTS_MAX: usize = 32;
 /// Pages of the stack of a program's first thread.
 pub const STACK_PAGES: u64 = 64;
 
-/// Pieces of deferred work in one slice (errata 4).
-pub const REAP_SLICE: usize = 64;
+/// Pieces of deferred work in one slice (errata 4). A piece that takes longer counts as several.
+pub const REAP_SLICE: u32 = 64;
+
+/// Rights of a message that could not be sent which its sender takes back in one slice.
+pub const GIVE_BACK_SLICE: u32 = 64;
+
+/// Deadlines of waits and depressions that end in one step.
+pub const EXPIRED_PER_TICK: usize = 64;
 
 /// Size in bytes of the largest message that fits a pooled buffer and may take the fast path. A larger message gets a
 /// buffer of its own.

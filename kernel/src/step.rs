@@ -111,6 +111,8 @@ pub struct Step {
     work_nodes: Nodes<Work>,
     policy: NodeList,
     policy_nodes: Nodes<PolicyChange>,
+    /// What the pieces of the current slice of work have cost beyond one each.
+    spent: u32,
     /// The thread that left the processor by a direct switch and has an account that has not been charged.
     billed_switch: Option<ThreadId>,
     /// The recorder of events.
@@ -154,6 +156,16 @@ impl Step {
         let urgent = matches!(work, Work::Post(_) | Work::NoSenders(_));
         let list = if urgent { &mut self.urgent } else { &mut self.work };
         self.work_nodes.push_back(list, work);
+    }
+
+    /// Takes note that the piece of work that is being done is as long as this number of others, besides itself.
+    pub fn spend(&mut self, pieces: u32) {
+        self.spent = self.spent.saturating_add(pieces);
+    }
+
+    /// Returns what was [spent](Step::spend) since the last call.
+    pub fn take_spent(&mut self) -> u32 {
+        core::mem::take(&mut self.spent)
     }
 
     /// Notes that a requested policy has changed. Changes apply in the order in which they are noted, before the next
@@ -279,6 +291,11 @@ impl Step {
     pub fn take_work(&mut self) -> NodeList {
         debug_assert!(self.urgent.is_empty(), "urgent work is left for later");
         self.work.take()
+    }
+
+    /// Adds work at the end of other work.
+    pub fn join_work(&mut self, list: &mut NodeList, more: NodeList) {
+        self.work_nodes.append(list, more);
     }
 
     /// Makes `list` the work of this step, which must have none.

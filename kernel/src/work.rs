@@ -15,7 +15,9 @@ impl Kernel {
     /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes.
     /// Other work that it causes is added at the end.
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
-        for _ in 0..REAP_SLICE {
+        self.step.take_spent();
+        let mut pieces = 0;
+        while pieces < REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
             match self.do_work(machine, work) {
                 Progress::Done => {}
@@ -25,6 +27,7 @@ impl Kernel {
                     break;
                 }
             }
+            pieces += 1 + self.step.take_spent();
         }
         self.post_notifications(machine);
     }

@@ -13,7 +13,7 @@ use crate::machine::{Machine, NoMemory, UserAddr};
 use crate::outcome::Outcome;
 use crate::policy::spawn::Asked;
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
-use crate::sched::thread::{Continuation, Then};
+use crate::sched::thread::{Continuation, Rest};
 use crate::task::Task;
 use crate::task::program::{Image, Loaded};
 use crate::task::start::{Range, SpawnRequest, Start, Strings};
@@ -111,7 +111,7 @@ impl Kernel {
         match kept {
             Ok(place) => {
                 self.tasks[task].start = place;
-                self.sched.set_continuation(caller.thread, Continuation::only(Then::Start(task)));
+                self.sched.set_continuation(caller.thread, Continuation::rest(Rest::Start(task)));
                 self.step.choose_again();
                 Outcome::Pending
             }

@@ -4,8 +4,8 @@ use super::Ipc;
 use super::entry::{Entry, EntryRight};
 use super::message::Descriptor;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight, SendRight};
-use crate::ids::{MessageId, PortId, SpaceId};
-use crate::limits::CIRCLE_WALK_MAX;
+use super::way::Way;
+use crate::ids::{MessageId, SpaceId};
 use crate::sched::Scheduling;
 use crate::step::Step;
 use crate::trace::Event;
@@ -86,27 +86,24 @@ impl Ipc {
         }
     }
 
-    /// Checks that a right can be taken, and can travel to `destination` if it is a receive right. `walk` is the number
-    /// of ports that may be passed to find out, and is counted down.
+    /// Checks that a right can be taken, and can travel on the way of its message if it is a receive right.
     ///
     /// # Errors
-    /// Those of [`can_copy_in`](Ipc::can_copy_in); `KERN_RESOURCE_SHORTAGE` also if that takes a longer walk.
+    /// Those of [`can_copy_in`](Ipc::can_copy_in); `KERN_RESOURCE_SHORTAGE` also if the way is too long to tell whether
+    /// the right would travel inside itself.
     #[inline]
     fn can_carry(
         &mut self,
         space: SpaceId,
         (name, disposition): (PortName, Disposition),
-        destination: Option<PortId>,
-        walk: &mut u32,
+        way: Option<&mut Way>,
     ) -> Result<(), KernReturn> {
         let entry = self.lookup(space, name).ok_or(KERN_INVALID_NAME)?;
         self.can_take(space, entry, disposition, Dead::Accepted)?;
-        match (disposition, entry.right.port(), destination) {
-            (Disposition::MOVE_RECEIVE, Some(port), Some(to)) if self.is_inside(to, port, walk).is_none() => {
-                Err(KERN_RESOURCE_SHORTAGE)
-            }
-            _ => Ok(()),
+        if let (Disposition::MOVE_RECEIVE, Some(port), Some(way)) = (disposition, entry.right.port(), way) {
+            self.closes_circle(port, way).ok_or(KERN_RESOURCE_SHORTAGE)?;
         }
+        Ok(())
     }
 
     /// Takes a right out of a space by name (mach-ipc 3.4).
@@ -359,8 +356,8 @@ impl Ipc {
     /// # Errors
     /// `MACH_SEND_MSG_TOO_SMALL` if the message ends within a descriptor; `MACH_SEND_INVALID_TYPE` for a descriptor of
     /// another type than port; `MACH_SEND_NO_GRANT_DEST` if the destination accepts no rights;
-    /// `MACH_SEND_INVALID_RIGHT` if a right cannot be taken; `MACH_SEND_NO_BUFFER` if memory runs out, or if too
-    /// long a [walk](CIRCLE_WALK_MAX) would be needed to see that no receive right travels inside itself. The rights
+    /// `MACH_SEND_INVALID_RIGHT` if a right cannot be taken; `MACH_SEND_NO_BUFFER` if memory runs out, or if the
+    /// [way](Way) of the message is too long to see that no receive right travels inside itself. The rights
     /// copied in so far are then in the message and will be destroyed with it; the others have not moved.
     pub(crate) fn copy_in_body(
         &mut self,
@@ -376,7 +373,7 @@ impl Ipc {
             return Err(MACH_SEND_NO_GRANT_DEST);
         }
         self.messages[message].descriptors = store::try_with_capacity(count).map_err(|_| MACH_SEND_NO_BUFFER)?;
-        let (mut offset, mut walk) = (DESCRIPTORS_OFFSET, CIRCLE_WALK_MAX);
+        let (mut offset, mut way) = (DESCRIPTORS_OFFSET, destination.map(Way::to));
         for _ in 0..count {
             let bytes = &self.messages[message].bytes[offset..];
             let (descriptor, _) = PortDescriptor::read_from_prefix(bytes).expect("the descriptors were checked");
@@ -385,7 +382,7 @@ impl Ipc {
                 MACH_PORT_NULL => Carried::Null,
                 MACH_PORT_DEAD => Carried::Dead,
                 name => {
-                    let checked = self.can_carry(space, (name, disposition), destination, &mut walk);
+                    let checked = self.can_carry(space, (name, disposition), way.as_mut());
                     checked.map_err(|error| match error {
                         KERN_RESOURCE_SHORTAGE => MACH_SEND_NO_BUFFER,
                         _ => MACH_SEND_INVALID_RIGHT,
@@ -393,8 +390,8 @@ impl Ipc {
                     self.take_right(sched, step, space, name, disposition)
                 }
             };
-            let fits = match (&right, destination) {
-                (Carried::Right(Right::Receive(right)), Some(destination)) => self.begin_transit(right, destination),
+            let fits = match (&right, &mut way) {
+                (Carried::Right(Right::Receive(right)), Some(way)) => self.begin_transit(right, way),
                 _ => true,
             };
             let sent = &mut self.messages[message];

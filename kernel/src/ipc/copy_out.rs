@@ -253,16 +253,31 @@ impl Ipc {
 
     /// Copies out the rights of a body, from the last to the first. Returns the detail bits of rights that got no name.
     pub fn copy_out_body(&mut self, step: &mut Step, space: SpaceId, message: MessageId) -> i32 {
+        let (all, mut bits) = (self.messages[message].descriptors.len() as u32, 0);
+        self.copy_out_some(step, space, message, (all, all), &mut bits);
+        bits
+    }
+
+    /// Copies out the last `count` of the first `left` rights of a body, from the last to the first, and adds the detail
+    /// bits of rights that get no name to `bits`. Returns the number of rights that are left then.
+    pub fn copy_out_some(
+        &mut self,
+        step: &mut Step,
+        space: SpaceId,
+        message: MessageId,
+        (left, count): (u32, u32),
+        bits: &mut i32,
+    ) -> u32 {
+        let still = left.saturating_sub(count);
         let mut descriptors = core::mem::take(&mut self.messages[message].descriptors);
-        let mut bits = 0;
-        for descriptor in descriptors.iter_mut().rev() {
-            let name = self.copy_out_carried(step, space, descriptor.right.take(), &mut bits);
+        for descriptor in descriptors[still as usize..left as usize].iter_mut().rev() {
+            let name = self.copy_out_carried(step, space, descriptor.right.take(), bits);
             let written = PortDescriptor::new(name, descriptor.disposition);
             let bytes = &mut self.messages[message].bytes[descriptor.offset..];
             written.write_to_prefix(bytes).expect("the descriptor was there when the message was sent");
         }
         // The message's cost, which will be refunded, includes them.
         self.messages[message].descriptors = descriptors;
-        bits
+        still
     }
 }

@@ -11,6 +11,7 @@
 use super::Ipc;
 use super::port::{Home, Port};
 use super::right::ReceiveRight;
+use super::way::Way;
 use crate::ids::{PortId, SpaceId};
 use crate::limits::CIRCLE_WALK_MAX;
 use crate::outcome::Outcome;
@@ -80,14 +81,14 @@ impl Ipc {
         }
     }
 
-    /// Puts a receive right in limbo into a message for `destination`, so that it is in transit. Returns false, and
-    /// leaves it in limbo, if the message would then be queued inside the port itself, directly or through other ports
-    /// in transit (mach-ipc 6.2): no thread could ever receive it. The same if it cannot be told.
+    /// Puts a receive right in limbo into a message for the port at which `way` begins, so that it is in transit. Returns
+    /// false, and leaves it in limbo, if the message would then be queued inside the port itself, directly or through
+    /// other ports in transit (mach-ipc 6.2): no thread could ever receive it. The same if it cannot be told.
     ///
     /// Boosts pass at most `TRANSIT_WALK_MAX` ports. Those of a port that would be nested deeper stay with it.
-    pub fn begin_transit(&mut self, right: &ReceiveRight, destination: PortId) -> bool {
-        let (port, mut left) = (right.port(), CIRCLE_WALK_MAX);
-        if self.is_inside(destination, port, &mut left) != Some(false) {
+    pub fn begin_transit(&mut self, right: &ReceiveRight, way: &mut Way) -> bool {
+        let (port, destination) = (right.port(), way.from);
+        if self.closes_circle(port, way) != Some(false) {
             return false;
         }
         let height = self.ports[port].boost_height;
@@ -105,20 +106,27 @@ impl Ipc {
         true
     }
 
-    /// Returns true if a port is `outer` or in transit inside it, directly or through other ports, and `None` if that
-    /// takes a longer walk than is `left`, which is counted down.
-    pub(super) fn is_inside(&self, port: PortId, outer: PortId, left: &mut u32) -> Option<bool> {
-        if port == outer || self.ports[outer].arriving == 0 {
-            return Some(port == outer);
+    /// Returns true if a receive right that is in a space or in limbo would travel inside itself in a message for the
+    /// port at which `way` begins, and `None` if the way is too long to tell.
+    ///
+    /// Only the last port on the way can be in a space or in limbo. So the way is walked once for a message, whatever
+    /// the number of its receive rights, and not at all for ports that no other port is in transit to.
+    pub(super) fn closes_circle(&self, port: PortId, way: &mut Way) -> Option<bool> {
+        if port == way.from || self.ports[port].arriving == 0 {
+            return Some(port == way.from);
         }
-        let mut at = port;
-        while *left > 0 {
-            *left -= 1;
-            match self.ports.get(at).map(|port| port.home) {
-                Some(Home::Transit(onward)) if onward == outer => return Some(true),
-                Some(Home::Transit(onward)) => at = onward,
-                _ => return Some(false),
-            }
+        let end = *way.end.get_or_insert_with(|| self.end_of_way(way.from, &mut way.walked));
+        end.map(|end| end == port)
+    }
+
+    /// Returns the last of the ports of which each is in transit to the next, or `None` if there are more than
+    /// [`CIRCLE_WALK_MAX`] behind the first. `walked` is the number of ports that were passed.
+    fn end_of_way(&self, from: PortId, walked: &mut u32) -> Option<PortId> {
+        let mut at = from;
+        while *walked <= CIRCLE_WALK_MAX {
+            let Some(Home::Transit(onward)) = self.ports.get(at).map(|port| port.home) else { return Some(at) };
+            at = onward;
+            *walked += 1;
         }
         None
     }

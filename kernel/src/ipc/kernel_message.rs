@@ -9,8 +9,10 @@
 use super::Ipc;
 use super::message::Descriptor;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight};
+use super::way::Way;
 use crate::credentials::Credentials;
 use crate::ids::{MessageId, PortId};
+use crate::limits::WAY_PER_PIECE;
 use crate::machine::NoMemory;
 use crate::step::{Step, Work};
 use abi::message::*;
@@ -102,10 +104,12 @@ impl Ipc {
                 made.bytes[Header::SIZE..DESCRIPTORS_OFFSET].copy_from_slice(&1u32.to_le_bytes());
                 let descriptor = PortDescriptor::new(PortName(0), disposition);
                 descriptor.write_to_prefix(&mut made.bytes[DESCRIPTORS_OFFSET..]).expect("there is room for it");
+                let mut way = Way::to(port);
                 let fits = match &right {
-                    Carried::Right(Right::Receive(right)) => self.begin_transit(right, port),
+                    Carried::Right(Right::Receive(right)) => self.begin_transit(right, &mut way),
                     _ => true,
                 };
+                step.spend(way.walked / WAY_PER_PIECE);
                 let made = &mut self.messages[message];
                 made.descriptors.push(Descriptor { offset: DESCRIPTORS_OFFSET, right, disposition });
                 made.circular = !fits;

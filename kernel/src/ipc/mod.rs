@@ -11,7 +11,7 @@
 //! | [`budget`] | the kernel memory that each task may use |
 //! | [`port`], [`port_set`] | ports and port sets |
 //! | [`right`], [`counts`] | rights as values, and their counts |
-//! | [`home`] | the place of a receive right |
+//! | [`home`], [`way`] | the place of a receive right, and the way of a message through ports in transit |
 //! | [`message`], [`queue`] | messages, and the queues of ports |
 //! | [`copy_in`], [`copy_out`] | from names to rights and back |
 //! | [`push`] | who raises whose priority: pushes and special reply ports |
@@ -42,6 +42,7 @@ pub mod right;
 pub mod space;
 pub mod spaces;
 pub mod teardown;
+pub mod way;
 
 use crate::credentials::Credentials;
 use crate::ids::{KernelObject, MessageId, PortId, SetId, SpaceId, VoucherId, tag};

@@ -5,7 +5,7 @@ use crate::ipc::entry::EntryRight;
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::outcome::Outcome;
-use crate::sched::thread::{Continuation, ReceiveArgs, SendArgs, Then};
+use crate::sched::thread::{Continuation, ReceiveArgs, Rest, SendArgs};
 use abi::KernReturn;
 use abi::code::{MACH_MSG_SUCCESS, MACH_RCV_INVALID_NOTIFY};
 use abi::message::MsgOption;
@@ -40,7 +40,7 @@ impl Kernel {
             (true, false) => self.receive(machine, caller, &receive),
             (true, true) => {
                 let work = self.step.take_work();
-                self.go_on(machine, caller, Continuation { work, then: Then::Receive(receive) })
+                self.go_on(machine, caller, Continuation { work, rest: Rest::Receive(receive) })
             }
         }
     }
@@ -67,27 +67,23 @@ impl Kernel {
         Ok(())
     }
 
-    /// Goes on with the continuation of a running thread: does a slice of its work, and when all of that is done, the rest
-    /// of its call. The work comes first, because a receive phase may receive a notification that the work sends. A
-    /// thread that is about to end does not go on, and its work stays with the step.
+    /// Goes on with the continuation of a running thread: leaves its work to the end of the step, and when all of that is
+    /// done, does the rest of its call, or a slice of it. The work comes first, because the receive phase may receive a
+    /// notification that the work sends. A thread that is about to end does no more than the work.
     pub(crate) fn go_on(&mut self, machine: &mut dyn Machine, thread: Context, todo: Continuation) -> Outcome {
-        self.step.resume_work(todo.work);
-        if todo.then != Then::Return && self.sched[thread.thread].is_ending() {
-            self.sched.set_continuation(thread.thread, Continuation::only(todo.then));
+        let Continuation { work, rest } = todo;
+        self.step.resume_work(work);
+        if self.step.has_work() || self.sched[thread.thread].is_ending() {
+            // The end of the step does a slice of the work and adds what is left.
+            self.sched.set_continuation(thread.thread, Continuation::rest(rest));
             return Outcome::Pending;
         }
-        self.work_slice(machine);
-        if todo.then != Then::Return && self.step.has_work() {
-            let rest = Continuation { work: self.step.take_work(), then: todo.then };
-            self.sched.set_continuation(thread.thread, Some(rest));
-            self.step.choose_again();
-            return Outcome::Pending;
-        }
-        match todo.then {
-            Then::Return => Outcome::Pending,
-            Then::Receive(receive) => self.receive(machine, thread, &receive),
-            Then::Start(task) => self.go_on_starting(machine, thread, task),
-            Then::Again => {
+        match rest {
+            Rest::Nothing => Outcome::Pending,
+            Rest::Receive(receive) => self.receive(machine, thread, &receive),
+            Rest::GiveBack(back) => self.give_back(machine, thread, back),
+            Rest::Start(task) => self.go_on_starting(machine, thread, task),
+            Rest::Again => {
                 self.trap(machine, thread.thread);
                 Outcome::Pending
             }

@@ -2,15 +2,14 @@
 
 use crate::ids::ThreadId;
 use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::outcome::Outcome;
-use crate::sched::thread::{Wait, WaitEnd};
+use crate::sched::thread::{Continuation, GiveBack, Rest, Wait, WaitEnd};
 use abi::code::*;
 
 impl Kernel {
-    /// Ends the wait of a waiting thread and writes the return code for the reason into its registers. The message of a
-    /// blocked sender goes back to the sender.
-    pub(crate) fn give_up_wait(&mut self, machine: &mut dyn Machine, thread: ThreadId, why: WaitEnd) {
+    /// Ends the wait of a waiting thread and writes the return code for the reason into its registers. A blocked sender
+    /// takes its message back itself, when it is chosen.
+    pub(crate) fn give_up_wait(&mut self, thread: ThreadId, why: WaitEnd) {
         let timed_out = why == WaitEnd::TimedOut;
         let wait = *self.sched[thread].wait().expect("the thread waits");
         self.ipc.end_wait(&mut self.sched, &mut self.step, thread);
@@ -22,8 +21,8 @@ impl Kernel {
             Wait::Receive(_) => Outcome::undelivered(MACH_RCV_INTERRUPTED),
             Wait::Send(send) => {
                 let reason = if timed_out { MACH_SEND_TIMED_OUT } else { MACH_SEND_INTERRUPTED };
-                let sender = self.sched[thread].context();
-                Outcome::undelivered(self.return_to_sender(machine, sender, &send, reason))
+                self.sched.set_continuation(thread, Continuation::rest(Rest::GiveBack(GiveBack::of(&send, reason))));
+                Outcome::Pending
             }
             Wait::Clock if timed_out => Outcome::Code(KERN_SUCCESS),
             Wait::Clock => Outcome::Code(KERN_ABORTED),
@@ -34,9 +33,9 @@ impl Kernel {
     }
 
     /// Aborts the wait of a thread, if it waits, and its depression.
-    pub(crate) fn abort_thread(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
+    pub(crate) fn abort_thread(&mut self, thread: ThreadId) {
         if self.sched[thread].is_waiting() {
-            self.give_up_wait(machine, thread, WaitEnd::Aborted);
+            self.give_up_wait(thread, WaitEnd::Aborted);
         }
         self.sched.end_depression(&mut self.step, thread);
     }

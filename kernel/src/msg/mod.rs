@@ -11,11 +11,13 @@
 //! | [`voucher`] | the vouchers of messages |
 //! | [`strict_reply`] | replies that must come from the context of their request |
 //! | [`give_up`] | timeouts and aborts of waits |
+//! | [`give_back`] | messages that could not be sent, back to their senders |
 
 pub(crate) mod admit;
 pub(crate) mod call;
 pub(crate) mod deliver;
 pub(crate) mod fast_path;
+pub(crate) mod give_back;
 pub(crate) mod give_up;
 pub(crate) mod receive;
 pub(crate) mod send;

@@ -106,8 +106,7 @@ impl Kernel {
         };
         let sending = Sending { port, message, args, then, forced: forced && !is_kernel_reply, is_kernel_reply };
         if self.donate(caller, message, port, args.options).is_err() {
-            let code = self.return_to_sender(machine, caller, &sending.wait(), MACH_SEND_NO_BUFFER);
-            return Outcome::undelivered(code);
+            return self.return_to_sender(machine, caller, &sending.wait(), MACH_SEND_NO_BUFFER);
         }
         if self.step.trace.is_on() {
             self.record_sent(port, message);
@@ -249,58 +248,7 @@ impl Kernel {
                 return Outcome::Pending;
             }
         };
-        Outcome::undelivered(self.return_to_sender(machine, caller, &sending.wait(), reason))
-    }
-
-    /// Returns a message that could not be sent to its sender, with its rights, into the buffer that it came from, so
-    /// that it can be sent again ("pseudo-receive", mach-ipc 3.11). Returns `reason`, with the detail bits of rights
-    /// that got no name.
-    pub(crate) fn return_to_sender(
-        &mut self,
-        machine: &mut dyn Machine,
-        sender: Context,
-        send: &SendWait,
-        reason: KernReturn,
-    ) -> KernReturn {
-        let Kernel { ipc, step, .. } = self;
-        let message = send.message;
-        if send.is_kernel_reply {
-            ipc.destroy_message(step, message);
-            return MACH_MSG_SUCCESS;
-        }
-        ipc.clean_message(message);
-        step.trace.record(|| {
-            let port = ipc.message(message).destination.port();
-            Event::message(kind::MESSAGE_RETURNED, message, port)
-        });
-        let returned = ipc.message_mut(message);
-        let mut header = returned.header();
-        let destination = returned.destination.take();
-        let reply = returned.reply.take();
-        let voucher = returned.voucher.take();
-        let mut bits = 0;
-        header.msgh_remote_port = ipc.copy_out_carried(step, sender.space, destination, &mut bits);
-        header.msgh_local_port = ipc.copy_out_carried(step, sender.space, reply, &mut bits);
-        match header.voucher() {
-            Disposition::MOVE_SEND => {
-                header.msgh_voucher_port = ipc.copy_out_carried(step, sender.space, voucher.into(), &mut bits);
-            }
-            // A copied voucher is still under the name in the header (vouchers 7.6).
-            _ => ipc.destroy_carried(step, voucher.into()),
-        }
-        let (remote, local) = (header.remote().converted(), header.local().converted());
-        header.msgh_bits = msgh_bits(remote, local, header.voucher(), header.flags() & HeaderFlags::COMPLEX);
-        header.msgh_size = send.args.size;
-        let returned = ipc.message_mut(message);
-        returned.set_header(&header);
-        if !returned.descriptors.is_empty() {
-            bits |= ipc.copy_out_body(step, sender.space, message);
-        }
-        let returned = ipc.message(message);
-        // If the buffer cannot be written any more, the sender loses the message (mach-ipc 3.11 ignores the fault).
-        let _ = machine.copy_out(sender.address_space, send.args.buffer, &returned.bytes[..returned.size]);
-        ipc.remove_message(step, message);
-        reason.with_bits(bits)
+        self.return_to_sender(machine, caller, &sending.wait(), reason)
     }
 }
 

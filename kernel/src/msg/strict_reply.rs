@@ -76,6 +76,6 @@ impl Kernel {
         }
         let port = self.ipc.message(message).destination.port().expect("a port had the record");
         let refused = SendWait { port, message, args: *args, is_kernel_reply: false, then: None };
-        Some(Outcome::undelivered(self.return_to_sender(machine, sender, &refused, MACH_SEND_INVALID_CONTEXT)))
+        Some(self.return_to_sender(machine, sender, &refused, MACH_SEND_INVALID_CONTEXT))
     }
 }

@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`thread`] | threads and the records of their waits |
+//! | [`continuation`] | what is left of a thread's call |
 //! | [`waiting`] | blocking and waking |
 //! | [`wait_queue`] | threads that wait for the same thing, by priority |
 //! | [`pushing`] | waiting threads that raise those they wait for |
@@ -15,6 +16,7 @@
 //! | [`choice`] | the choice of the thread that runs |
 
 pub mod choice;
+pub mod continuation;
 pub mod pushing;
 pub mod run_queue;
 pub mod run_time;
@@ -41,7 +43,7 @@ use foldhash::fast::FixedState;
 use run_queue::{RunQueue, Schedule};
 use run_time::{RunTime, Used};
 use store::{LinearMap, Link, List, NodeList};
-use thread::{Change, Continuation, Push, Siblings, State, Then, Thread, Threads, WaitPlace};
+use thread::{Change, Continuation, Push, Rest, Siblings, State, Thread, Threads, WaitPlace};
 use timer::{TimerKind, TimerSlots, Timers};
 use wait_queue::{WaitLink, WaitQueue};
 
@@ -238,7 +240,7 @@ impl Scheduling {
         self.withdraw(step, thread, State::Suspended);
         let stopped = &mut self.threads[thread];
         if let Some(continuation) = stopped.continuation.take() {
-            stopped.continuation = Continuation::only(continuation.then);
+            stopped.continuation = Continuation::rest(continuation.rest);
             step.add_background(continuation.work);
         }
     }
@@ -264,15 +266,19 @@ impl Scheduling {
 
     /// Lets a running thread make its trap again, after other threads have had their turn.
     pub fn make_again(&mut self, step: &mut Step, thread: ThreadId) {
-        self.threads[thread].continuation = Continuation::only(Then::Again);
+        self.threads[thread].continuation = Continuation::rest(Rest::Again);
         step.choose_again();
     }
 
     /// Ends the trap of a thread that was to [make it again](Scheduling::make_again).
     pub fn finish_again(&mut self, thread: ThreadId, outcome: Outcome) {
-        let again = self.threads[thread].continuation.take();
-        assert!(again.is_some_and(|again| again.then == Then::Again), "{thread:?} has an operation but goes on");
-        self.threads[thread].finish(outcome);
+        let finished = &mut self.threads[thread];
+        finished.continuation = match finished.continuation.take() {
+            Some(Continuation { work, rest: Rest::Again }) if work.is_empty() => None,
+            Some(Continuation { work, rest: Rest::Again }) => Some(Continuation { work, rest: Rest::Nothing }),
+            other => panic!("{thread:?} has not finished an operation but goes on with {other:?}"),
+        };
+        finished.finish(outcome);
     }
 
     /// Takes the continuation of a thread, if it has one.
@@ -281,13 +287,14 @@ impl Scheduling {
     }
 
     /// Keeps work in the continuation of the thread that caused it. If there is no such thread, or it cannot go on now,
-    /// or it has a continuation already, the work becomes background work.
+    /// the work becomes background work.
     pub fn keep_work(&mut self, step: &mut Step, thread: Option<ThreadId>, work: NodeList) {
         match thread.and_then(|id| self.threads.get_mut(id)) {
             _ if work.is_empty() => {}
-            Some(thread) if thread.continuation.is_none() && thread.can_go_on() => {
-                thread.continuation = Some(Continuation { work, then: Then::Return });
-            }
+            Some(thread) if thread.can_go_on() => match &mut thread.continuation {
+                Some(continuation) => step.join_work(&mut continuation.work, work),
+                None => thread.continuation = Some(Continuation { work, rest: Rest::Nothing }),
+            },
             _ => step.add_background(work),
         }
     }

@@ -12,7 +12,9 @@ use crate::trap_frame::TrapFrame;
 use abi::inspect::wait;
 use abi::message::MsgOption;
 use abi::port::PortName;
-use store::{Arena, Link, NodeList};
+use store::{Arena, Link};
+
+pub use super::continuation::{Continuation, GiveBack, ReceiveArgs, Rest, SendArgs, SendWait};
 
 /// All threads. Each is allocated by itself, because threads are large and this makes the way from an id to its thread
 /// shortest.
@@ -196,36 +198,6 @@ impl WaitPlace {
     }
 }
 
-/// The arguments of a send phase of `mach_msg`.
-#[derive(Clone, Copy, Debug)]
-pub struct SendArgs {
-    /// Where the message is.
-    pub buffer: UserAddr,
-    /// How many bytes it has.
-    pub size: u32,
-    /// The call's options.
-    pub options: MsgOption,
-    /// Milliseconds, used with `MACH_SEND_TIMEOUT`.
-    pub timeout: u32,
-    /// Message QoS, used with `MACH_SEND_OVERRIDE`.
-    pub priority: u32,
-}
-
-/// The arguments of a receive phase of `mach_msg`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceiveArgs {
-    /// The name of a receive right or port set.
-    pub name: PortName,
-    /// Where the message goes.
-    pub buffer: UserAddr,
-    /// The size of the buffer in bytes.
-    pub size: u32,
-    /// The call's options.
-    pub options: MsgOption,
-    /// Milliseconds, used with `MACH_RCV_TIMEOUT`.
-    pub timeout: u32,
-}
-
 /// A receive whose name has been looked up. The thread may be blocked in it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceiveWait {
@@ -237,56 +209,6 @@ pub struct ReceiveWait {
     pub size: u32,
     /// The call's options.
     pub options: MsgOption,
-}
-
-/// A send whose message has been copied in. The thread may be blocked in it.
-#[derive(Clone, Copy, Debug)]
-pub struct SendWait {
-    /// The port that it is sent to.
-    pub port: PortId,
-    /// The message.
-    pub message: MessageId,
-    /// The arguments, with the buffer for the message if it cannot be sent.
-    pub args: SendArgs,
-    /// The message is the reply of a kernel object. If it cannot be sent, it is destroyed and not returned, and the
-    /// call succeeds nevertheless.
-    pub is_kernel_reply: bool,
-    /// The receive phase of the same call, if it has one.
-    pub then: Option<ReceiveArgs>,
-}
-
-/// The rest of a thread's trap, to be done in the kernel before the thread runs in user mode again.
-#[derive(Debug)]
-pub struct Continuation {
-    /// First, the work that its trap left.
-    pub work: NodeList,
-    /// Then, the rest of its call.
-    pub then: Then,
-}
-
-/// What a thread does in the kernel when the work that its trap left is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// It goes back to user mode.
-    Return,
-    /// It makes the receive phase of its call.
-    Receive(ReceiveArgs),
-    /// It makes its trap again, whose number and arguments are in its trap frame: a piece of it has been done.
-    Again,
-    /// It goes on starting this task.
-    Start(TaskId),
-}
-
-impl Continuation {
-    /// Returns the continuation of a thread that has only this left, or `None` if that is nothing.
-    pub fn only(then: Then) -> Option<Continuation> {
-        (then != Then::Return).then(|| Continuation { work: NodeList::new(), then })
-    }
-
-    /// Returns the continuation of a thread that has its receive phase left, or `None` if it has none.
-    pub fn receive(args: Option<ReceiveArgs>) -> Option<Continuation> {
-        Continuation::only(args.map_or(Then::Return, Then::Receive))
-    }
 }
 
 /// The reason why a wait ends without the awaited event.
@@ -383,10 +305,18 @@ impl Thread {
         self.ending
     }
 
+    /// Returns the message that is on its way back to it.
+    pub fn given_back(&self) -> Option<MessageId> {
+        match self.continuation.as_ref()?.rest {
+            Rest::GiveBack(back) => Some(back.message),
+            _ => None,
+        }
+    }
+
     /// Returns the task that it is starting.
     pub fn starts(&self) -> Option<TaskId> {
-        match self.continuation {
-            Some(Continuation { then: Then::Start(task), .. }) => Some(task),
+        match self.continuation.as_ref()?.rest {
+            Rest::Start(task) => Some(task),
             _ => None,
         }
     }

@@ -351,7 +351,7 @@ fn each_trap_destroys_another_slice_of_a_dead_task() {
         w.kernel.sched[b.thread].frame_mut().rax = abi::trap::unix::GETPID.into();
         let _ = w.event(Event::Trap);
         assert_eq!(w.state(b), Ret::Done(pid), "the trap returns");
-        assert!(before - w.counts().ports <= REAP_SLICE as u64, "one trap destroys only one slice");
+        assert!(before - w.counts().ports <= REAP_SLICE.into(), "one trap destroys only one slice");
         traps += 1;
     }
     assert!(traps > 5 && w.counts().ports < ports && !w.kernel.tasks.contains(a.task));

@@ -125,11 +125,12 @@ impl Run {
         }
     }
 
-    /// Advances the clock to the next deadline.
+    /// Advances the clock to the next deadline. A sender whose time is over takes its message back.
     fn pass_time(&mut self) {
         let by = self.world.kernel.sched.earliest_deadline() - self.world.machine.now();
         self.world.machine.advance(by);
         let _ = self.world.event(Event::Timer);
+        self.world.settle();
     }
 
     /// Receives all messages that are still queued on a port; returns their ids.

@@ -27,6 +27,7 @@ mod failures;
 mod fast_attachments;
 mod fast_path;
 mod generations;
+mod give_back;
 mod guards;
 mod header;
 mod importance;

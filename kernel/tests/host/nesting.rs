@@ -139,6 +139,31 @@ fn a_receive_right_alone_can_be_sent_however_deep_its_destination_is() {
     assert_eq!(w.port_type(a, first), Ok(PortType::DEAD_NAME));
 }
 
+/// The way of a message is walked once, whatever the number of its receive rights that could close a circle.
+#[test]
+fn many_receive_rights_with_others_in_them_travel_to_the_end_of_a_long_chain() {
+    const RIGHTS: usize = 100;
+    let mut w = big_world();
+    let a = w.task();
+    let (first, last) = chain(&mut w, a, CIRCLE - 1);
+    let mut message = Msg::copy_send(first);
+    for _ in 0..RIGHTS {
+        let (inner, outer) = (w.port(a), w.port_with_send(a));
+        w.send(a, &Msg::copy_send(outer).port(inner, D::MOVE_RECEIVE)).unwrap();
+        message = message.port(outer, D::MOVE_RECEIVE);
+    }
+    w.send(a, &message).unwrap();
+    kernel::inspect::invariants::check_all(&w.kernel);
+    assert_eq!(w.port_type(a, last), Ok(PortType::RECEIVE));
+    // One of them closes the circle: all die (mach-ipc 6.2).
+    w.insert_right(a, last, last, D::MAKE_SEND).unwrap();
+    let spare = w.port_with_send(a);
+    w.send(a, &Msg::copy_send(first).port(spare, D::MOVE_RECEIVE).port(last, D::MOVE_RECEIVE)).unwrap();
+    for name in [first, spare, last] {
+        assert_eq!(w.port_type(a, name), Ok(PortType::DEAD_NAME));
+    }
+}
+
 /// A thousand receive rights in one message to the end of a long chain are sent without a walk, and a message to a
 /// send-once right there is on the budget of the task that made the port.
 #[test]

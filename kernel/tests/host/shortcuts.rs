@@ -10,7 +10,7 @@ use kernel::kernel::Event;
 use kernel::limits::Limits;
 use kernel::machine::{Machine, Nanos};
 use kernel::sched::run_queue::{BACKGROUND_QUANTUM, QUANTUM};
-use kernel::sched::thread::{Continuation, Then};
+use kernel::sched::thread::{Continuation, Rest};
 
 const SEEDS: u64 = 40;
 const STEPS: usize = 400;
@@ -112,7 +112,7 @@ fn a_yield_takes_the_shortcut_if_another_thread_is_ready_and_only_runs_programs(
 
     let mut team = Team::new(true, &[31, 31]);
     let next = team.threads[1].thread;
-    let rest = Continuation { work: store::NodeList::new(), then: Then::Return };
+    let rest = Continuation { work: store::NodeList::new(), rest: Rest::Nothing };
     team.w.kernel.sched.set_continuation(next, Some(rest));
     assert_eq!(yield_directly(&mut team), None, "the next thread has something left to do in the kernel");
     assert!(team.w.kernel.sched.take_continuation(next).is_some());

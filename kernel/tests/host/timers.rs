@@ -6,7 +6,7 @@ use abi::code::*;
 use abi::message::MsgOption;
 use abi::trap::{SWITCH_OPTION_DEPRESS, mach};
 use kernel::kernel::Event;
-use kernel::limits::REAP_SLICE;
+use kernel::limits::EXPIRED_PER_TICK;
 use kernel::machine::{Machine, Nanos};
 
 /// Threads with deadlines: more than two chunks of the heap hold, with two deadlines each.
@@ -35,7 +35,7 @@ fn wait_until(w: &mut World, thread: Actor, deadline: Nanos) {
 
 /// The timer's interrupt, again and again: one lets only so many deadlines pass.
 fn interrupt(w: &mut World) {
-    for _ in 0..THREADS.div_ceil(REAP_SLICE) {
+    for _ in 0..THREADS.div_ceil(EXPIRED_PER_TICK) {
         let _ = w.event(Event::Timer);
     }
 }

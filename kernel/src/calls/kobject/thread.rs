@@ -49,7 +49,7 @@ impl Kernel {
                 let voucher = self.ipc.request_voucher(message);
                 self.set_thread_voucher(machine, caller, thread, voucher)?;
             }
-            _ => self.abort_thread(machine, thread),
+            _ => self.abort_thread(thread),
         }
         Ok(Reply::none())
     }

@@ -7,6 +7,7 @@ use crate::ipc::budget::Budget;
 use crate::ipc::message::Descriptor;
 use crate::ipc::request::{Request, RequestKind};
 use crate::ipc::right::{ReceiveRight, SendRight};
+use crate::ipc::way::Way;
 use crate::limits::Limits;
 use crate::machine::{AddressSpace, Nanos, Stamp, UserAddr};
 use crate::policy::{Power, ThreadPolicy};
@@ -106,7 +107,7 @@ impl Objects {
             message
         });
         let right = ReceiveRight::detached(moving);
-        assert!(ipc.begin_transit(&right, port));
+        assert!(ipc.begin_transit(&right, &mut Way::to(port)));
         let right = Carried::Right(Right::Receive(right));
         let descriptor = Descriptor { offset: Header::SIZE, right, disposition: Disposition::PORT_RECEIVE };
         ipc.messages[messages[0]].descriptors.push(descriptor);
