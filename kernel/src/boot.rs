@@ -1,6 +1,5 @@
 //! Starting the first program.
 
-use crate::calls::spawn::Strings;
 use crate::credentials::Identity;
 use crate::kernel::{Kernel, Next};
 use crate::lifetime::NewTask;
@@ -8,6 +7,7 @@ use crate::limits::ARGUMENTS_SIZE_MAX;
 use crate::machine::Machine;
 use crate::policy::{Marks, TaskPolicy};
 use crate::task::program::Image;
+use crate::task::start::Strings;
 use abi::KernReturn;
 use abi::code::{KERN_INVALID_ARGUMENT, KERN_RESOURCE_SHORTAGE};
 use core::fmt;
@@ -59,7 +59,7 @@ impl Kernel {
         let name = String::try_from("init").expect("a short name fits");
         let (identity, policy, marks) = (Identity::FIRST, TaskPolicy::default(), Marks::default());
         let new = NewTask { name, uid: 0, gid: 0, identity, policy, marks };
-        let task = self.start_program(machine, new, &Image::Bundle(file), &strings).map_err(|code| match code {
+        let task = self.start_program(machine, new, Image::Bundle(file), &strings).map_err(|code| match code {
             KERN_INVALID_ARGUMENT => BootError::TooManyArguments,
             code => BootError::BadInit(code),
         })?;

@@ -4,6 +4,7 @@ use crate::bundle::Bundle;
 use crate::ids::{TaskId, ThreadId};
 use crate::ipc::Ipc;
 use crate::limits::{EXPIRED_PER_TICK, Limits};
+use crate::longest::Cause;
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory};
 use crate::msg::transfer::TransferBuffer;
 use crate::outcome::Outcome;
@@ -173,9 +174,19 @@ impl Kernel {
         self.leave(machine, cpu, entered)
     }
 
-    /// Begins a step to which the last one has left something: to charge an account, or to record what happens.
+    /// Begins a step to which the last one has left something: to charge an account, to record what happens, or to measure
+    /// the step.
     #[cold]
     fn begin_step(&mut self, machine: &mut dyn Machine, cpu: Cpu, event: Event) {
+        if self.step.longest.is_on() {
+            let entered = self.sched.current(cpu).map(|thread| self.sched[thread].frame());
+            let cause = match (event, entered) {
+                (Event::Trap, Some(frame)) => Cause::Trap(frame.trap_number()),
+                (Event::Exception { .. }, _) => Cause::Exception,
+                _ => Cause::Timer,
+            };
+            self.step.longest.begin(machine.stamp(), cause);
+        }
         self.bill_switched();
         if self.step.trace.is_on() {
             let entered = self.sched.current(cpu).map(|thread| &self.sched[thread]);
@@ -260,6 +271,7 @@ impl Kernel {
                 if self.step.trace.streams() {
                     self.stream_events(machine);
                 }
+                self.end_part(machine);
                 next
             }
         }
@@ -281,6 +293,7 @@ impl Kernel {
                 self.bill_if_open(entered);
                 self.step.settled();
                 self.background_turn(machine, cpu);
+                self.end_part(machine);
                 entered = None;
                 if self.sched.earliest_deadline() <= machine.now() {
                     self.tick(machine, cpu);
@@ -311,10 +324,19 @@ impl Kernel {
                 }
             }
             // Other threads get their turn between slices of long work.
+            self.end_part(machine);
             entered = chosen;
             if self.sched.earliest_deadline() <= machine.now() || chosen.is_some() {
                 self.tick(machine, cpu);
             }
+        }
+    }
+
+    /// Ends a part of the step, if steps are measured.
+    #[inline]
+    fn end_part(&mut self, machine: &mut dyn Machine) {
+        if self.step.longest.is_on() {
+            self.step.longest.end_part(machine.stamp());
         }
     }
 

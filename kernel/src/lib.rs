@@ -8,7 +8,7 @@
 //! | layer | modules | what they are |
 //! |---|---|---|
 //! | 0 | [`ids`], [`machine`], [`trap_frame`], [`outcome`], [`policy`], [`rate`], [`limits`], … | the types that all layers use |
-//! | 1 | [`step`], [`trace`] | the work that a step leaves to do, and the events in it |
+//! | 1 | [`step`], [`trace`], [`longest`] | the work that a step leaves to do, the events in it, and how long it takes |
 //! | 2 | [`sched`] | threads, their waits, and the choice of the one that runs |
 //! | 3 | [`ipc`], [`task`], [`vouchers`] | ports, rights, names and queued messages; tasks and their memory; vouchers |
 //! | 5 | [`kernel`], [`shortcut`], [`boot`], [`lifetime`], `accounting`, `work`, `msg`, `calls` | transactions: operations on several of these at once |
@@ -35,6 +35,7 @@ pub mod ipc;
 pub mod kernel;
 pub mod lifetime;
 pub mod limits;
+pub mod longest;
 pub mod machine;
 pub(crate) mod msg;
 pub mod outcome;

@@ -25,13 +25,11 @@ use crate::trap_frame::TrapFrame;
 use abi::event::kind;
 use abi::port::PortName;
 use abi::task::{EXIT_MESSAGE_ID, ExitStatus};
+use alloc::vec::Vec;
 use heapless::String;
 
 /// The number of entries of an ended task's space that one piece of work may look at to find a name.
 const FREE_ENTRIES_PIECE: u32 = 64;
-
-/// Pieces of work that removing some of a task's memory is as long as, besides one.
-const MEMORY_PIECE: u32 = 31;
 
 /// The cost of a thread on the budget of its task, in bytes.
 pub(crate) const THREAD_COST: usize = size_of::<Thread>();
@@ -97,6 +95,7 @@ impl Kernel {
                 bank: Some(bank),
                 ended_threads: Used::default(),
                 exit_port: None,
+                start: Vec::new(),
                 ended: None,
             }
         }))
@@ -151,7 +150,7 @@ impl Kernel {
 
     /// Ends a thread at once. Its wait is given up, a message that it was going to send or that was on its way back to
     /// it is destroyed (mach-ipc 6.6), its voucher is released, and the work that its trap left becomes background work.
-    /// A task ends with its last thread.
+    /// A task ends with its last thread, and one that the thread was starting ends before it begins.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
         let Kernel { ipc, sched, step, .. } = self;
         ipc.end_thread(sched, step, thread);
@@ -167,6 +166,7 @@ impl Kernel {
         self.settle_thread(thread);
         let Kernel { tasks, ipc, sched, step, .. } = self;
         let (task, number) = (sched[thread].task(), sched[thread].number());
+        let child = sched[thread].starts();
         let pid = tasks[task].credentials.pid;
         step.trace.record(|| Event::new(kind::THREAD_ENDED, [number, pid.into()]));
         let control_port = sched.remove(step, &mut tasks[task].threads, thread);
@@ -176,6 +176,9 @@ impl Kernel {
         }
         if tasks[task].threads.is_empty() {
             self.end_task(task, ExitStatus::exited(0));
+        }
+        if let Some(child) = child.filter(|&child| self.tasks.contains(child)) {
+            self.end_task(child, ExitStatus::TERMINATED);
         }
     }
 
@@ -226,12 +229,11 @@ impl Kernel {
                 Stage::Memory
             }
             Stage::Memory => {
-                if !self.tasks.unmap_some(machine, task) {
-                    self.forget_task(machine, task);
-                    return Progress::Done;
+                if self.tasks.unmap_some(machine, task) {
+                    return Progress::Enough;
                 }
-                self.step.spend(MEMORY_PIECE);
-                Stage::Memory
+                self.forget_task(machine, task);
+                return Progress::Done;
             }
         };
         self.tasks[task].ended.as_mut().expect("a task that is taken apart has ended").stage = next;

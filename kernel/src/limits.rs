@@ -53,6 +53,9 @@ pub const REQUESTS_PER_PORT_MAX: usize = 47_616;
 /// Bytes of all argument and environment strings of a program.
 pub const ARGUMENTS_SIZE_MAX: u64 = 32 * 1024;
 
+/// Argument and environment strings of a program.
+pub const STRINGS_MAX: usize = 2048;
+
 /// Loadable segments of a program.
 pub const SEGMENTS_MAX: usize = 32;
 

@@ -13,6 +13,7 @@
 //! the lists when it is made.
 
 use crate::ids::{MessageId, PortId, SetId, TaskId, ThreadId};
+use crate::longest::{Longest, Part};
 use crate::trace::Trace;
 use bitflags::bitflags;
 use store::{NoMemory, NodeList, Nodes};
@@ -56,6 +57,8 @@ pub const WORK_COST: usize = Nodes::<Work>::ITEM_SIZE;
 pub enum Progress {
     /// There may be more to do.
     More,
+    /// The same, and this part took as long as a slice may.
+    Enough,
     /// The work is done.
     Done,
 }
@@ -90,6 +93,8 @@ bitflags! {
         const BILL = 32;
         /// Events are recorded. It lasts from step to step, so that no way past the recorder is taken.
         const TRACE = 64;
+        /// Steps are measured. It lasts in the same way.
+        const MEASURE = 128;
     }
 }
 
@@ -120,6 +125,8 @@ pub struct Step {
     billed_switch: Option<ThreadId>,
     /// The recorder of events.
     pub trace: Trace,
+    /// The measurement of the longest step.
+    pub longest: Longest,
 }
 
 impl Step {
@@ -270,7 +277,7 @@ impl Step {
     #[inline]
     pub fn settled(&mut self) {
         debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
-        self.reasons &= Reasons::BILL | Reasons::TRACE;
+        self.reasons &= Reasons::BILL | Reasons::TRACE | Reasons::MEASURE;
     }
 
     /// Begins to record events, in this step already. The events in the ring are forgotten.
@@ -287,6 +294,12 @@ impl Step {
     pub fn stop_trace(&mut self) {
         self.trace.stop();
         self.reasons.remove(Reasons::TRACE);
+    }
+
+    /// Begins or ends measuring steps, and returns the longest part of one since it was begun.
+    pub fn measure(&mut self, on: bool) -> Part {
+        self.reasons.set(Reasons::MEASURE, on);
+        self.longest.restart(on)
     }
 
     /// Returns true if this step has work to do.

@@ -19,8 +19,13 @@ impl Kernel {
         let mut pieces = 0;
         while pieces < REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
-            if self.do_work(machine, work) == Progress::More {
-                self.step.put_back(work);
+            match self.do_work(machine, work) {
+                Progress::Done => {}
+                Progress::More => self.step.put_back(work),
+                Progress::Enough => {
+                    self.step.put_back(work);
+                    break;
+                }
             }
             pieces += 1;
             if self.step.is_eventful() {

@@ -11,7 +11,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
         "0 words",
         &["backtrace", "bundle", "credentials", "ids", "limits", "machine", "outcome", "policy", "rate", "trap_frame"],
     ),
-    ("1 the step", &["step", "trace"]),
+    ("1 the step", &["longest", "step", "trace"]),
     ("2 scheduling", &["sched"]),
     ("3 ports and messages", &["ipc"]),
     ("3 tasks", &["task"]),

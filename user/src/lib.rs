@@ -5,6 +5,7 @@
 //! | [`suite`] | all tests that run in user mode |
 //! | [`demo`] | the demo: its tasks and its narrator |
 //! | [`monitor`](mod@monitor) | the kernel's objects at the console |
+//! | [`longest`] | the longest steps of the kernel, for the benchmarks |
 //! | [`relay`](mod@relay) | a service whose work goes on through queues |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
 //! | [`xpc_rounds`] | XPC between two tasks, for the benchmarks |
@@ -18,6 +19,7 @@ extern crate alloc;
 
 pub mod demo;
 pub mod harness;
+pub mod longest;
 pub mod monitor;
 pub mod relay;
 pub mod suite;

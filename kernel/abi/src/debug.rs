@@ -13,6 +13,22 @@ pub const DEBUG_PANIC: u32 = 3;
 /// as they have been, so a test compares the numbers before and after only when it has done everything once.
 pub const DEBUG_HEAP: u32 = 4;
 
+/// Kind 6: a [`LongestStep`], the longest since this kind was asked for last, and forgets it. The name is 1 to measure
+/// steps from then on, else 0. For user 0 alone, because measuring makes every trap slower.
+pub const DEBUG_LONGEST: u32 = 6;
+
+/// The longest time for which the kernel kept everybody else out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LongestStep {
+    /// Its length in ticks of the time stamp counter.
+    pub ticks: u64,
+    /// The number of the trap that caused it; 0 for the timer, `u32::MAX` for an exception.
+    pub cause: u32,
+    /// Which part of its step it was, from 0: other threads can run between two parts.
+    pub part: u32,
+}
+
 /// The number of objects of each kind in the whole system. A test compares the counts before and after.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

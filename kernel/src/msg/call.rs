@@ -85,6 +85,11 @@ impl Kernel {
             Rest::Nothing => Outcome::Pending,
             Rest::Receive(receive) => self.receive(machine, thread, &receive),
             Rest::GiveBack(back) => self.give_back(machine, thread, back),
+            Rest::Start(task) => self.go_on_starting(machine, thread, task),
+            Rest::Again => {
+                self.trap(machine, thread.thread);
+                Outcome::Pending
+            }
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod waiting;
 use crate::ids::{Context, PortId, TaskId, ThreadBill, ThreadId, VoucherId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
+use crate::outcome::Outcome;
 use crate::policy::{Overrides, Power, ThreadPolicy, TooMany};
 use crate::rate::Clock;
 use crate::step::{PolicyChange, Step};
@@ -270,6 +271,23 @@ impl Scheduling {
     /// Sets the continuation of a thread.
     pub fn set_continuation(&mut self, thread: ThreadId, continuation: Option<Continuation>) {
         self.threads[thread].continuation = continuation;
+    }
+
+    /// Lets a running thread make its trap again, after other threads have had their turn.
+    pub fn make_again(&mut self, step: &mut Step, thread: ThreadId) {
+        self.threads[thread].continuation = Continuation::rest(Rest::Again);
+        step.choose_again();
+    }
+
+    /// Ends the trap of a thread that was to [make it again](Scheduling::make_again).
+    pub fn finish_again(&mut self, thread: ThreadId, outcome: Outcome) {
+        let finished = &mut self.threads[thread];
+        finished.continuation = match finished.continuation.take() {
+            Some(Continuation { work, rest: Rest::Again }) if work.is_empty() => None,
+            Some(Continuation { work, rest: Rest::Again }) => Some(Continuation { work, rest: Rest::Nothing }),
+            other => panic!("{thread:?} has not finished an operation but goes on with {other:?}"),
+        };
+        finished.finish(outcome);
     }
 
     /// Takes the continuation of a thread, if it has one.

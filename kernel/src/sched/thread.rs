@@ -309,7 +309,15 @@ impl Thread {
     pub fn given_back(&self) -> Option<MessageId> {
         match self.continuation.as_ref()?.rest {
             Rest::GiveBack(back) => Some(back.message),
-            Rest::Nothing | Rest::Receive(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Returns the task that it is starting.
+    pub fn starts(&self) -> Option<TaskId> {
+        match self.continuation.as_ref()?.rest {
+            Rest::Start(task) => Some(task),
+            _ => None,
         }
     }
 

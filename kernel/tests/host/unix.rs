@@ -3,14 +3,14 @@
 use crate::calls::UNUSED_NAME;
 use crate::machine::HEAP_FREE;
 use crate::message::Msg;
-use crate::program::PROGRAM_BASE;
+use crate::program::{PROGRAM_BASE, spawn_args};
 use crate::simulation::Random;
 use crate::world::{ARGUMENTS, Actor, BUFFER, Ret, World};
 use abi::code::*;
-use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_PANIC, DEBUG_THREAD, LongestStep, ThreadInfo};
 use abi::port::PortType;
 use abi::qos::{Priority, Qos};
-use abi::task::PAGE_SIZE;
+use abi::task::{PAGE_SIZE, TaskSpawnArgs};
 use abi::trap::tally::{THREAD_CREATE_CLASS, THREAD_CREATE_SUSPENDED};
 use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL};
 use abi::trap::{CLASS_UNIX, mach, tally, unix};
@@ -374,6 +374,28 @@ fn debug_state_returns_counts_and_thread_schedules() {
     ask(&mut w, DEBUG_HEAP, PortName(0), at, 8).unwrap();
     assert_eq!(w.get(a, ARGUMENTS, 8), HEAP_FREE.to_le_bytes());
     assert_eq!(ask(&mut w, DEBUG_HEAP, PortName(0), at, 7), Err(KERN_INVALID_ARGUMENT));
-    assert_eq!(ask(&mut w, 5, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
+    assert_eq!(ask(&mut w, 99, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(ask(&mut w, 0, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
+}
+
+#[test]
+fn user_0_measures_the_longest_step() {
+    let (mut w, a) = world();
+    let at = a.memory + ARGUMENTS;
+    let size = size_of::<LongestStep>() as u64;
+    let ask = |w: &mut World, a: Actor, on: u64, size: u64| {
+        w.call(a, tally::DEBUG_STATE, &[DEBUG_LONGEST.into(), on, at, size])
+    };
+    let longest = |w: &World| LongestStep::read_from_bytes(&w.get(a, ARGUMENTS, size as usize)).unwrap();
+    ask(&mut w, a, 1, size).unwrap();
+    assert_eq!(longest(&w), LongestStep::default());
+    // While steps are measured, no way past the measurement is taken.
+    assert!(!w.kernel.step.is_quiet());
+    w.trap(a, tally::CPU_COUNT, &[]);
+    assert!(!w.kernel.step.is_quiet());
+    assert_eq!(ask(&mut w, a, 0, size - 1), Err(KERN_INVALID_ARGUMENT));
+    w.trap(a, tally::CPU_COUNT, &[]);
+    assert!(w.kernel.step.is_quiet(), "nothing is measured any more");
+    let other = w.task_with(TaskSpawnArgs { uid: 501, ..spawn_args() });
+    assert_eq!(ask(&mut w, other, 1, size), Err(KERN_NO_ACCESS));
 }

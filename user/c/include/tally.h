@@ -207,6 +207,7 @@ struct tally_thread_info {
     uint64_t energy;   /* in nJ */
 };
 
+/* Kind 6 for user 0: the longest step of the kernel, measured while the name was 1 (docs/abi.md). */
 kern_return_t debug_state(uint32_t kind, mach_port_name_t name, void *buffer, size_t size);
 
 /* Records of the kernel's objects, and of events, for user 0: docs/abi.md, "Looking into the kernel". */

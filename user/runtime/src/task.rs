@@ -4,7 +4,7 @@ use crate::message::{Message, call_object, call_server};
 use crate::port;
 use crate::sys::{trap, unix_trap};
 use abi::code::*;
-use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_PANIC, DEBUG_THREAD, LongestStep, ThreadInfo};
 use abi::mig;
 use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::qos::{AppType, Qos, Role};
@@ -238,6 +238,15 @@ pub fn free_heap() -> u64 {
     let code = trap(DEBUG_STATE, [u64::from(DEBUG_HEAP), 0, (&raw mut free) as u64, 8, 0, 0]);
     assert_eq!(code, 0, "the kernel has a heap");
     free
+}
+
+/// Returns the longest step of the kernel since this was asked last, and measures on or not. Only user 0 may do that.
+pub fn longest_step(measure: bool) -> LongestStep {
+    let mut longest = LongestStep::new_zeroed();
+    let (at, size) = (longest.as_mut_bytes().as_mut_ptr() as u64, size_of::<LongestStep>() as u64);
+    let code = trap(DEBUG_STATE, [u64::from(DEBUG_LONGEST), u64::from(measure), at, size, 0, 0]);
+    assert_eq!(code, 0, "user 0 may measure");
+    longest
 }
 
 /// Makes the kernel panic, to show the report. Only the first task may do that.

@@ -29,6 +29,7 @@ use user::abi::trap::mach::{SWTCH, THREAD_SELF};
 use user::abi::trap::tally::CPU_COUNT;
 use user::abi::voucher::{MACH_VOUCHER_ATTR_BANK_CREATE, MACH_VOUCHER_ATTR_KEY_BANK, MACH_VOUCHER_ATTR_KEY_USER_DATA};
 use user::demo::page::Grouped;
+use user::longest;
 use user::message::{Call, Message, mach_msg_at, port_with_send};
 use user::policy;
 use user::port::{self, Port};
@@ -64,6 +65,7 @@ fn start(arguments: Arguments) -> i32 {
         Some("donee-keep-one") => take_vouchers(true, 1),
         Some("donee-give-up") => take_vouchers(true, 0),
         Some("xpc") => xpc_rounds::serve(),
+        Some("longest") => arguments.next().map_or_else(longest::run_all, longest::run),
         started => run_all(started.and_then(|text| text.parse().ok())),
     }
     0
@@ -92,6 +94,7 @@ fn run_all(started: Option<u64>) {
     if let Some(started) = started {
         report("boot to the first user instruction", started, "NOVA 30.6 M, GNU Mach 144 M, seL4 207 M, Linux 1,560 M");
     }
+    longest::run_all();
 }
 
 fn report(name: &str, figure: u64, elsewhere: &str) {

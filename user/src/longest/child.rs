@@ -1,0 +1,104 @@
+//! Tasks that hold much, until they are ended.
+
+use super::{program, threads};
+use crate::message::{Message, port_with_send};
+use crate::port::{self, Port};
+use crate::task;
+use abi::PortName;
+use abi::message::MACH_NOTIFY_DEAD_NAME;
+use abi::port::*;
+use alloc::vec::Vec;
+
+/// Ports, names, requests and messages that others hold.
+const HELD: u32 = 10_000;
+
+/// The bytes of the memory that a task gives up at its end: nearly all that it may have.
+pub(super) const MEMORY: u64 = 60 << 20;
+
+/// A task that holds what its kind says.
+#[derive(Debug)]
+pub(super) struct Child {
+    task: PortName,
+    exit: Port,
+}
+
+impl Child {
+    /// Starts a task and waits until it holds everything.
+    pub(super) fn start(kind: &str) -> Child {
+        let (meeting, exit) = (port_with_send(), Port::new());
+        let child = program(kind).bootstrap(meeting.name()).exit_port(exit.name());
+        let task = child.start().expect("a child");
+        Message::receive(meeting.name()).expect("the child is ready");
+        Child { task, exit }
+    }
+
+    /// Ends the task, and waits until everything is gone.
+    pub(super) fn end(self) {
+        task::terminate(self.task).expect("it has not ended");
+        task::wait_for_exit(self.exit.name()).expect("it ends");
+        port::deallocate(self.task).expect("its name is there");
+    }
+}
+
+/// Holds what `kind` says, tells the parent, and waits to be ended.
+pub(super) fn run(kind: &str) {
+    let (parent, silent) = (task::bootstrap_port(), Port::new());
+    let mut kept = Vec::new();
+    // What follows uses up the budget; a message needs some of it.
+    let spare = [0; 16].map(|_| Port::new());
+    match kind {
+        "hold ports" => hold_ports(),
+        "hold messages" => hold_messages(),
+        "memory" => {
+            task::allocate(MEMORY).expect("there is memory");
+        }
+        "pages" => {
+            for page in 0..1000 {
+                task::allocate_at(0x5000_0000_0000 + page * 0x40_0000, 4096, 0).expect("there is memory");
+            }
+        }
+        "names" => while port::allocate(MACH_PORT_RIGHT_DEAD_NAME).is_ok() {},
+        "ports" => while port::allocate(MACH_PORT_RIGHT_RECEIVE).is_ok() {},
+        "sets" => while port::allocate(MACH_PORT_RIGHT_PORT_SET).is_ok() {},
+        "members" => {
+            let set = port::allocate(MACH_PORT_RIGHT_PORT_SET).expect("there is room");
+            while let Ok(port) = port::allocate(MACH_PORT_RIGHT_RECEIVE) {
+                if port::insert_member(port, set).is_err() {
+                    break;
+                }
+            }
+        }
+        "threads" => threads::fill(&mut kept, threads::wait_for_ever),
+        other => panic!("there is no task of the kind {other}"),
+    }
+    drop(spare);
+    Message::copy_send(parent).send().expect("the parent listens");
+    let _ = Message::receive(silent.name());
+}
+
+/// Holds ports, with a request for a notification on each.
+fn hold_ports() {
+    let notify = port_with_send();
+    for _ in 0..HELD {
+        let Ok(port) = port::allocate(MACH_PORT_RIGHT_RECEIVE) else { return };
+        let made = port::insert_right(port, port, Disposition::MAKE_SEND);
+        let id = MACH_NOTIFY_DEAD_NAME;
+        if made
+            .and_then(|()| port::request_notification(port, id, 0, notify.name(), Disposition::MAKE_SEND_ONCE))
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Holds messages in many queues.
+fn hold_messages() {
+    let ports = [0; (HELD / MACH_PORT_QLIMIT_MAX) as usize].map(|_| port_with_send().into_name());
+    for port in ports {
+        port::set_queue_limit(port, MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");
+    }
+    for port in ports {
+        while Message::copy_send(port).send_within(0).is_ok() {}
+    }
+}
