@@ -313,7 +313,7 @@ impl Kernel {
             let continuation = chosen.and_then(|thread| self.sched.take_continuation(thread));
             match (chosen, continuation) {
                 // A thread that has done its work is raised no longer, so that the choice may come out differently.
-                (Some(thread), None) if self.sched.drop_floor(&mut self.step, thread) => {}
+                (Some(thread), None) if self.sched.has_raised() && self.sched.drop_floor(&mut self.step, thread) => {}
                 (Some(thread), None) => {
                     self.arm_timer(machine, cpu);
                     return Next::Run(thread);
@@ -362,13 +362,14 @@ impl Kernel {
             }
         }
         if self.step.has_work() {
-            self.look_for_waiters();
             self.work_slice(machine);
-            let (rest, urgency) = (self.step.take_work(), self.step.take_urgency());
-            self.sched.keep_work(&mut self.step, entered, rest, urgency);
-        } else {
-            self.step.take_urgency();
+            let rest = self.step.take_work();
+            if !rest.is_empty() || self.sched.has_raised() {
+                let urgency = self.step.urgency();
+                self.sched.keep_work(&mut self.step, entered, rest, urgency);
+            }
         }
+        self.step.forget_urgency();
         self.hear_importance();
         if self.step.has_policy_changes() {
             // The time until now has the price of the old policy.

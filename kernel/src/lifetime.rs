@@ -180,8 +180,8 @@ impl Kernel {
     }
 
     /// Ends a thread at once. Its wait is given up, a message that it was going to send or that was on its way back to
-    /// it is destroyed (mach-ipc 6.6), its voucher is released, and the work that its trap left becomes background work. A
-    /// task ends with its last thread, and one that it was starting ends before it begins.
+    /// it is destroyed (mach-ipc 6.6), its voucher is released, and the work that its trap left becomes background work.
+    /// A task ends with its last thread, and one that the thread was starting ends before it begins.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
         let Kernel { ipc, sched, step, .. } = self;
         ipc.end_thread(sched, step, thread);

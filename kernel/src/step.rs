@@ -117,7 +117,9 @@ pub struct Step {
     work_nodes: Nodes<Work>,
     policy: NodeList,
     policy_nodes: Nodes<PolicyChange>,
-    /// What the pieces of the current slice of work have cost beyond one each.
+    /// The piece of work that is being done was longer than others, or a port died.
+    eventful: bool,
+    /// What that piece cost beyond one.
     spent: u32,
     /// The thread that left the processor by a direct switch and has an account that has not been charged.
     billed_switch: Option<ThreadId>,
@@ -169,16 +171,28 @@ impl Step {
         self.urgency = self.urgency.max(level);
     }
 
-    /// Returns the level of the most urgent thread that was [noted](Step::urge), and forgets it.
+    /// Returns the level of the most urgent thread that was [noted](Step::urge).
+    pub fn urgency(&self) -> u8 {
+        self.urgency
+    }
+
+    /// Forgets whom the work of this step concerns.
     #[inline]
-    pub fn take_urgency(&mut self) -> u8 {
-        core::mem::take(&mut self.urgency)
+    pub fn forget_urgency(&mut self) {
+        self.urgency = 0;
     }
 
     /// Takes note that a port has died which leaves something to take apart.
     pub fn port_died(&mut self, port: PortId) {
         // One piece of work ends one port at most, and most traps do.
         let _ = self.died.push(port);
+        self.eventful = true;
+    }
+
+    /// Returns true if a piece of work was longer than others or a port has died, since this was asked last.
+    #[inline]
+    pub fn is_eventful(&mut self) -> bool {
+        self.eventful && core::mem::take(&mut self.eventful)
     }
 
     /// Returns a port that has died in this step.
@@ -190,6 +204,7 @@ impl Step {
     /// Takes note that the piece of work that is being done is as long as this number of others, besides itself.
     pub fn spend(&mut self, pieces: u32) {
         self.spent = self.spent.saturating_add(pieces);
+        self.eventful = true;
     }
 
     /// Returns what was [spent](Step::spend) since the last call.

@@ -16,7 +16,6 @@ impl Kernel {
     /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes.
     /// Other work that it causes is added at the end.
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
-        self.step.take_spent();
         let mut pieces = 0;
         while pieces < REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
@@ -24,8 +23,11 @@ impl Kernel {
                 Progress::Done => {}
                 Progress::More => self.step.put_back(work),
             }
-            self.look_for_waiters();
-            pieces += 1 + self.step.take_spent();
+            pieces += 1;
+            if self.step.is_eventful() {
+                self.look_for_waiters();
+                pieces += self.step.take_spent();
+            }
         }
         self.post_notifications(machine);
     }
@@ -56,13 +58,13 @@ impl Kernel {
         self.step.resume_background();
         self.work_slice(machine);
         self.step.put_back_background();
-        let urgency = self.step.take_urgency();
+        let urgency = self.step.urgency();
         self.sched.raise_background(&mut self.step, urgency.min(MAXPRI_USER));
     }
 
     /// Finds out how urgent the work is that the death of ports in this step leaves.
-    #[inline]
-    pub(crate) fn look_for_waiters(&mut self) {
+    #[inline(never)]
+    fn look_for_waiters(&mut self) {
         while let Some(port) = self.step.next_dead_port() {
             let mut look = Look::new();
             self.ipc.look_at_dead_port(&self.sched, port, &mut look);

@@ -9,6 +9,7 @@
 //! ([`Schedule::floor`](super::run_queue::Schedule)).
 
 use super::Scheduling;
+use super::run_queue::PRIORITY_IDLE;
 use crate::ids::ThreadId;
 use crate::limits::BACKGROUND_TURN;
 use crate::machine::{Cpu, Nanos, Stamp};
@@ -23,6 +24,8 @@ pub(super) struct Background {
     ran: Nanos,
     /// When the next turn begins, if there are threads of the same level.
     next_turn: Nanos,
+    /// The number of threads that are raised.
+    pub(super) raised: usize,
 }
 
 impl Background {
@@ -49,6 +52,8 @@ impl Scheduling {
     /// Raises the background work to a level, if it is below that. There must be background work, or some of it that is
     /// being done.
     pub fn raise_background(&mut self, step: &mut Step, level: u8) {
+        // Above threads that yield, which take turns without looking for other work at their level.
+        let level = level.max(PRIORITY_IDLE + 1);
         if self.ready.work_level() < Some(level.into()) {
             self.ready.place_work(Some(level.into()));
             step.choose_again();
@@ -58,7 +63,7 @@ impl Scheduling {
     /// Takes note that a slice of the background work has been done, in the time of `cpu` that nobody was charged with.
     pub fn background_ran(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) {
         let now_time = self.clock.time_of(now);
-        let Background { ran, next_turn } = &mut self.background;
+        let Background { ran, next_turn, .. } = &mut self.background;
         *ran += now_time.saturating_sub(self.clock.time_of(self.processors[cpu].since));
         if *ran >= BACKGROUND_TURN {
             *next_turn = now_time.saturating_add(core::mem::take(ran));
@@ -73,6 +78,7 @@ impl Scheduling {
     pub(super) fn raise_floor(&mut self, step: &mut Step, thread: ThreadId, level: u8) {
         let schedule = &mut self.threads[thread].schedule;
         if level > schedule.level() {
+            self.background.raised += usize::from(schedule.floor == 0);
             schedule.floor = level;
             self.move_to_level(step, thread);
         }
@@ -85,8 +91,15 @@ impl Scheduling {
         let raised = self.threads[thread].schedule.floor > 0;
         if raised {
             self.threads[thread].schedule.floor = 0;
+            self.background.raised -= 1;
             self.move_to_level(step, thread);
         }
         raised
+    }
+
+    /// Returns true if any thread is raised because of work.
+    #[inline(always)]
+    pub fn has_raised(&self) -> bool {
+        self.background.raised > 0
     }
 }

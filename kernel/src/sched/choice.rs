@@ -273,9 +273,6 @@ impl Scheduling {
     #[inline]
     pub fn yield_directly(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) -> Option<&mut Thread> {
         let level = self.ready.highest()?;
-        if self.ready.work_level() == Some(level) {
-            return None;
-        }
         let next = self.ready.first(level)?;
         let chosen = &self.threads[next];
         let time = self.clock.time_of(now);
@@ -397,7 +394,7 @@ impl Scheduling {
     /// Panics unless run queue, processors and threads agree.
     pub(super) fn check_choice(&self) {
         let mut ready = self.ready.check(&self.threads);
-        let mut running = 0;
+        let (mut running, mut raised) = (0, 0);
         for (id, thread) in self.threads.iter() {
             match thread.state {
                 State::Ready => ready -= 1,
@@ -410,10 +407,12 @@ impl Scheduling {
             let schedule = &thread.schedule;
             assert_eq!(schedule.priority, schedule.level(), "the level of {id:?}");
             assert!(schedule.floor == 0 || thread.continuation.is_some(), "{id:?} is raised without work");
+            raised += usize::from(schedule.floor > 0);
             let quantum = Schedule::quantum_for(schedule.base, schedule.timeshare);
             assert_eq!(schedule.quantum, quantum, "the quantum of {id:?}");
         }
         assert_eq!(ready, 0, "every ready thread is queued once");
+        assert_eq!(raised, self.background.raised, "threads that are raised because of work");
         let current = self.processors.iter().filter(|processor| processor.current.is_some()).count();
         assert_eq!(running, current, "the current threads of processors are running");
     }

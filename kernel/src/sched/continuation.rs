@@ -71,9 +71,9 @@ pub enum Rest {
     Receive(ReceiveArgs),
     /// Its message goes back to it.
     GiveBack(GiveBack),
-    /// It makes its trap again, whose number and arguments are in its trap frame: a piece of it has been done.
+    /// Its trap once more, whose number and arguments are in its trap frame: a piece of it has been done.
     Again,
-    /// It goes on starting this task.
+    /// The start of this task.
     Start(TaskId),
 }
 

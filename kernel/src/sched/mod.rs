@@ -207,8 +207,9 @@ impl Scheduling {
             step.release_policy_change();
         }
         let control_port = removed.control_port.take();
-        if let Some(continuation) = removed.continuation.take() {
-            let level = removed.schedule.base.max(removed.schedule.floor);
+        let (level, continuation) = (removed.schedule.base.max(removed.schedule.floor), removed.continuation.take());
+        self.drop_floor(step, thread);
+        if let Some(continuation) = continuation {
             self.give_to_background(step, continuation.work, level);
         }
         self.threads.discard(thread);
@@ -293,12 +294,13 @@ impl Scheduling {
 
     /// Ends the trap of a thread that was to [make it again](Scheduling::make_again).
     pub fn finish_again(&mut self, thread: ThreadId, outcome: Outcome) {
-        let again = self.threads[thread].continuation.take();
-        assert!(
-            again.is_some_and(|again| matches!(again.rest, Rest::Again)),
-            "{thread:?} has an operation but goes on"
-        );
-        self.threads[thread].finish(outcome);
+        let finished = &mut self.threads[thread];
+        finished.continuation = match finished.continuation.take() {
+            Some(Continuation { work, rest: Rest::Again }) if work.is_empty() => None,
+            Some(Continuation { work, rest: Rest::Again }) => Some(Continuation { work, rest: Rest::Nothing }),
+            other => panic!("{thread:?} has not finished an operation but goes on with {other:?}"),
+        };
+        finished.finish(outcome);
     }
 
     /// Takes the continuation of a thread, if it has one.
