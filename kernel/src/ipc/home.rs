@@ -200,6 +200,7 @@ impl Ipc {
         } else if state.has_requests() {
             step.later(Work::Requests(port));
         } else {
+            self.end_some_promises(step, port);
             self.finish_port(step, port);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::ids::{Context, MessageId, PortId};
 use crate::ipc::queue::{Admission, Route};
+use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Nanos};
 use crate::msg::receive::deadline_after;
@@ -105,7 +106,8 @@ impl Kernel {
             }
         };
         let sending = Sending { port, message, args, then, forced: forced && !is_kernel_reply, is_kernel_reply };
-        if self.donate(caller, message, port, args.options).is_err() {
+        // The caller waits for the reply of a kernel object, with or without importance.
+        if self.donate(caller, message, port, args.options).is_err() && !is_kernel_reply {
             let code = self.return_to_sender(machine, caller, &sending.wait(), MACH_SEND_NO_BUFFER);
             return Outcome::undelivered(code);
         }
@@ -265,6 +267,10 @@ impl Kernel {
         let Kernel { ipc, step, .. } = self;
         let message = send.message;
         if send.is_kernel_reply {
+            // Its own end is what a send-once right was promised. The reply is lost like a notification (mach-ipc 8.4).
+            if matches!(ipc.message(message).destination, Carried::Right(Right::SendOnce(_))) {
+                ipc.consume_message_destination(step, message);
+            }
             ipc.destroy_message(step, message);
             return MACH_MSG_SUCCESS;
         }
