@@ -9,7 +9,6 @@ use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
 use crate::ipc::Ipc;
 use crate::ipc::budget::Source;
 use crate::ipc::entry::EntryRight;
-use crate::ipc::kernel_message::Body;
 use crate::ipc::port::PORT_COST;
 use crate::ipc::right::Carried;
 use crate::ipc::space::Space;
@@ -333,8 +332,7 @@ impl Kernel {
         step.release_work(Work::PER_OBJECT);
         let status = gone.ended.expect("a task that is removed has ended").status;
         if let Some(to) = gone.exit_port {
-            // Without memory for it there is none.
-            let _ = ipc.send_from_kernel(step, to, EXIT_MESSAGE_ID, Body::Words(&[status.0]));
+            ipc.send_promised(step, to, EXIT_MESSAGE_ID, Some(status.0));
         }
         step.trim_later();
         if Some(task) == self.first_task {

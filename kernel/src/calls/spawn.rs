@@ -191,8 +191,11 @@ impl Kernel {
         }
         if request.exit_port != MACH_PORT_NULL {
             self.ipc
-                .can_copy_in(caller.space, request.exit_port, request.exit_disposition, Dead::Refused)
-                .map_err(|_| KERN_INVALID_CAPABILITY)?;
+                .can_copy_in(&mut self.step, caller.space, request.exit_port, request.exit_disposition, Dead::Refused)
+                .map_err(|error| match error {
+                    KERN_RESOURCE_SHORTAGE => error,
+                    _ => KERN_INVALID_CAPABILITY,
+                })?;
         }
         Ok(watched)
     }

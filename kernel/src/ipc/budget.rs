@@ -10,7 +10,6 @@
 //! has no children, and the budget above it is open: a refund concerns two budgets at most, however many ancestors died.
 
 use super::Ipc;
-use super::port::PORT_COST;
 use crate::ids::{BudgetId, PortId, SpaceId, tag};
 use crate::limits::{SHARE_LEAST, SHARE_PARTS};
 use crate::machine::NoMemory;
@@ -240,9 +239,8 @@ impl Ipc {
         made
     }
 
-    /// Puts a live port on the budget of the space that its receive right is about to enter. Messages that are queued
-    /// stay on their budgets: whoever caused them pays for them, and receiving a right costs the same whatever was done
-    /// with it before.
+    /// Puts a live port, with what its send-once rights are promised, on the budget of the space that its receive right
+    /// is about to enter. Messages that are queued stay on their budgets: whoever caused them pays for them.
     ///
     /// # Errors
     /// [`NoMemory`] if that budget is used up; nothing has changed.
@@ -251,9 +249,10 @@ impl Ipc {
         if old == Some(new) {
             return Ok(());
         }
-        self.charge(new, PORT_COST)?;
+        let cost = self.ports[port].cost();
+        self.charge(new, cost)?;
         if let Some(old) = self.ports[port].budget.replace(new) {
-            self.refund(old, PORT_COST);
+            self.refund(old, cost);
         }
         Ok(())
     }

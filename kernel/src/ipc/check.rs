@@ -5,8 +5,9 @@ mod importance;
 use super::Ipc;
 use super::budget::BUDGET_COST;
 use super::entry::EntryRight;
-use super::port::{Home, PORT_COST, Port};
+use super::port::{Home, Port};
 use super::port_set::{MEMBERSHIP_COST, SET_COST};
+use super::promise::NOTICE_SIZE;
 use super::request::REQUEST_COST;
 use super::right::{Carried, Right};
 use crate::ids::{BudgetId, PortId, Receivable};
@@ -66,6 +67,26 @@ impl Ipc {
         self.check_sets();
         self.check_importance();
         self.check_pushes(sched);
+        self.check_promises();
+    }
+
+    /// Checks that each send-once right to a live port has a promise, or has caused the promised message, and that there
+    /// is a message for each promise.
+    fn check_promises(&self) {
+        let mut kept = BTreeMap::<PortId, u32>::new();
+        for (_, message) in self.messages.iter().filter(|(_, message)| !message.spare) {
+            if let (Carried::Right(Right::SendOnce(to)), NOTICE_SIZE) = (&message.destination, message.bytes.len()) {
+                *kept.entry(to.port()).or_default() += 1;
+            }
+        }
+        for (id, port) in self.ports.iter().filter(|(_, port)| port.is_alive()) {
+            let covered = port.promised + kept.get(&id).copied().unwrap_or(0);
+            assert!(port.send_once_rights <= covered, "a send-once right to {id:?} has no promise");
+        }
+        let promised: u32 = self.ports.iter().map(|(_, port)| port.promised).sum();
+        let spare = self.messages.iter().filter(|(_, message)| message.spare).count();
+        let listed = self.spare_messages.iter(&self.messages).filter(|&id| self.messages[id].spare).count();
+        assert_eq!((spare, listed), (promised as usize, promised as usize), "there is a message for each promise");
     }
 
     /// Returns the number of places on the work list that ports, sets and messages have reserved.
@@ -234,7 +255,7 @@ impl Ipc {
             }
         };
         self.spaces.iter().for_each(|(_, space)| add(Some(space.budget()), space.cost()));
-        self.ports.iter().for_each(|(_, port)| add(port.budget, PORT_COST));
+        self.ports.iter().for_each(|(_, port)| add(port.budget, port.cost()));
         self.requests.iter().for_each(|(_, request)| add(Some(request.budget), REQUEST_COST));
         self.sets.iter().for_each(|(_, set)| add(Some(set.budget), SET_COST));
         self.memberships.iter().for_each(|(_, m)| add(Some(self.sets[m.set].budget), MEMBERSHIP_COST));

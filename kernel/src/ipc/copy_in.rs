@@ -32,17 +32,18 @@ impl Ipc {
     /// `KERN_INVALID_NAME` if the name does not exist; `KERN_INVALID_CAPABILITY` if it is a dead name and `dead`
     /// refuses that, or a receive right that cannot move; `KERN_INVALID_RIGHT` if it does not have the right that
     /// `disposition` needs; `KERN_RESOURCE_SHORTAGE` if memory runs out for the send right that stays when the receive
-    /// right leaves.
+    /// right leaves, or memory or the budget for what a send-once right is [promised](super::promise).
     #[inline]
     pub(crate) fn can_copy_in(
         &mut self,
+        step: &mut Step,
         space: SpaceId,
         name: PortName,
         disposition: Disposition,
         dead: Dead,
     ) -> Result<(), KernReturn> {
         let entry = self.lookup(space, name).ok_or(KERN_INVALID_NAME)?;
-        self.can_take(space, entry, disposition, dead)
+        self.can_take(step, space, entry, disposition, dead)
     }
 
     /// Checks the same for a name that has been [looked up](Ipc::lookup).
@@ -52,6 +53,7 @@ impl Ipc {
     #[inline]
     fn can_take(
         &mut self,
+        step: &mut Step,
         space: SpaceId,
         entry: Entry,
         disposition: Disposition,
@@ -66,10 +68,10 @@ impl Ipc {
             (Disposition::MOVE_RECEIVE, EntryRight::Receive { send_urefs: 1.., .. }) => {
                 self.spaces[space].reserve_send_name().map_err(|_| KERN_RESOURCE_SHORTAGE)
             }
-            (
-                Disposition::MAKE_SEND | Disposition::MAKE_SEND_ONCE | Disposition::MOVE_RECEIVE,
-                EntryRight::Receive { .. },
-            )
+            (Disposition::MAKE_SEND_ONCE, EntryRight::Receive { port, .. }) => {
+                self.promise(step, port, 1).map_err(|_| KERN_RESOURCE_SHORTAGE)
+            }
+            (Disposition::MAKE_SEND | Disposition::MOVE_RECEIVE, EntryRight::Receive { .. })
             | (Disposition::MOVE_SEND_ONCE, EntryRight::SendOnce { .. }) => Ok(()),
             (Disposition::COPY_SEND | Disposition::MOVE_SEND, right) if right.send_urefs() > 0 => Ok(()),
             (
@@ -94,12 +96,13 @@ impl Ipc {
     #[inline]
     fn can_carry(
         &mut self,
+        step: &mut Step,
         space: SpaceId,
         (name, disposition): (PortName, Disposition),
         way: Option<&mut Way>,
     ) -> Result<(), KernReturn> {
         let entry = self.lookup(space, name).ok_or(KERN_INVALID_NAME)?;
-        self.can_take(space, entry, disposition, Dead::Accepted)?;
+        self.can_take(step, space, entry, disposition, Dead::Accepted)?;
         if let (Disposition::MOVE_RECEIVE, Some(port), Some(way)) = (disposition, entry.right.port(), way) {
             self.closes_circle(port, way).ok_or(KERN_RESOURCE_SHORTAGE)?;
         }
@@ -120,7 +123,7 @@ impl Ipc {
         disposition: Disposition,
         dead: Dead,
     ) -> Result<Carried, KernReturn> {
-        self.can_copy_in(space, name, disposition, dead)?;
+        self.can_copy_in(step, space, name, disposition, dead)?;
         Ok(self.take_right(sched, step, space, name, disposition))
     }
 
@@ -225,7 +228,7 @@ impl Ipc {
         message: MessageId,
         header: &Header,
     ) -> Result<(), KernReturn> {
-        let plan = self.plan_header(space, header)?;
+        let plan = self.plan_header(step, space, header)?;
         // Two of the rights may use the same name. A copy must then be made before the last reference moves out of it.
         let mut voucher = match plan.voucher {
             Some((name, Disposition::COPY_SEND)) => Some(self.take_voucher(step, space, name, Disposition::COPY_SEND)),
@@ -283,8 +286,9 @@ impl Ipc {
     /// | H5 to H7 | the destination's name does not exist | `MACH_SEND_INVALID_DEST` |
     /// | H5 to H7 | the reply cannot be taken, or has the voucher's name | `MACH_SEND_INVALID_REPLY` |
     /// | H5 to H7 | the destination cannot be taken, or not both from one name | `MACH_SEND_INVALID_DEST` |
+    /// | H5 to H7 | there is no room for what a send-once right is promised | `MACH_SEND_NO_BUFFER` |
     #[inline(always)]
-    fn plan_header(&mut self, space: SpaceId, header: &Header) -> Result<HeaderPlan, KernReturn> {
+    fn plan_header(&mut self, step: &mut Step, space: SpaceId, header: &Header) -> Result<HeaderPlan, KernReturn> {
         let (remote, local) = (header.remote(), header.local());
         let (to, reply_to) = (header.msgh_remote_port, header.msgh_local_port);
         let reply_fits = match local {
@@ -313,15 +317,22 @@ impl Ipc {
             if voucher.is_some_and(|(voucher, _)| voucher == name) {
                 return Err(MACH_SEND_INVALID_REPLY);
             }
-            self.can_copy_in(space, name, disposition, Dead::Accepted).map_err(|_| MACH_SEND_INVALID_REPLY)?;
+            let checked = self.can_copy_in(step, space, name, disposition, Dead::Accepted);
+            checked.map_err(|error| short_or(error, MACH_SEND_INVALID_REPLY))?;
         }
         if let Some(entry) = entry {
             let both = match voucher {
                 Some((name, disposition)) if name == to => gives_both(entry, remote, disposition),
                 _ => reply_to != to || gives_both(entry, remote, local),
             };
-            if !both || self.can_take(space, entry, remote, Dead::Refused).is_err() {
+            if !both {
                 return Err(MACH_SEND_INVALID_DEST);
+            }
+            let checked = self.can_take(step, space, entry, remote, Dead::Refused);
+            checked.map_err(|error| short_or(error, MACH_SEND_INVALID_DEST))?;
+            if let (Some(port), Disposition::MAKE_SEND_ONCE, true) = (entry.right.port(), remote, reply_to == to) {
+                // The reply is perhaps another one from the same port.
+                self.promise(step, port, 2).map_err(|_| MACH_SEND_NO_BUFFER)?;
             }
         }
         Ok(HeaderPlan { destination: (to, remote), destination_is_dead, reply, voucher })
@@ -382,7 +393,7 @@ impl Ipc {
                 MACH_PORT_NULL => Carried::Null,
                 MACH_PORT_DEAD => Carried::Dead,
                 name => {
-                    let checked = self.can_carry(space, (name, disposition), way.as_mut());
+                    let checked = self.can_carry(step, space, (name, disposition), way.as_mut());
                     checked.map_err(|error| match error {
                         KERN_RESOURCE_SHORTAGE => MACH_SEND_NO_BUFFER,
                         _ => MACH_SEND_INVALID_RIGHT,
@@ -422,6 +433,11 @@ enum Place {
     Dead,
     /// A right to take by this name.
     Named(PortName, Disposition),
+}
+
+/// Returns the error of a send for one of a right: a shortage is reported as such.
+fn short_or(error: KernReturn, other: KernReturn) -> KernReturn {
+    if error == KERN_RESOURCE_SHORTAGE { MACH_SEND_NO_BUFFER } else { other }
 }
 
 /// Returns true if the destination and another right of the header can both be taken from one name: a send-once right

@@ -38,7 +38,8 @@ impl Ipc {
         }
     }
 
-    /// Makes a send-once right from the receive right of a live port (mach-ipc 1.5).
+    /// Makes a send-once right from the receive right of a live port (mach-ipc 1.5). The caller has made sure of a
+    /// [promise](Ipc::promise) for it.
     pub fn make_send_once(&mut self, port: PortId) -> SendOnceRight {
         let made = &mut self.ports[port];
         assert!(made.is_alive(), "a send-once right to dead {port:?} is made");
@@ -128,10 +129,11 @@ impl Ipc {
 
     /// Ends a send-once right by which a message was delivered.
     #[inline]
-    pub fn consume_send_once(&mut self, right: SendOnceRight) {
+    pub fn consume_send_once(&mut self, step: &mut Step, right: SendOnceRight) {
         if let Some(port) = self.live_port_mut(right.port()) {
             port.send_once_rights -= 1;
             self.totals.send_once_rights -= 1;
+            self.end_idle_promises(step, right.port());
         }
     }
 
@@ -139,7 +141,7 @@ impl Ipc {
     pub fn consume_destination(&mut self, step: &mut Step, right: Right) {
         match right {
             Right::Send(right) => self.destroy_send(step, right),
-            Right::SendOnce(right) => self.consume_send_once(right),
+            Right::SendOnce(right) => self.consume_send_once(step, right),
             Right::Receive(right) => panic!("a message was sent to {:?} by its receive right", right.port()),
         }
     }

@@ -152,8 +152,8 @@ impl Ipc {
     /// on `receive_name`. Returns `None` if the slow path is needed: if the message is not plain, it is sent to where
     /// its sender waits, its reply comes elsewhere, its port accepts donation, other messages or senders come before it,
     /// no thread waits for it,
-    /// there is a message for the sender to receive, or the receiver's space has no room for the reply right. Changes
-    /// nothing.
+    /// there is a message for the sender to receive, the reply right has no promise, or the receiver's space has no room
+    /// for it. Changes nothing.
     #[inline(always)]
     pub fn plan_direct(
         &mut self,
@@ -170,7 +170,7 @@ impl Ipc {
                 let (destination, source) = ports.pair_mut(names.send_right(remote)?, reply)?;
                 let receiver = receiver(destination, sets, memberships)?;
                 let theirs = &mut spaces[receiver.space];
-                if !source.queue.is_empty() || !source.direct || theirs.must_grow() {
+                if !source.queue.is_empty() || !source.direct || source.is_out_of_promises() || theirs.must_grow() {
                     return None;
                 }
                 (Kind::Request { theirs, reply, source }, destination, receiver)

@@ -210,6 +210,7 @@ impl Ipc {
             step.later(Work::Requests(port));
             step.port_died(port);
         } else {
+            self.end_some_promises(step, port);
             self.finish_port(step, port);
         }
     }

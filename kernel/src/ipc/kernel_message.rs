@@ -1,8 +1,8 @@
 //! Messages that the kernel makes: notifications about rights (mach-ipc 2.8), and replies to calls of kernel objects.
 //!
-//! A notification goes to a send-once right that was registered for it. The queue limit does not count for it. It is
-//! dropped if it cannot be delivered: if its port is dead, 65,534 messages are queued, or memory or the receiver's
-//! budget is used up.
+//! A notification goes to a send-once right that was registered for it. The queue limit does not count for it, and room
+//! for it was set aside when the right was made ([`promise`](super::promise)). It is dropped if its port is dead or
+//! 65,534 messages are queued.
 //!
 //! The message is made at once, while its cause is known, and sent later as a piece of deferred work ([`Work::Post`]).
 
@@ -52,8 +52,6 @@ impl Notification {
 /// The body of a message that the kernel makes.
 #[derive(Debug)]
 pub(crate) enum Body<'a> {
-    /// No body.
-    Empty,
     /// An NDR record and words.
     Words(&'a [u32]),
     /// One port descriptor: the right, and the disposition that the receiver gets.
@@ -63,7 +61,6 @@ pub(crate) enum Body<'a> {
 impl Body<'_> {
     fn size(&self) -> usize {
         match self {
-            Body::Empty => Header::SIZE,
             Body::Words(words) => Header::SIZE + NDR.len() + size_of_val(*words),
             Body::Right(..) => DESCRIPTORS_OFFSET + PortDescriptor::SIZE,
         }
@@ -95,7 +92,6 @@ impl Ipc {
         // The size in the header is written when the message is delivered.
         made.set_header(&Header { msgh_bits: bits, msgh_id: id, ..Header::default() });
         match body {
-            Body::Empty => {}
             Body::Words(words) => {
                 made.bytes[Header::SIZE..][..NDR.len()].copy_from_slice(&NDR);
                 made.bytes[Header::SIZE + NDR.len()..size].copy_from_slice(words.as_bytes());
@@ -122,7 +118,7 @@ impl Ipc {
     fn allocate_for(&mut self, step: &mut Step, body: &Body<'_>) -> Result<MessageId, NoMemory> {
         let descriptors = match body {
             Body::Right(..) => store::try_with_capacity(1)?,
-            Body::Empty | Body::Words(_) => Vec::new(),
+            Body::Words(_) => Vec::new(),
         };
         let message = self.new_message(step, body.size(), Credentials::KERNEL)?;
         self.messages[message].descriptors = descriptors;
@@ -132,60 +128,48 @@ impl Ipc {
     /// Makes a notification and notes that it has to be sent. Consumes the right to which it goes.
     pub(crate) fn notify(&mut self, step: &mut Step, to: SendOnceRight, notification: Notification) {
         let (id, number) = notification.contents();
-        let number = number.map(|number| [number]);
-        let body = number.as_ref().map_or(Body::Empty, |number| Body::Words(number));
-        // A notification that cannot be made vanishes.
-        let _ = self.send_from_kernel(step, to, id, body);
+        self.send_promised(step, to, id, number);
     }
 
     /// Makes a port-destroyed notification, with the receive right that would have ended, and notes that it is to be
-    /// sent. The right to send is used up in any case.
+    /// sent, on the budget of the port that it goes to. A notification that would be circular is destroyed with the
+    /// right instead. Without memory the notification of the right's own end takes its place. The right to send is
+    /// used up in any case.
     ///
     /// # Errors
-    /// Gives the receive right back if the port of `to` is dead or memory runs out.
+    /// Gives the receive right back if the port of `to` is dead, or memory or that budget is used up.
     pub(super) fn notify_port_destroyed(
         &mut self,
         step: &mut Step,
         to: SendOnceRight,
         right: ReceiveRight,
     ) -> Result<(), ReceiveRight> {
-        let body = Body::Right(Carried::Right(Right::Receive(right)), Disposition::PORT_RECEIVE);
-        self.send_from_kernel(step, to, MACH_NOTIFY_PORT_DESTROYED, body).map_err(|body| match body {
-            Body::Right(Carried::Right(Right::Receive(right)), _) => right,
-            other => panic!("{other:?} comes back in place of a receive right"),
-        })
-    }
-
-    /// Makes a message for a send-once right, which is consumed in any case, and notes that it has to be sent. A
-    /// message that would be circular is destroyed with its body instead.
-    ///
-    /// # Errors
-    /// Gives the body back if the right's port is dead or memory runs out.
-    pub(crate) fn send_from_kernel<'a>(
-        &mut self,
-        step: &mut Step,
-        to: SendOnceRight,
-        id: i32,
-        body: Body<'a>,
-    ) -> Result<(), Body<'a>> {
         let port = to.port();
-        let made = match self.live_port(port) {
-            Some(_) => self.new_kernel_message(step, (Disposition::PORT_SEND_ONCE, port), id, body),
-            None => Err(body),
+        let Some(budget) = self.live_port(port).and_then(|port| port.budget()) else {
+            self.consume_send_once(step, to);
+            return Err(right);
         };
-        match made {
-            Ok(message) if self.messages[message].circular => {
-                self.consume_send_once(to);
-                self.destroy_message(step, message);
-            }
-            Ok(message) => {
-                self.messages[message].destination = Carried::Right(Right::SendOnce(to));
-                step.later(Work::Post(message));
-            }
-            Err(body) => {
-                self.consume_send_once(to);
-                return Err(body);
-            }
+        let body = Body::Right(Carried::Null, Disposition::PORT_RECEIVE);
+        let made = self.new_kernel_message(step, (Disposition::PORT_SEND_ONCE, port), MACH_NOTIFY_PORT_DESTROYED, body);
+        let charged = made.map_err(|_| NoMemory).and_then(|message| {
+            self.charge_message(message, budget).inspect_err(|_| self.remove_message(step, message)).map(|()| message)
+        });
+        let Ok(message) = charged else {
+            self.destroy_send_once(step, to);
+            return Err(right);
+        };
+        let mut way = Way::to(port);
+        let fits = self.begin_transit(&right, &mut way);
+        step.spend(way.walked / WAY_PER_PIECE);
+        if fits {
+            let made = &mut self.messages[message];
+            made.descriptors[0].right = Carried::Right(Right::Receive(right));
+            made.destination = Carried::Right(Right::SendOnce(to));
+            step.later(Work::Post(message));
+        } else {
+            self.messages[message].descriptors[0].right = Carried::Right(Right::Receive(right));
+            self.consume_send_once(step, to);
+            self.destroy_message(step, message);
         }
         Ok(())
     }

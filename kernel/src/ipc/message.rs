@@ -59,6 +59,8 @@ pub struct Message {
     pub qos_override: Qos,
     /// Its tie to the importance of its sender, if it has one.
     pub(super) importance: Option<LinkId>,
+    /// It has no contents yet (`promise.rs`).
+    pub(super) spare: bool,
     /// The budget that it is on, from the time when it was queued or its sender blocked.
     pub(super) budget: Option<BudgetId>,
     /// Its place in a port's queue.
@@ -132,6 +134,11 @@ impl Message {
     #[inline]
     pub fn has_attachment(&self) -> bool {
         self.voucher.is_some() || self.importance.is_some()
+    }
+
+    /// Returns true if it has no contents yet: it is room that was set aside.
+    pub fn is_spare(&self) -> bool {
+        self.spare
     }
 
     /// Returns true if it is tied to the importance of its sender.
@@ -209,6 +216,21 @@ impl Ipc {
     ) -> Result<MessageId, NoMemory> {
         assert!(size >= Header::SIZE, "a message of {size} bytes has no room for a header");
         let bytes = self.spare_buffers.take(size)?;
+        self.new_message_in(step, bytes, size, sender)
+    }
+
+    /// The same with a buffer that has been taken.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; the buffer has been given back.
+    #[inline(always)]
+    pub(super) fn new_message_in(
+        &mut self,
+        step: &mut Step,
+        bytes: Buffer,
+        size: usize,
+        sender: Credentials,
+    ) -> Result<MessageId, NoMemory> {
         if self.messages.reserve().and_then(|()| step.reserve_work(Work::PER_OBJECT)).is_err() {
             self.spare_buffers.give_back(bytes);
             return Err(NoMemory);
@@ -228,6 +250,7 @@ impl Ipc {
             priority: Priority::UNSPECIFIED,
             qos_override: Qos::Unspecified,
             importance: None,
+            spare: false,
             budget: None,
             link: Link::default(),
         };

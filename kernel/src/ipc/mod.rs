@@ -15,6 +15,7 @@
 //! | [`message`], [`queue`] | messages, and the queues of ports |
 //! | [`copy_in`], [`copy_out`] | from names to rights and back |
 //! | [`push`] | who raises whose priority: pushes and special reply ports |
+//! | [`promise`] | room for the message that each send-once right causes |
 //! | [`request`], [`kernel_message`] | requests for notifications, and the messages that the kernel makes |
 //! | [`direct`] | the part of the fast path that concerns ports and names |
 //! | [`teardown`] | dead ports, dead sets and messages, taken apart |
@@ -36,6 +37,7 @@ pub mod message;
 pub mod names;
 pub mod port;
 pub mod port_set;
+pub mod promise;
 pub mod push;
 pub mod queue;
 pub mod request;
@@ -53,7 +55,7 @@ use crate::machine::{Nanos, NoMemory};
 use crate::step::Step;
 use abi::inspect::{MESSAGE_LINKED, MESSAGE_OF_KERNEL, MESSAGE_RAISED};
 use budget::Budget;
-use message::{Message, SpareBuffers};
+use message::{Message, Queue, SpareBuffers};
 use port::{Port, Ports};
 use port_set::{Memberships, PortSet, Sets};
 use request::Request;
@@ -84,9 +86,11 @@ pub struct Ipc {
     memberships: Memberships,
     /// Requests for dead-name and send-possible notifications.
     requests: Arena<Request, 64, tag::Request>,
-    /// Messages: queued, of blocked senders, being sent, or being taken apart.
+    /// Messages: queued, of blocked senders, being sent, being taken apart, or spare.
     messages: Singles<Message, tag::Message>,
     spare_buffers: SpareBuffers,
+    /// Messages without contents, one for each promise of a port (`promise.rs`).
+    spare_messages: Queue,
     totals: Totals,
     /// The importance of all tasks.
     importance: Importance,
@@ -116,6 +120,7 @@ impl Ipc {
             requests: Arena::new(),
             messages: Singles::new(),
             spare_buffers: SpareBuffers::default(),
+            spare_messages: Queue::new(),
             totals: Totals::default(),
             importance: Importance::new(seed),
             applications: 0,
@@ -221,7 +226,7 @@ impl Ipc {
     /// Returns the numbers of live ports, of sets and of messages.
     pub fn object_counts(&self) -> (u64, u64, u64) {
         let ports = self.ports.len() as u64 - self.totals.dead_ports;
-        (ports, self.sets.len() as u64, self.messages.len() as u64)
+        (ports, self.sets.len() as u64, (self.messages.len() - self.spare_messages.len()) as u64)
     }
 }
 

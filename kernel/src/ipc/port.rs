@@ -4,6 +4,7 @@ use super::Ipc;
 use super::entry::EntryRight;
 use super::message::Queue;
 use super::port_set::OfPort;
+use super::promise::{ENDED_TOGETHER, NOTICE_COST};
 use super::request::Requests;
 use super::right::SendOnceRight;
 use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, ThreadId, VoucherId, tag};
@@ -101,6 +102,8 @@ pub struct Port {
     pub(super) send_rights: u32,
     /// The number of send-once rights: one per name, plus one per token.
     pub(super) send_once_rights: u32,
+    /// The number of messages that are promised to send-once rights (`promise.rs`).
+    pub(super) promised: u32,
     /// The make-send count: the number of send rights made from the receive right.
     pub(super) make_send_count: u32,
     /// A number that its owner sets and reads.
@@ -163,6 +166,7 @@ impl Port {
             seqno: 0,
             send_rights: 0,
             send_once_rights: 0,
+            promised: 0,
             make_send_count: 0,
             context: 0,
             guard: Guard::default(),
@@ -239,6 +243,11 @@ impl Port {
         self.home != Home::Dead
     }
 
+    /// Returns what it costs its budget, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        PORT_COST + self.promised as usize * NOTICE_COST
+    }
+
     /// Returns the budget that it is on, unless it is the kernel's: that of the task that made it or received its
     /// receive right last.
     pub fn budget(&self) -> Option<BudgetId> {
@@ -262,9 +271,9 @@ impl Port {
         !self.queue.is_empty() || !self.senders.is_empty() || !self.pushers.is_empty()
     }
 
-    /// Returns true if its death causes notifications.
+    /// Returns true if there is more to take apart: its death causes notifications, or it has many promises.
     pub(super) fn has_requests(&self) -> bool {
-        self.no_senders.is_some() || self.requests.count() > 0
+        self.no_senders.is_some() || self.requests.count() > 0 || self.promised > ENDED_TOGETHER
     }
 
     /// Returns the name of its receive right in a space: null if the right is elsewhere, dead if the port is.
@@ -294,6 +303,12 @@ impl Port {
     /// Returns true if its receive right is in transit so deep in other ports that its boosts count for nobody.
     pub fn keeps_boosts(&self) -> bool {
         self.boosts_stay
+    }
+
+    /// Returns true if a send-once right to it can only be made with another promise.
+    #[inline(always)]
+    pub(super) fn is_out_of_promises(&self) -> bool {
+        self.send_once_rights >= self.promised
     }
 
     /// Returns the persona that the next reply to it must have, with strict replies.
@@ -392,6 +407,7 @@ impl Ipc {
             let is_apart = removed.home == Home::Dead && removed.queue.is_empty();
             assert!(is_apart, "{port:?} is removed before it is taken apart");
             assert!(removed.pushers.is_empty(), "{port:?} is removed while threads push");
+            assert!(removed.promised == 0, "{port:?} is removed with promises");
             // A place that is in use is released when the change applies.
             if removed.role != Role::Plain && !removed.policy_listed {
                 step.release_policy_change();

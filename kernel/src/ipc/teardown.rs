@@ -70,13 +70,13 @@ impl Ipc {
     }
 
     /// Fires one request about a dead port: the no-senders request, then the dead-name and send-possible requests
-    /// (mach-ipc 6.4 steps 5 and 6). After the last one, removes the port.
+    /// (mach-ipc 6.4 steps 5 and 6). Then ends its promises; after the last one, removes the port.
     pub fn take_apart_requests(&mut self, step: &mut Step, port: PortId) -> Progress {
         let dying = &mut self.ports[port];
         let count = dying.no_senders_count.take();
         if let Some(requester) = dying.no_senders.take() {
             self.notify(step, requester, count.map_or(Notification::SendOnce, Notification::NoSenders));
-        } else if !self.fire_one_dead_name_request(step, port) {
+        } else if !self.fire_one_dead_name_request(step, port) && !self.end_some_promises(step, port) {
             self.finish_port(step, port);
             return Progress::Done;
         }

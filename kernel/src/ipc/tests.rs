@@ -109,8 +109,9 @@ fn a_port_knows_the_numbers_of_its_rights_sets_and_messages() {
 fn a_port_has_a_limited_number_of_requests() {
     let limits = Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() };
     let mut setup = Setup::with_limits(limits);
-    let Setup { ipc, space, port, .. } = &mut setup;
+    let Setup { ipc, step, space, port, .. } = &mut setup;
     let mut register = || {
+        ipc.promise(step, *port, 2).unwrap();
         let right = ipc.make_send_once(*port);
         let name = ipc.copy_out_right(*space, Right::SendOnce(right)).unwrap();
         let notify = ipc.make_send_once(*port);

@@ -49,9 +49,9 @@ impl Kernel {
         }
     }
 
-    /// Sends a message that the kernel has made: to a thread that waits for one, or to the end of the queue, on the
-    /// budget that the port is on. If that budget is used up, the hard limit reached or the port
-    /// dead, the message and its rights are destroyed (mach-ipc 8.4).
+    /// Sends a message that the kernel has made: to a thread that waits for one, or to the end of the queue. It is on a
+    /// budget already. If the hard limit is reached or the port dead, the message and its rights are destroyed (mach-ipc
+    /// 8.4).
     pub(crate) fn post(&mut self, machine: &mut dyn Machine, message: MessageId) {
         let port = self.ipc.message(message).destination.port().expect("the message has a destination");
         let room = |queued: usize| queued < MACH_PORT_QLIMIT_KERNEL as usize;
@@ -59,9 +59,7 @@ impl Kernel {
         if reachable && self.offer(machine, message, port) {
             return;
         }
-        let budget = if reachable { self.ipc.port(port).budget() } else { None };
-        let admitted = reachable && budget.is_none_or(|budget| self.ipc.charge_message(message, budget).is_ok());
-        if admitted {
+        if reachable {
             self.ipc.append(&mut self.step, message, port);
         } else {
             // Ending the send-once right unused would make a send-once notification, which could not be sent either.

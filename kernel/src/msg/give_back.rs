@@ -5,6 +5,7 @@
 //! takes so many in one slice that others get their turn in between.
 
 use crate::ids::Context;
+use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use crate::limits::GIVE_BACK_SLICE;
 use crate::machine::Machine;
@@ -36,6 +37,10 @@ impl Kernel {
     pub(crate) fn give_back(&mut self, machine: &mut dyn Machine, sender: Context, mut back: GiveBack) -> Outcome {
         let message = back.message;
         if back.is_kernel_reply {
+            // Its own end is what a send-once right was promised. The reply is lost like a notification (mach-ipc 8.4).
+            if matches!(self.ipc.message(message).destination, Carried::Right(Right::SendOnce(_))) {
+                self.ipc.consume_message_destination(&mut self.step, message);
+            }
             self.ipc.destroy_message(&mut self.step, message);
             return Outcome::undelivered(MACH_MSG_SUCCESS);
         }

@@ -105,7 +105,8 @@ impl Kernel {
             }
         };
         let sending = Sending { port, message, args, then, forced: forced && !is_kernel_reply, is_kernel_reply };
-        if self.donate(caller, message, port, args.options).is_err() {
+        // The caller waits for the reply of a kernel object, with or without importance.
+        if self.donate(caller, message, port, args.options).is_err() && !is_kernel_reply {
             return self.return_to_sender(machine, caller, &sending.wait(), MACH_SEND_NO_BUFFER);
         }
         if self.step.trace.is_on() {

@@ -12,6 +12,7 @@ use abi::port::*;
 use kernel::ipc::message::{Descriptor, Message, SmallBuffer};
 use kernel::ipc::port::Port;
 use kernel::ipc::port_set::{Membership, PortSet};
+use kernel::ipc::promise::NOTICE_COST;
 use kernel::ipc::request::Request;
 use kernel::limits::{Limits, TASKS_MAX};
 use kernel::sched::thread::Thread;
@@ -41,24 +42,27 @@ fn receiving_a_message_returns_its_kernel_memory_to_the_budget() {
 }
 
 /// A notification needs no room in a queue. Without a charge, a task that drops send-once rights to its own port could
-/// use up the kernel's memory (mach-ipc 8.1 S14).
+/// use up the kernel's memory (mach-ipc 8.1 S14). It pays when it makes the right.
 #[test]
 fn notifications_are_charged_to_the_task_that_receives_them() {
     let mut w = world_with_small_budget();
     let a = w.task();
     let port = w.port(a);
+    w.warm_up(a, port);
     let (before, messages) = (w.used(a.task), w.counts().messages);
     let drop_send_once = |w: &mut World| {
-        w.insert_right(a, CHOSEN_NAME, port, D::MAKE_SEND_ONCE).unwrap();
-        w.deallocate(a, CHOSEN_NAME).unwrap();
+        w.insert_right(a, CHOSEN_NAME, port, D::MAKE_SEND_ONCE)?;
+        w.deallocate(a, CHOSEN_NAME)
     };
-    (0..1000).for_each(|_| drop_send_once(&mut w));
+    let refused = (0..1000).find_map(|_| drop_send_once(&mut w).err());
+    assert_eq!(refused, Some(KERN_RESOURCE_SHORTAGE));
     let queued = w.status(a, port).mps_msgcount;
     assert!((10..100).contains(&queued), "{queued}");
     assert_eq!(w.counts().messages, messages + u64::from(queued));
     (0..queued).for_each(|_| assert_eq!(w.notification(a, port, MACH_NOTIFY_SEND_ONCE), 0));
-    assert_eq!((w.used(a.task), w.counts().messages), (before, messages));
-    drop_send_once(&mut w);
+    assert_eq!(w.counts().messages, messages);
+    assert!(w.used(a.task) <= before);
+    drop_send_once(&mut w).unwrap();
     w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
 }
 
@@ -85,8 +89,7 @@ const TABLE_GROWTH: u32 = 64;
 #[test]
 fn the_nearest_chosen_name_that_the_budget_does_not_allow_costs_nothing() {
     let allocate = |index: u32| {
-        // What is left beside the largest table has room for the reply.
-        let mut w = World::with_limits(Limits { kernel_bytes_per_task: 34 * 1024, ..Limits::default() });
+        let mut w = world_with_small_budget();
         let a = w.task();
         let cost = |w: &World| w.used(a.task);
         let before = cost(&w);
@@ -203,7 +206,7 @@ fn an_object_costs_its_record_and_its_places_on_the_work_list() {
         w.insert_right(a, port, port, D::MAKE_SEND).unwrap();
         w.request(a, port, MACH_NOTIFY_SEND_POSSIBLE, 0, (port, D::MAKE_SEND_ONCE)).unwrap();
     };
-    assert_eq!(cost(&mut { request }), size_of::<Request>());
+    assert_eq!(cost(&mut { request }), size_of::<Request>() + NOTICE_COST);
     let record = size_of::<Message>() + size_of::<MessageLink>() + WORK_COST;
     assert_eq!(cost(&mut |w| w.send(a, &Msg::copy_send(port)).unwrap()), record + size_of::<SmallBuffer>());
     let with_right = Msg::copy_send(port).port(port, D::COPY_SEND).body(&[0; 1000]);

@@ -356,6 +356,21 @@ impl World {
         message.descriptor(0).name
     }
 
+    /// Lets a port get a message by a send-once right, after which it keeps room for what the next such right is promised,
+    /// and the right can be made on the fast path.
+    pub fn warm_up(&mut self, actor: Actor, port: PortName) {
+        self.insert_right(actor, CHOSEN_NAME, port, Disposition::MAKE_SEND_ONCE).unwrap();
+        self.send(actor, &Msg::to(CHOSEN_NAME, Disposition::MOVE_SEND_ONCE)).unwrap();
+        self.poll(actor, port).unwrap();
+    }
+
+    /// Creates a port in this state.
+    pub fn warm_port(&mut self, actor: Actor) -> PortName {
+        let port = self.port(actor);
+        self.warm_up(actor, port);
+        port
+    }
+
     /// Creates a port that `to` receives from and gives `from` a send right to it. Returns the names of the receive
     /// right in `to` and of the send right in `from`.
     #[track_caller]

@@ -17,9 +17,7 @@ use kernel::limits::Limits;
 const FEW_NAMES: u32 = 64;
 /// A number of names whose destruction takes several slices.
 const SEVERAL_SLICES: usize = 600;
-/// A budget that some fifty notifications use up.
-const SMALL_BUDGET: usize = 32 * 1024;
-/// The number of send-once rights, more than the budget has room for notifications.
+/// A number of send-once rights whose destruction takes several slices.
 const MANY_RIGHTS: usize = 320;
 /// The number of rights in one message.
 const RIGHTS_TOGETHER: usize = 8;
@@ -70,7 +68,7 @@ fn a_reply_is_destroyed_if_a_notification_before_it_ends_its_port() {
 /// The send-once notifications of a dying task do not wait until all of the task is destroyed.
 #[test]
 fn a_dying_task_sends_each_notification_at_once() {
-    let mut w = World::with_limits(Limits { kernel_bytes_per_task: SMALL_BUDGET, ..Limits::default() });
+    let mut w = World::new();
     let (a, b) = (w.task(), w.task());
     let n = w.port(b);
     let (mailbox, send_right) = w.connect(b, a);
@@ -82,14 +80,14 @@ fn a_dying_task_sends_each_notification_at_once() {
     assert_eq!(w.status(b, n).mps_sorights as usize, MANY_RIGHTS);
     let before = w.counts().messages;
     start_exit(&mut w, a);
-    let mut most = 0;
+    let mut numbers = std::collections::BTreeSet::new();
     while w.kernel.step.has_background_work() {
         w.background_turn();
         let queued = w.kernel.ipc.port(w.space_of(b.task).get(n).unwrap().right.port().unwrap()).queue_len();
-        assert_eq!(w.counts().messages - before, queued as u64, "each notification is queued or dropped");
-        most = most.max(queued);
+        assert_eq!(w.counts().messages - before, queued as u64, "each notification is queued");
+        numbers.insert(queued);
     }
-    assert!((10..MANY_RIGHTS / 2).contains(&most), "{most} notifications fit the budget");
+    assert!(numbers.len() > 3 && numbers.contains(&MANY_RIGHTS), "{numbers:?}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Duo {
         });
         let port = if donation { w.donation_port(server) } else { w.port(server) };
         let to_server = w.give_send(server, port, client);
-        let reply = w.port(client);
+        let reply = w.warm_port(client);
         Duo { w, client, server, port, to_server, reply }
     }
 

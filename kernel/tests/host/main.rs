@@ -45,6 +45,7 @@ mod policy;
 mod ports;
 mod privileges;
 mod programs;
+mod promises;
 mod pushes;
 mod queues;
 mod random_messages;

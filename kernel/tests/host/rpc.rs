@@ -48,7 +48,7 @@ impl Pair {
         let mut w = World::with_limits(Limits { shortcuts: direct_calls, names_per_task: 64, ..Limits::default() });
         let (client, server) = (w.task(), w.task());
         let (service, send_right) = w.connect(client, server);
-        let reply = w.port(client);
+        let reply = w.warm_port(client);
         let helpers = [w.thread(client), w.thread(server)];
         let mut pair = Pair { w, client, send_right, reply, server, service, helpers };
         [client, server].into_iter().for_each(|actor| pair.set_priority(actor, PRIORITY));

@@ -341,18 +341,26 @@ fn use_up_budget(ports: &[Port]) {
     }
 }
 
-/// The reply to the first request would have to wait in a queue. The reply to the second one goes to a waiting thread.
+/// The reply to the first request would have to wait in a queue, and a notification, for which there is room, takes its
+/// place. The reply to the second one goes to a waiting thread. Both ports have got replies before, so that the next
+/// send-once right can be made without a budget.
 fn reply_for_which_its_client_has_no_room_is_destroyed() {
     attack(|| {
         let ([first, second], ports) = ([0; 2].map(|_| Port::new()), [0; 16].map(|_| port_with_send()));
-        use_up_budget(&ports);
         let look_up = |reply: &Port| named(request(LOOK_UP), SERVICE).reply_to(reply.name(), D::MAKE_SEND_ONCE);
+        for reply in [&first, &second] {
+            look_up(reply).send_within(0).expect("the name service receives");
+            Message::receive(reply.name()).expect("the name service replies").destroy();
+        }
+        use_up_budget(&ports);
         look_up(&first).send_within(0).expect("the name service receives");
         let mut reply = look_up(&second);
         let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
         let code = reply.call(&Call { options, receive_name: second.name(), ..Call::default() });
         check::equal("the result of the call", code, MACH_MSG_SUCCESS);
         check::equal("the code in the reply", reply.word(2), UNKNOWN_SERVICE as u32);
+        let notified = Message::receive(first.name()).expect("a notification comes");
+        check::equal("the notification", notified.header().msgh_id, MACH_NOTIFY_SEND_ONCE);
         // This drops the receive rights, which frees the budget that calls by message need.
         let names = ports.map(|port| port.name());
         names.iter().for_each(|&name| port::destroy(name).expect("the dead name exists"));

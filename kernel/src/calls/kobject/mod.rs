@@ -135,8 +135,10 @@ fn destroy_answer(ipc: &mut Ipc, step: &mut Step, answer: Answer) {
     }
 }
 
-/// Makes the reply to a call, for the right `to`. If memory runs out, or the reply would be circular (mach-ipc 6.2),
-/// destroys `to` and the right in the answer instead.
+/// Makes the reply to a call, for the right `to`. A reply of one word by a send-once right, which every error is, needs
+/// no memory. If memory or the budget of the reply's port is used up for a longer one, the reply is that error, because
+/// the caller waits for one. If the reply would be circular (mach-ipc 6.2), or there is no memory for one by a send
+/// right, destroys `to` and the right in the answer instead.
 fn make_reply(ipc: &mut Ipc, step: &mut Step, id: i32, answer: Answer, to: Right) -> Option<MessageId> {
     let mut words: Vec<u32, REPLY_WORDS_MAX> = Vec::new();
     let body = match answer {
@@ -152,20 +154,39 @@ fn make_reply(ipc: &mut Ipc, step: &mut Step, id: i32, answer: Answer, to: Right
             Body::Words(&words)
         }
     };
+    let to = match (to, &body) {
+        (Right::SendOnce(to), &Body::Words(&[code])) => return Some(ipc.new_promised_message(to, id, Some(code))),
+        (to, _) => to,
+    };
     match ipc.new_kernel_message(step, (to.disposition(), to.port()), id, body) {
+        Ok(reply) if ipc.message(reply).circular => {
+            ipc.message_mut(reply).destination = Carried::Right(to);
+            ipc.destroy_message(step, reply);
+            None
+        }
         Ok(reply) => {
-            let made = ipc.message_mut(reply);
-            made.destination = Carried::Right(to);
-            if made.circular {
-                ipc.destroy_message(step, reply);
-                return None;
+            let budget = ipc.port(to.port()).budget().filter(|_| matches!(to, Right::SendOnce(_)));
+            if budget.is_none_or(|budget| ipc.charge_message(reply, budget).is_ok()) {
+                ipc.message_mut(reply).destination = Carried::Right(to);
+                return Some(reply);
             }
-            Some(reply)
+            ipc.destroy_message(step, reply);
+            refuse(ipc, step, id, to)
         }
         Err(body) => {
             if let Body::Right(carried, _) = body {
                 ipc.destroy_carried(step, carried);
             }
+            refuse(ipc, step, id, to)
+        }
+    }
+}
+
+/// Makes the reply which says that there is no memory for the reply. Without room for that either, destroys `to`.
+fn refuse(ipc: &mut Ipc, step: &mut Step, id: i32, to: Right) -> Option<MessageId> {
+    match to {
+        Right::SendOnce(to) => Some(ipc.new_promised_message(to, id, Some(KERN_RESOURCE_SHORTAGE.0 as u32))),
+        to => {
             ipc.destroy_right(step, to);
             None
         }

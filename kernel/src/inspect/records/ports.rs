@@ -65,7 +65,9 @@ impl Kernel {
     /// Those of the window.
     pub(super) fn list_messages(&self, window: &mut Window<'_>, port: ObjectNumber) -> Result<(), KernReturn> {
         let Some(port) = Id::from_bits(port).filter(|&port| self.ipc.port_table().contains(port)) else {
-            return window.list(self.ipc.message_table(), |id, message| Some(self.message_record(id, message)));
+            return window.list(self.ipc.message_table(), |id, message| {
+                (!message.is_spare()).then(|| self.message_record(id, message))
+            });
         };
         let mut queue = self.ipc.queue_of(port);
         // The queue cannot be entered in its middle, so that a call lists its beginning only.

@@ -5,6 +5,7 @@ use crate::credentials::Credentials;
 use crate::ids::{MembershipId, MessageId, SetId, SpaceId, TaskId, ThreadId};
 use crate::ipc::budget::{Portion, Source};
 use crate::ipc::message::Descriptor;
+use crate::ipc::promise::NOTICE_COST;
 use crate::ipc::request::{Request, RequestKind};
 use crate::ipc::right::{ReceiveRight, SendRight};
 use crate::ipc::way::Way;
@@ -86,6 +87,8 @@ impl Objects {
         let membership = ipc.ports[port].memberships.front().unwrap();
         let dead_name = ipc.port_allocate(&mut step, space, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
 
+        ipc.promise(&mut step, port, 1).unwrap();
+        ipc.promise(&mut step, awaited, 1).unwrap();
         let right = ipc.make_send_once(port);
         let once = ipc.copy_out_right(space, Right::SendOnce(right)).unwrap();
         let notify = ipc.make_send_once(awaited);
@@ -146,10 +149,11 @@ impl Objects {
     /// Returns the budget of a child that has ended, with a port on it.
     fn closed_child(&mut self) -> BudgetId {
         let child = self.child_budget();
-        self.ipc.charge(child, PORT_COST).unwrap();
+        let cost = self.ipc.ports[self.port].cost();
+        self.ipc.charge(child, cost).unwrap();
         self.ipc.close_budget(child);
         self.ipc.ports[self.port].budget = Some(child);
-        self.ipc.refund(self.budget, PORT_COST);
+        self.ipc.refund(self.budget, cost);
         self.check();
         child
     }
@@ -168,7 +172,7 @@ impl Objects {
 /// What the check says of an invariant, and a way to break it.
 type Break = (&'static str, fn(&mut Objects));
 
-const BREAKS: [Break; 49] = [
+const BREAKS: [Break; 51] = [
     ("I1: send rights", |o| o.ipc.ports[o.port].send_rights += 1),
     ("I1: send rights", |o| o.set_right(o.name, EntryRight::Receive { port: o.port, send_urefs: 0 })),
     ("I1: send rights", |o| o.ipc.messages[o.messages[1]].destination = Carried::Null),
@@ -254,10 +258,18 @@ const BREAKS: [Break; 49] = [
         let child = o.child_budget();
         o.ipc.ports[o.port].budget = Some(child);
         o.ipc.close_budget(child);
-        o.ipc.refund(o.budget, PORT_COST);
+        let cost = o.ipc.ports[o.port].cost();
+        o.ipc.refund(o.budget, cost);
     }),
     ("is charged with the cost", |o| o.ipc.refund(o.budget, 1)),
     ("is charged with the cost", |o| o.ipc.charge(o.budget, 1).unwrap()),
+    ("has no promise", |o| {
+        let message = o.ipc.take_spare_message();
+        o.ipc.remove_message(&mut o.step, message);
+        o.ipc.ports[o.awaited].promised -= 1;
+        o.ipc.refund(o.budget, NOTICE_COST);
+    }),
+    ("there is a message for each promise", |o| o.ipc.messages[o.messages[1]].spare = true),
     ("is not in the queue in which it waits", |o| {
         o.ipc.ports[o.awaited].receivers = WaitQueue::default();
     }),
@@ -284,6 +296,6 @@ fn the_check_reports_every_broken_invariant() {
 #[test]
 fn every_object_counts_for_the_places_on_the_work_list() {
     let objects = Objects::new();
-    // Five ports with the host's, one set, three messages.
-    assert_eq!(objects.ipc.work_places(), 5 * Work::PER_PORT + 4 * Work::PER_OBJECT);
+    // Five ports with the host's, one set, three messages, and two that are promised.
+    assert_eq!(objects.ipc.work_places(), 5 * Work::PER_PORT + 6 * Work::PER_OBJECT);
 }

@@ -129,7 +129,7 @@ impl Ipc {
         }
         let receiver = waiting_receiver::<true>(destination, sets, memberships)?;
         let theirs = &mut spaces[receiver.space];
-        if !source.queue.is_empty() || !source.direct || theirs.must_grow() {
+        if !source.queue.is_empty() || !source.direct || source.is_out_of_promises() || theirs.must_grow() {
             return None;
         }
         let tie = if donates { Some((element?, theirs.importance?.element)) } else { None };

@@ -48,7 +48,7 @@ impl Ipc {
             Carried::Null => None,
             Carried::Right(Right::SendOnce(right)) if self.live_port(right.port()).is_some() => Some(right),
             Carried::Right(Right::SendOnce(right)) => {
-                self.consume_send_once(right);
+                self.consume_send_once(step, right);
                 return Err(KERN_INVALID_CAPABILITY);
             }
             Carried::Dead => return Err(KERN_INVALID_CAPABILITY),

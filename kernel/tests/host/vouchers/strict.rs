@@ -47,7 +47,7 @@ impl Duo {
         let mut w = World::with_limits(Limits { strict_reply, ..Limits::default() });
         let [client, server] = personas.map(|persona| w.task_with(TaskSpawnArgs { persona, ..spawn_args() }));
         let (port, to_server) = w.connect(client, server);
-        let reply = w.port(client);
+        let reply = w.warm_port(client);
         let voucher = w.make_voucher(client, &[current_task()]).unwrap();
         Duo { w, client, server, port, to_server, reply, voucher }
     }

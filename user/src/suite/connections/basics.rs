@@ -325,11 +325,16 @@ fn transactions_are_counted_for_handlers_and_replies() {
     drop(own);
     check::equal("without anything", service::transaction_count(), 0);
     // A reply that is dropped ends its transaction too.
-    client.send_with_reply(&numbered(1), None, |reply| assert_eq!(reply.err(), Some(XpcError::Interrupted)));
+    static ERRORS: AtomicU64 = AtomicU64::new(0);
+    client.send_with_reply(&numbered(1), None, |reply| {
+        assert_eq!(reply.err(), Some(XpcError::Interrupted));
+        ERRORS.fetch_add(1, Ordering::Relaxed);
+    });
     eventually("the handler has returned", || seen.lock().len() == 4 && service::transaction_count() == 1);
     let reply = KEPT.lock().take();
     drop(reply);
     check::equal("without the dropped reply", service::transaction_count(), 0);
+    eventually("the client hears of it", || ERRORS.load(Ordering::Relaxed) == 1);
     client.cancel();
     listener.cancel();
 }
