@@ -277,8 +277,9 @@ impl Kernel {
         }
     }
 
-    /// Settles the step, chooses a thread, and goes on with its continuation if it has one. Repeats this until the
-    /// chosen thread has no continuation, or no thread is ready and no work is left.
+    /// Settles the step, chooses a thread or the background work, and goes on with the thread's continuation if it has one,
+    /// or with the work. Repeats this until the chosen thread has no continuation, or no thread is ready and no work is
+    /// left.
     #[inline(never)]
     fn full_exit(&mut self, machine: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
         loop {
@@ -288,6 +289,17 @@ impl Kernel {
             }
             let now = machine.stamp();
             self.charge_left(cpu, entered, now);
+            if self.sched.choose_background(&mut self.step, cpu, now) {
+                self.bill_if_open(entered);
+                self.step.settled();
+                self.background_turn(machine, cpu);
+                self.end_part(machine);
+                entered = None;
+                if self.sched.earliest_deadline() <= machine.now() {
+                    self.tick(machine, cpu);
+                }
+                continue;
+            }
             let chosen = self.sched.choose(&mut self.step, cpu, now);
             if chosen != entered {
                 self.bill_if_open(entered);
@@ -295,6 +307,8 @@ impl Kernel {
             self.step.settled();
             let continuation = chosen.and_then(|thread| self.sched.take_continuation(thread));
             match (chosen, continuation) {
+                // A thread that has done its work is raised no longer, so that the choice may come out differently.
+                (Some(thread), None) if self.sched.has_raised() && self.sched.drop_floor(&mut self.step, thread) => {}
                 (Some(thread), None) => {
                     self.arm_timer(machine, cpu);
                     return Next::Run(thread);
@@ -304,11 +318,10 @@ impl Kernel {
                     let outcome = self.go_on(machine, context, continuation);
                     self.sched.finish(thread, outcome);
                 }
-                (None, _) if !self.step.has_background_work() => {
+                (None, _) => {
                     self.arm_timer(machine, cpu);
                     return Next::Idle;
                 }
-                (None, _) => {}
             }
             // Other threads get their turn between slices of long work.
             self.end_part(machine);
@@ -328,14 +341,14 @@ impl Kernel {
     }
 
     /// Settles a step: ends or stops the thread that entered if it was terminated or suspended, does a slice of the
-    /// work and of the background work, and applies policy changes. The rest of the work is kept with the thread that
-    /// entered.
+    /// work, and applies policy changes. The rest of the work is kept with the thread that entered.
     #[inline]
     fn settle(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) {
         if let Some(thread) = entered
             && let Some(state) = self.sched.get(thread)
         {
             if state.is_ending() {
+                self.step.urge(state.schedule().base);
                 self.charge(machine, cpu, entered);
                 self.end_thread(thread);
             } else {
@@ -345,11 +358,12 @@ impl Kernel {
         if self.step.has_work() {
             self.work_slice(machine);
             let rest = self.step.take_work();
-            self.sched.keep_work(&mut self.step, entered, rest);
+            if !rest.is_empty() || self.sched.has_raised() {
+                let urgency = self.step.urgency();
+                self.sched.keep_work(&mut self.step, entered, rest, urgency);
+            }
         }
-        if self.step.has_background_work() {
-            self.background_slice(machine);
-        }
+        self.step.forget_urgency();
         self.hear_importance();
         if self.step.has_policy_changes() {
             // The time until now has the price of the old policy.
@@ -359,6 +373,13 @@ impl Kernel {
         if self.step.trace.is_on() {
             self.record_boosts();
         }
+    }
+
+    /// Does a slice of the background work in the time of `cpu`, and settles what follows from it.
+    pub fn background_turn(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
+        self.background_slice(machine);
+        self.settle(machine, cpu, None);
+        self.sched.background_ran(&mut self.step, cpu, machine.stamp());
     }
 
     /// Sets the timer of `cpu`, unless it is set early enough.

@@ -46,6 +46,9 @@ impl Work {
     pub const PER_OBJECT: usize = 1;
 }
 
+/// The number of ports of one step or piece of work whose death is remembered until it is known who waits for them.
+const DIED_MAX: usize = 4;
+
 /// Bytes of kernel memory for the place of one piece of work.
 pub const WORK_COST: usize = Nodes::<Work>::ITEM_SIZE;
 
@@ -54,8 +57,6 @@ pub const WORK_COST: usize = Nodes::<Work>::ITEM_SIZE;
 pub enum Progress {
     /// There may be more to do.
     More,
-    /// The same, and this part took as long as a slice may.
-    Enough,
     /// The work is done.
     Done,
 }
@@ -84,8 +85,6 @@ bitflags! {
         const CALLER = 2;
         /// The step has work.
         const WORK = 4;
-        /// There is background work.
-        const BACKGROUND = 8;
         /// A policy has changed.
         const POLICY = 16;
         /// A thread that has an account has left the processor, and the account has not been charged.
@@ -106,12 +105,19 @@ pub struct Step {
     urgent: NodeList,
     /// The work of this step. The thread that caused it does not go on before it is done.
     work: NodeList,
-    /// Background work, for which no thread waits: each full exit and the idle loop do a slice of it.
+    /// Background work, whose cause has ended. The scheduler has a place for it among the threads.
     background: NodeList,
+    /// The level of the most urgent thread that waits for the work of this step, as far as that is known, or that has
+    /// caused it and has ended.
+    urgency: u8,
+    /// Ports that have died in this step with something to take apart. It is not yet known who waits for that.
+    died: heapless::Vec<PortId, DIED_MAX>,
     work_nodes: Nodes<Work>,
     policy: NodeList,
     policy_nodes: Nodes<PolicyChange>,
-    /// What the pieces of the current slice of work have cost beyond one each.
+    /// The piece of work that is being done was longer than others, or a port died.
+    eventful: bool,
+    /// What that piece cost beyond one.
     spent: u32,
     /// The thread that left the processor by a direct switch and has an account that has not been charged.
     billed_switch: Option<ThreadId>,
@@ -158,9 +164,45 @@ impl Step {
         self.work_nodes.push_back(list, work);
     }
 
+    /// Takes note that a thread of this level waits for the work of this step, or has caused it and ends.
+    pub fn urge(&mut self, level: u8) {
+        self.urgency = self.urgency.max(level);
+    }
+
+    /// Returns the level of the most urgent thread that was [noted](Step::urge).
+    pub fn urgency(&self) -> u8 {
+        self.urgency
+    }
+
+    /// Forgets whom the work of this step concerns.
+    #[inline]
+    pub fn forget_urgency(&mut self) {
+        self.urgency = 0;
+    }
+
+    /// Takes note that a port has died which leaves something to take apart.
+    pub fn port_died(&mut self, port: PortId) {
+        // One piece of work ends one port at most, and most traps do.
+        let _ = self.died.push(port);
+        self.eventful = true;
+    }
+
+    /// Returns true if a piece of work was longer than others or a port has died, since this was asked last.
+    #[inline]
+    pub fn is_eventful(&mut self) -> bool {
+        self.eventful && core::mem::take(&mut self.eventful)
+    }
+
+    /// Returns a port that has died in this step.
+    #[inline]
+    pub fn next_dead_port(&mut self) -> Option<PortId> {
+        self.died.pop()
+    }
+
     /// Takes note that the piece of work that is being done is as long as this number of others, besides itself.
     pub fn spend(&mut self, pieces: u32) {
         self.spent = self.spent.saturating_add(pieces);
+        self.eventful = true;
     }
 
     /// Returns what was [spent](Step::spend) since the last call.
@@ -228,13 +270,12 @@ impl Step {
         self.reasons.is_empty()
     }
 
-    /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left,
-    /// and an account to charge.
+    /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left, and an
+    /// account to charge.
     #[inline]
     pub fn settled(&mut self) {
         debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
         self.reasons &= Reasons::BILL | Reasons::TRACE | Reasons::MEASURE;
-        self.reasons.set(Reasons::BACKGROUND, !self.background.is_empty());
     }
 
     /// Begins to record events, in this step already. The events in the ring are forgotten.
@@ -305,12 +346,9 @@ impl Step {
         self.work = list;
     }
 
-    /// Adds work to the background work, because the thread that caused it does not wait for it.
+    /// Adds work to the background work, because the thread that caused it does not wait for it. The scheduler sees to
+    /// it that it is done.
     pub fn add_background(&mut self, list: NodeList) {
-        if list.is_empty() {
-            return;
-        }
-        self.reasons |= Reasons::BACKGROUND;
         self.work_nodes.append(&mut self.background, list);
     }
 
@@ -382,17 +420,14 @@ mod tests {
     }
 
     #[test]
-    fn background_work_may_be_left_and_is_a_reason_for_a_full_exit() {
+    fn background_work_may_be_left_and_is_no_reason_for_a_full_exit() {
         let mut step = step();
         step.later(work());
         let list = step.take_work();
         step.settled();
-        assert!(step.is_quiet());
         step.add_background(list);
-        assert!(!step.is_quiet());
-        step.settled();
+        assert!(step.is_quiet() && step.has_background_work());
         step.check(1, 1);
-        assert!(!step.is_quiet());
         step.resume_background();
         assert!(!step.is_quiet());
         assert_eq!(step.next_work(), Some(work()));

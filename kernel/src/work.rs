@@ -2,10 +2,11 @@
 
 use crate::ids::{TaskId, ThreadId};
 use crate::ipc::port::Role;
+use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
 use crate::limits::REAP_SLICE;
 use crate::machine::Machine;
-use crate::policy::TaskPolicy;
+use crate::policy::{MAXPRI_USER, TaskPolicy};
 use crate::sched::thread::Change;
 use crate::step::{PolicyChange, Progress, Work};
 use crate::trace::Event;
@@ -15,19 +16,17 @@ impl Kernel {
     /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes.
     /// Other work that it causes is added at the end.
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
-        self.step.take_spent();
         let mut pieces = 0;
         while pieces < REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
-            match self.do_work(machine, work) {
-                Progress::Done => {}
-                Progress::More => self.step.put_back(work),
-                Progress::Enough => {
-                    self.step.put_back(work);
-                    break;
-                }
+            if self.do_work(machine, work) == Progress::More {
+                self.step.put_back(work);
             }
-            pieces += 1 + self.step.take_spent();
+            pieces += 1;
+            if self.step.is_eventful() {
+                self.look_for_waiters();
+                pieces += self.step.take_spent();
+            }
         }
         self.post_notifications(machine);
     }
@@ -62,6 +61,18 @@ impl Kernel {
         self.step.resume_background();
         self.work_slice(machine);
         self.step.put_back_background();
+        let urgency = self.step.urgency();
+        self.sched.raise_background(&mut self.step, urgency.min(MAXPRI_USER));
+    }
+
+    /// Finds out how urgent the work is that the death of ports in this step leaves.
+    #[inline(never)]
+    fn look_for_waiters(&mut self) {
+        while let Some(port) = self.step.next_dead_port() {
+            let mut look = Look::new();
+            self.ipc.look_at_dead_port(&self.sched, port, &mut look);
+            self.step.urge(look.most_urgent());
+        }
     }
 
     /// Applies the policy changes of this step in the order in which they were noted.

@@ -78,6 +78,9 @@ impl Kernel {
             self.sched.set_continuation(thread.thread, Continuation::rest(rest));
             return Outcome::Pending;
         }
+        if self.sched.has_raised() {
+            self.sched.drop_floor(&mut self.step, thread.thread);
+        }
         match rest {
             Rest::Nothing => Outcome::Pending,
             Rest::Receive(receive) => self.receive(machine, thread, &receive),

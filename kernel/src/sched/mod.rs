@@ -14,7 +14,9 @@
 //! | [`run_queue`] | ready threads by level |
 //! | [`run_time`] | the time that threads have run, and its energy |
 //! | [`choice`] | the choice of the thread that runs |
+//! | [`background`] | work without a thread, and threads that do work for others |
 
+pub mod background;
 pub mod choice;
 pub mod continuation;
 pub mod pushing;
@@ -37,6 +39,7 @@ use abi::KernReturn;
 use abi::code::KERN_FAILURE;
 use abi::port::{MACH_PORT_NULL, PortName};
 use abi::qos::Qos;
+use background::Background;
 use choice::Processor;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
@@ -55,6 +58,7 @@ pub type ThreadList = List<tag::Thread, Siblings>;
 pub struct Scheduling {
     threads: Threads,
     ready: RunQueue,
+    background: Background,
     processors: [Processor; CPUS_MAX],
     clock: Clock,
     timers: Timers,
@@ -75,6 +79,7 @@ impl Scheduling {
         Scheduling {
             threads: Threads::new(),
             ready: RunQueue::default(),
+            background: Background::default(),
             processors: [const { Processor::new() }; CPUS_MAX],
             clock,
             timers: Timers::default(),
@@ -189,8 +194,10 @@ impl Scheduling {
             step.release_policy_change();
         }
         let control_port = removed.control_port.take();
-        if let Some(continuation) = removed.continuation.take() {
-            step.add_background(continuation.work);
+        let (level, continuation) = (removed.schedule.base.max(removed.schedule.floor), removed.continuation.take());
+        self.drop_floor(step, thread);
+        if let Some(continuation) = continuation {
+            self.give_to_background(step, continuation.work, level);
         }
         self.threads.discard(thread);
         control_port
@@ -241,7 +248,9 @@ impl Scheduling {
         let stopped = &mut self.threads[thread];
         if let Some(continuation) = stopped.continuation.take() {
             stopped.continuation = Continuation::rest(continuation.rest);
-            step.add_background(continuation.work);
+            let level = stopped.schedule.base.max(stopped.schedule.floor);
+            self.drop_floor(step, thread);
+            self.give_to_background(step, continuation.work, level);
         }
     }
 
@@ -287,15 +296,25 @@ impl Scheduling {
     }
 
     /// Keeps work in the continuation of the thread that caused it. If there is no such thread, or it cannot go on now,
-    /// the work becomes background work.
-    pub fn keep_work(&mut self, step: &mut Step, thread: Option<ThreadId>, work: NodeList) {
-        match thread.and_then(|id| self.threads.get_mut(id)) {
-            _ if work.is_empty() => {}
-            Some(thread) if thread.can_go_on() => match &mut thread.continuation {
+    /// the work becomes background work. `level` is that of the most urgent thread that waits for the work, or has caused
+    /// it and has ended.
+    pub fn keep_work(&mut self, step: &mut Step, thread: Option<ThreadId>, work: NodeList, level: u8) {
+        let Some((id, cause)) = thread.and_then(|id| Some((id, self.threads.get_mut(id)?))) else {
+            return self.give_to_background(step, work, level);
+        };
+        if work.is_empty() {
+            if cause.continuation.is_none() {
+                self.drop_floor(step, id);
+            }
+        } else if cause.can_go_on() {
+            match &mut cause.continuation {
                 Some(continuation) => step.join_work(&mut continuation.work, work),
-                None => thread.continuation = Some(Continuation { work, rest: Rest::Nothing }),
-            },
-            _ => step.add_background(work),
+                None => cause.continuation = Some(Continuation { work, rest: Rest::Nothing }),
+            }
+            self.raise_floor(step, id, level);
+        } else {
+            let level = cause.schedule.base.max(level);
+            self.give_to_background(step, work, level);
         }
     }
 

@@ -69,4 +69,5 @@ mod threads;
 mod timers;
 mod traps;
 mod unix;
+mod urgent_waiters;
 mod vouchers;

@@ -296,8 +296,7 @@ impl World {
         actor.memory + RESULT
     }
 
-    /// Runs the kernel until no thread has a continuation that can go on and no background work is left. No time
-    /// passes.
+    /// Runs the kernel until no thread has a continuation that can go on and no background work is left, in no time.
     pub fn settle(&mut self) {
         loop {
             let waiting = self.kernel.sched.iter().find(|(_, thread)| thread.has_continuation() && thread.can_go_on());
@@ -310,6 +309,7 @@ impl World {
             if !self.kernel.step.has_background_work() {
                 return;
             }
+            self.kernel.sched.raise_background(&mut self.kernel.step, 127);
             let _ = self.event(Event::Timer);
         }
         panic!("the background work never ends");

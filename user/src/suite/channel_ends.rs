@@ -251,10 +251,15 @@ impl End {
         self.notes.seen.lock().is_empty()
     }
 
-    /// Takes a message that the handler kept.
+    /// Takes a message that the handler keeps, or is about to: it notes the event first.
     pub(super) fn message(&self) -> MachMsg {
-        let message = self.notes.messages.lock().pop_front();
-        message.expect("the handler kept a message")
+        loop {
+            let message = self.notes.messages.lock().pop_front();
+            match message {
+                Some(message) => return message,
+                None => time::sleep(1),
+            }
+        }
     }
 
     /// Cancels the channel, and destroys its ports and the messages that were kept.
