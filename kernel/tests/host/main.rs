@@ -47,6 +47,7 @@ mod privileges;
 mod programs;
 mod promises;
 mod pushes;
+mod queue_raise;
 mod queues;
 mod random_messages;
 mod random_services;
