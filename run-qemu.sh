@@ -8,6 +8,7 @@ here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 . "$here/tools/setup.sh"
 . "$here/tools/boot.sh"
 . "$here/tools/debug.sh"
+. "$here/tools/fuzz.sh"
 . "$here/tools/host.sh"
 . "$here/tools/names.sh"
 
@@ -29,6 +30,7 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
                                         boot, the demo by default, and write a timeline of what happened:
                                         OUT.html for a browser, and OUT.pftrace for Perfetto
   ./run-qemu.sh bench                   count the instructions of common operations
+  ./run-qemu.sh fuzz [SECONDS]          let tasks make random calls, for 60 seconds by default, and check the kernel
   ./run-qemu.sh gdb [demo [xpc] | PROGRAM [ARG...] [--also FILE...]]
                                         boot and wait for a debugger, which gets the commands `tally`
   ./run-qemu.sh build [PROJECT]         build only; or build a Rust project for Tally and print where its programs are
@@ -41,7 +43,8 @@ Options, before the command:
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
   --dump-on-panic      if the kernel panics, report too what each thread waited for
   --repeat N           run the user-mode tests N times, until one fails
-  --seed N             make what is random in the tests from N, and with --repeat from N, N + 1 and so on
+  --seed N             make what is random in the tests from N, and with --repeat from N, N + 1 and so on; the first
+                       seed of fuzz, which has another one each time without it
   --list               list the user-mode tests; with test, the host tests too
   --traced             record the kernel's events while the tests or a program run, in target/boot/events.bin
   --help               show this help
@@ -50,7 +53,7 @@ Missing tools are installed if the script runs as root or may use sudo. Otherwis
 
 Exit status:
   0    all tests passed, or the demo has told its story
-  1    a test failed, or something in the demo is not as its story expects
+  1    a test failed, something in the demo is not as its story expects, or the fuzzer has found a fault
   64   the command line is invalid
   65   the build failed
   69   a required tool is missing
@@ -77,6 +80,7 @@ Examples:
   ./run-qemu.sh trace demo                         write demo.html and demo.pftrace
   ./run-qemu.sh --mem 64 bench                     instructions counted on a smaller machine
   ./run-qemu.sh --deliberate panic gdb             a panic of the kernel in the debugger
+  ./run-qemu.sh --debug --mem 14 fuzz 600          ten minutes of random calls on a small machine
   ./run-qemu.sh build docs/examples/rust           build the Rust project of the examples
 
 Environment:
@@ -359,6 +363,11 @@ command_demo() {
   boot "${clock[@]}"
 }
 
+command_fuzz() {
+  seed=${seed:-$((RANDOM << 15 | RANDOM))}
+  fuzz "$1"
+}
+
 command_gdb() {
   if is_demo "${program[@]}"; then
     make_bundle "${program[@]}"
@@ -379,6 +388,11 @@ case "$command" in
     [[ $# -eq 0 || "$*" == xpc ]] || usage_error "demo takes only xpc as its argument: $1$(misplaced_option "$1")"
     act=("$@") ;;
   harness | bench) (($# == 0)) || usage_error "$command takes no argument: $1$(misplaced_option "$1")" ;;
+  fuzz)
+    (($# <= 1)) || usage_error "fuzz takes only a number of seconds$(misplaced_option "$2")"
+    [[ ${1-60} == 0 ]] || is_number "${1-60}" ||
+      usage_error "fuzz needs a number of seconds: '$1'$(misplaced_option "$1")"
+    programs=(init fuzz) ;;
   test)
     (($# <= 1)) || usage_error "test takes only one filter$(misplaced_option "$2")"
     [[ "${1:-}" != --* ]] || usage_error "test takes no option: $1$(misplaced_option "$1")"
@@ -409,10 +423,11 @@ case "$command" in
     filter=$command command=harness ;;
 esac
 # All tests take 20 seconds, and some minutes while their events are written.
+[[ -n $time_limit || $command != fuzz ]] || time_limit=$((${1-60} + fuzz_grace))
 [[ -n $time_limit ]] || time_limit=${traced:+900}
 time_limit=${time_limit:-120}
 [[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
-[[ -z $for_tests || $command == harness || $command == test ]] ||
+[[ -z $for_tests || $command == harness || $command == test || "$for_tests $command" == "--seed fuzz" ]] ||
   usage_error "$for_tests is for tests, not for $command"
 [[ -z $seed ]] || export TALLY_SEED=$seed
 [[ -z $list ]] || { list_tests; exit; }
@@ -428,6 +443,7 @@ case "$command" in
   run) command_run ;;
   demo) command_demo ;;
   bench) command_bench ;;
+  fuzz) command_fuzz "${1-60}" ;;
   trace) command_trace "$1" ;;
   monitor) command_monitor ;;
   build) (($# == 0)) || attend build_project "$1" ;;

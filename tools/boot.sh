@@ -146,7 +146,7 @@ qemu=(qemu-system-x86_64 -accel tcg -cpu max -display none -no-reboot -nodefault
 boot() {
   local status=0
   : >"$log"
-  attend run_machine "$@" || status=$?
+  attend run_machine "$@" </dev/null || status=$?
   outcome "$status"
 }
 
@@ -154,7 +154,7 @@ run_machine() {
   local status=0
   # In the foreground, so that Ctrl-C reaches QEMU. SIGKILL, because QEMU reports other signals on the terminal.
   timeout --foreground --signal=KILL "${machine_limit:-$time_limit}" "${qemu[@]}" -m "$memory" \
-    -kernel "$output/boot" -initrd "$bundle" -serial stdio -serial "file:$log" "$@" </dev/null | tee "$console" ||
+    -kernel "$output/boot" -initrd "$bundle" -serial stdio -serial "file:$log" "$@" | tee "$console" ||
     status=${PIPESTATUS[0]}
   return "$status"
 }

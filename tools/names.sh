@@ -34,7 +34,7 @@ similar_to() {
     END { if (found != "") print found }'
 }
 
-commands=(test run demo monitor trace bench gdb build)
+commands=(test run demo monitor trace bench fuzz gdb build)
 
 # did_you_mean WORD [ELSE]: prints the question whether a similar command is meant, if there is one, and else the text.
 did_you_mean() {

@@ -1,6 +1,5 @@
 //! Starting the first program.
 
-use crate::calls::spawn::Strings;
 use crate::credentials::Identity;
 use crate::ipc::budget::Source;
 use crate::kernel::{Kernel, Next};
@@ -9,6 +8,7 @@ use crate::limits::{ARGUMENTS_SIZE_MAX, HEAP_RESERVE};
 use crate::machine::Machine;
 use crate::policy::{Marks, TaskPolicy};
 use crate::task::program::Image;
+use crate::task::start::Strings;
 use abi::KernReturn;
 use abi::code::{KERN_INVALID_ARGUMENT, KERN_RESOURCE_SHORTAGE};
 use core::fmt;
@@ -61,7 +61,7 @@ impl Kernel {
         let (identity, policy, marks) = (Identity::FIRST, TaskPolicy::default(), Marks::default());
         let budget = Source::Machine(usize::try_from(HEAP_RESERVE.rest(machine.free_heap())).unwrap_or(usize::MAX));
         let new = NewTask { name, uid: 0, gid: 0, identity, policy, marks, budget };
-        let task = self.start_program(machine, new, &Image::Bundle(file), &strings).map_err(|code| match code {
+        let task = self.start_program(machine, new, Image::Bundle(file), &strings).map_err(|code| match code {
             KERN_INVALID_ARGUMENT => BootError::TooManyArguments,
             code => BootError::BadInit(code),
         })?;

@@ -26,7 +26,8 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 pub enum Event {
     /// The current thread made a trap.
     Trap,
-    /// The deadline set by [`Machine::set_timer`] has passed, or there is input. A spurious event does no harm.
+    /// The deadline set by [`Machine::set_timer`] has passed, there is input, or room for output. A spurious event does no
+    /// harm.
     Timer,
     /// The current thread caused an exception in user mode. Its task ends.
     Exception {
@@ -236,7 +237,7 @@ impl Kernel {
     }
 
     /// Lets time pass: ends the boosts, waits and depressions whose deadlines have passed, a bounded number of waits at a
-    /// time, gives input to those who wait for it, and charges the current thread's quantum.
+    /// time, gives input and room for output to those who wait for it, and charges the current thread's quantum.
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
         self.ipc.set_time(now);
@@ -252,6 +253,9 @@ impl Kernel {
         }
         if self.sched.reader().is_some() {
             self.give_input(machine);
+        }
+        if self.sched.writer().is_some() {
+            self.take_output(machine);
         }
         self.trim();
         let running = self.sched.current(cpu);
@@ -278,8 +282,9 @@ impl Kernel {
         }
     }
 
-    /// Settles the step, chooses a thread, and goes on with its continuation if it has one. Repeats this until the
-    /// chosen thread has no continuation, or no thread is ready and no work is left.
+    /// Settles the step, chooses a thread or the background work, and goes on with the thread's continuation if it has one,
+    /// or with the work. Repeats this until the chosen thread has no continuation, or no thread is ready and no work is
+    /// left.
     #[inline(never)]
     fn full_exit(&mut self, machine: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
         loop {
@@ -289,6 +294,17 @@ impl Kernel {
             }
             let now = machine.stamp();
             self.charge_left(cpu, entered, now);
+            if self.sched.choose_background(&mut self.step, cpu, now) {
+                self.bill_if_open(entered);
+                self.step.settled();
+                self.background_turn(machine, cpu);
+                self.end_part(machine);
+                entered = None;
+                if self.sched.earliest_deadline() <= machine.now() {
+                    self.tick(machine, cpu);
+                }
+                continue;
+            }
             let chosen = self.sched.choose(&mut self.step, cpu, now);
             if chosen != entered {
                 self.bill_if_open(entered);
@@ -296,6 +312,8 @@ impl Kernel {
             self.step.settled();
             let continuation = chosen.and_then(|thread| self.sched.take_continuation(thread));
             match (chosen, continuation) {
+                // A thread that has done its work is raised no longer, so that the choice may come out differently.
+                (Some(thread), None) if self.sched.drop_floor(&mut self.step, thread) => {}
                 (Some(thread), None) => {
                     self.arm_timer(machine, cpu);
                     return Next::Run(thread);
@@ -305,7 +323,7 @@ impl Kernel {
                     let outcome = self.go_on(machine, context, continuation);
                     self.sched.finish(thread, outcome);
                 }
-                (None, _) if !self.step.has_background_work() && !self.trim() => {
+                (None, _) if !self.trim() => {
                     self.arm_timer(machine, cpu);
                     return Next::Idle;
                 }
@@ -329,14 +347,14 @@ impl Kernel {
     }
 
     /// Settles a step: ends or stops the thread that entered if it was terminated or suspended, does a slice of the
-    /// work and of the background work, and applies policy changes. The rest of the work is kept with the thread that
-    /// entered.
+    /// work, and applies policy changes. The rest of the work is kept with the thread that entered.
     #[inline]
     fn settle(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) {
         if let Some(thread) = entered
             && let Some(state) = self.sched.get(thread)
         {
             if state.is_ending() {
+                self.step.urge(state.schedule().base);
                 self.charge(machine, cpu, entered);
                 self.end_thread(thread);
             } else {
@@ -344,12 +362,12 @@ impl Kernel {
             }
         }
         if self.step.has_work() {
+            self.look_for_waiters();
             self.work_slice(machine);
-            let rest = self.step.take_work();
-            self.sched.keep_work(&mut self.step, entered, rest);
-        }
-        if self.step.has_background_work() {
-            self.background_slice(machine);
+            let (rest, urgency) = (self.step.take_work(), self.step.take_urgency());
+            self.sched.keep_work(&mut self.step, entered, rest, urgency);
+        } else {
+            self.step.take_urgency();
         }
         self.hear_importance();
         if self.step.has_policy_changes() {
@@ -360,6 +378,13 @@ impl Kernel {
         if self.step.trace.is_on() {
             self.record_boosts();
         }
+    }
+
+    /// Does a slice of the background work in the time of `cpu`, and settles what follows from it.
+    pub fn background_turn(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
+        self.background_slice(machine);
+        self.settle(machine, cpu, None);
+        self.sched.background_ran(&mut self.step, cpu, machine.stamp());
     }
 
     /// Sets the timer of `cpu`, unless it is set early enough.

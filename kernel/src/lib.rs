@@ -36,6 +36,7 @@ pub mod ipc;
 pub mod kernel;
 pub mod lifetime;
 pub mod limits;
+pub mod line;
 pub mod longest;
 pub mod machine;
 pub(crate) mod msg;

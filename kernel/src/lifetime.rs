@@ -13,8 +13,9 @@ use crate::ipc::kernel_message::Body;
 use crate::ipc::port::PORT_COST;
 use crate::ipc::right::Carried;
 use crate::ipc::space::Space;
+use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
-use crate::limits::THREADS_PER_TASK_MAX;
+use crate::limits::{REAP_SLICE, THREADS_PER_TASK_MAX};
 use crate::machine::{Machine, NoMemory};
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
 use crate::sched::run_time::Used;
@@ -28,6 +29,7 @@ use crate::trap_frame::TrapFrame;
 use abi::event::kind;
 use abi::port::PortName;
 use abi::task::{EXIT_MESSAGE_ID, ExitStatus};
+use alloc::vec::Vec;
 use heapless::String;
 use voucher::importance::TaskElement;
 use voucher::managers::bank::BankElement;
@@ -123,6 +125,7 @@ impl Kernel {
                 bank: Some(bank),
                 ended_threads: Used::default(),
                 exit_port: None,
+                start: Vec::new(),
                 ended: None,
             }
         }))
@@ -176,8 +179,8 @@ impl Kernel {
     }
 
     /// Ends a thread at once. Its wait is given up, a message that it was going to send or that was on its way back to
-    /// it is destroyed (mach-ipc 6.6), its voucher is released, and the work that its trap left becomes background work.
-    /// A task ends with its last thread.
+    /// it is destroyed (mach-ipc 6.6), its voucher is released, and the work that its trap left becomes background work. A
+    /// task ends with its last thread, and one that it was starting ends before it begins.
     pub(crate) fn end_thread(&mut self, thread: ThreadId) {
         let Kernel { ipc, sched, step, .. } = self;
         ipc.end_thread(sched, step, thread);
@@ -193,6 +196,7 @@ impl Kernel {
         self.settle_thread(thread);
         let Kernel { tasks, ipc, sched, step, .. } = self;
         let (task, number) = (sched[thread].task(), sched[thread].number());
+        let child = sched[thread].starts();
         let pid = tasks[task].credentials.pid;
         step.trace.record(|| Event::new(kind::THREAD_ENDED, [number, pid.into()]));
         let control_port = sched.remove(step, &mut tasks[task].threads, thread);
@@ -202,6 +206,9 @@ impl Kernel {
         }
         if tasks[task].threads.is_empty() {
             self.end_task(task, ExitStatus::exited(0));
+        }
+        if let Some(child) = child.filter(|&child| self.tasks.contains(child)) {
+            self.end_task(child, ExitStatus::TERMINATED);
         }
     }
 
@@ -214,7 +221,11 @@ impl Kernel {
         }
         ending.ended = Some(Ending { status, stage: Stage::ReceiveRights(0) });
         self.ipc.begin_termination(ending.space);
-        let mut next = ending.threads.front();
+        let mut look = Look::new();
+        ending.exit_port.iter().for_each(|to| self.ipc.look_at_receiver(&self.sched, to.port(), &mut look));
+        self.ipc.look_at_names(&self.sched, ending.space, &mut look);
+        self.step.urge(look.most_urgent());
+        let mut next = self.tasks[task].threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
             self.terminate_thread(thread);
@@ -261,6 +272,7 @@ impl Kernel {
                     self.forget_task(machine, task);
                     return Progress::Done;
                 }
+                self.step.spend(REAP_SLICE);
                 Stage::Memory
             }
         };

@@ -77,11 +77,19 @@ pub const REQUESTS_PER_PORT_MAX: usize = 47_616;
 /// Bytes of all argument and environment strings of a program.
 pub const ARGUMENTS_SIZE_MAX: u64 = 32 * 1024;
 
+/// Argument and environment strings of a program.
+pub const STRINGS_MAX: usize = 2048;
+
 /// Loadable segments of a program.
 pub const SEGMENTS_MAX: usize = 32;
 
 /// Pages of the stack of a program's first thread.
 pub const STACK_PAGES: u64 = 64;
+
+/// Bytes that one `write` writes to the console, at most.
+pub const CONSOLE_WRITE_MAX: usize = 1024;
+/// Nanoseconds of a turn of background work among threads of the same level.
+pub const BACKGROUND_TURN: crate::machine::Nanos = 50_000;
 
 /// Pieces of deferred work in one slice (errata 4). A piece that takes longer counts as several.
 pub const REAP_SLICE: u32 = 64;
@@ -91,6 +99,9 @@ pub const GIVE_BACK_SLICE: u32 = 64;
 
 /// Deadlines of waits and depressions that end in one step.
 pub const EXPIRED_PER_TICK: usize = 64;
+
+/// Names, requests and messages that are looked at to find the most urgent thread that waits for the end of a port or task.
+pub const WAITERS_LOOK_MAX: u32 = 512;
 
 /// Size in bytes of the largest message that fits a pooled buffer and may take the fast path. A larger message gets a
 /// buffer of its own.

@@ -163,8 +163,10 @@ pub trait Machine {
     /// When new ones come the processor raises `Event::Timer`.
     fn console_read(&mut self, buffer: &mut [u8]) -> usize;
 
-    /// Writes to the console.
-    fn console_write(&mut self, bytes: &[u8]);
+    /// Writes to the console, at most [`CONSOLE_WRITE_MAX`](crate::limits::CONSOLE_WRITE_MAX) bytes. Returns true if it
+    /// took them all, and false if it took none because there is no room for all of them. When there is room again the
+    /// processor raises `Event::Timer`.
+    fn console_write(&mut self, bytes: &[u8]) -> bool;
 
     /// Writes to the trace device, if there is one.
     fn trace_write(&mut self, bytes: &[u8]);

@@ -46,6 +46,9 @@ impl Work {
     pub const PER_OBJECT: usize = 1;
 }
 
+/// The number of ports of one step or piece of work whose death is remembered until it is known who waits for them.
+const DIED_MAX: usize = 4;
+
 /// Bytes of kernel memory for the place of one piece of work.
 pub const WORK_COST: usize = Nodes::<Work>::ITEM_SIZE;
 
@@ -82,8 +85,6 @@ bitflags! {
         const CALLER = 2;
         /// The step has work.
         const WORK = 4;
-        /// There is background work.
-        const BACKGROUND = 8;
         /// A policy has changed.
         const POLICY = 16;
         /// A thread that has an account has left the processor, and the account has not been charged.
@@ -104,10 +105,15 @@ pub struct Step {
     urgent: NodeList,
     /// The work of this step. The thread that caused it does not go on before it is done.
     work: NodeList,
-    /// Background work, for which no thread waits: each full exit and the idle loop do a slice of it.
+    /// Background work, whose cause has ended. The scheduler has a place for it among the threads.
     background: NodeList,
     /// Tables may have memory that they do not need any more.
     trims: bool,
+    /// The level of the most urgent thread that waits for the work of this step, as far as that is known, or that has
+    /// caused it and has ended.
+    urgency: u8,
+    /// Ports that have died in this step with something to take apart. It is not yet known who waits for that.
+    died: heapless::Vec<PortId, DIED_MAX>,
     work_nodes: Nodes<Work>,
     policy: NodeList,
     policy_nodes: Nodes<PolicyChange>,
@@ -156,6 +162,29 @@ impl Step {
         let urgent = matches!(work, Work::Post(_) | Work::NoSenders(_));
         let list = if urgent { &mut self.urgent } else { &mut self.work };
         self.work_nodes.push_back(list, work);
+    }
+
+    /// Takes note that a thread of this level waits for the work of this step, or has caused it and ends.
+    pub fn urge(&mut self, level: u8) {
+        self.urgency = self.urgency.max(level);
+    }
+
+    /// Returns the level of the most urgent thread that was [noted](Step::urge), and forgets it.
+    #[inline]
+    pub fn take_urgency(&mut self) -> u8 {
+        core::mem::take(&mut self.urgency)
+    }
+
+    /// Takes note that a port has died which leaves something to take apart.
+    pub fn port_died(&mut self, port: PortId) {
+        // One piece of work ends one port at most, and most traps do.
+        let _ = self.died.push(port);
+    }
+
+    /// Returns a port that has died in this step.
+    #[inline]
+    pub fn next_dead_port(&mut self) -> Option<PortId> {
+        self.died.pop()
     }
 
     /// Takes note that the piece of work that is being done is as long as this number of others, besides itself.
@@ -228,13 +257,12 @@ impl Step {
         self.reasons.is_empty()
     }
 
-    /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left,
-    /// and an account to charge.
+    /// Notes that the thread to run has been chosen and all else is settled. Only background work may be left, and an
+    /// account to charge.
     #[inline]
     pub fn settled(&mut self) {
         debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
         self.reasons &= Reasons::BILL | Reasons::TRACE | Reasons::MEASURE;
-        self.reasons.set(Reasons::BACKGROUND, self.has_background_work());
     }
 
     /// Begins to record events, in this step already. The events in the ring are forgotten.
@@ -320,12 +348,9 @@ impl Step {
         self.work = list;
     }
 
-    /// Adds work to the background work, because the thread that caused it does not wait for it.
+    /// Adds work to the background work, because the thread that caused it does not wait for it. The scheduler sees to
+    /// it that it is done.
     pub fn add_background(&mut self, list: NodeList) {
-        if list.is_empty() {
-            return;
-        }
-        self.reasons |= Reasons::BACKGROUND;
         self.work_nodes.append(&mut self.background, list);
     }
 
@@ -397,17 +422,14 @@ mod tests {
     }
 
     #[test]
-    fn background_work_may_be_left_and_is_a_reason_for_a_full_exit() {
+    fn background_work_may_be_left_and_is_no_reason_for_a_full_exit() {
         let mut step = step();
         step.later(work());
         let list = step.take_work();
         step.settled();
-        assert!(step.is_quiet());
         step.add_background(list);
-        assert!(!step.is_quiet());
-        step.settled();
+        assert!(step.is_quiet() && step.has_background_work());
         step.check(1, 1);
-        assert!(!step.is_quiet());
         step.resume_background();
         assert!(!step.is_quiet());
         assert_eq!(step.next_work(), Some(work()));

@@ -2,10 +2,11 @@
 
 use crate::ids::{TaskId, ThreadId};
 use crate::ipc::port::Role;
+use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
 use crate::limits::REAP_SLICE;
 use crate::machine::Machine;
-use crate::policy::TaskPolicy;
+use crate::policy::{MAXPRI_USER, TaskPolicy};
 use crate::sched::thread::Change;
 use crate::step::{PolicyChange, Progress, Work};
 use crate::trace::Event;
@@ -19,9 +20,11 @@ impl Kernel {
         let mut pieces = 0;
         while pieces < REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
-            if self.do_work(machine, work) == Progress::More {
-                self.step.put_back(work);
+            match self.do_work(machine, work) {
+                Progress::Done => {}
+                Progress::More => self.step.put_back(work),
             }
+            self.look_for_waiters();
             pieces += 1 + self.step.take_spent();
         }
         self.post_notifications(machine);
@@ -53,6 +56,18 @@ impl Kernel {
         self.step.resume_background();
         self.work_slice(machine);
         self.step.put_back_background();
+        let urgency = self.step.take_urgency();
+        self.sched.raise_background(&mut self.step, urgency.min(MAXPRI_USER));
+    }
+
+    /// Finds out how urgent the work is that the death of ports in this step leaves.
+    #[inline]
+    pub(crate) fn look_for_waiters(&mut self) {
+        while let Some(port) = self.step.next_dead_port() {
+            let mut look = Look::new();
+            self.ipc.look_at_dead_port(&self.sched, port, &mut look);
+            self.step.urge(look.most_urgent());
+        }
     }
 
     /// Gives back memory that tables do not need any more since a task has ended, up to a bound. Returns true if there was

@@ -16,6 +16,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
             "heap",
             "ids",
             "limits",
+            "line",
             "machine",
             "outcome",
             "policy",

@@ -7,6 +7,7 @@
 //! | [`monitor`](mod@monitor) | the kernel's objects at the console |
 //! | [`longest`] | the longest steps of the kernel, for the benchmarks |
 //! | [`relay`](mod@relay) | a service whose work goes on through queues |
+//! | [`fuzz`](mod@fuzz) | a fuzzer of the kernel |
 //! | [`supervisor`], [`harness`] | running tasks and tests |
 //! | [`xpc_rounds`] | XPC between two tasks, for the benchmarks |
 //!
@@ -18,6 +19,7 @@
 extern crate alloc;
 
 pub mod demo;
+pub mod fuzz;
 pub mod harness;
 pub mod longest;
 pub mod monitor;

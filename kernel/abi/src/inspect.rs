@@ -73,6 +73,8 @@ pub mod wait {
     pub const INPUT: u32 = 8;
     /// A processor: it is ready.
     pub const READY: u32 = 7;
+    /// Room in the console's buffer.
+    pub const OUTPUT: u32 = 9;
 }
 
 /// Why a task has boosts.

@@ -2,23 +2,26 @@
 
 use crate::calls::{memory_error, put_result};
 use crate::credentials::SystemPersonas;
-use crate::ids::{Context, PortId, TaskId};
-use crate::ipc::budget::{Portion, Source};
+use crate::ids::{Context, PortId, TaskId, ThreadId};
+use crate::ipc::budget::Source;
 use crate::ipc::copy_in::Dead;
 use crate::ipc::entry::EntryRight;
 use crate::ipc::right::{Carried, Right};
 use crate::kernel::Kernel;
 use crate::lifetime::NewTask;
-use crate::limits::ARGUMENTS_SIZE_MAX;
+use crate::limits::STRINGS_MAX;
 use crate::machine::{Machine, NoMemory, UserAddr};
+use crate::outcome::Outcome;
 use crate::policy::spawn::Asked;
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
+use crate::sched::thread::{Continuation, Rest};
 use crate::task::Task;
 use crate::task::program::{Image, Loaded};
+use crate::task::start::{Range, SpawnRequest, Start, Strings};
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
 use abi::port::{Disposition, MACH_PORT_NULL};
-use abi::qos::{AppType, Priority, Qos, Role};
+use abi::qos::Priority;
 use abi::task::*;
 use abi::{KernReturn, PortName};
 use alloc::vec::Vec;
@@ -40,126 +43,103 @@ type WatchPorts = heapless::Vec<PortId, { WATCH_PORTS_MAX as usize }>;
 /// The length of the longest file name in a bundle.
 const NAME_MAX: u64 = 256;
 
-/// A range that a program claims to have in its memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Range {
-    start: UserAddr,
-    size: u64,
-}
+/// Pages of a program that are loaded in the step that creates its task. Most of that step is other work.
+const FIRST_PAGES: u64 = 8;
 
-/// The decoded arguments of `task_spawn`. Its numbers are in range; the memory and names have not been looked at.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SpawnRequest {
-    image: Range,
-    image_is_name: bool,
-    arguments: Range,
-    environment: Range,
-    policy: Asked,
-    uid: u32,
-    gid: u32,
-    persona: u32,
-    properties: Properties,
-    system_personas: SystemPersonas,
-    kernel_bytes: Portion,
-    watch_ports: Range,
-    bootstrap: PortName,
-    exit_port: PortName,
-    exit_disposition: Disposition,
-}
+/// Pages of a program that are loaded in one later piece. Each takes some 2,800 instructions.
+const PIECE_PAGES: u64 = 40;
 
-impl SpawnRequest {
-    /// Decodes arguments and checks those that can be checked without looking at memory or names.
-    ///
-    /// # Errors
-    /// `KERN_INVALID_ARGUMENT` if an argument is out of range.
-    pub(crate) fn decode(args: &TaskSpawnArgs) -> Result<SpawnRequest, KernReturn> {
-        let range = |start, size| Range { start: UserAddr(start), size };
-        let given = |persona: u32| (persona != 0).then_some(persona);
-        let exit_disposition = match args.exit_port {
-            MACH_PORT_NULL => Disposition::NONE,
-            _ => match u8::try_from(args.exit_disposition).map(Disposition) {
-                Ok(given @ (Disposition::MAKE_SEND_ONCE | Disposition::MOVE_SEND_ONCE)) => given,
-                _ => return Err(KERN_INVALID_ARGUMENT),
-            },
-        };
-        let known = [args.system_persona, args.system_proxy_persona];
-        if known.contains(&PERSONA_ID_NONE)
-            || args.watch_port_count > WATCH_PORTS_MAX
-            || args.image_kind > SPAWN_IMAGE_BYTES
-            || args.qos_clamp > Qos::UserInteractive as u32
-            || args.arguments_size.saturating_add(args.environment_size) > ARGUMENTS_SIZE_MAX
-        {
-            return Err(KERN_INVALID_ARGUMENT);
-        }
-        Ok(SpawnRequest {
-            image: range(args.image, args.image_size),
-            image_is_name: args.image_kind == SPAWN_IMAGE_NAME,
-            arguments: range(args.arguments, args.arguments_size),
-            environment: range(args.environment, args.environment_size),
-            policy: Asked {
-                app_type: AppType::from_number(args.app_type).ok_or(KERN_INVALID_ARGUMENT)?,
-                role: Role::from_number(args.role).ok_or(KERN_INVALID_ARGUMENT)?,
-                qos_clamp: Qos::from_number(args.qos_clamp),
-            },
-            uid: args.uid,
-            gid: args.gid,
-            persona: args.persona,
-            properties: Properties::from_bits(args.properties).ok_or(KERN_INVALID_ARGUMENT)?,
-            system_personas: SystemPersonas { system: given(known[0]), proxy: given(known[1]) },
-            kernel_bytes: portion(args.kernel_bytes)?,
-            watch_ports: range(args.watch_ports, u64::from(args.watch_port_count) * size_of::<PortName>() as u64),
-            bootstrap: args.bootstrap_port,
-            exit_port: args.exit_port,
-            exit_disposition,
-        })
-    }
-}
+/// Bytes of arguments and environment up to which a task is started in one step.
+const SHORT_STRINGS: usize = 1024;
 
-/// Returns what an argument asks for of the caller's budget.
-///
-/// # Errors
-/// `KERN_INVALID_ARGUMENT` for no parts, or for more than all.
-fn portion(argument: u64) -> Result<Portion, KernReturn> {
-    match argument {
-        0 => Ok(Portion::Usual),
-        amount if amount < SPAWN_SHARE_OF => Ok(Portion::Amount(amount)),
-        parts => match parts - SPAWN_SHARE_OF {
-            parts @ 1..=SPAWN_SHARE_PARTS => Ok(Portion::Parts(parts)),
-            _ => Err(KERN_INVALID_ARGUMENT),
-        },
-    }
-}
-
-/// The strings for the stack of a program's first thread.
+/// What a parent may give to a child.
 #[derive(Debug)]
-pub(crate) struct Strings {
-    /// Arguments, each ended by a zero byte.
-    pub arguments: Vec<u8>,
-    /// Environment, in the same form.
-    pub environment: Vec<u8>,
+struct Checked {
+    /// The child's watch ports.
+    watched: WatchPorts,
+    /// The personas of the system, with those that the parent announces.
+    personas: SystemPersonas,
 }
 
 impl Kernel {
     /// Starts a program as a child of the caller, and writes the caller's name for the child's control port to
-    /// `result`.
+    /// `result`. A large program is loaded in pieces, between which the caller stays in the kernel.
     ///
     /// # Errors
-    /// `KERN_NO_ACCESS` if the caller is not user 0 and asks for another user or group, or for more than it may have
-    /// itself: see `child_policy`, `known_personas` and [`Identity::of_child`](crate::credentials::Identity::of_child);
-    /// `KERN_INVALID_NAME` if the bundle has no such file; `KERN_INVALID_ARGUMENT` if the strings do not end with a zero
-    /// byte or take more than half of the child's stack; `KERN_INVALID_CAPABILITY` if the bootstrap or exit port or a
-    /// watch port gives no right of the kind; `KERN_FAILURE` if a persona of the system is known already;
-    /// `KERN_MEMORY_ERROR` if memory of the caller cannot be accessed; `KERN_FAILURE` if the file is not a program;
-    /// `KERN_NO_SPACE` if the caller's space is full, or the program is where the child's stack goes;
-    /// `KERN_RESOURCE_SHORTAGE` if memory, a budget or the number of tasks is used up. A child that was created is then
-    /// being taken apart, and nothing else has changed.
+    /// Those of `begin_spawn`, of [`load_some`](crate::task::Tasks::load_some) and of `finish_spawn`. A child that was
+    /// created is then being taken apart, and nothing else has changed.
     pub(crate) fn spawn(
         &mut self,
         machine: &mut dyn Machine,
         caller: Context,
         request: &SpawnRequest,
         result: UserAddr,
-    ) -> Result<(), KernReturn> {
+    ) -> Outcome {
+        let (task, mut start, checked) = match self.begin_spawn(machine, caller, request, result) {
+            Ok(begun) => begun,
+            Err(code) => return Outcome::Code(code),
+        };
+        let is_short = start.strings.size() <= SHORT_STRINGS;
+        match self.tasks.load_some(machine, task, &mut start.loading, FIRST_PAGES) {
+            Ok(true) if is_short => self.finish_spawn(machine, caller, task, &start, Some(checked)),
+            Ok(_) => self.start_later(caller, task, start),
+            Err(code) => self.give_up_spawn(task, code),
+        }
+    }
+
+    /// Goes on with the start of a child: loads a piece of its program, or, when that is loaded, makes its first thread.
+    pub(crate) fn go_on_starting(&mut self, machine: &mut dyn Machine, caller: Context, task: TaskId) -> Outcome {
+        let starting = self.tasks.get_mut(task).filter(|task| task.is_live());
+        // Without it, the child has been ended by another task.
+        let Some(mut start) = starting.and_then(|task| task.start.pop()) else { return Outcome::Code(KERN_FAILURE) };
+        self.ipc.refund(self.ipc.space(self.tasks[task].space).budget(), start.cost());
+        if start.loading.is_complete() {
+            return self.finish_spawn(machine, caller, task, &start, None);
+        }
+        match self.tasks.load_some(machine, task, &mut start.loading, PIECE_PAGES) {
+            Ok(_) => self.start_later(caller, task, start),
+            Err(code) => self.give_up_spawn(task, code),
+        }
+    }
+
+    /// Keeps the start of a child, with which the caller goes on after others have had their turn.
+    fn start_later(&mut self, caller: Context, task: TaskId, start: Start) -> Outcome {
+        let kept = self.ipc.charged(self.ipc.space(self.tasks[task].space).budget(), start.cost(), |_| {
+            let mut place = store::try_with_capacity(1)?;
+            place.push(start);
+            Ok::<_, NoMemory>(place)
+        });
+        match kept {
+            Ok(place) => {
+                self.tasks[task].start = place;
+                self.sched.set_continuation(caller.thread, Continuation::rest(Rest::Start(task)));
+                self.step.choose_again();
+                Outcome::Pending
+            }
+            Err(NoMemory) => self.give_up_spawn(task, KERN_RESOURCE_SHORTAGE),
+        }
+    }
+
+    fn give_up_spawn(&mut self, task: TaskId, code: KernReturn) -> Outcome {
+        self.end_task(task, ExitStatus::TERMINATED);
+        Outcome::Code(code)
+    }
+
+    /// Checks what a caller asks for, and creates the child with nothing loaded.
+    ///
+    /// # Errors
+    /// `KERN_NO_ACCESS` if the caller is not user 0 and asks for another user or group, or for more than it may have
+    /// itself: see `child_policy` and [`Identity::of_child`](crate::credentials::Identity::of_child); `KERN_INVALID_NAME`
+    /// if the bundle has no such file; those of `read_strings` and `check_rights`; `KERN_FAILURE` if the file is not a
+    /// program; `KERN_RESOURCE_SHORTAGE` if memory or the number of tasks is used up. A child that was created is then
+    /// being taken apart, and nothing else has changed.
+    fn begin_spawn(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        request: &SpawnRequest,
+        result: UserAddr,
+    ) -> Result<(TaskId, Start, Checked), KernReturn> {
         let parent = caller.task;
         let credentials = self.tasks[parent].credentials;
         let chosen = |asked: u32, own: u32| match asked {
@@ -174,11 +154,34 @@ impl Kernel {
             .identity
             .of_child(credentials.pid, request.persona, request.properties, privileged)
             .map_err(|_| KERN_NO_ACCESS)?;
-        let system_personas = self.known_personas(request.system_personas, privileged)?;
-        self.vouchers.add_system_personas(request.system_personas).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
+        let personas = self.known_personas(request.system_personas, privileged)?;
         let (image, file_name) = self.find_image(machine, parent, request)?;
         let strings = self.read_strings(machine, parent, request)?;
         let name = name_of_program(&strings.arguments).unwrap_or(file_name);
+        let checked = Checked { watched: self.check_rights(machine, caller, request)?, personas };
+        let budget = Source::Parent(self.ipc.space(caller.space).budget(), request.kernel_bytes);
+        let new = NewTask { name, uid, gid, identity, policy, marks, budget };
+        let task = self.create_task(machine, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        match self.tasks.begin_loading(machine, task, image) {
+            Ok(loading) => Ok((task, Start { request: *request, result, strings, loading }, checked)),
+            Err(code) => {
+                self.end_task(task, ExitStatus::TERMINATED);
+                Err(code)
+            }
+        }
+    }
+
+    /// Checks that a caller has the rights that it gives to a child, and returns the child's watch ports.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_CAPABILITY` if the bootstrap or exit port or a watch port gives no right of the kind;
+    /// `KERN_MEMORY_ERROR` if the names of the watch ports cannot be read; `KERN_RESOURCE_SHORTAGE` if memory runs out.
+    fn check_rights(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        request: &SpawnRequest,
+    ) -> Result<WatchPorts, KernReturn> {
         let watched = self.find_watch_ports(machine, caller, request.watch_ports)?;
         if request.bootstrap != MACH_PORT_NULL {
             let found = self.ipc.lookup(caller.space, request.bootstrap).map(|entry| entry.right);
@@ -191,24 +194,51 @@ impl Kernel {
                 .can_copy_in(caller.space, request.exit_port, request.exit_disposition, Dead::Refused)
                 .map_err(|_| KERN_INVALID_CAPABILITY)?;
         }
-        let budget = Source::Parent(self.ipc.space(caller.space).budget(), request.kernel_bytes);
-        let new = NewTask { name, uid, gid, identity, policy, marks, budget };
-        let task = self.start_program(machine, new, &image, &strings)?;
-        // The parent's rights move to the child last, because that cannot fail.
-        match self.announce_child(machine, caller, task, result) {
-            Ok(()) => {
+        Ok(watched)
+    }
+
+    /// Makes the first thread of a child whose program is loaded, and gives the child what its parent asked for.
+    /// `checked` is what the parent may give; without it the parent may have lost rights since it asked.
+    ///
+    /// # Errors
+    /// Those of `first_thread`, of `announce_child`, of `check_rights` and of `known_personas`; `KERN_RESOURCE_SHORTAGE` if
+    /// memory runs out. The child is then being taken apart.
+    fn finish_spawn(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        task: TaskId,
+        start: &Start,
+        checked: Option<Checked>,
+    ) -> Outcome {
+        let Start { request, result, strings, loading } = start;
+        let mut make = |checked: Option<Checked>| {
+            let checked = match checked {
+                Some(checked) => checked,
+                None => {
+                    let privileged = self.tasks[caller.task].credentials.uid == 0;
+                    let personas = self.known_personas(request.system_personas, privileged)?;
+                    Checked { watched: self.check_rights(machine, caller, request)?, personas }
+                }
+            };
+            self.vouchers.add_system_personas(request.system_personas).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
+            let thread = self.first_thread(machine, task, loading.loaded(), strings)?;
+            self.announce_child(machine, caller, task, *result)?;
+            Ok((checked, thread))
+        };
+        match make(checked) {
+            // The parent's rights move to the child last, because that cannot fail.
+            Ok((Checked { watched, personas }, thread)) => {
+                self.sched.resume(&mut self.step, thread).expect("the new thread is suspended");
                 self.give_ports_to_child(caller, task, request);
                 let space = self.tasks[task].space;
                 watched.iter().for_each(|&port| self.ipc.bind_watch_port(port, space));
-                self.tasks.system_personas = system_personas;
+                self.tasks.system_personas = personas;
                 self.vouchers.set_system_personas(request.system_personas);
+                Outcome::Code(KERN_SUCCESS)
             }
-            Err(code) => {
-                self.end_task(task, ExitStatus::TERMINATED);
-                return Err(code);
-            }
+            Err(code) => self.give_up_spawn(task, code),
         }
-        Ok(())
     }
 
     /// Returns the policy and the marks of a child that `parent` asks for.
@@ -279,27 +309,22 @@ impl Kernel {
         written
     }
 
-    /// Creates a task, loads a program into it and makes its first thread ready.
+    /// Creates a task, loads a program into it as a whole and makes its first thread ready. For the first task.
     ///
     /// # Errors
-    /// Those of [`load_program`](crate::task::Tasks::load_program) and [`make_stack`](crate::task::Tasks::make_stack);
-    /// `KERN_RESOURCE_SHORTAGE` if memory, the task's budget or the number of tasks is used up. A task that was created
-    /// is then being taken apart.
+    /// Those of [`begin_loading`](crate::task::Tasks::begin_loading), [`load_some`](crate::task::Tasks::load_some) and
+    /// `first_thread`; `KERN_RESOURCE_SHORTAGE` if memory is used up. A task that was created is then being taken apart.
     pub(crate) fn start_program(
         &mut self,
         machine: &mut dyn Machine,
         new: NewTask,
-        image: &Image,
+        image: Image,
         strings: &Strings,
     ) -> Result<TaskId, KernReturn> {
-        let qos = new.policy.main_thread_qos(self.first_task.is_none());
         let task = self.create_task(machine, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-        let random = [self.next_seed(), self.next_seed()];
-        let started = self.tasks.load_program(machine, task, image).and_then(|loaded| {
-            let stack = self.tasks.make_stack(machine, task, |top| stack_block(top, strings, &loaded, random))?;
-            let frame = TrapFrame::starting_at(loaded.entry, stack, 0);
-            let policy = ThreadPolicy::requesting(Priority::of(qos));
-            self.create_thread(task, frame, policy).map_err(|_| KERN_RESOURCE_SHORTAGE)
+        let started = self.tasks.begin_loading(machine, task, image).and_then(|mut loading| {
+            while !self.tasks.load_some(machine, task, &mut loading, PIECE_PAGES)? {}
+            self.first_thread(machine, task, loading.loaded(), strings)
         });
         match started {
             Ok(thread) => {
@@ -311,6 +336,25 @@ impl Kernel {
                 Err(code)
             }
         }
+    }
+
+    /// Gives a task whose program is loaded a stack and its first thread, which is suspended.
+    ///
+    /// # Errors
+    /// Those of [`make_stack`](crate::task::Tasks::make_stack); `KERN_RESOURCE_SHORTAGE` if memory or the task's budget
+    /// is used up.
+    fn first_thread(
+        &mut self,
+        machine: &mut dyn Machine,
+        task: TaskId,
+        loaded: &Loaded,
+        strings: &Strings,
+    ) -> Result<ThreadId, KernReturn> {
+        let random = [self.next_seed(), self.next_seed()];
+        let stack = self.tasks.make_stack(machine, task, |top| stack_block(top, strings, loaded, random))?;
+        let frame = TrapFrame::starting_at(loaded.entry, stack, 0);
+        let qos = self.tasks[task].policy.main_thread_qos(self.first_task.is_none());
+        self.create_thread(task, frame, ThreadPolicy::requesting(Priority::of(qos))).map_err(|_| KERN_RESOURCE_SHORTAGE)
     }
 
     /// Returns the file to start, and its name.
@@ -341,7 +385,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `KERN_RESOURCE_SHORTAGE` if memory runs out; `KERN_MEMORY_ERROR` if they cannot be read; `KERN_INVALID_ARGUMENT`
-    /// if one of them does not end with a zero byte.
+    /// if one of them does not end with a zero byte, or there are too many.
     fn read_strings(
         &mut self,
         machine: &mut dyn Machine,
@@ -354,7 +398,9 @@ impl Kernel {
             machine.copy_in(space, range.start, &mut bytes).map_err(|_| KERN_MEMORY_ERROR)?;
             if bytes.last().is_some_and(|&last| last != 0) { Err(KERN_INVALID_ARGUMENT) } else { Ok(bytes) }
         };
-        Ok(Strings { arguments: read(request.arguments)?, environment: read(request.environment)? })
+        let strings = Strings { arguments: read(request.arguments)?, environment: read(request.environment)? };
+        let count = [&strings.arguments, &strings.environment].map(|list| Strings::each(list).count());
+        if count[0] + count[1] > STRINGS_MAX { Err(KERN_INVALID_ARGUMENT) } else { Ok(strings) }
     }
 
     fn take_right(&mut self, of: Context, name: PortName, disposition: Disposition) -> Carried {
@@ -379,8 +425,14 @@ impl Kernel {
 
 /// Returns the name that a program has by its first argument, if there is one.
 fn name_of_program(arguments: &[u8]) -> Option<String<32>> {
-    let first = arguments.split(|&byte| byte == 0).next().filter(|first| !first.is_empty())?;
-    Some(shortened(core::str::from_utf8(first).ok()?)).filter(|name| !name.is_empty())
+    // What a name is made of is bounded, because the argument may be very long.
+    let first = &arguments[..arguments.len().min(NAME_MAX as usize)];
+    let first = first.split(|&byte| byte == 0).next()?;
+    let text = core::str::from_utf8(first).or_else(|error| match error.error_len() {
+        None => Ok(core::str::from_utf8(&first[..error.valid_up_to()]).expect("it is valid up to there")),
+        Some(_) => Err(error),
+    });
+    Some(shortened(text.ok()?)).filter(|name| !name.is_empty())
 }
 
 /// Returns a name for logs and listings. A longer one is cut off, and what could disturb a terminal is left out.
@@ -412,7 +464,7 @@ fn has_send_right(right: EntryRight) -> bool {
 /// `KERN_RESOURCE_SHORTAGE` if memory runs out.
 fn stack_block(top: u64, strings: &Strings, loaded: &Loaded, random: [u64; 2]) -> Result<Vec<u8>, KernReturn> {
     let Strings { arguments, environment } = strings;
-    let count = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == 0).count();
+    let count = |list: &[u8]| Strings::each(list).count();
     let random = random.map(u64::to_le_bytes);
     let strings_size = arguments.len() + environment.len() + size_of_val(&random);
     let strings_start = (top - strings_size as u64) & !15;
@@ -436,7 +488,7 @@ fn stack_block(top: u64, strings: &Strings, loaded: &Loaded, random: [u64; 2]) -
     put(count(arguments) as u64);
     for (list, first) in [(arguments, strings_start), (environment, strings_start + arguments.len() as u64)] {
         let mut string = first;
-        for text in list.split_inclusive(|&byte| byte == 0) {
+        for text in Strings::each(list) {
             put(string);
             string += text.len() as u64;
         }

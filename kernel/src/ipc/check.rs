@@ -271,7 +271,7 @@ impl Ipc {
                 WaitPlace::Receivers(Receivable::Port(port)) => &self.ports[port].receivers,
                 WaitPlace::Receivers(Receivable::Set(set)) => &self.sets[set].receivers,
                 WaitPlace::Senders(port) => &self.ports[port].senders,
-                WaitPlace::Word(..) | WaitPlace::Input | WaitPlace::Nowhere => continue,
+                WaitPlace::Word(..) | WaitPlace::Input | WaitPlace::Output | WaitPlace::Nowhere => continue,
             };
             assert!(sched.is_queued(queue, id), "{id:?} is not in the queue in which it waits");
             waiting += 1;

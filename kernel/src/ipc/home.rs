@@ -205,8 +205,10 @@ impl Ipc {
         let state = &self.ports[port];
         if state.has_messages() {
             step.later(Work::Port(port));
+            step.port_died(port);
         } else if state.has_requests() {
             step.later(Work::Requests(port));
+            step.port_died(port);
         } else {
             self.finish_port(step, port);
         }

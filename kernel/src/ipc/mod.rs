@@ -18,6 +18,7 @@
 //! | [`request`], [`kernel_message`] | requests for notifications, and the messages that the kernel makes |
 //! | [`direct`] | the part of the fast path that concerns ports and names |
 //! | [`teardown`] | dead ports, dead sets and messages, taken apart |
+//! | [`waiters`] | who waits for that |
 //! | [`importance`] | the importance of tasks, ports and messages |
 //! | [`names`] | the `mach_port` calls |
 
@@ -42,6 +43,7 @@ pub mod right;
 pub mod space;
 pub mod spaces;
 pub mod teardown;
+pub(crate) mod waiters;
 pub mod way;
 
 use crate::credentials::Credentials;

@@ -82,7 +82,7 @@ impl Ipc {
             WaitPlace::Receivers(Receivable::Port(port)) => Some(&mut self.ports[port].receivers),
             WaitPlace::Receivers(Receivable::Set(set)) => Some(&mut self.sets[set].receivers),
             WaitPlace::Senders(port) => Some(&mut self.ports[port].senders),
-            WaitPlace::Word(..) | WaitPlace::Input | WaitPlace::Nowhere => None,
+            WaitPlace::Word(..) | WaitPlace::Input | WaitPlace::Output | WaitPlace::Nowhere => None,
         }
     }
 
@@ -92,7 +92,7 @@ impl Ipc {
         let queue = match &wait {
             Wait::Receive(receive) => self.wait_queue(WaitPlace::Receivers(receive.object)),
             Wait::Send(send) => self.wait_queue(WaitPlace::Senders(send.port)),
-            Wait::Clock | Wait::Word(_) | Wait::Input { .. } => None,
+            Wait::Clock | Wait::Word(_) | Wait::Input { .. } | Wait::Output { .. } => None,
         };
         sched.block(step, thread, wait, queue, deadline);
         if self.may_push(&sched[thread]) {

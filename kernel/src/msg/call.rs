@@ -78,10 +78,16 @@ impl Kernel {
             self.sched.set_continuation(thread.thread, Continuation::rest(rest));
             return Outcome::Pending;
         }
+        self.sched.drop_floor(&mut self.step, thread.thread);
         match rest {
             Rest::Nothing => Outcome::Pending,
             Rest::Receive(receive) => self.receive(machine, thread, &receive),
             Rest::GiveBack(back) => self.give_back(machine, thread, back),
+            Rest::Start(task) => self.go_on_starting(machine, thread, task),
+            Rest::Again => {
+                self.trap(machine, thread.thread);
+                Outcome::Pending
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ impl Kernel {
             Wait::Clock if timed_out => Outcome::Code(KERN_SUCCESS),
             Wait::Clock => Outcome::Code(KERN_ABORTED),
             Wait::Word(_) if timed_out => Outcome::Unix(Err(ETIMEDOUT)),
-            Wait::Word(_) | Wait::Input { .. } => Outcome::Unix(Err(EINTR)),
+            Wait::Word(_) | Wait::Input { .. } | Wait::Output { .. } => Outcome::Unix(Err(EINTR)),
         };
         self.sched.finish(thread, outcome);
     }

@@ -28,7 +28,7 @@ pub(super) struct Processor {
     pub(super) current: Option<ThreadId>,
     /// The moment from which on the processor's time has not been charged to a thread. It is a stamp, because most
     /// threads block before a time is needed.
-    since: Stamp,
+    pub(super) since: Stamp,
     /// The current thread has not used a whole quantum since it was chosen, so that equals do not preempt it.
     first_slice: bool,
     /// The deadline that the processor's timer is set to; the longest time if it is not set.
@@ -110,6 +110,25 @@ impl Scheduling {
         let id = self.processors[cpu].current?;
         self.charge(cpu, Some(id), now);
         Some((id, &mut self.threads[id].schedule))
+    }
+
+    /// Takes the processor for the background work, if its level is higher than that of the current thread and of all
+    /// ready ones, or the same and it is its turn. Returns true if it has the processor.
+    #[inline]
+    pub fn choose_background(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) -> bool {
+        self.ready.work_level().is_some_and(|level| self.take_for_background(step, cpu, level, now))
+    }
+
+    fn take_for_background(&mut self, step: &mut Step, cpu: Cpu, level: usize, now: Stamp) -> bool {
+        let own = self.processors[cpu].current.map(|thread| usize::from(self.threads[thread].schedule.priority));
+        let has_equals = own == Some(level) || self.ready.is_occupied(level);
+        let waits = has_equals && !self.background.has_turn(self.clock.time_of(now));
+        if waits || own.max(self.ready.highest()) > Some(level) {
+            return false;
+        }
+        self.preempt(step, cpu, now);
+        self.processors[cpu].since = now;
+        true
     }
 
     /// Preempts the current thread of `cpu`, if there is one: makes it ready at the head of its level with the rest of
@@ -254,6 +273,9 @@ impl Scheduling {
     #[inline]
     pub fn yield_directly(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) -> Option<&mut Thread> {
         let level = self.ready.highest()?;
+        if self.ready.work_level() == Some(level) {
+            return None;
+        }
         let next = self.ready.first(level)?;
         let chosen = &self.threads[next];
         let time = self.clock.time_of(now);
@@ -331,7 +353,7 @@ impl Scheduling {
     }
 
     /// Updates the level of a thread, and moves a ready one to the tail of its new level.
-    fn move_to_level(&mut self, step: &mut Step, thread: ThreadId) {
+    pub(super) fn move_to_level(&mut self, step: &mut Step, thread: ThreadId) {
         let Thread { schedule, state, .. } = &mut self.threads[thread];
         let level = schedule.level();
         let before = core::mem::replace(&mut schedule.priority, level);
@@ -355,8 +377,11 @@ impl Scheduling {
         let earliest = self.earliest_deadline();
         let since = self.clock.time_of(self.processors[cpu].since);
         let processor = &mut self.processors[cpu];
-        let wanted = match processor.current {
-            Some(thread) => earliest.min(since + self.threads[thread].schedule.quantum_left),
+        let wanted = match processor.current.map(|thread| &self.threads[thread].schedule) {
+            Some(schedule) if self.ready.work_level() == Some(schedule.priority.into()) => {
+                earliest.min(since + schedule.quantum_left).min(self.background.next_turn())
+            }
+            Some(schedule) => earliest.min(since + schedule.quantum_left),
             None => earliest,
         };
         if processor.timer <= wanted {
@@ -384,6 +409,7 @@ impl Scheduling {
             }
             let schedule = &thread.schedule;
             assert_eq!(schedule.priority, schedule.level(), "the level of {id:?}");
+            assert!(schedule.floor == 0 || thread.continuation.is_some(), "{id:?} is raised without work");
             let quantum = Schedule::quantum_for(schedule.base, schedule.timeshare);
             assert_eq!(schedule.quantum, quantum, "the quantum of {id:?}");
         }

@@ -1,6 +1,6 @@
-//! What is left of a thread's call of `mach_msg`, while the thread waits or others have their turn.
+//! What is left of a thread's call, while the thread waits or others have their turn.
 
-use crate::ids::{MessageId, PortId};
+use crate::ids::{MessageId, PortId, TaskId};
 use crate::machine::UserAddr;
 use abi::KernReturn;
 use abi::message::MsgOption;
@@ -71,6 +71,10 @@ pub enum Rest {
     Receive(ReceiveArgs),
     /// Its message goes back to it.
     GiveBack(GiveBack),
+    /// It makes its trap again, whose number and arguments are in its trap frame: a piece of it has been done.
+    Again,
+    /// It goes on starting this task.
+    Start(TaskId),
 }
 
 /// A message that could not be sent, on its way back to its sender (mach-ipc 3.11).

@@ -14,7 +14,9 @@
 //! | [`run_queue`] | ready threads by level |
 //! | [`run_time`] | the time that threads have run, and its energy |
 //! | [`choice`] | the choice of the thread that runs |
+//! | [`background`] | work without a thread, and threads that do work for others |
 
+pub mod background;
 pub mod choice;
 pub mod continuation;
 pub mod pushing;
@@ -28,6 +30,7 @@ pub mod waiting;
 use crate::ids::{Context, PortId, TaskId, ThreadBill, ThreadId, VoucherId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
+use crate::outcome::Outcome;
 use crate::policy::{Overrides, Power, ThreadPolicy, TooMany};
 use crate::rate::Clock;
 use crate::step::{PolicyChange, Step};
@@ -36,6 +39,7 @@ use abi::KernReturn;
 use abi::code::KERN_FAILURE;
 use abi::port::{MACH_PORT_NULL, PortName};
 use abi::qos::Qos;
+use background::Background;
 use choice::Processor;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
@@ -54,6 +58,7 @@ pub type ThreadList = List<tag::Thread, Siblings>;
 pub struct Scheduling {
     threads: Threads,
     ready: RunQueue,
+    background: Background,
     processors: [Processor; CPUS_MAX],
     clock: Clock,
     timers: Timers,
@@ -66,6 +71,8 @@ pub struct Scheduling {
     words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
     /// Threads that wait for input from the console.
     input: WaitQueue,
+    /// Threads that wait for room for output to the console.
+    output: WaitQueue,
     /// The number of the last thread that was created.
     last_number: u64,
 }
@@ -77,6 +84,7 @@ impl Scheduling {
         Scheduling {
             threads: Threads::new(),
             ready: RunQueue::default(),
+            background: Background::default(),
             processors: [const { Processor::new() }; CPUS_MAX],
             clock,
             timers: Timers::default(),
@@ -84,6 +92,7 @@ impl Scheduling {
             drop_deadline: Nanos::MAX,
             words: LinearMap::new(FixedState::with_seed(seed)),
             input: WaitQueue::default(),
+            output: WaitQueue::default(),
             last_number: 0,
         }
     }
@@ -199,7 +208,8 @@ impl Scheduling {
         }
         let control_port = removed.control_port.take();
         if let Some(continuation) = removed.continuation.take() {
-            step.add_background(continuation.work);
+            let level = removed.schedule.base.max(removed.schedule.floor);
+            self.give_to_background(step, continuation.work, level);
         }
         self.threads.discard(thread);
         control_port
@@ -250,7 +260,9 @@ impl Scheduling {
         let stopped = &mut self.threads[thread];
         if let Some(continuation) = stopped.continuation.take() {
             stopped.continuation = Continuation::rest(continuation.rest);
-            step.add_background(continuation.work);
+            let level = stopped.schedule.base.max(stopped.schedule.floor);
+            self.drop_floor(step, thread);
+            self.give_to_background(step, continuation.work, level);
         }
     }
 
@@ -273,21 +285,47 @@ impl Scheduling {
         self.threads[thread].continuation = continuation;
     }
 
+    /// Lets a running thread make its trap again, after other threads have had their turn.
+    pub fn make_again(&mut self, step: &mut Step, thread: ThreadId) {
+        self.threads[thread].continuation = Continuation::rest(Rest::Again);
+        step.choose_again();
+    }
+
+    /// Ends the trap of a thread that was to [make it again](Scheduling::make_again).
+    pub fn finish_again(&mut self, thread: ThreadId, outcome: Outcome) {
+        let again = self.threads[thread].continuation.take();
+        assert!(
+            again.is_some_and(|again| matches!(again.rest, Rest::Again)),
+            "{thread:?} has an operation but goes on"
+        );
+        self.threads[thread].finish(outcome);
+    }
+
     /// Takes the continuation of a thread, if it has one.
     pub fn take_continuation(&mut self, thread: ThreadId) -> Option<Continuation> {
         self.threads[thread].continuation.take()
     }
 
     /// Keeps work in the continuation of the thread that caused it. If there is no such thread, or it cannot go on now,
-    /// the work becomes background work.
-    pub fn keep_work(&mut self, step: &mut Step, thread: Option<ThreadId>, work: NodeList) {
-        match thread.and_then(|id| self.threads.get_mut(id)) {
-            _ if work.is_empty() => {}
-            Some(thread) if thread.can_go_on() => match &mut thread.continuation {
+    /// the work becomes background work. `level` is that of the most urgent thread that waits for the work, or has caused
+    /// it and has ended.
+    pub fn keep_work(&mut self, step: &mut Step, thread: Option<ThreadId>, work: NodeList, level: u8) {
+        let Some((id, cause)) = thread.and_then(|id| Some((id, self.threads.get_mut(id)?))) else {
+            return self.give_to_background(step, work, level);
+        };
+        if work.is_empty() {
+            if cause.continuation.is_none() {
+                self.drop_floor(step, id);
+            }
+        } else if cause.can_go_on() {
+            match &mut cause.continuation {
                 Some(continuation) => step.join_work(&mut continuation.work, work),
-                None => thread.continuation = Some(Continuation { work, rest: Rest::Nothing }),
-            },
-            _ => step.add_background(work),
+                None => cause.continuation = Some(Continuation { work, rest: Rest::Nothing }),
+            }
+            self.raise_floor(step, id, level);
+        } else {
+            let level = cause.schedule.base.max(level);
+            self.give_to_background(step, work, level);
         }
     }
 
@@ -410,7 +448,8 @@ impl Scheduling {
     pub fn check(&self) {
         self.check_choice();
         self.timers.check(&self.threads);
-        let waits_here = |thread: &Thread| matches!(thread.wait_place(), WaitPlace::Word(..) | WaitPlace::Input);
+        let waits_here =
+            |thread: &Thread| matches!(thread.wait_place(), WaitPlace::Word(..) | WaitPlace::Input | WaitPlace::Output);
         let waiting = self.threads.iter().filter(|(_, thread)| waits_here(thread)).count();
         assert_eq!(self.check_words(), waiting, "the queues of words and of input have waiting threads only");
     }

@@ -40,6 +40,8 @@ pub struct Schedule {
     pub yielded_at: Nanos,
     /// The thread is at level 0 until its depress deadline.
     pub depressed: bool,
+    /// The least level of the thread while it does work in the kernel that others wait for; 0 if there is none.
+    pub floor: u8,
 }
 
 impl Schedule {
@@ -48,7 +50,17 @@ impl Schedule {
         let quantum = Schedule::quantum_for(base, true);
         let (timeshare, yielding, depressed) = (true, false, false);
         let (priority, yielded_at) = (base, 0);
-        Schedule { base, priority, quantum_left: quantum, quantum, timeshare, yielding, yielded_at, depressed }
+        Schedule {
+            base,
+            priority,
+            quantum_left: quantum,
+            quantum,
+            timeshare,
+            yielding,
+            yielded_at,
+            depressed,
+            floor: 0,
+        }
     }
 
     /// Sets the base priority and whether the thread takes part in time sharing. Its level stays as it is.
@@ -62,9 +74,10 @@ impl Schedule {
         if timeshare && base <= PRIORITY_THROTTLE_MAX { BACKGROUND_QUANTUM } else { QUANTUM }
     }
 
-    /// Returns the level that follows from base priority, yield and depression.
+    /// Returns the level that follows from base priority, yield, depression and floor.
     pub(super) fn level(&self) -> u8 {
-        if self.yielding || self.depressed { PRIORITY_IDLE } else { self.base }
+        let own = if self.yielding || self.depressed { PRIORITY_IDLE } else { self.base };
+        own.max(self.floor)
     }
 }
 
@@ -120,11 +133,13 @@ pub(super) enum End {
     Tail,
 }
 
-/// Ready threads by level.
+/// Ready threads by level, and the place of the background work among them.
 #[derive(Debug)]
 pub struct RunQueue {
     levels: [List<tag::Thread, AtLevel>; LEVELS],
     occupied: LevelSet,
+    /// The level of the background work; [`LEVELS`] if there is none.
+    work_level: usize,
     /// The last thread of level 0 that was [passed](RunQueue::pass): none up to it yields. It is there so that nobody
     /// looks at a thread twice.
     passed: Option<ThreadId>,
@@ -132,18 +147,19 @@ pub struct RunQueue {
 
 impl Default for RunQueue {
     fn default() -> Self {
-        RunQueue { levels: [const { List::new() }; LEVELS], occupied: LevelSet::default(), passed: None }
+        let levels = [const { List::new() }; LEVELS];
+        RunQueue { levels, occupied: LevelSet::default(), work_level: LEVELS, passed: None }
     }
 }
 
 impl RunQueue {
-    /// Returns true if no thread is ready.
+    /// Returns true if no thread is ready and there is no background work.
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.occupied.is_empty()
     }
 
-    /// Returns the highest level at which a thread is ready.
+    /// Returns the highest level at which a thread is ready, or that of the background work.
     #[inline(always)]
     pub(super) fn highest(&self) -> Option<usize> {
         self.occupied.highest()
@@ -181,9 +197,7 @@ impl RunQueue {
         }
         self.levels[from].pop_front(threads);
         self.levels[to].push_back(threads, thread);
-        if self.levels[from].is_empty() {
-            self.occupied.remove(from);
-        }
+        self.note_removal(from);
         self.occupied.add(to);
     }
 
@@ -194,9 +208,39 @@ impl RunQueue {
             self.passed = self.levels[level].before(threads, thread);
         }
         self.levels[level].remove(threads, thread);
-        if self.levels[level].is_empty() {
+        self.note_removal(level);
+    }
+
+    /// Takes note that a thread has left a level.
+    #[inline(always)]
+    fn note_removal(&mut self, level: usize) {
+        if self.levels[level].is_empty() && level != self.work_level {
             self.occupied.remove(level);
         }
+    }
+
+    /// Returns the level of the background work, if there is any.
+    #[inline(always)]
+    pub(super) fn work_level(&self) -> Option<usize> {
+        (self.work_level < LEVELS).then_some(self.work_level)
+    }
+
+    /// Puts the background work at a level, or nowhere if there is none any more.
+    pub(super) fn place_work(&mut self, level: Option<usize>) {
+        if let Some(before) = self.work_level()
+            && self.levels[before].is_empty()
+        {
+            self.occupied.remove(before);
+        }
+        self.work_level = level.unwrap_or(LEVELS);
+        if let Some(level) = level {
+            self.occupied.add(level);
+        }
+    }
+
+    /// Returns true if a thread is ready at a level.
+    pub(super) fn is_occupied(&self, level: usize) -> bool {
+        !self.levels[level].is_empty()
     }
 
     /// Returns the first thread of level 0 behind those that were passed. Threads that yield are there in the order in
@@ -215,7 +259,8 @@ impl RunQueue {
     pub(super) fn check(&self, threads: &Threads) -> usize {
         let mut ready = 0;
         for (level, queue) in self.levels.iter().enumerate() {
-            assert_eq!(self.occupied.contains(level), !queue.is_empty(), "the bitmap is wrong about level {level}");
+            let occupied = !queue.is_empty() || level == self.work_level;
+            assert_eq!(self.occupied.contains(level), occupied, "the bitmap is wrong about level {level}");
             for thread in queue.iter(threads) {
                 assert!(matches!(threads[thread].state, State::Ready), "{thread:?} is queued but not ready");
                 assert_eq!(usize::from(threads[thread].schedule.priority), level, "{thread:?} is on the wrong level");

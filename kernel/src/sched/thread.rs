@@ -12,7 +12,7 @@ use crate::trap_frame::TrapFrame;
 use abi::inspect::wait;
 use abi::message::MsgOption;
 use abi::port::PortName;
-use store::{Link, NodeList, Singles};
+use store::{Link, Singles};
 
 pub use super::continuation::{Continuation, GiveBack, ReceiveArgs, Rest, SendArgs, SendWait};
 
@@ -122,6 +122,13 @@ pub enum Wait {
         /// The size of the buffer in bytes, at least 1.
         size: u64,
     },
+    /// Room for output to the console.
+    Output {
+        /// Where the output is.
+        buffer: UserAddr,
+        /// Its size in bytes: at least 1, and not more than one `write` writes.
+        size: u64,
+    },
 }
 
 impl Wait {
@@ -134,6 +141,7 @@ impl Wait {
             Wait::Clock => (wait::CLOCK, 0),
             Wait::Word(address) => (wait::WORD, address.0),
             Wait::Input { .. } => (wait::INPUT, 0),
+            Wait::Output { .. } => (wait::OUTPUT, 0),
         }
     }
 }
@@ -185,6 +193,8 @@ pub enum WaitPlace {
     Word(TaskId, UserAddr),
     /// Among the threads that wait for input.
     Input,
+    /// Among the threads that wait for room for output.
+    Output,
     /// In no queue.
     Nowhere,
 }
@@ -309,7 +319,15 @@ impl Thread {
     pub fn given_back(&self) -> Option<MessageId> {
         match self.continuation.as_ref()?.rest {
             Rest::GiveBack(back) => Some(back.message),
-            Rest::Nothing | Rest::Receive(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Returns the task that it is starting.
+    pub fn starts(&self) -> Option<TaskId> {
+        match self.continuation.as_ref()?.rest {
+            Rest::Start(task) => Some(task),
+            _ => None,
         }
     }
 
@@ -409,6 +427,7 @@ impl Thread {
             State::Waiting(Wait::Send(wait)) => WaitPlace::Senders(wait.port),
             State::Waiting(Wait::Word(word)) => WaitPlace::Word(self.context.task, *word),
             State::Waiting(Wait::Input { .. }) => WaitPlace::Input,
+            State::Waiting(Wait::Output { .. }) => WaitPlace::Output,
             _ => WaitPlace::Nowhere,
         }
     }

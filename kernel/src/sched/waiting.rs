@@ -3,8 +3,8 @@
 //! A wait is a record, [`Wait`]. The code that ends a wait gets the record back, completes the trap for the thread, and
 //! writes the outcome into the thread's registers by [`Scheduling::finish`]. No code of the thread runs for that.
 //!
-//! The wait queues of ports and port sets belong to `ipc`, which passes them in; those of words of memory and of input are
-//! here.
+//! The wait queues of ports and port sets belong to `ipc`, which passes them in; those of words of memory and of the console
+//! are here.
 
 use super::Scheduling;
 use super::thread::{Push, ReceiveWait, State, Thread, Wait, WaitPlace};
@@ -112,6 +112,19 @@ impl Scheduling {
         self.input.first()
     }
 
+    /// Lets a running thread wait until there is room for `size` bytes of output from a buffer.
+    pub fn block_on_output(&mut self, step: &mut Step, thread: ThreadId, buffer: UserAddr, size: u64) {
+        self.block(step, thread, Wait::Output { buffer, size }, None, Nanos::MAX);
+        let base = self.threads[thread].schedule.base;
+        self.output.insert(&mut self.threads, thread, base);
+    }
+
+    /// Returns the thread whose output comes next, if any waits.
+    #[inline]
+    pub fn writer(&self) -> Option<ThreadId> {
+        self.output.first()
+    }
+
     /// Ends the wait of a waiting thread. The thread leaves its queue, its deadline is removed, and it becomes ready
     /// unless it is suspended. `queue` is the queue of [`wait_place`](Thread::wait_place), if that is one of a port or
     /// set. The caller takes what it needs of the [record](Thread::wait) before, and then
@@ -145,6 +158,7 @@ impl Scheduling {
                 queue.expect("the caller has passed the queue").remove(&mut self.threads, thread);
             }
             WaitPlace::Input => self.input.remove(&mut self.threads, thread),
+            WaitPlace::Output => self.output.remove(&mut self.threads, thread),
             WaitPlace::Nowhere => {}
         }
         true
@@ -177,6 +191,7 @@ impl Scheduling {
         let queue = match place {
             WaitPlace::Word(task, word) => self.words.get_mut(&(task, word)),
             WaitPlace::Input => Some(&mut self.input),
+            WaitPlace::Output => Some(&mut self.output),
             _ => queue,
         };
         let queue = queue.expect("a waiting thread's queue exists");
@@ -222,7 +237,7 @@ impl Scheduling {
     }
 
     /// Panics unless every thread that waits for a word is in the word's queue, and the queues are in order; returns
-    /// the number of threads in them and in the queue of input.
+    /// the number of threads in them and in the queues of input and output.
     pub(super) fn check_words(&self) -> usize {
         for (id, thread) in self.threads.iter() {
             if let WaitPlace::Word(task, word) = thread.wait_place() {
@@ -231,6 +246,6 @@ impl Scheduling {
             }
         }
         let on_words: usize = self.words.iter().map(|(_, queue)| queue.check(&self.threads)).sum();
-        on_words + self.input.check(&self.threads)
+        on_words + self.input.check(&self.threads) + self.output.check(&self.threads)
     }
 }

@@ -7,9 +7,11 @@
 //! |---|---|
 //! | [`regions`] | a task's memory |
 //! | [`program`] | loading a program into memory |
+//! | `start` | a task that is being started |
 
 pub mod program;
 pub mod regions;
+pub(crate) mod start;
 
 use crate::credentials::{Credentials, Identity, SystemPersonas};
 use crate::ids::{PortId, SpaceId, TaskId, tag};
@@ -20,10 +22,12 @@ use crate::policy::TaskPolicy;
 use crate::sched::ThreadList;
 use crate::sched::run_time::Used;
 use abi::task::ExitStatus;
+use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
 use heapless::String;
 use regions::Regions;
+use start::Start;
 use store::{LinearMap, Singles};
 use voucher::managers::bank::BankElementId;
 
@@ -62,6 +66,8 @@ pub struct Task {
     pub(crate) ended_threads: Used,
     /// The right to which its exit message goes.
     pub exit_port: Option<SendOnceRight>,
+    /// Its start, if that takes more than one step: one element until its first thread is made.
+    pub(crate) start: Vec<Start>,
     /// Its ending, once it has ended. From then on it is being taken apart.
     pub(crate) ended: Option<Ending>,
 }

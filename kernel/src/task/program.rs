@@ -1,5 +1,6 @@
 //! Programs: loading a static ELF file into a new task's memory.
 
+use super::regions::Place;
 use super::{Task, Tasks};
 use crate::ids::TaskId;
 use crate::limits::{SEGMENTS_MAX, STACK_PAGES};
@@ -109,19 +110,42 @@ struct Program {
     loaded: Loaded,
 }
 
+/// A program that is being loaded.
+#[derive(Debug)]
+pub(crate) struct Loading {
+    image: Image,
+    program: Program,
+    /// The segment that is loaded next.
+    segment: usize,
+    /// How many bytes of its pages are there.
+    done: u64,
+}
+
+impl Loading {
+    /// Returns true if the program is there as a whole.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.segment == self.program.segments.len()
+    }
+
+    /// Returns what the first thread must know.
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.program.loaded
+    }
+}
+
 impl Tasks {
-    /// Loads a program into a task that has no memory yet. The log says what is wrong with a file that is no program.
+    /// Begins to load a program into a task that has no memory yet. The log says what is wrong with a file that is no
+    /// program.
     ///
     /// # Errors
-    /// `KERN_FAILURE` if the file is not a static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read;
-    /// `KERN_RESOURCE_SHORTAGE` if memory runs out. The task may then have a part of the program's memory.
-    pub(crate) fn load_program(
+    /// `KERN_FAILURE` if the file is not a static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read.
+    pub(crate) fn begin_loading(
         &mut self,
         machine: &mut dyn Machine,
         task: TaskId,
-        image: &Image,
-    ) -> Result<Loaded, KernReturn> {
-        let program = read_program(machine, image).map_err(|fault| match fault {
+        image: Image,
+    ) -> Result<Loading, KernReturn> {
+        let program = read_program(machine, &image).map_err(|fault| match fault {
             NoProgram(reason) => {
                 let Task { name, credentials, .. } = &self.tasks[task];
                 let pid = credentials.pid;
@@ -130,20 +154,47 @@ impl Tasks {
             }
             Fault::Unreadable(code) => code,
         })?;
-        for segment in &program.segments {
-            let Segment { start, end, address, offset, file_size, protection } = *segment;
-            self.vm_allocate(machine, task, Some(UserAddr(start)), end - start, protection)?;
-            let space = self.tasks[task].address_space;
-            let mut done = 0;
-            while done < file_size {
-                let mut piece = [0; PIECE];
-                let piece = &mut piece[..PIECE.min((file_size - done) as usize)];
-                image.read(machine, offset + done, piece)?;
-                machine.load(space, UserAddr(address + done), piece);
-                done += piece.len() as u64;
+        Ok(Loading { image, program, segment: 0, done: 0 })
+    }
+
+    /// Loads at most `count` pages of a program. Returns true if it is there as a whole then.
+    ///
+    /// # Errors
+    /// `KERN_MEMORY_ERROR` if the file cannot be read; `KERN_RESOURCE_SHORTAGE` if memory runs out or the program has more
+    /// pages than a task may have. The task may then have a part of the program's memory.
+    pub(crate) fn load_some(
+        &mut self,
+        machine: &mut dyn Machine,
+        task: TaskId,
+        loading: &mut Loading,
+        count: u64,
+    ) -> Result<bool, KernReturn> {
+        let mut left = count * PAGE_SIZE;
+        while let Some(&segment) = loading.program.segments.get(loading.segment)
+            && left > 0
+        {
+            let Segment { start, end, address, offset, file_size, protection } = segment;
+            if loading.done == 0 {
+                self.find_room(task, Place::At(UserAddr(start)), end - start)?;
             }
+            let from = start + loading.done;
+            let to = end.min(from + left);
+            self.map_new(machine, task, (from, to), protection)?;
+            let space = self.tasks[task].address_space;
+            let mut at = from.max(address);
+            let file_end = to.min(address + file_size);
+            while at < file_end {
+                let mut piece = [0; PIECE];
+                let piece = &mut piece[..PIECE.min((file_end - at) as usize)];
+                loading.image.read(machine, offset + (at - address), piece)?;
+                machine.load(space, UserAddr(at), piece);
+                at += piece.len() as u64;
+            }
+            left -= to - from;
+            (loading.segment, loading.done) =
+                if to == end { (loading.segment + 1, 0) } else { (loading.segment, to - start) };
         }
-        Ok(program.loaded)
+        Ok(loading.is_complete())
     }
 
     /// Gives a task the stack of its first thread, with a block of data at its top, and returns the block's address.
@@ -162,7 +213,8 @@ impl Tasks {
         // One page above stays unmapped, so that an access beyond the top faults.
         let top = USER_END - PAGE_SIZE;
         let writable = Protection::READ | Protection::WRITE;
-        self.vm_allocate(machine, task, Some(UserAddr(top - size)), size, writable)?;
+        let range = self.find_room(task, Place::At(UserAddr(top - size)), size)?;
+        self.map_new(machine, task, range, writable)?;
         let bytes = block(top)?;
         if bytes.len() as u64 > size / 2 {
             return Err(KERN_INVALID_ARGUMENT);

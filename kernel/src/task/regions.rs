@@ -1,12 +1,15 @@
 //! A task's memory: a list of regions, and the operations on it.
 //!
 //! Page frames are allocated together with their region: there is no paging, so an access within a region that its
-//! protection allows succeeds. Each operation changes the list and the machine's page tables together, or neither.
+//! protection allows succeeds. Each piece of an [`operation`] changes the list and the machine's page tables together, or
+//! neither.
 
-use super::{Task, Tasks};
-use crate::ids::TaskId;
+pub(crate) mod operation;
+
+use super::Tasks;
+use crate::ids::{TaskId, ThreadId};
 use crate::limits::REGIONS_PER_TASK_MAX;
-use crate::machine::{Machine, Protection, USER_END, USER_START, UserAddr};
+use crate::machine::{Protection, USER_END, USER_START, UserAddr};
 use abi::KernReturn;
 use abi::code::*;
 use abi::task::PAGE_SIZE;
@@ -14,12 +17,6 @@ use alloc::vec::Vec;
 
 /// The lowest address that the kernel chooses for a region.
 const ANYWHERE_START: u64 = 0x1_0000_0000;
-
-/// Pages that one piece of work takes from an ended task.
-const UNMAP_PIECE: u64 = 256;
-
-/// The contents of a new page.
-const ZEROES: [u8; PAGE_SIZE as usize] = [0; PAGE_SIZE as usize];
 
 /// The place for new memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +27,33 @@ pub(crate) enum Place {
     At(UserAddr),
     /// At this address, in place of memory that the task may have there.
     Over(UserAddr),
+}
+
+/// An operation on a task's memory that is not finished.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operation {
+    /// The thread that made the call. It may have ended.
+    pub thread: ThreadId,
+    /// What is left to do.
+    pub todo: Todo,
+}
+
+/// What an operation has left to do, in a range of pages up to `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Todo {
+    /// Map new pages from `at` on. Those from `start` to `at` are mapped.
+    Map { start: u64, at: u64, end: u64, protection: Protection },
+    /// Remove the regions, and return the code.
+    Remove { start: u64, end: u64, code: KernReturn },
+    /// Change the protection from `at` on.
+    Protect { at: u64, end: u64, protection: Protection },
+    /// Map the gaps from `at` on. Those from `start` to `at` have *hidden pages*, which are mapped and in no region: the
+    /// range is replaced only when all pages are there.
+    Fill { start: u64, at: u64, end: u64 },
+    /// Unmap the hidden pages of the gaps, from the end on, because there is no memory for all.
+    Empty { start: u64, end: u64 },
+    /// Clear the pages from `at` on and make them one writable region. The gaps there have hidden pages.
+    Clear { at: u64, end: u64 },
 }
 
 /// A range of pages with the same protection.
@@ -54,6 +78,8 @@ impl Region {
 pub struct Regions {
     list: Vec<Region>,
     pages: u64,
+    /// The operation that is not finished.
+    operation: Option<Operation>,
 }
 
 impl Regions {
@@ -244,164 +270,6 @@ impl Tasks {
             return Err(KERN_RESOURCE_SHORTAGE);
         }
         Ok((start, end))
-    }
-
-    /// Gives a task zeroed memory, at an address that the kernel chooses or at `fixed`, and returns its address.
-    ///
-    /// # Errors
-    /// Those of [`find_room`](Tasks::find_room), and `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too
-    /// many regions. Nothing has changed then.
-    pub(crate) fn vm_allocate(
-        &mut self,
-        machine: &mut dyn Machine,
-        task: TaskId,
-        fixed: Option<UserAddr>,
-        size: u64,
-        protection: Protection,
-    ) -> Result<UserAddr, KernReturn> {
-        let place = fixed.map_or(Place::Anywhere, Place::At);
-        let (start, end) = self.find_room(task, place, size)?;
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
-        let region = Region { start, end, protection };
-        regions.reserve(1)?;
-        let address = UserAddr(start);
-        machine.map(*address_space, address, region.pages(), protection).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-        let at = regions.index_from(start);
-        regions.list.insert(at, region);
-        regions.pages += region.pages();
-        regions.merge_around(at..at + 1);
-        Ok(address)
-    }
-
-    /// Gives a task zeroed, writable memory in a range that [`find_room`](Tasks::find_room) returned for
-    /// [`Place::Over`]. Pages that the task has there are cleared and stay. New ones are allocated first, because only
-    /// that can fail.
-    ///
-    /// # Errors
-    /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too many regions. Nothing has changed then.
-    pub(crate) fn vm_replace(
-        &mut self,
-        machine: &mut dyn Machine,
-        task: TaskId,
-        start: u64,
-        end: u64,
-    ) -> Result<(), KernReturn> {
-        let Task { regions, address_space: space, .. } = &mut self.tasks[task];
-        let region = Region { start, end, protection: Protection::READ | Protection::WRITE };
-        let pages = |(start, end): (u64, u64)| (end - start) / PAGE_SIZE;
-        // If a region is split, the new one takes the place of a part of it.
-        regions.reserve((regions.splits_at(start) + regions.splits_at(end)).max(1))?;
-        for gap in regions.gaps(start, end) {
-            if machine.map(*space, UserAddr(gap.0), pages(gap), region.protection).is_err() {
-                regions.gaps(start, gap.0).for_each(|done| machine.unmap(*space, UserAddr(done.0), pages(done)));
-                return Err(KERN_RESOURCE_SHORTAGE);
-            }
-        }
-        regions.split_at(start);
-        regions.split_at(end);
-        let replaced = regions.inside(start, end);
-        for old in &regions.list[replaced.clone()] {
-            machine.protect(*space, UserAddr(old.start), old.pages(), region.protection);
-            for page in (old.start..old.end).step_by(PAGE_SIZE as usize) {
-                machine.load(*space, UserAddr(page), &ZEROES);
-            }
-            regions.pages -= old.pages();
-        }
-        let at = replaced.start;
-        regions.list.drain(replaced);
-        regions.list.insert(at, region);
-        regions.pages += region.pages();
-        regions.merge_around(at..at + 1);
-        Ok(())
-    }
-
-    /// Removes a task's memory in a range, which may have gaps.
-    ///
-    /// # Errors
-    /// `KERN_INVALID_ARGUMENT` if the range wraps; `KERN_INVALID_ADDRESS` if it is not within user space;
-    /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too many regions, because a region must be split.
-    /// Nothing has changed then.
-    pub(crate) fn vm_deallocate(
-        &mut self,
-        machine: &mut dyn Machine,
-        task: TaskId,
-        address: UserAddr,
-        size: u64,
-    ) -> Result<(), KernReturn> {
-        check_wrap(address, size)?;
-        if size == 0 {
-            return Ok(());
-        }
-        let (start, end) = page_range(address, size)?;
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
-        regions.reserve(regions.splits_at(start) + regions.splits_at(end))?;
-        regions.split_at(start);
-        regions.split_at(end);
-        let removed = regions.inside(start, end);
-        for region in &regions.list[removed.clone()] {
-            machine.unmap(*address_space, UserAddr(region.start), region.pages());
-            regions.pages -= region.pages();
-        }
-        regions.list.drain(removed);
-        Ok(())
-    }
-
-    /// Changes the protection of a range of a task's memory.
-    ///
-    /// # Errors
-    /// `KERN_INVALID_ARGUMENT` for unknown bits or a range that wraps; `KERN_PROTECTION_FAILURE` for memory that is
-    /// writable and executable; `KERN_INVALID_ADDRESS` if the range is not within user space or has gaps;
-    /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task has too many regions, because regions must be split.
-    /// Nothing has changed then.
-    pub(crate) fn vm_protect(
-        &mut self,
-        machine: &mut dyn Machine,
-        task: TaskId,
-        address: UserAddr,
-        size: u64,
-        protection: u32,
-    ) -> Result<(), KernReturn> {
-        check_wrap(address, size)?;
-        let protection = user_protection(protection)?;
-        if size == 0 {
-            return Ok(());
-        }
-        let (start, end) = page_range(address, size)?;
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
-        let mut covered = start;
-        for region in &regions.list[regions.index_from(start)..] {
-            if region.start > covered || covered >= end {
-                break;
-            }
-            covered = region.end;
-        }
-        if covered < end {
-            return Err(KERN_INVALID_ADDRESS);
-        }
-        regions.reserve(regions.splits_at(start) + regions.splits_at(end))?;
-        regions.split_at(start);
-        regions.split_at(end);
-        let changed = regions.inside(start, end);
-        for region in &mut regions.list[changed.clone()] {
-            machine.protect(*address_space, UserAddr(region.start), region.pages(), protection);
-            region.protection = protection;
-        }
-        regions.merge_around(changed);
-        Ok(())
-    }
-
-    /// Removes some of an ended task's memory. Returns true if there was any.
-    pub(crate) fn unmap_some(&mut self, machine: &mut dyn Machine, task: TaskId) -> bool {
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
-        let Some(last) = regions.list.last_mut() else { return false };
-        let pages = last.pages().min(UNMAP_PIECE);
-        last.end -= pages * PAGE_SIZE;
-        regions.pages -= pages;
-        machine.unmap(*address_space, UserAddr(last.end), pages);
-        if last.start == last.end {
-            regions.list.pop();
-        }
-        true
     }
 }
 

@@ -26,6 +26,7 @@ const RIGHTS_TOGETHER: usize = 8;
 
 /// Makes a task exit and leaves its destruction as deferred work.
 fn start_exit(w: &mut World, task: Actor) {
+    w.hold_background();
     w.run(task.thread);
     w.kernel.sched[task.thread].frame_mut().rax = unix::EXIT.into();
     let _ = w.event(Event::Trap);
@@ -83,7 +84,7 @@ fn a_dying_task_sends_each_notification_at_once() {
     start_exit(&mut w, a);
     let mut most = 0;
     while w.kernel.step.has_background_work() {
-        let _ = w.event(Event::Timer);
+        w.background_turn();
         let queued = w.kernel.ipc.port(w.space_of(b.task).get(n).unwrap().right.port().unwrap()).queue_len();
         assert_eq!(w.counts().messages - before, queued as u64, "each notification is queued or dropped");
         most = most.max(queued);
@@ -101,7 +102,7 @@ fn a_notification_comes_before_the_rest_of_a_long_destruction() {
     assert_eq!(w.receive(b, n, MsgOption::empty()), Ret::Blocked);
     start_exit(&mut w, a);
     while w.state(b) == Ret::Blocked {
-        let _ = w.event(Event::Timer);
+        w.background_turn();
     }
     assert_eq!(w.received(b).header.msgh_id, MACH_NOTIFY_SEND_ONCE);
     assert!(w.kernel.step.has_background_work(), "the task is still being destroyed");
@@ -129,7 +130,7 @@ fn no_senders_is_sent_for_a_port_that_waits_for_its_armed_requests() {
     allocate_dead_names(&mut w, dying, SEVERAL_SLICES);
     start_exit(&mut w, dying);
     while w.state(waiting) == Ret::Blocked {
-        let _ = w.event(Event::Timer);
+        w.background_turn();
     }
     // Task A drops both references: its own, and the one of the returned message.
     let drop_both = [a.self_port.0, p_at_a.0, MACH_PORT_RIGHT_SEND, -2i32 as u32].map(u64::from);

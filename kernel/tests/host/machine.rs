@@ -42,10 +42,14 @@ pub struct FakeMachine {
     pub input: VecDeque<u8>,
     /// The bytes that programs wrote to the console.
     pub console: Vec<u8>,
+    /// The bytes for which the console has room.
+    pub console_room: usize,
     /// The bytes that the kernel wrote to the trace device.
     pub trace: Vec<u8>,
     /// The lines that the kernel wrote to its log.
     pub log: Vec<String>,
+    /// The time that each change of page tables takes.
+    pub table_time: Nanos,
     failure: Option<Failure>,
     /// A write by another processor that takes effect right after the copy of this number.
     concurrent_write: Option<(u64, AddressSpace, UserAddr, Vec<u8>)>,
@@ -63,8 +67,10 @@ impl FakeMachine {
             timer: None,
             input: VecDeque::new(),
             console: Vec::new(),
+            console_room: usize::MAX,
             trace: Vec::new(),
             log: Vec::new(),
+            table_time: 0,
             failure: None,
             concurrent_write: None,
             copies: 0,
@@ -209,6 +215,7 @@ impl Machine for FakeMachine {
     fn map(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) -> Result<(), NoMemory> {
         assert!(at.is_page_aligned() && at.contains_range(pages * PAGE_SIZE), "the core checks ranges");
         assert!(!protection.contains(Protection::WRITE | Protection::EXECUTE), "no page is writable and executable");
+        self.now += self.table_time;
         self.request(pages)?;
         let memory = self.spaces.get_mut(&space.0).expect("the address space exists");
         for page in at.0 / PAGE_SIZE..at.0 / PAGE_SIZE + pages {
@@ -219,6 +226,7 @@ impl Machine for FakeMachine {
     }
 
     fn unmap(&mut self, space: AddressSpace, at: UserAddr, pages: u64) {
+        self.now += self.table_time;
         let memory = self.spaces.get_mut(&space.0).expect("the address space exists");
         for page in at.0 / PAGE_SIZE..at.0 / PAGE_SIZE + pages {
             assert!(memory.remove(&page).is_some(), "memory is taken away where there is none");
@@ -227,6 +235,7 @@ impl Machine for FakeMachine {
     }
 
     fn protect(&mut self, space: AddressSpace, at: UserAddr, pages: u64, protection: Protection) {
+        self.now += self.table_time;
         let memory = self.spaces.get_mut(&space.0).expect("the address space exists");
         for page in at.0 / PAGE_SIZE..at.0 / PAGE_SIZE + pages {
             memory.get_mut(&page).expect("the range is mapped").protection = protection;
@@ -259,8 +268,13 @@ impl Machine for FakeMachine {
         taken
     }
 
-    fn console_write(&mut self, bytes: &[u8]) {
-        self.console.extend_from_slice(bytes);
+    fn console_write(&mut self, bytes: &[u8]) -> bool {
+        let fits = bytes.len() <= self.console_room;
+        if fits {
+            self.console_room -= bytes.len();
+            self.console.extend_from_slice(bytes);
+        }
+        fits
     }
 
     fn trace_write(&mut self, bytes: &[u8]) {

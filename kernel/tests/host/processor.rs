@@ -14,7 +14,8 @@ impl World {
     pub fn run(&mut self, thread: ThreadId) -> Schedule {
         let Kernel { sched, step, .. } = &mut self.kernel;
         let before = *sched[thread].schedule();
-        sched.force_schedule(step, thread, Schedule { base: 127, timeshare: false, ..Schedule::with_base(127) });
+        let forced = Schedule { base: 127, timeshare: false, floor: before.floor, ..Schedule::with_base(127) };
+        sched.force_schedule(step, thread, forced);
         let chosen = sched.choose(step, 0, self.machine.stamp());
         assert_eq!(chosen, Some(thread), "a ready thread of the highest priority is chosen");
         before
@@ -24,7 +25,8 @@ impl World {
     pub fn restore_schedule(&mut self, thread: ThreadId, before: Schedule) {
         let Kernel { sched, step, .. } = &mut self.kernel;
         if sched.contains(thread) {
-            sched.force_schedule(step, thread, Schedule { yielding: false, ..before });
+            let floor = sched[thread].schedule().floor;
+            sched.force_schedule(step, thread, Schedule { yielding: false, floor, ..before });
             self.refresh_push(thread);
         }
     }
@@ -51,6 +53,20 @@ impl World {
             let chosen = sched.choose(step, 0, self.machine.stamp());
             step.settled();
             assert_eq!(chosen, Some(thread), "a thread of equal priority does not preempt it");
+        }
+    }
+
+    /// Lets background work wait until [`background_turn`](World::background_turn) or [`settle`](World::settle) does it: a
+    /// thread of init's that is always ready goes before it.
+    pub fn hold_background(&mut self) {
+        self.set_base(self.init.thread, 126, true);
+    }
+
+    /// Does a slice of the background work.
+    pub fn background_turn(&mut self) {
+        self.kernel.background_turn(&mut self.machine, 0);
+        if self.checked {
+            check_all(&self.kernel);
         }
     }
 

@@ -13,7 +13,7 @@ use abi::trap::{CLASS_MACH, CLASS_SHIFT, mach, tally, unix};
 use kernel::boot::BootError;
 use kernel::ids::TaskId;
 use kernel::kernel::{Config, Event, Kernel, Next};
-use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits, STACK_PAGES};
+use kernel::limits::{ARGUMENTS_SIZE_MAX, Limits, STRINGS_MAX};
 use kernel::machine::{Protection, USER_END, UserAddr};
 use zerocopy::IntoBytes;
 
@@ -294,7 +294,7 @@ fn invalid_spawn_arguments_are_refused() {
 
 /// The pointers to 32,768 empty strings need more room than the whole first stack has.
 #[test]
-fn arguments_whose_pointers_do_not_fit_the_first_stack_are_refused() {
+fn more_strings_than_a_program_may_have_are_refused() {
     let (mut w, a) = world();
     let image = program();
     w.put(a, BUFFER, &image);
@@ -314,7 +314,7 @@ fn arguments_whose_pointers_do_not_fit_the_first_stack_are_refused() {
         TaskSpawnArgs { environment: empty, environment_size: most, ..args },
         KERN_INVALID_ARGUMENT,
     );
-    let (w, task, stack) = stack_of(&vec![0; most as usize / 4], b"");
+    let (w, task, stack) = stack_of(&[0; STRINGS_MAX / 2], &[0; STRINGS_MAX / 2]);
     assert!(w.machine.read(w.kernel.tasks[task].address_space, UserAddr(stack), 8).is_some());
 }
 
@@ -407,26 +407,21 @@ fn a_child_or_thread_whose_name_cannot_be_written_is_not_made() {
     assert_eq!((w.counts(), w.names(a)), before);
 }
 
-/// The size that arguments, environment, auxiliary vector and all pointers may have on the first stack.
-const BLOCK_SIZE_MAX: u64 = STACK_PAGES * PAGE_SIZE / 2;
-
 #[test]
-fn arguments_with_their_pointers_take_half_of_the_first_stack_at_most() {
-    let block_size = |count: usize| {
+fn a_program_has_a_limited_number_of_strings() {
+    let spawn = |arguments: usize, environment: usize| {
         let (mut w, a) = world();
-        w.checked = false;
         let at = a.memory + 30 * PAGE_SIZE;
-        // Each argument is empty: a zero byte and a pointer.
-        let args = TaskSpawnArgs { arguments: at, arguments_size: count as u64, ..spawn_args() };
-        w.spawn_image(a, &program(), args)?;
-        let thread = w.kernel.tasks[w.newest_task()].threads.front().unwrap();
-        Ok(USER_END - PAGE_SIZE - w.kernel.sched[thread].frame().rsp)
+        // Each string is empty: a zero byte.
+        let (arguments_size, environment_size) = (arguments as u64, environment as u64);
+        let args = TaskSpawnArgs { arguments: at, arguments_size, environment: at, environment_size, ..spawn_args() };
+        w.spawn_image(a, &program(), args).map(|_| ())
     };
-    let nearly = BLOCK_SIZE_MAX as usize / 9 - 32;
-    let sizes: Vec<_> = (nearly..nearly + 64).map(block_size).collect();
-    let (fitting, refused) = sizes.split_at(sizes.iter().position(Result::is_err).unwrap());
-    assert_eq!(fitting.last(), Some(&Ok(BLOCK_SIZE_MAX)));
-    assert!(refused.iter().all(|size| *size == Err(KERN_INVALID_ARGUMENT)), "{refused:x?}");
+    for (arguments, environment) in [(STRINGS_MAX, 0), (0, STRINGS_MAX), (STRINGS_MAX - 7, 7)] {
+        assert_eq!(spawn(arguments, environment), Ok(()));
+        assert_eq!(spawn(arguments + 1, environment), Err(KERN_INVALID_ARGUMENT));
+        assert_eq!(spawn(arguments, environment + 1), Err(KERN_INVALID_ARGUMENT));
+    }
 }
 
 /// The last process number in the next test. The first two tasks have 1 and 2.

@@ -195,7 +195,8 @@ impl Simulation {
         self.clear_failures();
         if spawned.is_err() {
             self.world.settle();
-            assert_eq!(self.world.kernel.tasks.count(), before, "a failed spawn leaves no task");
+            // A task that was dying before may be gone as well.
+            assert!(self.world.kernel.tasks.count() <= before, "a failed spawn leaves no task");
             return;
         }
         let child = self.world.newest_task();

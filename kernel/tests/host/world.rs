@@ -310,6 +310,8 @@ impl World {
             if !self.kernel.step.has_background_work() {
                 return;
             }
+            let Kernel { sched, step, .. } = &mut self.kernel;
+            sched.raise_background(step, 127);
             let _ = self.event(Event::Timer);
         }
         panic!("the background work never ends");

@@ -97,7 +97,8 @@ def show_wait(value):
         return f"waits for room in {show(field(wait, 'port'))}, with {show(field(wait, 'message'))}"
     if kind == "Word":
         return f"waits for a change of the word at {number(first(data)):#x}"
-    return {"Clock": "waits for a point in time", "Input": "waits for input"}[kind]
+    return {"Clock": "waits for a point in time", "Input": "waits for input",
+            "Output": "waits for room at the console"}[kind]
 
 
 def show_qos(value):

@@ -101,6 +101,7 @@ pub fn wait_for(kind: u32, on: u64) -> String {
         wait::CLOCK => "a point in time".to_string(),
         wait::WORD => format!("a change of the word at {on:#x}"),
         wait::INPUT => "input from the console".to_string(),
+        wait::OUTPUT => "room at the console".to_string(),
         other => format!("wait {other}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Interrupts: exceptions of user code and of the kernel, the timer, and input.
+//! Interrupts: exceptions of user code and of the kernel, the timer, and serial lines.
 
 use super::entry::{Registers, fatal_vector, vector, vector_with_error};
 use super::panic::panic_with;
@@ -17,8 +17,8 @@ use x86_64::{PrivilegeLevel, VirtAddr};
 pub const TIMER: u8 = 0x20;
 /// The vector of the interrupt controller's own errors.
 pub const APIC_ERROR: u8 = 0x21;
-/// The vector of the console's interrupt for input.
-pub const INPUT: u8 = 0x22;
+/// The vector of the serial lines' interrupts.
+pub const LINE: u8 = 0x22;
 /// The vector of interrupts that have gone before they were taken.
 pub const SPURIOUS: u8 = 0xFF;
 
@@ -68,7 +68,7 @@ fn table() -> InterruptDescriptorTable {
     let interrupts = [
         (TIMER, vector::<TIMER> as extern "C" fn() -> !),
         (APIC_ERROR, vector::<APIC_ERROR>),
-        (INPUT, vector::<INPUT>),
+        (LINE, vector::<LINE>),
         (SPURIOUS, vector::<SPURIOUS>),
     ];
     for (number, handler) in interrupts {
@@ -95,8 +95,8 @@ pub extern "C" fn handle_interrupt(frame: *const TrapFrame) -> *mut TrapFrame {
     // SAFETY: The entry code has just filled these fields, and no other reference to the frame is in use.
     let vector = unsafe { (*frame).cause } as u8;
     match vector {
-        // The kernel looks for input whenever it handles the timer's interrupt.
-        TIMER | INPUT => system::handle_timer(),
+        // The kernel looks for input and output whenever it handles the timer's interrupt.
+        TIMER | LINE => system::handle_timer(),
         APIC_ERROR => panic!("the interrupt controller reports an error"),
         SPURIOUS => system::go_on(),
         DEVICE_NOT_AVAILABLE => system::give_fpu(),
@@ -113,7 +113,7 @@ pub extern "C" fn handle_kernel_interrupt(registers: &mut Registers) {
     let address = Cr2::read_raw();
     match registers.cause as u8 {
         // The sleep is over. The idle loop does the rest.
-        TIMER | INPUT => system::timer_while_idle(),
+        TIMER | LINE => system::timer_while_idle(),
         SPURIOUS => {}
         PAGE_FAULT
             if address < GUARD_END

@@ -5,15 +5,16 @@ use super::clock;
 use super::debug_console;
 use super::fpu;
 use super::frame_allocator::FrameAllocator;
-use super::interrupts::INPUT;
+use super::interrupts::LINE;
 use super::io_apic;
 use super::paging::Paging;
 use super::processor::Features;
-use super::serial::{COM1, COM1_LINE, COM2, Serial};
+use super::serial::{COM1, COM1_LINE, COM2, COM2_LINE, Serial};
 use super::user_memory::UserMemory;
-use core::fmt::{self, Write};
+use core::fmt;
 use core::ptr;
 use kernel::limits::CPUS_MAX;
+use kernel::line::Line;
 use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, Stamp, UserAddr};
 use kernel::rate::{Clock, Rate};
 use kernel::trap_frame::{Extended, TrapFrame};
@@ -38,8 +39,8 @@ pub struct X86Machine {
     clock: Clock,
     apic: Apic,
     apic_rate: Rate,
-    console: Option<Serial>,
-    log: Option<Serial>,
+    console: Option<Line<Serial>>,
+    log: Option<Line<Serial>>,
 }
 
 /// The bases of `fs` and `gs` that user code sees, as they were loaded last.
@@ -73,12 +74,6 @@ impl X86Machine {
         let apic = Apic::start(physical_map);
         fpu::start();
         let (clock, apic_rate) = clock::start(|| apic.count());
-        let mut console = Serial::open(COM1);
-        if let Some(console) = &mut console
-            && io_apic::route(physical_map, COM1_LINE, INPUT, apic.id())
-        {
-            console.interrupt_for_input();
-        }
         X86Machine {
             paging: Paging::new(physical_map),
             bases: Bases::default(),
@@ -88,14 +83,44 @@ impl X86Machine {
             clock,
             apic,
             apic_rate,
-            console,
-            log: Serial::open(COM2),
+            console: Serial::open(COM1).map(Line::new),
+            log: Serial::open(COM2).map(Line::new),
         }
     }
 
     /// Returns the clock that makes times of stamps.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// Lets the serial lines use interrupts, where there is a controller that passes them on. Until then nothing is left in
+    /// their buffers.
+    pub fn use_line_interrupts(&mut self) {
+        let lines = [(&mut self.console, COM1_LINE), (&mut self.log, COM2_LINE)];
+        for (line, number) in lines {
+            if let Some(line) = line
+                && io_apic::route(self.frames.physical_map(), number, LINE, self.apic.id())
+            {
+                line.use_interrupts();
+            }
+        }
+    }
+
+    /// Sends and receives what the serial lines can.
+    pub fn serve_lines(&mut self) {
+        self.console.iter_mut().chain(&mut self.log).for_each(Line::serve);
+    }
+
+    /// Waits until the serial lines have sent everything.
+    pub fn drain_lines(&mut self) {
+        self.console.iter_mut().chain(&mut self.log).for_each(Line::drain);
+    }
+
+    /// Returns what the lines have not sent, for a panic: of the log first.
+    pub fn unsent(&self) -> impl Iterator<Item = (u16, [&[u8]; 2])> {
+        [(COM2, &self.log), (COM1, &self.console)]
+            .into_iter()
+            .filter_map(|(port, line)| Some((port, line.as_ref()?.unsent())))
     }
 
     /// Unmaps a page of the kernel's image.
@@ -224,13 +249,11 @@ impl Machine for X86Machine {
     }
 
     fn console_read(&mut self, buffer: &mut [u8]) -> usize {
-        self.console.as_mut().map_or(0, |console| console.receive(buffer))
+        self.console.as_mut().map_or(0, |console| console.read(buffer))
     }
 
-    fn console_write(&mut self, bytes: &[u8]) {
-        if let Some(console) = &mut self.console {
-            console.send(bytes);
-        }
+    fn console_write(&mut self, bytes: &[u8]) -> bool {
+        self.console.as_mut().is_none_or(|console| console.write(bytes))
     }
 
     fn trace_write(&mut self, bytes: &[u8]) {
@@ -239,8 +262,7 @@ impl Machine for X86Machine {
 
     fn log(&mut self, line: fmt::Arguments<'_>) {
         if let Some(log) = self.log.as_mut().or(self.console.as_mut()) {
-            // A serial line never fails.
-            let _ = writeln!(log, "tally: {line}");
+            log.log(line);
         }
     }
 }

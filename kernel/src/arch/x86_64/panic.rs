@@ -61,13 +61,31 @@ fn report(registers: Option<&Registers>, message: fmt::Arguments<'_>) -> ! {
     if !PANICKING.swap(true, Ordering::Relaxed)
         && let Some(mut log) = Serial::in_emergency()
     {
+        // SAFETY: After the report the machine stops.
+        let system = unsafe { system::in_emergency() };
+        let mut unsent = system.iter().flat_map(|(_, machine)| machine.unsent());
+        // What was written to the line of the report comes before it. The other line may have nobody who reads it.
+        let mut send_next = || {
+            if let Some((port, parts)) = unsent.next()
+                && let Some(mut line) = Serial::at_the_end(port)
+            {
+                parts.iter().for_each(|part| line.send_all(part));
+            }
+        };
+        send_next();
         // Writing to a serial line cannot fail.
-        let _ = write_report(&mut log, registers, message);
+        let _ = write_report(&mut log, registers, message, system.map(|(kernel, _)| kernel));
+        send_next();
     }
     leave(Exit::Panic)
 }
 
-fn write_report(log: &mut Serial, registers: Option<&Registers>, message: fmt::Arguments<'_>) -> fmt::Result {
+fn write_report(
+    log: &mut Serial,
+    registers: Option<&Registers>,
+    message: fmt::Arguments<'_>,
+    kernel: Option<&Kernel>,
+) -> fmt::Result {
     writeln!(log, "tally: panic: {message}")?;
     let rbp = match registers {
         Some(registers) => {
@@ -82,8 +100,7 @@ fn write_report(log: &mut Serial, registers: Option<&Registers>, message: fmt::A
     if !registers.is_some_and(Registers::are_users) {
         write_backtrace(log, rbp)?;
     }
-    // SAFETY: After the report the machine stops.
-    match unsafe { system::in_emergency() } {
+    match kernel {
         Some(kernel) if kernel.is_booted_with("--dump-on-panic") => write_threads(log, kernel),
         _ => Ok(()),
     }
@@ -100,6 +117,7 @@ fn write_threads(log: &mut Serial, kernel: &Kernel) -> fmt::Result {
             wait::SUSPENDED => ("is suspended", None),
             wait::CLOCK => ("waits for a point in time", None),
             wait::INPUT => ("waits for input", None),
+            wait::OUTPUT => ("waits for room at the console", None),
             wait::WORD => ("waits for a change of a word", None),
             wait::RECEIVE_PORT => ("waits for a message on port p", Some(thread.wait_object)),
             wait::RECEIVE_SET => ("waits for a message on set s", Some(thread.wait_object)),

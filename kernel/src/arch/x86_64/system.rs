@@ -50,7 +50,8 @@ pub struct Exit {
 }
 
 /// Starts the first program.
-pub fn run(kernel: Kernel, machine: X86Machine) -> ! {
+pub fn run(kernel: Kernel, mut machine: X86Machine) -> ! {
+    machine.use_line_interrupts();
     SYSTEM.set(System { kernel, machine });
     let exit = SYSTEM.with(|system| match system.kernel.boot(&mut system.machine) {
         Ok(next) => proceed(system, None, next),
@@ -64,13 +65,13 @@ pub fn run(kernel: Kernel, machine: X86Machine) -> ! {
     unsafe { entry::run(frame) }
 }
 
-/// Returns the kernel for the report of a panic, if it is there. It may be in any state.
+/// Returns the kernel and the machine for the report of a panic, if they are there. They may be in any state.
 ///
 /// # Safety
 /// The caller never returns.
-pub unsafe fn in_emergency() -> Option<&'static Kernel> {
+pub unsafe fn in_emergency() -> Option<(&'static Kernel, &'static X86Machine)> {
     // SAFETY: As the caller says.
-    unsafe { SYSTEM.in_emergency() }.map(|system| &system.kernel)
+    unsafe { SYSTEM.in_emergency() }.map(|system| (&system.kernel, &system.machine))
 }
 
 /// Handles a call of `mach_msg` on the fast path, and runs the thread that runs next. Returns only if it cannot do that:
@@ -139,9 +140,12 @@ pub fn handle_timer() -> *mut TrapFrame {
     SYSTEM.with(|system| step(system, Event::Timer)).unwrap_or_else(idle).next
 }
 
-/// Handles the timer's interrupt while the processor sleeps: the sleep ends by it.
+/// Handles an interrupt while the processor sleeps: the sleep ends by it.
 pub fn timer_while_idle() {
-    SYSTEM.with(|system| system.machine.end_of_interrupt());
+    SYSTEM.with(|system| {
+        system.machine.end_of_interrupt();
+        system.machine.serve_lines();
+    });
 }
 
 /// Returns the frame of the running thread, which goes on after a spurious interrupt.
@@ -231,5 +235,6 @@ pub fn do_not_start(machine: &mut X86Machine) -> ! {
 
 fn shut_down(machine: &mut X86Machine, status: u32) -> ! {
     machine.log(format_args!("shutdown, status {status}"));
+    machine.drain_lines();
     super::panic::leave(super::panic::Exit::Shutdown)
 }

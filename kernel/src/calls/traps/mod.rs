@@ -93,14 +93,10 @@ impl Kernel {
 
             number::mach::TASK_FOR_PID => self.task_for_pid(machine, caller, name(a), b as u32, UserAddr(c)).into(),
 
-            number::mach::MACH_VM_ALLOCATE => {
-                self.vm_allocate_trap(machine, caller, name(a), UserAddr(b), c, d as u32).into()
-            }
-            number::mach::MACH_VM_DEALLOCATE => {
-                self.vm_deallocate_trap(machine, caller, name(a), UserAddr(b), c).into()
-            }
+            number::mach::MACH_VM_ALLOCATE => self.vm_allocate_trap(machine, caller, name(a), UserAddr(b), c, d as u32),
+            number::mach::MACH_VM_DEALLOCATE => self.vm_deallocate_trap(machine, caller, name(a), UserAddr(b), c),
             number::mach::MACH_VM_PROTECT => {
-                self.vm_protect_trap(machine, caller, name(a), UserAddr(b), c, d as u32, e as u32).into()
+                self.vm_protect_trap(machine, caller, name(a), UserAddr(b), c, d as u32, e as u32)
             }
 
             number::mach::SWTCH_PRI | number::mach::SWTCH => self.swtch(machine, caller),
@@ -136,7 +132,7 @@ impl Kernel {
         match trap {
             number::unix::EXIT => self.exit(caller, a as u8),
             number::unix::READ => self.read(machine, caller, a as u32, UserAddr(b), c),
-            number::unix::WRITE => self.write(machine, caller, a as u32, UserAddr(b), c).into(),
+            number::unix::WRITE => self.write(machine, caller, a as u32, UserAddr(b), c),
             number::unix::GETPID => Outcome::Unix(Ok(u64::from(self.tasks[caller.task].credentials.pid))),
             number::unix::THREAD_SELFID => Outcome::Unix(Ok(self.sched[caller.thread].number())),
             number::unix::ULOCK_WAIT => self.ulock_wait(machine, caller, a as u32, UserAddr(b), c as u32, d as u32),
@@ -174,7 +170,7 @@ impl Kernel {
     fn tally_trap(&mut self, machine: &mut dyn Machine, caller: Context, trap: u32, arguments: [u64; 6]) -> Outcome {
         let [a, b, c, d, e, f] = arguments;
         match trap {
-            number::tally::TASK_SPAWN => self.task_spawn_trap(machine, caller, UserAddr(a), b, UserAddr(c)).into(),
+            number::tally::TASK_SPAWN => self.task_spawn_trap(machine, caller, UserAddr(a), b, UserAddr(c)),
             number::tally::THREAD_CREATE => {
                 let start = tally::ThreadStart { entry: UserAddr(b), stack: UserAddr(c), argument: d };
                 self.thread_create_trap(machine, caller, name(a), start, e as u32, UserAddr(f)).into()

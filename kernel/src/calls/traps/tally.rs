@@ -1,6 +1,5 @@
 //! The traps of class 5, which are Tally's own (errata 6).
 
-use crate::calls::spawn::SpawnRequest;
 use crate::calls::{memory_error, put_result};
 use crate::ids::{Context, KernelObject};
 use crate::ipc::right::Right;
@@ -9,6 +8,7 @@ use crate::longest::Cause;
 use crate::machine::{Machine, USER_END, UserAddr};
 use crate::outcome::Outcome;
 use crate::policy::ThreadPolicy;
+use crate::task::start::SpawnRequest;
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
 use abi::debug::{DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_PANIC, DEBUG_THREAD, LongestStep, ThreadInfo};
@@ -34,8 +34,7 @@ impl Kernel {
     /// say.
     ///
     /// # Errors
-    /// `KERN_MEMORY_ERROR` if the arguments cannot be read; `KERN_INVALID_ARGUMENT` if they are out of range, or have
-    /// more bytes than Tally knows which are not 0; those of [`Kernel::spawn`].
+    /// Those of `read_spawn` and of [`Kernel::spawn`].
     pub(super) fn task_spawn_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -43,23 +42,11 @@ impl Kernel {
         args: UserAddr,
         size: u64,
         result: UserAddr,
-    ) -> Result<(), KernReturn> {
-        let known = size_of::<TaskSpawnArgs>() as u64;
-        if size > 2 * known {
-            return Err(KERN_INVALID_ARGUMENT);
+    ) -> Outcome {
+        match read_spawn(machine, caller, args, size) {
+            Ok(request) => self.spawn(machine, caller, &request, result),
+            Err(code) => Outcome::Code(code),
         }
-        let mut bytes = [0; 2 * size_of::<TaskSpawnArgs>()];
-        let given = &mut bytes[..size as usize];
-        machine.copy_in(caller.address_space, args, given).map_err(memory_error)?;
-        // Programs for a later version may have longer arguments. Their additional fields ask for nothing if they are
-        // 0.
-        if bytes[known as usize..].iter().any(|&byte| byte != 0) {
-            return Err(KERN_INVALID_ARGUMENT);
-        }
-        let mut args = TaskSpawnArgs::new_zeroed();
-        args.as_mut_bytes().copy_from_slice(&bytes[..known as usize]);
-        let request = SpawnRequest::decode(&args)?;
-        self.spawn(machine, caller, &request, result)
     }
 
     /// `thread_create`: creates a thread in the caller's task and writes a name for its control port to `result`.
@@ -196,4 +183,32 @@ fn put_state(
         return Err(KERN_INVALID_ARGUMENT);
     }
     put_result(machine, caller, buffer, state)
+}
+
+/// Reads the arguments of `task_spawn`.
+///
+/// # Errors
+/// `KERN_MEMORY_ERROR` if they cannot be read; `KERN_INVALID_ARGUMENT` if they are out of range, or have more bytes than
+/// Tally knows which are not 0.
+fn read_spawn(
+    machine: &mut dyn Machine,
+    caller: Context,
+    args: UserAddr,
+    size: u64,
+) -> Result<SpawnRequest, KernReturn> {
+    let known = size_of::<TaskSpawnArgs>() as u64;
+    if size > 2 * known {
+        return Err(KERN_INVALID_ARGUMENT);
+    }
+    let mut bytes = [0; 2 * size_of::<TaskSpawnArgs>()];
+    let given = &mut bytes[..size as usize];
+    machine.copy_in(caller.address_space, args, given).map_err(memory_error)?;
+    // Programs for a later version may have longer arguments. Their additional fields ask for nothing if they are
+    // 0.
+    if bytes[known as usize..].iter().any(|&byte| byte != 0) {
+        return Err(KERN_INVALID_ARGUMENT);
+    }
+    let mut args = TaskSpawnArgs::new_zeroed();
+    args.as_mut_bytes().copy_from_slice(&bytes[..known as usize]);
+    SpawnRequest::decode(&args)
 }

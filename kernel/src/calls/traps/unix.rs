@@ -2,6 +2,7 @@
 
 use crate::ids::Context;
 use crate::kernel::Kernel;
+use crate::limits::CONSOLE_WRITE_MAX;
 use crate::machine::{Machine, Nanos, UserAddr};
 use crate::outcome::Outcome;
 use crate::sched::thread::Wait;
@@ -9,9 +10,6 @@ use abi::code::*;
 use abi::task::ExitStatus;
 use abi::trap::unix::{UL_COMPARE_AND_WAIT, ULF_WAKE_ALL};
 use zerocopy::IntoBytes;
-
-/// The most bytes that one `write` writes. It returns the number that it has written.
-const WRITE_MAX: u64 = 1024;
 
 const NANOS_PER_MICRO: Nanos = 1_000;
 
@@ -29,10 +27,12 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// `write`: writes bytes to the console and returns their number.
+    /// `write`: writes bytes to the console and returns their number. If the console's buffer has no room for them the
+    /// caller waits until it has. Several threads that wait come in the order of their priorities.
     ///
     /// # Errors
     /// `EBADF` for another descriptor than standard output and standard error; `EFAULT` if the bytes cannot be read.
+    /// `EINTR` if the wait is aborted; nothing is written then.
     pub(super) fn write(
         &mut self,
         machine: &mut dyn Machine,
@@ -40,16 +40,40 @@ impl Kernel {
         descriptor: u32,
         from: UserAddr,
         size: u64,
-    ) -> Result<u64, Errno> {
+    ) -> Outcome {
         if !matches!(descriptor, STDOUT | STDERR) {
-            return Err(EBADF);
+            return Outcome::Unix(Err(EBADF));
         }
-        let mut buffer = [0; WRITE_MAX as usize];
-        let taken = size.min(WRITE_MAX);
-        let bytes = &mut buffer[..taken as usize];
-        machine.copy_in(caller.address_space, from, bytes).map_err(|_| EFAULT)?;
-        machine.console_write(bytes);
-        Ok(taken)
+        let size = size.min(CONSOLE_WRITE_MAX as u64);
+        let mut buffer = [0; CONSOLE_WRITE_MAX];
+        let bytes = &mut buffer[..size as usize];
+        if machine.copy_in(caller.address_space, from, bytes).is_err() {
+            return Outcome::Unix(Err(EFAULT));
+        }
+        if self.sched.writer().is_none() && machine.console_write(bytes) {
+            return Outcome::Unix(Ok(size));
+        }
+        self.sched.block_on_output(&mut self.step, caller.thread, from, size);
+        Outcome::Pending
+    }
+
+    /// Writes the output of the threads that wait for room, as far as there is room.
+    pub(crate) fn take_output(&mut self, machine: &mut dyn Machine) {
+        while let Some(writer) = self.sched.writer() {
+            let Some(&Wait::Output { buffer, size }) = self.sched[writer].wait() else {
+                panic!("{writer:?} is in the queue of output but waits for something else");
+            };
+            let mut bytes = [0; CONSOLE_WRITE_MAX];
+            let bytes = &mut bytes[..size as usize];
+            let space = self.sched[writer].context().address_space;
+            let result = match machine.copy_in(space, buffer, bytes) {
+                Ok(()) if !machine.console_write(bytes) => return,
+                Ok(()) => Ok(size),
+                Err(_) => Err(EFAULT),
+            };
+            self.ipc.end_wait(&mut self.sched, &mut self.step, writer);
+            self.sched.finish(writer, Outcome::Unix(result));
+        }
     }
 
     /// `read`: waits for input from the console, and returns the number of bytes that came: those that are there, and at

@@ -3,8 +3,10 @@
 use crate::calls::{memory_error, put_result};
 use crate::ids::Context;
 use crate::kernel::Kernel;
-use crate::machine::{Machine, Protection, UserAddr};
-use crate::task::regions::Place;
+use crate::machine::{Machine, UserAddr};
+use crate::outcome::Outcome;
+use crate::task::regions::operation::Begun;
+use crate::task::regions::{Operation, Place};
 use abi::code::*;
 use abi::task::*;
 use abi::{KernReturn, PortName};
@@ -15,7 +17,7 @@ impl Kernel {
     ///
     /// # Errors
     /// Those of `require_self`, of `chosen_place`, of [`find_room`](crate::task::Tasks::find_room) and of
-    /// [`vm_allocate`](crate::task::Tasks::vm_allocate); `KERN_MEMORY_ERROR` if `address` cannot be read or written.
+    /// [`begin_allocate`](crate::task::Tasks::begin_allocate); `KERN_MEMORY_ERROR` if `address` cannot be read or written.
     pub(super) fn vm_allocate_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -24,30 +26,26 @@ impl Kernel {
         address: UserAddr,
         size: u64,
         flags: u32,
-    ) -> Result<(), KernReturn> {
-        self.require_self(caller, target)?;
-        let space = caller.address_space;
-        let wanted = UserAddr(machine.read_u64(space, address).map_err(memory_error)?);
-        let place = chosen_place(wanted, flags)?;
-        if size == 0 {
-            return put_result(machine, caller, address, &0u64.to_le_bytes());
-        }
-        // The address is written before the memory is allocated, because writing it may fail.
-        let (start, end) = self.tasks.find_room(caller.task, place, size)?;
-        put_result(machine, caller, address, &start.to_le_bytes())?;
-        match place {
-            Place::Over(_) => self.tasks.vm_replace(machine, caller.task, start, end),
-            _ => {
-                let protection = Protection::READ | Protection::WRITE;
-                self.tasks.vm_allocate(machine, caller.task, Some(UserAddr(start)), end - start, protection).map(|_| ())
+    ) -> Outcome {
+        self.change_memory(machine, caller, |kernel, machine| {
+            kernel.require_self(caller, target)?;
+            let wanted = UserAddr(machine.read_u64(caller.address_space, address).map_err(memory_error)?);
+            let place = chosen_place(wanted, flags)?;
+            if size == 0 {
+                put_result(machine, caller, address, &0u64.to_le_bytes())?;
+                return Ok(None);
             }
-        }
+            // The address is written before the memory is allocated, because writing it may fail.
+            let range = kernel.tasks.find_room(caller.task, place, size)?;
+            put_result(machine, caller, address, &range.0.to_le_bytes())?;
+            kernel.tasks.begin_allocate(caller.task, place, range)
+        })
     }
 
     /// `mach_vm_deallocate`: removes memory of the caller's task.
     ///
     /// # Errors
-    /// Those of `require_self` and of [`vm_deallocate`](crate::task::Tasks::vm_deallocate).
+    /// Those of `require_self` and of [`begin_deallocate`](crate::task::Tasks::begin_deallocate).
     pub(super) fn vm_deallocate_trap(
         &mut self,
         machine: &mut dyn Machine,
@@ -55,15 +53,17 @@ impl Kernel {
         target: PortName,
         address: UserAddr,
         size: u64,
-    ) -> Result<(), KernReturn> {
-        self.require_self(caller, target)?;
-        self.tasks.vm_deallocate(machine, caller.task, address, size)
+    ) -> Outcome {
+        self.change_memory(machine, caller, |kernel, _| {
+            kernel.require_self(caller, target)?;
+            kernel.tasks.begin_deallocate(caller.task, address, size)
+        })
     }
 
     /// `mach_vm_protect`: changes the protection of memory of the caller's task.
     ///
     /// # Errors
-    /// Those of `require_self` and of [`vm_protect`](crate::task::Tasks::vm_protect); `KERN_NOT_SUPPORTED` with
+    /// Those of `require_self` and of [`begin_protect`](crate::task::Tasks::begin_protect); `KERN_NOT_SUPPORTED` with
     /// `set_maximum`, which would limit the protection that later calls may ask for: regions have no such limit.
     #[expect(clippy::too_many_arguments, reason = "the trap has these arguments")]
     pub(super) fn vm_protect_trap(
@@ -75,12 +75,42 @@ impl Kernel {
         size: u64,
         set_maximum: u32,
         protection: u32,
-    ) -> Result<(), KernReturn> {
-        self.require_self(caller, target)?;
-        if set_maximum != 0 {
-            return Err(KERN_NOT_SUPPORTED);
+    ) -> Outcome {
+        self.change_memory(machine, caller, |kernel, _| {
+            kernel.require_self(caller, target)?;
+            if set_maximum != 0 {
+                return Err(KERN_NOT_SUPPORTED);
+            }
+            kernel.tasks.begin_protect(caller.task, address, size, protection)
+        })
+    }
+
+    /// Does a piece of the operation that the caller's task has not finished, or begins the caller's own with `begin` and
+    /// does its first piece. Until the operation of the caller is finished its trap is made again. An operation of another
+    /// thread is finished first, at the priority of the caller, and whoever finishes it writes its outcome.
+    fn change_memory(
+        &mut self,
+        machine: &mut dyn Machine,
+        caller: Context,
+        begin: impl FnOnce(&mut Kernel, &mut dyn Machine) -> Begun,
+    ) -> Outcome {
+        let operation = match self.tasks.memory_operation(caller.task) {
+            Some(operation) => operation,
+            None => match begin(self, machine) {
+                Ok(Some(todo)) => Operation { thread: caller.thread, todo },
+                Ok(None) => return Ok(()).into(),
+                Err(code) => return Err(code).into(),
+            },
+        };
+        match self.tasks.advance_memory(machine, caller.task, operation) {
+            Some(code) if operation.thread == caller.thread => return Outcome::Code(code),
+            Some(code) if self.sched.contains(operation.thread) => {
+                self.sched.finish_again(operation.thread, Outcome::Code(code));
+            }
+            _ => {}
         }
-        self.tasks.vm_protect(machine, caller.task, address, size, protection)
+        self.sched.make_again(&mut self.step, caller.thread);
+        Outcome::Pending
     }
 }
 

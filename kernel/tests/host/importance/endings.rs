@@ -25,6 +25,7 @@ fn a_task_that_ends_gives_importance_until_its_names_are_gone() {
     }
     w.checked = true;
     let port = w.port_of(x, port);
+    w.hold_background();
     w.run(x.thread);
     w.kernel.sched[x.thread].frame_mut().rax = unix::EXIT.into();
     let _ = w.event(Event::Trap);

@@ -198,12 +198,11 @@ fn a_voucher_made_again_at_any_point_of_a_destruction_has_the_rights_that_are_le
             w.send(a, &Msg::copy_send(port).voucher(voucher, D::MOVE_SEND)).unwrap();
         }
         assert_eq!(w.values().0, (MESSAGES / EVERY) as usize);
+        w.hold_background();
         w.run(a.thread);
         w.kernel.sched[a.thread].frame_mut().rax = abi::trap::unix::EXIT.into();
         let _ = w.event(Event::Trap);
-        for _ in 0..slices {
-            let _ = w.event(Event::Timer);
-        }
+        (0..slices).for_each(|_| w.background_turn());
         let done = !w.kernel.step.has_background_work();
         survivals.push(w.values().0);
         for n in 0..MESSAGES / EVERY {

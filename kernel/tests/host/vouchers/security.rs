@@ -170,6 +170,7 @@ fn a_voucher_made_again_while_its_last_right_is_destroyed_lives() {
     for _ in 0..SEVERAL_SLICES {
         w.allocate(dying, MACH_PORT_RIGHT_DEAD_NAME).unwrap();
     }
+    w.hold_background();
     w.run(dying.thread);
     w.kernel.sched[dying.thread].frame_mut().rax = abi::trap::unix::EXIT.into();
     let _ = w.event(kernel::kernel::Event::Trap);

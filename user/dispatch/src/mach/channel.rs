@@ -19,7 +19,8 @@ use crate::sync::{Arc, Mutex};
 use crate::voucher::{self, Capture};
 use abi::PortName;
 use abi::message::{MACH_NOTIFY_NO_SENDERS, MsgOption};
-use abi::port::MACH_PORT_NULL;
+use abi::mig::NDR;
+use abi::port::{Disposition, MACH_PORT_NULL};
 use alloc::boxed::Box;
 
 /// A channel to a peer: a receive right and a send right, whose messages and events go to one handler, one at a time.
@@ -314,7 +315,7 @@ impl Inner {
             return message.destroy();
         }
         let armed = self.awaits_no_senders.load(Ordering::Relaxed);
-        if message.id() == MACH_NOTIFY_NO_SENDERS && armed && message.is_from_kernel() {
+        if armed && is_no_senders(&message) {
             message.destroy();
             return self.push_plain(Event::NoSenders);
         }
@@ -324,6 +325,16 @@ impl Inner {
         // A synchronous sender's class raises the queue, not the handler (M-9).
         self.push(Event::MessageReceived(message), arrived.priority.propagated(), voucher.into(), arrived.over);
     }
+}
+
+/// Returns true if a message is the kernel's notification of no senders. A peer can have the kernel's answer to an unknown
+/// request sent to the channel, and choose its id, but not make it look like this: the answer comes through a send right, or
+/// has the code of an error, which is negative, in the place of the count.
+fn is_no_senders(message: &MachMsg) -> bool {
+    const COUNT: usize = NDR.len() / 4;
+    let comes_once = message.header().local() == Disposition::PORT_SEND_ONCE;
+    let has_count = message.body().len() == 4 * (COUNT + 1) && message.word(COUNT).is_some_and(|count| count < 1 << 31);
+    message.id() == MACH_NOTIFY_NO_SENDERS && message.is_from_kernel() && comes_once && has_count
 }
 
 impl Drop for Inner {

@@ -1,23 +1,27 @@
 //! Clients that take more of a service than is theirs: connections without end, and messages that nobody reads.
 
 use super::actor::{answer, connect, join, rest, serve, stop};
-use super::hostile::{ask_properly, introduce, request_to};
+use super::hostile::{PREFIX, ask_properly, introduce, make_server_port, request_to};
 use super::stage::{Stage, eventually, names_of};
 use crate::message::Message as Raw;
 use crate::port::{self, Port};
 use crate::suite::tests;
 use crate::{check, heap, names};
 use abi::PortName;
+use abi::message::MACH_NOTIFY_NO_SENDERS;
+use abi::mig::NDR;
+use abi::port::Disposition as D;
 use abi::port::PortType;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
-use xpc::wire::XPC_MESSAGE_REPLY;
+use xpc::wire::{XPC_MESSAGE_CHECK_IN, XPC_MESSAGE_REPLY};
 use xpc::{Connection, Dictionary, Event, XpcError};
 
 tests! { "xpc_hostile_limits":
     a_client_that_connects_without_end_leaves_room_for_the_others,
     a_client_that_reads_nothing_loses_its_connection_and_the_service_no_memory,
+    a_reply_of_the_kernel_is_no_notification,
 }
 
 pub(super) const CHILDREN: &[(&str, fn())] =
@@ -179,6 +183,35 @@ fn a_client_that_reads_nothing_loses_its_connection_and_the_service_no_memory() 
     eventually("the service has no more names than before", || names_of(rests) <= before);
     eventually("and gets its memory back", || stage.pass("teller rests").heap < usual + 64 * 1024);
     check::equal("what the other client got", HEARD.load(Ordering::Relaxed), FEW);
+    port::deallocate(service).expect("the right is there");
+    player.end();
+}
+
+/// The kernel answers an unknown request with its own word as the sender, and with an id that is 100 higher. A client that
+/// names the service's port as that for the reply makes it look like a notification.
+fn a_reply_of_the_kernel_is_no_notification() {
+    let stage = Stage::new();
+    let player = stage.daemon("xpc-limits-service");
+    stage.pass("service is ready");
+    let service = names::look_up("limits").expect("the service is there");
+    let (server, client) = (make_server_port(), Port::new());
+    let forge = |kind| {
+        let call = Raw::copy_send(port::task_self()).id(MACH_NOTIFY_NO_SENDERS - 100);
+        call.reply_to(server, kind).bytes(&NDR).send().expect("the kernel takes it");
+    };
+    // As a notification does, it comes through a send-once right. It travels with the port.
+    forge(D::MAKE_SEND_ONCE);
+    let check_in = Raw::copy_send(service).id(XPC_MESSAGE_CHECK_IN).port(server, D::MOVE_RECEIVE);
+    check_in.port(client.name(), D::MAKE_SEND).words(&PREFIX).send().expect("the listener takes it");
+    let replies = Port::new();
+    for _ in 0..3 {
+        forge(D::COPY_SEND);
+        request_to(server, &Dictionary::new(), replies.name()).send().expect("the connection is there");
+        let reply = Raw::receive(replies.name()).expect("the service answers");
+        check::equal("the reply", reply.message_id(), XPC_MESSAGE_REPLY);
+    }
+    port::deallocate(server).expect("the right is there");
+    drop(client);
     port::deallocate(service).expect("the right is there");
     player.end();
 }

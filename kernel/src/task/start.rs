@@ -1,0 +1,151 @@
+//! A task that is being started: what its parent asked for, and how far its program is loaded.
+
+use super::program::Loading;
+use crate::credentials::SystemPersonas;
+use crate::ipc::budget::Portion;
+use crate::limits::ARGUMENTS_SIZE_MAX;
+use crate::machine::UserAddr;
+use crate::policy::spawn::Asked;
+use abi::code::*;
+use abi::port::{Disposition, MACH_PORT_NULL};
+use abi::qos::{AppType, Qos, Role};
+use abi::task::*;
+use abi::{KernReturn, PortName};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// A range that a program claims to have in its memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub start: UserAddr,
+    pub size: u64,
+}
+
+/// The decoded arguments of `task_spawn`. Its numbers are in range; the memory and names have not been looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpawnRequest {
+    pub image: Range,
+    pub image_is_name: bool,
+    pub arguments: Range,
+    pub environment: Range,
+    pub policy: Asked,
+    pub uid: u32,
+    pub gid: u32,
+    pub persona: u32,
+    pub properties: Properties,
+    pub system_personas: SystemPersonas,
+    pub kernel_bytes: Portion,
+    pub watch_ports: Range,
+    pub bootstrap: PortName,
+    pub exit_port: PortName,
+    pub exit_disposition: Disposition,
+}
+
+impl SpawnRequest {
+    /// Decodes arguments and checks those that can be checked without looking at memory or names.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` if an argument is out of range.
+    pub(crate) fn decode(args: &TaskSpawnArgs) -> Result<SpawnRequest, KernReturn> {
+        let range = |start, size| Range { start: UserAddr(start), size };
+        let given = |persona: u32| (persona != 0).then_some(persona);
+        let exit_disposition = match args.exit_port {
+            MACH_PORT_NULL => Disposition::NONE,
+            _ => match u8::try_from(args.exit_disposition).map(Disposition) {
+                Ok(given @ (Disposition::MAKE_SEND_ONCE | Disposition::MOVE_SEND_ONCE)) => given,
+                _ => return Err(KERN_INVALID_ARGUMENT),
+            },
+        };
+        let known = [args.system_persona, args.system_proxy_persona];
+        if known.contains(&PERSONA_ID_NONE)
+            || args.watch_port_count > WATCH_PORTS_MAX
+            || args.image_kind > SPAWN_IMAGE_BYTES
+            || args.qos_clamp > Qos::UserInteractive as u32
+            || args.arguments_size.saturating_add(args.environment_size) > ARGUMENTS_SIZE_MAX
+        {
+            return Err(KERN_INVALID_ARGUMENT);
+        }
+        Ok(SpawnRequest {
+            image: range(args.image, args.image_size),
+            image_is_name: args.image_kind == SPAWN_IMAGE_NAME,
+            arguments: range(args.arguments, args.arguments_size),
+            environment: range(args.environment, args.environment_size),
+            policy: Asked {
+                app_type: AppType::from_number(args.app_type).ok_or(KERN_INVALID_ARGUMENT)?,
+                role: Role::from_number(args.role).ok_or(KERN_INVALID_ARGUMENT)?,
+                qos_clamp: Qos::from_number(args.qos_clamp),
+            },
+            uid: args.uid,
+            gid: args.gid,
+            persona: args.persona,
+            properties: Properties::from_bits(args.properties).ok_or(KERN_INVALID_ARGUMENT)?,
+            system_personas: SystemPersonas { system: given(known[0]), proxy: given(known[1]) },
+            kernel_bytes: portion(args.kernel_bytes)?,
+            watch_ports: range(args.watch_ports, u64::from(args.watch_port_count) * size_of::<PortName>() as u64),
+            bootstrap: args.bootstrap_port,
+            exit_port: args.exit_port,
+            exit_disposition,
+        })
+    }
+}
+
+/// Returns what an argument asks for of the caller's budget.
+///
+/// # Errors
+/// `KERN_INVALID_ARGUMENT` for no parts, or for more than all.
+fn portion(argument: u64) -> Result<Portion, KernReturn> {
+    match argument {
+        0 => Ok(Portion::Usual),
+        amount if amount < SPAWN_SHARE_OF => Ok(Portion::Amount(amount)),
+        parts => match parts - SPAWN_SHARE_OF {
+            parts @ 1..=SPAWN_SHARE_PARTS => Ok(Portion::Parts(parts)),
+            _ => Err(KERN_INVALID_ARGUMENT),
+        },
+    }
+}
+
+/// The strings for the stack of a program's first thread.
+#[derive(Debug)]
+pub(crate) struct Strings {
+    /// Arguments, each ended by a zero byte.
+    pub arguments: Vec<u8>,
+    /// Environment, in the same form.
+    pub environment: Vec<u8>,
+}
+
+impl Strings {
+    /// Returns the strings of a list, each with the zero byte at its end. Unlike a search byte by byte, this takes less
+    /// than an instruction for each byte.
+    pub(crate) fn each(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
+        core::iter::from_fn(move || {
+            let string = CStr::from_bytes_until_nul(list).ok()?.to_bytes_with_nul();
+            list = &list[string.len()..];
+            Some(string)
+        })
+    }
+
+    /// Returns their length in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.arguments.len() + self.environment.len()
+    }
+}
+
+/// The start of a task that takes more than one step. Its parent's thread waits for it in the kernel.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// What the parent asked for.
+    pub request: SpawnRequest,
+    /// Where the parent's name for the task goes.
+    pub result: UserAddr,
+    /// The strings for its stack.
+    pub strings: Strings,
+    /// Its program.
+    pub loading: Loading,
+}
+
+impl Start {
+    /// Returns the bytes of kernel memory that it takes, which are on the budget of the new task.
+    pub(crate) fn cost(&self) -> usize {
+        size_of::<Start>() + self.strings.size()
+    }
+}
