@@ -23,6 +23,7 @@ use crate::sched::thread::{SendWait, Thread, Wait};
 use crate::sched::{Belongings, ThreadList};
 use crate::step::{Progress, WORK_COST, Work};
 use crate::task::regions::Regions;
+use crate::task::start::Start;
 use crate::task::{Ending, Stage, Task};
 use crate::trace::Event;
 use crate::trap_frame::TrapFrame;
@@ -326,7 +327,7 @@ impl Kernel {
         machine.destroy_address_space(gone.address_space);
         let budget = ipc.space(gone.space).budget();
         ipc.remove_space(gone.space);
-        ipc.refund(budget, TASK_COST);
+        ipc.refund(budget, TASK_COST + gone.start.iter().map(Start::cost).sum::<usize>());
         step.release_policy_change();
         // The places of the control port are released when that is removed.
         step.release_work(Work::PER_OBJECT);

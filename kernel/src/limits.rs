@@ -88,6 +88,7 @@ pub const STACK_PAGES: u64 = 64;
 
 /// Bytes that one `write` writes to the console, at most.
 pub const CONSOLE_WRITE_MAX: usize = 1024;
+
 /// Nanoseconds of a turn of background work among threads of the same level.
 pub const BACKGROUND_TURN: crate::machine::Nanos = 50_000;
 
