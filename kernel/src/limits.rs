@@ -3,7 +3,8 @@
 //! Limits protect tasks from each other: the kernel memory that a task can occupy is bounded by that task's own budget,
 //! and the work of one trap is bounded by a constant.
 
-/// Processors that the scheduler supports.
+/// Processors that the scheduler supports. What relies on there being one asserts it: the lock, page tables, registers
+/// and the frames of threads, in `kernel/src/arch/x86_64`.
 pub const CPUS_MAX: usize = 1;
 
 /// Tasks in the system.

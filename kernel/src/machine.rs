@@ -8,7 +8,8 @@ use bitflags::bitflags;
 use core::fmt;
 pub use store::NoMemory;
 
-/// Time in nanoseconds since boot. As a deadline, `Nanos::MAX` means that there is none.
+/// Time in nanoseconds since boot; 64 bits of them last for 584 years. As a deadline, `Nanos::MAX` means that there is
+/// none; a time that does not fit is that.
 pub type Nanos = u64;
 
 /// A moment by a counter that never stops. It costs little to take, and becomes a time only where a time is needed: see

@@ -4,12 +4,26 @@ use crate::names::{Job, Registry};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now};
+use crate::{policy, thread};
+use abi::policy::TASK_CATEGORY_POLICY;
 use abi::port::Disposition;
+use abi::qos::{Qos, Role};
 use abi::task::ExitStatus;
 use abi::{KernReturn, PortName};
 
 /// Milliseconds that a terminated task may take to end.
 const TERMINATION_LIMIT: u32 = 20_000;
+
+/// Puts the calling task, of user 0, above every program that has no privilege: it gets the role control, and the calling
+/// thread the priority of the task, 48. Threads of a program that user 0 has given no such role reach 47, if they are an
+/// application's in the foreground. So a supervisor answers and can end a program that spins.
+///
+/// # Errors
+/// Those of `task_policy_set` and `thread_create`.
+pub fn take_control() -> Result<(), KernReturn> {
+    policy::set_task_policy(port::task_self(), TASK_CATEGORY_POLICY, &[Role::Control as u32])?;
+    thread::set_own_qos(Qos::Unspecified)
+}
 
 /// A runner of tasks, one after the other.
 #[derive(Debug)]

@@ -98,15 +98,16 @@ pub struct Port {
     /// Messages to it may take the fast path, and threads may wait on it there: the limit is not 0, it is no special
     /// reply port, and replies are not strict.
     pub(super) direct: bool,
-    /// The sequence number of the next message received.
+    /// The sequence number of the next message received. 0 follows the greatest.
     pub(super) seqno: u32,
-    /// The number of send rights: one per name that denotes a send right, plus one per token.
+    /// The number of send rights: one per name that denotes a send right, plus one per token. Each of them takes memory
+    /// of the kernel's heap, which has no room for 2^32.
     pub(super) send_rights: u32,
-    /// The number of send-once rights: one per name, plus one per token.
+    /// The number of send-once rights: one per name, plus one per token. They take memory as well.
     pub(super) send_once_rights: u32,
     /// The number of messages that are promised to send-once rights (`promise.rs`).
     pub(super) promised: u32,
-    /// The make-send count: the number of send rights made from the receive right.
+    /// The make-send count: the number of send rights made from the receive right. 0 follows the greatest.
     pub(super) make_send_count: u32,
     /// A number that its owner sets and reads.
     pub(super) context: u64,

@@ -21,7 +21,7 @@ pub struct Overrides {
 struct Override {
     /// A number by which the programs that start and end the override know the resource, usually an address.
     resource: u64,
-    /// How often it was started and not ended.
+    /// How often it was started and not ended. One more than the greatest number is refused.
     count: u32,
     /// The highest class for which it was started.
     class: Qos,
@@ -66,6 +66,18 @@ impl Overrides {
 mod tests {
     use super::*;
     use Qos::*;
+
+    #[test]
+    fn an_override_is_started_as_often_as_its_count_can_tell() {
+        let mut overrides = Overrides::default();
+        overrides.start(1, Utility).unwrap();
+        overrides.objects[0].count = u32::MAX - 1;
+        assert_eq!(overrides.start(1, Legacy), Ok(()));
+        assert_eq!(overrides.start(1, UserInteractive), Err(TooMany));
+        assert_eq!((overrides.objects[0].count, overrides.highest()), (u32::MAX, Legacy), "nothing has changed");
+        overrides.end(1);
+        assert_eq!(overrides.start(1, Utility), Ok(()));
+    }
 
     #[test]
     fn the_highest_override_counts_and_a_class_rises_until_the_last_end() {

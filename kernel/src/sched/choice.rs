@@ -276,7 +276,7 @@ impl Scheduling {
         let next = self.ready.first(level)?;
         let chosen = &self.threads[next];
         let time = self.clock.time_of(now);
-        let quantum_ends = time + chosen.schedule.quantum_left;
+        let quantum_ends = time.saturating_add(chosen.schedule.quantum_left);
         if chosen.continuation.is_some() || self.processors[cpu].timer > quantum_ends {
             return None;
         }
@@ -376,9 +376,9 @@ impl Scheduling {
         let processor = &mut self.processors[cpu];
         let wanted = match processor.current.map(|thread| &self.threads[thread].schedule) {
             Some(schedule) if self.ready.work_level() == Some(schedule.priority.into()) => {
-                earliest.min(since + schedule.quantum_left).min(self.background.next_turn())
+                earliest.min(since.saturating_add(schedule.quantum_left)).min(self.background.next_turn())
             }
-            Some(schedule) => earliest.min(since + schedule.quantum_left),
+            Some(schedule) => earliest.min(since.saturating_add(schedule.quantum_left)),
             None => earliest,
         };
         if processor.timer <= wanted {

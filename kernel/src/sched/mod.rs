@@ -73,7 +73,8 @@ pub struct Scheduling {
     input: WaitQueue,
     /// Threads that wait for room for output to the console.
     output: WaitQueue,
-    /// The number of the last thread that was created.
+    /// The number of the last thread that was created. A number is given once only; after the last one no thread is
+    /// created.
     last_number: u64,
 }
 

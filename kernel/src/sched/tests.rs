@@ -96,3 +96,47 @@ fn the_thread_that_waits_for_a_word_is_woken_once() {
     sched.check();
     assert_eq!(sched.earliest_deadline(), DEADLINE, "the deadline of the wait is gone");
 }
+
+#[test]
+fn no_thread_is_created_after_the_last_number() {
+    let mut team = Team::new();
+    team.sched.last_number = u64::MAX - 1;
+    let Context { task, space, .. } = team.thread(team.ready).context;
+    let belongings = Belongings { task, space, address_space: AddressSpace(0) };
+    let mut siblings = ThreadList::default();
+    let mut create = |team: &mut Team| {
+        let Team { sched, step, .. } = team;
+        let (frame, policy) = (TrapFrame::default(), ThreadPolicy::default());
+        sched.create(step, &mut siblings, belongings, frame, policy, (BASE, Power::of(Qos::Unspecified)))
+    };
+    let last = create(&mut team).unwrap();
+    let count = team.sched.count();
+    for _ in 0..2 {
+        assert_eq!(create(&mut team), Err(NoMemory));
+    }
+    assert_eq!((team.thread(last).number, team.sched.count()), (u64::MAX, count));
+    team.sched.check();
+}
+
+#[test]
+fn a_thread_is_suspended_as_often_as_its_count_can_tell() {
+    let mut team = Team::new();
+    let thread = team.ready;
+    team.thread(thread).suspend_count = u32::MAX - 1;
+    let Team { sched, step, .. } = &mut team;
+    assert_eq!(sched.suspend(step, thread), Ok(()));
+    assert_eq!(sched.suspend(step, thread), Err(KERN_FAILURE));
+    assert_eq!(sched[thread].suspend_count, u32::MAX);
+    assert_eq!(sched.resume(step, thread), Ok(()));
+    assert_eq!(sched[thread].suspend_count, u32::MAX - 1);
+    sched.check();
+}
+
+#[test]
+fn set_self_calls_are_counted_around() {
+    let mut team = Team::new();
+    let thread = team.ready;
+    team.thread(thread).set_self_calls = u32::MAX;
+    team.sched.count_set_self(thread);
+    assert_eq!(team.thread(thread).set_self_calls, 0);
+}

@@ -46,7 +46,7 @@ pub struct Timers {
     len: usize,
     /// The number of entries reserved for threads.
     reserved: usize,
-    /// The order of the last entry that was made.
+    /// The order of the last entry that was made. It does not end: see `docs/design/counters.md`.
     last_order: u64,
 }
 

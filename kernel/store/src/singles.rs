@@ -1,6 +1,6 @@
 //! [`Singles`]: objects named by index and generation, each allocated by itself.
 
-use crate::slots::{Mark, shrink};
+use crate::slots::{GENERATION_OF_PLACES, Mark, shrink};
 use crate::{Id, NoMemory, Table, failpoints, try_with_capacity};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -227,8 +227,9 @@ impl<T, Tag> Singles<T, Tag> {
             };
             let at = self.objects.len() - 1;
             let Vacancy { generation, previous, next } = self.vacancies[at];
-            if generation == 0 {
-                // The place of ids that are used up stays, so that they never come again.
+            if generation == 0 || generation > GENERATION_OF_PLACES {
+                // The place of ids that are used up stays, so that they never come again. One that was used very often
+                // stays, because all new places would begin with its generation.
                 return false;
             }
             if self.vacant == at as u32 {

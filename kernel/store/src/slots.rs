@@ -42,6 +42,14 @@ const TRIMMED: usize = 8;
 /// A chunk goes back at once if this number of chunks' slots are free.
 const SPARE: usize = 3;
 
+/// A chunk with a generation above this one does not go back: a later chunk in its place would begin with the highest
+/// generation of all slots, and those that were used less would lose what they have left. So it takes two thousand million
+/// uses of one slot to keep a chunk, whose slots are used as before; and then as many again to use up that one slot.
+const GENERATION_OF_CHUNKS: u32 = 1 << 31;
+
+/// A place with a generation above this one is not given up: all new places would begin with that.
+pub(crate) const GENERATION_OF_PLACES: u32 = 1 << 24;
+
 /// A directory that fits so many entries is not made smaller.
 const DIRECTORY_MIN: usize = 64;
 
@@ -322,11 +330,16 @@ impl<T, M: Mark, const N: usize> Slots<T, M, N> {
         Some(content)
     }
 
-    /// Gives back an empty chunk that is on no list.
+    /// Gives back an empty chunk that is on no list, or puts it last on the list of those with free slots if it stays
+    /// because of its [generations](GENERATION_OF_CHUNKS).
     #[inline(never)]
     fn give_back(&mut self, at: u32) {
         let chunk = self.places[at as usize].chunk.take().expect("an empty chunk is there");
         let generation = chunk.iter().map(|slot| slot.mark.generation()).max().unwrap_or(0);
+        if generation > GENERATION_OF_CHUNKS {
+            self.places[at as usize].chunk = Some(chunk);
+            return self.room.push_back(&mut self.places, at);
+        }
         self.places[at as usize] = Place::vacant(generation);
         self.vacant.push_front(&mut self.places, at);
         self.capacity -= N;
@@ -337,6 +350,9 @@ impl<T, M: Mark, const N: usize> Slots<T, M, N> {
     /// Gives back the last place, if no chunk is there. Returns true if it did.
     fn drop_place(&mut self) -> bool {
         let Some(Place { chunk: None, generation, .. }) = self.places.last() else { return false };
+        if *generation > GENERATION_OF_PLACES {
+            return false;
+        }
         self.generation = self.generation.max(*generation);
         let at = self.places.len() - 1;
         self.vacant.remove(&mut self.places, at as u32);

@@ -19,6 +19,7 @@ mod world;
 mod accounting;
 mod bsdthread;
 mod complex;
+mod counters;
 mod death;
 mod death_orders;
 mod deferred;

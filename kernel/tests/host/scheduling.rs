@@ -203,9 +203,9 @@ fn a_yield_ends_in_time_behind_many_depressed_threads() {
     let (mut w, actors) = world_with(&bases);
     let (yielding, spinning) = (DEPRESSED, DEPRESSED + 1);
     // One interrupt does not end the sleep of all of them.
-    (0..3).for_each(|_| {
+    for _ in 0..3 {
         let _ = w.event(Event::Timer);
-    });
+    }
     for _ in 0..DEPRESSED {
         let current = running(&w, &actors);
         let arguments = [0, u64::from(abi::trap::SWITCH_OPTION_DEPRESS), 1000];

@@ -5,6 +5,7 @@ use crate::port;
 use crate::sync::Mutex;
 use crate::sys::stack::{Body, Prepared, STACK_SIZE, StackHandle, prepare};
 use crate::sys::{trap, unix_trap};
+use crate::task;
 use crate::time::yield_now;
 use abi::code::*;
 use abi::mig::thread_act;
@@ -214,6 +215,21 @@ pub fn set_qos_of(thread: PortName, qos: Qos) {
             core::hint::spin_loop();
         }
     }
+}
+
+/// Sets the QoS of the calling thread, also to [`Qos::Unspecified`], with which the thread has the priority of its task.
+/// Another thread does it while this one waits, because no thread leaves the classes by itself.
+///
+/// # Errors
+/// Those of [`Thread::start`].
+pub fn set_own_qos(qos: Qos) -> Result<(), KernReturn> {
+    fn set(argument: u64) {
+        set_qos_of(PortName((argument >> 32) as u32), Qos::from_number(argument as u32));
+    }
+    let name = task::thread_self();
+    let helper = Thread::start(set, u64::from(name.0) << 32 | u64::from(qos as u32))?;
+    helper.join();
+    Ok(())
 }
 
 /// Sets the class and relative priority that a thread of this task requests, which waits in [`wait_on_word`]:

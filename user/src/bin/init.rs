@@ -24,7 +24,7 @@ use core::fmt::Write;
 use user::abi::KernReturn;
 use user::abi::code::*;
 use user::harness::{self, Deliberate, Options};
-use user::supervisor::{Failure, Supervisor};
+use user::supervisor::{self, Failure, Supervisor};
 use user::sys::Arguments;
 use user::sys::machine::started as started_at;
 use user::task::Spawn;
@@ -40,6 +40,9 @@ const TIMED_OUT: i32 = 124;
 const NOT_STARTED: i32 = 127;
 
 fn start(mut arguments: Arguments) -> i32 {
+    if let Err(code) = supervisor::take_control() {
+        println!("init: programs can keep it from running: {code}");
+    }
     arguments.next();
     let mut limit = 0;
     let (strings, command) = loop {

@@ -37,6 +37,7 @@ mod runtime;
 mod scheduling;
 mod soak;
 mod special_reply;
+mod starvation;
 mod supervision;
 mod tasks;
 mod voucher_rights;
@@ -128,6 +129,7 @@ files! {
     tasks,
     scheduling,
     policy,
+    starvation,
     importance,
     accounting,
     boosts,

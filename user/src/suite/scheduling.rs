@@ -55,27 +55,9 @@ fn started(function: fn(u64), argument: u64, qos: Qos) -> Thread {
     thread
 }
 
-/// Gives the running thread a QoS. Another thread does it while this one waits.
+/// Gives the running thread a QoS.
 pub(super) fn set_own_qos(qos: Qos) {
-    static WORD: AtomicU32 = AtomicU32::new(0);
-    static NAME: AtomicU32 = AtomicU32::new(0);
-    static CLASS: AtomicU32 = AtomicU32::new(0);
-    NAME.store(task::thread_self().0, Ordering::Relaxed);
-    CLASS.store(qos as u32, Ordering::Relaxed);
-    WORD.store(0, Ordering::Relaxed);
-    let helper = Thread::start(
-        |_| {
-            let name = abi::PortName(NAME.load(Ordering::Relaxed));
-            thread::set_qos_of(name, Qos::from_number(CLASS.load(Ordering::Relaxed)));
-            WORD.store(1, Ordering::Release);
-            let _ = thread::wake_word(&WORD, true);
-        },
-        0,
-    );
-    while WORD.load(Ordering::Acquire) == 0 {
-        let _ = thread::wait_on_word(&WORD, 0, 0);
-    }
-    helper.expect("the thread starts").join();
+    thread::set_own_qos(qos).expect("a helper starts");
 }
 
 fn threads_of_higher_priority_run_first() {

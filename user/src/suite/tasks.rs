@@ -1,8 +1,8 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
 use super::{
-    accounting, boosts, channel_tasks, importance, players, policy, processor, puppets, scheduling, soak, supervision,
-    tests, voucher_rights,
+    accounting, boosts, channel_tasks, importance, players, policy, processor, puppets, scheduling, soak, starvation,
+    supervision, tests, voucher_rights,
 };
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
@@ -61,6 +61,10 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("receive-always", soak::receive_always),
     ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
     ("check-processor", processor::check_fresh_processor),
+    ("spin-for-a-while", starvation::spin_for_a_while),
+    ("spin-for-ever", starvation::spin_for_ever),
+    ("reach-above", starvation::reach_above),
+    ("stay-low", starvation::stay_low),
     ("answer-with-vectors", processor::answer_with_vectors),
 ];
 

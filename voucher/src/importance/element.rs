@@ -41,7 +41,7 @@ impl LivePolicy {
 }
 
 /// Boosts that live on in inherits: all that there ever were, and those among them that were given back early
-/// (`externcnt` and `externdrop`).
+/// (`externcnt` and `externdrop`). These counts and those of boosts have 64 bits and do not end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExternCount {
     /// All boosts.

@@ -3,7 +3,8 @@
 //! The kernel is compiled without such registers. They hold the running thread's values once it has used them since it
 //! was chosen, or when it is known to use them; otherwise they hold the [initial](FpuState::INITIAL) values, and the
 //! flag "task switched" makes the first use an exception (`interrupts::DEVICE_NOT_AVAILABLE`). So no thread ever runs
-//! with another one's values in the registers, not even where it could not read them.
+//! with another one's values in the registers, not even where it could not read them: a processor that looks at the
+//! registers ahead of the exception (LazyFP) finds nothing of anybody.
 //!
 //! A thread that is interrupted keeps all of its values. A thread that leaves the processor in a trap keeps its
 //! control words alone, and finds initial values in all other registers: after a trap those are unspecified (errata

@@ -13,12 +13,18 @@ use super::serial::{COM1, COM1_LINE, COM2, COM2_LINE, Serial};
 use super::user_memory::UserMemory;
 use core::fmt;
 use core::ptr;
+use kernel::limits::CPUS_MAX;
 use kernel::line::Line;
 use kernel::machine::{AddressSpace, Cpu, Fault, Machine, Nanos, NoMemory, Protection, Stamp, UserAddr};
 use kernel::rate::{Clock, Rate};
 use kernel::trap_frame::{Extended, TrapFrame};
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase};
+
+/// `bases` and `extended` tell what is in the registers of the processor, and the state of a thread that has left is in
+/// its frame. With several processors each one needs both for itself. Nothing else must change: a thread's state is stored
+/// when it leaves a processor, before it can be chosen by another one.
+const _: () = assert!(CPUS_MAX == 1, "each processor has registers of its own");
 
 /// A PC.
 #[derive(Debug)]

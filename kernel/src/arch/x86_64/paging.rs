@@ -5,6 +5,7 @@
 
 use super::frame_allocator::{FrameAllocator, PhysicalMap};
 use core::arch::asm;
+use kernel::limits::CPUS_MAX;
 use kernel::machine::{AddressSpace, NoMemory, Protection, UserAddr};
 use x86_64::instructions::tlb;
 use x86_64::registers::control::Cr3;
@@ -22,6 +23,13 @@ const LEAF: usize = 3;
 
 /// Pages from which on flushing the whole TLB is cheaper than page by page.
 const FLUSH_ALL: u64 = 32;
+
+/// Frames and tables go back to the allocator before the translations that lead to them are flushed, and CR3 tells which
+/// translations there are. With several processors another one, in user mode, could still write to a frame that is
+/// allocated again already, or walk through a table that is not one any more: [`unmap`](Paging::unmap) would keep the
+/// frames in a list, have every processor that has the address space in its CR3 flush (`active` would be one for each of
+/// them), and free them after that. [`protect`](Paging::protect) would wait for the others likewise.
+const _: () = assert!(CPUS_MAX == 1, "other processors have to flush before frames are given back");
 
 /// Entries of a table that are looked at together.
 const AT_ONCE: usize = 16;
@@ -184,7 +192,8 @@ impl Paging {
                 assert!(!entry.is_unused(), "memory is taken away where there is none, at {address:#x}");
                 let frame = frame_of(entry);
                 entry.set_unused();
-                // Until the flush a translation may still lead to the frame, but no user code runs until then.
+                // Until the flush a translation may still lead to the frame, but no user code runs until then: there is
+                // one processor, and it is here.
                 frames.free(frame);
             }
             self.free_empty_tables(frames, space, start);

@@ -10,6 +10,7 @@ use abi::trap::mach::MACH_PORT_DEALLOCATE;
 use core::ptr;
 use kernel::ids::ThreadId;
 use kernel::kernel::{Event, Kernel, Next};
+use kernel::limits::CPUS_MAX;
 use kernel::machine::{AddressSpace, Cpu, Machine, UserAddr};
 use kernel::shortcut::PlainCall;
 use kernel::trap_frame::TrapFrame;
@@ -20,6 +21,13 @@ const CPU: Cpu = 0;
 
 /// The status of a machine whose first program did not start.
 const NOT_STARTED: u32 = 127;
+
+/// The functions below return pointers to frames, and the entry code stores the registers of the thread that leaves and
+/// loads those of the next one when the lock is free again. That is safe because no other processor can take it: one that
+/// did could choose the thread that leaves before its registers are stored, or end the next one and free its frame. With
+/// several processors the entry code has to hold the lock until it has left both frames, or the scheduler may not choose
+/// or end a thread before its processor says so. `per_cpu` has a block for each processor then.
+const _: () = assert!(CPUS_MAX == 1, "frames are used without the lock");
 
 /// The state that the lock guards.
 struct System {

@@ -53,10 +53,13 @@ impl Kernel {
         let now = machine.now();
         match option {
             SWITCH_OPTION_NONE => sched.yield_now(step, caller.thread, machine.stamp()),
-            SWITCH_OPTION_DEPRESS => sched.depress(step, caller.thread, now + if time == 0 { QUANTUM } else { time }),
+            SWITCH_OPTION_DEPRESS => {
+                let time = if time == 0 { QUANTUM } else { time };
+                sched.depress(step, caller.thread, now.saturating_add(time));
+            }
             SWITCH_OPTION_WAIT => {
                 sched.finish(caller.thread, Outcome::Code(KERN_SUCCESS));
-                sched.block_on_clock(step, caller.thread, now + time);
+                sched.block_on_clock(step, caller.thread, now.saturating_add(time));
                 return Outcome::Pending;
             }
             _ => return Outcome::Code(KERN_INVALID_ARGUMENT),

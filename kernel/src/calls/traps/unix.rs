@@ -150,7 +150,7 @@ impl Kernel {
         }
         let deadline = match microseconds {
             0 => Nanos::MAX,
-            time => machine.now() + Nanos::from(time) * NANOS_PER_MICRO,
+            time => machine.now().saturating_add(Nanos::from(time) * NANOS_PER_MICRO),
         };
         match self.sched.block_on_word(&mut self.step, caller.thread, address, deadline) {
             Ok(()) => Outcome::Pending,

@@ -86,6 +86,23 @@ fn a_place_whose_generations_are_used_up_is_not_used_again() {
 }
 
 #[test]
+fn a_place_that_was_used_very_often_does_not_age_new_ones() {
+    let mut table = Singles::<u8>::new();
+    let id = table.insert(1).unwrap();
+    let near = Id::new(id.index(), u32::MAX - 1);
+    table.objects[0].as_mut().unwrap()[0].id = near;
+    table.remove(near);
+    while table.trim() {}
+    assert_eq!((table.places(), table.generation), (1, 1), "the place stays");
+    for _ in 0..1000 {
+        let id = table.insert(2).unwrap();
+        assert!(table.discard(id));
+        while table.trim() {}
+    }
+    assert!(table.places() <= 2, "one place is used up, and one takes its part");
+}
+
+#[test]
 fn two_different_objects_can_be_changed_at_once() {
     let mut table = Singles::<u32>::new();
     let ids = [0, 1, 2].map(|value| table.insert(value).unwrap());

@@ -144,3 +144,59 @@ fn a_chunk_with_a_slot_that_is_not_reused_stays() {
     assert_eq!(chunks(&slots), 1);
     assert_eq!(add(&mut slots, 3).index(), ids[1].index());
 }
+
+/// Adds objects and removes them until this many were added, and returns the most chunks that there were.
+fn come_and_go<const N: usize>(slots: &mut Places<N>, objects: u64) -> usize {
+    let mut most = 0;
+    for value in 0..objects {
+        let id = add(slots, value);
+        assert_eq!(slots.remove(id.index(), id), Some(value));
+        while slots.trim() {}
+        most = most.max(slots.places.len());
+    }
+    most
+}
+
+#[test]
+fn a_slot_that_is_used_to_its_end_takes_no_memory_from_others() {
+    let mut slots = Places::<4>::new();
+    let id = add(&mut slots, 1);
+    let near = Id::new(id.index(), u32::MAX - 2);
+    slots.set_mark(id.index(), near);
+    slots.remove(near.index(), near);
+    while slots.trim() {}
+    assert_eq!(chunks(&slots), 1, "a chunk with so many uses stays");
+    // The slot is used up soon, and the others have all their uses still: there is never another chunk.
+    assert_eq!(come_and_go(&mut slots, 1000), 1);
+    check_capacity(&slots, 3);
+}
+
+/// Checks how many slots are left in the only chunk.
+fn check_capacity<const N: usize>(slots: &Places<N>, capacity: usize) {
+    assert_eq!((slots.capacity, slots.places.len()), (capacity, 1));
+}
+
+#[test]
+fn a_chunk_and_a_place_go_back_below_the_bounds_and_stay_above() {
+    for (generation, kept, places) in [
+        (GENERATION_OF_PLACES - 1, 0, 0),
+        (GENERATION_OF_PLACES, 0, 1),
+        (GENERATION_OF_CHUNKS - 1, 0, 1),
+        (GENERATION_OF_CHUNKS, 1, 1),
+        (u32::MAX - 1, 1, 1),
+    ] {
+        let mut slots = Places::<4>::new();
+        let id = add(&mut slots, 1);
+        // Removing it gives the slot the next generation.
+        let last = Id::new(id.index(), generation);
+        slots.set_mark(id.index(), last);
+        slots.remove(last.index(), last);
+        while slots.trim() {}
+        assert_eq!((chunks(&slots), slots.places.len()), (kept, places), "{generation:#x}");
+        check(&slots);
+        assert!(slots.generation <= GENERATION_OF_PLACES);
+        let next = add(&mut slots, 2);
+        assert_ne!(next, last);
+        assert_eq!(slots.get(next.index(), next), Some(&2));
+    }
+}
