@@ -26,6 +26,7 @@ mod events;
 mod failures;
 mod fast_attachments;
 mod fast_path;
+mod fuzz;
 mod generations;
 mod guards;
 mod header;
