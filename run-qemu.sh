@@ -92,6 +92,7 @@ Environment:
   TALLY_GDB_PORT    the port for the debugger; 1234 by default
 Host tests also read:
   TALLY_STEPS       how many steps a random test takes with each seed
+  FUZZ_INPUTS       how many changed inputs the tests of parsers try
   TALLY_CASES       how many sequences of calls the model of vouchers tries with each seed
   TALLY_FIRST_SEED  the first of the seeds of the simulation
   TALLY_UPDATE      1: write what the demo prints into the documents that show it

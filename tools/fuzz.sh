@@ -36,8 +36,9 @@ status_of_fuzz() {
   ((status > 0)) || return 0
   failed=$(sed -nE 's/^seed ([0-9]+) \.\.\. .*/\1/p' "$console" | tail -n 1)
   [[ -z $failed ]] || {
-    echo "run-qemu.sh: the round of seed $failed went wrong; to run it alone: ./run-qemu.sh $(settings_of_fuzz "$failed") 0"
-    [[ $failed == "$seed" ]] || echo "run-qemu.sh: and with all rounds before it: ./run-qemu.sh $(settings_of_fuzz "$seed")"
+    echo "run-qemu.sh: the round of seed $failed went wrong"
+    echo "run-qemu.sh: to run it alone: ./run-qemu.sh $(settings_of_fuzz "$failed") 0"
+    [[ $failed == "$seed" ]] || echo "run-qemu.sh: with those before it: ./run-qemu.sh $(settings_of_fuzz "$seed") $2"
   } >&2
   return "$status"
 }

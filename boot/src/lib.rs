@@ -31,6 +31,8 @@
 
 pub mod arena;
 pub mod bundle;
+#[cfg(test)]
+mod changed;
 pub mod fault;
 pub mod gdt;
 pub mod image;

@@ -322,7 +322,7 @@ fn files_for_the_bundle_are_checked() {
         (&["run", &a, "--also", &b, &other], format!("--also {other}: the bundle has a file b already")),
         (&["run", &a, "--also", &b, "--also", &b], format!("--also {b}: the bundle has a file b already")),
         (&["run", &a, "--also", &init], format!("--also {init}: the bundle has a file init already")),
-        (&["run", &a, "--also", &long], format!("the name of {long} is longer than 90 characters")),
+        (&["run", &a, "--also", &long], format!("the name of {long} is longer than 90 bytes")),
         (&["build", "/tmp"], "/tmp has no file Cargo.toml".into()),
         (&["build", &a, &b], "build takes only one project".into()),
     ] {

@@ -27,6 +27,7 @@ mod events;
 mod failures;
 mod fast_attachments;
 mod fast_path;
+mod fuzz;
 mod generations;
 mod give_back;
 mod guards;

@@ -125,7 +125,7 @@ impl Player {
             640..850 => self.request(),
             850..950 => self.voucher(),
             950..995 => self.any_trap(),
-            995..999 => self.spawn(),
+            995..998 => self.spawn(),
             _ if self.random.one_in(16) => self.die(),
             _ => self.call(),
         }
@@ -161,7 +161,7 @@ impl Player {
             Kind::Notification => self.random.pick(&[66, 69, 70, 72, 72, 71, 0]),
             Kind::OutName | Kind::Out | Kind::In | Kind::Room | Kind::Place => self.place(kind),
             Kind::Region => self.region(),
-            Kind::Size => self.random.pick(&[0, 1, 4096, 4096, 3 * 4096, 60 * 4096, 1 << 20, 1 << 40, u64::MAX]),
+            Kind::Size => self.random.pick(&[0, 1, 4096, 4096, 4096, 3 * 4096, 3 * 4096, 60 * 4096, 1 << 40, u64::MAX]),
             Kind::Deadline => now() + self.random.below(2 * MILLISECOND),
             Kind::Microseconds => self.random.pick(&[1, 10, 100, 1_000]) - u64::from(self.random.one_in(300)),
             Kind::Class => self.class(),
