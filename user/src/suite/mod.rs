@@ -160,6 +160,7 @@ files! {
     connections::hostile_limits,
     connections::hostile_ports,
     connections::idle,
+    connections::strict,
     connections::soak,
     runtime,
     library_kernel,

@@ -107,7 +107,6 @@ fn bound_name(w: &World, thread: Actor) -> PortName {
 }
 
 // covers vouchers L-27
-// covers dispatch AE-130
 #[test]
 fn only_a_thread_bound_by_name_to_a_voucher_of_the_requests_persona_replies() {
     let mut duo = Duo::new();

@@ -47,7 +47,8 @@ pub(crate) struct Inner {
     pub(crate) canceled: AtomicBool,
     /// The handler has been told that the channel is connected.
     told: AtomicBool,
-    pub(crate) strict: AtomicBool,
+    /// The channel uses strict replies.
+    strict: AtomicBool,
     /// Ask for a notification when there are no senders.
     asks_no_senders: AtomicBool,
     /// That notification was asked for.
@@ -220,7 +221,7 @@ impl Inner {
             self.arm_no_senders();
         }
         if receive.is_valid() {
-            process().receiver.add(receive, Arc::clone(self) as Arc<dyn Sink>);
+            process().receiver.add(receive, Arc::clone(self) as Arc<dyn Sink>, self.is_strict());
         }
     }
 
@@ -295,7 +296,12 @@ impl Inner {
 
     /// Returns the options that ask for strict replies, if the channel does.
     pub(crate) fn strict_option(&self) -> MsgOption {
-        if self.strict.load(Ordering::Relaxed) { MsgOption::STRICT_REPLY } else { MsgOption::empty() }
+        if self.is_strict() { MsgOption::STRICT_REPLY } else { MsgOption::empty() }
+    }
+
+    /// Returns true if the channel uses strict replies.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict.load(Ordering::Relaxed)
     }
 
     /// Notes what arrived or was handled. If that says so, the channel receives from now on, or does not.

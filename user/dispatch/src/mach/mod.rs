@@ -14,7 +14,7 @@
 //! | `flow.rs` | when a channel stops receiving, because its handler is behind |
 //! | `handoff.rs` | [`handoff_reply`]: another queue answers a request |
 //! | `look.rs` | what a channel holds, for debuggers |
-//! | `receiver.rs` | the thread that receives for all channels |
+//! | `receiver.rs` | the threads that receive for all channels |
 //! | `mig.rs` | requests in the form of MIG |
 
 mod cancel;

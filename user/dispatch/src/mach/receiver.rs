@@ -1,7 +1,9 @@
-//! The thread that receives for all channels of a process (dispatch 5.11).
+//! The threads that receive for all channels of a process (dispatch 5.11): one for the channels with strict replies, and
+//! one for the others. Whether the kernel records for whom a reply has to come is an option of the receive, not of the port.
 //!
-//! It is at the highest class, so that the kernel's push never has to reach it, runs no code of the program and adopts
-//! no voucher. The first channel that is connected starts it; a program without channels has no such thread.
+//! They are at the highest class, so that the kernel's push never has to reach them, run no code of the program and adopt
+//! no voucher. The first channel of its kind that is connected starts each of them: most programs have one, because all
+//! connections of XPC are strict, and a program without channels has none.
 
 use super::message::MachMsg;
 use crate::inspect;
@@ -22,7 +24,7 @@ use zerocopy::{FromBytes, IntoBytes};
 /// The size of the receive buffer. Larger messages are received into a buffer of their own (dispatch M-3).
 const INLINE_SIZE: usize = 0x4000;
 
-/// The options of every receive. The trailer says whether the kernel is the sender.
+/// The options of every receive; that for strict replies has one more. The trailer says whether the kernel is the sender.
 const OPTIONS: MsgOption = MsgOption::RCV_MSG
     .union(MsgOption::RCV_LARGE)
     .union(MsgOption::RCV_LARGE_IDENTITY)
@@ -41,7 +43,7 @@ pub(crate) struct Arrived<'a> {
     pub(crate) over: Qos,
 }
 
-/// An object that receives through ports. Its methods run on the receiver thread, and run no code of the program.
+/// An object that receives through ports. Its methods run on a receiver thread, and run no code of the program.
 pub(crate) trait Sink: Send + Sync {
     /// Takes a message that came through a port.
     fn message(self: Arc<Self>, port: PortName, arrived: Arrived<'_>);
@@ -51,11 +53,11 @@ pub(crate) trait Sink: Send + Sync {
 
 /// What the receiver knows.
 struct Ports {
-    set: PortName,
-    /// The port for notifications about queues that were full.
-    notify: PortName,
-    /// Who receives through which port.
-    sinks: BTreeMap<PortName, Arc<dyn Sink>>,
+    /// The set of each thread that has started: of that for plain replies, and of that for strict ones.
+    sets: [Option<PortName>; 2],
+    own: Own,
+    /// Who receives through which port, which is in which set.
+    sinks: BTreeMap<PortName, (PortName, Arc<dyn Sink>)>,
     /// Who waits for room in the queue behind which send right.
     waiting: Vec<(PortName, Arc<dyn Sink>)>,
 }
@@ -72,15 +74,15 @@ impl Default for Receiver {
 }
 
 impl Receiver {
-    /// Returns a receiver whose thread is not started.
+    /// Returns a receiver whose threads are not started.
     pub const fn new() -> Receiver {
         Receiver { ports: Mutex::new(None) }
     }
 
-    /// Calls a function with the ports. The first call makes them and starts the thread.
+    /// Calls a function with the ports. The first call makes them.
     fn with<R>(&self, use_ports: impl FnOnce(&mut Ports) -> R) -> R {
         let mut ports = self.ports.lock();
-        use_ports(ports.get_or_insert_with(start))
+        use_ports(ports.get_or_insert_with(Ports::new))
     }
 
     /// Calls a function with the ports, if there are any yet: the end of a channel starts no thread.
@@ -88,12 +90,14 @@ impl Receiver {
         self.ports.lock().as_mut().map(use_ports)
     }
 
-    /// Receives through a port for an object from now on.
-    pub(crate) fn add(&self, port: PortName, sink: Arc<dyn Sink>) {
+    /// Receives through a port for an object from now on. `strict` says that a reply to what comes there has to come from
+    /// the context of its request, where the kernel checks that (dispatch M-1).
+    pub(crate) fn add(&self, port: PortName, sink: Arc<dyn Sink>, strict: bool) {
         let set = self.with(|ports| {
-            let old = ports.sinks.insert(port, sink);
+            let set = ports.set(strict);
+            let old = ports.sinks.insert(port, (set, sink));
             debug_assert!(old.is_none(), "one object receives through a port");
-            ports.set
+            set
         });
         // An error means that the program has destroyed its port: no message will come.
         let _ = process().kernel.insert_member(port, set);
@@ -102,7 +106,7 @@ impl Receiver {
     /// Ends receiving through a port.
     pub(crate) fn remove(&self, port: PortName) {
         // The object is dropped after the lock is released.
-        if let Some((set, _sink)) = self.with_started(|ports| (ports.set, ports.sinks.remove(&port))) {
+        if let Some((set, _sink)) = self.with_started(|ports| ports.sinks.remove(&port)).flatten() {
             let _ = process().kernel.extract_member(port, set);
         }
     }
@@ -112,13 +116,14 @@ impl Receiver {
     pub(crate) fn set_member(&self, port: PortName, sink: &Arc<dyn Sink>, is_member: bool) {
         let kernel = process().kernel;
         self.with_started(|ports| {
-            if !ports.sinks.get(&port).is_some_and(|current| Arc::ptr_eq(current, sink)) {
-                return;
-            }
+            let set = match ports.sinks.get(&port) {
+                Some((set, current)) if Arc::ptr_eq(current, sink) => *set,
+                _ => return,
+            };
             // With the lock: a port that is removed must not come back. An error means that the program has destroyed it.
             let _ = match is_member {
-                true => kernel.insert_member(port, ports.set),
-                false => kernel.extract_member(port, ports.set),
+                true => kernel.insert_member(port, set),
+                false => kernel.extract_member(port, set),
             };
         });
     }
@@ -130,8 +135,9 @@ impl Receiver {
     /// Those of `mach_port_request_notification`.
     pub(crate) fn ask_for_room(&self, right: PortName, sink: Arc<dyn Sink>) -> Result<(), KernReturn> {
         let notify = self.with(|ports| {
+            ports.hear_of_room();
             ports.waiting.push((right, sink));
-            ports.notify
+            ports.own.notify
         });
         let kernel = process().kernel;
         match kernel.request_notification(right, MACH_NOTIFY_SEND_POSSIBLE, 0, notify) {
@@ -172,7 +178,7 @@ impl Receiver {
     }
 
     fn sink(&self, port: PortName) -> Option<Arc<dyn Sink>> {
-        self.with_started(|ports| ports.sinks.get(&port).cloned()).flatten()
+        self.with_started(|ports| ports.sinks.get(&port).map(|(_, sink)| Arc::clone(sink))).flatten()
     }
 }
 
@@ -191,28 +197,56 @@ fn release_request(right: PortName) {
     }
 }
 
-/// Makes the ports and starts the thread.
-fn start() -> Ports {
+impl Ports {
+    /// Makes the ports that are the receiver's own. No thread receives from them yet.
+    fn new() -> Ports {
+        let kernel = process().kernel;
+        let own = (|| {
+            let own = Own { notify: kernel.allocate_receive()?, debug: kernel.allocate_receive()? };
+            kernel.set_debug_port(own.debug)?;
+            Ok(own)
+        })();
+        Ports { sets: [None; 2], own: own.unwrap_or_else(no_room), sinks: BTreeMap::new(), waiting: Vec::new() }
+    }
+
+    /// Returns the set for strict replies, or for plain ones. The first call starts its thread.
+    fn set(&mut self, strict: bool) -> PortName {
+        let is_first = self.sets == [None; 2];
+        let own = self.own;
+        *self.sets[usize::from(strict)].get_or_insert_with(|| start(strict, is_first, own).unwrap_or_else(no_room))
+    }
+
+    /// Lets a thread receive the notifications about room.
+    fn hear_of_room(&mut self) {
+        if self.sets == [None; 2] {
+            self.set(false);
+        }
+    }
+}
+
+/// Makes a set and starts the thread that receives from it. The first one also has the receiver's own ports.
+fn start(strict: bool, is_first: bool, own: Own) -> Result<PortName, KernReturn> {
     let owner: &'static Process = process();
     let kernel = owner.kernel;
-    let made = (|| {
-        let (set, notify) = (kernel.allocate_set()?, kernel.allocate_receive()?);
-        kernel.insert_member(notify, set)?;
-        let debug = kernel.allocate_receive()?;
-        kernel.insert_member(debug, set)?;
-        kernel.set_debug_port(debug)?;
-        let own = Own { notify, debug };
-        let body = Box::new(move || {
-            owner.enter();
-            receive_for_ever(owner, set, own);
-        });
-        kernel.bind_servicer(set, kernel.start_thread("receiver", Priority::of(Qos::UserInteractive), body)?);
-        Ok((set, notify))
-    })();
-    match made {
-        Ok((set, notify)) => Ports { set, notify, sinks: BTreeMap::new(), waiting: Vec::new() },
-        Err(KernReturn(_)) => kernel.crash("there is no room for the receiver of the channels"),
+    let set = kernel.allocate_set()?;
+    if is_first {
+        kernel.insert_member(own.notify, set)?;
+        kernel.insert_member(own.debug, set)?;
     }
+    let (name, options) = match strict {
+        true => ("strict receiver", OPTIONS | MsgOption::STRICT_REPLY),
+        false => ("receiver", OPTIONS),
+    };
+    let body = Box::new(move || {
+        owner.enter();
+        receive_for_ever(owner, set, options, own);
+    });
+    kernel.bind_servicer(set, kernel.start_thread(name, Priority::of(Qos::UserInteractive), body)?);
+    Ok(set)
+}
+
+fn no_room<T>(KernReturn(_): KernReturn) -> T {
+    process().kernel.crash("there is no room for the receiver of the channels")
 }
 
 /// The ports that are the receiver's own.
@@ -224,16 +258,16 @@ struct Own {
     debug: PortName,
 }
 
-fn receive_for_ever(process: &Process, set: PortName, own: Own) {
+fn receive_for_ever(process: &Process, set: PortName, options: MsgOption, own: Own) {
     let mut buffer = vec![0; INLINE_SIZE];
     loop {
-        let received = process.kernel.receive(set, &mut buffer, OPTIONS, 0, MACH_PORT_NULL);
+        let received = process.kernel.receive(set, &mut buffer, options, 0, MACH_PORT_NULL);
         match without_detail(received.code) {
             // With a body error the message arrived, without the rights that had no room.
             MACH_MSG_SUCCESS | MACH_RCV_BODY_ERROR => {
                 deliver(process, own, Arrived { bytes: &mut buffer, priority: received.priority, over: received.over });
             }
-            MACH_RCV_TOO_LARGE => receive_large(process, &buffer),
+            MACH_RCV_TOO_LARGE => receive_large(process, options, &buffer),
             // The kernel has destroyed the message, for want of room for its rights. Nobody is told of it.
             MACH_RCV_HEADER_ERROR | MACH_RCV_INTERRUPTED => {}
             _ => process.kernel.crash("the receiver of the channels cannot receive"),
@@ -243,10 +277,10 @@ fn receive_for_ever(process: &Process, set: PortName, own: Own) {
 
 /// Receives a message that does not fit the buffer, into a buffer of its own. The channel learns of the message only if
 /// that succeeds: its program may have destroyed the port since.
-fn receive_large(process: &Process, buffer: &[u8]) {
+fn receive_large(process: &Process, options: MsgOption, buffer: &[u8]) {
     let header = Header::read_from_prefix(buffer).expect("the buffer has room for a header").0;
     let port = header.msgh_local_port;
-    let options = (OPTIONS - MsgOption::RCV_LARGE_IDENTITY) | MsgOption::RCV_TIMEOUT;
+    let options = (options - MsgOption::RCV_LARGE_IDENTITY) | MsgOption::RCV_TIMEOUT;
     let mut size = header.msgh_size as usize;
     loop {
         let mut large = vec![0; size.next_multiple_of(4) + MAX_TRAILER_SIZE];

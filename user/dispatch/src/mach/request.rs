@@ -89,7 +89,7 @@ impl Inner {
     /// Registers a reply port whose request was sent. The reply may be there already.
     pub(crate) fn await_reply(self: &Arc<Inner>, port: PortName, requester: Requester) {
         self.replies.lock().add(port, Pending::Later(requester));
-        process().receiver.add(port, Arc::clone(self) as Arc<dyn Sink>);
+        process().receiver.add(port, Arc::clone(self) as Arc<dyn Sink>, self.is_strict());
     }
 
     /// Takes a reply that came through a reply port. It is handled in the requester's context, whatever the server's was.

@@ -179,14 +179,37 @@ fn an_empty_queue_forgets_the_class_of_its_past() {
 #[test]
 fn a_thread_that_waits_for_its_turn_lends_its_whole_class() {
     let world = World::new();
-    let queue = Queue::new("q");
+    let (queue, door) = (Queue::new("q"), Door::new());
     let first = Running::start(&world, BG, &queue);
+    // Another item is ahead of the waiter.
+    let (sender, receiver) = channel();
+    let (probe, inside) = (world.prober(&sender), door.clone());
+    world.on(BG, None, || {
+        queue.run_async(move || {
+            inside.pass();
+            probe();
+        });
+    });
     let (inner, mock) = (queue.clone(), world.mock);
-    let waiter = world.spawn(UI, None, move || (mock.thread_self(), inner.sync(|| Probe::of(mock))));
+    let waiter = world.spawn(UI, None, move || {
+        let thread = mock.thread_self();
+        (thread, inner.sync(|| Probe::of(mock)))
+    });
     eventually("the waiter has lent its class", || world.effective(first.thread) == Qos::UserInteractive);
     first.end();
+    door.await_visitors(1);
+    assert_eq!(world.effective(first.thread), Qos::UserInteractive, "the waiter's turn has not come");
+    door.open();
+    let second = receive(&receiver);
+    assert_eq!((second.thread, second.requested), (first.thread, BG));
+    assert_eq!(second.effective, Qos::UserInteractive, "up to the end of the last item before the waiter's");
     let (thread, seen) = waiter.join().expect("it does not panic");
-    assert_eq!((seen.thread, seen.requested), (thread, UI));
+    assert_eq!((seen.thread, seen.requested, seen.effective), (thread, UI, Qos::UserInteractive));
+    assert_ne!(seen.thread, first.thread);
+    // Nobody else waits, so that the waiter is whom the drainer has let go on.
+    assert_eq!(world.mock.thread(first.thread).woke_at, Qos::UserInteractive, "until the waiter runs");
+    world.quiesce();
+    assert_eq!(world.effective(first.thread), Qos::Background, "and no longer than the drainer has work");
 }
 
 // covers dispatch AE-43

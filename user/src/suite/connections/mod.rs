@@ -15,6 +15,7 @@ pub(super) mod hostile_ports;
 pub(super) mod idle;
 pub(super) mod soak;
 mod stage;
+pub(super) mod strict;
 
 /// Functions of children, by name.
 type Children = &'static [(&'static str, fn())];
@@ -32,4 +33,5 @@ pub(super) const CHILDREN: &[Children] = &[
     hostile_limits::CHILDREN,
     hostile_ports::CHILDREN,
     soak::CHILDREN,
+    strict::CHILDREN,
 ];

@@ -318,7 +318,11 @@ impl Kernel for Mock {
     fn wake(&self, _word: &AtomicU32, _all: bool) {
         // Waits may end early, so whoever waits for anything looks again. The lock makes sure that nobody is just
         // between looking and waiting.
-        drop(self.world.lock());
+        let name = self.thread_self();
+        let mut state = self.world.lock();
+        let thread = state.thread(name);
+        thread.woke_at = thread.effective();
+        drop(state);
         self.world.changed.notify_all();
     }
 

@@ -25,6 +25,8 @@ pub struct ThreadRecord {
     pub last_change: Option<SetSelf>,
     /// It waits for a word to change.
     pub waits: bool,
+    /// The class at which it ran when it last let another thread go on.
+    pub woke_at: Qos,
     pub(super) voucher: Option<u32>,
     pub(super) special_reply: Option<PortName>,
 }
