@@ -252,7 +252,7 @@ impl Registry {
     fn check_references(&self, quiet: bool) {
         for key in Key::all() {
             let Some(control) = self.control(key) else { continue };
-            let mut holders = alloc::vec![0u32; control.capacity()];
+            let mut holders = alloc::vec![0u32; control.places()];
             self.iter().for_each(|(_, voucher)| holders[voucher.value(key) as usize] += 1);
             for (index, value) in control.values() {
                 let (refs, holders) = (value.refs(), holders[index as usize]);

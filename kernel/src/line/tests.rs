@@ -161,7 +161,7 @@ fn lines_of_the_kernel_have_room_that_programs_cannot_take_and_lost_ones_are_cou
     take(&mut line, 20_000);
     line.log(format_args!("the last"));
     take(&mut line, 20_000);
-    let sent = String::from_utf8(core::mem::take(&mut line.uart.sent)).unwrap();
+    let sent = std::string::String::from_utf8(core::mem::take(&mut line.uart.sent)).unwrap();
     let expected =
         format!("tally: line {}\ntally: (2 lines are lost: nobody reads fast enough)\ntally: the last\n", lines - 2);
     assert!(sent.ends_with(&expected), "{sent}");
@@ -173,7 +173,7 @@ fn a_long_line_of_the_kernel_is_cut_off_between_characters() {
     let mut line = line();
     line.log(format_args!("{}", "ä".repeat(LINE_MAX)));
     take(&mut line, 20_000);
-    let sent = String::from_utf8(line.uart.sent).expect("no character is cut in two");
+    let sent = std::string::String::from_utf8(line.uart.sent).expect("no character is cut in two");
     assert!(sent.len() <= LINE_MAX && sent.len() >= LINE_MAX - 3 && sent.ends_with("ä\n"));
 }
 

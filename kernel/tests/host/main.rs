@@ -38,6 +38,7 @@ mod memory;
 mod names;
 mod nesting;
 mod notifications;
+mod output;
 mod policy;
 mod ports;
 mod privileges;

@@ -10,7 +10,9 @@ use crate::outcome::Outcome;
 use crate::policy::ThreadPolicy;
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
-use abi::debug::{DEBUG_COUNTS, DEBUG_HEAP, DEBUG_PANIC, DEBUG_THREAD, ThreadInfo};
+use abi::debug::{
+    Clocks, DEBUG_CLOCKS, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_MEMORY, DEBUG_PANIC, DEBUG_THREAD, Memory, ThreadInfo,
+};
 use abi::qos::Priority;
 use abi::task::TaskSpawnArgs;
 use abi::trap::tally::{THREAD_CREATE_CLASS, THREAD_CREATE_SUSPENDED};
@@ -113,8 +115,8 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// `debug_state`: writes object counts, the policy and priority of a thread, or the free bytes of the heap into a
-    /// buffer; or lets the kernel panic, for tests.
+    /// `debug_state`: writes object counts, the policy and priority of a thread, facts about the heap, or the time of two
+    /// clocks into a buffer; or lets the kernel panic, for tests.
     ///
     /// # Errors
     /// `KERN_NO_ACCESS` if another task than the first one asks for a panic; `KERN_INVALID_ARGUMENT` for an unknown
@@ -161,6 +163,16 @@ impl Kernel {
             DEBUG_HEAP => {
                 let free = machine.free_heap();
                 put_state(machine, caller, &free.to_le_bytes(), buffer, size)
+            }
+            DEBUG_MEMORY => {
+                let memory = Memory { free: machine.free_heap(), largest: machine.largest_allocation() };
+                put_state(machine, caller, memory.as_bytes(), buffer, size)
+            }
+            DEBUG_CLOCKS => {
+                let before = machine.now();
+                let other = machine.other_clock().unwrap_or(0);
+                let clocks = Clocks { before, other, after: machine.now() };
+                put_state(machine, caller, clocks.as_bytes(), buffer, size)
             }
             DEBUG_PANIC if self.first_task == Some(caller.task) => panic!("the first task asked for a panic"),
             DEBUG_PANIC => Err(KERN_NO_ACCESS),
