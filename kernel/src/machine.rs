@@ -157,6 +157,13 @@ pub trait Machine {
     /// Returns the number of free bytes in the kernel's heap.
     fn free_heap(&self) -> u64;
 
+    /// Returns the size in bytes of the largest allocation from the kernel's heap that would succeed.
+    fn largest_allocation(&self) -> u64;
+
+    /// Returns the time of a clock that is independent of [`now`](Machine::now), in nanoseconds since some moment, if the
+    /// machine has one.
+    fn other_clock(&mut self) -> Option<Nanos>;
+
     /// Returns the number of processors in operation.
     fn cpu_count(&self) -> u32;
 

@@ -6,7 +6,7 @@ use crate::supervisor::{End, Failure, Supervisor};
 use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now, sleep};
 use crate::{print, println};
-use abi::debug::Counts;
+use abi::debug::{Counts, Memory};
 use abi::task::ExitStatus;
 use core::fmt::Write;
 use heapless::String;
@@ -84,6 +84,8 @@ enum Verdict {
     Ended(ExitStatus, ExitStatus),
     /// The counts before and after the test differ.
     Left(Counts, Counts),
+    /// The kernel's heap before and after the test differs.
+    Kept(Memory, Memory),
 }
 
 /// Runs the tests and returns the exit status.
@@ -109,7 +111,12 @@ pub fn run(options: &Options) -> i32 {
     for test in suite::all().filter(&mut chosen) {
         print!("test {test} ... ");
         let started = now();
-        let verdict = run_one(&mut supervisor, test, seed);
+        let mut verdict = run_one(&mut supervisor, test, seed);
+        for _ in 0..RUNS_UNTIL_STEADY {
+            if matches!(verdict, Verdict::Kept(..)) {
+                verdict = run_one(&mut supervisor, test, seed);
+            }
+        }
         times.add(now() - started, test);
         verdict.report(colour);
         failed += usize::from(!matches!(verdict, Verdict::Passed));
@@ -130,7 +137,7 @@ fn run_one(supervisor: &mut Supervisor, test: &Test, seed: Option<u64>) -> Verdi
         write!(number, "{seed}").expect("a number fits");
         program = program.argument(&number);
     }
-    let before = task::counts();
+    let (before, memory) = (task::counts(), kernel_memory());
     let waits = || {
         println!("\n      not finished; who waits for what:");
         monitor::print_waits(task::pid() as u32);
@@ -146,6 +153,9 @@ fn run_one(supervisor: &mut Supervisor, test: &Test, seed: Option<u64>) -> Verdi
         Verdict::Ended(test.ends, status)
     } else if before != after {
         Verdict::Left(before, after)
+    } else if test.is_hostile() {
+        let after = settled_memory(&memory);
+        if after == memory { Verdict::Passed } else { Verdict::Kept(memory, after) }
     } else {
         Verdict::Passed
     }
@@ -164,6 +174,35 @@ fn settled_counts(before: &Counts) -> Counts {
     }
 }
 
+/// The largest message with its trailer.
+const MESSAGE_MAX: u64 = 65_536 + abi::message::MAX_TRAILER_SIZE as u64;
+
+/// How often a test is run again that leaves less of the kernel's heap. The smallest tables of the kernel stay as large as
+/// they have been; what is missing again and again is lost.
+const RUNS_UNTIL_STEADY: usize = 2;
+
+/// Milliseconds that the kernel has for giving memory back when it has nothing else to do.
+const TRIM_LIMIT: u64 = 2_000;
+
+/// Returns the free bytes of the kernel's heap and the largest message that there is room for. Larger allocations than that
+/// of a message depend on where the pages of long-lived objects happen to be.
+fn kernel_memory() -> Memory {
+    let Memory { free, largest } = task::kernel_memory();
+    Memory { free, largest: largest.min(MESSAGE_MAX) }
+}
+
+/// Returns the state of the heap as soon as it is that of before, or when the limit is over.
+fn settled_memory(before: &Memory) -> Memory {
+    let deadline = now() + TRIM_LIMIT * MILLISECOND;
+    loop {
+        let memory = kernel_memory();
+        if memory == *before || now() > deadline {
+            return memory;
+        }
+        sleep(1);
+    }
+}
+
 impl Verdict {
     fn report(&self, colour: bool) {
         let (green, red, plain) = if colour { ("\x1b[32m", "\x1b[31m", "\x1b[0m") } else { ("", "", "") };
@@ -174,6 +213,11 @@ impl Verdict {
             Verdict::TimedOut(limit) => println!("      it took longer than {limit} ms"),
             Verdict::Ended(expected, seen) => {
                 println!("\n      the exit status of the task\n      expected: {expected:?}\n          seen: {seen:?}");
+            }
+            Verdict::Kept(before, after) => {
+                println!("\n      the kernel's heap is not as before, again and again");
+                println!("      free bytes: {} before, {} after", before.free, after.free);
+                println!("      the largest allocation: {} before, {} after", before.largest, after.largest);
             }
             Verdict::Left(before, after) => {
                 println!("\n      the test has left something behind");

@@ -77,6 +77,11 @@ impl AttributeControl {
         self.table.capacity()
     }
 
+    /// Returns the number of places for values: all indexes are below it.
+    pub(crate) fn places(&self) -> usize {
+        self.table.places()
+    }
+
     /// Returns the size of the value table's memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.table.bytes()

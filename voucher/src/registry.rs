@@ -252,10 +252,10 @@ impl Registry {
     fn check_references(&self, quiet: bool) {
         for key in Key::all() {
             let Some(control) = self.control(key) else { continue };
-            let mut holders = alloc::collections::BTreeMap::<u32, u32>::new();
-            self.iter().for_each(|(_, voucher)| *holders.entry(voucher.value(key)).or_default() += 1);
+            let mut holders = alloc::vec![0u32; control.places()];
+            self.iter().for_each(|(_, voucher)| holders[voucher.value(key) as usize] += 1);
             for (index, value) in control.values() {
-                let (refs, holders) = (value.refs(), holders.get(&index).copied().unwrap_or_default());
+                let (refs, holders) = (value.refs(), holders[index as usize]);
                 if value.is_persistent() {
                     assert_eq!((refs, value.made()), (1, 1), "a persistent value is not counted");
                 } else if quiet {

@@ -129,6 +129,11 @@ impl ValueTable {
         self.values.trim()
     }
 
+    /// Returns the number of places: all indexes are below it.
+    pub(crate) fn places(&self) -> usize {
+        self.values.places()
+    }
+
     /// Returns the number of values, without the default.
     pub fn len(&self) -> usize {
         self.values.len() - 1

@@ -9,13 +9,40 @@ pub const DEBUG_THREAD: u32 = 2;
 /// Kind 3: the kernel panics, to show how a panic is reported. Only the first task, which can stop the machine anyway,
 /// may request it.
 pub const DEBUG_PANIC: u32 = 3;
-/// Kind 4: the number of free bytes in the kernel's heap, a u64; the name is ignored. Tables of the kernel stay as large
-/// as they have been, so a test compares the numbers before and after only when it has done everything once.
+/// Kind 4: the number of free bytes in the kernel's heap, a u64; the name is ignored. Some tables of the kernel keep
+/// a little, so a test compares the numbers before and after only when it has done everything once.
 pub const DEBUG_HEAP: u32 = 4;
 
-/// Kind 6: a [`LongestStep`], the longest since this kind was asked for last, and forgets it. The name is 1 to measure
+/// Kind 5: a [`Memory`]; the name is ignored.
+pub const DEBUG_MEMORY: u32 = 5;
+/// Kind 6: a [`Clocks`]; the name is ignored.
+pub const DEBUG_CLOCKS: u32 = 6;
+
+/// The kernel's heap. A test compares it before and after, as it does the counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Memory {
+    /// Free bytes.
+    pub free: u64,
+    /// The size in bytes of the largest allocation that would succeed: a message of nearly that size can be sent.
+    pub largest: u64,
+}
+
+/// Two clocks, read at about the same time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Clocks {
+    /// The time of the kernel's clock before the other was read, in ns since boot.
+    pub before: u64,
+    /// The time of another clock that the machine has, in ns since some moment; 0 if there is none.
+    pub other: u64,
+    /// The time of the kernel's clock afterwards.
+    pub after: u64,
+}
+
+/// Kind 7: a [`LongestStep`], the longest since this kind was asked for last, and forgets it. The name is 1 to measure
 /// steps from then on, else 0. For user 0 alone, because measuring makes every trap slower.
-pub const DEBUG_LONGEST: u32 = 6;
+pub const DEBUG_LONGEST: u32 = 7;
 
 /// The longest time for which the kernel kept everybody else out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -36,6 +36,11 @@ impl<T, const N: usize> Slab<T, N> {
         self.slots.capacity()
     }
 
+    /// Returns the number of places: all indexes are below it.
+    pub fn places(&self) -> usize {
+        self.slots.places()
+    }
+
     /// Returns the number of open [promises](Slab::promise).
     pub const fn promised(&self) -> usize {
         self.slots.promised

@@ -258,6 +258,14 @@ impl Machine for FakeMachine {
         HEAP_FREE
     }
 
+    fn largest_allocation(&self) -> u64 {
+        HEAP_FREE / 2
+    }
+
+    fn other_clock(&mut self) -> Option<Nanos> {
+        Some(self.now / 2)
+    }
+
     fn cpu_count(&self) -> u32 {
         1
     }

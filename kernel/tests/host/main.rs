@@ -42,6 +42,7 @@ mod memory_pieces;
 mod names;
 mod nesting;
 mod notifications;
+mod output;
 mod payers;
 mod policy;
 mod ports;

@@ -7,7 +7,10 @@ use crate::program::{PROGRAM_BASE, spawn_args};
 use crate::simulation::Random;
 use crate::world::{ARGUMENTS, Actor, BUFFER, Ret, World};
 use abi::code::*;
-use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_PANIC, DEBUG_THREAD, LongestStep, ThreadInfo};
+use abi::debug::{
+    Clocks, Counts, DEBUG_CLOCKS, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_MEMORY, DEBUG_PANIC, DEBUG_THREAD,
+    LongestStep, Memory, ThreadInfo,
+};
 use abi::port::PortType;
 use abi::qos::{Priority, Qos};
 use abi::task::{PAGE_SIZE, TaskSpawnArgs};
@@ -374,6 +377,13 @@ fn debug_state_returns_counts_and_thread_schedules() {
     ask(&mut w, DEBUG_HEAP, PortName(0), at, 8).unwrap();
     assert_eq!(w.get(a, ARGUMENTS, 8), HEAP_FREE.to_le_bytes());
     assert_eq!(ask(&mut w, DEBUG_HEAP, PortName(0), at, 7), Err(KERN_INVALID_ARGUMENT));
+    ask(&mut w, DEBUG_MEMORY, PortName(0), at, size_of::<Memory>()).unwrap();
+    let memory = Memory::read_from_bytes(&w.get(a, ARGUMENTS, size_of::<Memory>())).unwrap();
+    assert_eq!(memory, Memory { free: HEAP_FREE, largest: HEAP_FREE / 2 });
+    ask(&mut w, DEBUG_CLOCKS, PortName(0), at, size_of::<Clocks>()).unwrap();
+    let clocks = Clocks::read_from_bytes(&w.get(a, ARGUMENTS, size_of::<Clocks>())).unwrap();
+    assert_eq!((clocks.other, clocks.before), (clocks.before / 2, clocks.after));
+    assert_eq!(ask(&mut w, DEBUG_CLOCKS, PortName(0), at, size_of::<Clocks>() - 1), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(ask(&mut w, 99, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
     assert_eq!(ask(&mut w, 0, name, at, 4096), Err(KERN_INVALID_ARGUMENT));
 }

@@ -4,7 +4,10 @@ use crate::message::{Message, call_object, call_server};
 use crate::port;
 use crate::sys::{trap, unix_trap};
 use abi::code::*;
-use abi::debug::{Counts, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_PANIC, DEBUG_THREAD, LongestStep, ThreadInfo};
+use abi::debug::{
+    Clocks, Counts, DEBUG_CLOCKS, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_MEMORY, DEBUG_PANIC, DEBUG_THREAD,
+    LongestStep, Memory, ThreadInfo,
+};
 use abi::mig;
 use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::qos::{AppType, Qos, Role};
@@ -253,6 +256,25 @@ pub fn longest_step(measure: bool) -> LongestStep {
     let code = trap(DEBUG_STATE, [u64::from(DEBUG_LONGEST), u64::from(measure), at, size, 0, 0]);
     assert_eq!(code, 0, "user 0 may measure");
     longest
+}
+
+/// Returns the state of the kernel's heap.
+pub fn kernel_memory() -> Memory {
+    let mut memory = Memory::default();
+    debug_state(DEBUG_MEMORY, memory.as_mut_bytes());
+    memory
+}
+
+/// Returns the times of the kernel's clock and of another one.
+pub fn clocks() -> Clocks {
+    let mut clocks = Clocks::default();
+    debug_state(DEBUG_CLOCKS, clocks.as_mut_bytes());
+    clocks
+}
+
+fn debug_state(kind: u32, state: &mut [u8]) {
+    let code = trap(DEBUG_STATE, [u64::from(kind), 0, state.as_mut_ptr() as u64, state.len() as u64, 0, 0]);
+    assert_eq!(code, 0, "the kernel tells its state");
 }
 
 /// Makes the kernel panic, to show the report. Only the first task may do that.

@@ -12,11 +12,13 @@ mod channel_ends;
 mod channel_replies;
 mod channel_tasks;
 mod channels;
+mod clock;
 mod connections;
 mod deliberate;
 mod dispatch_vouchers;
 mod faults;
 mod hostile;
+mod hostile_memory;
 mod importance;
 mod inspect;
 mod instances;
@@ -70,6 +72,11 @@ impl Test {
     /// Returns a test that must exit with status 0.
     pub const fn new(group: &'static str, name: &'static str) -> Test {
         Test { group, name, ends: ExitStatus::exited(0), limit: LIMIT }
+    }
+
+    /// Returns true if the test uses up what it can. The kernel's heap must then be as it was before.
+    pub fn is_hostile(&self) -> bool {
+        self.group.starts_with("hostile")
     }
 
     /// Sets the exit status that the test must have.
@@ -148,6 +155,8 @@ files! {
     launch_hostile,
     supervision,
     hostile,
+    hostile_memory,
+    clock,
     connections::basics,
     connections::base_chain,
     connections::forwarding,

@@ -37,6 +37,8 @@ pub struct X86Machine {
     frames: FrameAllocator,
     user_memory: UserMemory,
     clock: Clock,
+    /// The last time that was told.
+    latest: Nanos,
     apic: Apic,
     apic_rate: Rate,
     console: Option<Line<Serial>>,
@@ -81,6 +83,7 @@ impl X86Machine {
             frames,
             user_memory: UserMemory::new(features.smap),
             clock,
+            latest: 0,
             apic,
             apic_rate,
             console: Serial::open(COM1).map(Line::new),
@@ -187,7 +190,9 @@ impl X86Machine {
 impl Machine for X86Machine {
     #[inline]
     fn now(&mut self) -> Nanos {
-        self.clock.time_of(clock::stamp())
+        // The counter may go back if a virtual machine moves to another host.
+        self.latest = self.latest.max(self.clock.time_of(clock::stamp()));
+        self.latest
     }
 
     #[inline(always)]
@@ -242,6 +247,14 @@ impl Machine for X86Machine {
 
     fn free_heap(&self) -> u64 {
         super::heap::free()
+    }
+
+    fn largest_allocation(&self) -> u64 {
+        super::heap::largest_free()
+    }
+
+    fn other_clock(&mut self) -> Option<Nanos> {
+        super::hpet::time(self.frames.physical_map())
     }
 
     fn cpu_count(&self) -> u32 {

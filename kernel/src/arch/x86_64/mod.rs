@@ -11,7 +11,7 @@
 //! | `interrupts` | vectors, exceptions and their kinds |
 //! | `machine` | the [`Machine`](kernel::machine::Machine) that the core is given |
 //! | `frame_allocator`, `paging`, `user_memory`, `heap` | memory |
-//! | `clock`, `pit`, `apic` | time |
+//! | `clock`, `pit`, `apic`, `hpet` | time |
 //! | `io_apic` | the interrupts of devices |
 //! | `processor`, `segments`, `fpu` | the modes and tables of the processor, FPU state |
 //! | `serial`, `panic`, `symbols` | console, log and the report of a panic |
@@ -25,6 +25,7 @@ mod entry;
 mod fpu;
 mod frame_allocator;
 mod heap;
+mod hpet;
 mod interrupts;
 mod io_apic;
 mod machine;

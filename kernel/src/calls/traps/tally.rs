@@ -11,7 +11,10 @@ use crate::policy::ThreadPolicy;
 use crate::task::start::SpawnRequest;
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
-use abi::debug::{DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_PANIC, DEBUG_THREAD, LongestStep, ThreadInfo};
+use abi::debug::{
+    Clocks, DEBUG_CLOCKS, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_MEMORY, DEBUG_PANIC, DEBUG_THREAD,
+    LongestStep, Memory, ThreadInfo,
+};
 use abi::qos::Priority;
 use abi::task::TaskSpawnArgs;
 use abi::trap::tally::{THREAD_CREATE_CLASS, THREAD_CREATE_SUSPENDED};
@@ -101,8 +104,8 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// `debug_state`: writes object counts, the policy and priority of a thread, the free bytes of the heap or the longest
-    /// step into a buffer; or lets the kernel panic, for tests.
+    /// `debug_state`: writes object counts, the policy and priority of a thread, facts about the heap, the time of two
+    /// clocks or the longest step into a buffer; or lets the kernel panic, for tests.
     ///
     /// # Errors
     /// `KERN_NO_ACCESS` if another task than the first one asks for a panic, or another user than 0 for the longest step;
@@ -149,6 +152,16 @@ impl Kernel {
             DEBUG_HEAP => {
                 let free = machine.free_heap();
                 put_state(machine, caller, &free.to_le_bytes(), buffer, size)
+            }
+            DEBUG_MEMORY => {
+                let memory = Memory { free: machine.free_heap(), largest: machine.largest_allocation() };
+                put_state(machine, caller, memory.as_bytes(), buffer, size)
+            }
+            DEBUG_CLOCKS => {
+                let before = machine.now();
+                let other = machine.other_clock().unwrap_or(0);
+                let clocks = Clocks { before, other, after: machine.now() };
+                put_state(machine, caller, clocks.as_bytes(), buffer, size)
             }
             DEBUG_LONGEST if self.tasks[caller.task].credentials.uid != 0 => Err(KERN_NO_ACCESS),
             DEBUG_LONGEST => {
