@@ -99,7 +99,7 @@ pub const BACKGROUND_TURN: crate::machine::Nanos = 50_000;
 pub const REAP_SLICE: u32 = 64;
 
 /// Rights of a message that could not be sent which its sender takes back in one slice.
-pub const GIVE_BACK_SLICE: u32 = 64;
+pub const GIVE_BACK_SLICE: u32 = 32;
 
 /// Deadlines of waits and depressions that end in one step.
 pub const EXPIRED_PER_TICK: usize = 64;

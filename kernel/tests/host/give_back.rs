@@ -12,7 +12,7 @@ use kernel::limits::{GIVE_BACK_SLICE, Limits};
 use kernel::sched::thread::Wait;
 
 /// A number of rights that takes several slices.
-const RIGHTS: u32 = 5 * GIVE_BACK_SLICE + 1;
+const RIGHTS: u32 = 3 * GIVE_BACK_SLICE + 1;
 const SENDERS: usize = 3;
 const TIMEOUT: u32 = 10;
 const MILLISECOND: u64 = 1_000_000;

@@ -19,7 +19,7 @@ const EXPECTED: &[(&str, u64)] = &[
     ("a voucher in a queue", 10),
     ("an inherit", 10),
     ("an inherit that donates", 20),
-    ("an inherit of forwarded importance", 200),
+    ("an inherit of forwarded importance", 400),
     ("a boost on a port in limbo or in transit", 50),
     ("a boost by way of two ports in transit", 2_000),
     ("boosts too deep in ports to go on", 2_000),
