@@ -20,8 +20,8 @@ use crate::sched::run_time::Used;
 use crate::sched::thread::{SendWait, Thread, Wait};
 use crate::sched::{Belongings, ThreadList};
 use crate::step::{Progress, WORK_COST, Work};
-use crate::task::regions::Regions;
-use crate::task::{Ending, Stage, Task};
+use crate::task::regions::{REGION_COST, REGIONS_AT_FIRST, Regions};
+use crate::task::{Ending, Stage, Task, frames};
 use crate::trace::Event;
 use crate::trap_frame::TrapFrame;
 use abi::event::kind;
@@ -43,7 +43,8 @@ pub(crate) const TASK_COST: usize = size_of::<Task>()
     + size_of::<TaskElement>()
     + size_of::<BankElement>()
     + Work::PER_OBJECT * WORK_COST
-    + 2 * PORT_COST;
+    + 2 * PORT_COST
+    + REGIONS_AT_FIRST * REGION_COST;
 
 /// What a task has on its budget when it starts, in bytes.
 const START_COST: usize = TASK_COST + THREAD_COST;
@@ -68,6 +69,10 @@ pub struct NewTask {
     pub marks: Marks,
     /// Where its budget comes from.
     pub budget: Source,
+    /// Where its page frames come from.
+    pub frames: frames::Source,
+    /// The page frames that it starts with.
+    pub start_frames: u64,
 }
 
 impl Kernel {
@@ -82,6 +87,7 @@ impl Kernel {
         tasks.make_room()?;
         ipc.make_room_for_task()?;
         let credentials = Credentials { uid: new.uid, gid: new.gid, pid: tasks.next_pid() };
+        let frames = tasks.frames_for(new.frames, new.start_frames)?;
         let budget = ipc.open_budget(new.budget, START_COST)?;
         let charged = ipc.charge(budget, TASK_COST).inspect_err(|_| ipc.close_budget(budget));
         let undo_charge = |ipc: &mut Ipc| {
@@ -90,6 +96,7 @@ impl Kernel {
         };
         let bank =
             charged.and_then(|()| vouchers.begin_task(credentials, new.identity).inspect_err(|_| undo_charge(ipc)))?;
+        let free_before = machine.free_frames();
         let mut reserve = || {
             step.reserve_work(WORK_PER_TASK)?;
             step.reserve_policy_change()
@@ -103,6 +110,7 @@ impl Kernel {
         // From here on nothing fails.
         step.trace.record(|| Event::task_begun(credentials.pid, new.identity.parent, &new.name));
         let space = ipc.insert_space(budget, seed);
+        let frames = tasks.take_frames(frames, free_before - machine.free_frames());
         Ok(tasks.insert(|task, pid| {
             ipc.begin_importance(space, (task, pid), new.marks, new.policy.live_policy());
             Task {
@@ -111,6 +119,7 @@ impl Kernel {
                 identity: new.identity,
                 space,
                 regions: Regions::default(),
+                frames,
                 address_space,
                 threads: ThreadList::default(),
                 policy: new.policy,
@@ -240,6 +249,7 @@ impl Kernel {
                     Stage::Budget
                 } else {
                     self.ipc.close_budget(budget);
+                    self.tasks.close_frames(task);
                     Stage::Names(0)
                 }
             }
@@ -309,10 +319,12 @@ impl Kernel {
     fn forget_task(&mut self, machine: &mut dyn Machine, task: TaskId) {
         let Kernel { tasks, ipc, step, .. } = self;
         let gone = tasks.remove(task);
+        let free_before = machine.free_frames();
         machine.destroy_address_space(gone.address_space);
+        tasks.end_frames(&gone.frames, machine.free_frames() - free_before);
         let budget = ipc.space(gone.space).budget();
         ipc.remove_space(gone.space);
-        ipc.refund(budget, TASK_COST);
+        ipc.refund(budget, TASK_COST + (gone.regions.paid() - REGIONS_AT_FIRST) * REGION_COST);
         step.release_policy_change();
         // The places of the control port are released when that is removed.
         step.release_work(Work::PER_OBJECT);

@@ -13,8 +13,8 @@ use crate::limits::ARGUMENTS_SIZE_MAX;
 use crate::machine::{Machine, NoMemory, UserAddr};
 use crate::policy::spawn::Asked;
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
-use crate::task::Task;
 use crate::task::program::{Image, Loaded};
+use crate::task::{Task, frames};
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
 use abi::port::{Disposition, MACH_PORT_NULL};
@@ -61,6 +61,7 @@ pub(crate) struct SpawnRequest {
     properties: Properties,
     system_personas: SystemPersonas,
     kernel_bytes: Portion,
+    pages: Portion,
     watch_ports: Range,
     bootstrap: PortName,
     exit_port: PortName,
@@ -107,6 +108,7 @@ impl SpawnRequest {
             properties: Properties::from_bits(args.properties).ok_or(KERN_INVALID_ARGUMENT)?,
             system_personas: SystemPersonas { system: given(known[0]), proxy: given(known[1]) },
             kernel_bytes: portion(args.kernel_bytes)?,
+            pages: portion(args.pages)?,
             watch_ports: range(args.watch_ports, u64::from(args.watch_port_count) * size_of::<PortName>() as u64),
             bootstrap: args.bootstrap_port,
             exit_port: args.exit_port,
@@ -195,7 +197,8 @@ impl Kernel {
                 })?;
         }
         let budget = Source::Parent(self.ipc.space(caller.space).budget(), request.kernel_bytes);
-        let new = NewTask { name, uid, gid, identity, policy, marks, budget };
+        let frames = frames::Source::Parent(parent, request.pages);
+        let new = NewTask { name, uid, gid, identity, policy, marks, budget, frames, start_frames: 0 };
         let task = self.start_program(machine, new, &image, &strings)?;
         // The parent's rights move to the child last, because that cannot fail.
         match self.announce_child(machine, caller, task, result) {
@@ -285,7 +288,8 @@ impl Kernel {
     /// Creates a task, loads a program into it and makes its first thread ready.
     ///
     /// # Errors
-    /// Those of [`load_program`](crate::task::Tasks::load_program) and [`make_stack`](crate::task::Tasks::make_stack);
+    /// Those of [`read_program`](crate::task::Tasks::read_program),
+    /// [`load_program`](crate::task::Tasks::load_program) and [`make_stack`](crate::task::Tasks::make_stack);
     /// `KERN_RESOURCE_SHORTAGE` if memory, the task's budget or the number of tasks is used up. A task that was created
     /// is then being taken apart.
     pub(crate) fn start_program(
@@ -296,9 +300,11 @@ impl Kernel {
         strings: &Strings,
     ) -> Result<TaskId, KernReturn> {
         let qos = new.policy.main_thread_qos(self.first_task.is_none());
+        let program = self.tasks.read_program(machine, &new.name, image)?;
+        let new = NewTask { start_frames: program.frames(), ..new };
         let task = self.create_task(machine, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         let random = [self.next_seed(), self.next_seed()];
-        let started = self.tasks.load_program(machine, task, image).and_then(|loaded| {
+        let started = self.tasks.load_program(machine, task, image, &program).and_then(|loaded| {
             let stack = self.tasks.make_stack(machine, task, |top| stack_block(top, strings, &loaded, random))?;
             let frame = TrapFrame::starting_at(loaded.entry, stack, 0);
             let policy = ThreadPolicy::requesting(Priority::of(qos));

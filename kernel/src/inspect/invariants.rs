@@ -6,6 +6,7 @@
 use crate::ipc::check::Outside;
 use crate::kernel::Kernel;
 use crate::lifetime::{TASK_COST, THREAD_COST};
+use crate::task::regions::{REGION_COST, REGIONS_AT_FIRST};
 use crate::vouchers::billing::usage;
 
 /// Panics unless every invariant holds. Visits all objects of the kernel.
@@ -18,7 +19,8 @@ pub fn check_all(kernel: &Kernel) {
         task.regions().check();
         let threads = sched.iter().filter(|(_, thread)| thread.task() == id).count();
         assert_eq!(threads, task.threads.len(), "the threads of {id:?} are on its list");
-        let cost = TASK_COST + threads * THREAD_COST;
+        let regions = task.regions().paid() - REGIONS_AT_FIRST;
+        let cost = TASK_COST + threads * THREAD_COST + regions * REGION_COST;
         *outside.charged.entry(ipc.space(task.space).budget()).or_default() += cost;
     }
     vouchers.add_costs(&mut outside.charged);

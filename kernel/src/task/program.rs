@@ -1,6 +1,6 @@
 //! Programs: loading a static ELF file into a new task's memory.
 
-use super::{Task, Tasks};
+use super::Tasks;
 use crate::ids::TaskId;
 use crate::limits::{SEGMENTS_MAX, STACK_PAGES};
 use crate::machine::{AddressSpace, Machine, Protection, USER_END, UserAddr};
@@ -104,32 +104,60 @@ use Fault::NoProgram;
 
 /// The checked headers of a program.
 #[derive(Debug)]
-struct Program {
+pub(crate) struct Program {
     segments: Vec<Segment, SEGMENTS_MAX>,
     loaded: Loaded,
 }
 
+/// Page tables that a range needs at most, but for those of which it fills more than one.
+const TABLES_PER_RANGE: u64 = 6;
+/// Pages whose entries are in one page table.
+const PAGES_PER_TABLE: u64 = 512;
+
+impl Program {
+    /// Returns the number of page frames that a task needs to start it, at most.
+    pub(crate) fn frames(&self) -> u64 {
+        let segments = self.segments.iter().map(|segment| (segment.end - segment.start) / PAGE_SIZE);
+        let ranges = segments.chain(core::iter::once(STACK_PAGES));
+        let with_tables = ranges.map(|pages| pages + pages / PAGES_PER_TABLE + TABLES_PER_RANGE);
+        with_tables.fold(1, u64::saturating_add)
+    }
+}
+
 impl Tasks {
-    /// Loads a program into a task that has no memory yet. The log says what is wrong with a file that is no program.
+    /// Reads and checks the headers of a program for a new task of this name. The log says what is wrong with a file that
+    /// is no program.
     ///
     /// # Errors
-    /// `KERN_FAILURE` if the file is not a static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read;
-    /// `KERN_RESOURCE_SHORTAGE` if memory runs out. The task may then have a part of the program's memory.
+    /// `KERN_FAILURE` if the file is not a static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read.
+    pub(crate) fn read_program(
+        &self,
+        machine: &mut dyn Machine,
+        name: &str,
+        image: &Image,
+    ) -> Result<Program, KernReturn> {
+        read_program(machine, image).map_err(|fault| match fault {
+            NoProgram(reason) => {
+                let pid = self.next_pid();
+                machine.log(format_args!("task {pid} ({name}) does not start: {reason}"));
+                KERN_FAILURE
+            }
+            Fault::Unreadable(code) => code,
+        })
+    }
+
+    /// Loads a program into a task that has no memory yet.
+    ///
+    /// # Errors
+    /// `KERN_MEMORY_ERROR` if the file cannot be read; `KERN_RESOURCE_SHORTAGE` if memory runs out. The task may then
+    /// have a part of the program's memory.
     pub(crate) fn load_program(
         &mut self,
         machine: &mut dyn Machine,
         task: TaskId,
         image: &Image,
+        program: &Program,
     ) -> Result<Loaded, KernReturn> {
-        let program = read_program(machine, image).map_err(|fault| match fault {
-            NoProgram(reason) => {
-                let Task { name, credentials, .. } = &self.tasks[task];
-                let pid = credentials.pid;
-                machine.log(format_args!("task {pid} ({name}) does not start: {reason}"));
-                KERN_FAILURE
-            }
-            Fault::Unreadable(code) => code,
-        })?;
         for segment in &program.segments {
             let Segment { start, end, address, offset, file_size, protection } = *segment;
             self.vm_allocate(machine, task, Some(UserAddr(start)), end - start, protection)?;

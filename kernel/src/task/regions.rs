@@ -5,8 +5,8 @@
 
 use super::{Task, Tasks};
 use crate::ids::TaskId;
-use crate::limits::REGIONS_PER_TASK_MAX;
-use crate::machine::{Machine, Protection, USER_END, USER_START, UserAddr};
+use crate::limits::{REGIONS_PER_TASK_MAX, SEGMENTS_MAX};
+use crate::machine::{Machine, NoMemory, Protection, USER_END, USER_START, UserAddr};
 use abi::KernReturn;
 use abi::code::*;
 use abi::task::PAGE_SIZE;
@@ -49,11 +49,28 @@ impl Region {
     }
 }
 
+/// The cost of a region's record on a budget, in bytes. A list of records doubles when it grows.
+pub(crate) const REGION_COST: usize = 2 * size_of::<Region>();
+/// The number of regions whose records every task pays for: as many as the largest program needs.
+pub(crate) const REGIONS_AT_FIRST: usize = SEGMENTS_MAX + 2;
+/// The number of records that a task pays for together.
+const PAID_TOGETHER: usize = 16;
+/// Regions that one operation adds at most.
+const ADDED_MAX: usize = 2;
+
 /// A task's regions, sorted by address. They do not overlap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Regions {
     list: Vec<Region>,
     pages: u64,
+    /// The number of records that are on the task's budget.
+    paid: usize,
+}
+
+impl Default for Regions {
+    fn default() -> Self {
+        Regions { list: Vec::new(), pages: 0, paid: REGIONS_AT_FIRST }
+    }
 }
 
 impl Regions {
@@ -75,6 +92,18 @@ impl Regions {
     /// Returns the number of pages of all regions.
     pub fn pages(&self) -> u64 {
         self.pages
+    }
+
+    /// Returns the number of records that are on the task's budget.
+    pub(crate) fn paid(&self) -> usize {
+        self.paid
+    }
+
+    /// Makes sure that an operation can add regions, if the task's budget has room for more records. `charge` charges it.
+    pub(crate) fn pay(&mut self, charge: impl FnOnce(usize) -> Result<(), NoMemory>) {
+        if self.list.len() + ADDED_MAX > self.paid && charge(PAID_TOGETHER * REGION_COST).is_ok() {
+            self.paid += PAID_TOGETHER;
+        }
     }
 
     /// Returns the index of the first region that ends behind `address`: the one that contains it, or the next one.
@@ -115,9 +144,10 @@ impl Regions {
     /// Makes room in the list for `more` regions.
     ///
     /// # Errors
-    /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task would have too many regions; nothing has changed.
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out, the records are not [paid](Regions::pay) or the task would have too
+    /// many regions; nothing has changed.
     fn reserve(&mut self, more: usize) -> Result<(), KernReturn> {
-        if self.list.len() + more > REGIONS_PER_TASK_MAX {
+        if self.list.len() + more > REGIONS_PER_TASK_MAX.min(self.paid) {
             return Err(KERN_RESOURCE_SHORTAGE);
         }
         store::failpoints::check().map_err(|_| KERN_RESOURCE_SHORTAGE)?;
@@ -261,11 +291,11 @@ impl Tasks {
     ) -> Result<UserAddr, KernReturn> {
         let place = fixed.map_or(Place::Anywhere, Place::At);
         let (start, end) = self.find_room(task, place, size)?;
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
+        let Task { regions, frames, address_space: space, .. } = &mut self.tasks[task];
         let region = Region { start, end, protection };
         regions.reserve(1)?;
         let address = UserAddr(start);
-        machine.map(*address_space, address, region.pages(), protection).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        frames.map(machine, *space, address, region.pages(), protection).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         let at = regions.index_from(start);
         regions.list.insert(at, region);
         regions.pages += region.pages();
@@ -286,14 +316,16 @@ impl Tasks {
         start: u64,
         end: u64,
     ) -> Result<(), KernReturn> {
-        let Task { regions, address_space: space, .. } = &mut self.tasks[task];
+        let Task { regions, frames, address_space: space, .. } = &mut self.tasks[task];
         let region = Region { start, end, protection: Protection::READ | Protection::WRITE };
         let pages = |(start, end): (u64, u64)| (end - start) / PAGE_SIZE;
         // If a region is split, the new one takes the place of a part of it.
         regions.reserve((regions.splits_at(start) + regions.splits_at(end)).max(1))?;
         for gap in regions.gaps(start, end) {
-            if machine.map(*space, UserAddr(gap.0), pages(gap), region.protection).is_err() {
-                regions.gaps(start, gap.0).for_each(|done| machine.unmap(*space, UserAddr(done.0), pages(done)));
+            if frames.map(machine, *space, UserAddr(gap.0), pages(gap), region.protection).is_err() {
+                for done in regions.gaps(start, gap.0) {
+                    frames.unmap(machine, *space, UserAddr(done.0), pages(done));
+                }
                 return Err(KERN_RESOURCE_SHORTAGE);
             }
         }
@@ -333,13 +365,13 @@ impl Tasks {
             return Ok(());
         }
         let (start, end) = page_range(address, size)?;
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
+        let Task { regions, frames, address_space: space, .. } = &mut self.tasks[task];
         regions.reserve(regions.splits_at(start) + regions.splits_at(end))?;
         regions.split_at(start);
         regions.split_at(end);
         let removed = regions.inside(start, end);
         for region in &regions.list[removed.clone()] {
-            machine.unmap(*address_space, UserAddr(region.start), region.pages());
+            frames.unmap(machine, *space, UserAddr(region.start), region.pages());
             regions.pages -= region.pages();
         }
         regions.list.drain(removed);
@@ -392,15 +424,16 @@ impl Tasks {
 
     /// Removes some of an ended task's memory. Returns true if there was any.
     pub(crate) fn unmap_some(&mut self, machine: &mut dyn Machine, task: TaskId) -> bool {
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
+        let Task { regions, frames, address_space: space, .. } = &mut self.tasks[task];
         let Some(last) = regions.list.last_mut() else { return false };
         let pages = last.pages().min(UNMAP_PIECE);
         last.end -= pages * PAGE_SIZE;
         regions.pages -= pages;
-        machine.unmap(*address_space, UserAddr(last.end), pages);
+        let freed = frames.unmap(machine, *space, UserAddr(last.end), pages);
         if last.start == last.end {
             regions.list.pop();
         }
+        self.give_back_frames(task, freed);
         true
     }
 }

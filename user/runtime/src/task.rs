@@ -122,6 +122,18 @@ impl Spawn {
         self
     }
 
+    /// Sets the pages of memory that the task gets of the caller's, besides those that it starts with.
+    pub fn pages(mut self, pages: u64) -> Spawn {
+        self.args.pages = pages;
+        self
+    }
+
+    /// Gives the task most of what the caller has left: three quarters.
+    pub fn most(self) -> Spawn {
+        const MOST: u64 = SPAWN_SHARE_OF + SPAWN_SHARE_PARTS / 4 * 3;
+        self.kernel_bytes(MOST).pages(MOST)
+    }
+
     /// Starts the task and returns the name of its control port.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod channels;
 mod connections;
 mod deliberate;
 mod dispatch_vouchers;
+mod exhaustion;
 mod faults;
 mod hostile;
 mod importance;
@@ -140,6 +141,7 @@ files! {
     processor,
     faults,
     limits,
+    exhaustion,
     name_service,
     bootstrap,
     launch,

@@ -32,6 +32,7 @@ impl Kernel {
         if size == 0 {
             return put_result(machine, caller, address, &0u64.to_le_bytes());
         }
+        self.pay_for_regions(caller);
         // The address is written before the memory is allocated, because writing it may fail.
         let (start, end) = self.tasks.find_room(caller.task, place, size)?;
         put_result(machine, caller, address, &start.to_le_bytes())?;
@@ -57,6 +58,7 @@ impl Kernel {
         size: u64,
     ) -> Result<(), KernReturn> {
         self.require_self(caller, target)?;
+        self.pay_for_regions(caller);
         self.tasks.vm_deallocate(machine, caller.task, address, size)
     }
 
@@ -80,7 +82,15 @@ impl Kernel {
         if set_maximum != 0 {
             return Err(KERN_NOT_SUPPORTED);
         }
+        self.pay_for_regions(caller);
         self.tasks.vm_protect(machine, caller.task, address, size, protection)
+    }
+
+    /// Puts records for regions that an operation may add on the budget of the caller, if it has room for them.
+    fn pay_for_regions(&mut self, caller: Context) {
+        let Kernel { tasks, ipc, .. } = self;
+        let budget = ipc.space(caller.space).budget();
+        tasks[caller.task].regions.pay(|bytes| ipc.charge(budget, bytes));
     }
 }
 
