@@ -241,18 +241,9 @@ impl Kernel {
                     name.into_iter().for_each(|name| self.end_receive_name(task, name));
                     Stage::ReceiveRights(next)
                 }
-                None => Stage::Budget,
+                None => self.end_budget(task),
             },
-            Stage::Budget => {
-                let budget = self.ipc.space(self.tasks[task].space).budget();
-                if self.ipc.move_child_budget(budget) {
-                    Stage::Budget
-                } else {
-                    self.ipc.close_budget(budget);
-                    self.tasks.close_frames(task);
-                    Stage::Names(0)
-                }
-            }
+            Stage::Budget => self.end_budget(task),
             Stage::Names(index) => match self.next_name(task, index) {
                 Some((name, next)) => {
                     name.into_iter().for_each(|name| self.destroy_name(task, name));
@@ -274,6 +265,18 @@ impl Kernel {
         };
         self.tasks[task].ended.as_mut().expect("a task that is taken apart has ended").stage = next;
         Progress::More
+    }
+
+    /// Moves the budget of one child to the parent's, or, if there is none left, closes the budget of a task and gives
+    /// back the page frames that it does not use. Returns the part that is taken apart next.
+    fn end_budget(&mut self, task: TaskId) -> Stage {
+        let budget = self.ipc.space(self.tasks[task].space).budget();
+        if self.ipc.move_child_budget(budget) {
+            return Stage::Budget;
+        }
+        self.ipc.close_budget(budget);
+        self.tasks.close_frames(task);
+        Stage::Names(0)
     }
 
     /// Returns the first name from index `from` on, if there is one within [`FREE_ENTRIES_PIECE`] entries, and the

@@ -128,10 +128,10 @@ impl Spawn {
         self
     }
 
-    /// Gives the task most of what the caller has left: three quarters.
-    pub fn most(self) -> Spawn {
-        const MOST: u64 = SPAWN_SHARE_OF + SPAWN_SHARE_PARTS / 4 * 3;
-        self.kernel_bytes(MOST).pages(MOST)
+    /// Gives the task half of what the caller has left.
+    pub fn half(self) -> Spawn {
+        const HALF: u64 = SPAWN_SHARE_OF + SPAWN_SHARE_PARTS / 2;
+        self.kernel_bytes(HALF).pages(HALF)
     }
 
     /// Starts the task and returns the name of its control port.

@@ -44,9 +44,8 @@ pub(super) fn use_up_budget() {
     time::sleep(1_000_000);
 }
 
-/// Starts tasks that use up their budgets, and waits until they have.
-fn attackers(exit: &Port) -> Vec<PortName> {
-    let meeting = port_with_send();
+/// Starts tasks that use up their budgets, and waits until they have said so at `meeting`.
+fn attackers(meeting: &Port, exit: &Port) -> Vec<PortName> {
     let start = |_| {
         let spawn = child("use-up-budget").bootstrap(meeting.name()).exit_port(exit.name());
         let task = spawn.start().expect("there is room for another task");
@@ -92,10 +91,10 @@ fn check_that_all_goes_on(port: &Port) {
 }
 
 fn tasks_that_use_up_their_budgets_leave_others_theirs() {
-    let (exit, port) = (Port::new(), port_with_send());
+    let (exit, port, meeting) = (Port::new(), port_with_send(), port_with_send());
     check_that_all_goes_on(&port);
     let before = task::counts();
-    let tasks = attackers(&exit);
+    let tasks = attackers(&meeting, &exit);
     check_that_all_goes_on(&port);
     end(tasks, &exit);
     check_that_all_goes_on(&port);
@@ -115,7 +114,7 @@ fn a_notification_comes_while_others_use_up_their_budgets() {
     let asked = Message::receive(meeting.name()).expect("the child asks");
     Message::reply(&asked).port(reply.name(), D::MAKE_SEND_ONCE).send().expect("the child waits");
     let attacking = Port::new();
-    let tasks = attackers(&attacking);
+    let tasks = attackers(&meeting, &attacking);
     end(vec![holder], &exit);
     let message = Message::receive_within(reply.name(), 10_000).expect("the right has ended");
     check::equal("the message", message.message_id(), MACH_NOTIFY_SEND_ONCE);
