@@ -4,9 +4,10 @@ use crate::credentials::Identity;
 use crate::ipc::budget::Source;
 use crate::kernel::{Kernel, Next};
 use crate::lifetime::NewTask;
-use crate::limits::{ARGUMENTS_SIZE_MAX, HEAP_RESERVE};
+use crate::limits::{ARGUMENTS_SIZE_MAX, FRAMES_RESERVE, HEAP_RESERVE};
 use crate::machine::Machine;
 use crate::policy::{Marks, TaskPolicy};
+use crate::task::frames;
 use crate::task::program::Image;
 use crate::task::start::Strings;
 use abi::KernReturn;
@@ -60,7 +61,8 @@ impl Kernel {
         let name = String::try_from("init").expect("a short name fits");
         let (identity, policy, marks) = (Identity::FIRST, TaskPolicy::default(), Marks::default());
         let budget = Source::Machine(usize::try_from(HEAP_RESERVE.rest(machine.free_heap())).unwrap_or(usize::MAX));
-        let new = NewTask { name, uid: 0, gid: 0, identity, policy, marks, budget };
+        let frames = frames::Source::Machine(FRAMES_RESERVE.rest(machine.free_frames()));
+        let new = NewTask { name, uid: 0, gid: 0, identity, policy, marks, budget, frames, start_frames: 0 };
         let task = self.start_program(machine, new, Image::Bundle(file), &strings).map_err(|code| match code {
             KERN_INVALID_ARGUMENT => BootError::TooManyArguments,
             code => BootError::BadInit(code),

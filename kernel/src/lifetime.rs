@@ -21,9 +21,9 @@ use crate::sched::run_time::Used;
 use crate::sched::thread::{SendWait, Thread, Wait};
 use crate::sched::{Belongings, ThreadList};
 use crate::step::{Progress, WORK_COST, Work};
-use crate::task::regions::Regions;
+use crate::task::regions::{REGION_COST, REGIONS_AT_FIRST, Regions};
 use crate::task::start::Start;
-use crate::task::{Ending, Stage, Task};
+use crate::task::{Ending, Stage, Task, frames};
 use crate::trace::Event;
 use crate::trap_frame::TrapFrame;
 use abi::event::kind;
@@ -46,7 +46,8 @@ pub(crate) const TASK_COST: usize = size_of::<Task>()
     + size_of::<TaskElement>()
     + size_of::<BankElement>()
     + Work::PER_OBJECT * WORK_COST
-    + 2 * PORT_COST;
+    + 2 * PORT_COST
+    + REGIONS_AT_FIRST * REGION_COST;
 
 /// What a task has on its budget when it starts, in bytes.
 const START_COST: usize = TASK_COST + THREAD_COST;
@@ -71,6 +72,10 @@ pub struct NewTask {
     pub marks: Marks,
     /// Where its budget comes from.
     pub budget: Source,
+    /// Where its page frames come from.
+    pub frames: frames::Source,
+    /// The page frames that it starts with.
+    pub start_frames: u64,
 }
 
 impl Kernel {
@@ -85,6 +90,7 @@ impl Kernel {
         tasks.make_room()?;
         ipc.make_room_for_task()?;
         let credentials = Credentials { uid: new.uid, gid: new.gid, pid: tasks.next_pid() };
+        let frames = tasks.frames_for(new.frames, new.start_frames)?;
         let budget = ipc.open_budget(new.budget, START_COST)?;
         let charged = ipc.charge(budget, TASK_COST).inspect_err(|_| ipc.close_budget(budget));
         let undo_charge = |ipc: &mut Ipc| {
@@ -93,6 +99,7 @@ impl Kernel {
         };
         let bank =
             charged.and_then(|()| vouchers.begin_task(credentials, new.identity).inspect_err(|_| undo_charge(ipc)))?;
+        let free_before = machine.free_frames();
         let mut reserve = || {
             step.reserve_work(WORK_PER_TASK)?;
             step.reserve_policy_change()
@@ -106,6 +113,7 @@ impl Kernel {
         // From here on nothing fails.
         step.trace.record(|| Event::task_begun(credentials.pid, new.identity.parent, &new.name));
         let space = ipc.insert_space(budget, seed);
+        let frames = tasks.take_frames(frames, free_before - machine.free_frames());
         Ok(tasks.insert(|task, pid| {
             ipc.begin_importance(space, (task, pid), new.marks, new.policy.live_policy());
             Task {
@@ -114,6 +122,7 @@ impl Kernel {
                 identity: new.identity,
                 space,
                 regions: Regions::default(),
+                frames,
                 address_space,
                 threads: ThreadList::default(),
                 policy: new.policy,
@@ -245,17 +254,9 @@ impl Kernel {
                     name.into_iter().for_each(|name| self.end_receive_name(task, name));
                     Stage::ReceiveRights(next)
                 }
-                None => Stage::Budget,
+                None => self.end_budget(task),
             },
-            Stage::Budget => {
-                let budget = self.ipc.space(self.tasks[task].space).budget();
-                if self.ipc.move_child_budget(budget) {
-                    Stage::Budget
-                } else {
-                    self.ipc.close_budget(budget);
-                    Stage::Names(0)
-                }
-            }
+            Stage::Budget => self.end_budget(task),
             Stage::Names(index) => match self.next_name(task, index) {
                 Some((name, next)) => {
                     name.into_iter().for_each(|name| self.destroy_name(task, name));
@@ -278,6 +279,18 @@ impl Kernel {
         };
         self.tasks[task].ended.as_mut().expect("a task that is taken apart has ended").stage = next;
         Progress::More
+    }
+
+    /// Moves the budget of one child to the parent's, or, if there is none left, closes the budget of a task and gives
+    /// back the page frames that it does not use. Returns the part that is taken apart next.
+    fn end_budget(&mut self, task: TaskId) -> Stage {
+        let budget = self.ipc.space(self.tasks[task].space).budget();
+        if self.ipc.move_child_budget(budget) {
+            return Stage::Budget;
+        }
+        self.ipc.close_budget(budget);
+        self.tasks.close_frames(task);
+        Stage::Names(0)
     }
 
     /// Returns the first name from index `from` on, if there is one within [`FREE_ENTRIES_PIECE`] entries, and the
@@ -323,10 +336,13 @@ impl Kernel {
     fn forget_task(&mut self, machine: &mut dyn Machine, task: TaskId) {
         let Kernel { tasks, ipc, step, .. } = self;
         let gone = tasks.remove(task);
+        let free_before = machine.free_frames();
         machine.destroy_address_space(gone.address_space);
+        tasks.end_frames(&gone.frames, machine.free_frames() - free_before);
         let budget = ipc.space(gone.space).budget();
         ipc.remove_space(gone.space);
-        ipc.refund(budget, TASK_COST + gone.start.iter().map(Start::cost).sum::<usize>());
+        let start = gone.start.iter().map(Start::cost).sum::<usize>();
+        ipc.refund(budget, TASK_COST + (gone.regions.paid() - REGIONS_AT_FIRST) * REGION_COST + start);
         step.release_policy_change();
         // The places of the control port are released when that is removed.
         step.release_work(Work::PER_OBJECT);

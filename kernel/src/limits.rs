@@ -30,11 +30,17 @@ pub const KERNEL_BYTES_PER_TASK_MAX: usize = 4 << 20;
 /// Bytes that a task gets besides what it starts with, if a quarter of what its parent has left is less.
 pub const SHARE_LEAST: usize = 64 * 1024;
 
+/// Pages that a task gets besides those that it starts with, if a quarter of what its parent has left is less.
+pub const PAGES_LEAST: u64 = 16;
+
 /// The number of parts in which `task_spawn` divides what the parent has left.
 pub const SHARE_PARTS: u64 = abi::task::SPAWN_SHARE_PARTS;
 
 /// The part of the kernel's heap that is no task's: tables without an owner, and what is lost between blocks.
 pub const HEAP_RESERVE: Reserve = Reserve { part: 4 };
+
+/// The part of the page frames that is no task's.
+pub const FRAMES_RESERVE: Reserve = Reserve { part: 64 };
 
 /// A part that is kept back.
 #[derive(Clone, Copy, Debug)]

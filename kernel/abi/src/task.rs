@@ -58,6 +58,8 @@ pub struct TaskSpawnArgs {
     /// The bytes of kernel memory that the task gets of the caller's budget, besides what it starts with; or
     /// [`SPAWN_SHARE_OF`] plus a number of parts; or 0 for the usual share.
     pub kernel_bytes: u64,
+    /// The pages that the task gets of the caller's, likewise.
+    pub pages: u64,
 }
 
 /// [`TaskSpawnArgs::image_kind`]: the name of a file in the bundle.

@@ -15,9 +15,9 @@ use crate::outcome::Outcome;
 use crate::policy::spawn::Asked;
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
 use crate::sched::thread::{Continuation, Rest};
-use crate::task::Task;
 use crate::task::program::{Image, Loaded};
 use crate::task::start::{Range, SpawnRequest, Start, Strings};
+use crate::task::{Task, frames};
 use crate::trap_frame::TrapFrame;
 use abi::code::*;
 use abi::port::{Disposition, MACH_PORT_NULL};
@@ -160,15 +160,11 @@ impl Kernel {
         let name = name_of_program(&strings.arguments).unwrap_or(file_name);
         let checked = Checked { watched: self.check_rights(machine, caller, request)?, personas };
         let budget = Source::Parent(self.ipc.space(caller.space).budget(), request.kernel_bytes);
-        let new = NewTask { name, uid, gid, identity, policy, marks, budget };
+        let frames = frames::Source::Parent(parent, request.pages);
+        let loading = self.tasks.begin_loading(machine, &name, image)?;
+        let new = NewTask { name, uid, gid, identity, policy, marks, budget, frames, start_frames: loading.frames() };
         let task = self.create_task(machine, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-        match self.tasks.begin_loading(machine, task, image) {
-            Ok(loading) => Ok((task, Start { request: *request, result, strings, loading }, checked)),
-            Err(code) => {
-                self.end_task(task, ExitStatus::TERMINATED);
-                Err(code)
-            }
-        }
+        Ok((task, Start { request: *request, result, strings, loading }, checked))
     }
 
     /// Checks that a caller has the rights that it gives to a child, and returns the child's watch ports.
@@ -324,12 +320,14 @@ impl Kernel {
         image: Image,
         strings: &Strings,
     ) -> Result<TaskId, KernReturn> {
+        let mut loading = self.tasks.begin_loading(machine, &new.name, image)?;
+        let new = NewTask { start_frames: loading.frames(), ..new };
         let task = self.create_task(machine, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-        let started = self.tasks.begin_loading(machine, task, image).and_then(|mut loading| {
+        let mut start = || {
             while !self.tasks.load_some(machine, task, &mut loading, PIECE_PAGES)? {}
             self.first_thread(machine, task, loading.loaded(), strings)
-        });
-        match started {
+        };
+        match start() {
             Ok(thread) => {
                 self.sched.resume(&mut self.step, thread).expect("the new thread is suspended");
                 Ok(task)

@@ -6,6 +6,7 @@
 use crate::ipc::check::Outside;
 use crate::kernel::Kernel;
 use crate::lifetime::{TASK_COST, THREAD_COST};
+use crate::task::regions::{REGION_COST, REGIONS_AT_FIRST};
 use crate::task::start::Start;
 use crate::vouchers::billing::usage;
 
@@ -19,8 +20,9 @@ pub fn check_all(kernel: &Kernel) {
         task.regions().check();
         let threads = sched.iter().filter(|(_, thread)| thread.task() == id).count();
         assert_eq!(threads, task.threads.len(), "the threads of {id:?} are on its list");
+        let regions = task.regions().paid() - REGIONS_AT_FIRST;
         let start = task.start.iter().map(Start::cost).sum::<usize>();
-        let cost = TASK_COST + threads * THREAD_COST + start;
+        let cost = TASK_COST + threads * THREAD_COST + regions * REGION_COST + start;
         *outside.charged.entry(ipc.space(task.space).budget()).or_default() += cost;
     }
     vouchers.add_costs(&mut outside.charged);

@@ -52,18 +52,26 @@ pub enum Portion {
     Parts(u64),
 }
 
+/// The bounds of [`Portion::Usual`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usual {
+    /// The least besides what the task starts with.
+    pub least: u64,
+    /// The most in all.
+    pub most: u64,
+}
+
 impl Portion {
-    /// Returns the amount for a task that starts with `start` of the `left` that its parent has, and gets no more than
-    /// `most` if it asks for nothing in particular.
+    /// Returns the amount for a task that starts with `start` of the `left` that its parent has.
     ///
     /// # Errors
     /// [`NoMemory`] if the parent does not have it.
-    fn of(self, left: usize, start: usize, most: usize) -> Result<usize, NoMemory> {
+    pub(crate) fn of(self, left: u64, start: u64, Usual { least, most }: Usual) -> Result<u64, NoMemory> {
         let rest = left.checked_sub(start).ok_or(NoMemory)?;
         let amount = match self {
-            Portion::Usual => return Ok((start + (rest / 4).max(SHARE_LEAST.min(rest))).min(most)),
-            Portion::Amount(amount) => usize::try_from(amount).map_err(|_| NoMemory)?,
-            Portion::Parts(parts) => rest / SHARE_PARTS as usize * parts as usize,
+            Portion::Usual => return Ok((start + (rest / 4).max(least.min(rest))).min(most)),
+            Portion::Amount(amount) => amount,
+            Portion::Parts(parts) => rest / SHARE_PARTS * parts,
         };
         if amount <= rest { Ok(start + amount) } else { Err(NoMemory) }
     }
@@ -98,8 +106,9 @@ impl Ipc {
             Source::Machine(bytes) => (None, bytes),
             Source::Parent(parent, portion) => {
                 let Budget { used, limit, .. } = self.budgets[parent];
-                let share = portion.of(limit - used, start, self.limits.kernel_bytes_per_task)?;
-                (Some(parent), share)
+                let usual = Usual { least: SHARE_LEAST as u64, most: self.limits.kernel_bytes_per_task as u64 };
+                let share = portion.of((limit - used) as u64, start as u64, usual)?;
+                (Some(parent), share as usize)
             }
         };
         if limit < start {

@@ -6,9 +6,11 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`regions`] | a task's memory |
+//! | [`frames`] | how many page frames a task may have |
 //! | [`program`] | loading a program into memory |
 //! | `start` | a task that is being started |
 
+pub mod frames;
 pub mod program;
 pub mod regions;
 pub(crate) mod start;
@@ -25,6 +27,7 @@ use abi::task::ExitStatus;
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
+use frames::Frames;
 use heapless::String;
 use regions::Regions;
 use start::Start;
@@ -44,6 +47,8 @@ pub struct Task {
     pub space: SpaceId,
     /// Its memory.
     pub(crate) regions: Regions,
+    /// Its page frames.
+    pub(crate) frames: Frames,
     /// The machine's address space for that memory.
     pub address_space: AddressSpace,
     /// Its threads.
@@ -100,6 +105,11 @@ impl Task {
     /// Returns its memory.
     pub fn regions(&self) -> &Regions {
         &self.regions
+    }
+
+    /// Returns its page frames.
+    pub fn frames(&self) -> &Frames {
+        &self.frames
     }
 
     /// Returns true if it has not ended.
@@ -200,6 +210,7 @@ impl Tasks {
     /// Panics unless every task is known by its pid and by no other number.
     pub fn check(&self) {
         assert_eq!(self.numbers.len(), self.tasks.len(), "every pid is that of one task");
+        self.check_frames();
         for (id, task) in self.tasks.iter() {
             assert_eq!(self.numbers.get(&task.credentials.pid), Some(&id), "{id:?} is known by its pid");
         }

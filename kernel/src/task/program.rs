@@ -1,7 +1,7 @@
 //! Programs: loading a static ELF file into a new task's memory.
 
+use super::Tasks;
 use super::regions::Place;
-use super::{Task, Tasks};
 use crate::ids::TaskId;
 use crate::limits::{SEGMENTS_MAX, STACK_PAGES};
 use crate::machine::{AddressSpace, Machine, Protection, USER_END, UserAddr};
@@ -121,7 +121,20 @@ pub(crate) struct Loading {
     done: u64,
 }
 
+/// Page tables that a range needs at most, but for those of which it fills more than one.
+const TABLES_PER_RANGE: u64 = 6;
+/// Pages whose entries are in one page table.
+const PAGES_PER_TABLE: u64 = 512;
+
 impl Loading {
+    /// Returns the number of page frames that a task needs to start the program, at most.
+    pub(crate) fn frames(&self) -> u64 {
+        let segments = self.program.segments.iter().map(|segment| (segment.end - segment.start) / PAGE_SIZE);
+        let ranges = segments.chain(core::iter::once(STACK_PAGES));
+        let with_tables = ranges.map(|pages| pages + pages / PAGES_PER_TABLE + TABLES_PER_RANGE);
+        with_tables.fold(1, u64::saturating_add)
+    }
+
     /// Returns true if the program is there as a whole.
     pub(crate) fn is_complete(&self) -> bool {
         self.segment == self.program.segments.len()
@@ -134,21 +147,19 @@ impl Loading {
 }
 
 impl Tasks {
-    /// Begins to load a program into a task that has no memory yet. The log says what is wrong with a file that is no
-    /// program.
+    /// Begins to load a program for a new task of this name. The log says what is wrong with a file that is no program.
     ///
     /// # Errors
     /// `KERN_FAILURE` if the file is not a static program for this machine; `KERN_MEMORY_ERROR` if it cannot be read.
     pub(crate) fn begin_loading(
-        &mut self,
+        &self,
         machine: &mut dyn Machine,
-        task: TaskId,
+        name: &str,
         image: Image,
     ) -> Result<Loading, KernReturn> {
         let program = read_program(machine, &image).map_err(|fault| match fault {
             NoProgram(reason) => {
-                let Task { name, credentials, .. } = &self.tasks[task];
-                let pid = credentials.pid;
+                let pid = self.next_pid();
                 machine.log(format_args!("task {pid} ({name}) does not start: {reason}"));
                 KERN_FAILURE
             }

@@ -8,8 +8,8 @@ pub(crate) mod operation;
 
 use super::Tasks;
 use crate::ids::{TaskId, ThreadId};
-use crate::limits::REGIONS_PER_TASK_MAX;
-use crate::machine::{Protection, USER_END, USER_START, UserAddr};
+use crate::limits::{REGIONS_PER_TASK_MAX, SEGMENTS_MAX};
+use crate::machine::{NoMemory, Protection, USER_END, USER_START, UserAddr};
 use abi::KernReturn;
 use abi::code::*;
 use abi::task::PAGE_SIZE;
@@ -73,13 +73,30 @@ impl Region {
     }
 }
 
+/// The cost of a region's record on a budget, in bytes. A list of records doubles when it grows.
+pub(crate) const REGION_COST: usize = 2 * size_of::<Region>();
+/// The number of regions whose records every task pays for: as many as the largest program needs.
+pub(crate) const REGIONS_AT_FIRST: usize = SEGMENTS_MAX + 2;
+/// The number of records that a task pays for together.
+const PAID_TOGETHER: usize = 16;
+/// Regions that one operation adds at most.
+const ADDED_MAX: usize = 3;
+
 /// A task's regions, sorted by address. They do not overlap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Regions {
     list: Vec<Region>,
     pages: u64,
+    /// The number of records that are on the task's budget.
+    paid: usize,
     /// The operation that is not finished.
     operation: Option<Operation>,
+}
+
+impl Default for Regions {
+    fn default() -> Self {
+        Regions { list: Vec::new(), pages: 0, paid: REGIONS_AT_FIRST, operation: None }
+    }
 }
 
 impl Regions {
@@ -101,6 +118,18 @@ impl Regions {
     /// Returns the number of pages of all regions.
     pub fn pages(&self) -> u64 {
         self.pages
+    }
+
+    /// Returns the number of records that are on the task's budget.
+    pub(crate) fn paid(&self) -> usize {
+        self.paid
+    }
+
+    /// Makes sure that an operation can add regions, if the task's budget has room for more records. `charge` charges it.
+    pub(crate) fn pay(&mut self, charge: impl FnOnce(usize) -> Result<(), NoMemory>) {
+        if self.list.len() + ADDED_MAX > self.paid && charge(PAID_TOGETHER * REGION_COST).is_ok() {
+            self.paid += PAID_TOGETHER;
+        }
     }
 
     /// Returns the index of the first region that ends behind `address`: the one that contains it, or the next one.
@@ -141,9 +170,10 @@ impl Regions {
     /// Makes room in the list for `more` regions.
     ///
     /// # Errors
-    /// `KERN_RESOURCE_SHORTAGE` if memory runs out or the task would have too many regions; nothing has changed.
+    /// `KERN_RESOURCE_SHORTAGE` if memory runs out, the records are not [paid](Regions::pay) or the task would have too
+    /// many regions; nothing has changed.
     fn reserve(&mut self, more: usize) -> Result<(), KernReturn> {
-        if self.list.len() + more > REGIONS_PER_TASK_MAX {
+        if self.list.len() + more > REGIONS_PER_TASK_MAX.min(self.paid) {
             return Err(KERN_RESOURCE_SHORTAGE);
         }
         store::failpoints::check().map_err(|_| KERN_RESOURCE_SHORTAGE)?;

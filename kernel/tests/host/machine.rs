@@ -9,7 +9,7 @@ use std::fmt;
 /// The free bytes that the fake machine tells of the kernel's heap, which is the host's.
 pub const HEAP_FREE: u64 = 0x1234_5678_9ABC;
 /// The number of page frames of the machine.
-const FRAMES: u64 = 100_000;
+const FRAMES: u64 = 100_000_000;
 
 /// The stamp at time 0.
 const FIRST_STAMP: Stamp = Stamp(1000);

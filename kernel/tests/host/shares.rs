@@ -28,7 +28,13 @@ impl World {
 
     /// Spawns a child of `parent` with a share of its budget.
     fn child(&mut self, parent: Actor, kernel_bytes: u64) -> Result<Actor, abi::KernReturn> {
-        let (actor, task_port) = self.spawn(parent, TaskSpawnArgs { kernel_bytes, ..spawn_args() })?;
+        // With much of the kernel memory go many pages, with a part of it the same part of the pages.
+        let pages = match kernel_bytes {
+            SPAWN_SHARE_OF.. => kernel_bytes,
+            bytes if bytes >= 1000 * KIB => 12_000,
+            _ => 0,
+        };
+        let (actor, task_port) = self.spawn(parent, TaskSpawnArgs { kernel_bytes, pages, ..spawn_args() })?;
         Ok(Actor { task_port, ..actor })
     }
 
@@ -232,6 +238,94 @@ fn a_message_to_a_dead_tasks_port_is_on_its_parents_account() {
     assert!(w.left(parent.task) < before[0]);
     w.poll(stranger, port).unwrap();
     assert!(w.left(parent.task) > before[0]);
+}
+
+/// Page frames are shared out in the same way.
+#[test]
+fn pages_are_taken_out_of_the_parents_and_go_back() {
+    const PAGES: u64 = 200;
+    let mut w = World::new();
+    let parent = w.task();
+    let frames = |w: &World, actor: Actor| w.kernel.tasks[actor.task].frames().used_and_limit();
+    let before = frames(&w, parent);
+    let args = TaskSpawnArgs { pages: PAGES, ..spawn_args() };
+    let (child, task_port) = w.spawn(parent, args).unwrap();
+    let (used, limit) = frames(&w, child);
+    assert_eq!(frames(&w, parent), (before.0 + limit, before.1));
+    assert!((PAGES..PAGES + 100).contains(&limit), "{limit} with what it starts with");
+    // The child can have what it has left and no more.
+    let allocate = |w: &mut World, pages: u64| {
+        let [me, result, size] = [u64::from(child.self_port.0), w.result(child), pages * PAGE_SIZE];
+        w.put(child, crate::world::RESULT, &0u64.to_le_bytes());
+        w.call(child, abi::trap::mach::MACH_VM_ALLOCATE, &[me, result, size, u64::from(VM_FLAGS_ANYWHERE)])
+    };
+    assert_eq!(allocate(&mut w, limit - used + 1), Err(KERN_RESOURCE_SHORTAGE));
+    assert_eq!(allocate(&mut w, limit - used), Ok(()));
+    assert_eq!(allocate(&mut w, 1), Err(KERN_RESOURCE_SHORTAGE));
+    assert_eq!(frames(&w, child), (limit, limit));
+    w.end_child(parent, Actor { task_port, ..child });
+    assert_eq!(frames(&w, parent), before);
+}
+
+#[test]
+fn a_parent_without_pages_starts_no_child() {
+    let mut w = World::new();
+    let init = w.init;
+    let (parent, _) = w.spawn(init, TaskSpawnArgs { pages: 150, ..spawn_args() }).unwrap();
+    let (used, limit) = w.kernel.tasks[parent.task].frames().used_and_limit();
+    let too_many = TaskSpawnArgs { pages: limit - used, ..spawn_args() };
+    assert_eq!(w.start_spawn(parent, too_many), Err(KERN_RESOURCE_SHORTAGE));
+    let started = (0..).find_map(|_| w.start_spawn(parent, TaskSpawnArgs { pages: 1, ..spawn_args() }).err());
+    assert_eq!(started, Some(KERN_RESOURCE_SHORTAGE));
+    let (used, limit) = w.kernel.tasks[parent.task].frames().used_and_limit();
+    assert!(limit - used < 100, "{used} of {limit}: another one would not fit");
+}
+
+/// A dead parent's children keep their pages, as parts of its own parent's.
+#[test]
+fn the_children_of_a_dead_task_keep_their_pages() {
+    let mut w = World::new();
+    let parent = w.task();
+    let frames = |w: &World, actor: Actor| w.kernel.tasks[actor.task].frames().used_and_limit();
+    let before = frames(&w, parent);
+    let child = w.child(parent, 1000 * KIB).unwrap();
+    let grandchildren: Vec<_> = (0..3).map(|_| w.child(child, 50 * KIB).unwrap()).collect();
+    let promised: u64 = grandchildren.iter().map(|actor| frames(&w, *actor).1).sum();
+    w.end_child(parent, child);
+    assert_eq!(frames(&w, parent), (before.0 + promised, before.1));
+    grandchildren.iter().for_each(|actor| w.exit(actor.task));
+    assert_eq!(frames(&w, parent), before);
+}
+
+/// A list of regions that grows is on the budget of its task.
+#[test]
+fn the_records_of_regions_are_charged() {
+    let mut w = World::new();
+    let parent = w.task();
+    let before = w.left(parent.task);
+    let child = w.child(parent, 100 * KIB).unwrap();
+    let given = w.left(child.task);
+    let me = u64::from(child.self_port.0);
+    let allocate = |w: &mut World, number: u64| {
+        let at = 0x5000_0000_0000u64 + number * 2 * PAGE_SIZE;
+        w.put(child, crate::world::RESULT, &at.to_le_bytes());
+        w.call(child, abi::trap::mach::MACH_VM_ALLOCATE, &[me, w.result(child), PAGE_SIZE, 0])
+    };
+    (0..500).for_each(|number| allocate(&mut w, number).unwrap());
+    let taken = given - w.left(child.task);
+    assert!((450 * 24..500 * 64).contains(&taken), "{taken} bytes");
+    // Without budget the list does not grow, and gives memory back all the same.
+    let budget = w.budget(child.task);
+    w.kernel.ipc.charge(budget, w.left(child.task)).unwrap();
+    w.checked = false;
+    let refused = (500..600).find_map(|number| allocate(&mut w, number).err());
+    assert_eq!(refused, Some(KERN_RESOURCE_SHORTAGE));
+    let whole = [me, 0x5000_0000_0000, 2000 * PAGE_SIZE];
+    assert_eq!(w.call(child, abi::trap::mach::MACH_VM_DEALLOCATE, &whole), Ok(()));
+    let filled = w.kernel.ipc.use_of(budget).unwrap().0;
+    assert!(filled > 0);
+    w.end_child(parent, child);
+    assert!(w.left(parent.task) <= before);
 }
 
 impl World {

@@ -38,6 +38,7 @@ struct task_spawn_args {
     uint32_t system_persona;
     uint32_t system_proxy_persona;
     uint64_t kernel_bytes; /* 0: the usual share of the caller's budget */
+    uint64_t pages; /* likewise */
 };
 
 /* image_kind */
@@ -46,7 +47,7 @@ struct task_spawn_args {
 /* uid and gid: those of the caller */
 #define SPAWN_INHERIT 0xFFFFFFFFu
 #define PERSONA_ID_NONE 0xFFFFFFFFu
-/* kernel_bytes: plus a number of parts, of which 256 are all that the caller has left */
+/* kernel_bytes and pages: plus a number of parts, of which 256 are all that the caller has left */
 #define SPAWN_SHARE_OF (1ull << 63)
 
 /* app_type */

@@ -125,6 +125,18 @@ impl Spawn {
         self
     }
 
+    /// Sets the pages of memory that the task gets of the caller's, besides those that it starts with.
+    pub fn pages(mut self, pages: u64) -> Spawn {
+        self.args.pages = pages;
+        self
+    }
+
+    /// Gives the task half of what the caller has left.
+    pub fn half(self) -> Spawn {
+        const HALF: u64 = SPAWN_SHARE_OF + SPAWN_SHARE_PARTS / 2;
+        self.kernel_bytes(HALF).pages(HALF)
+    }
+
     /// Starts the task and returns the name of its control port.
     ///
     /// # Errors

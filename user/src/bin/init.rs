@@ -144,7 +144,7 @@ fn run_and_wait(spawn: Spawn, limit: u32) -> i32 {
         println!("\ninit: not finished after {limit} s; who waits for what:");
         monitor::print_waits(task::pid() as u32);
     };
-    match supervisor.run_with(spawn, limit.saturating_mul(1000), waits) {
+    match supervisor.run_with(spawn.half(), limit.saturating_mul(1000), waits) {
         Ok(end) if end.timed_out => TIMED_OUT,
         Ok(end) => match end.status.code() {
             Some(code) => i32::from(code),

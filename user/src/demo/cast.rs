@@ -44,6 +44,10 @@ pub struct Actor {
     exit: Port,
 }
 
+/// What an actor gets besides what it starts with. The demo runs on small machines.
+const ACTOR_BYTES: u64 = 48 * 1024;
+const ACTOR_PAGES: u64 = 32;
+
 /// What the kernel says about an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
@@ -64,7 +68,8 @@ impl Actor {
     pub fn start(part: &'static Part, narrator: PortName) -> Actor {
         let exit = Port::new();
         let spawn =
-            Spawn::program_as("demo", part.name).argument(part.name).policy(part.app_type, part.role, Qos::Unspecified);
+            Spawn::program_as("demo", part.name).argument(part.name).kernel_bytes(ACTOR_BYTES).pages(ACTOR_PAGES);
+        let spawn = spawn.policy(part.app_type, part.role, Qos::Unspecified);
         let task = spawn.bootstrap(narrator).exit_port(exit.name()).start().expect("an actor starts");
         let Hello { pid, port, threads } = Hello::receive(narrator);
         Actor { part, pid, task, port, threads, exit }

@@ -16,6 +16,7 @@ mod clock;
 mod connections;
 mod deliberate;
 mod dispatch_vouchers;
+mod exhaustion;
 mod faults;
 mod hostile;
 mod hostile_memory;
@@ -149,6 +150,7 @@ files! {
     processor,
     faults,
     limits,
+    exhaustion,
     name_service,
     bootstrap,
     launch,

@@ -1,8 +1,8 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
 use super::{
-    accounting, boosts, channel_tasks, importance, players, policy, processor, puppets, scheduling, soak, starvation,
-    supervision, tests, voucher_rights,
+    accounting, boosts, channel_tasks, exhaustion, importance, players, policy, processor, puppets, scheduling, soak,
+    starvation, supervision, tests, voucher_rights,
 };
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
@@ -60,6 +60,9 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("play", players::play),
     ("receive-always", soak::receive_always),
     ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
+    ("use-up-budget", exhaustion::use_up_budget),
+    ("hold-right", exhaustion::hold_right),
+    ("be-a-stranger", exhaustion::be_a_stranger),
     ("check-processor", processor::check_fresh_processor),
     ("spin-for-a-while", starvation::spin_for_a_while),
     ("spin-for-ever", starvation::spin_for_ever),

@@ -35,6 +35,7 @@ impl Kernel {
                 put_result(machine, caller, address, &0u64.to_le_bytes())?;
                 return Ok(None);
             }
+            kernel.pay_for_regions(caller);
             // The address is written before the memory is allocated, because writing it may fail.
             let range = kernel.tasks.find_room(caller.task, place, size)?;
             put_result(machine, caller, address, &range.0.to_le_bytes())?;
@@ -56,6 +57,7 @@ impl Kernel {
     ) -> Outcome {
         self.change_memory(machine, caller, |kernel, _| {
             kernel.require_self(caller, target)?;
+            kernel.pay_for_regions(caller);
             kernel.tasks.begin_deallocate(caller.task, address, size)
         })
     }
@@ -81,8 +83,16 @@ impl Kernel {
             if set_maximum != 0 {
                 return Err(KERN_NOT_SUPPORTED);
             }
+            kernel.pay_for_regions(caller);
             kernel.tasks.begin_protect(caller.task, address, size, protection)
         })
+    }
+
+    /// Puts records for regions that an operation may add on the budget of the caller, if it has room for them.
+    fn pay_for_regions(&mut self, caller: Context) {
+        let Kernel { tasks, ipc, .. } = self;
+        let budget = ipc.space(caller.space).budget();
+        tasks[caller.task].regions.pay(|bytes| ipc.charge(budget, bytes));
     }
 
     /// Does a piece of the operation that the caller's task has not finished, or begins the caller's own with `begin` and

@@ -9,7 +9,8 @@
 
 use super::{Operation, PAGE_SIZE, Place, Region, Regions, Todo, check_wrap, page_range, user_protection};
 use crate::ids::TaskId;
-use crate::machine::{AddressSpace, Machine, Protection, UserAddr};
+use crate::machine::{Machine, Protection, UserAddr};
+use crate::task::frames::Memory;
 use crate::task::{Task, Tasks};
 use abi::KernReturn;
 use abi::code::{KERN_INVALID_ADDRESS, KERN_RESOURCE_SHORTAGE, KERN_SUCCESS};
@@ -67,33 +68,33 @@ fn more_regions(start: u64, end: u64, count: u64, whole: usize) -> usize {
 
 impl Regions {
     /// Does a piece of an operation.
-    pub(super) fn advance(&mut self, machine: &mut dyn Machine, space: AddressSpace, todo: Todo) -> Advance {
+    pub(super) fn advance(&mut self, memory: &mut Memory, todo: Todo) -> Advance {
         match todo {
             Todo::Map { start, at, end, protection } => {
                 let next = piece_end(at, end, FILLED);
-                if machine.map(space, UserAddr(at), pages((at, next)), protection).is_err() {
+                if memory.map(UserAddr(at), pages((at, next)), protection).is_err() {
                     return self.remove_all(start, at, KERN_RESOURCE_SHORTAGE);
                 }
                 self.add(Region { start: at, end: next, protection });
                 if next == end { Done(KERN_SUCCESS) } else { More(Todo::Map { start, at: next, end, protection }) }
             }
             Todo::Remove { start, end, code } => {
-                if self.remove_piece(machine, space, start, end) {
+                if self.remove_piece(memory, start, end) {
                     Done(code)
                 } else {
                     More(todo)
                 }
             }
-            Todo::Protect { at, end, protection } => self.protect_piece(machine, space, (at, end), protection),
-            Todo::Fill { start, at, end } => self.fill_piece(machine, space, start, (at, end)),
+            Todo::Protect { at, end, protection } => self.protect_piece(memory, (at, end), protection),
+            Todo::Fill { start, at, end } => self.fill_piece(memory, start, (at, end)),
             Todo::Empty { start, end } => {
                 let from = start.max(end.saturating_sub(FILLED * PAGE_SIZE));
-                self.unmap_gaps(machine, space, from, end);
+                self.unmap_gaps(memory, from, end);
                 if from == start { Done(KERN_RESOURCE_SHORTAGE) } else { More(Todo::Empty { start, end: from }) }
             }
             Todo::Clear { at, end } => {
                 let next = piece_end(at, end, FILLED);
-                self.replace(machine, space, at, next);
+                self.replace(memory, at, next);
                 if next == end { Done(KERN_SUCCESS) } else { More(Todo::Clear { at: next, end }) }
             }
         }
@@ -126,7 +127,7 @@ impl Regions {
     }
 
     /// Unmaps some regions of a range, at whose ends regions have been split. Returns true if none is left.
-    fn remove_piece(&mut self, machine: &mut dyn Machine, space: AddressSpace, start: u64, end: u64) -> bool {
+    fn remove_piece(&mut self, memory: &mut Memory, start: u64, end: u64) -> bool {
         let first = self.index_from(start);
         let (mut left, mut gone) = (TOUCHED, 0);
         while let Some(region) = self.list.get_mut(first + gone).filter(|region| region.start < end) {
@@ -134,7 +135,7 @@ impl Regions {
                 break;
             }
             let count = region.pages().min(left);
-            machine.unmap(space, UserAddr(region.start), count);
+            memory.unmap(UserAddr(region.start), count);
             region.start += count * PAGE_SIZE;
             self.pages -= count;
             left -= count;
@@ -144,13 +145,7 @@ impl Regions {
         self.list.get(first).is_none_or(|region| region.start >= end)
     }
 
-    fn protect_piece(
-        &mut self,
-        machine: &mut dyn Machine,
-        space: AddressSpace,
-        (mut at, end): (u64, u64),
-        protection: Protection,
-    ) -> Advance {
+    fn protect_piece(&mut self, memory: &mut Memory, (mut at, end): (u64, u64), protection: Protection) -> Advance {
         let (mut left, mut seen) = (TOUCHED, 0);
         while at < end && left > 0 && seen < REGIONS {
             let Region { start, end: region_end, protection: before } = self.list[self.index_from(at)];
@@ -162,7 +157,7 @@ impl Regions {
                 self.split_at(next);
                 let changed = self.index_from(at);
                 let count = pages((at, next));
-                machine.protect(space, UserAddr(at), count, protection);
+                memory.protect(UserAddr(at), count, protection);
                 self.list[changed].protection = protection;
                 self.merge_around(changed..changed + 1);
                 left -= count;
@@ -173,45 +168,39 @@ impl Regions {
         if at == end { Done(KERN_SUCCESS) } else { More(Todo::Protect { at, end, protection }) }
     }
 
-    fn fill_piece(
-        &mut self,
-        machine: &mut dyn Machine,
-        space: AddressSpace,
-        start: u64,
-        (at, end): (u64, u64),
-    ) -> Advance {
+    fn fill_piece(&mut self, memory: &mut Memory, start: u64, (at, end): (u64, u64)) -> Advance {
         let next = piece_end(at, end, FILLED);
         let protection = Protection::READ | Protection::WRITE;
         for gap in self.gaps(at, next) {
-            if machine.map(space, UserAddr(gap.0), pages(gap), protection).is_err() {
-                self.unmap_gaps(machine, space, at, gap.0);
+            if memory.map(UserAddr(gap.0), pages(gap), protection).is_err() {
+                self.unmap_gaps(memory, at, gap.0);
                 return if start == at { Done(KERN_RESOURCE_SHORTAGE) } else { More(Todo::Empty { start, end: at }) };
             }
         }
         let clear = Todo::Clear { at: start, end };
         match (next == end, start == at) {
             // Each page is either filled or cleared, so that both together are one piece.
-            (true, true) => self.advance(machine, space, clear),
+            (true, true) => self.advance(memory, clear),
             (true, false) => More(clear),
             (false, _) => More(Todo::Fill { start, at: next, end }),
         }
     }
 
     /// Unmaps the hidden pages in the gaps of a range.
-    fn unmap_gaps(&self, machine: &mut dyn Machine, space: AddressSpace, start: u64, end: u64) {
-        self.gaps(start, end).for_each(|gap| machine.unmap(space, UserAddr(gap.0), pages(gap)));
+    fn unmap_gaps(&self, memory: &mut Memory, start: u64, end: u64) {
+        self.gaps(start, end).for_each(|gap| memory.unmap(UserAddr(gap.0), pages(gap)));
     }
 
     /// Clears the pages of a range, which are all there though some may be hidden, and makes them a writable region.
-    fn replace(&mut self, machine: &mut dyn Machine, space: AddressSpace, start: u64, end: u64) {
+    fn replace(&mut self, memory: &mut Memory, start: u64, end: u64) {
         let region = Region { start, end, protection: Protection::READ | Protection::WRITE };
         self.split_at(start);
         self.split_at(end);
         let replaced = self.inside(start, end);
         for old in &self.list[replaced.clone()] {
-            machine.protect(space, UserAddr(old.start), old.pages(), region.protection);
+            memory.protect(UserAddr(old.start), old.pages(), region.protection);
             for page in (old.start..old.end).step_by(PAGE_SIZE as usize) {
-                machine.load(space, UserAddr(page), &ZEROES);
+                memory.load(UserAddr(page), &ZEROES);
             }
             self.pages -= old.pages();
         }
@@ -303,8 +292,9 @@ impl Tasks {
         task: TaskId,
         operation: Operation,
     ) -> Option<KernReturn> {
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
-        let (left, code) = match regions.advance(machine, *address_space, operation.todo) {
+        let Task { regions, frames, address_space, .. } = &mut self.tasks[task];
+        let mut memory = Memory { machine, frames, space: *address_space };
+        let (left, code) = match regions.advance(&mut memory, operation.todo) {
             More(todo) => (Some(Operation { todo, ..operation }), None),
             Done(code) => (None, Some(code)),
         };
@@ -323,10 +313,10 @@ impl Tasks {
         (start, end): (u64, u64),
         protection: Protection,
     ) -> Result<(), KernReturn> {
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
+        let Task { regions, frames, address_space, .. } = &mut self.tasks[task];
         regions.reserve(1)?;
-        let mapped = machine.map(*address_space, UserAddr(start), pages((start, end)), protection);
-        mapped.map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+        let mut memory = Memory { machine, frames, space: *address_space };
+        memory.map(UserAddr(start), pages((start, end)), protection).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         regions.add(Region { start, end, protection });
         Ok(())
     }
@@ -334,17 +324,22 @@ impl Tasks {
     /// Removes some of an ended task's memory, and first the hidden pages of an operation that was not finished. Returns
     /// true if there was any.
     pub(crate) fn unmap_some(&mut self, machine: &mut dyn Machine, task: TaskId) -> bool {
-        let Task { regions, address_space, .. } = &mut self.tasks[task];
+        let Task { regions, frames, address_space, .. } = &mut self.tasks[task];
+        let before = frames.used_and_limit().0;
+        let mut memory = Memory { machine, frames, space: *address_space };
+        let mut some = true;
         if let Some(operation) = regions.operation.take()
             && let Some(todo) = operation.todo.abandoned()
         {
-            if let More(todo) = regions.advance(machine, *address_space, todo) {
+            if let More(todo) = regions.advance(&mut memory, todo) {
                 regions.operation = Some(Operation { todo, ..operation });
             }
-            return true;
+        } else {
+            some = !regions.is_empty();
+            regions.remove_piece(&mut memory, 0, u64::MAX);
         }
-        let some = !regions.is_empty();
-        regions.remove_piece(machine, *address_space, 0, u64::MAX);
+        let freed = before - frames.used_and_limit().0;
+        self.give_back_frames(task, freed);
         some
     }
 }

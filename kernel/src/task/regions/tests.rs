@@ -11,7 +11,8 @@ fn region(first: u64, pages: u64, protection: Protection) -> Region {
 
 /// Returns a list with these regions and the right number of pages.
 fn list(regions: &[Region]) -> Regions {
-    Regions { list: regions.to_vec(), pages: regions.iter().map(Region::pages).sum(), operation: None }
+    let pages = regions.iter().map(Region::pages).sum();
+    Regions { list: regions.to_vec(), pages, paid: REGIONS_PER_TASK_MAX, operation: None }
 }
 
 #[test]

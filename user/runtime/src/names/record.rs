@@ -10,7 +10,7 @@ use abi::code::*;
 use abi::message::{MACH_NOTIFY_PORT_DESTROYED, MsgOption};
 use abi::mig::bootstrap::*;
 use abi::port::*;
-use abi::task::ExitStatus;
+use abi::task::{ExitStatus, SPAWN_SHARE_OF, SPAWN_SHARE_PARTS};
 use abi::{KernReturn, PortName};
 use heapless::Vec;
 
@@ -164,7 +164,8 @@ impl Record {
         let spawn = self.spawn()?.bootstrap(place.bootstrap).exit_port(exit.name());
         let control_send = make_service()?;
         let control = Port::of(control_send);
-        match spawn.start() {
+        // The services of one session run at the same time, and there are few.
+        match spawn.pages(SPAWN_SHARE_OF + SPAWN_SHARE_PARTS / 2).start() {
             Ok(task) => {
                 self.instance = Some(Instance { task, exit, control: Some(control), control_send });
                 Ok(())
