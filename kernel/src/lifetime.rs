@@ -11,7 +11,7 @@ use crate::ipc::kernel_message::Body;
 use crate::ipc::right::Carried;
 use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
-use crate::limits::THREADS_PER_TASK_MAX;
+use crate::limits::{REAP_SLICE, THREADS_PER_TASK_MAX};
 use crate::machine::{Machine, NoMemory};
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
 use crate::sched::run_time::Used;
@@ -30,6 +30,9 @@ use heapless::String;
 
 /// The number of entries of an ended task's space that one piece of work may look at to find a name.
 const FREE_ENTRIES_PIECE: u32 = 64;
+
+/// Pieces of work that removing some of a task's memory is as long as, besides one.
+const MEMORY_PIECE: u32 = REAP_SLICE;
 
 /// The cost of a thread on the budget of its task, in bytes.
 pub(crate) const THREAD_COST: usize = size_of::<Thread>();
@@ -229,11 +232,12 @@ impl Kernel {
                 Stage::Memory
             }
             Stage::Memory => {
-                if self.tasks.unmap_some(machine, task) {
-                    return Progress::Enough;
+                if !self.tasks.unmap_some(machine, task) {
+                    self.forget_task(machine, task);
+                    return Progress::Done;
                 }
-                self.forget_task(machine, task);
-                return Progress::Done;
+                self.step.spend(MEMORY_PIECE);
+                Stage::Memory
             }
         };
         self.tasks[task].ended.as_mut().expect("a task that is taken apart has ended").stage = next;

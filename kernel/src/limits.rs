@@ -53,6 +53,9 @@ pub const REQUESTS_PER_PORT_MAX: usize = 47_616;
 /// Bytes of all argument and environment strings of a program.
 pub const ARGUMENTS_SIZE_MAX: u64 = 32 * 1024;
 
+/// Descriptors of one message. Each takes up to a thousand instructions from its sender to a thread that waits for it.
+pub const DESCRIPTORS_MAX: usize = 128;
+
 /// Argument and environment strings of a program.
 pub const STRINGS_MAX: usize = 2048;
 

@@ -31,7 +31,7 @@ pub enum Work {
     Port(PortId),
     /// Take a dead port apart, second part: fire the requests about it, then remove the port.
     Requests(PortId),
-    /// Fire the armed send-possible requests of a port.
+    /// Admit blocked senders of a port whose queue limit gets higher, and fire its armed send-possible requests.
     Armed(PortId),
     /// Take a dead port set apart.
     Set(SetId),
@@ -57,8 +57,6 @@ pub const WORK_COST: usize = Nodes::<Work>::ITEM_SIZE;
 pub enum Progress {
     /// There may be more to do.
     More,
-    /// The same, and this part took as long as a slice may.
-    Enough,
     /// The work is done.
     Done,
 }

@@ -19,13 +19,8 @@ impl Kernel {
         let mut pieces = 0;
         while pieces < REAP_SLICE {
             let Some(work) = self.step.next_work() else { return };
-            match self.do_work(machine, work) {
-                Progress::Done => {}
-                Progress::More => self.step.put_back(work),
-                Progress::Enough => {
-                    self.step.put_back(work);
-                    break;
-                }
+            if self.do_work(machine, work) == Progress::More {
+                self.step.put_back(work);
             }
             pieces += 1;
             if self.step.is_eventful() {
@@ -51,6 +46,10 @@ impl Kernel {
             Work::Message(message) => ipc.take_apart_message(step, message),
             Work::Port(port) => ipc.take_apart_port(sched, step, port),
             Work::Requests(port) => ipc.take_apart_requests(step, port),
+            Work::Armed(port) if ipc.raise_queue_limit(port) => {
+                self.admit_one(machine, port);
+                Progress::More
+            }
             Work::Armed(port) => ipc.fire_armed_piece(step, port),
             Work::Set(set) => ipc.take_apart_set(sched, step, set),
             Work::Task(task) => self.take_apart_task(machine, task),

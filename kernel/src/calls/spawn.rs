@@ -46,7 +46,7 @@ const NAME_MAX: u64 = 256;
 const FIRST_PAGES: u64 = 8;
 
 /// Pages of a program that are loaded in one later piece. Each takes some 2,800 instructions.
-const PIECE_PAGES: u64 = 40;
+const PIECE_PAGES: u64 = 32;
 
 /// Bytes of arguments and environment up to which a task is started in one step.
 const SHORT_STRINGS: usize = 1024;

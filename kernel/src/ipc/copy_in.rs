@@ -6,6 +6,7 @@ use super::message::Descriptor;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight, SendRight};
 use super::way::Way;
 use crate::ids::{MessageId, SpaceId};
+use crate::limits::DESCRIPTORS_MAX;
 use crate::sched::Scheduling;
 use crate::step::Step;
 use crate::trace::Event;
@@ -355,7 +356,7 @@ impl Ipc {
     ///
     /// # Errors
     /// `MACH_SEND_MSG_TOO_SMALL` if the message ends within a descriptor; `MACH_SEND_INVALID_TYPE` for a descriptor of
-    /// another type than port; `MACH_SEND_NO_GRANT_DEST` if the destination accepts no rights;
+    /// another type than port; `MACH_SEND_TOO_LARGE` for too many; `MACH_SEND_NO_GRANT_DEST` if the destination accepts no rights;
     /// `MACH_SEND_INVALID_RIGHT` if a right cannot be taken; `MACH_SEND_NO_BUFFER` if memory runs out, or if the
     /// [way](Way) of the message is too long to see that no receive right travels inside itself. The rights
     /// copied in so far are then in the message and will be destroyed with it; the others have not moved.
@@ -448,5 +449,5 @@ fn check_descriptors(bytes: &[u8]) -> Result<(usize, bool), KernReturn> {
         };
         rest = &rest[size..];
     }
-    Ok((count, count > 0))
+    if count > DESCRIPTORS_MAX { Err(MACH_SEND_TOO_LARGE) } else { Ok((count, count > 0)) }
 }

@@ -92,6 +92,8 @@ pub struct Port {
     pub(super) queue: Queue,
     /// The number of messages in the queue from which on senders block.
     pub(super) qlimit: u32,
+    /// How much higher that limit gets while blocked senders are admitted, one for each message that it allows more.
+    pub(super) raise: u32,
     /// Messages to it may take the fast path, and threads may wait on it there: the limit is not 0, it is no special
     /// reply port, and replies are not strict.
     pub(super) direct: bool,
@@ -159,6 +161,7 @@ impl Port {
             home,
             queue: Queue::new(),
             qlimit: MACH_PORT_QLIMIT_DEFAULT,
+            raise: 0,
             direct: true,
             seqno: 0,
             send_rights: 0,
@@ -285,6 +288,11 @@ impl Port {
         self.queue.len() >= self.qlimit as usize
     }
 
+    /// Returns the number of messages in the queue from which on senders block, when all are admitted that may be.
+    pub fn queue_limit(&self) -> u32 {
+        self.qlimit + self.raise
+    }
+
     /// Returns true if its receive right is in transit so deep in other ports that its boosts count for nobody.
     pub fn keeps_boosts(&self) -> bool {
         self.boosts_stay
@@ -336,7 +344,7 @@ impl Port {
             mps_pset: u32::from(!self.memberships.is_empty()),
             mps_seqno: self.seqno,
             mps_mscount: self.make_send_count,
-            mps_qlimit: self.qlimit,
+            mps_qlimit: self.queue_limit(),
             mps_msgcount: self.queue.len() as u32,
             mps_sorights: self.send_once_rights,
             mps_srights: u32::from(self.send_rights > 0),

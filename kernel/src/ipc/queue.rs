@@ -209,13 +209,28 @@ impl Ipc {
         Some(message)
     }
 
-    /// Sets the queue limit of a live port. Returns the difference if it is higher than before, or 0. The caller admits
-    /// that number of blocked senders.
-    pub fn set_queue_limit(&mut self, port: PortId, limit: u32) -> u32 {
+    /// Sets the queue limit of a live port. If it gets higher while senders are blocked, it is raised by work, by one for
+    /// each sender that is admitted.
+    pub fn set_queue_limit(&mut self, step: &mut Step, port: PortId, limit: u32) {
         let state = &mut self.ports[port];
-        let more = limit.saturating_sub(state.qlimit);
-        state.set_queue_limit(limit, self.limits.strict_reply);
-        more
+        if state.senders.is_empty() || limit <= state.qlimit {
+            state.raise = 0;
+            state.set_queue_limit(limit, self.limits.strict_reply);
+        } else {
+            state.raise = limit - state.qlimit;
+            self.note_armed(step, port);
+        }
+    }
+
+    /// Raises the queue limit of a live port by one, if it is to get higher and a sender is blocked, who is to be admitted
+    /// then. Without a blocked sender the limit gets as high as it is to.
+    pub fn raise_queue_limit(&mut self, port: PortId) -> bool {
+        let strict = self.limits.strict_reply;
+        let Some(state) = self.live_port_mut(port).filter(|state| state.raise > 0) else { return false };
+        let by = if state.senders.is_empty() { state.raise } else { 1 };
+        state.raise -= by;
+        state.set_queue_limit(state.qlimit + by, strict);
+        !state.senders.is_empty()
     }
 
     /// Records on a reply port the persona that the next reply must have, or removes the record (vouchers 7.7). A dead

@@ -182,8 +182,14 @@ impl Ipc {
     /// that caused this goes on.
     #[inline]
     pub(crate) fn fire_armed_requests(&mut self, step: &mut Step, port: PortId) {
-        let state = &mut self.ports[port];
-        if state.requests.any_armed() && !core::mem::replace(&mut state.armed_listed, true) {
+        if self.ports[port].requests.any_armed() {
+            self.note_armed(step, port);
+        }
+    }
+
+    /// Notes the work of a live port that fires armed requests and raises the queue limit, unless it is noted.
+    pub(super) fn note_armed(&mut self, step: &mut Step, port: PortId) {
+        if !core::mem::replace(&mut self.ports[port].armed_listed, true) {
             step.later(Work::Armed(port));
         }
     }

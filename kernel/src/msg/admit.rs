@@ -99,28 +99,11 @@ impl Kernel {
         }
     }
 
-    /// `mach_port_set_attributes`. If the queue limit gets higher, that number of blocked senders is admitted, whatever
-    /// the length of the queue, and then more as long as there is room.
-    ///
-    /// # Errors
-    /// See `Ipc::port_set_attributes`.
-    pub(crate) fn set_port_attributes(
-        &mut self,
-        machine: &mut dyn Machine,
-        space: SpaceId,
-        name: PortName,
-        flavor: u32,
-        words: &[u32],
-    ) -> Result<(), KernReturn> {
-        if let Some((port, more)) = self.ipc.port_set_attributes(space, name, flavor, words)? {
-            for _ in 0..more {
-                if !self.admit_sender(machine, port) {
-                    break;
-                }
-            }
-            self.admit_senders(machine, port);
-        }
-        Ok(())
+    /// Admits a blocked sender whatever the length of the queue, because the queue limit has got higher by one (mach-ipc
+    /// 2.7), and more as long as there is room.
+    pub(crate) fn admit_one(&mut self, machine: &mut dyn Machine, port: PortId) {
+        self.admit_sender(machine, port);
+        self.admit_senders(machine, port);
     }
 
     /// `mach_port_insert_member`. Hands the port's messages to threads that wait on the set.

@@ -8,6 +8,7 @@ use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
 use abi::{KernReturn, PortName};
+use kernel::limits::DESCRIPTORS_MAX;
 use kernel::machine::UserAddr;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
@@ -156,4 +157,22 @@ fn send_rights_stay_when_many_receive_rights_move_away() {
         assert_eq!(w.port_type(a, port), Ok(PortType::SEND));
     }
     kernel::inspect::invariants::check_all(&w.kernel);
+}
+
+#[test]
+fn a_message_has_a_limited_number_of_descriptors() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let port = w.port(b);
+    let to = w.give_send(b, port, a);
+    let right = w.port_with_send(a);
+    let message =
+        |count: usize| (0..count).fold(Msg::copy_send(to), |message, _| message.port(right, Disposition::COPY_SEND));
+    w.send(a, &message(DESCRIPTORS_MAX)).unwrap();
+    let rights = w.poll(b, port).unwrap().descriptors();
+    assert_eq!(rights.len(), DESCRIPTORS_MAX);
+    let before = w.counts();
+    assert_eq!(w.send(a, &message(DESCRIPTORS_MAX + 1)), Err(MACH_SEND_TOO_LARGE));
+    assert_eq!(w.counts(), before);
+    w.expect_empty(b, port);
 }

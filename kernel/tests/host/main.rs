@@ -45,6 +45,7 @@ mod ports;
 mod privileges;
 mod programs;
 mod pushes;
+mod queue_raise;
 mod queues;
 mod random_messages;
 mod random_services;

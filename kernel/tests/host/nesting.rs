@@ -9,12 +9,10 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use abi::trap::mach;
 use kernel::ipc::port::Home;
-use kernel::limits::{CIRCLE_WALK_MAX, Limits, TRANSIT_WALK_MAX};
+use kernel::limits::{CIRCLE_WALK_MAX, DESCRIPTORS_MAX, Limits, TRANSIT_WALK_MAX};
 
 const WALK: usize = TRANSIT_WALK_MAX as usize;
 const CIRCLE: usize = CIRCLE_WALK_MAX as usize;
-/// A number of rights whose destruction takes several slices.
-const SEVERAL_SLICES: usize = 600;
 
 /// Makes a chain of ports, of which the first accepts donation, and sends each of them to the next. Returns the names of
 /// the first, of which the task keeps a send right, and of the last, which stays in the task.
@@ -164,7 +162,7 @@ fn many_receive_rights_with_others_in_them_travel_to_the_end_of_a_long_chain() {
     }
 }
 
-/// A thousand receive rights in one message to the end of a long chain are sent without a walk, and a message to a
+/// As many receive rights as one message may have are sent to the end of a long chain without a walk, and a message to a
 /// send-once right there is on the budget of the task that made the port.
 #[test]
 fn a_long_chain_takes_many_receive_rights_and_messages_to_send_once_rights() {
@@ -178,7 +176,8 @@ fn a_long_chain_takes_many_receive_rights_and_messages_to_send_once_rights() {
     w.send(a, &Msg::to(once, D::MOVE_SEND_ONCE)).unwrap();
     let grown = [a, b].map(|actor| w.used(actor.task));
     assert!(grown[0] <= used[0] && grown[1] > used[1]);
-    let message = (0..1_000).fold(Msg::copy_send(to_first), |message, _| message.port(w.port(a), D::MOVE_RECEIVE));
+    let message =
+        (0..DESCRIPTORS_MAX).fold(Msg::copy_send(to_first), |message, _| message.port(w.port(a), D::MOVE_RECEIVE));
     w.send(a, &message).unwrap();
     kernel::inspect::invariants::check_all(&w.kernel);
 }
@@ -234,7 +233,7 @@ fn end_in_nothing(w: &mut World, owner: Actor, right: PortName) {
     let urgent = w.thread(owner);
     let port = w.port_with_send(owner);
     let other = w.port_with_send(owner);
-    let many = (0..SEVERAL_SLICES).fold(Msg::copy_send(port), |message, _| message.port(other, D::COPY_SEND));
+    let many = (2..DESCRIPTORS_MAX).fold(Msg::copy_send(port), |message, _| message.port(other, D::COPY_SEND));
     let refused = many.port(right, D::MOVE_RECEIVE).port(PortName(0x7777), D::COPY_SEND);
     start_send(w, owner, &refused, urgent);
     assert_eq!(w.state(owner).code(), MACH_SEND_INVALID_RIGHT);

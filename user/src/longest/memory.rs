@@ -88,14 +88,14 @@ fn spawn_zeros() -> LongestStep {
 }
 
 fn spawn_with_arguments() -> LongestStep {
-    let mut strings = vec![0u8; 32 << 10];
-    strings[..2].copy_from_slice(b"a\0");
-    // Strings without a byte are the most: each takes a pointer, too.
     let file = program(4096, 4096);
-    let (few, many) = (strings[..11 << 10].to_vec().leak(), strings.leak());
+    // As many strings as there may be, and one byte after the other too many.
+    let mut strings = vec![b'a'; 32 << 10];
+    strings.iter_mut().skip(15).step_by(16).for_each(|byte| *byte = 0);
+    let (most, refused) = (strings.leak(), vec![0; 32 << 10].leak());
     measured(|| {
-        start(Spawn::image(file).arguments(few));
-        let _ = Spawn::image(file).arguments(many).start();
+        start(Spawn::image(file).arguments(most));
+        assert!(Spawn::image(file).arguments(refused).start().is_err());
     })
 }
 

@@ -4,6 +4,7 @@ use super::threads::{self, Threads};
 use super::{Row, measured};
 use crate::message::{Call, Message, mach_msg, port_with_send};
 use crate::port::{self, Port};
+use crate::task;
 use crate::time::sleep;
 use abi::PortName;
 use abi::debug::LongestStep;
@@ -11,17 +12,19 @@ use abi::message::*;
 use abi::port::*;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const ROWS: &[Row] = &[
     ("send 64 KiB to a thread that waits", || large(true)),
     ("send 64 KiB, and receive them", || large(false)),
-    ("send a name 5,000 times, and receive it", || many_rights(false, Fate::Received)),
-    ("send 5,000 receive rights, and receive them", || many_rights(true, Fate::Received)),
-    ("send 5,000 receive rights to a dead port", || many_rights(true, Fate::Destroyed)),
-    ("send 5,000 receive rights to a full queue", || many_rights(true, Fate::Returned)),
+    ("send 128 send rights to a thread that waits", || many_rights(false, Fate::Received)),
+    ("send 128 receive rights to such a thread", || many_rights(true, Fate::Received)),
+    ("send 128 receive rights, and receive them", || many_rights(true, Fate::Queued)),
+    ("send 128 receive rights to a full queue", || many_rights(true, Fate::Returned)),
+    ("send 5,459 receive rights, which are refused", || many_rights(true, Fate::Refused)),
+    ("end of a port with 128 receive rights queued", || many_rights(true, Fate::Destroyed)),
     ("raise a queue limit with 250 blocked senders", raise_limit),
-    ("join a set where 250 threads wait", join_set),
+    ("join a set where 250 threads wait for 64 KiB", join_set),
     ("250 receivers that refuse 64 KiB", refusing_receivers),
 ];
 
@@ -82,53 +85,50 @@ fn large(waits: bool) -> LongestStep {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Received,
+    Queued,
     Destroyed,
     Returned,
+    Refused,
 }
 
-/// Sends as many rights as a message may have.
+/// Rights that a message may have.
+const RIGHTS: usize = 128;
+
+/// Sends as many rights as a message may have, in a message of the largest size.
 fn many_rights(receive_rights: bool, fate: Fate) -> LongestStep {
-    let port = port_with_send();
-    let one = port_with_send();
-    let most = (SIZE - 28) / 12;
+    let (port, one) = (port_with_send(), port_with_send());
     let (names, disposition): (Vec<PortName>, _) = if receive_rights {
-        ((0..most).map_while(|_| port::allocate(MACH_PORT_RIGHT_RECEIVE).ok()).collect(), Disposition::MOVE_RECEIVE)
+        ((0..RIGHTS).map(|_| Port::new().into_name()).collect(), Disposition::MOVE_RECEIVE)
     } else {
-        (vec![one.name(); most], Disposition::MAKE_SEND)
+        (vec![one.name(); RIGHTS], Disposition::MAKE_SEND)
     };
-    if fate == Fate::Returned {
-        while Message::copy_send(port.name()).send_within(0).is_ok() {}
-    }
-    let to = port.name();
-    let mut port = Some(port);
-    if fate == Fate::Destroyed {
-        let carrier = port_with_send();
-        Message::copy_send(carrier.name()).port(to, Disposition::MOVE_RECEIVE).send().expect("there is room");
-        port.take().map(Port::into_name);
-        let mut words = packet(to, &names, disposition);
-        return measured(|| {
-            let sent = send(&words, Some(0));
-            words.clear();
-            drop(carrier);
-            assert!(sent == abi::code::MACH_MSG_SUCCESS || names.is_empty() || sent.0 != 0);
-        });
-    }
-    let mut most = names.len();
-    loop {
-        let mut words = packet(to, &names[..most], disposition);
-        let mut sent = abi::code::MACH_MSG_SUCCESS;
-        let longest = measured(|| {
-            sent = send(&words, Some(0));
-            if sent == abi::code::MACH_MSG_SUCCESS {
-                receive(&mut words, to);
-            }
-        });
-        // A message that has too many is refused, and one with fewer is the worst.
-        if sent == abi::code::MACH_SEND_TOO_LARGE && most > 1 {
-            most /= 2;
-            continue;
+    let mut words = packet(port.name(), &names, disposition);
+    match fate {
+        Fate::Received => {
+            let _thread = threads::start(receiver, port.name());
+            sleep(1);
+            measured(|| send(&words, None).ok().expect("a thread waits"))
         }
-        return longest;
+        Fate::Queued => measured(|| {
+            send(&words, None).ok().expect("there is room");
+            receive(&mut words, port.name());
+        }),
+        Fate::Destroyed => {
+            send(&words, None).ok().expect("there is room");
+            measured(|| drop(port))
+        }
+        Fate::Returned => {
+            while Message::copy_send(port.name()).send_within(0).is_ok() {}
+            measured(|| {
+                let _ = send(&words, Some(0)).ok().expect_err("the queue is full");
+            })
+        }
+        Fate::Refused => {
+            words[6] = ((SIZE - 28) / 12) as u32;
+            measured(|| {
+                let _ = send(&words, Some(0)).ok().expect_err("there are too many");
+            })
+        }
     }
 }
 
@@ -153,21 +153,24 @@ fn join_set() -> LongestStep {
     let words = packet(port.name(), &[], Disposition::NONE);
     while send(&words, Some(0)).ok().is_ok() {}
     let mut kept = Threads::new();
-    threads::fill_with(&mut kept, receiver_small, set);
+    BUFFER.store(task::allocate(SIZE as u64 + 4096).expect("there is memory"), Ordering::Relaxed);
+    threads::fill_with(&mut kept, receiver_shared, set);
     sleep(10);
     measured(|| port::insert_member(port.name(), set).expect("there is room"))
 }
 
-/// The room that all receivers of a row share.
-static SHARED: AtomicU32 = AtomicU32::new(0);
+/// The address of memory that all receivers share.
+static BUFFER: AtomicU64 = AtomicU64::new(0);
 
-/// Receives one message into memory that others receive into, too.
-fn receiver_small(name: u64) {
-    let call =
-        Call { options: MsgOption::RCV_MSG, receive_size: 64, receive_name: PortName(name as u32), ..Call::default() };
-    let mut words = [0u32; 16];
-    let _ = mach_msg(words.as_mut_ptr() as u64, &call);
-    SHARED.fetch_add(1, Ordering::Relaxed);
+/// Receives one message of the largest size into memory that others receive into, too.
+fn receiver_shared(name: u64) {
+    let call = Call {
+        options: MsgOption::RCV_MSG,
+        receive_size: SIZE as u32 + 128,
+        receive_name: PortName(name as u32),
+        ..Call::default()
+    };
+    let _ = mach_msg(BUFFER.load(Ordering::Relaxed), &call);
 }
 
 /// Asks for a message that fits a small buffer, and leaves a larger one in the queue.

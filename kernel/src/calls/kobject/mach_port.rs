@@ -54,7 +54,7 @@ impl Kernel {
                 space?;
                 Err(KERN_NOT_SUPPORTED)
             }
-            SET_ATTRIBUTES => self.serve_set_attributes(machine, space, message),
+            SET_ATTRIBUTES => self.serve_set_attributes(space, message),
             _ => ipc.serve_attributes(space, id, message),
         }
     }
@@ -69,13 +69,13 @@ impl Kernel {
         Ok(Reply::none())
     }
 
-    fn serve_set_attributes(&mut self, machine: &mut dyn Machine, space: Target, message: MessageId) -> Answer {
+    fn serve_set_attributes(&mut self, space: Target, message: MessageId) -> Answer {
         let words = self.ipc.request_words(message, 0)?;
         let [name, flavor, count, ref values @ ..] = words[..] else { return Err(MIG_BAD_ARGUMENTS) };
         if count as usize != values.len() {
             return Err(MIG_BAD_ARGUMENTS);
         }
-        self.set_port_attributes(machine, space?, PortName(name), flavor, values)?;
+        self.ipc.port_set_attributes(&mut self.step, space?, PortName(name), flavor, values)?;
         Ok(Reply::none())
     }
 }

@@ -2,10 +2,11 @@
 //! 2.11).
 
 use super::valid;
-use crate::ids::{PortId, SpaceId};
+use crate::ids::SpaceId;
 use crate::ipc::Ipc;
 use crate::ipc::entry::EntryRight;
 use crate::ipc::port::Home;
+use crate::step::Step;
 use abi::KernReturn;
 use abi::PortName;
 use abi::code::*;
@@ -43,7 +44,7 @@ impl Ipc {
         let port = self.named_receive_right(space, name)?;
         let port = &self.ports[port];
         Ok(match flavor {
-            MACH_PORT_LIMITS_INFO => words(&port.qlimit),
+            MACH_PORT_LIMITS_INFO => words(&port.queue_limit()),
             MACH_PORT_RECEIVE_STATUS => words(&port.status()),
             _ => {
                 let mpie_boost_cnt = u32::try_from(port.boosts.count()).unwrap_or(u32::MAX);
@@ -52,8 +53,9 @@ impl Ipc {
         })
     }
 
-    /// `mach_port_set_attributes`: sets the attribute that a flavor stands for. For a queue limit, returns the port and
-    /// the difference if it is higher than before, or 0: the caller admits that number of blocked senders.
+    /// `mach_port_set_attributes`: sets the attribute that a flavor stands for. If the queue limit gets higher, that number
+    /// of blocked senders is admitted, whatever the length of the queue, and then more as long as there is room. That is
+    /// work of this step.
     ///
     /// # Errors
     /// `KERN_INVALID_ARGUMENT` for a flavor that cannot be set, or not for a special reply port; `KERN_FAILURE` for too few words; `KERN_INVALID_VALUE`
@@ -61,11 +63,12 @@ impl Ipc {
     /// has no receive right; `KERN_INVALID_NAME` if it does not exist or is a dead name. Nothing has changed then.
     pub(crate) fn port_set_attributes(
         &mut self,
+        step: &mut Step,
         space: SpaceId,
         name: PortName,
         flavor: u32,
         words: &[u32],
-    ) -> Result<Option<(PortId, u32)>, KernReturn> {
+    ) -> Result<(), KernReturn> {
         let limit = match (flavor, words) {
             (MACH_PORT_LIMITS_INFO, []) => return Err(KERN_FAILURE),
             (MACH_PORT_LIMITS_INFO, [limit, ..]) if *limit > MACH_PORT_QLIMIT_MAX => return Err(KERN_INVALID_VALUE),
@@ -76,7 +79,10 @@ impl Ipc {
         valid(name, KERN_INVALID_RIGHT)?;
         let port = self.named_receive_right(space, name)?;
         match limit {
-            Some(limit) => Ok(Some((port, self.set_queue_limit(port, limit)))),
+            Some(limit) => {
+                self.set_queue_limit(step, port, limit);
+                Ok(())
+            }
             // The boosts of a task are not for the replies that its threads wait for.
             None if self.ports[port].is_special_reply() => Err(KERN_INVALID_ARGUMENT),
             None => {
@@ -84,7 +90,7 @@ impl Ipc {
                     MACH_PORT_TEMPOWNER => self.set_temp_owner(port),
                     _ => self.accept_donation(port),
                 }
-                Ok(None)
+                Ok(())
             }
         }
     }

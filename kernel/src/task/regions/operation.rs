@@ -15,7 +15,7 @@ use abi::KernReturn;
 use abi::code::{KERN_INVALID_ADDRESS, KERN_RESOURCE_SHORTAGE, KERN_SUCCESS};
 
 /// Pages that one piece maps or clears. Each takes some 600 instructions, because it is filled with zeros.
-const FILLED: u64 = 128;
+const FILLED: u64 = 96;
 
 /// Pages that one piece unmaps or protects. Each takes some 30 to 50 instructions.
 const TOUCHED: u64 = 1024;
