@@ -68,6 +68,16 @@ pub(super) fn run(kind: &str) {
                 }
             }
         }
+        "rights" => {
+            let port = port_with_send();
+            for _ in 0..3_000 {
+                let sent = Message::copy_send(port.name()).port(parent, Disposition::COPY_SEND);
+                let made = sent.reply_to(port.name(), Disposition::MAKE_SEND_ONCE).send();
+                made.expect("there is room");
+                core::mem::forget(Message::receive(port.name()).expect("a message"));
+            }
+            port.into_name();
+        }
         "threads" => threads::fill(&mut kept, threads::wait_for_ever),
         other => panic!("there is no task of the kind {other}"),
     }

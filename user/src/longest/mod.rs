@@ -11,6 +11,7 @@ mod memory;
 mod messages;
 mod ports;
 mod threads;
+mod walks;
 
 use crate::check;
 use crate::demo::page::Grouped;
@@ -28,7 +29,7 @@ pub const BOUND: u64 = 200_000;
 type Row = (&'static str, fn() -> LongestStep);
 
 /// All rows.
-const ROWS: &[&[Row]] = &[memory::ROWS, messages::ROWS, ports::ROWS, threads::ROWS];
+const ROWS: &[&[Row]] = &[memory::ROWS, messages::ROWS, ports::ROWS, threads::ROWS, walks::ROWS];
 
 fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter().flat_map(|rows| rows.iter())
