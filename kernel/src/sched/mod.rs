@@ -22,6 +22,7 @@ pub mod continuation;
 pub mod pushing;
 pub mod run_queue;
 pub mod run_time;
+mod suspending;
 pub mod thread;
 pub mod timer;
 pub mod wait_queue;
@@ -35,8 +36,6 @@ use crate::policy::{Overrides, Power, ThreadPolicy, TooMany};
 use crate::rate::Clock;
 use crate::step::{PolicyChange, Step};
 use crate::trap_frame::TrapFrame;
-use abi::KernReturn;
-use abi::code::KERN_FAILURE;
 use abi::port::{MACH_PORT_NULL, PortName};
 use abi::qos::Qos;
 use background::Background;
@@ -231,55 +230,6 @@ impl Scheduling {
             step.look_at_caller();
         }
         ending.is_running()
-    }
-
-    /// Raises the suspend count of a thread. A ready thread stops at once, a running one when its processor leaves the
-    /// kernel. A waiting thread goes on waiting, and stops when its wait ends.
-    ///
-    /// # Errors
-    /// `KERN_FAILURE` if the count would overflow; nothing has changed.
-    pub fn suspend(&mut self, step: &mut Step, thread: ThreadId) -> Result<(), KernReturn> {
-        let state = &mut self.threads[thread];
-        state.suspend_count = state.suspend_count.checked_add(1).ok_or(KERN_FAILURE)?;
-        step.look_at_caller();
-        if matches!(state.state, State::Ready) {
-            self.stop(step, thread);
-        }
-        Ok(())
-    }
-
-    /// Stops a running thread if it was suspended. Called when its processor leaves the kernel.
-    pub fn stop_if_suspended(&mut self, step: &mut Step, thread: ThreadId) {
-        if self.threads[thread].suspend_count > 0 && self.threads[thread].is_running() {
-            self.withdraw(step, thread, State::Suspended);
-        }
-    }
-
-    /// Stops a ready thread. The work in its continuation becomes background work, because it must not wait until the
-    /// thread is resumed.
-    fn stop(&mut self, step: &mut Step, thread: ThreadId) {
-        self.withdraw(step, thread, State::Suspended);
-        let stopped = &mut self.threads[thread];
-        if let Some(continuation) = stopped.continuation.take() {
-            stopped.continuation = Continuation::rest(continuation.rest);
-            let level = stopped.schedule.base.max(stopped.schedule.floor);
-            self.drop_floor(step, thread);
-            self.give_to_background(step, continuation.work, level);
-        }
-    }
-
-    /// Lowers the suspend count of a thread. At 0 a stopped thread becomes ready.
-    ///
-    /// # Errors
-    /// `KERN_FAILURE` if the thread is not suspended; nothing has changed.
-    pub fn resume(&mut self, step: &mut Step, thread: ThreadId) -> Result<(), KernReturn> {
-        let state = &mut self.threads[thread];
-        state.suspend_count = state.suspend_count.checked_sub(1).ok_or(KERN_FAILURE)?;
-        state.started |= state.suspend_count == 0;
-        if state.suspend_count == 0 && matches!(state.state, State::Suspended) {
-            self.make_ready(step, thread);
-        }
-        Ok(())
     }
 
     /// Sets the continuation of a thread.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::machine::Stamp;
 use crate::rate::Rate;
+use abi::code::KERN_FAILURE;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const BASE: u8 = 31;
