@@ -57,7 +57,8 @@ install_missing() {
   echo "installing $tools (${packages[*]}) ..." >&2
   make_folder "$build_folder"
   local log=$build_folder/install.txt
-  attend with_log "$log" install_packages || {
+  # Not by `attend`: a package manager that is killed leaves packages half installed.
+  with_log "$log" install_packages || {
     is_watched || tail -n 20 "$log" >&2
     give_up "cannot install $tools"
   }
