@@ -31,7 +31,9 @@ impl Sender {
 
 /// Returns the message with a dictionary. Dictionaries that are nested too deep end the program.
 fn message(id: i32, dictionary: &Dictionary) -> MachMsg {
-    let mut body = Vec::new();
+    /// Bytes of a small dictionary. Most are, and their bytes come a few at a time.
+    const SMALL: usize = 160;
+    let mut body = Vec::with_capacity(SMALL);
     let Ok(rights) = wire::encode(dictionary, &mut body) else {
         process().kernel.crash("a dictionary to be sent is nested too deep");
     };

@@ -81,8 +81,12 @@ impl MachMsg {
 
     /// Returns a message without body. A channel fills in the destination.
     pub fn new(id: i32) -> MachMsg {
+        /// Bytes of a small message. Most are, and one that is built step by step would be moved with each step.
+        const SMALL: usize = 192;
         let header = Header { msgh_id: id, msgh_size: Header::SIZE as u32, ..Header::default() };
-        MachMsg::of(header.as_bytes().to_vec(), Header::SIZE, false)
+        let mut bytes = Vec::with_capacity(SMALL);
+        bytes.extend_from_slice(header.as_bytes());
+        MachMsg::of(bytes, Header::SIZE, false)
     }
 
     /// Returns the message in these bytes, which begin with a header.
