@@ -208,7 +208,7 @@ impl<'a> Heap<'a> {
     fn release_object(&mut self, offset: usize, class: usize) {
         let at = (offset / PAGE) as u32;
         let Class { size, all, inverse } = CLASS[class];
-        let bit = 1 << (offset % PAGE * inverse >> INVERSE_BITS);
+        let bit = 1 << ((offset % PAGE * inverse) >> INVERSE_BITS);
         let page = &mut self.pages[at as usize];
         let before = page.free;
         assert!(
