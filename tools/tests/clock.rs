@@ -14,7 +14,11 @@ fn a_clock_that_is_measured_on_a_busy_host_agrees_with_another_one() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..BUSY {
-            scope.spawn(|| while !done.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let outcomes: Vec<_> = (0..BOOTS).map(|_| command_line(&["clock::three_seconds"])).collect();
         done.store(true, Ordering::Relaxed);

@@ -241,7 +241,7 @@ fn each_death_is_reported_once_with_the_port_to_destroy() {
 }
 
 #[test]
-fn the_reported_size_of_a_table_grows_with_its_objects() {
+fn the_reported_size_of_a_table_grows_and_shrinks_with_its_objects() {
     let mut vouchers = Vouchers::new(1, BankSettings::default()).unwrap();
     let memory = |vouchers: &Vouchers| {
         let control = vouchers.registry.control(Key::USER_DATA).unwrap();
@@ -253,5 +253,7 @@ fn the_reported_size_of_a_table_grows_with_its_objects() {
     let after = memory(&vouchers);
     assert!(after.0 > before.0 && after.1.0 >= 2000 && after.1.1 > before.1.1 && after.2 > before.2, "{after:?}");
     made.into_iter().for_each(|voucher| assert!(release_voucher(&mut vouchers, voucher).is_none()));
-    assert_eq!(memory(&vouchers), after, "the memory is kept for later objects");
+    let end = memory(&vouchers);
+    let shrunk = end.0 < after.0 && end.1.0 < 1000 && end.1.1 < after.1.1 && end.2 < after.2;
+    assert!(shrunk, "only a little is kept for later objects: {end:?}");
 }

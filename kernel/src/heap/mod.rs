@@ -11,8 +11,11 @@
 //! A page whose last object is released becomes free at once, and free runs that touch become one. So when the objects
 //! of a task are gone, nothing of them is left here: every size can be allocated again that could be before.
 
+mod page;
 mod runs;
 
+pub use page::Page;
+use page::{Kind, NONE};
 use runs::Runs;
 
 /// Size of a page in bytes.
@@ -26,9 +29,6 @@ const PER_PAGE_MAX: usize = 64;
 
 /// All objects start at a multiple of this, and classes are looked up by it.
 const GRAIN: usize = 16;
-
-/// No page.
-const NONE: u32 = u32::MAX;
 
 /// The number of objects on a page, for each class. The classes of powers of two serve larger alignments.
 const PER_PAGE: [usize; CLASSES] = [64, 42, 32, 25, 21, 16, 12, 10, 8, 6, 5, 4, 3, 2];
@@ -81,37 +81,6 @@ pub const fn footprint(size: usize) -> usize {
         return size.div_ceil(PAGE) * PAGE;
     }
     PAGE.div_ceil(PER_PAGE[CLASS_OF[size.div_ceil(GRAIN)] as usize])
-}
-
-/// What a page is. Of a run only its first and last page say so, the others are never asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Of a free run.
-    Free,
-    /// Of a run that is in use.
-    Run,
-    /// A page of objects of a class.
-    Objects,
-}
-
-/// The record of a page.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// The bits of the free objects.
-    free: u64,
-    /// The page before it in the list of pages of the class with free objects, or the run before it in its bin.
-    previous: u32,
-    /// The one behind it.
-    next: u32,
-    /// The number of pages in the run.
-    length: u32,
-    kind: Kind,
-    class: u8,
-}
-
-impl Page {
-    /// The record of a page before it belongs to a heap.
-    pub const UNUSED: Page = Page { free: 0, previous: NONE, next: NONE, length: 0, kind: Kind::Run, class: 0 };
 }
 
 /// What a heap is asked for.
@@ -239,7 +208,7 @@ impl<'a> Heap<'a> {
     fn release_object(&mut self, offset: usize, class: usize) {
         let at = (offset / PAGE) as u32;
         let Class { size, all, inverse } = CLASS[class];
-        let bit = 1 << (offset % PAGE * inverse >> INVERSE_BITS);
+        let bit = 1 << ((offset % PAGE * inverse) >> INVERSE_BITS);
         let page = &mut self.pages[at as usize];
         let before = page.free;
         assert!(

@@ -6,7 +6,7 @@
 //!
 //! The first and the last page of a free run know its length, so that a released run finds its neighbours.
 
-use super::{Kind, NONE, Page};
+use super::page::{Kind, NONE, Page};
 
 /// Runs of up to this number of pages have a bin for each length.
 const EXACT: u32 = 16;

@@ -11,7 +11,7 @@ use core::ops::{Index, IndexMut};
 /// often. The memory of an object goes back to the heap with it; that of a few is kept for the next ones.
 pub struct Singles<T, Tag = T> {
     /// The objects by the index of their ids.
-    objects: Vec<Option<Box<[Single<T, Tag>; 1]>>>,
+    objects: Vec<Option<Boxed<T, Tag>>>,
     /// Memory for the next objects: each has room for one.
     spare: Vec<Vec<Single<T, Tag>>>,
     /// What is known of the places without an object.
@@ -22,6 +22,9 @@ pub struct Singles<T, Tag = T> {
     generation: u32,
     len: usize,
 }
+
+/// An object in memory of its own, as an array, because that is what a vector with room for one becomes.
+type Boxed<T, Tag> = Box<[Single<T, Tag>; 1]>;
 
 struct Single<T, Tag> {
     id: Id<Tag>,
