@@ -2,6 +2,7 @@
 
 pub(crate) mod kobject;
 pub(crate) mod spawn;
+mod stack;
 pub(crate) mod traps;
 
 use crate::ids::Context;

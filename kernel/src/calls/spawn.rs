@@ -1,5 +1,6 @@
 //! Starting a program as a new task (errata 6, importance 2.2).
 
+use crate::calls::stack::stack_block;
 use crate::calls::{memory_error, put_result};
 use crate::credentials::SystemPersonas;
 use crate::ids::{Context, PortId, TaskId, ThreadId};
@@ -24,18 +25,8 @@ use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::qos::Priority;
 use abi::task::*;
 use abi::{KernReturn, PortName};
-use alloc::vec::Vec;
 use heapless::String;
 use zerocopy::IntoBytes;
-
-// Types of the entries behind a program's environment (System V ABI, "auxiliary vector").
-const AT_NULL: u64 = 0;
-const AT_PHDR: u64 = 3;
-const AT_PHENT: u64 = 4;
-const AT_PHNUM: u64 = 5;
-const AT_PAGESZ: u64 = 6;
-const AT_ENTRY: u64 = 9;
-const AT_RANDOM: u64 = 25;
 
 /// The watch ports of a child.
 type WatchPorts = heapless::Vec<PortId, { WATCH_PORTS_MAX as usize }>;
@@ -400,8 +391,10 @@ impl Kernel {
             if bytes.last().is_some_and(|&last| last != 0) { Err(KERN_INVALID_ARGUMENT) } else { Ok(bytes) }
         };
         let strings = Strings { arguments: read(request.arguments)?, environment: read(request.environment)? };
-        let count = [&strings.arguments, &strings.environment].map(|list| Strings::each(list).count());
-        if count[0] + count[1] > STRINGS_MAX { Err(KERN_INVALID_ARGUMENT) } else { Ok(strings) }
+        // The count ends at the limit, so that it is no long step either.
+        let each = Strings::each(&strings.arguments).chain(Strings::each(&strings.environment));
+        let count = each.take(STRINGS_MAX + 1).count();
+        if count > STRINGS_MAX { Err(KERN_INVALID_ARGUMENT) } else { Ok(strings) }
     }
 
     fn take_right(&mut self, of: Context, name: PortName, disposition: Disposition) -> Carried {
@@ -456,54 +449,4 @@ fn shortened(name: &str) -> String<32> {
 /// Returns true if a name with this right has send rights.
 fn has_send_right(right: EntryRight) -> bool {
     matches!(right, EntryRight::Send { .. } | EntryRight::Receive { send_urefs: 1.., .. })
-}
-
-/// Returns the block at the top of a program's stack: argc, argv, envp, the auxiliary vector, then the strings. It ends
-/// at `top` and begins at a multiple of 16.
-///
-/// # Errors
-/// `KERN_RESOURCE_SHORTAGE` if memory runs out.
-fn stack_block(top: u64, strings: &Strings, loaded: &Loaded, random: [u64; 2]) -> Result<Vec<u8>, KernReturn> {
-    let Strings { arguments, environment } = strings;
-    let count = |list: &[u8]| Strings::each(list).count();
-    let random = random.map(u64::to_le_bytes);
-    let strings_size = arguments.len() + environment.len() + size_of_val(&random);
-    let strings_start = (top - strings_size as u64) & !15;
-    let auxiliary = [
-        (AT_PHDR, loaded.headers.unwrap_or(0)),
-        (AT_PHENT, 56),
-        (AT_PHNUM, if loaded.headers.is_some() { loaded.header_count } else { 0 }),
-        (AT_PAGESZ, PAGE_SIZE),
-        (AT_ENTRY, loaded.entry),
-        (AT_RANDOM, strings_start + (arguments.len() + environment.len()) as u64),
-        (AT_NULL, 0),
-    ];
-    let words = 1 + count(arguments) + 1 + count(environment) + 1 + 2 * auxiliary.len();
-    let start = (strings_start - 8 * words as u64) & !15;
-    let mut block = store::try_vec(0, (top - start) as usize).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-    let mut at = 0;
-    let mut put = |word: u64| {
-        block[at..at + 8].copy_from_slice(&word.to_le_bytes());
-        at += 8;
-    };
-    put(count(arguments) as u64);
-    for (list, first) in [(arguments, strings_start), (environment, strings_start + arguments.len() as u64)] {
-        let mut string = first;
-        for text in Strings::each(list) {
-            put(string);
-            string += text.len() as u64;
-        }
-        put(0);
-    }
-    for (kind, value) in auxiliary {
-        put(kind);
-        put(value);
-    }
-    let offset = (strings_start - start) as usize;
-    for (bytes, at) in [(arguments, offset), (environment, offset + arguments.len())] {
-        block[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-    let offset = offset + arguments.len() + environment.len();
-    block[offset..offset + 16].copy_from_slice(random.as_flattened());
-    Ok(block)
 }

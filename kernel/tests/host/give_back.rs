@@ -8,11 +8,11 @@ use abi::message::MsgOption;
 use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::kernel::Event;
-use kernel::limits::{GIVE_BACK_SLICE, Limits};
+use kernel::limits::{DESCRIPTORS_MAX, GIVE_BACK_SLICE, Limits};
 use kernel::sched::thread::Wait;
 
 /// A number of rights that takes several slices.
-const RIGHTS: u32 = 3 * GIVE_BACK_SLICE + 1;
+const RIGHTS: u32 = DESCRIPTORS_MAX as u32;
 const SENDERS: usize = 3;
 const TIMEOUT: u32 = 10;
 const MILLISECOND: u64 = 1_000_000;

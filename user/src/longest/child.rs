@@ -1,6 +1,6 @@
 //! Tasks that hold much, until they are ended.
 
-use super::{program, threads};
+use super::{program, rate, threads};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task;
@@ -20,6 +20,8 @@ pub(super) const MEMORY: u64 = 60 << 20;
 pub(super) struct Child {
     task: PortName,
     exit: Port,
+    /// The right that the task has sent, or null.
+    port: PortName,
 }
 
 impl Child {
@@ -28,8 +30,14 @@ impl Child {
         let (meeting, exit) = (port_with_send(), Port::new());
         let child = program(kind).bootstrap(meeting.name()).exit_port(exit.name());
         let task = child.start().expect("a child");
-        Message::receive(meeting.name()).expect("the child is ready");
-        Child { task, exit }
+        let ready = Message::receive(meeting.name()).expect("the child is ready");
+        let port = if ready.is_complex() { ready.descriptor(0).name } else { MACH_PORT_NULL };
+        Child { task, exit, port }
+    }
+
+    /// Returns the right that the task has sent.
+    pub(super) fn port(&self) -> PortName {
+        self.port
     }
 
     /// Ends the task, and waits until everything is gone.
@@ -43,7 +51,7 @@ impl Child {
 /// Holds what `kind` says, tells the parent, and waits to be ended.
 pub(super) fn run(kind: &str) {
     let (parent, silent) = (task::bootstrap_port(), Port::new());
-    let mut kept = Vec::new();
+    let (mut kept, mut acts) = (Vec::new(), None);
     // What follows uses up the budget; a message needs some of it.
     let spare = [0; 16].map(|_| Port::new());
     match kind {
@@ -79,11 +87,15 @@ pub(super) fn run(kind: &str) {
             port.into_name();
         }
         "threads" => threads::fill(&mut kept, threads::wait_for_ever),
-        other => panic!("there is no task of the kind {other}"),
+        "serve" => {}
+        hostile => acts = Some(hostile),
     }
     drop(spare);
-    Message::copy_send(parent).send().expect("the parent listens");
-    let _ = Message::receive(silent.name());
+    Message::copy_send(parent).port(silent.name(), Disposition::MAKE_SEND).send().expect("the parent listens");
+    if let Some(hostile) = acts {
+        assert!(rate::run(hostile), "there is no task of the kind {hostile}");
+    }
+    rate::serve(&silent);
 }
 
 /// Holds ports, with a request for a notification on each.

@@ -3,13 +3,14 @@
 //! Each row of the table is a call with the worst arguments that the kernel allows. It runs in a task of its own, while
 //! other tasks hold ten thousand ports, names, requests and messages, and the kernel measures its own steps
 //! (`debug_state`, kind 6). A row's figure is the longest part of any step meanwhile: from an entry of the kernel, or a
-//! point where other threads can have their turn, to the next such point. The time stamp counter must count instructions,
-//! as it does in `./run-qemu.sh bench`.
+//! point where others can have their turn, to the next such point. The time stamp counter must count instructions, as it
+//! does in `./run-qemu.sh bench`.
 
 mod child;
 mod memory;
 mod messages;
 mod ports;
+mod rate;
 mod threads;
 mod walks;
 
@@ -55,6 +56,7 @@ pub fn run_all() {
         port::deallocate(task).expect("its name is there");
     }
     holders.into_iter().for_each(Child::end);
+    rate::report();
 }
 
 /// Does what a task of the benchmark has been started for.
