@@ -106,7 +106,7 @@ pub fn run(options: &Options) -> i32 {
     if count == 0 {
         println!("no test has {filter:?} in its name");
     }
-    let mut supervisor = Supervisor::new();
+    let mut supervisor = Supervisor::in_control();
     let (mut failed, mut times) = (0, Slowest::default());
     for test in suite::all().filter(&mut chosen) {
         print!("test {test} ... ");

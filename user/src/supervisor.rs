@@ -4,7 +4,7 @@ use crate::names::{Job, Registry};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now};
-use crate::{policy, thread};
+use crate::{policy, println, thread};
 use abi::policy::TASK_CATEGORY_POLICY;
 use abi::port::Disposition;
 use abi::qos::{Qos, Role};
@@ -58,6 +58,15 @@ impl Supervisor {
         let (registry, exits) = (Registry::new(), Port::new());
         registry.add_member(exits.name());
         Supervisor { exits, registry }
+    }
+
+    /// Returns a supervisor whose task [takes control](take_control), or says why it cannot.
+    pub fn in_control() -> Supervisor {
+        let supervisor = Supervisor::new();
+        if let Err(code) = take_control() {
+            println!("init: programs can keep it from running: {code}");
+        }
+        supervisor
     }
 
     /// Declares a job for the next task: programs that the name service starts when they are wanted.

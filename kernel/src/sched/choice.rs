@@ -226,6 +226,8 @@ impl Scheduling {
         if chosen.schedule.yielding {
             chosen.schedule.yielding = false;
             chosen.schedule.priority = chosen.schedule.level();
+        } else {
+            self.ready.forget_passed(thread);
         }
         let processor = &mut self.processors[cpu];
         (processor.current, processor.since, processor.first_slice) = (Some(thread), now, true);
@@ -276,7 +278,7 @@ impl Scheduling {
         let next = self.ready.first(level)?;
         let chosen = &self.threads[next];
         let time = self.clock.time_of(now);
-        let quantum_ends = time.saturating_add(chosen.schedule.quantum_left);
+        let quantum_ends = time + chosen.schedule.quantum_left;
         if chosen.continuation.is_some() || self.processors[cpu].timer > quantum_ends {
             return None;
         }

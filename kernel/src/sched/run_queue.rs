@@ -185,13 +185,9 @@ impl RunQueue {
     }
 
     /// Removes the first thread of a level that has one, and adds a thread at the end of a level, whose priority and
-    /// state the caller sets.
+    /// state the caller sets. The caller tells if the first thread [was passed](RunQueue::forget_passed).
     #[inline(always)]
     pub(super) fn replace_first(&mut self, threads: &mut Threads, from: usize, thread: ThreadId, to: usize) {
-        // The level has a first thread, so that this is not true of none.
-        if self.passed == self.levels[from].front() {
-            self.passed = None;
-        }
         if from == to {
             return self.levels[to].replace_front(threads, thread);
         }
@@ -253,6 +249,14 @@ impl RunQueue {
     /// Notes that the first thread that was not passed does not yield.
     pub(super) fn pass(&mut self, thread: ThreadId) {
         self.passed = Some(thread);
+    }
+
+    /// Takes note that a thread that does not yield has left the front of its level: it may have been passed.
+    #[inline(always)]
+    pub(super) fn forget_passed(&mut self, thread: ThreadId) {
+        if self.passed == Some(thread) {
+            self.passed = None;
+        }
     }
 
     /// Panics unless queue, bitmap and threads agree; returns the number of queued threads.

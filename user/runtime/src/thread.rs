@@ -221,14 +221,15 @@ pub fn set_qos_of(thread: PortName, qos: Qos) {
 /// Another thread does it while this one waits, because no thread leaves the classes by itself.
 ///
 /// # Errors
-/// Those of [`Thread::start`].
+/// Those of [`Thread::bare`].
 pub fn set_own_qos(qos: Qos) -> Result<(), KernReturn> {
     fn set(argument: u64) {
         set_qos_of(PortName((argument >> 32) as u32), Qos::from_number(argument as u32));
     }
     let name = task::thread_self();
-    let helper = Thread::start(set, u64::from(name.0) << 32 | u64::from(qos as u32))?;
+    let helper = Thread::bare(set, u64::from(name.0) << 32 | u64::from(qos as u32))?;
     helper.join();
+    port::deallocate(name).expect("the name is there");
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use core::fmt::Write;
 use user::abi::KernReturn;
 use user::abi::code::*;
 use user::harness::{self, Deliberate, Options};
-use user::supervisor::{self, Failure, Supervisor};
+use user::supervisor::{Failure, Supervisor};
 use user::sys::Arguments;
 use user::sys::machine::started as started_at;
 use user::task::Spawn;
@@ -40,9 +40,6 @@ const TIMED_OUT: i32 = 124;
 const NOT_STARTED: i32 = 127;
 
 fn start(mut arguments: Arguments) -> i32 {
-    if let Err(code) = supervisor::take_control() {
-        println!("init: programs can keep it from running: {code}");
-    }
     arguments.next();
     let mut limit = 0;
     let (strings, command) = loop {
@@ -139,7 +136,7 @@ fn run_benchmarks() -> i32 {
 /// Runs a program and returns its exit status, or 128 plus the kind of the exception that ended it; or 124 if it has
 /// not ended after `limit` seconds. 0 is no limit.
 fn run_and_wait(spawn: Spawn, limit: u32) -> i32 {
-    let mut supervisor = Supervisor::new();
+    let mut supervisor = Supervisor::in_control();
     let waits = || {
         println!("\ninit: not finished after {limit} s; who waits for what:");
         monitor::print_waits(task::pid() as u32);
