@@ -17,6 +17,7 @@ mod deliberate;
 mod dispatch_vouchers;
 mod faults;
 mod hostile;
+mod hostile_walks;
 mod importance;
 mod inspect;
 mod instances;
@@ -146,6 +147,7 @@ files! {
     launch_hostile,
     supervision,
     hostile,
+    hostile_walks,
     connections::basics,
     connections::base_chain,
     connections::forwarding,
