@@ -74,7 +74,9 @@ fn an_urgent_thread_does_not_wait_for_the_destruction_of_a_background_thread() {
         sleep(1);
     }
     let end = now() + WORK;
-    while !TOLD.load(Ordering::SeqCst) && now() < end {}
+    while !TOLD.load(Ordering::SeqCst) && now() < end {
+        core::hint::spin_loop();
+    }
     check::that("the urgent thread was told while others worked", TOLD.load(Ordering::SeqCst));
     urgent.join();
     background.join();
@@ -123,7 +125,9 @@ fn messages_of_senders_whose_time_is_over_come_back_at_the_senders_priority() {
     sleep(u64::from(PATIENCE) / 5);
     let names = task::counts().names;
     let end = now() + 4 * u64::from(PATIENCE) * MILLISECOND;
-    while now() < end {}
+    while now() < end {
+        core::hint::spin_loop();
+    }
     check::equal("names, when the time of all senders is over", task::counts().names, names);
     senders.into_iter().for_each(Thread::join);
     let more = task::counts().names - before;
