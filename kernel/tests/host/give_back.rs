@@ -11,8 +11,8 @@ use kernel::kernel::Event;
 use kernel::limits::{GIVE_BACK_SLICE, Limits};
 use kernel::sched::thread::Wait;
 
-/// A number of rights that takes several slices.
-const RIGHTS: u32 = 5 * GIVE_BACK_SLICE + 1;
+/// A number of rights that takes two slices.
+const RIGHTS: u32 = 2 * GIVE_BACK_SLICE - 1;
 const SENDERS: usize = 3;
 const TIMEOUT: u32 = 10;
 const MILLISECOND: u64 = 1_000_000;
