@@ -20,6 +20,7 @@ mod exhaustion;
 mod faults;
 mod hostile;
 mod hostile_memory;
+mod hostile_walks;
 mod importance;
 mod inspect;
 mod instances;
@@ -158,6 +159,7 @@ files! {
     supervision,
     hostile,
     hostile_memory,
+    hostile_walks,
     clock,
     connections::basics,
     connections::base_chain,
