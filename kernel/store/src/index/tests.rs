@@ -87,13 +87,13 @@ fn an_index_gets_smaller_with_its_entries_and_finds_the_others() {
     const ENTRIES: u32 = 5000;
     let (mut words, mut index) = (Slab::<Word>::new(), LinearIndex::<64>::new());
     let mut sizes = [0; 2];
-    for round in 0..2 {
+    for size in &mut sizes {
         for key in 0..ENTRIES {
             index.reserve().unwrap();
             let number = words.insert(Word { key, ..Word::default() }).unwrap();
             index.insert(&mut words, number, key.wrapping_mul(SPREAD));
         }
-        sizes[round] = index.bytes();
+        *size = index.bytes();
         let find = |index: &LinearIndex<64>, words: &Slab<Word>, key: u32| {
             index.find(words, key.wrapping_mul(SPREAD), |word| word.key == key)
         };
