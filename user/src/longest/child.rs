@@ -22,7 +22,11 @@ const HOLDER_PAGES: u64 = 256;
 
 /// Gives a task the share of its kind. Tasks that hold something until the end leave room for the others.
 fn share(spawn: Spawn, kind: &str) -> Spawn {
-    if kind.starts_with("hold ") { spawn.kernel_bytes(HOLDER_BYTES).pages(HOLDER_PAGES) } else { spawn.most() }
+    if kind.starts_with("hold ") || kind == "serve" {
+        spawn.kernel_bytes(HOLDER_BYTES).pages(HOLDER_PAGES)
+    } else {
+        spawn.most()
+    }
 }
 
 /// A task that holds what its kind says.

@@ -23,9 +23,9 @@ pub(super) const ROWS: &[Row] = &[
     ("send 128 receive rights to a full queue", || many_rights(true, Fate::Returned)),
     ("send 5,459 receive rights, which are refused", || many_rights(true, Fate::Refused)),
     ("end of a port with 128 receive rights queued", || many_rights(true, Fate::Destroyed)),
-    ("raise a queue limit with 250 blocked senders", raise_limit),
-    ("join a set where 250 threads wait for 64 KiB", join_set),
-    ("250 receivers that refuse 64 KiB", refusing_receivers),
+    ("raise a queue limit with 126 blocked senders", raise_limit),
+    ("join a set where 126 threads wait for 64 KiB", join_set),
+    ("126 receivers that refuse 64 KiB", refusing_receivers),
 ];
 
 /// Bytes of the largest message.
