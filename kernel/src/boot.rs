@@ -57,7 +57,7 @@ impl Kernel {
         let mut arguments = store::try_with_capacity(size).map_err(no_memory)?;
         arguments.extend_from_slice(FIRST_ARGUMENT);
         arguments.extend_from_slice(given);
-        let strings = Strings { arguments, environment: alloc::vec::Vec::new() };
+        let strings = Strings::new(arguments, alloc::vec::Vec::new());
         let name = String::try_from("init").expect("a short name fits");
         let (identity, policy, marks) = (Identity::FIRST, TaskPolicy::default(), Marks::default());
         let budget = Source::Machine(usize::try_from(HEAP_RESERVE.rest(machine.free_heap())).unwrap_or(usize::MAX));

@@ -10,8 +10,8 @@ pub const CPUS_MAX: usize = 1;
 /// Tasks in the system.
 pub const TASKS_MAX: usize = 512;
 
-/// Threads in one task.
-pub const THREADS_PER_TASK_MAX: usize = 256;
+/// Threads in one task. They end in one step with their task, and a new policy of the task reaches all of them in one step.
+pub const THREADS_PER_TASK_MAX: usize = 128;
 
 /// Entries in one space, the unusable index 0 included (mach-ipc 1.8).
 pub const NAMES_PER_TASK_MAX: u32 = 65_536;

@@ -203,8 +203,10 @@ impl Step {
 
     /// Takes note that the piece of work that is being done is as long as this number of others, besides itself.
     pub fn spend(&mut self, pieces: u32) {
-        self.spent = self.spent.saturating_add(pieces);
-        self.eventful = true;
+        if pieces > 0 {
+            self.spent = self.spent.saturating_add(pieces);
+            self.eventful = true;
+        }
     }
 
     /// Returns what was [spent](Step::spend) since the last call.

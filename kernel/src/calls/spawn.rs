@@ -78,17 +78,23 @@ impl Kernel {
         }
     }
 
-    /// Goes on with the start of a child: loads a piece of its program, or, when that is loaded, makes its first thread.
+    /// Goes on with the start of a child: loads a piece of its program, then maps its stack, then makes its first thread.
     pub(crate) fn go_on_starting(&mut self, machine: &mut dyn Machine, caller: Context, task: TaskId) -> Outcome {
         let starting = self.tasks.get_mut(task).filter(|task| task.is_live());
         // Without it, the child has been ended by another task.
         let Some(mut start) = starting.and_then(|task| task.start.pop()) else { return Outcome::Code(KERN_FAILURE) };
         self.ipc.refund(self.ipc.space(self.tasks[task].space).budget(), start.cost());
-        if start.loading.is_complete() {
+        if start.has_stack {
             return self.finish_spawn(machine, caller, task, &start, None);
         }
-        match self.tasks.load_some(machine, task, &mut start.loading, PIECE_PAGES) {
-            Ok(_) => self.start_later(caller, task, start),
+        let piece = if start.loading.is_complete() {
+            start.has_stack = true;
+            self.tasks.map_stack(machine, task)
+        } else {
+            self.tasks.load_some(machine, task, &mut start.loading, PIECE_PAGES).map(|_| ())
+        };
+        match piece {
+            Ok(()) => self.start_later(caller, task, start),
             Err(code) => self.give_up_spawn(task, code),
         }
     }
@@ -155,7 +161,7 @@ impl Kernel {
         let loading = self.tasks.begin_loading(machine, &name, image)?;
         let new = NewTask { name, uid, gid, identity, policy, marks, budget, frames, start_frames: loading.frames() };
         let task = self.create_task(machine, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
-        Ok((task, Start { request: *request, result, strings, loading }, checked))
+        Ok((task, Start { request: *request, result, strings, loading, has_stack: false }, checked))
     }
 
     /// Checks that a caller has the rights that it gives to a child, and returns the child's watch ports.
@@ -201,7 +207,7 @@ impl Kernel {
         start: &Start,
         checked: Option<Checked>,
     ) -> Outcome {
-        let Start { request, result, strings, loading } = start;
+        let Start { request, result, strings, loading, has_stack } = start;
         let mut make = |checked: Option<Checked>| {
             let checked = match checked {
                 Some(checked) => checked,
@@ -212,6 +218,9 @@ impl Kernel {
                 }
             };
             self.vouchers.add_system_personas(request.system_personas).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
+            if !has_stack {
+                self.tasks.map_stack(machine, task)?;
+            }
             let thread = self.first_thread(machine, task, loading.loaded(), strings)?;
             self.announce_child(machine, caller, task, *result)?;
             Ok((checked, thread))
@@ -316,6 +325,7 @@ impl Kernel {
         let task = self.create_task(machine, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         let mut start = || {
             while !self.tasks.load_some(machine, task, &mut loading, PIECE_PAGES)? {}
+            self.tasks.map_stack(machine, task)?;
             self.first_thread(machine, task, loading.loaded(), strings)
         };
         match start() {
@@ -330,10 +340,10 @@ impl Kernel {
         }
     }
 
-    /// Gives a task whose program is loaded a stack and its first thread, which is suspended.
+    /// Gives a task whose program is loaded and whose stack is mapped its first thread, which is suspended.
     ///
     /// # Errors
-    /// Those of [`make_stack`](crate::task::Tasks::make_stack); `KERN_RESOURCE_SHORTAGE` if memory or the task's budget
+    /// Those of [`fill_stack`](crate::task::Tasks::fill_stack); `KERN_RESOURCE_SHORTAGE` if memory or the task's budget
     /// is used up.
     fn first_thread(
         &mut self,
@@ -343,7 +353,7 @@ impl Kernel {
         strings: &Strings,
     ) -> Result<ThreadId, KernReturn> {
         let random = [self.next_seed(), self.next_seed()];
-        let stack = self.tasks.make_stack(machine, task, |top| stack_block(top, strings, loaded, random))?;
+        let stack = self.tasks.fill_stack(machine, task, |top| stack_block(top, strings, loaded, random))?;
         let frame = TrapFrame::starting_at(loaded.entry, stack, 0);
         let qos = self.tasks[task].policy.main_thread_qos(self.first_task.is_none());
         self.create_thread(task, frame, ThreadPolicy::requesting(Priority::of(qos))).map_err(|_| KERN_RESOURCE_SHORTAGE)
@@ -390,10 +400,8 @@ impl Kernel {
             machine.copy_in(space, range.start, &mut bytes).map_err(|_| KERN_MEMORY_ERROR)?;
             if bytes.last().is_some_and(|&last| last != 0) { Err(KERN_INVALID_ARGUMENT) } else { Ok(bytes) }
         };
-        let strings = Strings { arguments: read(request.arguments)?, environment: read(request.environment)? };
-        // The count ends at the limit, so that it is no long step either.
-        let each = Strings::each(&strings.arguments).chain(Strings::each(&strings.environment));
-        let count = each.take(STRINGS_MAX + 1).count();
+        let strings = Strings::new(read(request.arguments)?, read(request.environment)?);
+        let count: usize = strings.counts.iter().sum();
         if count > STRINGS_MAX { Err(KERN_INVALID_ARGUMENT) } else { Ok(strings) }
     }
 

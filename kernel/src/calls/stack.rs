@@ -27,8 +27,7 @@ pub(super) fn stack_block(
     loaded: &Loaded,
     random: [u64; 2],
 ) -> Result<Vec<u8>, KernReturn> {
-    let Strings { arguments, environment } = strings;
-    let count = |list: &[u8]| Strings::each(list).count();
+    let Strings { arguments, environment, counts } = strings;
     let random = random.map(u64::to_le_bytes);
     let strings_size = arguments.len() + environment.len() + size_of_val(&random);
     let strings_start = (top - strings_size as u64) & !15;
@@ -41,7 +40,7 @@ pub(super) fn stack_block(
         (AT_RANDOM, strings_start + (arguments.len() + environment.len()) as u64),
         (AT_NULL, 0),
     ];
-    let words = 1 + count(arguments) + 1 + count(environment) + 1 + 2 * auxiliary.len();
+    let words = 1 + counts[0] + 1 + counts[1] + 1 + 2 * auxiliary.len();
     let start = (strings_start - 8 * words as u64) & !15;
     let mut block = store::try_vec(0, (top - start) as usize).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
     let mut at = 0;
@@ -49,13 +48,13 @@ pub(super) fn stack_block(
         block[at..at + 8].copy_from_slice(&word.to_le_bytes());
         at += 8;
     };
-    put(count(arguments) as u64);
+    put(counts[0] as u64);
     for (list, first) in [(arguments, strings_start), (environment, strings_start + arguments.len() as u64)] {
         let mut string = first;
-        for text in Strings::each(list) {
+        Strings::each_end(list, |end| {
             put(string);
-            string += text.len() as u64;
-        }
+            string = first + end as u64;
+        });
         put(0);
     }
     for (kind, value) in auxiliary {

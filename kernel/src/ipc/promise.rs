@@ -114,6 +114,8 @@ impl Ipc {
             self.refund(budget, count as usize * NOTICE_COST);
         }
         self.remove_spare_messages(step, count);
+        // Two take as long as one piece of work.
+        step.spend(count / 2);
     }
 
     /// Makes a message of the kernel's by a send-once right to a live port, which it uses up. It has no body, or one of a

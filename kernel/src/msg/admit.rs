@@ -1,14 +1,23 @@
 //! Handing messages to threads that wait for one, and admitting blocked senders (mach-ipc 3.8, 3.9).
 
 use crate::ids::{MessageId, PortId, SpaceId};
+use crate::ipc::message::Message;
 use crate::kernel::Kernel;
 use crate::machine::Machine;
+use crate::msg::receive::NANOS_PER_MILLI;
 use crate::outcome::Outcome;
-use crate::sched::thread::Wait;
+use crate::sched::thread::{Continuation, ReceiveArgs, ReceiveWait, Wait};
 use crate::step::Progress;
 use abi::KernReturn;
 use abi::message::MsgOption;
 use abi::port::{MACH_PORT_QLIMIT_KERNEL, PortName};
+
+/// How much is handed over in the step in which a port joins a set: so many small messages, or fewer large ones.
+const HANDED_OVER_MAX: usize = 32;
+/// Bytes of a message that take as long as a small message.
+const BYTES_PER_UNIT: usize = 8192;
+/// Its descriptors that do.
+const DESCRIPTORS_PER_UNIT: usize = 2;
 
 impl Kernel {
     /// Delivers a message to a thread that waits for one: on the port itself, or else on one of its sets, in the order
@@ -116,7 +125,7 @@ impl Kernel {
         set: PortName,
     ) -> Result<(), KernReturn> {
         let port = self.ipc.port_insert_member(&mut self.step, space, name, set)?;
-        self.serve_waiting_receivers(machine, port);
+        self.serve_waiting_receivers(machine, port, set);
         Ok(())
     }
 
@@ -132,16 +141,24 @@ impl Kernel {
         after: PortName,
     ) -> Result<(), KernReturn> {
         if let Some(port) = self.ipc.port_move_member(&mut self.step, space, name, after)? {
-            self.serve_waiting_receivers(machine, port);
+            self.serve_waiting_receivers(machine, port, after);
         }
         Ok(())
     }
 
-    /// Hands the messages of a port to threads that wait for one, after the port has joined a set.
-    fn serve_waiting_receivers(&mut self, machine: &mut dyn Machine, port: PortId) {
+    /// Hands the messages of a port to threads that wait for one, after the port has joined the set with this name. When
+    /// that takes too long, the other threads take messages themselves.
+    fn serve_waiting_receivers(&mut self, machine: &mut dyn Machine, port: PortId, set: PortName) {
+        let mut spent = 0;
         while self.ipc.waiting_receiver(port).is_some()
-            && let Some(head) = self.ipc.pop_message(port)
+            && let Some(head) = self.ipc.port(port).first_message()
         {
+            if spent >= HANDED_OVER_MAX {
+                return self.let_receive_themselves(machine, port, set);
+            }
+            let Message { size, descriptors, .. } = self.ipc.message(head);
+            spent += 1 + size / BYTES_PER_UNIT + descriptors.len() / DESCRIPTORS_PER_UNIT;
+            let head = self.ipc.pop_message(port).expect("the queue has a message");
             self.ipc.note_if_empty(port);
             self.ipc.note_servicers(&mut self.step, port);
             if !self.offer(machine, head, port) {
@@ -149,6 +166,24 @@ impl Kernel {
                 return;
             }
             self.admit_senders(machine, port);
+        }
+    }
+
+    /// Ends the waits of all threads that wait on a set, and lets each look for a message once more when it runs: a member
+    /// has messages. Nobody waits then, so no message is overtaken by a later one or left behind.
+    #[cold]
+    fn let_receive_themselves(&mut self, machine: &mut dyn Machine, member: PortId, set: PortName) {
+        let now = machine.now();
+        while let Some(thread) = self.ipc.waiting_receiver(member) {
+            let waiting = &self.sched[thread];
+            let Some(&Wait::Receive(ReceiveWait { buffer, size, options, .. })) = waiting.wait() else {
+                panic!("{thread:?} is among receivers but does not receive")
+            };
+            let left = self.sched.deadline_of(waiting).saturating_sub(now).div_ceil(NANOS_PER_MILLI);
+            let timeout = u32::try_from(left).unwrap_or(u32::MAX);
+            self.ipc.end_wait(&mut self.sched, &mut self.step, thread);
+            let again = ReceiveArgs { name: set, buffer, size, options, timeout };
+            self.sched.set_continuation(thread, Continuation::receive(Some(again)));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::sched::thread::{ReceiveArgs, ReceiveWait, Wait};
 use abi::code::*;
 use abi::message::MsgOption;
 
-const NANOS_PER_MILLI: Nanos = 1_000_000;
+pub(super) const NANOS_PER_MILLI: Nanos = 1_000_000;
 
 /// Returns the time `timeout` milliseconds from now, or `None` for a timeout of 0, with which the call does not wait.
 pub(crate) fn deadline_after(timeout: u32, now: impl FnOnce() -> Nanos) -> Option<Nanos> {

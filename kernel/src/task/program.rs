@@ -20,6 +20,12 @@ const PIE_BASE: u64 = 0x1000_0000;
 const EHDR_SIZE: usize = 64;
 const PHDR_SIZE: usize = 56;
 
+/// Bytes of a program's first stack.
+const STACK_SIZE: u64 = STACK_PAGES * PAGE_SIZE;
+
+/// The address behind it. One page above stays unmapped, so that an access beyond the top faults.
+const STACK_TOP: u64 = USER_END - PAGE_SIZE;
+
 /// Bytes that are copied at a time.
 const PIECE: usize = 1024;
 
@@ -208,29 +214,31 @@ impl Tasks {
         Ok(loading.is_complete())
     }
 
-    /// Gives a task the stack of its first thread, with a block of data at its top, and returns the block's address.
-    /// `block` returns the data for the address at which it ends.
+    /// Maps the stack of a task's first thread.
     ///
     /// # Errors
-    /// `KERN_INVALID_ARGUMENT` if the block takes more than half of the stack; `KERN_NO_SPACE` if the program is where
-    /// the stack goes; `KERN_RESOURCE_SHORTAGE` if memory runs out.
-    pub(crate) fn make_stack(
+    /// `KERN_NO_SPACE` if the program is where the stack goes; `KERN_RESOURCE_SHORTAGE` if memory runs out.
+    pub(crate) fn map_stack(&mut self, machine: &mut dyn Machine, task: TaskId) -> Result<(), KernReturn> {
+        let range = self.find_room(task, Place::At(UserAddr(STACK_TOP - STACK_SIZE)), STACK_SIZE)?;
+        self.map_new(machine, task, range, Protection::READ | Protection::WRITE)
+    }
+
+    /// Writes a block of data to the top of the stack of a task's first thread, and returns the block's address. `block`
+    /// returns the data for the address at which it ends.
+    ///
+    /// # Errors
+    /// `KERN_INVALID_ARGUMENT` if the block takes more than half of the stack; those of `block`.
+    pub(crate) fn fill_stack(
         &mut self,
         machine: &mut dyn Machine,
         task: TaskId,
         block: impl FnOnce(u64) -> Result<alloc::vec::Vec<u8>, KernReturn>,
     ) -> Result<u64, KernReturn> {
-        let size = STACK_PAGES * PAGE_SIZE;
-        // One page above stays unmapped, so that an access beyond the top faults.
-        let top = USER_END - PAGE_SIZE;
-        let writable = Protection::READ | Protection::WRITE;
-        let range = self.find_room(task, Place::At(UserAddr(top - size)), size)?;
-        self.map_new(machine, task, range, writable)?;
-        let bytes = block(top)?;
-        if bytes.len() as u64 > size / 2 {
+        let bytes = block(STACK_TOP)?;
+        if bytes.len() as u64 > STACK_SIZE / 2 {
             return Err(KERN_INVALID_ARGUMENT);
         }
-        let start = top - bytes.len() as u64;
+        let start = STACK_TOP - bytes.len() as u64;
         machine.load(self.tasks[task].address_space, UserAddr(start), &bytes);
         Ok(start)
     }

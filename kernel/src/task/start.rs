@@ -3,7 +3,7 @@
 use super::program::Loading;
 use crate::credentials::SystemPersonas;
 use crate::ipc::budget::Portion;
-use crate::limits::ARGUMENTS_SIZE_MAX;
+use crate::limits::{ARGUMENTS_SIZE_MAX, STRINGS_MAX};
 use crate::machine::UserAddr;
 use crate::policy::spawn::Asked;
 use abi::code::*;
@@ -12,7 +12,6 @@ use abi::qos::{AppType, Qos, Role};
 use abi::task::*;
 use abi::{KernReturn, PortName};
 use alloc::vec::Vec;
-use core::ffi::CStr;
 
 /// A range that a program claims to have in its memory.
 #[derive(Clone, Copy, Debug)]
@@ -113,17 +112,54 @@ pub(crate) struct Strings {
     pub arguments: Vec<u8>,
     /// Environment, in the same form.
     pub environment: Vec<u8>,
+    /// The numbers of arguments and of strings of the environment, exact up to [`STRINGS_MAX`].
+    pub counts: [usize; 2],
+}
+
+/// Words that are searched together for the ends of strings: few enough that their number fits a byte.
+const TOGETHER: usize = 31;
+
+/// Returns a word with the highest bit set of each byte that is zero in `word`.
+fn zeros(word: [u8; 8]) -> u64 {
+    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    let word = u64::from_le_bytes(word);
+    !(((word & LOW) + LOW) | word | LOW)
 }
 
 impl Strings {
-    /// Returns the strings of a list, each with the zero byte at its end. Unlike a search byte by byte, this takes less
-    /// than an instruction for each byte.
-    pub(crate) fn each(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
-        core::iter::from_fn(move || {
-            let string = CStr::from_bytes_until_nul(list).ok()?.to_bytes_with_nul();
-            list = &list[string.len()..];
-            Some(string)
-        })
+    /// Returns these strings, counted.
+    pub(crate) fn new(arguments: Vec<u8>, environment: Vec<u8>) -> Strings {
+        let counts = [&arguments, &environment].map(|list| Strings::count(list, STRINGS_MAX));
+        Strings { arguments, environment, counts }
+    }
+
+    /// Returns the number of strings of a list, or a greater number than `limit` if there are more than that. It takes about
+    /// an instruction for each byte.
+    fn count(list: &[u8], limit: usize) -> usize {
+        let (words, rest) = list.as_chunks::<8>();
+        let mut count = rest.iter().filter(|&&byte| byte == 0).count();
+        for some in words.chunks(TOGETHER) {
+            let sums = some.iter().fold(0, |sums: u64, &word| sums + (zeros(word) >> 7));
+            count += (sums.wrapping_mul(0x0101_0101_0101_0101) >> 56) as usize;
+            if count > limit {
+                break;
+            }
+        }
+        count
+    }
+
+    /// Calls `found` with the index behind each string of a list.
+    pub(crate) fn each_end(list: &[u8], mut found: impl FnMut(usize)) {
+        let (words, rest) = list.as_chunks::<8>();
+        for (number, &word) in words.iter().enumerate() {
+            let mut ends = zeros(word);
+            while ends != 0 {
+                found(number * 8 + ends.trailing_zeros() as usize / 8 + 1);
+                ends &= ends - 1;
+            }
+        }
+        let ends = rest.iter().enumerate().filter(|&(_, &byte)| byte == 0);
+        ends.for_each(|(at, _)| found(words.len() * 8 + at + 1));
     }
 
     /// Returns their length in bytes.
@@ -143,11 +179,43 @@ pub(crate) struct Start {
     pub strings: Strings,
     /// Its program.
     pub loading: Loading,
+    /// The memory for its stack is there.
+    pub has_stack: bool,
 }
 
 impl Start {
     /// Returns the bytes of kernel memory that it takes, which are on the budget of the new task.
     pub(crate) fn cost(&self) -> usize {
         size_of::<Start>() + self.strings.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_strings_are_found_at_all_places_of_a_word() {
+        let mut seed = 7u32;
+        for length in 0..600 {
+            let list: Vec<u8> = (0..length)
+                .map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    [0, 1, 0x7F, 0x80, 0xFF][(seed >> 16) as usize % 5] * u8::from(length % 3 > 0)
+                })
+                .collect();
+            let ends: Vec<usize> = (1..=length).filter(|&end| list[end - 1] == 0).collect();
+            let mut found = Vec::new();
+            Strings::each_end(&list, |end| found.push(end));
+            assert_eq!(found, ends, "{list:x?}");
+            assert_eq!(Strings::count(&list, length), ends.len(), "{list:x?}");
+        }
+    }
+
+    #[test]
+    fn the_count_ends_at_the_limit() {
+        let list = [0; 32 << 10];
+        assert_eq!(Strings::count(&list, list.len()), list.len());
+        assert!((2049..2049 + 8 * TOGETHER).contains(&Strings::count(&list, 2048)));
     }
 }

@@ -137,6 +137,12 @@ impl Spawn {
         self.kernel_bytes(HALF).pages(HALF)
     }
 
+    /// Gives the task nearly all of what the caller has left.
+    pub fn most(self) -> Spawn {
+        const MOST: u64 = SPAWN_SHARE_OF + SPAWN_SHARE_PARTS / 16 * 15;
+        self.kernel_bytes(MOST).pages(MOST)
+    }
+
     /// Starts the task and returns the name of its control port.
     ///
     /// # Errors

@@ -63,8 +63,8 @@ fn start(mut arguments: Arguments) -> i32 {
         Some("run") => run_program(arguments, limit),
         Some("bench") => run_benchmarks(),
         // Their first argument is their name.
-        Some("demo") => run_and_wait(Spawn::program("demo").arguments(strings), limit),
-        Some("monitor") => run_and_wait(Spawn::program("monitor").arguments(strings), 0),
+        Some("demo") => run_and_wait(Spawn::program("demo").arguments(strings).half(), limit),
+        Some("monitor") => run_and_wait(Spawn::program("monitor").arguments(strings).half(), 0),
         Some(other) => usage(other),
     }
 }
@@ -104,14 +104,14 @@ fn run_harness(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
     }
     println!();
     let shown = if status == 0 { "0" } else { "1" };
-    run_and_wait(Spawn::program("monitor").argument("--status").argument(shown), 0)
+    run_and_wait(Spawn::program("monitor").argument("--status").argument(shown).half(), 0)
 }
 
 /// Runs a program with the remaining arguments; the first is its name.
 fn run_program(mut arguments: Arguments, limit: u32) -> i32 {
     let strings = arguments.strings();
     match arguments.next() {
-        Some(name) => run_and_wait(Spawn::program(name).arguments(strings), limit),
+        Some(name) => run_and_wait(Spawn::program(name).arguments(strings).half(), limit),
         None => usage("run"),
     }
 }
@@ -130,7 +130,7 @@ fn advice(code: KernReturn) -> &'static str {
 fn run_benchmarks() -> i32 {
     let mut started = heapless::String::<20>::new();
     write!(started, "{}", started_at()).expect("a number fits");
-    run_and_wait(Spawn::program("bench").argument(&started), 0)
+    run_and_wait(Spawn::program("bench").argument(&started).most(), 0)
 }
 
 /// Runs a program and returns its exit status, or 128 plus the kind of the exception that ended it; or 124 if it has
@@ -141,7 +141,7 @@ fn run_and_wait(spawn: Spawn, limit: u32) -> i32 {
         println!("\ninit: not finished after {limit} s; who waits for what:");
         monitor::print_waits(task::pid() as u32);
     };
-    match supervisor.run_with(spawn.half(), limit.saturating_mul(1000), waits) {
+    match supervisor.run_with(spawn, limit.saturating_mul(1000), waits) {
         Ok(end) if end.timed_out => TIMED_OUT,
         Ok(end) => match end.status.code() {
             Some(code) => i32::from(code),

@@ -3,7 +3,7 @@
 use super::{program, rate, threads};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
-use crate::task;
+use crate::task::{self, Spawn};
 use abi::PortName;
 use abi::message::MACH_NOTIFY_DEAD_NAME;
 use abi::port::*;
@@ -14,6 +14,20 @@ const HELD: u32 = 10_000;
 
 /// The bytes of the memory that a task gives up at its end: nearly all that it may have.
 pub(super) const MEMORY: u64 = 60 << 20;
+
+/// Kernel memory of each task that holds something while the rows run, in bytes.
+const HOLDER_BYTES: u64 = 5 << 19;
+/// Its pages.
+const HOLDER_PAGES: u64 = 256;
+
+/// Gives a task the share of its kind. Tasks that hold something until the end leave room for the others.
+fn share(spawn: Spawn, kind: &str) -> Spawn {
+    if kind.starts_with("hold ") || kind == "serve" {
+        spawn.kernel_bytes(HOLDER_BYTES).pages(HOLDER_PAGES)
+    } else {
+        spawn.most()
+    }
+}
 
 /// A task that holds what its kind says.
 #[derive(Debug)]
@@ -28,7 +42,7 @@ impl Child {
     /// Starts a task and waits until it holds everything.
     pub(super) fn start(kind: &str) -> Child {
         let (meeting, exit) = (port_with_send(), Port::new());
-        let child = program(kind).bootstrap(meeting.name()).exit_port(exit.name());
+        let child = share(program(kind), kind).bootstrap(meeting.name()).exit_port(exit.name());
         let task = child.start().expect("a child");
         let ready = Message::receive(meeting.name()).expect("the child is ready");
         let port = if ready.is_complex() { ready.descriptor(0).name } else { MACH_PORT_NULL };

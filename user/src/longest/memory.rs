@@ -101,6 +101,6 @@ fn spawn_with_arguments() -> LongestStep {
 
 fn start(spawn: Spawn) {
     let exit = port_with_send();
-    spawn.exit_port(exit.name()).start().expect("there is room for a task");
+    spawn.most().exit_port(exit.name()).start().expect("there is room for a task");
     task::wait_for_exit(exit.name()).expect("it ends");
 }

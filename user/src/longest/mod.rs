@@ -50,7 +50,7 @@ pub fn run_all() {
         let mut text = heapless::String::<8>::new();
         core::fmt::write(&mut text, format_args!("{number}")).expect("a number is short");
         let exit = Port::new();
-        let task = program(&text).exit_port(exit.name()).start().expect("there is room for a task");
+        let task = program(&text).most().exit_port(exit.name()).start().expect("there is room for a task");
         let ended = task::wait_for_exit(exit.name()).expect("it ends");
         check::equal("the end of a row", ended, ExitStatus::exited(0));
         port::deallocate(task).expect("its name is there");

@@ -76,7 +76,7 @@ fn start_programs() {
     let file = memory::program(SIZE, SIZE as u64);
     loop {
         let exit = port_with_send();
-        let task = Spawn::image(file).exit_port(exit.name()).start().expect("there is room for a task");
+        let task = Spawn::image(file).most().exit_port(exit.name()).start().expect("there is room for a task");
         task::terminate(task).expect("it has not ended");
         task::wait_for_exit(exit.name()).expect("it ends");
         port::deallocate(task).expect("its name is there");

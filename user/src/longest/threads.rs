@@ -13,11 +13,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 pub(super) const ROWS: &[Row] = &[
-    ("end of a task with 255 threads", || end_of("threads")),
-    ("ulock_wake of 250 threads", wake_all),
-    ("250 threads whose time has come", wake_by_time),
-    ("end of a port from which 250 threads receive", end_with_receivers),
-    ("a new policy of a task with 250 threads", change_policy),
+    ("end of a task with 127 threads", || end_of("threads")),
+    ("ulock_wake of 126 threads", wake_all),
+    ("126 threads whose time has come", wake_by_time),
+    ("end of a port from which 126 threads receive", end_with_receivers),
+    ("a new policy of a task with 126 threads", change_policy),
 ];
 
 /// Threads that are kept.
