@@ -355,7 +355,8 @@ impl<const N: usize> LinearIndex<N> {
             let chain = entries.entry(after).chain();
             *head = Head::new(after, chain.hash, chain.next != NONE);
         }
-        self.len -= 1;
+        // The entry has been counted.
+        self.len = self.len.wrapping_sub(1);
         if self.has_superfluous_buckets() {
             self.shrink(entries);
         }
