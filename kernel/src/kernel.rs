@@ -348,7 +348,7 @@ impl Kernel {
 
     /// Settles a step: ends or stops the thread that entered if it was terminated or suspended, does a slice of the
     /// work, and applies policy changes. The rest of the work is kept with the thread that entered.
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self, machine: &mut dyn Machine, cpu: Cpu, entered: Option<ThreadId>) {
         if let Some(thread) = entered
             && let Some(state) = self.sched.get(thread)
@@ -382,6 +382,7 @@ impl Kernel {
     }
 
     /// Does a slice of the background work in the time of `cpu`, and settles what follows from it.
+    #[inline(never)]
     pub fn background_turn(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         self.background_slice(machine);
         self.settle(machine, cpu, None);

@@ -32,6 +32,7 @@ impl Kernel {
     }
 
     /// Does one piece of work.
+    #[inline(always)]
     pub(crate) fn do_work(&mut self, machine: &mut dyn Machine, work: Work) -> Progress {
         let Kernel { ipc, sched, step, vouchers, .. } = self;
         match work {

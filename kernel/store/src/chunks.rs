@@ -26,7 +26,7 @@ impl<T, const N: usize> Chunks<T, N> {
 
     /// Returns the number of elements.
     pub fn len(&self) -> usize {
-        self.chunks.len() * N
+        self.chunks.len() << Self::SHIFT
     }
 
     /// Returns true if there are no elements.

@@ -355,17 +355,25 @@ impl<const N: usize> LinearIndex<N> {
             let chain = entries.entry(after).chain();
             *head = Head::new(after, chain.hash, chain.next != NONE);
         }
-        self.len -= 1;
-        if self.buckets > 2 * self.len + N / 2 {
+        // The entry has been counted.
+        self.len = self.len.wrapping_sub(1);
+        if self.has_superfluous_buckets() {
             self.shrink(entries);
         }
+    }
+
+    /// Returns true if there are more buckets than the entries and the next additions need.
+    #[inline(always)]
+    fn has_superfluous_buckets(&self) -> bool {
+        // Entries have numbers of 32 bits, so that nothing wraps: a removal need not ask.
+        self.buckets > self.len.wrapping_mul(2).wrapping_add(N / 2)
     }
 
     /// Merges as many buckets as one removal makes superfluous, and one more, and gives back their memory.
     #[cold]
     fn shrink<E: Entries>(&mut self, entries: &mut E) {
         for _ in 0..MERGES {
-            if self.buckets > 1 && self.buckets > 2 * self.len + N / 2 {
+            if self.buckets > 1 && self.has_superfluous_buckets() {
                 self.merge(entries);
             }
         }

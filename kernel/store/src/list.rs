@@ -184,21 +184,21 @@ impl<Tag, Kind> List<Tag, Kind> {
         Some(id)
     }
 
-    /// Removes the first object of a list that has one, and adds another one at the end.
+    /// Removes the first object of a list that has one, and adds another one at the end, which is in no list.
     #[inline(always)]
     pub fn replace_front<A: Objects<Kind, Tag>>(&mut self, arena: &mut A, id: Id<Tag>) {
         let front = self.head.expect("the list has a first object");
-        let next = core::mem::take(arena[front].link()).next;
-        if let Some(next) = next {
-            let tail = self.tail.replace(id).expect("a list with a first object has a last one");
-            arena[next].link().previous = None;
-            arena[tail].link().next = Some(id);
-            *arena[id].link() = Link { previous: Some(tail), next: None };
-            self.head = Some(next);
-        } else {
-            *arena[id].link() = Link::default();
+        if self.tail == Some(front) {
+            // The links of both are those of objects in no list, and stay so.
             (self.head, self.tail) = (Some(id), Some(id));
+            return;
         }
+        let next = core::mem::take(arena[front].link()).next.expect("a list of several objects has a second one");
+        let tail = self.tail.replace(id).expect("a list with a first object has a last one");
+        arena[next].link().previous = None;
+        arena[tail].link().next = Some(id);
+        *arena[id].link() = Link { previous: Some(tail), next: None };
+        self.head = Some(next);
     }
 
     /// Returns the object before `id`.

@@ -121,8 +121,8 @@ impl<T> Nodes<T> {
 
     /// Takes a free node for an item and returns its index.
     fn fill(&mut self, item: T, next: Option<u32>) -> u32 {
+        assert!(self.in_use < self.reserved, "an item is added for which no node was reserved");
         self.in_use += 1;
-        assert!(self.in_use <= self.reserved, "an item is added for which no node was reserved");
         let index = match self.free {
             Some(index) => index,
             None => self.touch(),

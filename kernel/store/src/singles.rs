@@ -121,9 +121,11 @@ impl<T, Tag> Singles<T, Tag> {
     }
 
     /// Makes a place the one that is used next.
+    #[inline(always)]
     fn vacate(&mut self, at: u32, generation: u32) {
         let next = core::mem::replace(&mut self.vacant, at);
-        self.vacancies[at as usize] = Vacancy { generation, previous: NONE, next };
+        let vacancy = &mut self.vacancies[at as usize];
+        (vacancy.generation, vacancy.next) = (generation, next);
         if next != NONE {
             self.vacancies[next as usize].previous = at;
         }
@@ -145,13 +147,17 @@ impl<T, Tag> Singles<T, Tag> {
     pub fn insert_reserved(&mut self, make: impl FnOnce(Id<Tag>) -> T) -> Id<Tag> {
         let at = self.vacant;
         let mut memory = self.spare.pop().expect("room was reserved");
+        // The compiler then knows where the object goes, and that it is alone.
+        assert!(memory.is_empty(), "spare memory has no object");
         let Vacancy { generation, next, .. } = self.vacancies[at as usize];
         let id = Id::new(at, generation);
         memory.push(Single { id, object: make(id) });
         let single = memory.into_boxed_slice().try_into().ok().expect("there is one object");
-        self.objects[at as usize] = Some(single);
+        // There was none, so that nothing needs to be dropped.
+        core::mem::forget(self.objects[at as usize].replace(single));
         self.vacant = next;
-        self.len += 1;
+        // There are fewer objects than places, whose numbers have 32 bits.
+        self.len = self.len.wrapping_add(1);
         id
     }
 
@@ -172,10 +178,11 @@ impl<T, Tag> Singles<T, Tag> {
             return None;
         }
         let single: Box<[Single<T, Tag>]> = place.take()?;
-        self.len -= 1;
+        // The object has been counted.
+        self.len = self.len.wrapping_sub(1);
         // A place whose generations are used up is on no list: used again, it would revive old ids.
-        match id.next() {
-            Some(next) => self.vacate(id.index(), Mark::generation(next)),
+        match Mark::generation(id).checked_add(1) {
+            Some(next) => self.vacate(id.index(), next),
             None => self.vacancies[id.index() as usize] = Vacancy::default(),
         }
         Some(single.into_vec())

@@ -279,10 +279,11 @@ impl<T, M: Mark, const N: usize> Slots<T, M, N> {
         let slot = &mut chunk[index as usize & (N - 1)];
         let Content::Free { next } = slot.content else { panic!("slot {index} is on the free list but in use") };
         let mark = slot.mark;
-        place.used += 1;
+        // Indexes have 32 bits, so that the counts cannot wrap.
+        place.used = place.used.wrapping_add(1);
         place.free = next;
         slot.content = Content::Used(make(index, mark));
-        self.len += 1;
+        self.len = self.len.wrapping_add(1);
         if next == NONE {
             self.room.remove(&mut self.places, at);
         }
@@ -309,14 +310,15 @@ impl<T, M: Mark, const N: usize> Slots<T, M, N> {
         if slot.mark != mark || matches!(slot.content, Content::Free { .. }) {
             return None;
         }
-        self.len -= 1;
+        // The object has been counted, here and below.
+        self.len = self.len.wrapping_sub(1);
         let Some(next_mark) = mark.next() else {
             // A slot that must not be reused is on no list, and its chunk stays.
             self.capacity -= 1;
             return Some(core::mem::replace(&mut slot.content, Content::Free { next: NONE }));
         };
         let next = core::mem::replace(&mut place.free, index);
-        place.used -= 1;
+        place.used = place.used.wrapping_sub(1);
         let is_empty = place.used == 0;
         slot.mark = next_mark;
         let content = core::mem::replace(&mut slot.content, Content::Free { next });

@@ -1,6 +1,7 @@
 //! The page-frame allocator.
 
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
+use core::arch::asm;
 use core::ops::Range;
 use heapless::Vec;
 use kernel::machine::NoMemory;
@@ -84,9 +85,20 @@ impl FrameAllocator {
             range.start - FRAME_SIZE
         };
         self.free -= 1;
-        // SAFETY: The frame is not in use, and it is mapped as a whole.
-        unsafe { self.physical_map.address::<u64>(address).write_bytes(0, FRAME_SIZE as usize / 8) };
-        Ok(PhysFrame::containing_address(PhysAddr::new(address)))
+        let frame = self.physical_map.address::<u64>(address);
+        // SAFETY: The frame is not in use, and it is mapped as a whole. The instruction writes that many words of 8 bytes
+        // from its beginning on, upwards, because the direction flag is clear in all code of the kernel. A call of the
+        // general routine would take longer to find out what is known here: that no odd bytes are left at the ends.
+        unsafe {
+            asm!(
+                "rep stosq",
+                inout("rcx") FRAME_SIZE / 8 => _,
+                inout("rdi") frame => _,
+                in("rax") 0u64,
+                options(nostack, preserves_flags),
+            );
+        }
+        Ok(PhysFrame::containing_address(PhysAddr::new_truncate(address)))
     }
 
     /// Frees a frame that came from [`allocate`](FrameAllocator::allocate) and is not in use any more.
