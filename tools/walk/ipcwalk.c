@@ -1598,7 +1598,11 @@ static __attribute__((noreturn)) void leave(int status) {
 static u32 start_again(const char *arguments, u32 size, u32 app_type) {
     struct {
         u64 image, image_size, arguments, arguments_size, environment, environment_size;
-        u32 image_kind, app_type, role, qos_clamp, uid, gid, bootstrap_port, exit_port, exit_disposition, zero;
+        u32 image_kind, app_type, role, qos_clamp, uid, gid, bootstrap_port, exit_port, exit_disposition;
+        u32 persona, properties, watch_port_count;
+        u64 watch_ports;
+        u32 system_persona, system_proxy_persona;
+        u64 kernel_bytes, pages;
     } spawn = {
         .image = (u64)image,
         .image_size = length(image),
@@ -1609,6 +1613,8 @@ static u32 start_again(const char *arguments, u32 size, u32 app_type) {
         .gid = ~0u,
         .exit_port = exit_port,
         .exit_disposition = MAKE_SEND_ONCE,
+        /* Three quarters of what is left: a walk can make a name table as large as any. */
+        .kernel_bytes = (1ull << 63) + 192,
     };
     u32 task = 0, code = (u32)TRAP(OWN + 1, (u64)&spawn, sizeof spawn, (u64)&task);
     if (code != 0) {

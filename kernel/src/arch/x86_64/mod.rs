@@ -53,7 +53,7 @@ use machine::X86Machine;
 use processor::Features;
 
 /// Bytes of the kernel's only stack. No call in the kernel is recursive on anything a user chooses.
-const STACK_SIZE: u64 = 64 << 10;
+const STACK_SIZE: u64 = 128 << 10;
 
 static BOOT: BootloaderConfig = {
     let mut config = BootloaderConfig::new_default();
