@@ -363,8 +363,8 @@ impl Kernel {
         }
         if self.step.has_work() {
             self.work_slice(machine);
-            let rest = self.step.take_work();
-            if !rest.is_empty() || self.sched.has_raised() {
+            if self.step.has_work() || self.sched.has_raised() {
+                let rest = self.step.take_work();
                 let urgency = self.step.urgency();
                 self.sched.keep_work(&mut self.step, entered, rest, urgency);
             }

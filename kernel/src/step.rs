@@ -159,6 +159,7 @@ impl Step {
     }
 
     /// Notes a piece of work, for which a place is reserved. It is done after the work of its kind noted before it.
+    #[inline(always)]
     pub fn later(&mut self, work: Work) {
         self.reasons |= Reasons::WORK;
         let urgent = matches!(work, Work::Post(_) | Work::NoSenders(_));
@@ -331,6 +332,7 @@ impl Step {
     }
 
     /// Removes and returns the next piece of work.
+    #[inline(always)]
     pub fn next_work(&mut self) -> Option<Work> {
         self.next_urgent().or_else(|| self.work_nodes.pop_front(&mut self.work))
     }

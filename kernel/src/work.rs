@@ -15,6 +15,7 @@ use abi::event::kind;
 impl Kernel {
     /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes.
     /// Other work that it causes is added at the end.
+    #[inline(always)]
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
         let mut pieces = 0;
         while pieces < REAP_SLICE {

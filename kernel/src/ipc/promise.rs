@@ -95,7 +95,6 @@ impl Ipc {
     }
 
     /// Ends some of the promises of a dead port. Returns true if there were any.
-    #[inline]
     #[inline(always)]
     pub(super) fn end_some_promises(&mut self, step: &mut Step, port: PortId) -> bool {
         let promised = self.ports[port].promised;

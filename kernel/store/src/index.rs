@@ -342,7 +342,7 @@ impl<const N: usize> LinearIndex<N> {
     }
 
     /// Removes an entry, which must be in this index.
-    #[inline]
+    #[inline(always)]
     pub fn remove<E: Entries>(&mut self, entries: &mut E, number: u32) {
         let Chain { hash, next: after } = *entries.entry(number).chain();
         let bucket = self.bucket_of(hash);

@@ -217,7 +217,7 @@ impl<T, Tag> Singles<T, Tag> {
     }
 
     /// Removes an object and drops it in place. Returns true if the object was there.
-    #[inline]
+    #[inline(always)]
     pub fn discard(&mut self, id: Id<Tag>) -> bool {
         let Some(mut memory) = self.take(id) else { return false };
         memory.clear();
