@@ -266,3 +266,40 @@ fn a_member_with_many_messages_does_not_starve_the_others() {
     assert_eq!(received, [0, 1, 2].repeat(5));
     assert_eq!(w.status(a, members[0]).mps_msgcount, 95);
 }
+
+#[test]
+fn many_messages_of_a_port_that_joins_a_set_are_each_taken_by_one_of_its_waiters() {
+    const MESSAGES: usize = 40;
+    let mut w = World::new();
+    let a = w.task();
+    let (set, port) = (new_set(&mut w, a), w.port_with_send(a));
+    w.set_qlimit(a, port, MACH_PORT_QLIMIT_MAX).unwrap();
+    w.checked = false;
+    (0..MESSAGES).for_each(|id| post(&mut w, a, port, id as i32));
+    let waiters: Vec<Actor> = (0..MESSAGES + 4).map(|_| w.thread(a)).collect();
+    for (number, &waiter) in waiters.iter().enumerate() {
+        let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
+        let timeout = if number == 0 { 0 } else { 5 };
+        let options = if timeout == 0 { MsgOption::RCV_MSG } else { options };
+        let args = MachMsg { options, receive_name: set, receive_size: 1024, timeout, ..MachMsg::default() };
+        assert_eq!(w.mach_msg(waiter, &args), Ret::Blocked);
+    }
+    w.checked = true;
+    w.insert_member(a, port, set).unwrap();
+    let (served, others): (Vec<_>, Vec<_>) =
+        waiters.iter().copied().partition(|&waiter| w.state(waiter) != Ret::Blocked);
+    let mut ids: Vec<i32> = served.iter().map(|&waiter| w.received(waiter).header.msgh_id).collect();
+    // The first waiters are handed the first messages.
+    assert!(ids.iter().take(30).copied().eq(0..30), "{ids:?}");
+    ids.sort();
+    assert!(ids.iter().copied().eq(0..MESSAGES as i32), "{ids:?}");
+    assert!(served.iter().all(|&waiter| w.state(waiter).code() == MACH_MSG_SUCCESS));
+    assert_eq!((others.len(), w.status(a, port).mps_msgcount), (4, 0));
+    // The others wait again, until their time is over.
+    w.advance(4_000_000);
+    assert!(others.iter().all(|&waiter| w.state(waiter) == Ret::Blocked));
+    post(&mut w, a, port, 99);
+    w.advance(2_000_000);
+    let codes = others.iter().map(|&waiter| w.state(waiter).code());
+    assert_eq!(codes.filter(|&code| code == MACH_RCV_TIMED_OUT).count(), 3);
+}
