@@ -325,7 +325,7 @@ fn a_program_that_does_not_finish_shows_who_waits_for_what() {
     let seen = command_line(&["--timeout", "3", "run", &demo.to_string_lossy(), "hold"]);
     assert_eq!(seen.status, 124, "{}{}", seen.output, seen.errors);
     contains_all(&seen.output, &[HOLDS, "init: not finished after 3 s; who waits for what:\n", "a message on port p"]);
-    contains_all(&seen.output, &["      codecd (pid 5)", "      port "]);
+    contains_all(&seen.output, &[" codecd (pid 5) ", "      port "]);
     contains_all(&seen.errors, &["run-qemu.sh: timed out after 3 s"]);
 }
 
