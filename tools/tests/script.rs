@@ -54,11 +54,7 @@ fn cdpath_leads_nowhere_else() {
     shell.arg(Path::new(name).join("run-qemu.sh")).args(["--list", "hostile"]);
     let seen = run(shell.current_dir(parent).env("CDPATH", &place.0));
     assert_eq!((seen.status, &*seen.errors), (0, ""), "{}", seen.output);
-    assert!(
-        seen.output.lines().all(|line| line.contains("hostile")),
-        "{}",
-        seen.output
-    );
+    assert!(seen.output.lines().all(|line| line.contains("hostile")), "{}", seen.output);
 }
 
 /// A folder in which nobody can make a file, whoever runs the test.
