@@ -1,9 +1,10 @@
 //! What a program finds at the top of its first stack.
 
+use crate::limits::STRINGS_MAX;
 use crate::task::program::Loaded;
 use crate::task::start::Strings;
 use abi::KernReturn;
-use abi::code::KERN_RESOURCE_SHORTAGE;
+use abi::code::{KERN_INVALID_ARGUMENT, KERN_RESOURCE_SHORTAGE};
 use abi::task::PAGE_SIZE;
 use alloc::vec::Vec;
 
@@ -20,7 +21,7 @@ const AT_RANDOM: u64 = 25;
 /// at `top` and begins at a multiple of 16.
 ///
 /// # Errors
-/// `KERN_RESOURCE_SHORTAGE` if memory runs out.
+/// `KERN_INVALID_ARGUMENT` if there are too many strings; `KERN_RESOURCE_SHORTAGE` if memory runs out.
 pub(super) fn stack_block(
     top: u64,
     strings: &Strings,
@@ -28,6 +29,9 @@ pub(super) fn stack_block(
     random: [u64; 2],
 ) -> Result<Vec<u8>, KernReturn> {
     let Strings { arguments, environment, counts } = strings;
+    if counts[0] + counts[1] > STRINGS_MAX {
+        return Err(KERN_INVALID_ARGUMENT);
+    }
     let random = random.map(u64::to_le_bytes);
     let strings_size = arguments.len() + environment.len() + size_of_val(&random);
     let strings_start = (top - strings_size as u64) & !15;

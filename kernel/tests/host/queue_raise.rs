@@ -10,7 +10,7 @@ use abi::port::*;
 use kernel::limits::REAP_SLICE;
 
 /// More blocked senders than one slice admits.
-const SENDERS: i32 = 2 * REAP_SLICE as i32;
+const SENDERS: i32 = REAP_SLICE as i32 * 3 / 2;
 
 /// Starts to send a message, and leaves the work that this causes.
 fn start(w: &mut World, sender: Actor, message: &Msg, options: MsgOption) {
