@@ -102,7 +102,7 @@ fn quotient(dividend: u64, divisor: u64) -> u64 {
 }
 
 /// The length of a measurement, as measurements per second.
-const MEASUREMENTS_PER_SECOND: u64 = 1000;
+const MEASUREMENTS_PER_SECOND: u64 = 2000;
 
 /// The number of readings of which the one with the shortest duration counts.
 const READINGS: usize = 4;
