@@ -28,7 +28,7 @@ const UNTIL_RECEIVED: [&str; 4] = ["delete", "break kernel::kernel::Kernel::rece
 
 const LISTINGS: [&str; 14] = [
     "tally why 6",
-    "tally why t6",
+    "tally why t7",
     "tally tasks",
     "tally threads 5",
     "tally ports 5",
@@ -37,8 +37,8 @@ const LISTINGS: [&str; 14] = [
     "tally importance",
     "tally queues",
     "tally print task 5 bootstrap",
-    "tally print t3 state",
-    "tally print t3 policy requested qos",
+    "tally print t4 state",
+    "tally print t4 policy requested qos",
     "print message",
     "print receiver",
 ];
@@ -86,13 +86,13 @@ fn gdb_tells_why_a_daemon_is_boosted() {
     // The helper's message and port, the daemon that sent it, the voucher that the daemon has, and the app behind that.
     let why = next();
     expect(why, &["(pid 6) runs at", "daemon, adaptive", "on port p", "by message m", "of id 7005", "(pid 5)"]);
-    expect(why, &["donates because it has a boost itself:", "held by voucher v", "name 0x", "adopted by t5"]);
+    expect(why, &["donates because it has a boost itself:", "held by voucher v", "name 0x", "adopted by t6"]);
     expect(why, &["held by voucher v", "which first came with a message of id 7005 on port p", "(pid 3)"]);
     expect(why, &["it is the importance of", "(pid 3)", "donates because it is an app, role front"]);
-    expect(next(), &["t6 of", "(pid 6) runs at base priority", "its task,", "held by voucher v"]);
+    expect(next(), &["t7 of", "(pid 6) runs at base priority", "its task,", "held by voucher v"]);
     let tasks = next();
     expect(tasks, &["pid  task", "app", "front", "daemon, adaptive", "RDB"]);
-    expect(next(), &["t5", "(pid 5)", "DEF", "31", "v"]);
+    expect(next(), &["t6", "(pid 5)", "DEF", "31", "v"]);
     expect(next(), &["receive send", "(pid 5) as 0x203", "kernel: voucher v"]);
     expect(next(), &["(pid 6) as 0x203", "it takes importance", "(pid 5) has a send right", "message", "7005", "yes"]);
     expect(next(), &["2,3", "boosts", "pays"]);

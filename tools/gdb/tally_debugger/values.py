@@ -143,20 +143,38 @@ def chunks(value):
         yield from elements(pointer.dereference())
 
 
+def used_slots(slots):
+    """Yields the indexes, marks and objects of the used slots of a `Slots` (kernel/store/src/slots.rs)."""
+    index = 0
+    for place in vector(field(slots, "places")):
+        chunk = option(field(place, "chunk"))
+        if chunk is None:
+            index += number(slots.type.strip_typedefs().template_argument(2))
+            continue
+        for slot in elements(pointer_in(chunk).dereference()):
+            name, data = variant(field(slot, "content"))
+            if name == "Used":
+                yield index, field(slot, "mark"), first(data)
+            index += 1
+
+
 def arena(value):
-    """Yields the ids and objects of a `store::Arena`."""
-    for slot in chunks(field(value, "slots", "slots")):
-        name, data = variant(field(slot, "content"))
-        if name == "Used":
-            yield number(field(slot, "mark")), first(data)
+    """Yields the ids and objects of a `store::Arena` or of a `store::Singles`."""
+    if "Singles" in type_name(value):
+        for single in vector(field(value, "objects")):
+            box = option(single)
+            if box is not None:
+                for used in elements(pointer_in(box).dereference()):
+                    yield number(field(used, "id")), field(used, "object")
+        return
+    for _, mark, used in used_slots(field(value, "slots")):
+        yield number(mark), used
 
 
 def slab(value):
     """Yields the indexes and objects of a `store::Slab`."""
-    for index, slot in enumerate(chunks(field(value, "slots", "slots"))):
-        name, data = variant(field(slot, "content"))
-        if name == "Used":
-            yield index, first(data)
+    for index, _, used in used_slots(field(value, "slots")):
+        yield index, used
 
 
 def length(linked):
