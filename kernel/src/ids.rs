@@ -17,6 +17,9 @@ pub mod tag {
     /// The tag of threads.
     #[derive(Debug)]
     pub enum Thread {}
+    /// The tag of coalitions.
+    #[derive(Debug)]
+    pub enum Coalition {}
     /// The tag of spaces.
     #[derive(Debug)]
     pub enum Space {}
@@ -44,6 +47,8 @@ pub mod tag {
 pub type TaskId = Id<tag::Task>;
 /// A thread's id.
 pub type ThreadId = Id<tag::Thread>;
+/// A coalition's id.
+pub type CoalitionId = Id<tag::Coalition>;
 /// The id of a space, a task's table of port names.
 pub type SpaceId = Id<tag::Space>;
 /// A budget's id. An object can outlive the budget that it is on; a refund to a removed budget has no effect.

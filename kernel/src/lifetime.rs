@@ -5,7 +5,7 @@
 //! last the exit message is sent. All but the first is deferred work.
 
 use crate::credentials::{Credentials, Identity};
-use crate::ids::{KernelObject, PortId, TaskId, ThreadId};
+use crate::ids::{CoalitionId, KernelObject, PortId, TaskId, ThreadId};
 use crate::ipc::Ipc;
 use crate::ipc::budget::Source;
 use crate::ipc::entry::EntryRight;
@@ -17,6 +17,7 @@ use crate::kernel::Kernel;
 use crate::limits::{REAP_SLICE, THREADS_PER_TASK_MAX};
 use crate::machine::{Machine, NoMemory};
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
+use crate::sched::coalition::COALITION_COST;
 use crate::sched::run_time::Used;
 use crate::sched::thread::{SendWait, Thread, Wait};
 use crate::sched::{Belongings, ThreadList};
@@ -49,9 +50,6 @@ pub(crate) const TASK_COST: usize = size_of::<Task>()
     + 2 * PORT_COST
     + REGIONS_AT_FIRST * REGION_COST;
 
-/// What a task has on its budget when it starts, in bytes.
-const START_COST: usize = TASK_COST + THREAD_COST;
-
 /// The places on the work list for a task and its control port.
 const WORK_PER_TASK: usize = Work::PER_OBJECT + Work::PER_PORT;
 
@@ -70,6 +68,8 @@ pub struct NewTask {
     pub policy: TaskPolicy,
     /// Whether it gives and takes importance.
     pub marks: Marks,
+    /// Its coalition; it begins one if there is none.
+    pub coalition: Option<CoalitionId>,
     /// Where its budget comes from.
     pub budget: Source,
     /// Where its page frames come from.
@@ -86,16 +86,21 @@ impl Kernel {
     /// nothing has changed.
     pub(crate) fn create_task(&mut self, machine: &mut dyn Machine, new: NewTask) -> Result<TaskId, NoMemory> {
         let seed = self.next_seed();
-        let Kernel { tasks, ipc, step, vouchers, .. } = self;
+        let Kernel { tasks, ipc, sched, step, vouchers, .. } = self;
         tasks.make_room()?;
         ipc.make_room_for_task()?;
+        let coalition_cost = match new.coalition {
+            Some(_) => 0,
+            None => sched.reserve_coalition().map(|()| COALITION_COST)?,
+        };
+        let cost = TASK_COST + coalition_cost;
         let credentials = Credentials { uid: new.uid, gid: new.gid, pid: tasks.next_pid() };
         let frames = tasks.frames_for(new.frames, new.start_frames)?;
-        let budget = ipc.open_budget(new.budget, START_COST)?;
-        let charged = ipc.charge(budget, TASK_COST).inspect_err(|_| ipc.close_budget(budget));
+        let budget = ipc.open_budget(new.budget, cost + THREAD_COST)?;
+        let charged = ipc.charge(budget, cost).inspect_err(|_| ipc.close_budget(budget));
         let undo_charge = |ipc: &mut Ipc| {
             ipc.close_budget(budget);
-            ipc.refund(budget, TASK_COST);
+            ipc.refund(budget, cost);
         };
         let bank =
             charged.and_then(|()| vouchers.begin_task(credentials, new.identity).inspect_err(|_| undo_charge(ipc)))?;
@@ -112,6 +117,8 @@ impl Kernel {
         })?;
         // From here on nothing fails.
         step.trace.record(|| Event::task_begun(credentials.pid, new.identity.parent, &new.name));
+        let coalition = new.coalition.unwrap_or_else(|| sched.begin_coalition(budget));
+        sched.join_coalition(coalition);
         let space = ipc.insert_space(budget, seed);
         let frames = tasks.take_frames(frames, free_before - machine.free_frames());
         Ok(tasks.insert(|task, pid| {
@@ -121,6 +128,7 @@ impl Kernel {
                 credentials,
                 identity: new.identity,
                 space,
+                coalition,
                 regions: Regions::default(),
                 frames,
                 address_space,
@@ -152,12 +160,13 @@ impl Kernel {
         policy: ThreadPolicy,
     ) -> Result<ThreadId, NoMemory> {
         let Kernel { tasks, ipc, sched, step, .. } = self;
-        let Task { space, address_space, policy: ref task_policy, ref mut threads, credentials, .. } = tasks[task];
+        let Task { space, address_space, coalition, policy: ref task_policy, ref mut threads, credentials, .. } =
+            tasks[task];
         if threads.len() >= THREADS_PER_TASK_MAX {
             return Err(NoMemory);
         }
         let effective = policy.effective(&task_policy.effective());
-        let belongings = Belongings { task, space, address_space };
+        let belongings = Belongings { task, space, address_space, coalition };
         let made = ipc.charged(ipc.space(space).budget(), THREAD_COST, |_| {
             sched.create(step, threads, belongings, frame, policy, (effective.base_priority, effective.power()))
         })?;
@@ -334,8 +343,11 @@ impl Kernel {
 
     /// Removes a task of which only the address space is left, and sends the exit message.
     fn forget_task(&mut self, machine: &mut dyn Machine, task: TaskId) {
-        let Kernel { tasks, ipc, step, .. } = self;
+        let Kernel { tasks, ipc, sched, step, .. } = self;
         let gone = tasks.remove(task);
+        if let Some(budget) = sched.leave_coalition(gone.coalition) {
+            ipc.refund(budget, COALITION_COST);
+        }
         let free_before = machine.free_frames();
         machine.destroy_address_space(gone.address_space);
         tasks.end_frames(&gone.frames, machine.free_frames() - free_before);

@@ -60,6 +60,8 @@ pub struct TaskSpawnArgs {
     pub kernel_bytes: u64,
     /// The pages that the task gets of the caller's, likewise.
     pub pages: u64,
+    /// [`SPAWN_COALITION_PARENT`] or [`SPAWN_COALITION_OWN`].
+    pub coalition: u64,
 }
 
 /// [`TaskSpawnArgs::image_kind`]: the name of a file in the bundle.
@@ -68,6 +70,12 @@ pub const SPAWN_IMAGE_NAME: u32 = 0;
 pub const SPAWN_IMAGE_BYTES: u32 = 1;
 /// [`TaskSpawnArgs::uid`], [`TaskSpawnArgs::gid`]: the caller's own.
 pub const SPAWN_INHERIT: u32 = 0xFFFF_FFFF;
+
+/// [`TaskSpawnArgs::coalition`]: the task is in the caller's coalition, and shares its turns on the processor.
+pub const SPAWN_COALITION_PARENT: u64 = 0;
+/// [`TaskSpawnArgs::coalition`]: the task begins a coalition of its own, with turns of its own. Only user 0 may ask for
+/// that.
+pub const SPAWN_COALITION_OWN: u64 = 1;
 
 /// A share that is given in parts, [`SPAWN_SHARE_PARTS`] of which are all that the caller has left.
 pub const SPAWN_SHARE_OF: u64 = 1 << 63;

@@ -3,7 +3,7 @@
 use crate::calls::stack::stack_block;
 use crate::calls::{memory_error, put_result};
 use crate::credentials::SystemPersonas;
-use crate::ids::{Context, PortId, TaskId, ThreadId};
+use crate::ids::{CoalitionId, Context, PortId, TaskId, ThreadId};
 use crate::ipc::budget::Source;
 use crate::ipc::copy_in::Dead;
 use crate::ipc::entry::EntryRight;
@@ -125,8 +125,8 @@ impl Kernel {
     /// Checks what a caller asks for, and creates the child with nothing loaded.
     ///
     /// # Errors
-    /// `KERN_NO_ACCESS` if the caller is not user 0 and asks for another user or group, or for more than it may have
-    /// itself: see `child_policy` and [`Identity::of_child`](crate::credentials::Identity::of_child); `KERN_INVALID_NAME`
+    /// `KERN_NO_ACCESS` if the caller is not user 0 and asks for another user or group, for a coalition of its own, or
+    /// for more than it may have itself: see `child_policy` and [`Identity::of_child`](crate::credentials::Identity::of_child); `KERN_INVALID_NAME`
     /// if the bundle has no such file; those of `read_strings` and `check_rights`; `KERN_FAILURE` if the file is not a
     /// program; `KERN_RESOURCE_SHORTAGE` if memory or the number of tasks is used up. A child that was created is then
     /// being taken apart, and nothing else has changed.
@@ -159,7 +159,9 @@ impl Kernel {
         let budget = Source::Parent(self.ipc.space(caller.space).budget(), request.kernel_bytes);
         let frames = frames::Source::Parent(parent, request.pages);
         let loading = self.tasks.begin_loading(machine, &name, image)?;
-        let new = NewTask { name, uid, gid, identity, policy, marks, budget, frames, start_frames: loading.frames() };
+        let coalition = self.coalition_of_child(parent, request.own_coalition, privileged)?;
+        let start_frames = loading.frames();
+        let new = NewTask { name, uid, gid, identity, policy, marks, coalition, budget, frames, start_frames };
         let task = self.create_task(machine, new).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
         Ok((task, Start { request: *request, result, strings, loading, has_stack: false }, checked))
     }
@@ -249,6 +251,19 @@ impl Kernel {
         let element = self.ipc.element_of(*space).and_then(|id| self.ipc.importance().element(id));
         let child = asked.of_child(policy, element.map_or(Marks::default(), |element| element.marks()));
         if privileged || policy.may_start(&child.0) { Ok(child) } else { Err(KERN_NO_ACCESS) }
+    }
+
+    /// Returns the coalition of a child, or `None` if it begins one of its own.
+    ///
+    /// # Errors
+    /// `KERN_NO_ACCESS` if a parent that is not privileged asks for one of its own: it would get more turns on the
+    /// processor.
+    fn coalition_of_child(&self, parent: TaskId, own: bool, privileged: bool) -> Result<Option<CoalitionId>, KernReturn> {
+        match (own, privileged) {
+            (false, _) => Ok(Some(self.tasks[parent].coalition)),
+            (true, true) => Ok(None),
+            (true, false) => Err(KERN_NO_ACCESS),
+        }
     }
 
     /// Returns the personas of the system with those that a parent announces.

@@ -6,6 +6,7 @@
 use crate::ipc::check::Outside;
 use crate::kernel::Kernel;
 use crate::lifetime::{TASK_COST, THREAD_COST};
+use crate::sched::coalition::COALITION_COST;
 use crate::task::regions::{REGION_COST, REGIONS_AT_FIRST};
 use crate::task::start::Start;
 use crate::vouchers::billing::usage;
@@ -24,6 +25,11 @@ pub fn check_all(kernel: &Kernel) {
         let start = task.start.iter().map(Start::cost).sum::<usize>();
         let cost = TASK_COST + threads * THREAD_COST + regions * REGION_COST + start;
         *outside.charged.entry(ipc.space(task.space).budget()).or_default() += cost;
+    }
+    for (id, budget, members) in sched.coalitions() {
+        let tasks = tasks.iter().filter(|(_, task)| task.coalition == id).count();
+        assert_eq!(tasks, members as usize, "the tasks of {id:?}");
+        *outside.charged.entry(budget).or_default() += COALITION_COST;
     }
     vouchers.add_costs(&mut outside.charged);
     tasks.check();

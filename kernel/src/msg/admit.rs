@@ -39,6 +39,7 @@ impl Kernel {
             self.ipc.receive_ended(&mut self.step, wait.object);
             self.sched.finish(thread, outcome);
             if !keep {
+                self.sched.hand_on(thread);
                 return true;
             }
         }

@@ -76,7 +76,7 @@ impl Kernel {
         let Some(message) = ipc.plan_direct(caller.space, transfer.header(), PortName(call.receive_name)) else {
             return Parts { ipc, sched, step, vouchers, transfer }.call_attached(machine, cpu);
         };
-        let receiver = plan_receiver(sched, cpu, message.receiver, size)?;
+        let receiver = plan_receiver(sched, machine, cpu, message.receiver, size)?;
         // ---- The point of no return. ----
         let Receiver { thread, buffer, address_space, .. } = receiver;
         let switch = receiver.switch(sched, machine, cpu, caller.thread);
@@ -115,7 +115,7 @@ impl<'k> Parts<'k> {
         let (caller, call) = (thread.context(), PlainCall::from_arguments(thread.frame().arguments()));
         let size = call.send_size as usize;
         let message = ipc.plan_attached(caller.space, transfer.header(), PortName(call.receive_name))?;
-        let receiver = plan_receiver(sched, cpu, message.receiver(), size)?;
+        let receiver = plan_receiver(sched, machine, cpu, message.receiver(), size)?;
         let attachment = plan_attachment(vouchers, &message, receiver.takes_voucher)?;
         // ---- The point of no return. ----
         let Receiver { thread, buffer, address_space, .. } = receiver;
@@ -150,7 +150,13 @@ fn plan_attachment(vouchers: &mut Vouchers, message: &AttachedMessage<'_>, takes
 /// Returns the receiver of a message of `size` bytes, if its wait is one for such a message, and the scheduler would
 /// choose it.
 #[inline(always)]
-fn plan_receiver(sched: &Scheduling, cpu: Cpu, thread: ThreadId, size: usize) -> Option<Receiver> {
+fn plan_receiver(
+    sched: &mut Scheduling,
+    machine: &mut dyn Machine,
+    cpu: Cpu,
+    thread: ThreadId,
+    size: usize,
+) -> Option<Receiver> {
     let waiting = &sched[thread];
     let State::Waiting(Wait::Receive(ReceiveWait { buffer, size: room, options, .. })) = *waiting.state() else {
         return None;
@@ -159,10 +165,15 @@ fn plan_receiver(sched: &Scheduling, cpu: Cpu, thread: ThreadId, size: usize) ->
     if !fits || waiting.is_suspended() {
         return None;
     }
-    if !sched.would_run_next(waiting.schedule()) || !sched.timer_ends_quantum(cpu, waiting.schedule()) {
+    if !sched.timer_ends_quantum(cpu, waiting.schedule()) {
         return None;
     }
+    let runs_next = sched.would_run_next(waiting);
     let (alone, timed) = (waiting.waits_alone(), options.contains(MsgOption::RCV_TIMEOUT));
     let takes_voucher = options.contains(MsgOption::RCV_VOUCHER);
-    Some(Receiver { thread, buffer, address_space: waiting.context().address_space, alone, timed, takes_voucher })
+    let address_space = waiting.context().address_space;
+    if !runs_next && !sched.lets_go_on(cpu, thread, machine.stamp()) {
+        return None;
+    }
+    Some(Receiver { thread, buffer, address_space, alone, timed, takes_voucher })
 }

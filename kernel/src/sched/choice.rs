@@ -2,7 +2,7 @@
 //!
 //! There are 128 levels. The first thread of the highest level that is not empty runs, for a quantum of 10 ms. A thread
 //! that is preempted goes back to the head of its level with the rest of its quantum, a thread whose quantum has ended
-//! to the tail with a new one.
+//! to the tail with a new one. At each level the coalitions take turns (`run_queue.rs`).
 
 use super::Scheduling;
 use super::run_queue::{End, PRIORITY_IDLE, QUANTUM, Schedule};
@@ -92,15 +92,22 @@ impl Scheduling {
     /// the time is nobody's.
     #[inline]
     pub fn charge(&mut self, cpu: Cpu, thread: Option<ThreadId>, now: Stamp) {
-        let Scheduling { processors, threads, clock, .. } = self;
+        let Scheduling { processors, threads, clock, ready, .. } = self;
         let Processor { since, current, .. } = &mut processors[cpu];
         let before = core::mem::replace(since, now);
         let Some((id, thread)) = thread.and_then(|id| Some((id, threads.get_mut(id)?))) else { return };
         thread.run_time.add(now.since(before));
-        if *current == Some(id) {
+        let contested = ready.is_contested(usize::from(thread.schedule.priority));
+        if *current == Some(id) || contested {
             // The difference of two times, so that a quantum whose timer has come has ended.
             let ran = clock.time_of(now).saturating_sub(clock.time_of(before));
             thread.schedule.quantum_left = thread.schedule.quantum_left.saturating_sub(ran);
+            if contested {
+                if *current == Some(id) {
+                    ready.enter_turn(thread, usize::from(thread.schedule.priority));
+                }
+                ready.charge_turn(thread, ran);
+            }
         }
     }
 
@@ -131,10 +138,17 @@ impl Scheduling {
         true
     }
 
-    /// Preempts the current thread of `cpu`, if there is one: makes it ready at the head of its level with the rest of
-    /// its quantum, or at the tail if the rest is too short.
+    /// Preempts the current thread of `cpu`, if there is one.
     fn preempt(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) {
-        let Some((thread, schedule)) = self.charge_current(cpu, now) else { return };
+        if let Some((thread, _)) = self.charge_current(cpu, now) {
+            self.put_back(step, cpu, thread);
+        }
+    }
+
+    /// Makes the current thread of `cpu`, which has been charged, ready at the head of its level with the rest of its
+    /// quantum, or at the tail if the rest is too short.
+    fn put_back(&mut self, step: &mut Step, cpu: Cpu, thread: ThreadId) {
+        let schedule = &mut self.threads[thread].schedule;
         let used_up = schedule.quantum_left < QUANTUM_REST_MIN;
         if used_up {
             schedule.quantum_left += schedule.quantum;
@@ -150,12 +164,20 @@ impl Scheduling {
         step.choose_again();
         self.end_yields(step, self.clock.time_of(now));
         let Some((thread, schedule)) = self.charge_current(cpu, now) else { return };
-        if schedule.quantum_left > 0 {
+        let (priority, used_up) = (usize::from(schedule.priority), schedule.quantum_left == 0);
+        if used_up {
+            schedule.quantum_left = schedule.quantum;
+            self.processors[cpu].first_slice = false;
+        }
+        if self.left_in_turn(cpu) == Some(0) {
+            self.ready.end_turn(priority);
+            if !used_up {
+                return self.put_back(step, cpu, thread);
+            }
+        }
+        if !used_up {
             return;
         }
-        schedule.quantum_left = schedule.quantum;
-        let priority = usize::from(schedule.priority);
-        self.processors[cpu].first_slice = false;
         if self.ready.highest() >= Some(priority) {
             self.processors[cpu].current = None;
             self.enqueue(step, thread, End::Tail);
@@ -203,7 +225,7 @@ impl Scheduling {
             }
         }
         let level = ready?;
-        let thread = self.ready.first(level).expect("an occupied level has a thread");
+        let thread = self.ready.first(&self.threads, level).expect("an occupied level has a thread");
         self.ready.remove(&mut self.threads, thread, level);
         // Not earlier: a preempted thread goes to the head of its level, from which the chosen one may come.
         if let Some(preempted) = self.processors[cpu].current {
@@ -227,6 +249,7 @@ impl Scheduling {
             chosen.schedule.yielding = false;
             chosen.schedule.priority = chosen.schedule.level();
         } else {
+            self.ready.enter_turn(chosen, usize::from(chosen.schedule.priority));
             self.ready.forget_passed(thread);
         }
         let processor = &mut self.processors[cpu];
@@ -234,10 +257,41 @@ impl Scheduling {
         chosen
     }
 
-    /// Returns true if a thread with this schedule, if it became ready, would be chosen when the current thread blocks.
+    /// Returns true if a waiting thread, if it became ready, would be chosen when the current thread blocks, because all
+    /// ready ones are of lower levels.
     #[inline(always)]
-    pub fn would_run_next(&self, schedule: &Schedule) -> bool {
-        self.ready.is_empty() || self.ready.highest() < Some(usize::from(schedule.priority))
+    pub fn would_run_next(&self, thread: &Thread) -> bool {
+        self.ready.is_empty() || self.ready.highest() < Some(usize::from(thread.schedule.priority))
+    }
+
+    /// Returns true if a waiting thread, if the current thread of `cpu` made it ready and blocked, would be chosen because it
+    /// goes on in the turn of that one, although there are ready threads of the same level. The current thread is charged.
+    #[inline(never)]
+    pub fn lets_go_on(&mut self, cpu: Cpu, thread: ThreadId, now: Stamp) -> bool {
+        let Processor { current: Some(current), first_slice: true, .. } = self.processors[cpu] else { return false };
+        let level = usize::from(self.threads[thread].schedule.priority);
+        if self.ready.highest() != Some(level) || !self.ready.is_contested(level) {
+            return false;
+        }
+        self.charge(cpu, Some(current), now);
+        self.ready.lets_go_on(&self.threads[current], &self.threads[thread])
+    }
+
+    /// Lets a thread that a running one has just woken go on in the turn of that one when it blocks.
+    #[inline]
+    pub fn hand_on(&mut self, to: ThreadId) {
+        let to = &self.threads[to];
+        if self.ready.is_contested(usize::from(to.schedule.priority)) {
+            for by in self.processors.iter().filter_map(|processor| processor.current) {
+                self.ready.hand_on(&self.threads[by], to);
+            }
+        }
+    }
+
+    /// Returns the time that is left for the current thread of `cpu` in its turn, if others wait for theirs.
+    #[inline(always)]
+    fn left_in_turn(&self, cpu: Cpu) -> Option<Nanos> {
+        self.ready.left_in_turn(&self.threads[self.processors[cpu].current?])
     }
 
     /// Returns true if the timer of `cpu` comes at the end of a quantum that begins now, or earlier, which does no
@@ -275,7 +329,11 @@ impl Scheduling {
     #[inline]
     pub fn yield_directly(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) -> Option<&mut Thread> {
         let level = self.ready.highest()?;
-        let next = self.ready.first(level)?;
+        // Where coalitions wait for their turns, time has to be charged.
+        if level > PRIORITY_IDLE.into() && self.ready.is_contested(level) {
+            return None;
+        }
+        let next = self.ready.first_in_turn(level)?;
         let chosen = &self.threads[next];
         let time = self.clock.time_of(now);
         let quantum_ends = time + chosen.schedule.quantum_left;
@@ -376,13 +434,14 @@ impl Scheduling {
         let earliest = self.earliest_deadline();
         let since = self.clock.time_of(self.processors[cpu].since);
         let processor = &mut self.processors[cpu];
-        let wanted = match processor.current.map(|thread| &self.threads[thread].schedule) {
-            Some(schedule) if self.ready.work_level() == Some(schedule.priority.into()) => {
-                earliest.min(since.saturating_add(schedule.quantum_left)).min(self.background.next_turn())
+        let mut wanted = earliest;
+        if let Some(thread) = processor.current.map(|thread| &self.threads[thread]) {
+            let left = self.ready.left_in_turn(thread).unwrap_or(Nanos::MAX).min(thread.schedule.quantum_left);
+            wanted = wanted.min(since.saturating_add(left));
+            if self.ready.work_level() == Some(thread.schedule.priority.into()) {
+                wanted = wanted.min(self.background.next_turn());
             }
-            Some(schedule) => earliest.min(since.saturating_add(schedule.quantum_left)),
-            None => earliest,
-        };
+        }
         if processor.timer <= wanted {
             return None;
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::machine::Stamp;
+use crate::outcome::Outcome;
 use crate::rate::Rate;
 use abi::code::KERN_FAILURE;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +30,8 @@ impl Team {
         let (mut step, mut siblings) = (Step::default(), ThreadList::default());
         let task = TaskId::from_bits(1 << 32).expect("a valid id");
         let space = crate::ids::SpaceId::from_bits(1 << 32).expect("a valid id");
-        let belongings = Belongings { task, space, address_space: AddressSpace(0) };
+        let coalition = sched.test_coalition();
+        let belongings = Belongings { task, space, address_space: AddressSpace(0), coalition };
         let [sleeping, waiting, running, ready, stopped] = [(); 5].map(|()| {
             let (frame, policy) = (TrapFrame::default(), ThreadPolicy::default());
             sched
@@ -102,8 +104,8 @@ fn the_thread_that_waits_for_a_word_is_woken_once() {
 fn no_thread_is_created_after_the_last_number() {
     let mut team = Team::new();
     team.sched.last_number = u64::MAX - 1;
-    let Context { task, space, .. } = team.thread(team.ready).context;
-    let belongings = Belongings { task, space, address_space: AddressSpace(0) };
+    let Thread { context: Context { task, space, .. }, coalition, .. } = *team.thread(team.ready);
+    let belongings = Belongings { task, space, address_space: AddressSpace(0), coalition };
     let mut siblings = ThreadList::default();
     let mut create = |team: &mut Team| {
         let Team { sched, step, .. } = team;
@@ -140,4 +142,151 @@ fn set_self_calls_are_counted_around() {
     team.thread(thread).set_self_calls = u32::MAX;
     team.sched.count_set_self(thread);
     assert_eq!(team.thread(thread).set_self_calls, 0);
+}
+
+/// Threads of several coalitions, on a processor with a timer.
+struct Machine {
+    sched: Scheduling,
+    step: Step,
+    siblings: ThreadList,
+    now: Nanos,
+    timer: Nanos,
+}
+
+impl Machine {
+    fn new() -> Machine {
+        let sched = Scheduling::new(Clock::new(Stamp(0), Rate::measured(1, 1)), 0);
+        Machine { sched, step: Step::default(), siblings: ThreadList::default(), now: 0, timer: Nanos::MAX }
+    }
+
+    fn coalition(&mut self) -> CoalitionId {
+        self.sched.test_coalition()
+    }
+
+    /// Creates a thread, which becomes ready.
+    fn thread(&mut self, coalition: CoalitionId) -> ThreadId {
+        let Machine { sched, step, siblings, .. } = self;
+        let task = TaskId::from_bits(1 << 32).expect("a valid id");
+        let space = crate::ids::SpaceId::from_bits(1 << 32).expect("a valid id");
+        let belongings = Belongings { task, space, address_space: AddressSpace(0), coalition };
+        let (frame, policy) = (TrapFrame::default(), ThreadPolicy::default());
+        let made = sched.create(step, siblings, belongings, frame, policy, (BASE, Power::of(Qos::Unspecified))).unwrap();
+        sched.resume(step, made).unwrap();
+        made
+    }
+
+    /// Chooses the thread that runs, and returns it.
+    fn choose(&mut self) -> ThreadId {
+        let chosen = self.sched.choose(&mut self.step, 0, Stamp(self.now)).expect("a thread is ready");
+        self.timer = self.sched.timer_to_set(0).unwrap_or(self.timer);
+        self.sched.check();
+        chosen
+    }
+
+    /// Lets a thread run for some time, or until the timer comes. Returns the time.
+    fn run(&mut self, time: Nanos) -> Nanos {
+        let ran = time.min(self.timer - self.now);
+        self.now += ran;
+        if self.now == self.timer {
+            self.timer = Nanos::MAX;
+            let current = self.sched.current(0);
+            self.sched.tick(&mut self.step, 0, Stamp(self.now));
+            // So does the end of a step.
+            self.sched.charge(0, current, Stamp(self.now));
+        }
+        ran
+    }
+
+    /// Lets the running thread wait for a word, whose number it is.
+    fn block(&mut self, thread: ThreadId, word: u64) {
+        let Machine { sched, step, now, .. } = self;
+        sched.block_on_word(step, thread, UserAddr(word), Nanos::MAX).unwrap();
+        sched.charge(0, Some(thread), Stamp(*now));
+    }
+
+    fn wake(&mut self, word: u64) {
+        let task = TaskId::from_bits(1 << 32).expect("a valid id");
+        assert!(self.sched.wake_word(&mut self.step, task, UserAddr(word), Outcome::Value(0)));
+    }
+}
+
+/// Returns how long each of several coalitions runs in a time if all of their threads spin.
+fn times_of_spinners<const N: usize>(threads: [usize; N], quanta: u64) -> [Nanos; N] {
+    let mut machine = Machine::new();
+    let coalitions = [(); N].map(|()| machine.coalition());
+    let mut owner = std::collections::HashMap::new();
+    for (at, count) in threads.into_iter().enumerate() {
+        for _ in 0..count {
+            owner.insert(machine.thread(coalitions[at]), at);
+        }
+    }
+    let mut times = [0; N];
+    while machine.now < quanta * run_queue::QUANTUM {
+        let thread = machine.choose();
+        times[owner[&thread]] += machine.run(Nanos::MAX);
+    }
+    times
+}
+
+#[test]
+fn coalitions_have_the_same_time_whatever_the_number_of_their_threads() {
+    for threads in [[1, 1, 1], [1, 100, 2], [3, 1, 50]] {
+        let times = times_of_spinners(threads, 300);
+        assert_eq!(times, [100 * run_queue::QUANTUM; 3], "{threads:?}");
+    }
+}
+
+/// Two threads that call each other in turn, each of which computes for some time before it wakes the other one and waits.
+/// Returns the number of calls while other coalitions spin.
+fn calls_beside_spinners(own: bool, spinners: usize, computes: Nanos, quanta: u64) -> u64 {
+    let mut machine = Machine::new();
+    let (client, server) = (machine.coalition(), machine.coalition());
+    let pair = [machine.thread(client), machine.thread(if own { client } else { server })];
+    let mut left = [computes; 2];
+    for number in 0..2 {
+        assert_eq!(machine.choose(), pair[number]);
+        machine.block(pair[number], number as u64);
+    }
+    let hostile = machine.coalition();
+    // Turns and quanta do not end together.
+    machine.now += 1_234_567;
+    (0..spinners).for_each(|_| {
+        machine.thread(hostile);
+    });
+    if spinners > 0 {
+        machine.choose();
+        machine.run(2_345_678);
+    }
+    machine.wake(0);
+    let (mut calls, end) = (0, machine.now + quanta * run_queue::QUANTUM);
+    while machine.now < end {
+        let thread = machine.choose();
+        let Some(number) = pair.iter().position(|&one| one == thread) else {
+            machine.run(Nanos::MAX);
+            continue;
+        };
+        left[number] -= machine.run(left[number]);
+        if left[number] == 0 {
+            left[number] = computes;
+            if machine.sched.threads[thread].is_running() {
+                machine.wake(1 - number as u64);
+                machine.block(thread, number as u64);
+                calls += 1;
+            }
+        }
+    }
+    calls
+}
+
+#[test]
+fn calls_have_half_of_the_time_beside_any_number_of_threads_that_spin() {
+    const COMPUTES: Nanos = 10_000;
+    for own in [true, false] {
+        let alone = calls_beside_spinners(own, 0, COMPUTES, 200);
+        assert_eq!(alone, 200 * run_queue::QUANTUM / COMPUTES);
+        for spinners in [1, 2, 100] {
+            let beside = calls_beside_spinners(own, spinners, COMPUTES, 200);
+            assert!(beside * 100 >= alone * 49, "{beside} of {alone} calls beside {spinners} threads, {own}");
+        }
+    }
 }

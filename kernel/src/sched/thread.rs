@@ -1,6 +1,6 @@
 //! Threads: their records and the records of their waits.
 
-use crate::ids::{Context, MessageId, PortId, Receivable, TaskId, ThreadBill, ThreadId, VoucherId, tag};
+use crate::ids::{CoalitionId, Context, MessageId, PortId, Receivable, TaskId, ThreadBill, ThreadId, VoucherId, tag};
 use crate::machine::{Cpu, UserAddr};
 use crate::outcome::Outcome;
 use crate::policy::{Overrides, ThreadPolicy};
@@ -29,6 +29,8 @@ pub struct Thread {
     pub(super) frame: TrapFrame,
     /// Its id, its task, and the task's space and memory.
     pub(super) context: Context,
+    /// Its task's coalition.
+    pub(super) coalition: CoalitionId,
     /// Its number, which no other thread ever has.
     pub(super) number: u64,
     /// Its state.

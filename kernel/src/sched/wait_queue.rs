@@ -287,7 +287,8 @@ mod tests {
         let (mut step, mut siblings) = (Step::default(), ThreadList::default());
         let task = Id::<tag::Task>::from_bits(ID_BITS).expect("a valid id");
         let space = Id::<tag::Space>::from_bits(ID_BITS).expect("a valid id");
-        let belongings = Belongings { task, space, address_space: AddressSpace(0) };
+        let coalition = sched.test_coalition();
+        let belongings = Belongings { task, space, address_space: AddressSpace(0), coalition };
         let mut create = |_| {
             let (frame, policy) = (TrapFrame::default(), ThreadPolicy::default());
             sched

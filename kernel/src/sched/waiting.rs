@@ -95,6 +95,7 @@ impl Scheduling {
     pub fn wake_word(&mut self, step: &mut Step, task: TaskId, word: UserAddr, outcome: Outcome) -> bool {
         let Some(thread) = self.words.get(&(task, word)).and_then(WaitQueue::first) else { return false };
         self.end_wait(step, thread, None);
+        self.hand_on(thread);
         self.finish(thread, outcome);
         true
     }

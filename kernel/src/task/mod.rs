@@ -16,7 +16,7 @@ pub mod regions;
 pub(crate) mod start;
 
 use crate::credentials::{Credentials, Identity, SystemPersonas};
-use crate::ids::{PortId, SpaceId, TaskId, tag};
+use crate::ids::{CoalitionId, PortId, SpaceId, TaskId, tag};
 use crate::ipc::right::{Carried, SendOnceRight};
 use crate::limits::{Limits, TASKS_MAX};
 use crate::machine::{AddressSpace, NoMemory};
@@ -45,6 +45,8 @@ pub struct Task {
     pub identity: Identity,
     /// Its space of port names.
     pub space: SpaceId,
+    /// Its coalition.
+    pub coalition: CoalitionId,
     /// Its memory.
     pub(crate) regions: Regions,
     /// Its page frames.

@@ -35,6 +35,7 @@ pub(crate) struct SpawnRequest {
     pub system_personas: SystemPersonas,
     pub kernel_bytes: Portion,
     pub pages: Portion,
+    pub own_coalition: bool,
     pub watch_ports: Range,
     pub bootstrap: PortName,
     pub exit_port: PortName,
@@ -60,6 +61,7 @@ impl SpawnRequest {
         if known.contains(&PERSONA_ID_NONE)
             || args.watch_port_count > WATCH_PORTS_MAX
             || args.image_kind > SPAWN_IMAGE_BYTES
+            || args.coalition > SPAWN_COALITION_OWN
             || args.qos_clamp > Qos::UserInteractive as u32
             || args.arguments_size.saturating_add(args.environment_size) > ARGUMENTS_SIZE_MAX
         {
@@ -82,6 +84,7 @@ impl SpawnRequest {
             system_personas: SystemPersonas { system: given(known[0]), proxy: given(known[1]) },
             kernel_bytes: portion(args.kernel_bytes)?,
             pages: portion(args.pages)?,
+            own_coalition: args.coalition == SPAWN_COALITION_OWN,
             watch_ports: range(args.watch_ports, u64::from(args.watch_port_count) * size_of::<PortName>() as u64),
             bootstrap: args.bootstrap_port,
             exit_port: args.exit_port,

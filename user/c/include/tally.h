@@ -39,6 +39,7 @@ struct task_spawn_args {
     uint32_t system_proxy_persona;
     uint64_t kernel_bytes; /* 0: the usual share of the caller's budget */
     uint64_t pages; /* likewise */
+    uint64_t coalition;
 };
 
 /* image_kind */
@@ -47,6 +48,9 @@ struct task_spawn_args {
 /* uid and gid: those of the caller */
 #define SPAWN_INHERIT 0xFFFFFFFFu
 #define PERSONA_ID_NONE 0xFFFFFFFFu
+/* coalition: the task shares the turns of the caller, or has its own, which only user 0 can give */
+#define SPAWN_COALITION_PARENT 0
+#define SPAWN_COALITION_OWN 1
 /* kernel_bytes and pages: plus a number of parts, of which 256 are all that the caller has left */
 #define SPAWN_SHARE_OF (1ull << 63)
 

@@ -81,7 +81,7 @@ OFFSET(struct task_policy_state, flags, 32);
 OFFSET(struct task_policy_state, imp_transitions, 40);
 _Static_assert(TASK_CATEGORY_POLICY_COUNT == 1 && TASK_SUPPRESSION_POLICY_COUNT == 16, "words of policies");
 
-SIZE(struct task_spawn_args, 128);
+SIZE(struct task_spawn_args, 136);
 OFFSET(struct task_spawn_args, image_size, 8);
 OFFSET(struct task_spawn_args, arguments, 16);
 OFFSET(struct task_spawn_args, environment, 32);
@@ -102,6 +102,7 @@ OFFSET(struct task_spawn_args, system_persona, 104);
 OFFSET(struct task_spawn_args, system_proxy_persona, 108);
 OFFSET(struct task_spawn_args, kernel_bytes, 112);
 OFFSET(struct task_spawn_args, pages, 120);
+OFFSET(struct task_spawn_args, coalition, 128);
 SIZE(struct exit_message, 36);
 SIZE(struct tally_counts, 88);
 SIZE(struct tally_thread_info, 56);

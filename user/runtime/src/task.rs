@@ -131,6 +131,13 @@ impl Spawn {
         self
     }
 
+    /// Lets the task begin a coalition of its own, so that it has turns of its own on the processor. Only user 0 may do
+    /// that.
+    pub fn own_coalition(mut self) -> Spawn {
+        self.args.coalition = SPAWN_COALITION_OWN;
+        self
+    }
+
     /// Gives the task half of what the caller has left.
     pub fn half(self) -> Spawn {
         const HALF: u64 = SPAWN_SHARE_OF + SPAWN_SHARE_PARTS / 2;

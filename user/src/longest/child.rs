@@ -15,14 +15,21 @@ const HELD: u32 = 10_000;
 /// The bytes of the memory that a task gives up at its end: nearly all that it may have.
 pub(super) const MEMORY: u64 = 60 << 20;
 
+/// The kind of a server that belongs to its client's program.
+pub(super) const SERVE: &str = "serve";
+/// The kind of a server that is a program of its own.
+pub(super) const SERVE_ELSEWHERE: &str = "serve others";
+
 /// Kernel memory of each task that holds something while the rows run, in bytes.
 const HOLDER_BYTES: u64 = 5 << 19;
 /// Its pages.
 const HOLDER_PAGES: u64 = 256;
 
-/// Gives a task the share of its kind. Tasks that hold something until the end leave room for the others.
+/// Gives a task the share of its kind. Tasks that hold something until the end leave room for the others. A program of its
+/// own has turns of its own.
 fn share(spawn: Spawn, kind: &str) -> Spawn {
-    if kind.starts_with("hold ") || kind == "serve" {
+    let spawn = if kind == SERVE_ELSEWHERE || rate::is_hostile(kind) { spawn.own_coalition() } else { spawn };
+    if kind.starts_with("hold ") || kind.starts_with(SERVE) {
         spawn.kernel_bytes(HOLDER_BYTES).pages(HOLDER_PAGES)
     } else {
         spawn.most()
@@ -102,7 +109,7 @@ pub(super) fn run(kind: &str) {
             port.into_name();
         }
         "threads" => threads::fill(&mut kept, threads::wait_for_ever),
-        "serve" => {}
+        SERVE | SERVE_ELSEWHERE => {}
         hostile => acts = Some(hostile),
     }
     drop(spare);

@@ -1,38 +1,60 @@
 //! The rate of calls between two well-behaved tasks while a hostile task of the same priority runs.
 
-use super::child::{Child, MEMORY};
-use super::memory;
+use super::child::{Child, MEMORY, SERVE, SERVE_ELSEWHERE};
+use super::{memory, program, threads};
 use crate::demo::page::Grouped;
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::println;
 use crate::sys::machine::time_stamp;
 use crate::task::{self, Spawn};
+use crate::thread;
+use crate::time;
 use abi::PortName;
 use abi::task::{VM_FLAGS_OVERWRITE, VM_PROT_READ};
+use core::hint::spin_loop;
+use core::sync::atomic::AtomicU32;
 
 /// Instructions for which calls are counted: several quanta of three threads.
-const SPAN: u64 = 200_000_000;
+const SPAN: u64 = 100_000_000;
 
 /// What a hostile task does for ever, by the name of its row.
-const KINDS: [(&str, fn()); 2] = [("much memory", use_memory), ("large programs", start_programs)];
+const KINDS: [(&str, fn()); 10] = [
+    ("one thread that spins", || spin(0)),
+    ("127 threads that spin", || with_threads(spin)),
+    ("127 threads that yield", || with_threads(yield_for_ever)),
+    ("127 threads that sleep", || with_threads(sleep_for_ever)),
+    ("127 threads that send", || with_threads(call_itself)),
+    ("threads that take turns", take_turns),
+    ("many children that spin", start_family),
+    ("children that end", start_children),
+    ("much memory", use_memory),
+    ("large programs", start_programs),
+];
 
-/// Prints how many calls there are in a span of time, alone and beside each kind of hostile task.
+/// Prints how many calls there are in a span of time, alone and beside each kind of hostile task: to a server of the
+/// caller's coalition, and to one of another.
 pub(super) fn report() {
     println!();
-    println!("{:<44} {:>12}", "calls in 200 M instructions", "");
-    let server = Child::start("serve");
-    let service = server.port();
-    let alone = calls(service);
-    println!("{:<44} {:>12}", "alone", Grouped(alone));
+    println!("{:<44} {:>12} {:>12}", "calls in 100 M instructions", "one program", "two programs");
+    let servers = [SERVE, SERVE_ELSEWHERE].map(Child::start);
+    let calls = || servers.each_ref().map(|server| calls(server.port()));
+    let alone = calls();
+    println!("{:<44} {:>12} {:>12}", "alone", Grouped(alone[0]), Grouped(alone[1]));
     for (name, _) in KINDS {
         let hostile = Child::start(name);
-        let beside = calls(service);
+        let beside = calls();
         hostile.end();
-        let few = if beside * 3 < alone { "   too few" } else { "" };
-        println!("beside a task with {name:<25} {:>12}{few}", Grouped(beside));
+        let few = beside.iter().zip(alone).any(|(beside, alone)| beside * 3 < alone);
+        let verdict = if few { "   too few" } else { "" };
+        println!("beside a task with {name:<25} {:>12} {:>12}{verdict}", Grouped(beside[0]), Grouped(beside[1]));
     }
-    server.end();
+    servers.into_iter().for_each(Child::end);
+}
+
+/// Returns true if a hostile task has this name.
+pub(super) fn is_hostile(name: &str) -> bool {
+    KINDS.iter().any(|(kind, _)| *kind == name)
 }
 
 /// Does what a hostile task does. Returns false if no kind has this name.
@@ -61,6 +83,81 @@ pub(super) fn serve(port: &Port) {
         if let Some(mut reply) = request.take_reply() {
             reply.send().expect("the client waits");
         }
+    }
+}
+
+fn spin(_: u64) {
+    loop {
+        spin_loop();
+    }
+}
+
+fn yield_for_ever(_: u64) {
+    loop {
+        time::yield_now();
+    }
+}
+
+/// Waits for moments that have nearly come.
+fn sleep_for_ever(_: u64) {
+    loop {
+        let _ = time::wait_until(time::now() + 1_000);
+    }
+}
+
+/// Sends messages to itself.
+fn call_itself(_: u64) {
+    let port = port_with_send();
+    loop {
+        Message::copy_send(port.name()).send().expect("there is room");
+        Message::receive(port.name()).expect("a message");
+    }
+}
+
+/// Lets as many threads as there can be do the same, and does it as well.
+fn with_threads(function: fn(u64)) {
+    let mut kept = threads::Threads::new();
+    threads::fill(&mut kept, function);
+    function(0);
+}
+
+/// The place of the threads that take turns, and the next in turn.
+static TURN: AtomicU32 = AtomicU32::new(0);
+
+/// Threads of which each spins for nearly a quantum and then wakes another one and waits, so that no quantum of any ends.
+fn take_turns() {
+    const NEARLY: u64 = 9_000_000;
+    fn one(_: u64) {
+        loop {
+            let end = time::now() + NEARLY;
+            while time::now() < end {
+                spin_loop();
+            }
+            let _ = thread::wake_word(&TURN, false);
+            let _ = thread::wait_on_word(&TURN, 0, 0);
+        }
+    }
+    with_threads(one);
+}
+
+/// Children that spin.
+fn start_family() {
+    let meeting = port_with_send();
+    for _ in 0..16 {
+        let child = program("one thread that spins").bootstrap(meeting.name()).kernel_bytes(32 << 10).pages(32);
+        child.start().expect("there is room for a task");
+    }
+    spin(0);
+}
+
+/// Children that end, one after the other, so that there is always something to take apart.
+fn start_children() {
+    let meeting = port_with_send();
+    loop {
+        let child = program("hold ports").bootstrap(meeting.name()).start().expect("there is room for a task");
+        Message::receive(meeting.name()).expect("the child is ready").destroy();
+        task::terminate(child).expect("it has not ended");
+        port::deallocate(child).expect("its name is there");
     }
 }
 

@@ -26,7 +26,7 @@ pub fn start(bootstrap: Option<PortName>, program: &str, arguments: &[&str]) -> 
         return Err(format!("the arguments take {size} bytes, the limit is {ARGUMENTS_MAX}"));
     }
     // The trap takes a name that lives as long as the program.
-    let mut spawn = Spawn::program(String::from(program).leak());
+    let mut spawn = Spawn::program(String::from(program).leak()).own_coalition();
     for argument in arguments {
         spawn = spawn.argument(argument);
     }

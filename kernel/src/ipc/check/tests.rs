@@ -54,7 +54,8 @@ struct Objects {
 fn running_thread(step: &mut Step, space: SpaceId) -> (Scheduling, ThreadId) {
     let mut sched = Scheduling::new(Clock::new(Stamp(0), Rate::measured(1, 1)), 0);
     let task = TaskId::from_bits(1 << 32).expect("a valid id");
-    let belongings = Belongings { task, space, address_space: AddressSpace(0) };
+    let coalition = sched.test_coalition();
+    let belongings = Belongings { task, space, address_space: AddressSpace(0), coalition };
     let (mut siblings, policy) = (ThreadList::default(), ThreadPolicy::default());
     let thread = sched
         .create(step, &mut siblings, belongings, TrapFrame::default(), policy, (31, Power::of(Qos::Unspecified)))
