@@ -62,7 +62,8 @@ impl Kernel {
         let (identity, policy, marks) = (Identity::FIRST, TaskPolicy::default(), Marks::default());
         let budget = Source::Machine(usize::try_from(HEAP_RESERVE.rest(machine.free_heap())).unwrap_or(usize::MAX));
         let frames = frames::Source::Machine(FRAMES_RESERVE.rest(machine.free_frames()));
-        let new = NewTask { name, uid: 0, gid: 0, identity, policy, marks, coalition: None, budget, frames, start_frames: 0 };
+        let new =
+            NewTask { name, uid: 0, gid: 0, identity, policy, marks, coalition: None, budget, frames, start_frames: 0 };
         let task = self.start_program(machine, new, Image::Bundle(file), &strings).map_err(|code| match code {
             KERN_INVALID_ARGUMENT => BootError::TooManyArguments,
             code => BootError::BadInit(code),

@@ -258,7 +258,12 @@ impl Kernel {
     /// # Errors
     /// `KERN_NO_ACCESS` if a parent that is not privileged asks for one of its own: it would get more turns on the
     /// processor.
-    fn coalition_of_child(&self, parent: TaskId, own: bool, privileged: bool) -> Result<Option<CoalitionId>, KernReturn> {
+    fn coalition_of_child(
+        &self,
+        parent: TaskId,
+        own: bool,
+        privileged: bool,
+    ) -> Result<Option<CoalitionId>, KernReturn> {
         match (own, privileged) {
             (false, _) => Ok(Some(self.tasks[parent].coalition)),
             (true, true) => Ok(None),

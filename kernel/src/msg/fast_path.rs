@@ -62,6 +62,24 @@ impl Kernel {
     /// Otherwise returns `None`, and nothing has changed.
     #[inline(always)]
     pub fn call_directly(&mut self, machine: &mut dyn Machine, cpu: Cpu, call: &PlainCall) -> Option<Switch<'_>> {
+        self.call::<false>(machine, cpu, call)
+    }
+
+    /// Does the same for a thread beside ready ones of its level, if the receiver may go on in its turn. Returns true if it
+    /// has carried out the call. It is a function of its own so that other calls stay short.
+    #[inline(never)]
+    pub(crate) fn call_in_turn(&mut self, machine: &mut dyn Machine, caller: ThreadId, arguments: [u64; 6]) -> bool {
+        let State::Running(cpu) = *self.sched[caller].state() else { return false };
+        self.call::<true>(machine, cpu, &PlainCall::from_arguments(arguments)).is_some()
+    }
+
+    #[inline(always)]
+    fn call<const IN_TURN: bool>(
+        &mut self,
+        machine: &mut dyn Machine,
+        cpu: Cpu,
+        call: &PlainCall,
+    ) -> Option<Switch<'_>> {
         let size = call.send_size as usize;
         let plain = call.options().difference(OPTIONAL) == CALL;
         if !plain || !(Header::SIZE..=SMALL_MESSAGE).contains(&size) || !size.is_multiple_of(4) {
@@ -74,9 +92,16 @@ impl Kernel {
         let caller = sched[sched.current(cpu)?].context();
         machine.copy_in(caller.address_space, call.buffer, transfer.sent(size)).ok()?;
         let Some(message) = ipc.plan_direct(caller.space, transfer.header(), PortName(call.receive_name)) else {
-            return Parts { ipc, sched, step, vouchers, transfer }.call_attached(machine, cpu);
+            let parts = Parts { ipc, sched, step, vouchers, transfer };
+            return if IN_TURN { None } else { parts.call_attached(machine, cpu) };
         };
-        let receiver = plan_receiver(sched, machine, cpu, message.receiver, size)?;
+        let receiver = plan_receiver(sched, cpu, message.receiver, size)?;
+        if IN_TURN && !sched.lets_go_on(cpu, message.receiver, machine.stamp()) {
+            return None;
+        }
+        if !IN_TURN && !sched.would_run_next(&sched[message.receiver]) {
+            return None;
+        }
         // ---- The point of no return. ----
         let Receiver { thread, buffer, address_space, .. } = receiver;
         let switch = receiver.switch(sched, machine, cpu, caller.thread);
@@ -115,7 +140,10 @@ impl<'k> Parts<'k> {
         let (caller, call) = (thread.context(), PlainCall::from_arguments(thread.frame().arguments()));
         let size = call.send_size as usize;
         let message = ipc.plan_attached(caller.space, transfer.header(), PortName(call.receive_name))?;
-        let receiver = plan_receiver(sched, machine, cpu, message.receiver(), size)?;
+        let receiver = plan_receiver(sched, cpu, message.receiver(), size)?;
+        if !sched.would_run_next(&sched[message.receiver()]) {
+            return None;
+        }
         let attachment = plan_attachment(vouchers, &message, receiver.takes_voucher)?;
         // ---- The point of no return. ----
         let Receiver { thread, buffer, address_space, .. } = receiver;
@@ -147,16 +175,10 @@ fn plan_attachment(vouchers: &mut Vouchers, message: &AttachedMessage<'_>, takes
     Some(dropped.unwrap_or(Attachment::NOTHING))
 }
 
-/// Returns the receiver of a message of `size` bytes, if its wait is one for such a message, and the scheduler would
-/// choose it.
+/// Returns the receiver of a message of `size` bytes, if its wait is one for such a message, and the timer ends its quantum.
+/// The caller makes sure that the scheduler would choose it.
 #[inline(always)]
-fn plan_receiver(
-    sched: &mut Scheduling,
-    machine: &mut dyn Machine,
-    cpu: Cpu,
-    thread: ThreadId,
-    size: usize,
-) -> Option<Receiver> {
+fn plan_receiver(sched: &Scheduling, cpu: Cpu, thread: ThreadId, size: usize) -> Option<Receiver> {
     let waiting = &sched[thread];
     let State::Waiting(Wait::Receive(ReceiveWait { buffer, size: room, options, .. })) = *waiting.state() else {
         return None;
@@ -168,12 +190,7 @@ fn plan_receiver(
     if !sched.timer_ends_quantum(cpu, waiting.schedule()) {
         return None;
     }
-    let runs_next = sched.would_run_next(waiting);
     let (alone, timed) = (waiting.waits_alone(), options.contains(MsgOption::RCV_TIMEOUT));
     let takes_voucher = options.contains(MsgOption::RCV_VOUCHER);
-    let address_space = waiting.context().address_space;
-    if !runs_next && !sched.lets_go_on(cpu, thread, machine.stamp()) {
-        return None;
-    }
-    Some(Receiver { thread, buffer, address_space, alone, timed, takes_voucher })
+    Some(Receiver { thread, buffer, address_space: waiting.context().address_space, alone, timed, takes_voucher })
 }

@@ -3,7 +3,7 @@
 //! Work whose cause has ended, most of it what dead tasks leave, is done as by a thread: it has a level, and threads of
 //! higher levels go before it. So nobody's trap does it, and neither does it wait for a machine that has nothing else to do.
 //! Its level is that of the most urgent of its causes and of the threads that wait for it (`work.rs`). Threads of the same
-//! level have half of the time, in turns that are short, because they have not asked for the work.
+//! level have three quarters of the time, in turns that are short, because they have not asked for the work.
 //!
 //! A thread that does work which its own trap has left is raised to the level of the most urgent thread that waits for it
 //! ([`Schedule::floor`](super::run_queue::Schedule)).
@@ -16,6 +16,9 @@ use crate::machine::{Cpu, Nanos, Stamp};
 use crate::policy::MAXPRI_USER;
 use crate::step::Step;
 use store::NodeList;
+
+/// How much more time threads of the same level have than the work.
+const THREADS_SHARE: Nanos = 3;
 
 /// The background work.
 #[derive(Debug, Default)]
@@ -66,7 +69,7 @@ impl Scheduling {
         let Background { ran, next_turn, .. } = &mut self.background;
         *ran += now_time.saturating_sub(self.clock.time_of(self.processors[cpu].since));
         if *ran >= BACKGROUND_TURN {
-            *next_turn = now_time.saturating_add(core::mem::take(ran));
+            *next_turn = now_time.saturating_add(core::mem::take(ran).saturating_mul(THREADS_SHARE));
         }
         self.processors[cpu].since = now;
         if !step.has_background_work() {

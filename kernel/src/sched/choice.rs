@@ -2,7 +2,7 @@
 //!
 //! There are 128 levels. The first thread of the highest level that is not empty runs, for a quantum of 10 ms. A thread
 //! that is preempted goes back to the head of its level with the rest of its quantum, a thread whose quantum has ended
-//! to the tail with a new one. At each level the coalitions take turns (`run_queue.rs`).
+//! to the tail with a new one. At each level the coalitions take turns (`turn.rs`).
 
 use super::Scheduling;
 use super::run_queue::{End, PRIORITY_IDLE, QUANTUM, Schedule};
@@ -264,13 +264,22 @@ impl Scheduling {
         self.ready.is_empty() || self.ready.highest() < Some(usize::from(thread.schedule.priority))
     }
 
+    /// Returns true if another thread of the level of a running one is ready, and none of a higher level, or if there is
+    /// background work at the level.
+    #[inline(always)]
+    pub fn has_equals(&self, thread: ThreadId) -> bool {
+        !self.ready.is_empty() && self.ready.highest() == Some(self.threads[thread].schedule.priority.into())
+    }
+
     /// Returns true if a waiting thread, if the current thread of `cpu` made it ready and blocked, would be chosen because it
     /// goes on in the turn of that one, although there are ready threads of the same level. The current thread is charged.
     #[inline(never)]
     pub fn lets_go_on(&mut self, cpu: Cpu, thread: ThreadId, now: Stamp) -> bool {
         let Processor { current: Some(current), first_slice: true, .. } = self.processors[cpu] else { return false };
         let level = usize::from(self.threads[thread].schedule.priority);
-        if self.ready.highest() != Some(level) || !self.ready.is_contested(level) {
+        let work_goes_first =
+            self.ready.work_level() == Some(level) && self.background.has_turn(self.clock.time_of(now));
+        if self.ready.highest() != Some(level) || work_goes_first {
             return false;
         }
         self.charge(cpu, Some(current), now);
@@ -280,8 +289,8 @@ impl Scheduling {
     /// Lets a thread that a running one has just woken go on in the turn of that one when it blocks.
     #[inline]
     pub fn hand_on(&mut self, to: ThreadId) {
-        let to = &self.threads[to];
-        if self.ready.is_contested(usize::from(to.schedule.priority)) {
+        if self.ready.is_contested_anywhere() {
+            let to = &self.threads[to];
             for by in self.processors.iter().filter_map(|processor| processor.current) {
                 self.ready.hand_on(&self.threads[by], to);
             }
@@ -330,7 +339,7 @@ impl Scheduling {
     pub fn yield_directly(&mut self, step: &mut Step, cpu: Cpu, now: Stamp) -> Option<&mut Thread> {
         let level = self.ready.highest()?;
         // Where coalitions wait for their turns, time has to be charged.
-        if level > PRIORITY_IDLE.into() && self.ready.is_contested(level) {
+        if self.ready.is_contested_anywhere() {
             return None;
         }
         let next = self.ready.first_in_turn(level)?;

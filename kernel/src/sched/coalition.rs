@@ -1,9 +1,10 @@
 //! Coalitions: tasks that share turns on the processor.
 //!
 //! The tasks of a coalition are a program and what it has started. Threads of the same level take turns by coalition
-//! (`run_queue.rs`), so a program that has many threads or many children that never block takes no more from others than
+//! (`turn.rs`), so a program that has many threads or many children that never block takes no more from others than
 //! one thread would. The first task begins the first coalition; user 0 begins others when it starts tasks.
 
+use super::Scheduling;
 use super::run_queue::LEVELS;
 use super::thread::AtLevel;
 use crate::ids::{BudgetId, CoalitionId, tag};
@@ -122,5 +123,43 @@ impl IndexMut<CoalitionId> for Places<'_> {
     #[inline]
     fn index_mut(&mut self, coalition: CoalitionId) -> &mut Place {
         &mut self.coalitions[coalition].places[self.level]
+    }
+}
+
+impl Scheduling {
+    /// Makes room for one more coalition.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; nothing has changed.
+    pub(crate) fn reserve_coalition(&mut self) -> Result<(), NoMemory> {
+        self.ready.coalitions_mut().reserve()
+    }
+
+    /// Returns a new coalition without tasks, for which there is [room](Scheduling::reserve_coalition). It is on a budget.
+    pub(crate) fn begin_coalition(&mut self, budget: BudgetId) -> CoalitionId {
+        self.ready.coalitions_mut().insert(budget)
+    }
+
+    /// Returns a new coalition for tests.
+    #[cfg(test)]
+    pub(crate) fn test_coalition(&mut self) -> CoalitionId {
+        self.reserve_coalition().expect("there is memory");
+        self.begin_coalition(BudgetId::from_bits(1 << 32).expect("a valid id"))
+    }
+
+    /// Adds a task to a coalition.
+    pub(crate) fn join_coalition(&mut self, coalition: CoalitionId) {
+        self.ready.coalitions_mut().join(coalition);
+    }
+
+    /// Removes a task, which has no threads any more, from its coalition. If that ends, its budget is returned, to be
+    /// refunded.
+    pub(crate) fn leave_coalition(&mut self, coalition: CoalitionId) -> Option<BudgetId> {
+        self.ready.coalitions_mut().leave(coalition)
+    }
+
+    /// Returns all coalitions with their budgets and numbers of tasks. For checks.
+    pub(crate) fn coalitions(&self) -> impl Iterator<Item = (CoalitionId, BudgetId, u32)> {
+        self.ready.coalitions().iter()
     }
 }

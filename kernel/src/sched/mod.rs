@@ -13,6 +13,7 @@
 //! | [`timer`] | deadlines |
 //! | [`run_queue`] | ready threads by level |
 //! | [`coalition`] | tasks whose threads share turns |
+//! | `turn` | their turns |
 //! | [`run_time`] | the time that threads have run, and its energy |
 //! | [`choice`] | the choice of the thread that runs |
 //! | [`background`] | work without a thread, and threads that do work for others |
@@ -28,10 +29,11 @@ pub mod run_time;
 mod suspending;
 pub mod thread;
 pub mod timer;
+mod turn;
 pub mod wait_queue;
 pub mod waiting;
 
-use crate::ids::{BudgetId, CoalitionId, Context, PortId, TaskId, ThreadBill, ThreadId, VoucherId, tag};
+use crate::ids::{CoalitionId, Context, PortId, TaskId, ThreadBill, ThreadId, VoucherId, tag};
 use crate::limits::CPUS_MAX;
 use crate::machine::{AddressSpace, Nanos, NoMemory, UserAddr};
 use crate::outcome::Outcome;
@@ -131,42 +133,6 @@ impl Scheduling {
     pub(crate) fn trim(&mut self) -> bool {
         self.timers.trim();
         self.ready.coalitions_mut().trim() || self.threads.trim() || self.words.trim()
-    }
-
-    /// Makes room for one more coalition.
-    ///
-    /// # Errors
-    /// [`NoMemory`]; nothing has changed.
-    pub(crate) fn reserve_coalition(&mut self) -> Result<(), NoMemory> {
-        self.ready.coalitions_mut().reserve()
-    }
-
-    /// Returns a new coalition without tasks, for which there is [room](Scheduling::reserve_coalition). It is on a budget.
-    pub(crate) fn begin_coalition(&mut self, budget: BudgetId) -> CoalitionId {
-        self.ready.coalitions_mut().insert(budget)
-    }
-
-    /// Returns a new coalition for tests.
-    #[cfg(test)]
-    pub(crate) fn test_coalition(&mut self) -> CoalitionId {
-        self.reserve_coalition().expect("there is memory");
-        self.begin_coalition(BudgetId::from_bits(1 << 32).expect("a valid id"))
-    }
-
-    /// Adds a task to a coalition.
-    pub(crate) fn join_coalition(&mut self, coalition: CoalitionId) {
-        self.ready.coalitions_mut().join(coalition);
-    }
-
-    /// Removes a task, which has no threads any more, from its coalition. If that ends, its budget is returned, to be
-    /// refunded.
-    pub(crate) fn leave_coalition(&mut self, coalition: CoalitionId) -> Option<BudgetId> {
-        self.ready.coalitions_mut().leave(coalition)
-    }
-
-    /// Returns all coalitions with their budgets and numbers of tasks. For checks.
-    pub(crate) fn coalitions(&self) -> impl Iterator<Item = (CoalitionId, BudgetId, u32)> {
-        self.ready.coalitions().iter()
     }
 
     /// Returns the number of threads.

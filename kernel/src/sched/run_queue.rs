@@ -1,15 +1,11 @@
-//! The run queue: ready threads by level (importance 8.6). At each level the coalitions take turns, and within a coalition
-//! the threads are served first come first served.
-//!
-//! A turn lasts as long as one quantum. It begins when a thread of a coalition is chosen, and ends when other coalitions
-//! wait at the level and the time is used up: however many threads a coalition has, and however often they block, the
-//! others wait for one quantum. A thread of another coalition that the holder of the turn wakes and then waits for is its
-//! heir: it runs in the same turn, so that a call to a server takes one turn and not two.
+//! The run queue: ready threads by level (importance 8.6). At each level the coalitions take turns (`turn.rs`), and
+//! within a coalition the threads are served first come first served.
 //!
 //! At level 0 are threads that yield or are depressed. They are served first come first served, whatever their coalition.
 
-use super::coalition::{AwaitingTurn, Coalitions};
+use super::coalition::Coalitions;
 use super::level_set::LevelSet;
+use super::turn::Level;
 use crate::ids::{CoalitionId, ThreadId, tag};
 use crate::machine::Nanos;
 use crate::sched::thread::{AtLevel, State, Thread, Threads};
@@ -100,60 +96,31 @@ pub(super) enum End {
     Tail,
 }
 
-/// The threads of one level.
-#[derive(Debug)]
-struct Level {
-    /// The ready threads of the coalition that has the turn; at level 0 all ready threads.
-    threads: List<tag::Thread, AtLevel>,
-    /// The other coalitions with ready threads, in the order in which they get their turns.
-    others: List<tag::Coalition, AwaitingTurn>,
-    turn: Turn,
-}
-
-/// A coalition's turn at a level.
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    /// The coalition that has the turn, or had the last one.
-    holder: Option<CoalitionId>,
-    /// The thread of another coalition that runs in this turn as soon as none of the holder's is ready.
-    heir: Option<ThreadId>,
-    /// The rest of the turn.
-    left: Nanos,
-}
-
-impl Turn {
-    const NONE: Turn = Turn { holder: None, heir: None, left: 0 };
-
-    /// Returns true if a thread runs in this turn.
-    #[inline]
-    fn is_of(&self, thread: &Thread) -> bool {
-        self.holder == Some(thread.coalition) || self.heir == Some(thread.id())
-    }
-}
-
 /// Ready threads by level, and the place of the background work among them.
 #[derive(Debug)]
 pub struct RunQueue {
-    levels: [Level; LEVELS],
+    pub(super) levels: [Level; LEVELS],
     occupied: LevelSet,
     /// The level of the background work; [`LEVELS`] if there is none.
     work_level: usize,
     /// The last thread of level 0 that was [passed](RunQueue::pass): none up to it yields. It is there so that nobody
     /// looks at a thread twice.
     passed: Option<ThreadId>,
-    coalitions: Coalitions,
+    /// The number of levels at which coalitions wait for their turns. Mostly there is none, and then nobody looks further.
+    pub(super) contested: usize,
+    pub(super) coalitions: Coalitions,
 }
 
 impl Default for RunQueue {
     fn default() -> Self {
-        let levels = [const { Level { threads: List::new(), others: List::new(), turn: Turn::NONE } }; LEVELS];
+        let levels = [const { Level::EMPTY }; LEVELS];
         let coalitions = Coalitions::default();
-        RunQueue { levels, occupied: LevelSet::default(), work_level: LEVELS, passed: None, coalitions }
+        RunQueue { levels, occupied: LevelSet::default(), work_level: LEVELS, passed: None, contested: 0, coalitions }
     }
 }
 
 /// The level where all coalitions are equal.
-const IDLE: usize = PRIORITY_IDLE as usize;
+pub(super) const IDLE: usize = PRIORITY_IDLE as usize;
 
 impl RunQueue {
     /// Returns true if no thread is ready and there is no background work.
@@ -177,9 +144,8 @@ impl RunQueue {
     #[inline(never)]
     fn first_of_others(&self, threads: &Threads, level: usize) -> Option<ThreadId> {
         let Level { others, turn, .. } = &self.levels[level];
-        let is_ready = |thread: &Thread| {
-            matches!(thread.state, State::Ready) && usize::from(thread.schedule.priority) == level
-        };
+        let is_ready =
+            |thread: &Thread| matches!(thread.state, State::Ready) && usize::from(thread.schedule.priority) == level;
         let heir = turn.heir.filter(|&heir| turn.left > 0 && threads.get(heir).is_some_and(is_ready));
         heir.or_else(|| self.coalitions.place(others.front()?, level).threads.front())
     }
@@ -198,34 +164,13 @@ impl RunQueue {
         let level = usize::from(thread.schedule.priority);
         let (coalition, quantum) = (thread.coalition, thread.schedule.quantum);
         self.occupied.add(level);
-        let in_turn = self.levels[level].turn.holder == Some(coalition) || self.take_free_turn(level, coalition, quantum);
+        let in_turn =
+            self.levels[level].turn.holder == Some(coalition) || self.take_free_turn(level, coalition, quantum);
         let queue = if in_turn { &mut self.levels[level].threads } else { self.queue_of_other(level, coalition) };
         match end {
             End::Head => queue.push_front(threads, id),
             End::Tail => queue.push_back(threads, id),
         }
-    }
-
-    /// Gives the turn to a coalition if nobody wants it. Returns true if a thread of the coalition is to be added to those
-    /// of the turn.
-    #[inline(never)]
-    fn take_free_turn(&mut self, level: usize, holder: CoalitionId, left: Nanos) -> bool {
-        let Level { others, turn, .. } = &mut self.levels[level];
-        let free = turn.holder.is_none() && others.is_empty();
-        if free {
-            *turn = Turn { holder: Some(holder), heir: None, left };
-        }
-        free || level == IDLE
-    }
-
-    /// Returns the queue of a coalition that does not have the turn, and lets it wait for its turn.
-    #[inline(never)]
-    fn queue_of_other(&mut self, level: usize, coalition: CoalitionId) -> &mut List<tag::Thread, AtLevel> {
-        let mut places = self.coalitions.at(level);
-        if places[coalition].threads.is_empty() {
-            self.levels[level].others.push_back(&mut places, coalition);
-        }
-        self.coalitions.queue(coalition, level)
     }
 
     /// Removes the first thread of the turn at a level, and adds a thread at the end of a level that is the same or level
@@ -259,11 +204,10 @@ impl RunQueue {
 
     #[inline(never)]
     fn remove_from_other(&mut self, threads: &mut Threads, thread: ThreadId, level: usize, coalition: CoalitionId) {
-        let mut places = self.coalitions.at(level);
-        let queue = &mut places[coalition].threads;
+        let queue = self.coalitions.queue(coalition, level);
         queue.remove(threads, thread);
         if queue.is_empty() {
-            self.levels[level].others.remove(&mut places, coalition);
+            self.end_await(level, coalition);
         }
     }
 
@@ -300,104 +244,6 @@ impl RunQueue {
         !self.levels[level].threads.is_empty() || self.is_contested(level)
     }
 
-    /// Returns true if a coalition waits for its turn at a level.
-    #[inline(always)]
-    pub(super) fn is_contested(&self, level: usize) -> bool {
-        !self.levels[level].others.is_empty()
-    }
-
-    /// Lets a thread run at a level: in the turn, or in a new one of its coalition.
-    #[inline]
-    pub(super) fn enter_turn(&mut self, thread: &Thread, level: usize) {
-        if self.levels[level].turn.holder != Some(thread.coalition) {
-            self.begin_turn_unless_heir(thread, level);
-        }
-    }
-
-    #[inline(never)]
-    fn begin_turn_unless_heir(&mut self, thread: &Thread, level: usize) {
-        if level == IDLE || self.levels[level].turn.is_of(thread) {
-            return;
-        }
-        self.end_turn(level);
-        let Level { threads, others, turn } = &mut self.levels[level];
-        *turn = Turn { holder: Some(thread.coalition), heir: None, left: thread.schedule.quantum };
-        let mut places = self.coalitions.at(level);
-        *threads = core::mem::take(&mut places[thread.coalition].threads);
-        if !threads.is_empty() {
-            others.remove(&mut places, thread.coalition);
-        }
-    }
-
-    /// Ends the turn at a level. If the holder has ready threads, it waits for its next turn.
-    pub(super) fn end_turn(&mut self, level: usize) {
-        let Level { threads, others, turn } = &mut self.levels[level];
-        if let Some(holder) = core::mem::replace(turn, Turn::NONE).holder
-            && !threads.is_empty()
-        {
-            let mut places = self.coalitions.at(level);
-            places[holder].threads = core::mem::take(threads);
-            others.push_back(&mut places, holder);
-        }
-    }
-
-    /// Takes the time for which a thread has run off the turn at its level, if the thread runs in that. The caller has found
-    /// the level [contested](RunQueue::is_contested): nobody pays for time that nobody else wants.
-    #[inline(never)]
-    pub(super) fn charge_turn(&mut self, thread: &Thread, ran: Nanos) {
-        let turn = &mut self.levels[usize::from(thread.schedule.priority)].turn;
-        if turn.is_of(thread) {
-            turn.left = turn.left.saturating_sub(ran);
-        }
-    }
-
-    /// Returns the time that is left for a thread in the turn at its level, or in that which it has to begin, if others wait
-    /// for theirs.
-    #[inline(always)]
-    pub(super) fn left_in_turn(&self, thread: &Thread) -> Option<Nanos> {
-        let level = usize::from(thread.schedule.priority);
-        if self.is_contested(level) { Some(self.left_of_contested(thread, level)) } else { None }
-    }
-
-    #[inline(never)]
-    fn left_of_contested(&self, thread: &Thread, level: usize) -> Nanos {
-        let turn = &self.levels[level].turn;
-        if level == IDLE {
-            Nanos::MAX
-        } else if turn.is_of(thread) {
-            turn.left
-        } else {
-            thread.schedule.quantum
-        }
-    }
-
-    /// Lets a thread that a running one has woken go on in the turn of that one, if both are at the same level and none of the
-    /// holder's is ready before it.
-    pub(super) fn hand_on(&mut self, by: &Thread, to: &Thread) {
-        let level = usize::from(to.schedule.priority);
-        if by.schedule.priority != to.schedule.priority {
-            return;
-        }
-        self.enter_turn(by, level);
-        let turn = &mut self.levels[level].turn;
-        if turn.holder != Some(to.coalition) {
-            turn.heir = Some(to.id());
-        }
-    }
-
-    /// Lets a thread go on at once in the turn of a running one of the same level that wakes it and blocks. Returns false if
-    /// it must not: if the turn is over, or another thread of the holder's comes before it.
-    pub(super) fn lets_go_on(&mut self, by: &Thread, to: &Thread) -> bool {
-        let level = usize::from(to.schedule.priority);
-        let Level { threads, turn, .. } = &self.levels[level];
-        let same = by.schedule.priority == to.schedule.priority && level != IDLE && level != self.work_level;
-        let lets = same && threads.is_empty() && turn.left > 0 && turn.is_of(by);
-        if lets {
-            self.hand_on(by, to);
-        }
-        lets
-    }
-
     /// Returns the first thread of level 0 behind those that were passed. Threads that yield are there in the order in
     /// which they did so.
     pub(super) fn first_not_passed(&self, threads: &Threads) -> Option<ThreadId> {
@@ -426,9 +272,14 @@ impl RunQueue {
             assert_eq!(self.occupied.contains(number), occupied, "the bitmap is wrong about level {number}");
             let holder = level.turn.holder.filter(|_| number != IDLE);
             ready += check_queue(threads, &level.threads, number, holder);
-            assert!(holder.is_some() || number == IDLE || level.threads.is_empty(), "level {number} has a turn of nobody");
+            assert!(
+                holder.is_some() || number == IDLE || level.threads.is_empty(),
+                "level {number} has a turn of nobody"
+            );
             ready += self.check_others(threads, number, level);
         }
+        let contested = self.levels.iter().filter(|level| !level.others.is_empty()).count();
+        assert_eq!(self.contested, contested, "the levels at which coalitions wait");
         if let Some(passed) = self.passed {
             let mut idle = self.levels[IDLE].threads.iter(threads);
             let yields = |thread| threads[thread].schedule.yielding;
@@ -437,35 +288,10 @@ impl RunQueue {
         }
         ready
     }
-
-    /// Panics unless the coalitions that wait at a level are those with ready threads; returns the number of the threads.
-    fn check_others(&self, threads: &Threads, number: usize, level: &Level) -> usize {
-        let (mut waiting, mut ready) = (0, 0);
-        for (id, ..) in self.coalitions.iter() {
-            let queue = &self.coalitions.place(id, number).threads;
-            if !queue.is_empty() {
-                assert!(number != IDLE && level.turn.holder != Some(id), "{id:?} need not wait at level {number}");
-                waiting += 1;
-                ready += check_queue(threads, queue, number, Some(id));
-            }
-        }
-        assert_eq!(level.others.len(), waiting, "the coalitions that wait at level {number}");
-        ready
-    }
-
-    /// Returns all coalitions.
-    pub(super) fn coalitions(&self) -> &Coalitions {
-        &self.coalitions
-    }
-
-    /// Returns all coalitions.
-    pub(super) fn coalitions_mut(&mut self) -> &mut Coalitions {
-        &mut self.coalitions
-    }
 }
 
 /// Panics unless the threads of a queue are ready at a level and of a coalition; returns their number.
-fn check_queue(
+pub(super) fn check_queue(
     threads: &Threads,
     queue: &List<tag::Thread, AtLevel>,
     level: usize,

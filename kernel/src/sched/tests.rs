@@ -170,7 +170,8 @@ impl Machine {
         let space = crate::ids::SpaceId::from_bits(1 << 32).expect("a valid id");
         let belongings = Belongings { task, space, address_space: AddressSpace(0), coalition };
         let (frame, policy) = (TrapFrame::default(), ThreadPolicy::default());
-        let made = sched.create(step, siblings, belongings, frame, policy, (BASE, Power::of(Qos::Unspecified))).unwrap();
+        let made =
+            sched.create(step, siblings, belongings, frame, policy, (BASE, Power::of(Qos::Unspecified))).unwrap();
         sched.resume(step, made).unwrap();
         made
     }
@@ -243,9 +244,9 @@ fn calls_beside_spinners(own: bool, spinners: usize, computes: Nanos, quanta: u6
     let (client, server) = (machine.coalition(), machine.coalition());
     let pair = [machine.thread(client), machine.thread(if own { client } else { server })];
     let mut left = [computes; 2];
-    for number in 0..2 {
-        assert_eq!(machine.choose(), pair[number]);
-        machine.block(pair[number], number as u64);
+    for (number, one) in pair.into_iter().enumerate() {
+        assert_eq!(machine.choose(), one);
+        machine.block(one, number as u64);
     }
     let hostile = machine.coalition();
     // Turns and quanta do not end together.

@@ -11,6 +11,7 @@ use crate::task::{self, Spawn};
 use crate::thread;
 use crate::time;
 use abi::PortName;
+use abi::port::PortType;
 use abi::task::{VM_FLAGS_OVERWRITE, VM_PROT_READ};
 use core::hint::spin_loop;
 use core::sync::atomic::AtomicU32;
@@ -26,11 +27,14 @@ const KINDS: [(&str, fn()); 10] = [
     ("127 threads that sleep", || with_threads(sleep_for_ever)),
     ("127 threads that send", || with_threads(call_itself)),
     ("threads that take turns", take_turns),
-    ("many children that spin", start_family),
-    ("children that end", start_children),
+    ("16 children that spin", start_family),
     ("much memory", use_memory),
     ("large programs", start_programs),
+    ("children that end", start_children),
 ];
+
+/// The kind of a child that spins.
+const SPINNING_CHILD: &str = "spin with the parent";
 
 /// Prints how many calls there are in a span of time, alone and beside each kind of hostile task: to a server of the
 /// caller's coalition, and to one of another.
@@ -59,6 +63,10 @@ pub(super) fn is_hostile(name: &str) -> bool {
 
 /// Does what a hostile task does. Returns false if no kind has this name.
 pub(super) fn run(name: &str) -> bool {
+    if name == SPINNING_CHILD {
+        spin_with_parent();
+        return true;
+    }
     let Some((_, act)) = KINDS.iter().find(|(kind, _)| *kind == name) else { return false };
     loop {
         act();
@@ -140,11 +148,19 @@ fn take_turns() {
     with_threads(one);
 }
 
+/// Spins until the parent ends, whose port becomes a dead name then.
+fn spin_with_parent() {
+    let parent = task::bootstrap_port();
+    while port::port_type(parent).is_ok_and(|rights| !rights.contains(PortType::DEAD_NAME)) {
+        (0..10_000).for_each(|_| spin_loop());
+    }
+}
+
 /// Children that spin.
 fn start_family() {
     let meeting = port_with_send();
     for _ in 0..16 {
-        let child = program("one thread that spins").bootstrap(meeting.name()).kernel_bytes(32 << 10).pages(32);
+        let child = program(SPINNING_CHILD).bootstrap(meeting.name()).kernel_bytes(32 << 10).pages(32);
         child.start().expect("there is room for a task");
     }
     spin(0);
