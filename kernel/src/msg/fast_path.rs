@@ -70,6 +70,9 @@ impl Kernel {
     #[inline(never)]
     pub(crate) fn call_in_turn(&mut self, machine: &mut dyn Machine, caller: ThreadId, arguments: [u64; 6]) -> bool {
         let State::Running(cpu) = *self.sched[caller].state() else { return false };
+        if !self.limits.shortcuts {
+            return false;
+        }
         self.call::<true>(machine, cpu, &PlainCall::from_arguments(arguments)).is_some()
     }
 

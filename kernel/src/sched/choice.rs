@@ -52,6 +52,7 @@ impl Scheduling {
     }
 
     /// Returns true if any thread is ready.
+    #[inline(always)]
     pub fn anyone_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -225,8 +226,9 @@ impl Scheduling {
             }
         }
         let level = ready?;
-        let thread = self.ready.first(&self.threads, level).expect("an occupied level has a thread");
-        self.ready.remove(&mut self.threads, thread, level);
+        let in_turn = self.ready.pop_in_turn(&mut self.threads, level);
+        let thread = in_turn.or_else(|| self.ready.pop_of_others(&mut self.threads, level));
+        let thread = thread.expect("an occupied level has a thread");
         // Not earlier: a preempted thread goes to the head of its level, from which the chosen one may come.
         if let Some(preempted) = self.processors[cpu].current {
             let threads = &self.threads;
@@ -264,13 +266,6 @@ impl Scheduling {
         self.ready.is_empty() || self.ready.highest() < Some(usize::from(thread.schedule.priority))
     }
 
-    /// Returns true if another thread of the level of a running one is ready, and none of a higher level, or if there is
-    /// background work at the level.
-    #[inline(always)]
-    pub fn has_equals(&self, thread: ThreadId) -> bool {
-        !self.ready.is_empty() && self.ready.highest() == Some(self.threads[thread].schedule.priority.into())
-    }
-
     /// Returns true if a waiting thread, if the current thread of `cpu` made it ready and blocked, would be chosen because it
     /// goes on in the turn of that one, although there are ready threads of the same level. The current thread is charged.
     #[inline(never)]
@@ -287,13 +282,17 @@ impl Scheduling {
     }
 
     /// Lets a thread that a running one has just woken go on in the turn of that one when it blocks.
-    #[inline]
+    #[inline(always)]
     pub fn hand_on(&mut self, to: ThreadId) {
         if self.ready.is_contested_anywhere() {
-            let to = &self.threads[to];
-            for by in self.processors.iter().filter_map(|processor| processor.current) {
-                self.ready.hand_on(&self.threads[by], to);
-            }
+            self.hand_on_in_turn(to);
+        }
+    }
+
+    #[inline(never)]
+    fn hand_on_in_turn(&mut self, to: ThreadId) {
+        for by in self.processors.iter().filter_map(|processor| processor.current) {
+            self.ready.hand_on(&self.threads[by], &self.threads[to]);
         }
     }
 

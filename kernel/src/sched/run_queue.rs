@@ -135,12 +135,6 @@ impl RunQueue {
         self.occupied.highest()
     }
 
-    /// Returns the thread that is chosen next at a level: that of the turn, or the first of the next one.
-    #[inline]
-    pub(super) fn first(&self, threads: &Threads, level: usize) -> Option<ThreadId> {
-        self.levels[level].threads.front().or_else(|| self.first_of_others(threads, level))
-    }
-
     #[inline(never)]
     fn first_of_others(&self, threads: &Threads, level: usize) -> Option<ThreadId> {
         let Level { others, turn, .. } = &self.levels[level];
@@ -162,15 +156,39 @@ impl RunQueue {
         let thread = &mut threads[id];
         thread.state = State::Ready;
         let level = usize::from(thread.schedule.priority);
-        let (coalition, quantum) = (thread.coalition, thread.schedule.quantum);
-        self.occupied.add(level);
-        let in_turn =
-            self.levels[level].turn.holder == Some(coalition) || self.take_free_turn(level, coalition, quantum);
-        let queue = if in_turn { &mut self.levels[level].threads } else { self.queue_of_other(level, coalition) };
-        match end {
-            End::Head => queue.push_front(threads, id),
-            End::Tail => queue.push_back(threads, id),
+        let Level { threads: queue, turn, .. } = &mut self.levels[level];
+        if turn.holder != Some(thread.coalition) {
+            return self.add_outside_turn(threads, id, end);
         }
+        add_at(queue, threads, id, end);
+        self.occupied.add(level);
+    }
+
+    #[inline(never)]
+    fn add_outside_turn(&mut self, threads: &mut Threads, id: ThreadId, end: End) {
+        let queue = self.queue_outside_turn(&threads[id]);
+        add_at(queue, threads, id, end);
+        self.occupied.add(threads[id].schedule.priority.into());
+    }
+
+    /// Removes the first thread of the turn at a level, if there is one, and returns it. The caller gives it another state.
+    #[inline]
+    pub(super) fn pop_in_turn(&mut self, threads: &mut Threads, level: usize) -> Option<ThreadId> {
+        let thread = self.levels[level].threads.pop_front(threads)?;
+        if self.passed == Some(thread) {
+            self.passed = None;
+        }
+        self.note_removal(level);
+        Some(thread)
+    }
+
+    /// Removes the thread that is chosen next at a level without ready threads of the turn, and returns it. The caller gives
+    /// it another state.
+    #[inline(never)]
+    pub(super) fn pop_of_others(&mut self, threads: &mut Threads, level: usize) -> Option<ThreadId> {
+        let thread = self.first_of_others(threads, level)?;
+        self.remove(threads, thread, level);
+        Some(thread)
     }
 
     /// Removes the first thread of the turn at a level, and adds a thread at the end of a level that is the same or level
@@ -287,6 +305,15 @@ impl RunQueue {
             assert!(!yields(passed) && threads[passed].schedule.priority == PRIORITY_IDLE, "{passed:?} is passed");
         }
         ready
+    }
+}
+
+/// Adds a thread at an end of a queue.
+#[inline(always)]
+fn add_at(queue: &mut List<tag::Thread, AtLevel>, threads: &mut Threads, id: ThreadId, end: End) {
+    match end {
+        End::Head => queue.push_front(threads, id),
+        End::Tail => queue.push_back(threads, id),
     }
 }
 

@@ -49,21 +49,18 @@ impl Turn {
 }
 
 impl RunQueue {
-    /// Gives the turn to a coalition if nobody wants it. Returns true if a thread of the coalition is to be added to those
-    /// of the turn.
-    #[inline(never)]
-    pub(super) fn take_free_turn(&mut self, level: usize, holder: CoalitionId, left: Nanos) -> bool {
+    /// Returns the queue for a ready thread of a coalition that does not have the turn. If nobody wants the turn, the
+    /// coalition gets it; else it waits for its next one.
+    pub(super) fn queue_outside_turn(&mut self, thread: &Thread) -> &mut List<tag::Thread, AtLevel> {
+        let (level, coalition) = (usize::from(thread.schedule.priority), thread.coalition);
         let Level { others, turn, .. } = &mut self.levels[level];
         let free = turn.holder.is_none() && others.is_empty();
         if free {
-            *turn = Turn { holder: Some(holder), heir: None, left };
+            *turn = Turn { holder: Some(coalition), heir: None, left: thread.schedule.quantum };
         }
-        free || level == IDLE
-    }
-
-    /// Returns the queue of a coalition that does not have the turn, and lets it wait for its turn.
-    #[inline(never)]
-    pub(super) fn queue_of_other(&mut self, level: usize, coalition: CoalitionId) -> &mut List<tag::Thread, AtLevel> {
+        if free || level == IDLE {
+            return &mut self.levels[level].threads;
+        }
         if self.coalitions.place(coalition, level).threads.is_empty() {
             self.await_turn(level, coalition);
         }

@@ -20,8 +20,7 @@ impl Kernel {
         arguments: [u64; 6],
         overwrite: bool,
     ) -> Outcome {
-        let may_be_plain = self.limits.shortcuts && !overwrite && self.sched.has_equals(caller.thread);
-        if may_be_plain && self.call_in_turn(machine, caller.thread, arguments) {
+        if self.sched.anyone_ready() && !overwrite && self.call_in_turn(machine, caller.thread, arguments) {
             return Outcome::Pending;
         }
         let [message, option, send_size, receive_size, receive_name, timeout] = arguments;
