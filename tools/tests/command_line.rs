@@ -299,9 +299,9 @@ fn benchmarks_are_reproducible_and_within_their_limits() {
     for row in rows {
         assert!(!row.ends_with("   too long"), "{row}\n{longest}");
     }
-    // A hostile task of the same priority gets whole quanta between a request and its reply yet.
+    // Beside a hostile program of the same priority there are at least a third of the calls.
     let beside: Vec<_> = rates.lines().filter(|line| line.starts_with("beside a task with ")).collect();
-    assert!(beside.len() == 2 && beside.iter().all(|line| line.ends_with("   too few")), "{rates}");
+    assert!(beside.len() == 10 && beside.iter().all(|line| !line.ends_with("   too few")), "{rates}");
     let (plain, vectors) = (figure("rpc_64 between two tasks"), figure("rpc_64, both tasks use SSE"));
     assert!(vectors <= plain + plain / 20, "vector registers cost at most 5 %\n{}", first.output);
     let donation = figure("rpc_64 with donation, all kept");

@@ -141,6 +141,22 @@ fn only_user_0_gives_a_persona_and_properties_that_it_does_not_have() {
 }
 
 #[test]
+fn only_user_0_gives_a_coalition() {
+    let mut w = World::new();
+    let (init, own) = (w.init, TaskSpawnArgs { coalition: SPAWN_COALITION_OWN, ..spawn_args() });
+    let a = user(&mut w, own);
+    let child = spawn(&mut w, a, spawn_args()).unwrap();
+    assert_eq!(spawn(&mut w, a, own), Err(KERN_NO_ACCESS));
+    let coalition = |task: TaskId| w.kernel.tasks[task].coalition;
+    assert_eq!(coalition(child), coalition(a.task), "a child is in that of its parent");
+    assert_ne!(coalition(a.task), coalition(init.task));
+    // It lasts as long as one of its tasks, and so does its place on the budget of the first one.
+    w.end_task(a);
+    w.settle();
+    assert!(w.kernel.tasks.is_live(child));
+}
+
+#[test]
 fn user_0_gives_the_personas_of_the_system_once() {
     let mut w = World::new();
     let (init, a) = (w.init, user(&mut w, spawn_args()));

@@ -262,6 +262,7 @@ fn invalid_spawn_arguments_are_refused() {
         (TaskSpawnArgs { role: 77, ..good }, KERN_INVALID_ARGUMENT),
         (TaskSpawnArgs { qos_clamp: 7, ..good }, KERN_INVALID_ARGUMENT),
         (TaskSpawnArgs { properties: 0x10, ..good }, KERN_INVALID_ARGUMENT),
+        (TaskSpawnArgs { coalition: 2, ..good }, KERN_INVALID_ARGUMENT),
         (TaskSpawnArgs { watch_port_count: WATCH_PORTS_MAX + 1, ..good }, KERN_INVALID_ARGUMENT),
         (TaskSpawnArgs { system_persona: PERSONA_ID_NONE, ..good }, KERN_INVALID_ARGUMENT),
         (TaskSpawnArgs { system_proxy_persona: PERSONA_ID_NONE, ..good }, KERN_INVALID_ARGUMENT),

@@ -185,6 +185,7 @@ impl Simulation {
             watch_ports: actor.memory + ARGUMENTS + 1024,
             watch_port_count: self.random.below(2) as u32,
             qos_clamp: self.random.below(8) as u32,
+            coalition: if self.random.one_in(8) { self.random.below(3) } else { 0 },
             bootstrap_port,
             exit_port,
             exit_disposition: EXIT_PORT_MAKE,

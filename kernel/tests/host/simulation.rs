@@ -156,6 +156,7 @@ impl Simulation {
             properties: self.random.below(16) as u32,
             watch_ports: init.memory + ARGUMENTS + 1024,
             watch_port_count: words.len() as u32,
+            coalition: self.random.below(2),
             ..spawn_args()
         })
     }

@@ -93,6 +93,7 @@ pub(super) fn reach_above() {
     let mut as_root = child("stay-low");
     as_root.args.uid = 0;
     check::equal("a child of user 0", as_root.start(), Err(KERN_NO_ACCESS));
+    check::equal("a coalition of its own", child("stay-low").own_coalition().start(), Err(KERN_NO_ACCESS));
     let mut started = 0;
     for app_type in (0..).map_while(AppType::from_number) {
         for role in (0..).map_while(Role::from_number) {
