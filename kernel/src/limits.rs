@@ -67,6 +67,13 @@ pub const PUSH_CHAIN_MAX: u8 = 16;
 /// boosts.
 pub const TRANSIT_WALK_MAX: u8 = 8;
 
+/// Messages, inherits, ports and tasks that one step visits when a task becomes a donor of importance or ceases to be. The
+/// others follow as background work.
+pub const BOOST_VISITS: u64 = 128;
+
+/// Threads whose policies one step computes because of boosts, besides those of the last task.
+pub const BOOSTED_THREADS: usize = 24;
+
 /// Ports that the kernel passes, once for each message, to find out whether its receive rights would be in transit inside
 /// themselves.
 pub const CIRCLE_WALK_MAX: u32 = 4096;
@@ -136,6 +143,8 @@ pub struct Limits {
     pub process_number_max: u32,
     /// See [`TRANSIT_WALK_MAX`].
     pub transit_walk: u8,
+    /// See [`BOOST_VISITS`].
+    pub boost_visits: u64,
     /// Plain calls take the fast path (`msg/fast_path.rs`), and some traps are quick ones (`calls/traps`). The results
     /// are the same without.
     pub shortcuts: bool,
@@ -152,6 +161,7 @@ impl Default for Limits {
             pages_per_task: PAGES_PER_TASK_MAX,
             process_number_max: PROCESS_NUMBER_MAX,
             transit_walk: TRANSIT_WALK_MAX,
+            boost_visits: BOOST_VISITS,
             shortcuts: true,
             strict_reply: false,
         }

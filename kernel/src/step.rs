@@ -37,6 +37,8 @@ pub enum Work {
     Set(SetId),
     /// Take an ended task apart: its names and its memory.
     Task(TaskId),
+    /// Let boosts spread that were too many for one step.
+    Boosts,
 }
 
 impl Work {
@@ -165,6 +167,11 @@ impl Step {
         let urgent = matches!(work, Work::Post(_) | Work::NoSenders(_));
         let list = if urgent { &mut self.urgent } else { &mut self.work };
         self.work_nodes.push_back(list, work);
+    }
+
+    /// Notes a piece of background work, for which a place is reserved. The scheduler sees to it that it is done.
+    pub fn later_in_background(&mut self, work: Work) {
+        self.work_nodes.push_back(&mut self.background, work);
     }
 
     /// Takes note that a thread of this level waits for the work of this step, or has caused it and ends.

@@ -4,7 +4,7 @@ use crate::ids::{TaskId, ThreadId};
 use crate::ipc::port::Role;
 use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
-use crate::limits::REAP_SLICE;
+use crate::limits::{BOOSTED_THREADS, REAP_SLICE};
 use crate::machine::Machine;
 use crate::policy::{MAXPRI_USER, TaskPolicy};
 use crate::sched::thread::Change;
@@ -55,6 +55,10 @@ impl Kernel {
             Work::Armed(port) => ipc.fire_armed_piece(step, port),
             Work::Set(set) => ipc.take_apart_set(sched, step, set),
             Work::Task(task) => self.take_apart_task(machine, task),
+            Work::Boosts => {
+                ipc.spread_boosts(step);
+                Progress::Done
+            }
         }
     }
 
@@ -149,21 +153,31 @@ impl Kernel {
     }
 
     /// Takes note of what importance has to tell: the tasks that are boosted or not any more, in the order in which that
-    /// happened, and the deadline of the delayed drop.
+    /// happened, and the deadline of the delayed drop. What is too much for one step becomes background work, at the level
+    /// of the thread that has caused it.
     #[inline]
-    pub(crate) fn hear_importance(&mut self) {
+    pub(crate) fn hear_importance(&mut self, cause: Option<ThreadId>) {
         if self.ipc.importance().has_news() {
-            self.apply_boosts();
+            let level = cause.and_then(|thread| self.sched.get(thread)).map_or(0, |thread| thread.schedule().base);
+            self.apply_boosts(level);
         }
     }
 
     #[cold]
-    fn apply_boosts(&mut self) {
-        while let Some((task, boosted)) = self.ipc.next_boost() {
+    pub(crate) fn apply_boosts(&mut self, level: u8) {
+        let mut threads = 0;
+        while threads < BOOSTED_THREADS
+            && let Some((task, boosted)) = self.ipc.next_boost()
+        {
+            // A task without threads takes its time too.
+            threads += 1 + self.tasks[task].threads.len();
             self.change_task_policy(task, |policy| policy.boosted = boosted);
         }
-        self.sched.set_drop_deadline(self.ipc.importance().delayed_drop_deadline());
-        self.ipc.news_are_told();
+        let Kernel { ipc, sched, step, .. } = self;
+        sched.set_drop_deadline(ipc.importance().delayed_drop_deadline());
+        if ipc.news_are_told(step) {
+            sched.raise_background(step, level.min(MAXPRI_USER));
+        }
     }
 
     /// Changes a task's policy. If the effective policy changes with it, the task's threads get their new priorities

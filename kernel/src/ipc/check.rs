@@ -91,7 +91,8 @@ impl Ipc {
 
     /// Returns the number of places on the work list that ports, sets and messages have reserved.
     pub(crate) fn work_places(&self) -> usize {
-        self.ports.len() * Work::PER_PORT + (self.sets.len() + self.messages.len()) * Work::PER_OBJECT
+        // Importance has one, as if it were an object.
+        self.ports.len() * Work::PER_PORT + (self.sets.len() + self.messages.len() + 1) * Work::PER_OBJECT
     }
 
     /// Counts the rights in all places where rights are.

@@ -41,8 +41,13 @@ pub(super) struct Child {
 impl Child {
     /// Starts a task and waits until it holds everything.
     pub(super) fn start(kind: &str) -> Child {
+        Child::start_as(share(program(kind), kind))
+    }
+
+    /// Starts a task of any policy and share, and waits likewise.
+    pub(super) fn start_as(child: Spawn) -> Child {
         let (meeting, exit) = (port_with_send(), Port::new());
-        let child = share(program(kind), kind).bootstrap(meeting.name()).exit_port(exit.name());
+        let child = child.bootstrap(meeting.name()).exit_port(exit.name());
         let task = child.start().expect("a child");
         let ready = Message::receive(meeting.name()).expect("the child is ready");
         let port = if ready.is_complex() { ready.descriptor(0).name } else { MACH_PORT_NULL };
