@@ -10,7 +10,7 @@ pub const CPUS_MAX: usize = 1;
 /// Tasks in the system.
 pub const TASKS_MAX: usize = 512;
 
-/// Threads in one task. They end in one step with their task, and a new policy of the task reaches all of them in one step.
+/// Threads in one task. They stop in one step when it ends, and a new policy of the task reaches all of them in one step.
 pub const THREADS_PER_TASK_MAX: usize = 128;
 
 /// Entries in one space, the unusable index 0 included (mach-ipc 1.8).
@@ -110,6 +110,10 @@ pub const BACKGROUND_TURN: crate::machine::Nanos = 50_000;
 
 /// Pieces of deferred work in one slice (errata 4). A piece that takes longer counts as several.
 pub const REAP_SLICE: u32 = 64;
+
+/// Pieces of work that the end of a thread counts as, besides itself: its voucher, what it serves and what it pushes may end
+/// with it.
+pub const THREAD_PIECES: u32 = 3;
 
 /// Rights of a message that could not be sent which its sender takes back in one slice.
 pub const GIVE_BACK_SLICE: u32 = 32;

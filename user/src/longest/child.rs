@@ -4,6 +4,7 @@ use super::{program, rate, threads};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
+use crate::time::sleep;
 use abi::PortName;
 use abi::message::MACH_NOTIFY_DEAD_NAME;
 use abi::port::*;
@@ -107,6 +108,12 @@ pub(super) fn run(kind: &str) {
             port.into_name();
         }
         "threads" => threads::fill(&mut kept, threads::wait_for_ever),
+        "busy threads" => {
+            let requests = port_with_send().into_name();
+            port::set_queue_limit(requests, MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");
+            threads::fill_with(&mut kept, threads::hold_and_wait, requests);
+            sleep(50);
+        }
         "serve" => {}
         hostile => acts = Some(hostile),
     }
