@@ -382,6 +382,9 @@ impl Kernel {
             // The time until now has the price of the old policy.
             self.charge(machine, cpu, entered);
             self.apply_policy_changes();
+            if self.step.has_late_policy_changes() {
+                self.raise_background_to(entered);
+            }
         }
         if self.step.trace.is_on() {
             self.record_boosts();

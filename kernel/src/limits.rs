@@ -74,6 +74,9 @@ pub const BOOST_VISITS: u64 = 128;
 /// Threads whose policies one step computes because of boosts, besides those of the last task.
 pub const BOOSTED_THREADS: usize = 24;
 
+/// Threads whose policies one step computes before it leaves those that serve ports and sets to background work.
+pub const POLICIES_PER_STEP: usize = THREADS_PER_TASK_MAX;
+
 /// Ports that the kernel passes, once for each message, to find out whether its receive rights would be in transit inside
 /// themselves.
 pub const CIRCLE_WALK_MAX: u32 = 4096;
@@ -149,6 +152,8 @@ pub struct Limits {
     pub transit_walk: u8,
     /// See [`BOOST_VISITS`].
     pub boost_visits: u64,
+    /// See [`POLICIES_PER_STEP`]. At least 1.
+    pub policies_per_step: usize,
     /// Plain calls take the fast path (`msg/fast_path.rs`), and some traps are quick ones (`calls/traps`). The results
     /// are the same without.
     pub shortcuts: bool,
@@ -166,6 +171,7 @@ impl Default for Limits {
             process_number_max: PROCESS_NUMBER_MAX,
             transit_walk: TRANSIT_WALK_MAX,
             boost_visits: BOOST_VISITS,
+            policies_per_step: POLICIES_PER_STEP,
             shortcuts: true,
             strict_reply: false,
         }

@@ -55,6 +55,11 @@ impl Kernel {
             Work::Armed(port) => ipc.fire_armed_piece(step, port),
             Work::Set(set) => ipc.take_apart_set(sched, step, set),
             Work::Task(task) => self.take_apart_task(machine, task),
+            Work::Pushes => {
+                step.resume_policy_changes();
+                step.spend(REAP_SLICE);
+                Progress::Done
+            }
             Work::Boosts => {
                 ipc.spread_boosts(step);
                 Progress::Done
@@ -94,12 +99,20 @@ impl Kernel {
         true
     }
 
-    /// Applies the policy changes of this step in the order in which they were noted.
+    /// Applies the policy changes of this step in the order in which they were noted. What they do to threads that serve
+    /// ports and sets becomes background work if that is too much: pushes go on along chains as long as programs make them.
     pub fn apply_policy_changes(&mut self) {
+        let mut threads = 0;
         while let Some(change) = self.step.next_policy_change() {
+            threads += 1;
             match change {
                 PolicyChange::Thread(thread) => self.apply_thread_change(thread),
-                PolicyChange::Task(task) => self.apply_task_policy(task),
+                PolicyChange::Task(task) => threads += self.apply_task_policy(task),
+                PolicyChange::Port(_) | PolicyChange::Set(_)
+                    if threads > self.limits.policies_per_step && self.ipc.raises_servicer(change) =>
+                {
+                    self.step.leave_policy_change(change);
+                }
                 PolicyChange::Port(port) => match self.ipc.take_change_of_port(&mut self.step, port) {
                     Role::Served(servicer) => self.apply_thread_policy(servicer),
                     Role::SpecialReply { owner: Some(owner), .. } => self.refresh_push(owner),
@@ -142,14 +155,29 @@ impl Kernel {
         ipc.refresh_push(sched, step, thread);
     }
 
-    fn apply_task_policy(&mut self, task: TaskId) {
-        let Some(changed) = self.tasks.get_mut(task) else { return };
+    /// Gives the threads of a task the priorities that its policy calls for now, and returns their number.
+    fn apply_task_policy(&mut self, task: TaskId) -> usize {
+        let Some(changed) = self.tasks.get_mut(task) else { return 0 };
         changed.policy_noted = false;
+        let threads = changed.threads.len();
         let mut next = changed.threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
             self.apply_thread_policy(thread);
         }
+        threads
+    }
+
+    /// Raises the background work to the level of the thread that has caused some of it.
+    #[cold]
+    pub(crate) fn raise_background_to(&mut self, cause: Option<ThreadId>) {
+        let level = self.base_of(cause);
+        self.sched.raise_background(&mut self.step, level.min(MAXPRI_USER));
+    }
+
+    /// Returns the base priority of a thread, or 0 without one.
+    fn base_of(&self, thread: Option<ThreadId>) -> u8 {
+        thread.and_then(|thread| self.sched.get(thread)).map_or(0, |thread| thread.schedule().base)
     }
 
     /// Takes note of what importance has to tell: the tasks that are boosted or not any more, in the order in which that
@@ -158,8 +186,7 @@ impl Kernel {
     #[inline]
     pub(crate) fn hear_importance(&mut self, cause: Option<ThreadId>) {
         if self.ipc.importance().has_news() {
-            let level = cause.and_then(|thread| self.sched.get(thread)).map_or(0, |thread| thread.schedule().base);
-            self.apply_boosts(level);
+            self.apply_boosts(self.base_of(cause));
         }
     }
 

@@ -13,7 +13,8 @@ use crate::vouchers::billing::usage;
 /// Panics unless every invariant holds. Visits all objects of the kernel.
 pub fn check_all(kernel: &Kernel) {
     let Kernel { ipc, sched, tasks, step, vouchers, .. } = kernel;
-    let mut outside = Outside { tasks: tasks.count(), ..Outside::default() };
+    let late = step.has_late_policy_changes();
+    let mut outside = Outside { tasks: tasks.count(), late, ..Outside::default() };
     for (id, task) in tasks.iter() {
         outside.carried.extend([&task.bootstrap, &task.debug_port]);
         outside.send_once.extend(task.exit_port.iter().map(|right| right.port()));

@@ -28,6 +28,8 @@ pub(crate) struct Outside<'a> {
     pub(crate) charged: BTreeMap<BudgetId, usize>,
     /// The number of tasks.
     pub(crate) tasks: usize,
+    /// Policy changes are left for later.
+    pub(crate) late: bool,
 }
 
 /// The rights of one port, counted in all places where rights are.
@@ -66,7 +68,7 @@ impl Ipc {
         self.check_waits(sched);
         self.check_sets();
         self.check_importance();
-        self.check_pushes(sched);
+        self.check_pushes(sched, outside.late);
         self.check_promises();
     }
 
@@ -91,8 +93,8 @@ impl Ipc {
 
     /// Returns the number of places on the work list that ports, sets and messages have reserved.
     pub(crate) fn work_places(&self) -> usize {
-        // Importance has one, as if it were an object.
-        self.ports.len() * Work::PER_PORT + (self.sets.len() + self.messages.len() + 1) * Work::PER_OBJECT
+        // Boosts and pushes have one each, as if they were objects.
+        self.ports.len() * Work::PER_PORT + (self.sets.len() + self.messages.len() + 2) * Work::PER_OBJECT
     }
 
     /// Counts the rights in all places where rights are.

@@ -111,7 +111,7 @@ impl Ipc {
     /// [`NoMemory`] if memory runs out.
     pub fn new(step: &mut Step, limits: Limits, seed: u64) -> Result<Ipc, NoMemory> {
         let mut ports = Ports::new();
-        step.reserve_work(Work::PER_PORT + Work::PER_OBJECT)?;
+        step.reserve_work(Work::PER_PORT + 2 * Work::PER_OBJECT)?;
         let host_port = ports.insert_with(|_| Port::kernel(KernelObject::Host))?;
         let mut importance = Importance::new(seed);
         importance.allow(limits.boost_visits);
