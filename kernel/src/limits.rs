@@ -77,6 +77,9 @@ pub const BOOSTED_THREADS: usize = 24;
 /// Threads whose policies one step computes before it leaves those that serve ports and sets to background work.
 pub const POLICIES_PER_STEP: usize = THREADS_PER_TASK_MAX;
 
+/// Messages before another one in its queue whose QoS it raises, besides the first of all.
+pub const QOS_WALK_MAX: usize = 4096;
+
 /// Ports that the kernel passes, once for each message, to find out whether its receive rights would be in transit inside
 /// themselves.
 pub const CIRCLE_WALK_MAX: u32 = 4096;
