@@ -8,6 +8,7 @@ use crate::longest::Cause;
 use crate::machine::{AddressSpace, Cpu, Machine, NoMemory};
 use crate::msg::transfer::TransferBuffer;
 use crate::outcome::Outcome;
+use crate::policy::BASEPRI_DEFAULT;
 use crate::rate::Clock;
 use crate::sched::thread::WaitEnd;
 use crate::sched::{Expired, Scheduling};
@@ -243,6 +244,8 @@ impl Kernel {
         self.ipc.set_time(now);
         if self.ipc.importance().delayed_drop_deadline().is_some() {
             self.ipc.fire_delayed_drop(now);
+            // The thread that is interrupted has nothing to do with it.
+            self.apply_boosts(BASEPRI_DEFAULT);
         }
         for _ in 0..EXPIRED_PER_TICK {
             match self.sched.expire(&mut self.step, now) {
@@ -297,9 +300,13 @@ impl Kernel {
             if self.sched.choose_background(&mut self.step, cpu, now) {
                 self.bill_if_open(entered);
                 self.step.settled();
-                self.background_turn(machine, cpu);
                 self.end_part(machine);
                 entered = None;
+                // What is due is more urgent, and what was settled may have taken long.
+                if self.sched.earliest_deadline() > machine.now() {
+                    self.background_turn(machine, cpu);
+                    self.end_part(machine);
+                }
                 if self.sched.earliest_deadline() <= machine.now() {
                     self.tick(machine, cpu);
                 }
@@ -370,11 +377,14 @@ impl Kernel {
             }
         }
         self.step.forget_urgency();
-        self.hear_importance();
+        self.hear_importance(entered);
         if self.step.has_policy_changes() {
             // The time until now has the price of the old policy.
             self.charge(machine, cpu, entered);
             self.apply_policy_changes();
+            if self.step.has_late_policy_changes() {
+                self.raise_background_to(entered);
+            }
         }
         if self.step.trace.is_on() {
             self.record_boosts();

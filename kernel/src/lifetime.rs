@@ -14,7 +14,7 @@ use crate::ipc::right::Carried;
 use crate::ipc::space::Space;
 use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
-use crate::limits::{REAP_SLICE, THREADS_PER_TASK_MAX};
+use crate::limits::{REAP_SLICE, THREAD_PIECES, THREADS_PER_TASK_MAX};
 use crate::machine::{Machine, NoMemory};
 use crate::policy::{Marks, TaskPolicy, ThreadPolicy};
 use crate::sched::coalition::COALITION_COST;
@@ -230,14 +230,14 @@ impl Kernel {
         }
     }
 
-    /// Ends a task, unless it has ended already. Its control port no longer refers to it and its threads are
-    /// terminated; the rest is taken apart piece by piece.
+    /// Ends a task, unless it has ended already. Its control port no longer refers to it and its threads do not run any
+    /// more; everything is taken apart piece by piece.
     pub(crate) fn end_task(&mut self, task: TaskId, status: ExitStatus) {
         let ending = &mut self.tasks[task];
         if !ending.is_live() {
             return;
         }
-        ending.ended = Some(Ending { status, stage: Stage::ReceiveRights(0) });
+        ending.ended = Some(Ending { status, stage: Stage::Threads });
         self.ipc.begin_termination(ending.space);
         let mut look = Look::new();
         ending.exit_port.iter().for_each(|to| self.ipc.look_at_receiver(&self.sched, to.port(), &mut look));
@@ -246,18 +246,25 @@ impl Kernel {
         let mut next = self.tasks[task].threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
-            self.terminate_thread(thread);
+            self.sched.stop_for_ever(&mut self.step, thread);
         }
         self.step.later(Work::Task(task));
         let pid = self.tasks[task].credentials.pid;
         self.step.trace.record(|| Event::new(kind::TASK_ENDED, [pid.into(), status.0.into()]));
     }
 
-    /// Takes an ended task apart by one piece: a name, its ports or some memory.
+    /// Takes an ended task apart by one piece: a thread, a name, its ports or some memory.
     pub(crate) fn take_apart_task(&mut self, machine: &mut dyn Machine, task: TaskId) -> Progress {
-        assert!(self.tasks[task].threads.is_empty(), "{task:?} is taken apart but has threads");
         let stage = self.tasks[task].ended.expect("a task that is taken apart has ended").stage;
         let next = match stage {
+            Stage::Threads => match self.tasks[task].threads.front() {
+                Some(thread) => {
+                    self.end_thread(thread);
+                    self.step.spend(THREAD_PIECES);
+                    Stage::Threads
+                }
+                None => Stage::ReceiveRights(0),
+            },
             Stage::ReceiveRights(index) => match self.next_name(task, index) {
                 Some((name, next)) => {
                     name.into_iter().for_each(|name| self.end_receive_name(task, name));

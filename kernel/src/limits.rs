@@ -10,7 +10,7 @@ pub const CPUS_MAX: usize = 1;
 /// Tasks in the system.
 pub const TASKS_MAX: usize = 512;
 
-/// Threads in one task. They end in one step with their task, and a new policy of the task reaches all of them in one step.
+/// Threads in one task. They stop in one step when it ends, and a new policy of the task reaches all of them in one step.
 pub const THREADS_PER_TASK_MAX: usize = 128;
 
 /// Entries in one space, the unusable index 0 included (mach-ipc 1.8).
@@ -67,6 +67,19 @@ pub const PUSH_CHAIN_MAX: u8 = 16;
 /// boosts.
 pub const TRANSIT_WALK_MAX: u8 = 8;
 
+/// Messages, inherits, ports and tasks that one step visits when a task becomes a donor of importance or ceases to be. The
+/// others follow as background work.
+pub const BOOST_VISITS: u64 = 128;
+
+/// Threads whose policies one step computes because of boosts, besides those of the last task.
+pub const BOOSTED_THREADS: usize = 24;
+
+/// Threads whose policies one step computes before it leaves those that serve ports and sets to background work.
+pub const POLICIES_PER_STEP: usize = THREADS_PER_TASK_MAX;
+
+/// Messages before another one in its queue whose QoS it raises, besides the first of all.
+pub const QOS_WALK_MAX: usize = 4096;
+
 /// Ports that the kernel passes, once for each message, to find out whether its receive rights would be in transit inside
 /// themselves.
 pub const CIRCLE_WALK_MAX: u32 = 4096;
@@ -104,6 +117,10 @@ pub const BACKGROUND_TURN: crate::machine::Nanos = 50_000;
 /// Pieces of deferred work in one slice (errata 4). A piece that takes longer counts as several.
 pub const REAP_SLICE: u32 = 64;
 
+/// Pieces of work that the end of a thread counts as, besides itself: its voucher, what it serves and what it pushes may end
+/// with it.
+pub const THREAD_PIECES: u32 = 3;
+
 /// Rights of a message that could not be sent which its sender takes back in one slice.
 pub const GIVE_BACK_SLICE: u32 = 32;
 
@@ -136,6 +153,10 @@ pub struct Limits {
     pub process_number_max: u32,
     /// See [`TRANSIT_WALK_MAX`].
     pub transit_walk: u8,
+    /// See [`BOOST_VISITS`].
+    pub boost_visits: u64,
+    /// See [`POLICIES_PER_STEP`]. At least 1.
+    pub policies_per_step: usize,
     /// Plain calls take the fast path (`msg/fast_path.rs`), and some traps are quick ones (`calls/traps`). The results
     /// are the same without.
     pub shortcuts: bool,
@@ -152,6 +173,8 @@ impl Default for Limits {
             pages_per_task: PAGES_PER_TASK_MAX,
             process_number_max: PROCESS_NUMBER_MAX,
             transit_walk: TRANSIT_WALK_MAX,
+            boost_visits: BOOST_VISITS,
+            policies_per_step: POLICIES_PER_STEP,
             shortcuts: true,
             strict_reply: false,
         }

@@ -37,6 +37,10 @@ pub enum Work {
     Set(SetId),
     /// Take an ended task apart: its names and its memory.
     Task(TaskId),
+    /// Let boosts spread that were too many for one step.
+    Boosts,
+    /// Let pushes go on that were too many for one step.
+    Pushes,
 }
 
 impl Work {
@@ -116,6 +120,8 @@ pub struct Step {
     died: heapless::Vec<PortId, DIED_MAX>,
     work_nodes: Nodes<Work>,
     policy: NodeList,
+    /// Policy changes that were too many for one step. There is background work for them.
+    late: NodeList,
     policy_nodes: Nodes<PolicyChange>,
     /// The piece of work that is being done was longer than others, or a port died.
     eventful: bool,
@@ -165,6 +171,11 @@ impl Step {
         let urgent = matches!(work, Work::Post(_) | Work::NoSenders(_));
         let list = if urgent { &mut self.urgent } else { &mut self.work };
         self.work_nodes.push_back(list, work);
+    }
+
+    /// Notes a piece of background work, for which a place is reserved. The scheduler sees to it that it is done.
+    pub fn later_in_background(&mut self, work: Work) {
+        self.work_nodes.push_back(&mut self.background, work);
     }
 
     /// Takes note that a thread of this level waits for the work of this step, or has caused it and ends.
@@ -225,6 +236,28 @@ impl Step {
     /// Removes and returns the policy change that applies next.
     pub fn next_policy_change(&mut self) -> Option<PolicyChange> {
         self.policy_nodes.pop_front(&mut self.policy)
+    }
+
+    /// Leaves a policy change for background work, because there were too many in this step.
+    #[cold]
+    pub fn leave_policy_change(&mut self, change: PolicyChange) {
+        if self.late.is_empty() {
+            self.later_in_background(Work::Pushes);
+        }
+        self.policy_nodes.push_back(&mut self.late, change);
+    }
+
+    /// Lets the policy changes that were left for later apply in this step, before those that have been noted.
+    #[cold]
+    pub fn resume_policy_changes(&mut self) {
+        let later = core::mem::replace(&mut self.policy, self.late.take());
+        self.policy_nodes.append(&mut self.policy, later);
+        self.reasons |= Reasons::POLICY;
+    }
+
+    /// Returns true if policy changes are left for background work.
+    pub fn has_late_policy_changes(&self) -> bool {
+        !self.late.is_empty()
     }
 
     /// Returns true if a policy has changed.
@@ -389,9 +422,9 @@ impl Step {
     /// background work are empty.
     pub fn check(&self, work: usize, policies: usize) {
         assert_eq!(self.work_nodes.reserved(), work, "every object has its places on the work list");
-        assert_eq!(
-            self.policy_nodes.reserved(),
-            policies,
+        // Changes that are left for later may be about objects that are gone.
+        assert!(
+            self.policy_nodes.reserved() == policies || self.has_late_policy_changes(),
             "every task and thread has its place for a policy change, and every port and set that needs one"
         );
         assert!(!self.has_work() && self.policy.is_empty(), "only background work is left between steps");

@@ -4,7 +4,7 @@ use crate::ids::{TaskId, ThreadId};
 use crate::ipc::port::Role;
 use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
-use crate::limits::REAP_SLICE;
+use crate::limits::{BOOSTED_THREADS, REAP_SLICE};
 use crate::machine::Machine;
 use crate::policy::{MAXPRI_USER, TaskPolicy};
 use crate::sched::thread::Change;
@@ -55,6 +55,15 @@ impl Kernel {
             Work::Armed(port) => ipc.fire_armed_piece(step, port),
             Work::Set(set) => ipc.take_apart_set(sched, step, set),
             Work::Task(task) => self.take_apart_task(machine, task),
+            Work::Pushes => {
+                step.resume_policy_changes();
+                step.spend(REAP_SLICE);
+                Progress::Done
+            }
+            Work::Boosts => {
+                ipc.spread_boosts(step);
+                Progress::Done
+            }
         }
     }
 
@@ -90,12 +99,20 @@ impl Kernel {
         true
     }
 
-    /// Applies the policy changes of this step in the order in which they were noted.
+    /// Applies the policy changes of this step in the order in which they were noted. What they do to threads that serve
+    /// ports and sets becomes background work if that is too much: pushes go on along chains as long as programs make them.
     pub fn apply_policy_changes(&mut self) {
+        let mut threads = 0;
         while let Some(change) = self.step.next_policy_change() {
+            threads += 1;
             match change {
                 PolicyChange::Thread(thread) => self.apply_thread_change(thread),
-                PolicyChange::Task(task) => self.apply_task_policy(task),
+                PolicyChange::Task(task) => threads += self.apply_task_policy(task),
+                PolicyChange::Port(_) | PolicyChange::Set(_)
+                    if threads > self.limits.policies_per_step && self.ipc.raises_servicer(change) =>
+                {
+                    self.step.leave_policy_change(change);
+                }
                 PolicyChange::Port(port) => match self.ipc.take_change_of_port(&mut self.step, port) {
                     Role::Served(servicer) => self.apply_thread_policy(servicer),
                     Role::SpecialReply { owner: Some(owner), .. } => self.refresh_push(owner),
@@ -138,32 +155,56 @@ impl Kernel {
         ipc.refresh_push(sched, step, thread);
     }
 
-    fn apply_task_policy(&mut self, task: TaskId) {
-        let Some(changed) = self.tasks.get_mut(task) else { return };
+    /// Gives the threads of a task the priorities that its policy calls for now, and returns their number.
+    fn apply_task_policy(&mut self, task: TaskId) -> usize {
+        let Some(changed) = self.tasks.get_mut(task) else { return 0 };
         changed.policy_noted = false;
+        let threads = changed.threads.len();
         let mut next = changed.threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
             self.apply_thread_policy(thread);
         }
+        threads
+    }
+
+    /// Raises the background work to the level of the thread that has caused some of it.
+    #[cold]
+    pub(crate) fn raise_background_to(&mut self, cause: Option<ThreadId>) {
+        let level = self.base_of(cause);
+        self.sched.raise_background(&mut self.step, level.min(MAXPRI_USER));
+    }
+
+    /// Returns the base priority of a thread, or 0 without one.
+    fn base_of(&self, thread: Option<ThreadId>) -> u8 {
+        thread.and_then(|thread| self.sched.get(thread)).map_or(0, |thread| thread.schedule().base)
     }
 
     /// Takes note of what importance has to tell: the tasks that are boosted or not any more, in the order in which that
-    /// happened, and the deadline of the delayed drop.
+    /// happened, and the deadline of the delayed drop. What is too much for one step becomes background work, at the level
+    /// of the thread that has caused it.
     #[inline]
-    pub(crate) fn hear_importance(&mut self) {
+    pub(crate) fn hear_importance(&mut self, cause: Option<ThreadId>) {
         if self.ipc.importance().has_news() {
-            self.apply_boosts();
+            self.apply_boosts(self.base_of(cause));
         }
     }
 
     #[cold]
-    fn apply_boosts(&mut self) {
-        while let Some((task, boosted)) = self.ipc.next_boost() {
+    pub(crate) fn apply_boosts(&mut self, level: u8) {
+        let mut threads = 0;
+        while threads < BOOSTED_THREADS
+            && let Some((task, boosted)) = self.ipc.next_boost()
+        {
+            // A task without threads takes its time too.
+            threads += 1 + self.tasks[task].threads.len();
             self.change_task_policy(task, |policy| policy.boosted = boosted);
         }
-        self.sched.set_drop_deadline(self.ipc.importance().delayed_drop_deadline());
-        self.ipc.news_are_told();
+        let Kernel { ipc, sched, step, .. } = self;
+        sched.set_drop_deadline(ipc.importance().delayed_drop_deadline());
+        if ipc.news_are_told(step) {
+            sched.raise_background(step, level.min(MAXPRI_USER));
+        }
     }
 
     /// Changes a task's policy. If the effective policy changes with it, the task's threads get their new priorities

@@ -14,7 +14,8 @@ use crate::vouchers::billing::usage;
 /// Panics unless every invariant holds. Visits all objects of the kernel.
 pub fn check_all(kernel: &Kernel) {
     let Kernel { ipc, sched, tasks, step, vouchers, .. } = kernel;
-    let mut outside = Outside { tasks: tasks.count(), ..Outside::default() };
+    let late = step.has_late_policy_changes();
+    let mut outside = Outside { tasks: tasks.count(), late, ..Outside::default() };
     for (id, task) in tasks.iter() {
         outside.carried.extend([&task.bootstrap, &task.debug_port]);
         outside.send_once.extend(task.exit_port.iter().map(|right| right.port()));
@@ -64,9 +65,14 @@ fn check_boosts(kernel: &Kernel) {
     let Kernel { ipc, sched, tasks, .. } = kernel;
     let importance = ipc.importance();
     assert!(!importance.has_news(), "everything that importance tells is heard");
+    let untold = importance.elements().any(|(_, element)| element.is_untold());
+    assert!(!(untold || importance.is_unfinished()) || ipc.boosts_spread(), "boosts that were too many spread later");
     for (id, task) in tasks.iter().filter(|(_, task)| task.is_live()) {
         let element = ipc.element_of(task.space).and_then(|id| importance.element(id));
         let element = element.expect("a live task has an element");
+        if element.is_untold() {
+            continue;
+        }
         assert_eq!(element.is_boosted(), task.policy.boosted, "the boost of {id:?} is in its policy");
         assert_eq!(element.live_wish(), task.policy.effective().live_donor, "importance knows the policy of {id:?}");
     }

@@ -8,7 +8,9 @@ use super::Ipc;
 use super::port::{Home, Ports};
 use super::space::{Spaces, TaskImportance};
 use crate::ids::{MessageId, PortId, SpaceId, TaskId};
+use crate::limits::REAP_SLICE;
 use crate::machine::{Nanos, NoMemory};
+use crate::step::{Step, Work};
 use store::Id;
 use voucher::importance::*;
 
@@ -176,9 +178,28 @@ impl Ipc {
         Some((space.importance.expect("a live task has an element").task, boosted))
     }
 
-    /// Takes note that all policy changes and the deadline are known.
-    pub(crate) fn news_are_told(&mut self) {
-        self.importance.news_are_told();
+    /// Takes note that the deadline and some policy changes are known. Returns true if there is more, which is noted as
+    /// background work.
+    pub(crate) fn news_are_told(&mut self, step: &mut Step) -> bool {
+        let more = self.importance.news_are_told();
+        if more && !core::mem::replace(&mut self.boosts_spread, true) {
+            step.later_in_background(Work::Boosts);
+        }
+        more
+    }
+
+    /// Returns true if there is work that lets boosts spread.
+    pub(crate) fn boosts_spread(&self) -> bool {
+        self.boosts_spread
+    }
+
+    /// Lets boosts spread that were too many for one step. There are news afterwards.
+    #[cold]
+    pub(crate) fn spread_boosts(&mut self, step: &mut Step) {
+        self.boosts_spread = false;
+        let (importance, mut surroundings) = self.importance_parts();
+        importance.finish_visits(&mut surroundings);
+        step.spend(REAP_SLICE);
     }
 
     /// Lets messages to a port donate (importance 3.1).

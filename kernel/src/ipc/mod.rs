@@ -52,7 +52,7 @@ use crate::credentials::Credentials;
 use crate::ids::{KernelObject, MessageId, PortId, SetId, SpaceId, VoucherId, tag};
 use crate::limits::Limits;
 use crate::machine::{Nanos, NoMemory};
-use crate::step::Step;
+use crate::step::{Step, Work};
 use abi::inspect::{MESSAGE_LINKED, MESSAGE_OF_KERNEL, MESSAGE_RAISED};
 use budget::Budget;
 use message::{Message, Queue, SpareBuffers};
@@ -94,6 +94,8 @@ pub struct Ipc {
     totals: Totals,
     /// The importance of all tasks.
     importance: Importance,
+    /// There is work that lets boosts spread.
+    boosts_spread: bool,
     /// The number of applications, whose App Nap a boost lifts.
     applications: usize,
     /// The time, if there are applications: see [`set_time`](Ipc::set_time).
@@ -109,8 +111,10 @@ impl Ipc {
     /// [`NoMemory`] if memory runs out.
     pub fn new(step: &mut Step, limits: Limits, seed: u64) -> Result<Ipc, NoMemory> {
         let mut ports = Ports::new();
-        step.reserve_work(crate::step::Work::PER_PORT)?;
+        step.reserve_work(Work::PER_PORT + 2 * Work::PER_OBJECT)?;
         let host_port = ports.insert_with(|_| Port::kernel(KernelObject::Host))?;
+        let mut importance = Importance::new(seed);
+        importance.allow(limits.boost_visits);
         Ok(Ipc {
             spaces: Singles::new(),
             budgets: Arena::new(),
@@ -122,7 +126,8 @@ impl Ipc {
             spare_buffers: SpareBuffers::default(),
             spare_messages: Queue::new(),
             totals: Totals::default(),
-            importance: Importance::new(seed),
+            importance,
+            boosts_spread: false,
             applications: 0,
             now: 0,
             host_port,

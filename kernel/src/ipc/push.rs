@@ -92,6 +92,8 @@ impl Ipc {
                 sched.set_serves(before, None);
                 sched.policy_changed(step, before);
             }
+            // The place of an earlier binding is in use until its change applies, and stays then.
+            None if self.is_listed(object) => {}
             None => step.reserve_policy_change().map_err(|_| KERN_RESOURCE_SHORTAGE)?,
         }
         self.set_servicer(object, Some(thread));
@@ -106,13 +108,26 @@ impl Ipc {
         self.set_servicer(object, None);
         sched.set_serves(thread, None);
         sched.policy_changed(step, thread);
-        let listed = match object {
+        // A place that is in use is released when the change applies.
+        if !self.is_listed(object) {
+            step.release_policy_change();
+        }
+    }
+
+    /// Returns true if a change of a port or set is noted and has not been applied.
+    pub(super) fn is_listed(&self, object: Receivable) -> bool {
+        match object {
             Receivable::Port(port) => self.ports[port].policy_listed,
             Receivable::Set(set) => self.sets[set].policy_listed,
-        };
-        // A place that is in use is released when the change applies.
-        if !listed {
-            step.release_policy_change();
+        }
+    }
+
+    /// Returns true if a change of a port or set that is noted concerns a thread that serves it.
+    pub fn raises_servicer(&self, change: PolicyChange) -> bool {
+        match change {
+            PolicyChange::Port(port) => self.ports.get(port).is_some_and(|port| matches!(port.role, Role::Served(_))),
+            PolicyChange::Set(set) => self.sets.get(set).is_some_and(|set| set.servicer.is_some()),
+            PolicyChange::Thread(_) | PolicyChange::Task(_) => false,
         }
     }
 

@@ -5,6 +5,7 @@ use super::entry::EntryRight;
 use super::port::Home;
 use super::right::{Carried, Right};
 use crate::ids::{KernelObject, MessageId, PortId, Receivable, SpaceId, ThreadId};
+use crate::limits::QOS_WALK_MAX;
 use crate::machine::Nanos;
 use crate::outcome::Outcome;
 use crate::sched::Scheduling;
@@ -120,7 +121,8 @@ impl Ipc {
         sets.find_map(|set| self.sets[set].receivers.first())
     }
 
-    /// Appends a message to a queue. Its QoS raises that of the messages before it (importance 7.3).
+    /// Appends a message to a queue. Its QoS raises that of the messages before it (importance 7.3): of the nearest, and of
+    /// the first, whose QoS is that of the queue.
     pub fn append(&mut self, step: &mut Step, message: MessageId, port: PortId) {
         let qos_override = self.messages[message].qos_override;
         let Ipc { ports, messages, .. } = self;
@@ -129,11 +131,16 @@ impl Ipc {
         step.trace.record(move || Event::queued(message, port, queue.len() + 1));
         let mut earlier = state.queue.back();
         state.queue.push_back(messages, message);
+        let mut raised = 0;
         while let Some(id) = earlier
             && messages[id].qos_override < qos_override
         {
             messages[id].qos_override = qos_override;
             earlier = state.queue.before(messages, id);
+            raised += 1;
+            if raised == QOS_WALK_MAX {
+                earlier = state.queue.front();
+            }
         }
         if !state.memberships.is_empty() {
             self.note_messages(port);

@@ -43,6 +43,21 @@ impl Scheduling {
         }
     }
 
+    /// Stops a thread for ever, because it is about to end: at once if it is ready, or when its wait ends. A running thread
+    /// ends when its processor leaves the kernel.
+    pub fn stop_for_ever(&mut self, step: &mut Step, thread: ThreadId) {
+        if self.end_when_leaving(step, thread) {
+            return;
+        }
+        let stopped = &mut self.threads[thread];
+        stopped.ending = true;
+        // It may be suspended as often as is possible. It cannot be resumed.
+        stopped.suspend_count = stopped.suspend_count.saturating_add(1);
+        if matches!(stopped.state, State::Ready) {
+            self.stop(step, thread);
+        }
+    }
+
     /// Lowers the suspend count of a thread. At 0 a stopped thread becomes ready.
     ///
     /// # Errors

@@ -312,7 +312,7 @@ impl Thread {
         matches!(self.state, State::Running(_) | State::Ready)
     }
 
-    /// Returns true if it ends when its processor leaves the kernel.
+    /// Returns true if it ends when its processor leaves the kernel, or does not run any more because its task has ended.
     pub fn is_ending(&self) -> bool {
         self.ending
     }

@@ -91,6 +91,8 @@ pub struct Ending {
 /// The parts of an ended task, in the order in which they are taken apart (errata 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// Its threads, which do not run any more.
+    Threads,
     /// Receive rights, from this index on.
     ReceiveRights(u32),
     /// Its budget, after those of its children.

@@ -8,6 +8,7 @@ use abi::code::MACH_MSG_SUCCESS;
 use abi::message::*;
 use abi::mig::NDR;
 use abi::mig::mach_port as mig;
+use abi::mig::thread_act;
 use abi::port::Disposition as D;
 use abi::port::*;
 use kernel::kernel::Event;
@@ -331,6 +332,35 @@ fn a_name_table_full_of_holes_is_destroyed_in_slices() {
     assert!(w.kernel.step.has_background_work(), "the table needs more than one slice");
     w.settle();
     assert!(!w.kernel.tasks.contains(a.task));
+}
+
+/// The end of a thread can end much else, so that those of a task end in slices. None of them runs any more, and nobody can
+/// change that.
+#[test]
+fn threads_of_a_task_that_ends_stop_at_once_and_end_in_slices() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let last = (0..50).map(|_| w.thread(a)).last().expect("there are threads");
+    let control = w.thread_self(last);
+    let at_b = w.transfer(last, control, D::COPY_SEND, b);
+    w.hold_background();
+    w.start_trap(a, abi::trap::unix::EXIT, &[0]);
+    assert!(w.kernel.sched.contains(last.thread), "it needs more than one slice");
+    for id in [thread_act::RESUME, thread_act::SUSPEND, thread_act::ABORT] {
+        let message = Msg::copy_send(at_b).id(id).encode();
+        let buffer = w.buffer(b);
+        w.put(b, buffer - b.memory, &message);
+        let schedule = w.run(b.thread);
+        let frame = w.kernel.sched[b.thread].frame_mut();
+        (frame.rax, frame.rdi, frame.rsi) = (abi::trap::mach::MACH_MSG.into(), buffer, 1);
+        (frame.rdx, frame.r10) = (message.len() as u64, 0);
+        let _ = w.event(Event::Trap);
+        assert_eq!(w.state(b).code(), MACH_MSG_SUCCESS);
+        w.restore_schedule(b.thread, schedule);
+        assert!(!w.kernel.sched[last.thread].can_go_on() && w.kernel.sched[last.thread].suspend_count() > 0);
+    }
+    w.settle();
+    assert!(!w.kernel.tasks.contains(a.task) && !w.kernel.sched.contains(last.thread));
 }
 
 /// Other tasks keep running while the objects of a dead task are destroyed, in slices (errata 4), and none of their traps

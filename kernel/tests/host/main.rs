@@ -37,6 +37,7 @@ mod input;
 mod inspect;
 mod interleavings;
 mod kernel_objects;
+mod long_pushes;
 mod memory;
 mod memory_pieces;
 mod names;

@@ -411,7 +411,7 @@ fn senders_that_wait_for_room_push_the_servicer() {
 }
 
 /// Makes daemons of which each serves a port and can call the one before it.
-fn daemons(w: &mut World, count: usize) -> Vec<(Actor, PortName, PortName, PortName)> {
+pub fn daemons(w: &mut World, count: usize) -> Vec<(Actor, PortName, PortName, PortName)> {
     let mut made: Vec<(Actor, PortName, PortName, PortName)> = Vec::new();
     for _ in 0..count {
         let daemon = w.task_of(AppType::DaemonAdaptive, Role::Unspecified);

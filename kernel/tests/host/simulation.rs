@@ -11,7 +11,7 @@ use abi::port::{MACH_PORT_IMPORTANCE_RECEIVER, PortName, PortType};
 use abi::qos::{AppType, Role};
 use abi::task::TaskSpawnArgs;
 use kernel::kernel::Event;
-use kernel::limits::{Limits, TRANSIT_WALK_MAX};
+use kernel::limits::{BOOST_VISITS, Limits, POLICIES_PER_STEP, TRANSIT_WALK_MAX};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use zerocopy::IntoBytes;
 
@@ -73,6 +73,9 @@ impl Simulation {
             transit_walk: if seed % 8 < 2 { 1 } else { TRANSIT_WALK_MAX },
             shortcuts: seed.is_multiple_of(4) || seed % 4 == 1,
             strict_reply: seed % 8 >= 6,
+            // Boosts and pushes spread in one step, or in many.
+            boost_visits: if seed.is_multiple_of(5) { 1 } else { BOOST_VISITS },
+            policies_per_step: if seed.is_multiple_of(7) { 1 } else { POLICIES_PER_STEP },
             ..Limits::default()
         };
         let world = World::with_limits(limits);

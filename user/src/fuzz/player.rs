@@ -311,7 +311,8 @@ impl Player {
         if self.random.one_in(4) {
             args.bootstrap_port = PortName(self.value(Kind::Send) as u32);
         }
-        args.coalition = rarely(self, self.random.below(16) / 15);
+        let coalition = self.random.below(16) / 15;
+        args.coalition = rarely(self, coalition);
         args.environment_size = rarely(self, 0);
         if self.random.one_in(8) {
             // What only user 0 may give, or must not refuse.

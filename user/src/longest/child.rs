@@ -4,6 +4,7 @@ use super::{program, rate, threads};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
+use crate::time::sleep;
 use abi::PortName;
 use abi::message::MACH_NOTIFY_DEAD_NAME;
 use abi::port::*;
@@ -48,8 +49,13 @@ pub(super) struct Child {
 impl Child {
     /// Starts a task and waits until it holds everything.
     pub(super) fn start(kind: &str) -> Child {
+        Child::start_as(share(program(kind), kind))
+    }
+
+    /// Starts a task of any policy and share, and waits likewise.
+    pub(super) fn start_as(child: Spawn) -> Child {
         let (meeting, exit) = (port_with_send(), Port::new());
-        let child = share(program(kind), kind).bootstrap(meeting.name()).exit_port(exit.name());
+        let child = child.bootstrap(meeting.name()).exit_port(exit.name());
         let task = child.start().expect("a child");
         let ready = Message::receive(meeting.name()).expect("the child is ready");
         let port = if ready.is_complex() { ready.descriptor(0).name } else { MACH_PORT_NULL };
@@ -109,6 +115,12 @@ pub(super) fn run(kind: &str) {
             port.into_name();
         }
         "threads" => threads::fill(&mut kept, threads::wait_for_ever),
+        "busy threads" => {
+            let requests = port_with_send().into_name();
+            port::set_queue_limit(requests, MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");
+            threads::fill_with(&mut kept, threads::hold_and_wait, requests);
+            sleep(50);
+        }
         SERVE | SERVE_ELSEWHERE => {}
         hostile => acts = Some(hostile),
     }

@@ -6,6 +6,7 @@
 //! point where others can have their turn, to the next such point. The time stamp counter must count instructions, as it
 //! does in `./run-qemu.sh bench`.
 
+mod boosts;
 mod child;
 mod memory;
 mod messages;
@@ -30,7 +31,7 @@ pub const BOUND: u64 = 200_000;
 type Row = (&'static str, fn() -> LongestStep);
 
 /// All rows.
-const ROWS: &[&[Row]] = &[memory::ROWS, messages::ROWS, ports::ROWS, threads::ROWS, walks::ROWS];
+const ROWS: &[&[Row]] = &[memory::ROWS, messages::ROWS, ports::ROWS, threads::ROWS, walks::ROWS, boosts::ROWS];
 
 fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter().flat_map(|rows| rows.iter())
@@ -61,7 +62,12 @@ pub fn run_all() {
 
 /// Does what a task of the benchmark has been started for.
 pub fn run(argument: &str) {
-    let Ok(number) = argument.parse::<usize>() else { return child::run(argument) };
+    let Ok(number) = argument.parse::<usize>() else {
+        if !boosts::run(argument) {
+            child::run(argument);
+        }
+        return;
+    };
     let (name, measure) = rows().nth(number).expect("there is such a row");
     let longest = measure();
     let over = if longest.ticks > BOUND { "   too long" } else { "" };

@@ -2,18 +2,24 @@
 
 use super::memory::end_of;
 use super::{Row, measured};
-use crate::message::{Message, port_with_send};
-use crate::policy;
+use crate::message::{Call, Message, port_with_send};
 use crate::thread::{self, Thread};
 use crate::time::{self, sleep};
+use crate::voucher::Recipe;
+use crate::{policy, port, voucher};
 use abi::PortName;
 use abi::debug::LongestStep;
+use abi::message::MsgOption;
 use abi::policy::{PRIO_DARWIN_BG, PRIO_DARWIN_PROCESS};
+use abi::port::Disposition;
+use abi::voucher::MACH_VOUCHER_ATTR_KEY_USER_DATA;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use zerocopy::IntoBytes;
 
 pub(super) const ROWS: &[Row] = &[
     ("end of a task with 127 threads", || end_of("threads")),
+    ("end of 126 threads with vouchers and replies", || end_of("busy threads")),
     ("ulock_wake of 126 threads", wake_all),
     ("126 threads whose time has come", wake_by_time),
     ("end of a port from which 126 threads receive", end_with_receivers),
@@ -38,6 +44,20 @@ pub(super) fn fill_with(kept: &mut Threads, function: fn(u64), name: PortName) {
 /// Starts as many threads as a task may have.
 pub(super) fn fill(kept: &mut Threads, function: fn(u64)) {
     fill_with(kept, function, PortName(0));
+}
+
+/// Adopts a voucher that nobody else has, and waits at a special reply port for the answer to a request that nobody reads.
+pub(super) fn hold_and_wait(name: u64) {
+    let content = thread::number().to_le_bytes();
+    let recipe = Recipe::store(MACH_VOUCHER_ATTR_KEY_USER_DATA, content);
+    let voucher = voucher::create(voucher::host(), recipe.as_bytes()).expect("a voucher");
+    voucher::adopt(voucher).expect("it is a voucher");
+    port::deallocate(voucher).expect("its name is there");
+    let reply = port::special_reply().expect("a port").into_name();
+    let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
+    let call = Call { options, send_size: 24, receive_size: 64, receive_name: reply, ..Call::default() };
+    let mut request = Message::copy_send(PortName(name as u32)).reply_to(reply, Disposition::MAKE_SEND_ONCE);
+    let _ = request.call(&call);
 }
 
 static WORD: AtomicU32 = AtomicU32::new(0);

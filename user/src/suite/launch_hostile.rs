@@ -2,9 +2,10 @@
 
 use super::hostile::Random;
 use super::instances::{Gate, Order, SERVICES, job, wait_for_end};
+use super::tasks::child;
 use super::tests;
 use crate::message::{Message, port_with_send};
-use crate::names::{self, JOBS_MAX, Job, SERVICES_PER_JOB};
+use crate::names::{self, JOBS_MAX, Job, SERVICES_PER_JOB, SERVICES_PER_USER_MAX};
 use crate::port::{self, Port};
 use crate::thread::Thread;
 use crate::{check, task};
@@ -22,6 +23,7 @@ tests! { "launch_hostile":
     declarations_that_are_cut_or_changed_are_refused,
     random_declarations_leave_nothing_behind,
     full_table_refuses_another_job,
+    a_user_leaves_names_for_the_others,
     names_and_labels_are_declared_once,
     flood_of_look_ups_starts_no_second_instance,
     clients_that_die_leave_the_service_alone,
@@ -161,6 +163,51 @@ fn full_table_refuses_another_job() {
     }
     check::equal("one more", names::declare(&job("one more", &[])), Err(KERN_RESOURCE_SHORTAGE));
     check::equal("its service", names::look_up(SERVICES[0]), Err(KernReturn(UNKNOWN_SERVICE)));
+}
+
+/// The service of the test at which a child tells that it has all names that it can get.
+const MEETING: &str = "meeting";
+/// A user without privilege.
+const USER: u32 = 1000;
+
+/// Takes as many names as the name service gives, tells the test, and waits to be ended.
+pub(super) fn take_names() {
+    let port = port_with_send();
+    let mut taken = 0;
+    let refusal = loop {
+        let mut name = heapless::String::<16>::new();
+        core::fmt::write(&mut name, format_args!("name {taken}")).expect("the name fits");
+        // Both ways to get a name count.
+        let answer = match taken % 2 {
+            0 => names::register(&name, port.name()),
+            _ => names::check_in(&name).map(|port| {
+                port.into_name();
+            }),
+        };
+        match answer {
+            Ok(()) => taken += 1,
+            Err(code) => break code,
+        }
+    };
+    check::equal("the refusal", refusal, KERN_RESOURCE_SHORTAGE);
+    check::equal("the names of one user", taken, SERVICES_PER_USER_MAX);
+    let meeting = names::look_up(MEETING).expect("the test waits");
+    Message::copy_send(meeting).send().expect("there is room");
+    let _ = Message::receive(port.name());
+}
+
+fn a_user_leaves_names_for_the_others() {
+    let meeting = names::check_in(MEETING).expect("the name is free");
+    let exit = Port::new();
+    let mut spawn = child("take-names").exit_port(exit.name());
+    (spawn.args.uid, spawn.args.gid) = (USER, USER);
+    let task = spawn.start().expect("the child starts");
+    Message::receive(meeting.name()).expect("the child has its names");
+    let port = names::check_in(SERVICES[0]).expect("there is a name left");
+    task::terminate(task).expect("it waits");
+    task::wait_for_exit(exit.name()).expect("it ends");
+    port::deallocate(task).expect("its name is there");
+    drop(port);
 }
 
 fn names_and_labels_are_declared_once() {

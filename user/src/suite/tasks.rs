@@ -1,8 +1,8 @@
 //! Tasks: their start, their end, messages between them, the name service (errata 6).
 
 use super::{
-    accounting, boosts, channel_tasks, exhaustion, importance, players, policy, processor, puppets, scheduling, soak,
-    starvation, supervision, tests, voucher_rights,
+    accounting, boosts, channel_tasks, exhaustion, importance, launch_hostile, players, policy, processor, puppets,
+    scheduling, soak, starvation, supervision, tests, voucher_rights,
 };
 use crate::message::{Call, Message, is_empty, port_with_send};
 use crate::port::{self, Port};
@@ -68,6 +68,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("spin-for-ever", starvation::spin_for_ever),
     ("reach-above", starvation::reach_above),
     ("stay-low", starvation::stay_low),
+    ("take-names", launch_hostile::take_names),
     ("answer-with-vectors", processor::answer_with_vectors),
 ];
 

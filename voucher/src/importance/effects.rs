@@ -21,14 +21,13 @@ impl Importance {
         self.news
     }
 
-    /// Takes note that the kernel has been told everything: it has asked for all
-    /// [changes](Importance::next_change) and for the [deadline](Importance::delayed_drop_deadline).
-    ///
-    /// # Panics
-    /// If a change is left.
-    pub fn news_are_told(&mut self) {
-        assert!(self.changed.is_empty(), "the kernel asks for every policy change");
+    /// Takes note that the kernel has asked for the [deadline](Importance::delayed_drop_deadline) and for
+    /// [changes](Importance::next_change). Returns true if it has to come back, although nothing new has happened: it has
+    /// not asked for all changes, or [visits](Importance::finish_visits) were cut short.
+    pub fn news_are_told(&mut self) -> bool {
         self.news = false;
+        self.last_visit = None;
+        !self.changed.is_empty() || self.is_unfinished()
     }
 
     /// Returns the next policy change that the kernel has not been told, in the order in which they happened. A change

@@ -1,7 +1,7 @@
 //! [`TaskElement`]: a task as a giver and receiver of importance (importance 1.2).
 
-use super::inherit::{Hanging, Inherit};
-use super::link::{LinkedHere, MessageLink};
+use super::inherit::{Hanging, Inherit, InheritId};
+use super::link::{LinkId, LinkedHere, MessageLink};
 use store::{Id, Link, List, linked};
 
 /// The name of a task element.
@@ -76,6 +76,17 @@ pub(super) enum Updating {}
 pub(super) enum Changed {}
 /// The list of elements that wait for the delayed drop.
 pub(super) enum Delayed {}
+/// The list of elements whose visit was cut short.
+pub(super) enum Unfinished {}
+
+/// The place at which a visit of an element goes on (`propagation.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// At this message; behind the last one the inherits follow.
+    Messages(Option<LinkId>),
+    /// At this inherit.
+    Inherits(Option<InheritId>),
+}
 
 /// The importance of a task. It outlives the task while messages or inherits refer to it.
 #[derive(Debug, Default)]
@@ -102,6 +113,8 @@ pub struct TaskElement {
     pub(super) reported: bool,
     pub(super) is_updating: bool,
     pub(super) is_changed: bool,
+    /// What hangs on the element from here on does not follow its status as a donor yet.
+    pub(super) rest: Option<Rest>,
     /// When the element was added to the queue of the delayed drop.
     pub(super) delayed_at: Option<u64>,
     /// The messages that are linked to this element or to an inherit into it.
@@ -112,9 +125,17 @@ pub struct TaskElement {
     pub(super) updating: Link<TaskElement>,
     pub(super) changed: Link<TaskElement>,
     pub(super) delayed: Link<TaskElement>,
+    pub(super) unfinished: Link<TaskElement>,
 }
 
-linked!(TaskElement, Crossed: crossed, Updating: updating, Changed: changed, Delayed: delayed);
+linked!(
+    TaskElement,
+    Crossed: crossed,
+    Updating: updating,
+    Changed: changed,
+    Delayed: delayed,
+    Unfinished: unfinished
+);
 
 impl TaskElement {
     pub(super) fn new(task: TaskNumber) -> Self {
@@ -164,6 +185,17 @@ impl TaskElement {
     /// Returns true if the policy of the task is that of a boosted task.
     pub const fn is_boosted(&self) -> bool {
         self.boosted
+    }
+
+    /// Returns true if the kernel may not have been told the policy bit.
+    pub const fn is_untold(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Returns true if messages and inherits of the task do not follow its status as a donor yet, because a visit was cut
+    /// short.
+    pub const fn is_unfinished(&self) -> bool {
+        self.rest.is_some()
     }
 
     /// Returns true if the element waits for the delayed drop.

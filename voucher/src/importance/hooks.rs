@@ -119,6 +119,7 @@ impl Importance {
     pub(super) fn unlink(&mut self, id: LinkId) -> MessageLink {
         if let Some(source) = self.links[id].source {
             let task = self.link_task(source);
+            self.skip_message(task, id);
             self.elements[task].messages.remove(&mut self.links, id);
         }
         self.links.remove(id).expect("a linked message has its link")

@@ -117,6 +117,7 @@ impl Importance {
             let (from, to) = (inherit.from, inherit.to);
             self.end_boosts(environment, id);
             let link_task = self.link_task(from);
+            self.skip_inherit(link_task, id);
             self.elements[link_task].inherits.remove(&mut self.inherits, id);
             self.inherit_index.remove(&mut self.inherits, id.index());
             self.inherits.discard(id);
@@ -149,8 +150,12 @@ impl Importance {
         assert!(element.task.is_none(), "a task refers to its element");
         assert!(element.messages.is_empty() && element.inherits.is_empty(), "I8: what hangs on a task refers to it");
         assert!(element.made == 0 && element.delayed_at.is_none(), "I8: a value and a place in a queue are references");
-        if element.is_changed {
+        let (is_changed, is_unfinished) = (element.is_changed, element.is_unfinished());
+        if is_changed {
             self.changed.remove(&mut self.elements, id);
+        }
+        if is_unfinished {
+            self.unfinished.remove(&mut self.elements, id);
         }
         self.elements.discard(id);
     }

@@ -134,7 +134,7 @@ pub use report::Donation;
 pub use source::Source;
 
 use delayed_drop::DelayedDrop;
-use element::{Changed, Crossed, Updating};
+use element::{Changed, Crossed, Unfinished, Updating};
 use foldhash::fast::FixedState;
 use log::Log;
 use store::{LinearIndex, List, Singles};
@@ -154,11 +154,17 @@ pub struct Importance {
     updating: List<TaskElement, Updating>,
     /// The elements whose change the kernel has not been told.
     changed: List<TaskElement, Changed>,
+    /// The elements whose visit was cut short, in the order of their turns.
+    unfinished: List<TaskElement, Unfinished>,
     delayed: DelayedDrop,
     /// There may be a policy change or a deadline that the kernel has not been told.
     news: bool,
     log: Log,
     visits: u64,
+    /// How many visits there may be until the kernel is told everything.
+    allowance: u64,
+    /// The number of visits at which they are cut short, once there was one.
+    last_visit: Option<u64>,
 }
 
 impl Importance {
@@ -174,10 +180,13 @@ impl Importance {
             crossed: List::new(),
             updating: List::new(),
             changed: List::new(),
+            unfinished: List::new(),
             delayed: DelayedDrop::default(),
             news: false,
             log: Log::default(),
             visits: 0,
+            allowance: u64::MAX,
+            last_visit: None,
         }
     }
 

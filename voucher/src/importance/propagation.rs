@@ -7,10 +7,16 @@
 //! The policy of the tasks follows afterwards, in an order of its own: the task nearest to the cause is boosted first
 //! and unboosted last, so that no task waits at a low priority for one that has already lost its boost. A boost can lift
 //! App Nap and make an application a donor again; what follows from that comes before the next task's policy.
+//!
+//! As much can hang on a task as its budget pays for. So the kernel sets an [allowance](Importance::allow) for each step: a
+//! visit that finds it used up notes where it has been, and [`finish_visits`](Importance::finish_visits) goes on there.
+//! Meanwhile each message and inherit counts as it is marked, and only the rest of the marks lag behind the task.
 
 use super::Importance;
-use super::element::{ElementId, TaskElement, Updating};
+use super::element::{ElementId, Rest, TaskElement, Updating};
 use super::environment::{Direction, Environment, change_chain};
+use super::inherit::InheritId;
+use super::link::LinkId;
 use super::log::BoostCause;
 use store::List;
 
@@ -84,21 +90,115 @@ impl Importance {
         }
     }
 
-    /// Changes everything that hangs on a task: its messages, then the inherits.
-    fn visit(&mut self, environment: &mut dyn Environment, id: ElementId, direction: Direction) {
-        self.visits += 1;
-        self.visit_messages(environment, id, direction);
-        self.visit_inherits(id, direction);
+    /// Sets the number of messages, inherits, ports and tasks that propagation may visit until the kernel has been told
+    /// [everything](Importance::news_are_told). It goes a few beyond that. At first there is no limit.
+    pub const fn allow(&mut self, visits: u64) {
+        self.allowance = visits;
     }
 
-    /// Raises or lowers the messages of a task. Neighbours in the list with the same destination are counted together.
-    fn visit_messages(&mut self, environment: &mut dyn Environment, id: ElementId, direction: Direction) {
+    /// Begins to count visits, unless they are counted already.
+    fn count_visits(&mut self) {
+        self.news = true;
+        if self.last_visit.is_none() {
+            self.last_visit = Some(self.visits.saturating_add(self.allowance));
+        }
+    }
+
+    /// Returns true if the allowance is used up.
+    fn must_pause(&self) -> bool {
+        self.last_visit.is_some_and(|last| self.visits >= last)
+    }
+
+    /// Returns true if a visit was cut short because the allowance was used up.
+    #[inline]
+    pub const fn is_unfinished(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
+
+    /// Goes on with the visits that were cut short, as far as the allowance goes. Each element has its turn.
+    pub fn finish_visits(&mut self, environment: &mut dyn Environment) {
+        self.count_visits();
+        while !self.must_pause()
+            && let Some(id) = self.unfinished.pop_front(&mut self.elements)
+        {
+            let rest = self.elements[id].rest.take().expect("an unfinished element has a rest");
+            let direction = if self.elements[id].is_donor() { Direction::Hold } else { Direction::Drop };
+            self.visit_from(environment, id, direction, rest);
+            self.propagate(environment, id, direction);
+        }
+    }
+
+    /// Changes everything that hangs on a task: its messages, then the inherits.
+    fn visit(&mut self, environment: &mut dyn Environment, id: ElementId, direction: Direction) {
+        self.count_visits();
+        self.visits += 1;
+        if self.elements[id].rest.take().is_some() {
+            self.unfinished.remove(&mut self.elements, id);
+        }
+        let rest = Rest::Messages(self.elements[id].messages.front());
+        self.visit_from(environment, id, direction, rest);
+    }
+
+    /// Changes what hangs on a task from a place on, as far as the allowance goes. The task keeps the rest.
+    fn visit_from(&mut self, environment: &mut dyn Environment, id: ElementId, direction: Direction, rest: Rest) {
+        let inherit = match rest {
+            Rest::Inherits(inherit) => inherit,
+            Rest::Messages(first) => match self.visit_messages(environment, id, direction, first) {
+                None => self.elements[id].inherits.front(),
+                left => return self.leave(id, Rest::Messages(left)),
+            },
+        };
+        if let Some(left) = self.visit_inherits(id, direction, inherit) {
+            self.leave(id, Rest::Inherits(Some(left)));
+        }
+    }
+
+    /// Keeps the rest of a visit for later.
+    #[cold]
+    fn leave(&mut self, id: ElementId, rest: Rest) {
+        self.elements[id].rest = Some(rest);
+        self.unfinished.push_back(&mut self.elements, id);
+    }
+
+    /// Takes note that a message leaves the list of a task.
+    #[inline]
+    pub(super) fn skip_message(&mut self, task: ElementId, id: LinkId) {
+        let element = &mut self.elements[task];
+        if let Some(rest) = &mut element.rest
+            && *rest == Rest::Messages(Some(id))
+        {
+            *rest = Rest::Messages(element.messages.after(&self.links, id));
+        }
+    }
+
+    /// Takes note that an inherit leaves the list of a task.
+    #[inline]
+    pub(super) fn skip_inherit(&mut self, task: ElementId, id: InheritId) {
+        let element = &mut self.elements[task];
+        if let Some(rest) = &mut element.rest
+            && *rest == Rest::Inherits(Some(id))
+        {
+            *rest = Rest::Inherits(element.inherits.after(&self.inherits, id));
+        }
+    }
+
+    /// Raises or lowers the messages of a task, from one on. Neighbours in the list with the same destination are counted
+    /// together. Returns the first message that is left when the allowance is used up.
+    fn visit_messages(
+        &mut self,
+        environment: &mut dyn Environment,
+        id: ElementId,
+        direction: Direction,
+        first: Option<LinkId>,
+    ) -> Option<LinkId> {
         let raised = direction.is_hold();
-        let mut next = self.elements[id].messages.front();
-        while let Some(first) = next {
+        let mut next = first;
+        while let Some(first) = next.filter(|_| !self.must_pause()) {
             let port = self.links[first].port;
             let mut flipped = 0;
-            while let Some(link) = next.filter(|&link| self.links[link].port == port) {
+            while !self.must_pause()
+                && let Some(link) = next.filter(|&link| self.links[link].port == port)
+            {
                 self.visits += 1;
                 next = self.elements[id].messages.after(&self.links, link);
                 let was_raised = core::mem::replace(&mut self.links[link].raised, raised);
@@ -113,12 +213,14 @@ impl Importance {
                 self.crossed.push_back(&mut self.elements, receiver);
             }
         }
+        next
     }
 
-    /// Switches the inherits that hang on a task on or off.
-    fn visit_inherits(&mut self, id: ElementId, direction: Direction) {
-        let mut next = self.elements[id].inherits.front();
-        while let Some(inherit_id) = next {
+    /// Switches the inherits that hang on a task on or off, from one on. Returns the first that is left when the allowance
+    /// is used up.
+    fn visit_inherits(&mut self, id: ElementId, direction: Direction, first: Option<InheritId>) -> Option<InheritId> {
+        let mut next = first;
+        while let Some(inherit_id) = next.filter(|_| !self.must_pause()) {
             self.visits += 1;
             next = self.elements[id].inherits.after(&self.inherits, inherit_id);
             let inherit = &self.inherits[inherit_id];
@@ -130,6 +232,7 @@ impl Importance {
                 self.crossed.push_back(&mut self.elements, receiver);
             }
         }
+        next
     }
 
     /// Lets the policies follow, first to last, each with what follows from it.

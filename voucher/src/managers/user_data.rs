@@ -4,9 +4,10 @@ use crate::manager::{AttributeManager, CallingTask, ManagerValue, OutBuffer, Val
 use crate::{Error, HandleKind, Key, Registration, ReleaseRequest};
 use abi::voucher::*;
 use alloc::boxed::Box;
-use core::hash::{BuildHasher, Hasher};
+use core::hash::Hasher;
 use core::task::Poll;
-use foldhash::fast::FixedState;
+use foldhash::SharedSeed;
+use foldhash::fast::FoldHasher;
 use store::{Chain, Id, LinearIndex, Singles, chained};
 
 /// The length of the longest content that is stored without an allocation of its own.
@@ -22,7 +23,10 @@ const EMPTY: u64 = 0;
 pub struct UserData {
     contents: Singles<Content>,
     index: LinearIndex<1024>,
-    hasher: FixedState,
+    /// All numbers of the hash function are secret, because programs choose what is hashed: a content that cancels a number
+    /// that they know would have the same hash whatever the rest of it is.
+    secret: SharedSeed,
+    start: u64,
 }
 
 #[derive(Debug)]
@@ -68,7 +72,8 @@ impl UserData {
     /// Returns a manager without contents. `seed` should be hard to guess: it decides which contents share a hash
     /// bucket.
     pub fn new(seed: u64) -> Self {
-        UserData { contents: Singles::new(), index: LinearIndex::new(), hasher: FixedState::with_seed(seed) }
+        let (secret, start) = (SharedSeed::from_u64(seed), seed.rotate_left(32));
+        UserData { contents: Singles::new(), index: LinearIndex::new(), secret, start }
     }
 
     /// Returns the number of contents.
@@ -103,6 +108,12 @@ impl UserData {
         Ok(id.to_bits())
     }
 
+    fn hash(&self, content: &[u8]) -> u32 {
+        let mut hasher = FoldHasher::with_seed(self.start, &self.secret);
+        hasher.write(content);
+        hasher.finish() as u32
+    }
+
     /// Hands out a content, new or known, and returns its handle.
     fn store(&mut self, content: &[u8]) -> Result<u64, Error> {
         if content.len() > USER_DATA_MAX_DATA {
@@ -111,9 +122,7 @@ impl UserData {
         if content.is_empty() {
             return Ok(EMPTY);
         }
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(content);
-        let hash = hasher.finish() as u32;
+        let hash = self.hash(content);
         if let Some(index) = self.index.find(&self.contents, hash, |stored| stored.bytes.as_slice() == content) {
             let (id, _) = self.contents.at(index).expect("an indexed content exists");
             return self.hand_out(id);
@@ -215,6 +224,18 @@ mod tests {
         assert_eq!((manager.release_handle(handle, 2), manager.len()), (Ok(()), 0));
         assert_eq!(manager.release_handle(handle, 2), Err(Error::Failure), "a handle is not reused");
         assert_eq!(manager.redeem(Some(handle)), Err(Error::InvalidArgument));
+    }
+
+    /// A number of the hash function as everybody knows it: with it as the second half of a content of 16 bytes, the hash
+    /// would not depend on the first.
+    const KNOWN: u64 = 0x3f84_d5b5_b547_0917;
+
+    #[test]
+    fn nobody_can_choose_contents_with_the_same_hash() {
+        let manager = UserData::new(1);
+        let content = |number: u64| [number.to_le_bytes(), KNOWN.to_le_bytes()].concat();
+        let hashes: std::collections::HashSet<u32> = (0..1000).map(|number| manager.hash(&content(number))).collect();
+        assert!(hashes.len() > 990, "{} different hashes of 1000", hashes.len());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod endings;
 mod exec;
 mod extraction;
 mod model;
+mod pauses;
 mod random;
 #[path = "../../examples/replay_importance/replayer/mod.rs"]
 mod replayer;

@@ -37,7 +37,7 @@ impl Kernel {
             _ => return Err(MIG_BAD_ID),
         }
         let thread = match object {
-            KernelObject::Thread(thread) if self.sched.contains(thread) => thread,
+            KernelObject::Thread(thread) if self.sched.get(thread).is_some_and(|thread| !thread.is_ending()) => thread,
             _ => return Err(KERN_INVALID_ARGUMENT),
         };
         match id {

@@ -297,6 +297,6 @@ fn the_check_reports_every_broken_invariant() {
 #[test]
 fn every_object_counts_for_the_places_on_the_work_list() {
     let objects = Objects::new();
-    // Five ports with the host's, one set, three messages, and two that are promised.
-    assert_eq!(objects.ipc.work_places(), 5 * Work::PER_PORT + 6 * Work::PER_OBJECT);
+    // Five ports with the host's, one set, three messages, two that are promised, boosts and pushes.
+    assert_eq!(objects.ipc.work_places(), 5 * Work::PER_PORT + 8 * Work::PER_OBJECT);
 }

@@ -24,7 +24,7 @@ mod request;
 pub use job::{Job, SERVICES_PER_JOB};
 pub use launcher::JOBS_MAX;
 pub use life::{STARTS_DEFAULT, STARTS_MAX, WINDOW_DEFAULT};
-pub use registry::{Registry, SERVICES_MAX};
+pub use registry::{Registry, SERVICES_MAX, SERVICES_PER_USER_MAX};
 
 use crate::message::{Message, call_server};
 use crate::port::Port;

@@ -16,6 +16,9 @@ use heapless::Vec;
 
 /// The capacity of the table of services that programs register themselves.
 pub const SERVICES_MAX: usize = 64;
+/// How many of them are those of one user, unless that is user 0. Otherwise a program of one user could leave no names for the
+/// others.
+pub const SERVICES_PER_USER_MAX: usize = 16;
 
 /// Milliseconds that jobs have to end when their session ends.
 const GRACE: u64 = 1000;
@@ -47,6 +50,15 @@ pub(super) fn make_service() -> Result<PortName, KernReturn> {
     Ok(port)
 }
 
+/// A service that a program has registered itself.
+#[derive(Debug)]
+struct Service {
+    name: Name,
+    port: PortName,
+    /// The user of the program.
+    user: u32,
+}
+
 /// A name service, for one session after the other.
 #[derive(Debug)]
 pub struct Registry {
@@ -56,7 +68,7 @@ pub struct Registry {
     returns: Port,
     /// A set of both, and of all other ports on which the name service receives.
     set: PortName,
-    services: Vec<(Name, PortName), SERVICES_MAX>,
+    services: Vec<Service, SERVICES_MAX>,
     launcher: Launcher,
 }
 
@@ -188,14 +200,14 @@ impl Registry {
     fn answer(&mut self, request: &mut Message) -> Result<Answer, KernReturn> {
         self.forget_dead();
         let audit = request.trailer().msgh_audit;
-        let (pid, is_privileged) = (audit[AUDIT_PID], audit[AUDIT_EUID] == 0);
+        let (pid, user) = (audit[AUDIT_PID], audit[AUDIT_EUID]);
         match Request::decode(&request.view().ok_or(MIG_BAD_ARGUMENTS)?)? {
             Request::CheckIn(name) => match self.declared(&name) {
                 Some(service) => {
                     let port = self.launcher.check_in(service, pid)?;
                     Ok(Answer::Right(port, Disposition::MOVE_RECEIVE))
                 }
-                None => Ok(Answer::Right(self.check_in(name)?, Disposition::MOVE_RECEIVE)),
+                None => Ok(Answer::Right(self.check_in(name, user)?, Disposition::MOVE_RECEIVE)),
             },
             Request::CheckInService(name) if name[0] == 0 => {
                 Ok(Answer::Service(MACH_PORT_NULL, self.launcher.take_control(pid)?))
@@ -205,13 +217,13 @@ impl Registry {
                     let (port, control) = self.launcher.check_in_service(service, pid)?;
                     Ok(Answer::Service(port, control))
                 }
-                None => Ok(Answer::Service(self.check_in(name)?, MACH_PORT_NULL)),
+                None => Ok(Answer::Service(self.check_in(name, user)?, MACH_PORT_NULL)),
             },
             Request::Register(name, port) => {
                 if self.find(&name).is_some() || self.declared(&name).is_some() {
                     return Err(KernReturn(NAME_IN_USE));
                 }
-                self.services.push((name, port)).map_err(|_| KERN_RESOURCE_SHORTAGE)?;
+                self.add(Service { name, port, user })?;
                 request.take_port(0);
                 Ok(Answer::Done)
             }
@@ -222,24 +234,35 @@ impl Registry {
                 };
                 Ok(Answer::Right(port, Disposition::COPY_SEND))
             }
-            Request::Declare(_) | Request::TerminateJob(_) if !is_privileged => Err(KernReturn(NOT_PRIVILEGED)),
+            Request::Declare(_) | Request::TerminateJob(_) if user != 0 => Err(KernReturn(NOT_PRIVILEGED)),
             Request::Declare(job) => self.declare(*job).map(|()| Answer::Done),
             Request::TerminateJob(label) => self.launcher.terminate_job(text_of(&label)?).map(|()| Answer::Done),
         }
     }
 
     /// Makes the port of a name that nobody has declared.
-    fn check_in(&mut self, name: Name) -> Result<PortName, KernReturn> {
+    fn check_in(&mut self, name: Name, user: u32) -> Result<PortName, KernReturn> {
         if self.find(&name).is_some() {
             return Err(KernReturn(SERVICE_ACTIVE));
         }
         let port = make_service()?;
-        if self.services.push((name, port)).is_err() {
+        self.add(Service { name, port, user }).inspect_err(|_| {
             let _ = port::destroy(port);
-            return Err(KERN_RESOURCE_SHORTAGE);
-        }
+        })?;
         // If the reply cannot be sent, the receive right is destroyed, and the dead port is forgotten.
         Ok(port)
+    }
+
+    /// Adds a service to the table.
+    ///
+    /// # Errors
+    /// `KERN_RESOURCE_SHORTAGE` if the table is full, or the user's part of it.
+    fn add(&mut self, service: Service) -> Result<(), KernReturn> {
+        let others = self.services.iter().filter(|other| other.user == service.user).count();
+        if service.user != 0 && others >= SERVICES_PER_USER_MAX {
+            return Err(KERN_RESOURCE_SHORTAGE);
+        }
+        self.services.push(service).map_err(|_| KERN_RESOURCE_SHORTAGE)
     }
 
     /// Returns the service that is declared under a name.
@@ -248,15 +271,15 @@ impl Registry {
     }
 
     fn find(&self, name: &Name) -> Option<PortName> {
-        self.services.iter().find(|(known, _)| known == name).map(|(_, port)| *port)
+        self.services.iter().find(|service| service.name == *name).map(|service| service.port)
     }
 
     /// Forgets the services whose port has died.
     fn forget_dead(&mut self) {
-        self.services.retain(|(_, port)| {
-            let alive = port::port_type(*port).is_ok_and(|kind| kind.contains(PortType::SEND));
+        self.services.retain(|service| {
+            let alive = port::port_type(service.port).is_ok_and(|kind| kind.contains(PortType::SEND));
             if !alive {
-                port::destroy_right(*port, Disposition::PORT_SEND);
+                port::destroy_right(service.port, Disposition::PORT_SEND);
             }
             alive
         });
@@ -287,8 +310,8 @@ impl Registry {
         }
         self.take_all_back();
         self.launcher.clear();
-        for (_, port) in &self.services {
-            port::destroy_right(*port, Disposition::PORT_SEND);
+        for service in &self.services {
+            port::destroy_right(service.port, Disposition::PORT_SEND);
         }
         self.services.clear();
     }
