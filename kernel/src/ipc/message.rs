@@ -12,7 +12,7 @@ use abi::port::Disposition;
 use abi::qos::{Priority, Qos};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use store::{Link, List};
+use store::{COMPACT_FROM, Compaction, Link, List};
 use voucher::importance::{LinkId, MessageLink};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -150,6 +150,24 @@ impl Message {
     pub(super) fn is_bare(&self) -> bool {
         let bare_header = self.destination == Carried::Null && self.reply == Carried::Null && self.voucher.is_none();
         bare_header && self.descriptors.is_empty()
+    }
+
+    /// Moves what the message owns to lower memory, if there is any.
+    pub(super) fn compact(&mut self, compaction: &mut Compaction) {
+        match core::mem::replace(&mut self.bytes, Buffer::Large(Vec::new())) {
+            Buffer::Large(mut bytes) => {
+                compaction.move_down(&mut bytes);
+                self.bytes = Buffer::Large(bytes);
+            }
+            Buffer::Small(bytes) => {
+                let bytes: Box<[u8]> = bytes;
+                let mut bytes = bytes.into_vec();
+                compaction.move_down(&mut bytes);
+                let bytes = bytes.into_boxed_slice().try_into();
+                self.bytes = Buffer::Small(bytes.expect("the size is the same"));
+            }
+        }
+        compaction.move_down(&mut self.descriptors);
     }
 
     /// Returns the cost of the message on a budget, in bytes, with a tie to importance.
@@ -299,6 +317,10 @@ impl Ipc {
             self.refund(budget, cost);
         }
         self.spare_buffers.give_back(bytes);
+        if self.messages.given_back() >= COMPACT_FROM {
+            // Others move on the full exit.
+            step.choose_again();
+        }
     }
 
     /// Ends the right by which a message was sent, because it is delivered. Returns the right's disposition.

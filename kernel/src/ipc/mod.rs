@@ -60,7 +60,7 @@ use port::{Port, Ports};
 use port_set::{Memberships, PortSet, Sets};
 use request::Request;
 use space::{Space, Spaces};
-use store::{Arena, Singles};
+use store::{Arena, COMPACT_FROM, Compaction, Singles};
 use voucher::importance::Importance;
 
 /// Totals that are updated with every change, so that reading them takes constant time.
@@ -216,6 +216,20 @@ impl Ipc {
             || self.requests.trim()
             || self.messages.trim()
             || self.importance.trim()
+    }
+
+    /// Returns true if so much memory of messages and ports has gone back to the heap that others should move.
+    #[inline]
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.messages.given_back().max(self.ports.given_back()) >= COMPACT_FROM
+    }
+
+    /// Goes on with a round of compaction.
+    pub(crate) fn compact(&mut self, compaction: &mut Compaction) {
+        self.messages.compact(compaction, |compaction, message| message.compact(compaction));
+        self.ports.compact(compaction, |_, _| {});
+        self.spaces.compact(compaction, |_, _| {});
+        self.importance.compact(compaction);
     }
 
     /// Returns the totals.

@@ -43,6 +43,7 @@ use abi::task::Properties;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
 use memo::Memo;
+use store::Compaction;
 use system::System;
 use voucher::importance::WithImportance;
 use voucher::managers::bank::{BankElementId, TaskIdentity};
@@ -80,6 +81,12 @@ impl Vouchers {
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub(crate) fn trim(&mut self) -> bool {
         self.bindings.trim() || self.system.trim()
+    }
+
+    /// Goes on with a round of compaction.
+    pub(crate) fn compact(&mut self, compaction: &mut Compaction) {
+        self.bindings.compact(compaction);
+        self.system.compact(compaction);
     }
 
     /// Returns the owner without vouchers, with the managers of the keys 2, 3, 4, 7 and 8. `seed` should be hard to guess.
