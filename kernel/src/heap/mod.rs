@@ -20,6 +20,7 @@ pub use page::Page;
 pub use rooms::Group;
 use rooms::{CLASSES, PAGES_MAX, Rooms};
 use runs::Runs;
+use store::Singles;
 
 /// Size of a page in bytes.
 pub const PAGE: usize = 4096;
@@ -86,6 +87,16 @@ pub const fn footprint(size: usize) -> usize {
         return size.div_ceil(PAGE) * PAGE;
     }
     PAGE.div_ceil(PER_PAGE[CLASS_OF[size.div_ceil(GRAIN)] as usize])
+}
+
+/// Returns the bytes of the heap that an object in [`Singles`] takes up, with its share of the table.
+pub const fn footprint_of_single<T>() -> usize {
+    footprint(Singles::<T>::MEMORY) + Singles::<T>::SHARE
+}
+
+/// Returns the bytes of the heap that an object of `size` bytes takes up if so many are allocated together.
+pub const fn footprint_of_part(size: usize, together: usize) -> usize {
+    footprint(size * together).div_ceil(together)
 }
 
 /// What a heap is asked for.

@@ -3,11 +3,13 @@
 use super::Ipc;
 use super::right::{Carried, Right, SendRight};
 use crate::credentials::Credentials;
+use crate::heap::{footprint, footprint_of_single};
 use crate::ids::{BudgetId, MessageId, PortId, tag};
 use crate::limits::{SMALL_MESSAGE, SPARE_BUFFERS};
 use crate::machine::NoMemory;
 use crate::step::{Step, WORK_COST, Work};
 use abi::message::{Header, MAX_TRAILER_SIZE};
+use abi::mig::NDR;
 use abi::port::Disposition;
 use abi::qos::{Priority, Qos};
 use alloc::boxed::Box;
@@ -170,15 +172,31 @@ impl Message {
         compaction.move_down(&mut self.descriptors);
     }
 
-    /// Returns the cost of the message on a budget, in bytes, with a tie to importance.
+    /// Returns the cost of the message on a budget, in bytes: what it takes up of the heap, with a tie to importance. One
+    /// that was promised has none.
     pub fn cost(&self) -> usize {
-        size_of::<Message>()
-            + size_of::<MessageLink>()
-            + Work::PER_OBJECT * WORK_COST
-            + self.bytes.len()
-            + self.descriptors.capacity() * size_of::<Descriptor>()
+        let buffer = match &self.bytes {
+            Buffer::Small(_) => const { footprint(size_of::<SmallBuffer>()) },
+            Buffer::Large(bytes) if bytes.len() == NOTICE_SIZE => return NOTICE_COST,
+            Buffer::Large(bytes) => footprint(bytes.len()),
+        };
+        let descriptors = match self.descriptors.capacity() {
+            0 => 0,
+            count => footprint(count * size_of::<Descriptor>()),
+        };
+        RECORD_COST + footprint_of_single::<MessageLink>() + buffer + descriptors
     }
 }
+
+/// The cost of a message's record on a budget, in bytes.
+const RECORD_COST: usize = footprint_of_single::<Message>() + Work::PER_OBJECT * WORK_COST;
+
+/// Words in the longest body of a promised message.
+const WORDS_MAX: usize = 1;
+/// The bytes of a promised message, with room for a trailer. No other message has a buffer of this size.
+pub(super) const NOTICE_SIZE: usize = Header::SIZE + NDR.len() + WORDS_MAX * size_of::<u32>() + MAX_TRAILER_SIZE;
+/// The cost of a promised message on a budget, in bytes.
+pub const NOTICE_COST: usize = RECORD_COST + footprint(NOTICE_SIZE);
 
 /// The pool of free buffers for small messages.
 #[derive(Debug, Default)]

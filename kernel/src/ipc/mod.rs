@@ -58,7 +58,7 @@ use budget::Budget;
 use message::{Message, Queue, SpareBuffers};
 use port::{Port, Ports};
 use port_set::{Memberships, PortSet, Sets};
-use request::Request;
+use request::AllRequests;
 use space::{Space, Spaces};
 use store::{Arena, COMPACT_FROM, Compaction, Singles};
 use voucher::importance::Importance;
@@ -85,7 +85,7 @@ pub struct Ipc {
     /// Memberships of ports in sets.
     memberships: Memberships,
     /// Requests for dead-name and send-possible notifications.
-    requests: Arena<Request, 64, tag::Request>,
+    requests: AllRequests,
     /// Messages: queued, of blocked senders, being sent, being taken apart, or spare.
     messages: Singles<Message, tag::Message>,
     spare_buffers: SpareBuffers,

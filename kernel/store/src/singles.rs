@@ -67,6 +67,12 @@ impl<T, Tag> Singles<T, Tag> {
     /// The bytes that are allocated for each object, besides the heap's own rounding.
     pub const OBJECT_SIZE: usize = size_of::<Single<T, Tag>>() + size_of::<Vacancy>() + size_of::<usize>();
 
+    /// The bytes that are allocated for each object by itself.
+    pub const MEMORY: usize = size_of::<Single<T, Tag>>();
+
+    /// The bytes for each object of what is known of all. That doubles when it grows.
+    pub const SHARE: usize = 2 * (size_of::<Vacancy>() + size_of::<usize>());
+
     /// The number of objects for which memory is kept.
     const SPARE: usize = {
         let fits = SPARE_BYTES / size_of::<Single<T, Tag>>();

@@ -156,6 +156,8 @@ impl Simulation {
             properties: self.random.below(16) as u32,
             watch_ports: init.memory + ARGUMENTS + 1024,
             watch_port_count: words.len() as u32,
+            kernel_bytes: self.random.pick(&[0, 0, 0, 24 << 10, 100 << 10]),
+            pages: self.random.pick(&[0, 0, 0, 150, 400]),
             ..spawn_args()
         })
     }
