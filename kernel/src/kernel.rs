@@ -21,6 +21,7 @@ use abi::task::{Exception, ExitStatus};
 use abi::trap::mach::{MACH_MSG, MACH_PORT_DEALLOCATE, SWTCH, SWTCH_PRI};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use store::Compaction;
 
 /// An event on a processor. Unless the processor was idle, the current thread's registers are in its trap frame.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +86,8 @@ pub struct Kernel {
     pub tasks: Tasks,
     /// Vouchers and their managers.
     pub vouchers: Vouchers,
+    /// The round of moving objects to lower memory.
+    pub(crate) compaction: Compaction,
     /// The buffer for a message on the fast path.
     pub(crate) transfer: TransferBuffer,
     /// The task whose end stops the machine.
@@ -113,6 +116,7 @@ impl Kernel {
             sched: Scheduling::new(config.clock, random.as_mut().map_or(0, ChaCha8Rng::next_u64)),
             tasks: Tasks::new(limits),
             vouchers: Vouchers::new(random.as_mut().map_or(0, ChaCha8Rng::next_u64))?,
+            compaction: Compaction::default(),
             transfer: TransferBuffer::default(),
             first_task: None,
             exit_status: None,
@@ -261,6 +265,7 @@ impl Kernel {
             self.take_output(machine);
         }
         self.trim();
+        self.compact();
         let running = self.sched.current(cpu);
         self.sched.tick(&mut self.step, cpu, machine.stamp());
         self.bill_if_open(running);
@@ -321,6 +326,9 @@ impl Kernel {
             match (chosen, continuation) {
                 // A thread that has done its work is raised no longer, so that the choice may come out differently.
                 (Some(thread), None) if self.sched.has_raised() && self.sched.drop_floor(&mut self.step, thread) => {}
+                (Some(_), None) if self.ipc.is_sparse() => {
+                    self.compact();
+                }
                 (Some(thread), None) => {
                     self.arm_timer(machine, cpu);
                     return Next::Run(thread);
@@ -330,7 +338,7 @@ impl Kernel {
                     let outcome = self.go_on(machine, context, continuation);
                     self.sched.finish(thread, outcome);
                 }
-                (None, _) if !self.trim() => {
+                (None, _) if !self.trim() && !self.compact() => {
                     self.arm_timer(machine, cpu);
                     return Next::Idle;
                 }

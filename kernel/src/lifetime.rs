@@ -5,6 +5,7 @@
 //! last the exit message is sent. All but the first is deferred work.
 
 use crate::credentials::{Credentials, Identity};
+use crate::heap::footprint_of_single;
 use crate::ids::{CoalitionId, KernelObject, PortId, TaskId, ThreadId};
 use crate::ipc::Ipc;
 use crate::ipc::budget::Source;
@@ -39,13 +40,13 @@ use voucher::managers::bank::BankElement;
 const FREE_ENTRIES_PIECE: u32 = 64;
 
 /// The cost of a thread on the budget of its task, in bytes, with the port that it may have.
-pub(crate) const THREAD_COST: usize = size_of::<Thread>() + PORT_COST;
+pub(crate) const THREAD_COST: usize = footprint_of_single::<Thread>() + PORT_COST;
 
 /// The cost of a task on its budget, in bytes: its records here, in importance and in the bank, and its two ports.
-pub(crate) const TASK_COST: usize = size_of::<Task>()
-    + size_of::<Space>()
-    + size_of::<TaskElement>()
-    + size_of::<BankElement>()
+pub(crate) const TASK_COST: usize = footprint_of_single::<Task>()
+    + footprint_of_single::<Space>()
+    + footprint_of_single::<TaskElement>()
+    + footprint_of_single::<BankElement>()
     + Work::PER_OBJECT * WORK_COST
     + 2 * PORT_COST
     + REGIONS_AT_FIRST * REGION_COST;

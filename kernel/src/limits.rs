@@ -121,6 +121,10 @@ pub const REAP_SLICE: u32 = 64;
 /// with it.
 pub const THREAD_PIECES: u32 = 3;
 
+/// The effort of one slice of compaction, in units of some ten instructions: for each object that was given back since the
+/// last slice, another one can be looked at with all that it owns.
+pub const COMPACT_SLICE: usize = 2048;
+
 /// Rights of a message that could not be sent which its sender takes back in one slice.
 pub const GIVE_BACK_SLICE: u32 = 32;
 

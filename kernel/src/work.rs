@@ -4,7 +4,7 @@ use crate::ids::{TaskId, ThreadId};
 use crate::ipc::port::Role;
 use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
-use crate::limits::{BOOSTED_THREADS, REAP_SLICE};
+use crate::limits::{BOOSTED_THREADS, COMPACT_SLICE, REAP_SLICE};
 use crate::machine::Machine;
 use crate::policy::{MAXPRI_USER, TaskPolicy};
 use crate::sched::thread::Change;
@@ -97,6 +97,17 @@ impl Kernel {
             step.trim_later();
         }
         true
+    }
+
+    /// Moves objects to lower memory, up to a bound, if others have left holes there. Returns true if there is more to do. It
+    /// is called when no thread is ready, by the timer, and when a step has given back much memory.
+    pub(crate) fn compact(&mut self) -> bool {
+        let Kernel { compaction, ipc, tasks, vouchers, .. } = self;
+        compaction.begin(COMPACT_SLICE);
+        ipc.compact(compaction);
+        tasks.compact(compaction);
+        vouchers.compact(compaction);
+        compaction.end()
     }
 
     /// Applies the policy changes of this step in the order in which they were noted. What they do to threads that serve

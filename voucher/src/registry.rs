@@ -8,7 +8,7 @@ use crate::vector::ValueVector;
 use crate::voucher::{PortBinding, Voucher, VoucherId, VoucherTable};
 use crate::{Error, Key};
 use foldhash::fast::FixedState;
-use store::Singles;
+use store::{Compaction, Singles};
 
 /// All vouchers, and the values of each registered key. The registry never calls a manager: the [driver](crate::Driver)
 /// takes each request from a [`Creation`](crate::Creation) or a [`Release`](crate::Release), and may make other calls
@@ -128,6 +128,11 @@ impl Registry {
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub fn trim(&mut self) -> bool {
         self.vouchers.trim() || self.controls.iter_mut().flatten().any(|control| control.table.trim())
+    }
+
+    /// Goes on with a round of compaction.
+    pub fn compact(&mut self, compaction: &mut Compaction) {
+        self.vouchers.compact(compaction);
     }
 
     /// Returns the number of live vouchers.

@@ -7,7 +7,7 @@ use crate::{Error, Key};
 use core::hash::{BuildHasher, Hasher};
 use core::num::NonZeroU64;
 use foldhash::fast::FixedState;
-use store::{Chain, Id, LinearIndex, Singles, chained};
+use store::{Chain, Compaction, Id, LinearIndex, Singles, chained};
 
 /// The name of a voucher.
 pub type VoucherId = Id<Voucher>;
@@ -89,6 +89,11 @@ impl VoucherTable {
 
     pub fn trim(&mut self) -> bool {
         self.vouchers.trim()
+    }
+
+    /// Goes on with a round of compaction.
+    pub fn compact(&mut self, compaction: &mut Compaction) {
+        self.vouchers.compact(compaction, |_, _| {});
     }
 
     /// Returns the size of the index, in bytes.

@@ -219,12 +219,17 @@ impl Kernel {
                     Checked { watched: self.check_rights(machine, caller, request)?, personas }
                 }
             };
-            self.vouchers.add_system_personas(request.system_personas).map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
-            if !has_stack {
-                self.tasks.map_stack(machine, task)?;
-            }
-            let thread = self.first_thread(machine, task, loading.loaded(), strings)?;
-            self.announce_child(machine, caller, task, *result)?;
+            let announced = self.vouchers.add_system_personas(request.system_personas);
+            let announced = announced.map_err(|NoMemory| KERN_RESOURCE_SHORTAGE)?;
+            let mut begin = || {
+                if !has_stack {
+                    self.tasks.map_stack(machine, task)?;
+                }
+                let thread = self.first_thread(machine, task, loading.loaded(), strings)?;
+                self.announce_child(machine, caller, task, *result)?;
+                Ok(thread)
+            };
+            let thread = begin().inspect_err(|_: &KernReturn| self.vouchers.remove_personas(announced))?;
             Ok((checked, thread))
         };
         match make(checked) {

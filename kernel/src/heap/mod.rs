@@ -5,24 +5,31 @@
 //!
 //! | size in bytes | where it comes from |
 //! |---|---|
-//! | up to [`SMALL_MAX`] | a page of objects of one size class, which has a bit for each free object |
+//! | up to [`SMALL_MAX`] | the lowest page with room of one size class (`rooms.rs`), which has a bit for each free object |
 //! | more | whole pages, a run of them (`runs.rs`) |
 //!
 //! A page whose last object is released becomes free at once, and free runs that touch become one. So when the objects
 //! of a task are gone, nothing of them is left here: every size can be allocated again that could be before.
 
 mod page;
+mod rooms;
 mod runs;
 
+use page::Kind;
 pub use page::Page;
-use page::{Kind, NONE};
+pub use rooms::Group;
+use rooms::{CLASSES, PAGES_MAX, Rooms};
 use runs::Runs;
+use store::Singles;
 
 /// Size of a page in bytes.
 pub const PAGE: usize = 4096;
 
 /// The largest size in bytes that shares a page with others.
 pub const SMALL_MAX: usize = PAGE / 2;
+
+/// All of these move.
+const _: () = assert!(SMALL_MAX == store::LARGEST);
 
 /// The smallest class has one bit of a word for each object of its page.
 const PER_PAGE_MAX: usize = 64;
@@ -32,7 +39,6 @@ const GRAIN: usize = 16;
 
 /// The number of objects on a page, for each class. The classes of powers of two serve larger alignments.
 const PER_PAGE: [usize; CLASSES] = [64, 42, 32, 25, 21, 16, 12, 10, 8, 6, 5, 4, 3, 2];
-const CLASSES: usize = 14;
 
 /// A size class.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +89,16 @@ pub const fn footprint(size: usize) -> usize {
     PAGE.div_ceil(PER_PAGE[CLASS_OF[size.div_ceil(GRAIN)] as usize])
 }
 
+/// Returns the bytes of the heap that an object in [`Singles`] takes up, with its share of the table.
+pub const fn footprint_of_single<T>() -> usize {
+    footprint(Singles::<T>::MEMORY) + Singles::<T>::SHARE
+}
+
+/// Returns the bytes of the heap that an object of `size` bytes takes up if so many are allocated together.
+pub const fn footprint_of_part(size: usize, together: usize) -> usize {
+    footprint(size * together).div_ceil(together)
+}
+
 /// What a heap is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Request {
@@ -95,8 +111,8 @@ enum Request {
 pub struct Heap<'a> {
     pages: &'a mut [Page],
     runs: Runs,
-    /// For each class the first page that has free objects.
-    with_room: [u32; CLASSES],
+    /// The pages that have free objects.
+    rooms: Rooms<'a>,
     /// The bytes of all allocations, with what lies behind each up to the next.
     used: usize,
 }
@@ -104,13 +120,15 @@ pub struct Heap<'a> {
 impl<'a> Heap<'a> {
     /// Returns a heap without memory.
     pub const fn empty() -> Heap<'a> {
-        Heap { pages: &mut [], runs: Runs::new(), with_room: [NONE; CLASSES], used: 0 }
+        Heap { pages: &mut [], runs: Runs::new(), rooms: Rooms::new(&mut []), used: 0 }
     }
 
-    /// Returns a heap of as many pages as there are records, all free.
-    pub fn new(pages: &'a mut [Page]) -> Heap<'a> {
-        let mut heap = Heap { pages, ..Heap::empty() };
-        let length = u32::try_from(heap.pages.len()).expect("a heap has fewer than 2^32 pages");
+    /// Returns a heap of as many pages as there are records, all free. For these there are empty
+    /// [groups](Group::count).
+    pub fn new(pages: &'a mut [Page], groups: &'a mut [Group]) -> Heap<'a> {
+        assert!(pages.len() <= PAGES_MAX && groups.len() >= Group::count(pages.len()), "the heap has records");
+        let mut heap = Heap { pages, rooms: Rooms::new(groups), ..Heap::empty() };
+        let length = heap.pages.len() as u32;
         if length > 0 {
             heap.runs.release(heap.pages, 0, length);
         }
@@ -130,7 +148,10 @@ impl<'a> Heap<'a> {
     /// Returns the size in bytes of the largest allocation that would succeed.
     pub fn largest_free(&self) -> usize {
         match self.runs.longest(self.pages) {
-            0 => (0..CLASSES).rev().find(|&class| self.with_room[class] != NONE).map_or(0, |class| CLASS[class].size),
+            0 => (0..CLASSES)
+                .rev()
+                .find(|&class| self.rooms.lowest(class).is_some())
+                .map_or(0, |class| CLASS[class].size),
             pages => pages as usize * PAGE,
         }
     }
@@ -162,15 +183,15 @@ impl<'a> Heap<'a> {
 
     #[inline]
     fn allocate_object(&mut self, class: usize) -> Option<usize> {
-        if self.with_room[class] == NONE {
-            self.add_page(class)?;
-        }
-        let first = self.with_room[class];
+        let first = match self.rooms.lowest(class) {
+            Some(page) => page,
+            None => self.add_page(class)?,
+        };
         let page = &mut self.pages[first as usize];
         let object = page.free.trailing_zeros() as usize;
         page.free &= page.free - 1;
         if page.free == 0 {
-            self.leave_list(class, first);
+            self.rooms.remove(class, first);
         }
         let size = CLASS[class].size;
         self.used += size;
@@ -179,12 +200,12 @@ impl<'a> Heap<'a> {
 
     /// Makes a free page one of a class.
     #[cold]
-    fn add_page(&mut self, class: usize) -> Option<()> {
+    fn add_page(&mut self, class: usize) -> Option<u32> {
         let page = self.runs.take(self.pages, 1)?;
         self.pages[page as usize] =
             Page { free: CLASS[class].all, kind: Kind::Objects, class: class as u8, ..Page::UNUSED };
-        self.enter_list(class, page);
-        Some(())
+        self.rooms.add(class, page);
+        Some(page)
     }
 
     #[inline(never)]
@@ -218,10 +239,10 @@ impl<'a> Heap<'a> {
         page.free = before | bit;
         self.used -= size;
         if page.free == all {
-            self.leave_list(class, at);
+            self.rooms.remove(class, at);
             self.runs.release(self.pages, at, 1);
         } else if before == 0 {
-            self.enter_list(class, at);
+            self.rooms.add(class, at);
         }
     }
 
@@ -237,26 +258,6 @@ impl<'a> Heap<'a> {
     /// Returns true if an allocation can have the new size where it is, because the old one takes up the same memory.
     pub fn is_same_place(old: usize, new: usize, align: usize) -> bool {
         Self::request(old, align) == Self::request(new, align)
-    }
-
-    fn enter_list(&mut self, class: usize, page: u32) {
-        let next = core::mem::replace(&mut self.with_room[class], page);
-        (self.pages[page as usize].previous, self.pages[page as usize].next) = (NONE, next);
-        if next != NONE {
-            self.pages[next as usize].previous = page;
-        }
-    }
-
-    fn leave_list(&mut self, class: usize, page: u32) {
-        let Page { previous, next, .. } = self.pages[page as usize];
-        if previous == NONE {
-            self.with_room[class] = next;
-        } else {
-            self.pages[previous as usize].next = next;
-        }
-        if next != NONE {
-            self.pages[next as usize].previous = previous;
-        }
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) enum Kind {
 pub struct Page {
     /// The bits of the free objects.
     pub(super) free: u64,
-    /// The page before it in the list of pages of the class with free objects, or the run before it in its bin.
+    /// The run before it in its bin.
     pub(super) previous: u32,
     /// The one behind it.
     pub(super) next: u32,

@@ -5,8 +5,16 @@ use std::collections::BTreeMap;
 
 const PAGES: usize = 300;
 
-fn records() -> Vec<Page> {
-    vec![Page::UNUSED; PAGES]
+struct Records(Vec<Page>, Vec<Group>);
+
+impl Records {
+    fn heap(&mut self) -> Heap<'_> {
+        Heap::new(&mut self.0, &mut self.1)
+    }
+}
+
+fn records() -> Records {
+    Records(vec![Page::UNUSED; PAGES], vec![Group::EMPTY; Group::count(PAGES)])
 }
 
 /// The allocations of a heap, by offset: size and alignment.
@@ -61,7 +69,7 @@ impl Random {
 fn random_operations_never_overlap_and_give_everything_back() {
     for seed in 1..=40 {
         let (mut random, mut records, mut model) = (Random(seed), records(), Model::default());
-        let mut heap = Heap::new(&mut records);
+        let mut heap = records.heap();
         let mut refused = 0;
         for step in 0..4000 {
             // The heap is filled up and emptied in turn.
@@ -92,7 +100,7 @@ fn random_operations_never_overlap_and_give_everything_back() {
 #[test]
 fn what_budgets_are_charged_with_covers_what_is_used() {
     let (mut random, mut records, mut model) = (Random(7), records(), Model::default());
-    let mut heap = Heap::new(&mut records);
+    let mut heap = records.heap();
     loop {
         let size = random.size();
         assert!(footprint(size) >= size);
@@ -109,7 +117,7 @@ fn what_budgets_are_charged_with_covers_what_is_used() {
 #[test]
 fn holes_of_one_size_are_no_hindrance_for_another() {
     let mut records = records();
-    let mut heap = Heap::new(&mut records);
+    let mut heap = records.heap();
     // Another one fills the heap with small objects and keeps one of each page.
     let all: Vec<usize> = std::iter::from_fn(|| heap.allocate(400, 8)).collect();
     assert_eq!(all.len(), PAGES * 10);
@@ -124,10 +132,82 @@ fn holes_of_one_size_are_no_hindrance_for_another() {
     assert!(heap.largest_free() >= (PAGES - 2) * PAGE);
 }
 
+impl Heap<'_> {
+    /// Returns the pages of a class that have free objects, in order.
+    fn pages_with_room(&self, class: usize) -> Vec<u32> {
+        let has_room = |&page: &u32| {
+            let page = &self.pages[page as usize];
+            page.kind == Kind::Objects && page.class as usize == class && page.free != 0
+        };
+        // The records within runs are not kept.
+        let mut at = 0;
+        let mut starts = Vec::new();
+        while at < self.pages.len() as u32 {
+            starts.push(at);
+            at += if self.pages[at as usize].kind == Kind::Objects { 1 } else { self.pages[at as usize].length };
+        }
+        starts.into_iter().filter(has_room).collect()
+    }
+}
+
+#[test]
+fn objects_come_from_the_lowest_page_with_room() {
+    let (mut random, mut records, mut model) = (Random(11), records(), Model::default());
+    let mut heap = records.heap();
+    for step in 0..6000 {
+        if random.next() % 8 < if step / 700 % 2 == 0 { 6 } else { 2 } {
+            let size = random.size() % SMALL_MAX;
+            let lowest = heap.pages_with_room(CLASS_OF[size.div_ceil(GRAIN)].into()).first().copied();
+            if let Some(offset) = heap.allocate(size, 8) {
+                model.add(&heap, offset, size, 8);
+                assert!(lowest.is_none_or(|page| offset / PAGE == page as usize), "{size} bytes are at {offset:#x}");
+            }
+        } else if let Some((offset, size, align)) = model.take(random.next()) {
+            heap.release(offset, size, align);
+        }
+    }
+}
+
+/// An attacker uses up its budget with objects of each size in turn, and keeps one of each page. Without moves it would
+/// keep nearly as many pages for each size as it could pay for in all. With moves it keeps those that it pays for, and one
+/// more of each class.
+#[test]
+fn objects_that_move_down_leave_no_pages_for_which_nobody_pays() {
+    const BUDGET: usize = 60 * PAGE;
+    for moves in [false, true] {
+        let mut records = records();
+        let mut heap = records.heap();
+        let (mut kept, mut paid) = (Vec::new(), 0);
+        for class in CLASS {
+            let mut held = Vec::new();
+            while paid + footprint(class.size) <= BUDGET
+                && let Some(offset) = heap.allocate(class.size, 8)
+            {
+                held.push(offset);
+                paid += footprint(class.size);
+            }
+            let (one, rest): (Vec<_>, Vec<_>) = held.into_iter().partition(|offset| offset % PAGE == 0);
+            rest.iter().for_each(|&offset| heap.release(offset, class.size, 8));
+            paid -= rest.len() * footprint(class.size);
+            kept.extend(one.into_iter().map(|offset| (offset, class.size)));
+            for (offset, size) in kept.iter_mut().rev().filter(|_| moves) {
+                let lower = heap.allocate(*size, 8).expect("its page has room");
+                let (stays, goes) = (lower.min(*offset), lower.max(*offset));
+                heap.release(goes, *size, 8);
+                *offset = stays;
+            }
+        }
+        let pages = PAGES - heap.runs.free() as usize;
+        let paid = paid.div_ceil(PAGE);
+        assert_eq!(pages <= paid + CLASSES, moves, "{pages} pages are kept, and {paid} paid for");
+        assert!(moves || pages > 4 * paid, "{pages} pages are kept, and {paid} paid for");
+    }
+}
+
 #[test]
 fn the_largest_free_size_can_be_allocated_and_no_more() {
     let (mut random, mut records) = (Random(3), records());
-    let mut heap = Heap::new(&mut records);
+    let mut heap = records.heap();
     for _ in 0..2000 {
         let held = heap.allocate(random.size(), 8);
         let largest = heap.largest_free();
@@ -146,7 +226,7 @@ fn the_largest_free_size_can_be_allocated_and_no_more() {
 #[test]
 fn sizes_and_alignments_that_no_heap_has_are_refused() {
     let mut records = records();
-    let mut heap = Heap::new(&mut records);
+    let mut heap = records.heap();
     for (size, align) in [(usize::MAX, 1), (isize::MAX as usize, 8), (usize::MAX, 4096), (1, 8192), (1 << 45, 16)] {
         assert_eq!(heap.allocate(size, align), None, "{size} bytes aligned to {align}");
     }
@@ -166,7 +246,7 @@ fn an_allocation_grows_in_place_within_its_class_or_pages() {
 #[should_panic(expected = "memory is released that is not in use")]
 fn an_object_that_is_released_twice_is_noticed() {
     let mut records = records();
-    let mut heap = Heap::new(&mut records);
+    let mut heap = records.heap();
     let (kept, released) = (heap.allocate(100, 8), heap.allocate(100, 8).expect("there is room"));
     assert!(kept.is_some());
     heap.release(released, 100, 8);
@@ -177,7 +257,7 @@ fn an_object_that_is_released_twice_is_noticed() {
 #[should_panic(expected = "pages are released that are not in use")]
 fn pages_that_are_released_with_another_size_are_noticed() {
     let mut records = records();
-    let mut heap = Heap::new(&mut records);
+    let mut heap = records.heap();
     let run = heap.allocate(3 * PAGE, 8).expect("there is room");
     heap.release(run, 2 * PAGE, 8);
 }

@@ -3,16 +3,18 @@
 use super::Ipc;
 use super::right::{Carried, Right, SendRight};
 use crate::credentials::Credentials;
+use crate::heap::{footprint, footprint_of_single};
 use crate::ids::{BudgetId, MessageId, PortId, tag};
 use crate::limits::{SMALL_MESSAGE, SPARE_BUFFERS};
 use crate::machine::NoMemory;
 use crate::step::{Step, WORK_COST, Work};
 use abi::message::{Header, MAX_TRAILER_SIZE};
+use abi::mig::NDR;
 use abi::port::Disposition;
 use abi::qos::{Priority, Qos};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use store::{Link, List};
+use store::{COMPACT_FROM, Compaction, Link, List};
 use voucher::importance::{LinkId, MessageLink};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -152,15 +154,49 @@ impl Message {
         bare_header && self.descriptors.is_empty()
     }
 
-    /// Returns the cost of the message on a budget, in bytes, with a tie to importance.
+    /// Moves what the message owns to lower memory, if there is any.
+    pub(super) fn compact(&mut self, compaction: &mut Compaction) {
+        match core::mem::replace(&mut self.bytes, Buffer::Large(Vec::new())) {
+            Buffer::Large(mut bytes) => {
+                compaction.move_down(&mut bytes);
+                self.bytes = Buffer::Large(bytes);
+            }
+            Buffer::Small(bytes) => {
+                let bytes: Box<[u8]> = bytes;
+                let mut bytes = bytes.into_vec();
+                compaction.move_down(&mut bytes);
+                let bytes = bytes.into_boxed_slice().try_into();
+                self.bytes = Buffer::Small(bytes.expect("the size is the same"));
+            }
+        }
+        compaction.move_down(&mut self.descriptors);
+    }
+
+    /// Returns the cost of the message on a budget, in bytes: what it takes up of the heap, with a tie to importance. One
+    /// that was promised has none.
     pub fn cost(&self) -> usize {
-        size_of::<Message>()
-            + size_of::<MessageLink>()
-            + Work::PER_OBJECT * WORK_COST
-            + self.bytes.len()
-            + self.descriptors.capacity() * size_of::<Descriptor>()
+        let buffer = match &self.bytes {
+            Buffer::Small(_) => const { footprint(size_of::<SmallBuffer>()) },
+            Buffer::Large(bytes) if bytes.len() == NOTICE_SIZE => return NOTICE_COST,
+            Buffer::Large(bytes) => footprint(bytes.len()),
+        };
+        let descriptors = match self.descriptors.capacity() {
+            0 => 0,
+            count => footprint(count * size_of::<Descriptor>()),
+        };
+        RECORD_COST + footprint_of_single::<MessageLink>() + buffer + descriptors
     }
 }
+
+/// The cost of a message's record on a budget, in bytes.
+const RECORD_COST: usize = footprint_of_single::<Message>() + Work::PER_OBJECT * WORK_COST;
+
+/// Words in the longest body of a promised message.
+const WORDS_MAX: usize = 1;
+/// The bytes of a promised message, with room for a trailer. No other message has a buffer of this size.
+pub(super) const NOTICE_SIZE: usize = Header::SIZE + NDR.len() + WORDS_MAX * size_of::<u32>() + MAX_TRAILER_SIZE;
+/// The cost of a promised message on a budget, in bytes.
+pub const NOTICE_COST: usize = RECORD_COST + footprint(NOTICE_SIZE);
 
 /// The pool of free buffers for small messages.
 #[derive(Debug, Default)]
@@ -299,6 +335,10 @@ impl Ipc {
             self.refund(budget, cost);
         }
         self.spare_buffers.give_back(bytes);
+        if self.messages.given_back() >= COMPACT_FROM {
+            // Others move on the full exit.
+            step.choose_again();
+        }
     }
 
     /// Ends the right by which a message was sent, because it is delivered. Returns the right's disposition.

@@ -58,9 +58,9 @@ use budget::Budget;
 use message::{Message, Queue, SpareBuffers};
 use port::{Port, Ports};
 use port_set::{Memberships, PortSet, Sets};
-use request::Request;
+use request::AllRequests;
 use space::{Space, Spaces};
-use store::{Arena, Singles};
+use store::{Arena, COMPACT_FROM, Compaction, Singles};
 use voucher::importance::Importance;
 
 /// Totals that are updated with every change, so that reading them takes constant time.
@@ -85,7 +85,7 @@ pub struct Ipc {
     /// Memberships of ports in sets.
     memberships: Memberships,
     /// Requests for dead-name and send-possible notifications.
-    requests: Arena<Request, 64, tag::Request>,
+    requests: AllRequests,
     /// Messages: queued, of blocked senders, being sent, being taken apart, or spare.
     messages: Singles<Message, tag::Message>,
     spare_buffers: SpareBuffers,
@@ -221,6 +221,20 @@ impl Ipc {
             || self.requests.trim()
             || self.messages.trim()
             || self.importance.trim()
+    }
+
+    /// Returns true if so much memory of messages and ports has gone back to the heap that others should move.
+    #[inline]
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.messages.given_back().max(self.ports.given_back()) >= COMPACT_FROM
+    }
+
+    /// Goes on with a round of compaction.
+    pub(crate) fn compact(&mut self, compaction: &mut Compaction) {
+        self.messages.compact(compaction, |compaction, message| message.compact(compaction));
+        self.ports.compact(compaction, |_, _| {});
+        self.spaces.compact(compaction, |_, _| {});
+        self.importance.compact(compaction);
     }
 
     /// Returns the totals.

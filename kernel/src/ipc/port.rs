@@ -2,11 +2,12 @@
 
 use super::Ipc;
 use super::entry::EntryRight;
-use super::message::Queue;
+use super::message::{NOTICE_COST, Queue};
 use super::port_set::OfPort;
-use super::promise::{ENDED_TOGETHER, NOTICE_COST};
+use super::promise::ENDED_TOGETHER;
 use super::request::Requests;
 use super::right::SendOnceRight;
+use crate::heap::footprint_of_single;
 use crate::ids::{BudgetId, KernelObject, MessageId, PortId, SpaceId, ThreadId, VoucherId, tag};
 use crate::machine::NoMemory;
 use crate::sched::wait_queue::{Pushing, WaitQueue};
@@ -24,7 +25,7 @@ use voucher::importance::PortBoosts;
 pub(super) type Ports = Singles<Port, tag::Port>;
 
 /// The cost of a port on a budget, in bytes.
-pub(crate) const PORT_COST: usize = size_of::<Port>() + Work::PER_PORT * WORK_COST;
+pub(crate) const PORT_COST: usize = footprint_of_single::<Port>() + Work::PER_PORT * WORK_COST;
 
 /// The place of a port's receive right (mach-ipc 1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! list, so that all ready members are served in turn.
 
 use super::Ipc;
+use crate::heap::footprint_of_part;
 use crate::ids::{BudgetId, MembershipId, PortId, Receivable, SetId, ThreadId, tag};
 use crate::limits::SETS_PER_PORT_MAX;
 use crate::machine::NoMemory;
@@ -16,10 +17,13 @@ use abi::code::{KERN_ALREADY_IN_SET, KERN_NOT_IN_SET, KERN_RESOURCE_SHORTAGE};
 use store::{Arena, Link, List};
 
 /// All port sets.
-pub(super) type Sets = Arena<PortSet, 64, tag::PortSet>;
+pub(super) type Sets = Arena<PortSet, TOGETHER, tag::PortSet>;
 
 /// All memberships of ports in sets.
-pub(super) type Memberships = Arena<Membership, 64, tag::Membership>;
+pub(super) type Memberships = Arena<Membership, TOGETHER, tag::Membership>;
+
+/// Sets and memberships that are allocated together.
+const TOGETHER: usize = 64;
 
 /// A port set.
 #[derive(Debug)]
@@ -67,10 +71,10 @@ pub enum Ready {}
 store::linked!(Membership as tag::Membership, OfPort: port_link, OfSet: set_link, Ready: ready_link);
 
 /// The cost of a membership on the budget of its set, in bytes.
-pub(super) const MEMBERSHIP_COST: usize = size_of::<Membership>();
+pub(super) const MEMBERSHIP_COST: usize = footprint_of_part(Memberships::OBJECT_SIZE, TOGETHER);
 
 /// The cost of a set on a budget, in bytes.
-pub(super) const SET_COST: usize = size_of::<PortSet>() + Work::PER_OBJECT * WORK_COST;
+pub(super) const SET_COST: usize = footprint_of_part(Sets::OBJECT_SIZE, TOGETHER) + Work::PER_OBJECT * WORK_COST;
 
 impl PortSet {
     /// Returns the number of its members.

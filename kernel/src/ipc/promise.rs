@@ -9,25 +9,16 @@
 //! next right, so that making the right for a call takes one comparison (`direct.rs`).
 
 use super::Ipc;
-use super::message::{Buffer, Message};
+use super::message::{Buffer, NOTICE_COST, NOTICE_SIZE};
 use super::right::{Carried, Right, SendOnceRight};
 use crate::credentials::Credentials;
 use crate::ids::{MessageId, PortId};
 use crate::machine::NoMemory;
-use crate::step::{Step, WORK_COST, Work};
+use crate::step::{Step, Work};
 use abi::message::*;
 use abi::mig::NDR;
 use abi::port::Disposition;
-use voucher::importance::MessageLink;
 use zerocopy::IntoBytes;
-
-/// Words in the longest body of a promised message.
-const WORDS_MAX: usize = 1;
-/// The bytes of a promised message, with room for a trailer. No other message has a buffer of this size.
-pub(super) const NOTICE_SIZE: usize = Header::SIZE + NDR.len() + WORDS_MAX * size_of::<u32>() + MAX_TRAILER_SIZE;
-/// The cost of a promised message on a budget, in bytes.
-pub const NOTICE_COST: usize =
-    size_of::<Message>() + size_of::<MessageLink>() + Work::PER_OBJECT * WORK_COST + NOTICE_SIZE;
 
 /// Promises that a port keeps although it has no rights for them.
 const IDLE_MAX: u32 = 1;

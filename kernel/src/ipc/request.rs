@@ -4,6 +4,7 @@
 use super::Ipc;
 use super::kernel_message::Notification;
 use super::right::SendOnceRight;
+use crate::heap::footprint_of_part;
 use crate::ids::{BudgetId, PortId, RequestId, SpaceId, tag};
 use crate::limits::REQUESTS_PER_PORT_MAX;
 use crate::step::{Step, Work};
@@ -56,7 +57,13 @@ impl Request {
 }
 
 /// The cost of a request on the budget of its space, in bytes.
-pub(super) const REQUEST_COST: usize = size_of::<Request>();
+pub(super) const REQUEST_COST: usize = footprint_of_part(AllRequests::OBJECT_SIZE, TOGETHER);
+
+/// The requests of all ports.
+pub(super) type AllRequests = Arena<Request, TOGETHER, tag::Request>;
+
+/// Requests that are allocated together.
+const TOGETHER: usize = 64;
 
 /// A list of a port's requests.
 #[derive(Debug)]
@@ -84,10 +91,7 @@ impl Requests {
     }
 
     /// Returns all requests.
-    pub fn iter<'a>(
-        &self,
-        requests: &'a Arena<Request, 64, tag::Request>,
-    ) -> impl Iterator<Item = (RequestId, &'a Request)> {
+    pub fn iter<'a>(&self, requests: &'a AllRequests) -> impl Iterator<Item = (RequestId, &'a Request)> {
         self.armed.iter(requests).chain(self.unarmed.iter(requests)).map(|id| (id, &requests[id]))
     }
 

@@ -20,6 +20,7 @@
 //! within the next 15 uses of its slot, and a program cannot foresee when a stale name will be given again.
 
 use super::entry::{Entry, EntryRight, add_urefs};
+use crate::heap::footprint;
 use crate::ids::{BudgetId, PortId, TaskId, tag};
 use abi::KernReturn;
 use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE};
@@ -145,7 +146,7 @@ impl Space {
     }
 
     /// Bytes that growing the space once costs a budget, with the growth of the index of send rights.
-    pub const GROWTH_COST: usize = GROWTH * (size_of::<Slot>() + 2 * size_of::<(PortId, PortName)>());
+    pub const GROWTH_COST: usize = footprint(GROWTH * size_of::<Slot>()) + 2 * GROWTH * size_of::<(PortId, PortName)>();
 
     /// Returns the bytes that the space costs its budget.
     pub fn cost(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Ports and messages by themselves, where no call of a program shows what happens.
 
-use super::request::RequestKind;
+use super::request::{Request, RequestKind};
 use super::right::{Carried, Right};
 use super::*;
 use crate::credentials::Credentials;

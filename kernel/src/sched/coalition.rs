@@ -7,6 +7,7 @@
 use super::Scheduling;
 use super::run_queue::LEVELS;
 use super::thread::AtLevel;
+use crate::heap::footprint_of_single;
 use crate::ids::{BudgetId, CoalitionId, tag};
 use crate::machine::NoMemory;
 use core::ops::{Index, IndexMut};
@@ -38,7 +39,7 @@ pub(super) enum AwaitingTurn {}
 store::linked!(Place as tag::Coalition, AwaitingTurn: link);
 
 /// The cost of a coalition on the budget of the task that is its first, in bytes.
-pub(crate) const COALITION_COST: usize = Singles::<Coalition, tag::Coalition>::OBJECT_SIZE;
+pub(crate) const COALITION_COST: usize = footprint_of_single::<Coalition>();
 
 /// All coalitions.
 #[derive(Debug, Default)]

@@ -31,7 +31,7 @@ use frames::Frames;
 use heapless::String;
 use regions::Regions;
 use start::Start;
-use store::{LinearMap, Singles};
+use store::{Compaction, LinearMap, Singles};
 use voucher::managers::bank::BankElementId;
 
 /// A task.
@@ -223,6 +223,11 @@ impl Tasks {
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub(crate) fn trim(&mut self) -> bool {
         self.tasks.trim() || self.numbers.trim()
+    }
+
+    /// Goes on with a round of compaction.
+    pub(crate) fn compact(&mut self, compaction: &mut Compaction) {
+        self.tasks.compact(compaction, |_, _| {});
     }
 
     /// Returns the number of tasks.

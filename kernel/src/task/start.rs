@@ -2,6 +2,7 @@
 
 use super::program::Loading;
 use crate::credentials::SystemPersonas;
+use crate::heap::footprint;
 use crate::ipc::budget::Portion;
 use crate::limits::{ARGUMENTS_SIZE_MAX, STRINGS_MAX};
 use crate::machine::UserAddr;
@@ -189,7 +190,9 @@ pub(crate) struct Start {
 impl Start {
     /// Returns the bytes of kernel memory that it takes, which are on the budget of the new task.
     pub(crate) fn cost(&self) -> usize {
-        size_of::<Start>() + self.strings.size()
+        footprint(size_of::<Start>())
+            + footprint(self.strings.arguments.len())
+            + footprint(self.strings.environment.len())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::ids::{BudgetId, KernelObject, PortId, VoucherId};
 use crate::ipc::Ipc;
 use crate::machine::NoMemory;
 use crate::step::Step;
-use store::{Id, Singles};
+use store::{Compaction, Id, Singles};
 use voucher::PortBinding;
 
 /// The port of a voucher, and what the voucher costs.
@@ -40,6 +40,11 @@ impl Bindings {
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub(super) fn trim(&mut self) -> bool {
         self.0.trim()
+    }
+
+    /// Goes on with a round of compaction.
+    pub(super) fn compact(&mut self, compaction: &mut Compaction) {
+        self.0.compact(compaction, |_, _| {});
     }
 
     /// Makes a port for a voucher and puts both on a budget.

@@ -6,6 +6,7 @@
 
 use super::bindings::Binding;
 use super::system::System;
+use crate::heap::{footprint, footprint_of_single};
 use crate::ids::VoucherId;
 use crate::ipc::port::PORT_COST;
 use voucher::importance::{Importance, Inherit, Source, TaskElement};
@@ -17,17 +18,19 @@ use voucher::{AttributeValue, Key, Voucher};
 const INDEX_COST: usize = 16;
 
 /// The cost of a voucher with its port and without its values.
-const VOUCHER_COST: usize = size_of::<Voucher>() + INDEX_COST + size_of::<Binding>() + PORT_COST;
+const VOUCHER_COST: usize =
+    footprint_of_single::<Voucher>() + INDEX_COST + footprint_of_single::<Binding>() + PORT_COST;
 
 /// The cost of a value and of its manager's record, without content. The records of the bank are the largest.
-const VALUE_COST: usize = size_of::<AttributeValue>() + size_of::<BankElement>() + 2 * INDEX_COST;
+const VALUE_COST: usize =
+    footprint(size_of::<AttributeValue>()) + footprint_of_single::<BankElement>() + 2 * INDEX_COST;
 
 /// The cost of an inherit, and of the element of the task that it comes from: that outlives the task.
-const INHERIT_COST: usize = size_of::<Inherit>() + INDEX_COST + size_of::<TaskElement>();
+const INHERIT_COST: usize = footprint_of_single::<Inherit>() + INDEX_COST + footprint_of_single::<TaskElement>();
 
 /// Returns the cost of a live voucher with its port and its values, in bytes.
 pub(super) fn cost_of(system: &System, importance: &Importance, voucher: VoucherId) -> usize {
-    let content = |manager: &UserData, handle| manager.content(handle).map_or(0, <[u8]>::len);
+    let content = |manager: &UserData, handle| manager.content(handle).map_or(0, |bytes| footprint(bytes.len()));
     let values = system.registry.attributes(voucher).map(|(key, handle)| match key {
         // There is a bounded number of priorities in the whole system, and they are permanent.
         Key::PTHPRIORITY => 0,
@@ -46,7 +49,7 @@ fn importance_cost(importance: &Importance, handle: u64) -> usize {
         Some(Source::Inherit(id)) => importance.inherit(id).map_or(0, |inherit| inherit.depth().length()),
         Some(Source::Task(_)) | None => 0,
     };
-    size_of::<TaskElement>() + inherits as usize * INHERIT_COST
+    footprint_of_single::<TaskElement>() + inherits as usize * INHERIT_COST
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ use abi::task::Properties;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
 use memo::Memo;
+use store::Compaction;
 use system::System;
 use voucher::importance::WithImportance;
 use voucher::managers::bank::{BankElementId, TaskIdentity};
@@ -80,6 +81,12 @@ impl Vouchers {
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub(crate) fn trim(&mut self) -> bool {
         self.bindings.trim() || self.system.trim()
+    }
+
+    /// Goes on with a round of compaction.
+    pub(crate) fn compact(&mut self, compaction: &mut Compaction) {
+        self.bindings.compact(compaction);
+        self.system.compact(compaction);
     }
 
     /// Returns the owner without vouchers, with the managers of the keys 2, 3, 4, 7 and 8. `seed` should be hard to guess.
@@ -143,13 +150,26 @@ impl Vouchers {
         bank.begin_task(identity).map_err(no_memory)
     }
 
-    /// Makes room for personas of the system that are about to be [set](Vouchers::set_system_personas).
+    /// Adds personas of the system that are about to be [set](Vouchers::set_system_personas). Returns those that are new.
     ///
     /// # Errors
-    /// [`NoMemory`].
-    pub fn add_system_personas(&mut self, SystemPersonas { system, proxy }: SystemPersonas) -> Result<(), NoMemory> {
+    /// [`NoMemory`]; nothing has changed.
+    pub fn add_system_personas(
+        &mut self,
+        SystemPersonas { system, proxy }: SystemPersonas,
+    ) -> Result<SystemPersonas, NoMemory> {
         let personas = self.system.bank.personas_mut();
-        system.into_iter().chain(proxy).try_for_each(|persona| personas.add(persona))
+        let is_new = |persona: &u32| !personas.exists(*persona);
+        let added = SystemPersonas { system: system.filter(is_new), proxy: proxy.filter(is_new) };
+        let add = system.into_iter().chain(proxy).try_for_each(|persona| personas.add(persona));
+        add.inspect_err(|_| self.remove_personas(added))?;
+        Ok(added)
+    }
+
+    /// Removes personas that have been [added](Vouchers::add_system_personas) for a start that has failed.
+    pub fn remove_personas(&mut self, SystemPersonas { system, proxy }: SystemPersonas) {
+        let personas = self.system.bank.personas_mut();
+        system.into_iter().chain(proxy).for_each(|persona| personas.remove(persona));
     }
 
     /// Tells the bank which personas are the system's (vouchers 6.3.5). They have been

@@ -1,6 +1,7 @@
 //! [`System`]: the registry with the managers of the kernel.
 
 use crate::ids::VoucherId;
+use store::Compaction;
 use voucher::managers::bank::{Bank, BankSettings};
 use voucher::managers::importance::ImportanceManager;
 use voucher::managers::pthpriority::PthPriority;
@@ -49,6 +50,12 @@ impl System {
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub(super) fn trim(&mut self) -> bool {
         self.registry.trim() || self.bank.trim() || self.user_data.trim() || self.test.trim()
+    }
+
+    pub(super) fn compact(&mut self, compaction: &mut Compaction) {
+        self.registry.compact(compaction);
+        self.bank.compact(compaction);
+        self.user_data.compact(compaction);
     }
 }
 

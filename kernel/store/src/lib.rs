@@ -32,6 +32,7 @@ extern crate alloc;
 
 mod arena;
 mod chunks;
+mod compact;
 pub mod failpoints;
 mod id;
 mod index;
@@ -45,6 +46,7 @@ pub mod steps;
 
 pub use arena::{Arena, Table};
 pub use chunks::Chunks;
+pub use compact::{COMPACT_FROM, Compaction, LARGEST};
 pub use id::Id;
 pub use index::{Chain, Chained, Entries, LinearIndex};
 pub use list::{Link, Linked, List, Objects};

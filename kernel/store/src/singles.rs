@@ -1,5 +1,6 @@
 //! [`Singles`]: objects named by index and generation, each allocated by itself.
 
+use crate::compact::{Compaction, EFFORT_MOVE, EFFORT_OBJECT, EFFORT_VACANT};
 use crate::slots::{GENERATION_OF_PLACES, Mark, shrink};
 use crate::{Id, NoMemory, Table, failpoints, try_with_capacity};
 use alloc::boxed::Box;
@@ -21,6 +22,11 @@ pub struct Singles<T, Tag = T> {
     /// New places begin with this generation.
     generation: u32,
     len: usize,
+    /// Objects whose memory went back to the heap since [`compact`](Singles::compact) asked last.
+    given_back: u32,
+    /// The round of compaction in which the places from `looked_at` on have been looked at.
+    round: u32,
+    looked_at: u32,
 }
 
 /// An object in memory of its own, as an array, because that is what a vector with room for one becomes.
@@ -61,6 +67,12 @@ impl<T, Tag> Singles<T, Tag> {
     /// The bytes that are allocated for each object, besides the heap's own rounding.
     pub const OBJECT_SIZE: usize = size_of::<Single<T, Tag>>() + size_of::<Vacancy>() + size_of::<usize>();
 
+    /// The bytes that are allocated for each object by itself.
+    pub const MEMORY: usize = size_of::<Single<T, Tag>>();
+
+    /// The bytes for each object of what is known of all. That doubles when it grows.
+    pub const SHARE: usize = 2 * (size_of::<Vacancy>() + size_of::<usize>());
+
     /// The number of objects for which memory is kept.
     const SPARE: usize = {
         let fits = SPARE_BYTES / size_of::<Single<T, Tag>>();
@@ -69,7 +81,17 @@ impl<T, Tag> Singles<T, Tag> {
 
     /// Returns a table without objects. Allocates nothing.
     pub const fn new() -> Self {
-        Singles { objects: Vec::new(), spare: Vec::new(), vacancies: Vec::new(), vacant: NONE, generation: 1, len: 0 }
+        Singles {
+            objects: Vec::new(),
+            spare: Vec::new(),
+            vacancies: Vec::new(),
+            vacant: NONE,
+            generation: 1,
+            len: 0,
+            given_back: 0,
+            round: 0,
+            looked_at: 0,
+        }
     }
 
     /// Returns the number of objects.
@@ -193,6 +215,8 @@ impl<T, Tag> Singles<T, Tag> {
     fn keep(&mut self, memory: Vec<Single<T, Tag>>) {
         if self.spare.len() < self.spare.capacity() {
             self.spare.push(memory);
+        } else {
+            self.given_back = self.given_back.saturating_add(1);
         }
     }
 
@@ -255,6 +279,50 @@ impl<T, Tag> Singles<T, Tag> {
             self.vacancies.pop();
         }
         true
+    }
+
+    /// Returns the number of objects whose memory has gone back to the heap and that [`compact`](Singles::compact) does
+    /// not know of.
+    #[inline(always)]
+    pub const fn given_back(&self) -> u32 {
+        self.given_back
+    }
+
+    /// Goes on with a round of compaction: moves objects to lower memory, if the heap has some. `look` is given the
+    /// objects in turn, so that what they own may move as well. If there is no memory, objects stay where they are.
+    pub fn compact(&mut self, compaction: &mut Compaction, mut look: impl FnMut(&mut Compaction, &mut T)) {
+        compaction.changed = compaction.changed.saturating_add(core::mem::take(&mut self.given_back));
+        if self.round != compaction.round {
+            (self.round, self.looked_at) = (compaction.round, self.places());
+        }
+        self.looked_at = self.looked_at.min(self.places());
+        let mut lower: Option<Vec<Single<T, Tag>>> = None;
+        while self.looked_at > 0 && compaction.effort > 0 {
+            self.looked_at -= 1;
+            let place = &mut self.objects[self.looked_at as usize];
+            let Some(mut single) = place.take() else {
+                compaction.spend(EFFORT_VACANT);
+                continue;
+            };
+            compaction.spend(EFFORT_OBJECT);
+            look(compaction, &mut single[0].object);
+            let memory = match lower.take() {
+                Some(memory) => Ok(memory),
+                None => try_with_capacity(1),
+            };
+            if let Ok(mut memory) = memory {
+                if memory.as_ptr().addr() < single.as_ptr().addr() {
+                    let higher: Box<[Single<T, Tag>]> = single;
+                    memory.append(&mut higher.into_vec());
+                    single = memory.into_boxed_slice().try_into().ok().expect("there is one object");
+                    compaction.changed += 1;
+                    compaction.spend(EFFORT_MOVE);
+                } else {
+                    lower = Some(memory);
+                }
+            }
+            *place = Some(single);
+        }
     }
 
     /// Returns the object, or `None` if it is gone.

@@ -9,14 +9,16 @@ use abi::code::*;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
-use kernel::ipc::message::{Descriptor, Message, SmallBuffer};
+use kernel::heap::{footprint, footprint_of_part, footprint_of_single};
+use kernel::ids::tag;
+use kernel::ipc::message::{Descriptor, Message, NOTICE_COST, SmallBuffer};
 use kernel::ipc::port::Port;
 use kernel::ipc::port_set::{Membership, PortSet};
-use kernel::ipc::promise::NOTICE_COST;
 use kernel::ipc::request::Request;
 use kernel::limits::{Limits, TASKS_MAX};
 use kernel::sched::thread::Thread;
 use kernel::step::WORK_COST;
+use store::Arena;
 use voucher::importance::MessageLink;
 
 /// Creates a world in which the budget of each task is 32 KiB.
@@ -187,9 +189,12 @@ fn destroying_a_port_returns_its_kernel_memory_to_the_budget() {
     assert_eq!((w.used(a.task), w.counts()), before);
 }
 
-/// What an object costs is the size of its record, and of the places on the work list that it reserves.
+/// What an object costs is what its record takes of the heap, and the places on the work list that it reserves.
 #[test]
-fn an_object_costs_its_record_and_its_places_on_the_work_list() {
+fn an_object_costs_what_it_takes_of_the_heap_and_its_places_on_the_work_list() {
+    fn part_of_chunk<T, Tag>() -> usize {
+        footprint_of_part(Arena::<T, 64, Tag>::OBJECT_SIZE, 64)
+    }
     let mut w = World::new();
     let a = w.task();
     let mut cost = |make: &mut dyn FnMut(&mut World)| {
@@ -198,21 +203,27 @@ fn an_object_costs_its_record_and_its_places_on_the_work_list() {
         w.used(a.task) - before
     };
     let (mut port, mut set) = (MACH_PORT_NULL, MACH_PORT_NULL);
-    let port_cost = size_of::<Port>() + 2 * WORK_COST;
+    let port_cost = footprint_of_single::<Port>() + 2 * WORK_COST;
     assert_eq!(cost(&mut |w| port = w.port(a)), port_cost);
-    assert_eq!(cost(&mut |w| set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap()), size_of::<PortSet>() + WORK_COST);
-    assert_eq!(cost(&mut |w| w.insert_member(a, port, set).unwrap()), size_of::<Membership>());
+    assert_eq!(
+        cost(&mut |w| set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap()),
+        part_of_chunk::<PortSet, tag::PortSet>() + WORK_COST
+    );
+    assert_eq!(cost(&mut |w| w.insert_member(a, port, set).unwrap()), part_of_chunk::<Membership, tag::Membership>());
     let request = |w: &mut World| {
         w.insert_right(a, port, port, D::MAKE_SEND).unwrap();
         w.request(a, port, MACH_NOTIFY_SEND_POSSIBLE, 0, (port, D::MAKE_SEND_ONCE)).unwrap();
     };
-    assert_eq!(cost(&mut { request }), size_of::<Request>() + NOTICE_COST);
-    let record = size_of::<Message>() + size_of::<MessageLink>() + WORK_COST;
-    assert_eq!(cost(&mut |w| w.send(a, &Msg::copy_send(port)).unwrap()), record + size_of::<SmallBuffer>());
+    assert_eq!(cost(&mut { request }), part_of_chunk::<Request, tag::Request>() + NOTICE_COST);
+    let record = footprint_of_single::<Message>() + footprint_of_single::<MessageLink>() + WORK_COST;
+    assert_eq!(cost(&mut |w| w.send(a, &Msg::copy_send(port)).unwrap()), record + footprint(size_of::<SmallBuffer>()));
     let with_right = Msg::copy_send(port).port(port, D::COPY_SEND).body(&[0; 1000]);
     let bytes = Header::SIZE + 4 + PortDescriptor::SIZE + 1000 + MAX_TRAILER_SIZE;
-    assert_eq!(cost(&mut |w| w.send(a, &with_right).unwrap()), record + bytes + size_of::<Descriptor>());
-    assert_eq!(cost(&mut |w| assert_ne!(w.thread(a).thread, a.thread)), size_of::<Thread>() + port_cost);
+    assert_eq!(
+        cost(&mut |w| w.send(a, &with_right).unwrap()),
+        record + footprint(bytes) + footprint(size_of::<Descriptor>())
+    );
+    assert_eq!(cost(&mut |w| assert_ne!(w.thread(a).thread, a.thread)), footprint_of_single::<Thread>() + port_cost);
 }
 
 #[test]

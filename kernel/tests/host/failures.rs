@@ -28,7 +28,8 @@ enum Point {
 pub fn visible_state(w: &World) -> String {
     let mut text = String::new();
     let k = &w.kernel;
-    writeln!(text, "{:?}", k.tasks.system_personas).unwrap();
+    let known = [101, 102].map(|persona| k.vouchers.system().bank.personas().exists(persona));
+    writeln!(text, "{:?} {known:?}", k.tasks.system_personas).unwrap();
     for (id, task) in k.tasks.iter() {
         writeln!(text, "{id:?} {:?} {:?}", task.credentials, task.bootstrap).unwrap();
         writeln!(text, "  {:?} {:?}", task.identity, task.policy).unwrap();

@@ -6,13 +6,14 @@ use abi::PortName;
 use abi::code::*;
 use abi::port::Disposition as D;
 use abi::port::*;
+use kernel::heap::footprint_of_single;
+use kernel::ipc::message::NOTICE_COST;
 use kernel::ipc::port::Port;
-use kernel::ipc::promise::NOTICE_COST;
 use kernel::limits::Limits;
 use kernel::step::WORK_COST;
 
 const SMALL_BUDGET: usize = 32 * 1024;
-const PORT: usize = size_of::<Port>() + 2 * WORK_COST;
+const PORT: usize = footprint_of_single::<Port>() + 2 * WORK_COST;
 /// More messages than a small budget has room for.
 const MANY: usize = 20;
 

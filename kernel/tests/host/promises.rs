@@ -13,7 +13,7 @@ use abi::port::Disposition as D;
 use abi::port::*;
 use abi::task::{EXIT_MESSAGE_ID, EXIT_PORT_MAKE, TaskSpawnArgs};
 use kernel::inspect::invariants::check_all;
-use kernel::ipc::promise::NOTICE_COST;
+use kernel::ipc::message::NOTICE_COST;
 
 /// Uses up the budget of a task, and lets all allocations fail.
 fn exhaust(w: &mut World, actor: Actor) -> usize {

@@ -9,7 +9,7 @@ use crate::world::{ARGUMENTS, Actor, BUFFER, RESULT, Ret};
 use abi::message::*;
 use abi::mig;
 use abi::port::*;
-use abi::task::{EXIT_PORT_MAKE, Exception, TaskSpawnArgs};
+use abi::task::{EXIT_PORT_MAKE, Exception, SPAWN_SHARE_OF, SPAWN_SHARE_PARTS, TaskSpawnArgs};
 use abi::trap::{CLASS_SHIFT, CLASS_TALLY, CLASS_UNIX, mach, tally, unix};
 use abi::{KernReturn, PortName};
 use kernel::kernel::Event;
@@ -171,6 +171,15 @@ impl Simulation {
         self.trap(actor, mach::MACH_PORT_REQUEST_NOTIFICATION, &args);
     }
 
+    /// Returns a share for a child: the usual one, an amount, or parts of what its parent has left, which may be too many.
+    fn share(&mut self, most: u64) -> u64 {
+        match self.random.below(4) {
+            0 => self.random.below(most),
+            1 => SPAWN_SHARE_OF + self.random.below(SPAWN_SHARE_PARTS + 2),
+            _ => 0,
+        }
+    }
+
     /// Spawns a child and ends it at once: by exit, by the exit of its thread or by an exception.
     fn spawn(&mut self, actor: Actor) {
         let exit_port = if self.random.one_in(2) { MACH_PORT_NULL } else { self.name_of(actor, PortType::RECEIVE) };
@@ -189,6 +198,8 @@ impl Simulation {
             bootstrap_port,
             exit_port,
             exit_disposition: EXIT_PORT_MAKE,
+            kernel_bytes: self.share(64 * 1024),
+            pages: self.share(80),
             ..spawn_args()
         };
         let before = self.world.kernel.tasks.count();

@@ -160,6 +160,8 @@ impl Simulation {
             watch_ports: init.memory + ARGUMENTS + 1024,
             watch_port_count: words.len() as u32,
             coalition: self.random.below(2),
+            kernel_bytes: self.random.pick(&[0, 0, 0, 24 << 10, 100 << 10]),
+            pages: self.random.pick(&[0, 0, 0, 150, 400]),
             ..spawn_args()
         })
     }

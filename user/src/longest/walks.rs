@@ -24,10 +24,10 @@ pub(super) const ROWS: &[Row] = &[
     ("a reply to the end of a chain of 2,000", reply_to_the_end_of_a_chain),
     ("10 timed-out sends with 128 rights each", timed_out_senders),
     ("an aborted send with 128 rights", aborted_sender),
-    ("end of a port with 5,000 messages", port_with_messages),
+    ("end of a port with 4,000 messages", port_with_messages),
     ("end of a task with 3,000 rights to replies", task_with_rights),
     ("end of a chain of 2,000 ports", end_of_a_chain),
-    ("the most urgent message behind 5,000", urgent_message),
+    ("the most urgent message behind 4,000", urgent_message),
 ];
 
 const CHAIN: usize = 2_000;
@@ -137,7 +137,7 @@ fn aborted_sender() -> LongestStep {
 /// Fills a queue with messages to send-once rights, which no limit keeps out. Returns their number.
 fn fill_queue(port: PortName) -> usize {
     let mut count = 0;
-    while count < 5_000 && Message::to(port, Disposition::MAKE_SEND_ONCE).send_within(0).is_ok() {
+    while count < 4_000 && Message::to(port, Disposition::MAKE_SEND_ONCE).send_within(0).is_ok() {
         count += 1;
     }
     count

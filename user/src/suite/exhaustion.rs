@@ -7,6 +7,7 @@ use crate::port::{self, Port};
 use crate::task::{self, Spawn};
 use crate::{check, time};
 use abi::code::*;
+use abi::debug::Memory;
 use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
@@ -20,6 +21,7 @@ tests! { "exhaustion":
     tasks_that_use_up_their_budgets_leave_others_theirs.limit(120_000),
     a_notification_comes_while_others_use_up_their_budgets.limit(120_000),
     a_port_on_its_way_costs_its_receiver_nothing.limit(60_000),
+    a_share_is_there_beside_a_task_that_pins_pages.limit(240_000),
 }
 
 /// Tasks that use up their budgets at the same time.
@@ -170,4 +172,72 @@ fn a_port_on_its_way_costs_its_receiver_nothing() {
     names.for_each(|&name| port::destroy_right(name, D::PORT_SEND_ONCE));
     check::equal("meanwhile", ask(), [KERN_SUCCESS; 2]);
     end(vec![stranger], &exit);
+}
+
+/// Sends a message of this many bytes by a send-once right, so that the queue has no limit.
+fn send_sized(to: &Port, size: usize) -> Result<(), KernReturn> {
+    static ZEROS: [u8; 2048] = [0; 2048];
+    Message::to(to.name(), D::MAKE_SEND_ONCE).bytes(&ZEROS[..size]).send()
+}
+
+/// Messages of these sizes have buffers of different classes. Of each so many, which are more than a page has, one is kept.
+const PINNED: [(usize, usize); 6] = [(200, 14), (300, 10), (400, 8), (600, 6), (720, 5), (900, 4)];
+
+/// A child: uses up its budget with messages of one size after the other, keeps few of them, and stays.
+pub(super) fn pin_pages() {
+    let (kept, given) = (port_with_send(), port_with_send());
+    for (size, every) in PINNED {
+        let mut sent = 0usize;
+        while send_sized(if sent.is_multiple_of(every) { &kept } else { &given }, size).is_ok() {
+            sent += 1;
+        }
+        for _ in 0..sent - sent.div_ceil(every) {
+            Message::receive(given.name()).expect("it is there").destroy();
+        }
+    }
+    while Message::copy_send(task::bootstrap_port()).send_within(0).is_err() {
+        time::sleep(1);
+    }
+    time::sleep(1_000_000);
+}
+
+/// A child: when it is asked, makes as many ports as it can, and says how many.
+pub(super) fn use_share() {
+    let orders = port_with_send();
+    hello(Some(orders.name())).send().expect("the parent receives");
+    let order = Message::receive(orders.name()).expect("an order comes");
+    let mut made = 0;
+    while port::allocate(MACH_PORT_RIGHT_RECEIVE).is_ok() {
+        made += 1;
+    }
+    Message::reply(&order).words(&[made]).send().expect("the parent waits");
+    time::sleep(1_000_000);
+}
+
+/// Bytes of holes between objects, and of short runs of pages, that are there at any time.
+const HOLES: u64 = 512 << 10;
+
+fn a_share_is_there_beside_a_task_that_pins_pages() {
+    let share = |pins: bool| {
+        let (meeting, exit) = (port_with_send(), Port::new());
+        let with_share = |name, spawn: fn(Spawn) -> Spawn| {
+            let spawn = spawn(child(name).bootstrap(meeting.name()).exit_port(exit.name()));
+            let task = spawn.start().expect("the child starts");
+            (task, Message::receive(meeting.name()).expect("the child is there"))
+        };
+        let (honest, hello) = with_share("use-share", Spawn::half);
+        let mut tasks = vec![honest];
+        if pins {
+            tasks.push(with_share("pin-pages", Spawn::most).0);
+            // Nobody is ready now, so that a round of compaction comes to its end.
+            time::sleep(100);
+        }
+        let made = Message::copy_send(hello.descriptor(0).name).rpc().expect("the child answers").word(0);
+        let Memory { free, largest } = task::kernel_memory();
+        check::that("what is free is not in holes", free - largest < HOLES);
+        end(tasks, &exit);
+        made
+    };
+    let alone = share(false);
+    check::equal("ports", share(true), alone);
 }

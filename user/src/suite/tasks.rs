@@ -61,6 +61,8 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("receive-always", soak::receive_always),
     ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
     ("use-up-budget", exhaustion::use_up_budget),
+    ("pin-pages", exhaustion::pin_pages),
+    ("use-share", exhaustion::use_share),
     ("hold-right", exhaustion::hold_right),
     ("be-a-stranger", exhaustion::be_a_stranger),
     ("check-processor", processor::check_fresh_processor),

@@ -137,7 +137,7 @@ use delayed_drop::DelayedDrop;
 use element::{Changed, Crossed, Unfinished, Updating};
 use foldhash::fast::FixedState;
 use log::Log;
-use store::{LinearIndex, List, Singles};
+use store::{Compaction, LinearIndex, List, Singles};
 
 /// The importance of all tasks.
 #[derive(Debug)]
@@ -193,6 +193,13 @@ impl Importance {
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub fn trim(&mut self) -> bool {
         self.elements.trim() || self.inherits.trim() || self.links.trim()
+    }
+
+    /// Goes on with a round of compaction.
+    pub fn compact(&mut self, compaction: &mut Compaction) {
+        self.elements.compact(compaction, |_, _| {});
+        self.inherits.compact(compaction, |_, _| {});
+        self.links.compact(compaction, |_, _| {});
     }
 
     /// Returns true if there are no tasks, inherits and linked messages.

@@ -8,7 +8,7 @@ use core::hash::Hasher;
 use core::task::Poll;
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
-use store::{Chain, Id, LinearIndex, Singles, chained};
+use store::{Chain, Compaction, Id, LinearIndex, Singles, chained};
 
 /// The length of the longest content that is stored without an allocation of its own.
 const SHORT: usize = 64;
@@ -67,6 +67,17 @@ impl UserData {
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub fn trim(&mut self) -> bool {
         self.contents.trim()
+    }
+
+    /// Goes on with a round of compaction.
+    pub fn compact(&mut self, compaction: &mut Compaction) {
+        self.contents.compact(compaction, |compaction, content| {
+            if let Bytes::Long(bytes) = &mut content.bytes {
+                let mut vec = core::mem::take(bytes).into_vec();
+                compaction.move_down(&mut vec);
+                *bytes = vec.into_boxed_slice();
+            }
+        });
     }
 
     /// Returns a manager without contents. `seed` should be hard to guess: it decides which contents share a hash

@@ -3,7 +3,7 @@
 use super::frame_allocator::FrameAllocator;
 use core::alloc::{GlobalAlloc, Layout};
 use core::{mem, ptr, slice};
-use kernel::heap::{Heap, PAGE, Page};
+use kernel::heap::{Group, Heap, PAGE, Page};
 use spin::Mutex;
 
 #[global_allocator]
@@ -30,16 +30,22 @@ pub fn set_up(frames: &mut FrameAllocator) {
     let piece = frames.take_piece(size);
     let start = frames.physical_map().address::<Page>(piece.start);
     let size = (piece.end - piece.start) as usize;
-    let for_records = (size / PAGE * mem::size_of::<Page>()).next_multiple_of(PAGE);
+    let groups = Group::count(size / PAGE);
+    let for_groups = groups * mem::size_of::<Group>();
+    let for_records = (for_groups + size / PAGE * mem::size_of::<Page>()).next_multiple_of(PAGE);
     let pages = (size - for_records) / PAGE;
     // SAFETY: The piece has just been taken for good and is mapped; it begins with a page, and its first `for_records`
-    // bytes are kept for the records alone, which are all written before the slice is made.
-    let records = unsafe {
-        (0..pages).for_each(|at| start.add(at).write(Page::UNUSED));
-        slice::from_raw_parts_mut(start, pages)
+    // bytes are kept for the two slices alone, which do not overlap and are all written before they are made. The first
+    // of them ends where a record of a page may be, because both types have words.
+    let (groups, records) = unsafe {
+        let of_groups = start.cast::<Group>();
+        (0..groups).for_each(|at| of_groups.add(at).write(Group::EMPTY));
+        let of_pages = start.byte_add(for_groups);
+        (0..pages).for_each(|at| of_pages.add(at).write(Page::UNUSED));
+        (slice::from_raw_parts_mut(of_groups, groups), slice::from_raw_parts_mut(of_pages, pages))
     };
     let mut memory = HEAP.0.lock();
-    *memory = Memory { start: start.expose_provenance() + for_records, heap: Heap::new(records) };
+    *memory = Memory { start: start.expose_provenance() + for_records, heap: Heap::new(records, groups) };
 }
 
 /// Returns the number of free bytes.

@@ -5,7 +5,7 @@ use crate::credentials::Credentials;
 use crate::ids::{MembershipId, MessageId, SetId, SpaceId, TaskId, ThreadId};
 use crate::ipc::budget::{Portion, Source};
 use crate::ipc::message::Descriptor;
-use crate::ipc::promise::NOTICE_COST;
+use crate::ipc::message::NOTICE_COST;
 use crate::ipc::request::{Request, RequestKind};
 use crate::ipc::right::{ReceiveRight, SendRight};
 use crate::ipc::way::Way;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 #[test]
 fn random_changes_have_the_same_effect_as_on_a_map_and_ids_stay_unique() {
     let mut table = Singles::<u64>::new();
+    let mut compaction = Compaction::default();
     let (mut model, mut given) = (BTreeMap::new(), BTreeSet::new());
     let mut seed = 1u64;
     for step in 0..20_000u64 {
@@ -19,7 +20,12 @@ fn random_changes_have_the_same_effect_as_on_a_map_and_ids_stay_unique() {
                 assert!(given.insert(id.to_bits()), "an id is given once only");
                 model.insert(id.to_bits(), (id, step));
             }
-            (5, _) => drop(table.trim()),
+            (5, _) if random >> 8 & 1 == 0 => drop(table.trim()),
+            (5, _) => {
+                compaction.begin(random as usize >> 9 & 0x3FF);
+                table.compact(&mut compaction, |_, object| *object = object.wrapping_add(0));
+                compaction.end();
+            }
             (6, Some((id, value))) => {
                 assert_eq!((table.get(id), table.at(id.index())), (Some(&value), Some((id, &value))));
                 *table.get_mut(id).unwrap() = step;
@@ -123,4 +129,41 @@ fn indexing_with_a_dead_id_panics_and_names_the_id() {
     let id = table.insert(1).unwrap();
     table.remove(id);
     let _ = table[id];
+}
+
+#[test]
+fn a_round_of_compaction_looks_at_all_objects_after_enough_were_given_back() {
+    let mut table = Singles::<Vec<u8>>::new();
+    let ids: Vec<_> = (0..1000).map(|number: u32| table.insert(number.to_le_bytes().to_vec()).unwrap()).collect();
+    let mut compaction = Compaction::default();
+    let mut round = |table: &mut Singles<Vec<u8>>| {
+        let (mut looked_at, mut pieces) = (Vec::new(), 0);
+        loop {
+            compaction.begin(300);
+            table.compact(&mut compaction, |compaction, bytes| {
+                compaction.move_down(bytes);
+                looked_at.push(u32::from_le_bytes(bytes[..].try_into().unwrap()));
+            });
+            pieces += 1;
+            assert!(pieces < 10_000, "a round ends");
+            if !compaction.end() {
+                return looked_at;
+            }
+        }
+    };
+    assert_eq!(round(&mut table), [], "nothing was given back");
+    for id in &ids[..SPARE_MAX + 10] {
+        table.discard(*id);
+    }
+    assert_eq!((table.given_back(), round(&mut table)), (10, vec![]), "few were given back");
+    for id in &ids[SPARE_MAX + 10..500] {
+        table.discard(*id);
+    }
+    let mut seen = round(&mut table);
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!((table.given_back(), seen), (0, (500..1000).collect()));
+    for (number, &id) in ids.iter().enumerate().skip(500) {
+        assert_eq!(table[id], (number as u32).to_le_bytes());
+    }
 }

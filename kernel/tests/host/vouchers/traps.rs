@@ -194,7 +194,7 @@ fn the_maker_of_a_voucher_pays_for_it_as_long_as_it_lives() {
 
 #[test]
 fn a_task_without_budget_gets_no_voucher_and_others_do() {
-    let limits = kernel::limits::Limits { kernel_bytes_per_task: 48 * 1024, ..Default::default() };
+    let limits = kernel::limits::Limits { kernel_bytes_per_task: 64 * 1024, ..Default::default() };
     let mut w = World::with_limits(limits);
     let (a, b) = (w.task(), w.task());
     let host = w.host(a);

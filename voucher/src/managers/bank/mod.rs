@@ -30,7 +30,7 @@ use crate::manager::{AttributeManager, CallingTask, CommandRequest, ManagerValue
 use crate::{Error, Key, ReleaseRequest};
 use core::task::Poll;
 use foldhash::fast::FixedState;
-use store::{LinearIndex, Singles};
+use store::{Compaction, LinearIndex, Singles};
 
 /// The handle of the persistent value "current task".
 pub const CURRENT_TASK: u64 = 1;
@@ -80,6 +80,11 @@ impl Bank {
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub fn trim(&mut self) -> bool {
         self.elements.trim()
+    }
+
+    /// Goes on with a round of compaction.
+    pub fn compact(&mut self, compaction: &mut Compaction) {
+        self.elements.compact(compaction, |_, _| {});
     }
 
     /// Returns the personas.

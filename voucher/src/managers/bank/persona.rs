@@ -28,6 +28,11 @@ impl Personas {
         if self.exists(id) { Ok(()) } else { self.known.insert(id, ()) }
     }
 
+    /// Removes a persona that has just been added and is not used.
+    pub fn remove(&mut self, id: u32) {
+        self.known.remove(&id);
+    }
+
     /// Sets the persona of the system, and adds it if it is new.
     ///
     /// # Errors
