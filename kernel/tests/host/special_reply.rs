@@ -214,3 +214,21 @@ fn a_binding_names_an_object_and_a_thread_of_the_task_that_is_free() {
     assert_eq!(bind(&mut w, a, port, thread), Ok(()), "the binding ended with the thread");
     assert_eq!(w.trap(a, unix::GETPID, &[]), Ret::Done(w.kernel.tasks[a.task].credentials.pid.into()));
 }
+
+// covers mach-ipc K06
+#[test]
+fn each_call_gives_a_new_special_reply_port_that_stays_where_it_is() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (_, to_b) = w.connect(a, b);
+    let ports = [0; 2].map(|_| special_reply_port(&mut w, a));
+    assert_ne!(ports[0], ports[1]);
+    for port in ports {
+        assert_eq!(w.port_type(a, port), Ok(PortType::RECEIVE | PortType::SEND));
+        w.send(a, &Msg::to(port, D::MAKE_SEND_ONCE)).unwrap();
+        assert!(w.poll(a, port).is_ok());
+        let moved = w.try_send(a, &Msg::copy_send(to_b).port(port, D::MOVE_RECEIVE));
+        assert_eq!(moved, Err(MACH_SEND_INVALID_RIGHT));
+        assert_eq!(w.port_type(a, port), Ok(PortType::RECEIVE | PortType::SEND));
+    }
+}

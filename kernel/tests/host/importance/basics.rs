@@ -314,3 +314,15 @@ fn a_reply_of_the_kernel_donates_as_if_its_caller_had_sent_it() {
         assert_eq!(w.on_port(caller, port), 0);
     }
 }
+
+// covers mach-ipc G09
+#[test]
+fn the_option_by_which_the_kernel_boosts_is_ignored_in_a_programs_message() {
+    let send_importance = MsgOption::from_bits_retain(0x0008_0000);
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.adaptive());
+    let (port, to_b) = w.donation_path(a, b);
+    w.try_send_with(a, &Msg::copy_send(to_b), send_importance).unwrap();
+    assert_eq!((w.boosts(b), w.on_port(b, port)), (IDLE, 0));
+    assert!(!w.take(b, port).raised);
+}
