@@ -208,6 +208,7 @@ impl Ipc {
 
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub(crate) fn trim(&mut self) -> bool {
+        self.spare_buffers.trim();
         self.ports.trim()
             || self.spaces.trim()
             || self.budgets.trim()

@@ -76,11 +76,6 @@ impl Test {
         Test { group, name, ends: ExitStatus::exited(0), limit: LIMIT }
     }
 
-    /// Returns true if the test uses up what it can. The kernel's heap must then be as it was before.
-    pub fn is_hostile(&self) -> bool {
-        self.group.starts_with("hostile")
-    }
-
     /// Sets the exit status that the test must have.
     pub const fn ends(self, ends: ExitStatus) -> Test {
         Test { ends, ..self }

@@ -62,7 +62,7 @@ impl Bytes {
 impl UserData {
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub fn trim(&mut self) -> bool {
-        self.contents.trim()
+        self.index.trim(&mut self.contents) || self.contents.trim()
     }
 
     /// Returns a manager without contents. `seed` should be hard to guess: it decides which contents share a hash

@@ -61,6 +61,11 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// Returns the port to which receive rights of services return.
+    pub(super) fn returns(&self) -> PortName {
+        self.returns.name()
+    }
+
     /// Returns a name service without services.
     ///
     /// # Panics
