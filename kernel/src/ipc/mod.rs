@@ -74,6 +74,9 @@ pub struct Totals {
     pub dead_ports: u64,
 }
 
+/// Spaces that one call of [`Ipc::trim`] looks at.
+const SPACES_TRIMMED: usize = 8;
+
 /// The owner of ports, rights, names and messages.
 #[derive(Debug)]
 pub struct Ipc {
@@ -94,6 +97,8 @@ pub struct Ipc {
     totals: Totals,
     /// The importance of all tasks.
     importance: Importance,
+    /// The place of the space that is trimmed next.
+    trimmed: u32,
     /// The number of applications, whose App Nap a boost lifts.
     applications: usize,
     /// The time, if there are applications: see [`set_time`](Ipc::set_time).
@@ -123,6 +128,7 @@ impl Ipc {
             spare_messages: Queue::new(),
             totals: Totals::default(),
             importance: Importance::new(seed),
+            trimmed: 0,
             applications: 0,
             now: 0,
             host_port,
@@ -217,6 +223,21 @@ impl Ipc {
             || self.requests.trim()
             || self.messages.trim()
             || self.importance.trim()
+    }
+
+    /// Gives back what some spaces do not need any more, and returns true if there are more spaces.
+    pub(crate) fn trim_spaces(&mut self) -> bool {
+        for _ in 0..SPACES_TRIMMED {
+            if self.spaces.at_mut(self.trimmed).is_some_and(Space::trim) {
+                return true;
+            }
+            self.trimmed += 1;
+            if self.trimmed >= self.spaces.places() {
+                self.trimmed = 0;
+                return false;
+            }
+        }
+        true
     }
 
     /// Returns the totals.

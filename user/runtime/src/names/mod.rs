@@ -9,13 +9,11 @@
 //! | `request.rs` | the requests, decoded |
 //! | `launcher.rs`, `record.rs` | the jobs of a name service, and one of them with its ports and its task |
 //! | `registry.rs` | [`Registry`]: the name service |
-//! | `growth.rs` | growing the tables of its task once, at the beginning |
 //!
 //! All requests have the form of calls to kernel objects: see [`abi::mig::bootstrap`] and `docs/abi.md`. Every program
 //! can send any message to the service, so the service reads requests through a [`View`](crate::view::View), takes the
 //! right that it keeps out of them, and destroys the rest.
 
-mod growth;
 mod job;
 mod launcher;
 mod life;

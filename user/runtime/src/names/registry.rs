@@ -4,10 +4,12 @@ use super::job::Job;
 use super::launcher::Launcher;
 use super::record::Place;
 use super::request::{Name, Request};
+use crate::growth::grow_tables;
 use crate::message::{Message, is_lost, port_with_send};
 use crate::port::{self, Port};
 use crate::time::{MILLISECOND, now};
 use abi::code::*;
+use abi::message::MACH_NOTIFY_PORT_DESTROYED;
 use abi::mig::NDR;
 use abi::mig::bootstrap::*;
 use abi::port::*;
@@ -16,6 +18,9 @@ use heapless::Vec;
 
 /// The capacity of the table of services that programs register themselves.
 pub const SERVICES_MAX: usize = 64;
+
+/// More names than a full name service has.
+const NAMES_MAX: usize = 512;
 
 /// Milliseconds that jobs have to end when their session ends.
 const GRACE: u64 = 1000;
@@ -61,9 +66,19 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Returns the port to which receive rights of services return.
-    pub(super) fn returns(&self) -> PortName {
-        self.returns.name()
+    /// [Grows](grow_tables) the kernel's tables for this task as much as a name service may.
+    ///
+    /// # Panics
+    /// If there is no room.
+    pub fn grow_tables(&self) {
+        grow_tables(NAMES_MAX);
+        // The port to which receive rights return keeps the message that was set aside for the notification: it carries a
+        // right, and so is a message of its own.
+        let port = Port::new();
+        let (id, once) = (MACH_NOTIFY_PORT_DESTROYED, Disposition::MAKE_SEND_ONCE);
+        port::request_notification(port.name(), id, 0, self.returns.name(), once).expect("the port is new");
+        drop(port);
+        Message::receive(self.returns.name()).expect("the right returns").destroy();
     }
 
     /// Returns a name service without services.
