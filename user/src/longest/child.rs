@@ -1,6 +1,6 @@
 //! Tasks that hold much, until they are ended.
 
-use super::{program, rate, threads};
+use super::{holes, program, rate, threads};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -22,7 +22,7 @@ const HOLDER_PAGES: u64 = 256;
 
 /// Gives a task the share of its kind. Tasks that hold something until the end leave room for the others.
 fn share(spawn: Spawn, kind: &str) -> Spawn {
-    if kind.starts_with("hold ") || kind == "serve" {
+    if kind.starts_with("hold ") || kind.starts_with("holes ") || kind == "serve" {
         spawn.kernel_bytes(HOLDER_BYTES).pages(HOLDER_PAGES)
     } else {
         spawn.most()
@@ -103,6 +103,7 @@ pub(super) fn run(kind: &str) {
         }
         "threads" => threads::fill(&mut kept, threads::wait_for_ever),
         "serve" => {}
+        holes if holes::leave(holes) => {}
         hostile => acts = Some(hostile),
     }
     drop(spare);
