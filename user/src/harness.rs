@@ -143,6 +143,9 @@ fn run_one(supervisor: &mut Supervisor, test: &Test, seed: Option<u64>) -> Verdi
     let mut name = String::<128>::new();
     write!(name, "{test}").expect("the name of a test fits");
     let mut program = Spawn::program("tests").argument(&name);
+    if test.large {
+        program = program.half();
+    }
     if let Some(seed) = seed {
         let mut number = String::<20>::new();
         write!(number, "{seed}").expect("a number fits");

@@ -62,6 +62,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("adopt-and-sleep", voucher_rights::adopt_and_sleep),
     ("use-up-budget", exhaustion::use_up_budget),
     ("hold-right", exhaustion::hold_right),
+    ("hold-messages", super::hostile_steps::hold_messages),
     ("be-a-stranger", exhaustion::be_a_stranger),
     ("check-processor", processor::check_fresh_processor),
     ("spin-for-a-while", starvation::spin_for_a_while),
@@ -289,7 +290,9 @@ fn many_children_come_and_go() {
     let before = task::counts();
     let exit = Port::new();
     const CHILDREN: usize = 12;
-    let tasks = [0; CHILDREN].map(|_| child("seven").exit_port(exit.name()).start().expect("the child starts"));
+    // They are there at the same time, so that each gets a small share.
+    let start = || child("seven").kernel_bytes(64 << 10).pages(256).exit_port(exit.name()).start();
+    let tasks = [0; CHILDREN].map(|_| start().expect("the child starts"));
     for _ in tasks {
         check::equal("the exit status", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(7)));
     }
