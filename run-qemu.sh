@@ -37,7 +37,7 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
 Options, before the command:
   --debug, --release   choose the build profile; the default is release, and debug for gdb
-  --mem MIB            set the memory of the machine; 128 by default, the tests need 64
+  --mem MIB            set the memory of the machine; 128 by default, the tests need 64, the demo 24, bench 128
   --timeout S          stop a boot after S seconds; 120 by default, 900 with --traced
   --strict-reply       check that replies come from the context of their requests, see docs/abi.md
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
@@ -46,6 +46,8 @@ Options, before the command:
   --seed N             make what is random in the tests from N, and with --repeat from N, N + 1 and so on; the first
                        seed of fuzz, which has another one each time without it
   --list               list the user-mode tests; with test, the host tests too
+  --real-time          let the machine's clock go as the host's while the tests run; else it counts instructions, so
+                       that no test depends on how busy the host is
   --traced             record the kernel's events while the tests or a program run, in target/boot/events.bin
   --help               show this help
 
@@ -78,7 +80,7 @@ Examples:
   ./run-qemu.sh demo xpc                           how it follows the work
   ./run-qemu.sh monitor client.elf                 look around while a program runs
   ./run-qemu.sh trace demo                         write demo.html and demo.pftrace
-  ./run-qemu.sh --mem 64 bench                     instructions counted on a smaller machine
+  ./run-qemu.sh --mem 256 bench                    instructions counted on a larger machine
   ./run-qemu.sh --deliberate panic gdb             a panic of the kernel in the debugger
   ./run-qemu.sh --debug --mem 14 fuzz 600          ten minutes of random calls on a small machine
   ./run-qemu.sh build docs/examples/rust           build the Rust project of the examples
@@ -108,7 +110,7 @@ usage_error() {
 misplaced_option() {
   case "$1" in
     --debug | --release | --mem | --timeout | --strict-reply | --deliberate | --dump-on-panic | --repeat | --seed | \
-      --list | --traced | --help)
+      --list | --real-time | --traced | --help)
       echo "; put options before the command" ;;
   esac
 }
@@ -178,7 +180,7 @@ memory_min=8
 trap_signals
 
 profile='' memory=128 time_limit='' settings='' deliberate=() traced=''
-act=() filter='' repeat=1 seed=${TALLY_SEED:-} list='' for_tests=''
+real_time='' act=() filter='' repeat=1 seed=${TALLY_SEED:-} list='' for_tests=''
 is_seed "${seed:-0}" || usage_error "TALLY_SEED needs a number of at most 18 digits"
 # It reads well in this order, too.
 [[ "${1:-} ${2:-}" != "test --list" ]] || set -- --list test "${@:3}"
@@ -203,6 +205,7 @@ while [[ "${1:-}" == -* ]]; do
       is_seed "${2:-}" || usage_error "--seed needs a number of at most 18 digits"
       seed=$2 for_tests=$1; shift ;;
     --list) list=yes for_tests=$1 ;;
+    --real-time) real_time=yes for_tests=$1 ;;
     --traced) traced=yes ;;
     --help | -h) usage; exit ;;
     *) usage_error "unknown option $1" ;;
@@ -217,10 +220,13 @@ run_harness() {
   [[ -t 1 ]] && options+=(--colour)
   [[ -t 1 || $command == test ]] && options+=(--slowest)
   if [[ $command == harness && -t 0 && -t 1 && -z $filter$traced ]] && ((repeat == 1)); then
+    # Whoever stays at the monitor may wait there.
+    [[ -n $real_time ]] || count_instructions on
     make_bundle harness "${options[@]}" --stay ${seed:+--seed "$seed"} "${deliberate[@]}"
     boot_and_stay
     return
   fi
+  [[ -n $traced$real_time ]] || count_instructions off
   for ((run = 1; run <= repeat; run++)); do
     ((run == 1)) || echo
     ((repeat == 1)) || echo "run $run of $repeat${seed:+ with seed $seed}"
@@ -430,6 +436,14 @@ time_limit=${time_limit:-120}
 [[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
 [[ -z $for_tests || $command == harness || $command == test || "$for_tests $command" == "--seed fuzz" ]] ||
   usage_error "$for_tests is for tests, not for $command"
+# Both start many tasks, or tasks with much memory, at the same time.
+demo_memory=24 bench_memory=128
+case "$command $*" in
+  demo* | "gdb demo"* | "trace ${1:-}" | "trace ${1:-} demo"*) least=$demo_memory ;;
+  bench*) least=$bench_memory ;;
+  *) least=$memory_min ;;
+esac
+((memory >= least)) || usage_error "$command needs --mem $least or more"
 [[ -z $seed ]] || export TALLY_SEED=$seed
 [[ -z $list ]] || { list_tests; exit; }
 # In a release build most functions are inlined, so a debugger finds few of them.

@@ -177,6 +177,10 @@ boot_at_console() {
   outcome "$status"
 }
 
+# count_instructions on|off: lets the clock of the next boot count instructions, so that tests measure what the machine
+# does, however busy the host is. With `off` the machine does not sleep while it waits.
+count_instructions() { qemu+=(-icount "shift=0,sleep=$1"); }
+
 # Lets the next boot record the kernel's events. The clock counts instructions, so that the time for which the machine
 # writes events counts little.
 record_events() {

@@ -354,6 +354,11 @@ impl Step {
         self.trims = true;
     }
 
+    /// Returns true if there is something left to destroy or to give back.
+    pub fn is_unsettled(&self) -> bool {
+        self.trims || self.has_work() || self.has_background_work()
+    }
+
     /// Returns true if that was [noted](Step::trim_later), and forgets it.
     pub(crate) fn take_trim(&mut self) -> bool {
         core::mem::take(&mut self.trims)

@@ -93,7 +93,7 @@ impl Kernel {
             return false;
         }
         let Kernel { step, sched, ipc, tasks, vouchers, .. } = self;
-        if ipc.trim() || sched.trim() || tasks.trim() || vouchers.trim() || step.trim() {
+        if ipc.trim() || sched.trim() || tasks.trim() || vouchers.trim() || step.trim() || ipc.trim_spaces() {
             step.trim_later();
         }
         true

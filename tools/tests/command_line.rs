@@ -33,6 +33,9 @@ fn usage_errors_name_the_problem_and_point_to_help() {
         (&[""], "unknown command ''"),
         (&["--mem", "lots"], "--mem needs a number of MiB"),
         (&["--mem", "7"], "--mem needs a number of MiB, at least 8"),
+        (&["--mem", "14", "demo"], "demo needs --mem 24 or more"),
+        (&["--mem", "64", "bench"], "bench needs --mem 128 or more"),
+        (&["--real-time", "demo"], "--real-time is for tests, not for demo"),
         (&["--timeout"], "--timeout needs a number of seconds"),
         (&["--deliberate", "luck"], "--deliberate needs fail, slow, hang or panic"),
         (&["demo", "x"], "demo takes only xpc as its argument: x"),
@@ -294,6 +297,7 @@ fn benchmarks_are_reproducible_and_within_their_limits() {
     // A part of a step that programs can cause takes at most 200,000 instructions (docs/longest-steps.md).
     let (_, longest) = first.output.split_once("\nlongest step ").expect("the table of the longest steps");
     let (longest, rates) = longest.split_once("\n\n").expect("the table of rates");
+    let (rates, holes) = rates.split_once("\n\n").expect("the table about holes in the heap");
     let rows: Vec<_> = longest.lines().skip(1).collect();
     assert!(rows.len() > 30, "{longest}");
     for row in rows {
@@ -302,6 +306,8 @@ fn benchmarks_are_reproducible_and_within_their_limits() {
     // Beside a hostile program of the same priority there are at least a third of the calls.
     let beside: Vec<_> = rates.lines().filter(|line| line.starts_with("beside a task with ")).collect();
     assert!(beside.len() == 10 && beside.iter().all(|line| !line.ends_with("   too few")), "{rates}");
+    // A message costs the same whatever holes others have left in the kernel's heap.
+    assert!(holes.contains("\nbeside four tasks with holes") && !holes.contains("   too long"), "{holes}");
     let (plain, vectors) = (figure("rpc_64 between two tasks"), figure("rpc_64, both tasks use SSE"));
     assert!(vectors <= plain + plain / 20, "vector registers cost at most 5 %\n{}", first.output);
     let donation = figure("rpc_64 with donation, all kept");

@@ -5,8 +5,9 @@ use crate::suite::{self, Test};
 use crate::supervisor::{End, Failure, Supervisor};
 use crate::task::{self, Spawn};
 use crate::time::{MILLISECOND, now, sleep};
-use crate::{print, println};
+use crate::{inspect, print, println};
 use abi::debug::{Counts, Memory};
+use abi::inspect::{TaskRecord, kind};
 use abi::task::ExitStatus;
 use core::fmt::Write;
 use heapless::String;
@@ -84,8 +85,22 @@ enum Verdict {
     Ended(ExitStatus, ExitStatus),
     /// The counts before and after the test differ.
     Left(Counts, Counts),
-    /// The kernel's heap before and after the test differs.
-    Kept(Memory, Memory),
+    /// The kernel's memory before and after the test differs.
+    Kept(Stock, Stock),
+}
+
+/// The kernel's memory, as far as everybody has a part in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stock {
+    /// Free bytes of the heap.
+    free: u64,
+    /// The largest message that there is room for, with its trailer.
+    largest: u64,
+    /// What is in use of the budget of `init`, out of which those of all other tasks come. With as many free bytes as
+    /// before, a task may then have as many ports, names and messages as before.
+    budget: u64,
+    /// 1 if the kernel has not come to rest in time.
+    unsettled: u64,
 }
 
 /// Runs the tests and returns the exit status.
@@ -107,16 +122,12 @@ pub fn run(options: &Options) -> i32 {
         println!("no test has {filter:?} in its name");
     }
     let mut supervisor = Supervisor::in_control();
+    supervisor.grow_tables();
     let (mut failed, mut times) = (0, Slowest::default());
     for test in suite::all().filter(&mut chosen) {
         print!("test {test} ... ");
         let started = now();
-        let mut verdict = run_one(&mut supervisor, test, seed);
-        for _ in 0..RUNS_UNTIL_STEADY {
-            if matches!(verdict, Verdict::Kept(..)) {
-                verdict = run_one(&mut supervisor, test, seed);
-            }
-        }
+        let verdict = run_one(&mut supervisor, test, seed);
         times.add(now() - started, test);
         verdict.report(colour);
         failed += usize::from(!matches!(verdict, Verdict::Passed));
@@ -132,12 +143,15 @@ fn run_one(supervisor: &mut Supervisor, test: &Test, seed: Option<u64>) -> Verdi
     let mut name = String::<128>::new();
     write!(name, "{test}").expect("the name of a test fits");
     let mut program = Spawn::program("tests").argument(&name);
+    if test.large {
+        program = program.half();
+    }
     if let Some(seed) = seed {
         let mut number = String::<20>::new();
         write!(number, "{seed}").expect("a number fits");
         program = program.argument(&number);
     }
-    let (before, memory) = (task::counts(), kernel_memory());
+    let (before, stock) = (task::counts(), settled_stock());
     let waits = || {
         println!("\n      not finished; who waits for what:");
         monitor::print_waits(task::pid() as u32);
@@ -153,11 +167,9 @@ fn run_one(supervisor: &mut Supervisor, test: &Test, seed: Option<u64>) -> Verdi
         Verdict::Ended(test.ends, status)
     } else if before != after {
         Verdict::Left(before, after)
-    } else if test.is_hostile() {
-        let after = settled_memory(&memory);
-        if has_no_less(&after, &memory) { Verdict::Passed } else { Verdict::Kept(memory, after) }
     } else {
-        Verdict::Passed
+        let after = settled_stock();
+        if stock == after { Verdict::Passed } else { Verdict::Kept(stock, after) }
     }
 }
 
@@ -177,35 +189,18 @@ fn settled_counts(before: &Counts) -> Counts {
 /// The largest message with its trailer.
 const MESSAGE_MAX: u64 = 65_536 + abi::message::MAX_TRAILER_SIZE as u64;
 
-/// How often a test is run again that leaves less of the kernel's heap. The smallest tables of the kernel stay as large as
-/// they have been; what is missing again and again is lost.
-const RUNS_UNTIL_STEADY: usize = 2;
-
-/// Milliseconds that the kernel has for giving memory back when it has nothing else to do.
-const TRIM_LIMIT: u64 = 2_000;
-
-/// Returns the free bytes of the kernel's heap and the largest message that there is room for. Larger allocations than that
-/// of a message depend on where the pages of long-lived objects happen to be.
-fn kernel_memory() -> Memory {
-    let Memory { free, largest } = task::kernel_memory();
-    Memory { free, largest: largest.min(MESSAGE_MAX) }
-}
-
-/// Returns true if the heap has no less than before. It has more if the test before this one had not given all back.
-fn has_no_less(after: &Memory, before: &Memory) -> bool {
-    after.free >= before.free && after.largest >= before.largest
-}
-
-/// Returns the state of the heap as soon as it has no less than before, or when the limit is over.
-fn settled_memory(before: &Memory) -> Memory {
-    let deadline = now() + TRIM_LIMIT * MILLISECOND;
-    loop {
-        let memory = kernel_memory();
-        if has_no_less(&memory, before) || now() > deadline {
-            return memory;
+/// Returns the state of the kernel's memory when the kernel has destroyed and given back all that it has to. Larger
+/// allocations than that of a message depend on where the pages of long-lived objects happen to be.
+fn settled_stock() -> Stock {
+    let Memory { free, largest, unsettled } = task::settled_memory(SETTLE_LIMIT);
+    let (own, mut budget) = (task::pid() as u32, 0);
+    inspect::list(kind::TASKS, 0, |task: &TaskRecord| {
+        if task.pid == own {
+            budget = task.budget_used;
         }
-        sleep(1);
-    }
+    })
+    .expect("init is user 0");
+    Stock { free, largest: largest.min(MESSAGE_MAX), budget, unsettled }
 }
 
 impl Verdict {
@@ -220,9 +215,15 @@ impl Verdict {
                 println!("\n      the exit status of the task\n      expected: {expected:?}\n          seen: {seen:?}");
             }
             Verdict::Kept(before, after) => {
-                println!("\n      the kernel's heap has less than before, again and again");
-                println!("      free bytes: {} before, {} after", before.free, after.free);
-                println!("      the largest allocation: {} before, {} after", before.largest, after.largest);
+                println!("\n      the kernel's memory is not as before");
+                for (name, before, after) in [
+                    ("free bytes", before.free, after.free),
+                    ("the largest message", before.largest, after.largest),
+                    ("the budget of init", before.budget, after.budget),
+                    ("unsettled", before.unsettled, after.unsettled),
+                ] {
+                    println!("      {name}: {before} before, {after} after");
+                }
             }
             Verdict::Left(before, after) => {
                 println!("\n      the test has left something behind");

@@ -69,6 +69,12 @@ impl Supervisor {
         supervisor
     }
 
+    /// Makes the kernel's tables for this task as large as the name service lets them become, so that later programs leave
+    /// the kernel's memory as it was.
+    pub fn grow_tables(&self) {
+        self.registry.grow_tables();
+    }
+
     /// Declares a job for the next task: programs that the name service starts when they are wanted.
     ///
     /// # Errors

@@ -126,7 +126,7 @@ impl ValueTable {
 
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub(crate) fn trim(&mut self) -> bool {
-        self.values.trim()
+        self.index.trim(&mut self.values) || self.values.trim()
     }
 
     /// Returns the number of places: all indexes are below it.

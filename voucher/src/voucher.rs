@@ -88,7 +88,7 @@ impl VoucherTable {
     }
 
     pub fn trim(&mut self) -> bool {
-        self.vouchers.trim()
+        self.index.trim(&mut self.vouchers) || self.vouchers.trim()
     }
 
     /// Goes on with a round of compaction.

@@ -13,7 +13,8 @@ pub const DEBUG_PANIC: u32 = 3;
 /// a little, so a test compares the numbers before and after only when it has done everything once.
 pub const DEBUG_HEAP: u32 = 4;
 
-/// Kind 5: a [`Memory`]; the name is ignored.
+/// Kind 5: a [`Memory`]. With the name 1, which only user 0 may give, the kernel gives back what its tables do not need
+/// any more, as soon as it has nothing else to do.
 pub const DEBUG_MEMORY: u32 = 5;
 /// Kind 6: a [`Clocks`]; the name is ignored.
 pub const DEBUG_CLOCKS: u32 = 6;
@@ -26,6 +27,9 @@ pub struct Memory {
     pub free: u64,
     /// The size in bytes of the largest allocation that would succeed: a message of nearly that size can be sent.
     pub largest: u64,
+    /// 1 if there is something left to destroy or to give back, or an application waits for its delayed drop, else 0.
+    /// What the call itself asks for does not count.
+    pub unsettled: u64,
 }
 
 /// Two clocks, read at about the same time.

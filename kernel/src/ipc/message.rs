@@ -227,6 +227,11 @@ impl SpareBuffers {
         Ok(Buffer::Small(vec.into_boxed_slice().try_into().map_err(|_| NoMemory)?))
     }
 
+    /// Gives back all buffers.
+    pub(super) fn trim(&mut self) {
+        self.boxes = Vec::new();
+    }
+
     #[inline]
     fn give_back(&mut self, buffer: Buffer) {
         if let Buffer::Small(bytes) = buffer

@@ -74,6 +74,9 @@ pub struct Totals {
     pub dead_ports: u64,
 }
 
+/// Spaces that one call of [`Ipc::trim`] looks at.
+const SPACES_TRIMMED: usize = 8;
+
 /// The owner of ports, rights, names and messages.
 #[derive(Debug)]
 pub struct Ipc {
@@ -96,6 +99,8 @@ pub struct Ipc {
     importance: Importance,
     /// There is work that lets boosts spread.
     boosts_spread: bool,
+    /// The place of the space that is trimmed next.
+    trimmed: u32,
     /// The number of applications, whose App Nap a boost lifts.
     applications: usize,
     /// The time, if there are applications: see [`set_time`](Ipc::set_time).
@@ -128,6 +133,7 @@ impl Ipc {
             totals: Totals::default(),
             importance,
             boosts_spread: false,
+            trimmed: 0,
             applications: 0,
             now: 0,
             host_port,
@@ -213,6 +219,7 @@ impl Ipc {
 
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub(crate) fn trim(&mut self) -> bool {
+        self.spare_buffers.trim();
         self.ports.trim()
             || self.spaces.trim()
             || self.budgets.trim()
@@ -235,6 +242,21 @@ impl Ipc {
         self.ports.compact(compaction, |_, _| {});
         self.spaces.compact(compaction, |_, _| {});
         self.importance.compact(compaction);
+    }
+
+    /// Gives back what some spaces do not need any more, and returns true if there are more spaces.
+    pub(crate) fn trim_spaces(&mut self) -> bool {
+        for _ in 0..SPACES_TRIMMED {
+            if self.spaces.at_mut(self.trimmed).is_some_and(Space::trim) {
+                return true;
+            }
+            self.trimmed += 1;
+            if self.trimmed >= self.spaces.places() {
+                self.trimmed = 0;
+                return false;
+            }
+        }
+        true
     }
 
     /// Returns the totals.

@@ -58,7 +58,9 @@ impl Ipc {
         let bytes = Buffer::Large(store::try_vec(0, NOTICE_SIZE)?);
         let message = self.new_message_in(step, bytes, Header::SIZE, Credentials::KERNEL)?;
         self.messages[message].spare = true;
-        self.spare_messages.push_back(&mut self.messages, message);
+        // The one that was made last is taken first. Those that others have made meanwhile go before older ones, so that
+        // no place high up in the table is left in use when they are gone.
+        self.spare_messages.push_front(&mut self.messages, message);
         Ok(())
     }
 

@@ -140,6 +140,12 @@ impl Space {
         self.budget
     }
 
+    /// Gives back what the table of send rights does not need any more, up to a bound, and returns true if there is more.
+    /// The slots of names stay, because each goes on with its generations.
+    pub(super) fn trim(&mut self) -> bool {
+        self.send_names.trim()
+    }
+
     /// Returns the number of names.
     pub fn live(&self) -> u32 {
         self.live

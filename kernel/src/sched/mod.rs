@@ -131,8 +131,7 @@ impl Scheduling {
 
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub(crate) fn trim(&mut self) -> bool {
-        self.timers.trim();
-        self.ready.coalitions_mut().trim() || self.threads.trim() || self.words.trim()
+        self.timers.trim() || self.ready.coalitions_mut().trim() || self.threads.trim() || self.words.trim()
     }
 
     /// Returns the number of threads.

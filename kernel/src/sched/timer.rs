@@ -72,11 +72,14 @@ impl Timers {
         }
     }
 
-    /// Gives back entries that are not reserved any more.
-    pub fn trim(&mut self) {
+    /// Gives back entries that are not reserved any more, up to a bound, and returns true if there are more.
+    pub fn trim(&mut self) -> bool {
         if self.heap.len() >= self.reserved + 64 {
             self.heap.shrink();
+            return true;
         }
+        self.heap.trim();
+        false
     }
 
     /// Returns the earliest deadline, or `Nanos::MAX` if no timer is armed.

@@ -39,6 +39,9 @@ impl System {
             test: UserData::new(seed),
             pthpriority: PthPriority,
         };
+        // A persona is for ever, and so is the table. It is there from the start, so that whoever is the first to have a
+        // persona leaves nothing behind.
+        system.bank.personas_mut().reserve()?;
         for key in [Key::BANK, Key::PTHPRIORITY, Key::USER_DATA, Key::TEST] {
             let registration = system.manager(key).registration();
             system.registry.register(key.number(), registration)?;

@@ -1,5 +1,6 @@
 //! [`Chunks`]: an array that grows without moving its elements.
 
+use crate::slots::shrink;
 use crate::{NoMemory, try_with_capacity};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -65,6 +66,17 @@ impl<T, const N: usize> Chunks<T, N> {
         if self.chunks.is_empty() {
             self.chunks = Vec::new();
         }
+    }
+
+    /// Makes the directory of chunks as small as that of an array which has only grown.
+    pub fn trim(&mut self) {
+        shrink(&mut self.chunks);
+    }
+
+    /// Returns the number of chunks for which the directory has room.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.chunks.capacity()
     }
 
     /// Returns the element at `index`, or `None` beyond the end.

@@ -136,7 +136,7 @@ impl<T: Chained, Tag> Entries for Singles<T, Tag> {
 /// nearly every search for an absent key probes the bucket alone.
 ///
 /// It also gets smaller by a few buckets at a time. `N` is the number of buckets allocated together, a power of two; those
-/// allocated first stay until the index is dropped.
+/// allocated first stay until the index is [trimmed](LinearIndex::trim) without entries.
 pub struct LinearIndex<const N: usize = 64> {
     /// The heads of the chains; the first `buckets` are in use.
     heads: Chunks<Head, N>,
@@ -203,6 +203,9 @@ const SPLITS: usize = 4;
 
 /// The largest number of buckets that one removal takes away.
 const MERGES: usize = 3;
+
+/// Buckets, or allocations of several, that one call of [`LinearIndex::trim`] takes away.
+const TRIMMED: usize = 16;
 
 impl<const N: usize> LinearIndex<N> {
     /// Returns an empty index. Allocates nothing.
@@ -367,6 +370,25 @@ impl<const N: usize> LinearIndex<N> {
     fn has_superfluous_buckets(&self) -> bool {
         // Entries have numbers of 32 bits, so that nothing wraps: a removal need not ask.
         self.buckets > self.len.wrapping_mul(2).wrapping_add(N / 2)
+    }
+
+    /// Gives back buckets that an index which has only grown to its entries would not have, up to a bound, and returns
+    /// true if there are more. Room that was [reserved](LinearIndex::reserve) is lost.
+    pub fn trim<E: Entries>(&mut self, entries: &mut E) -> bool {
+        for _ in 0..TRIMMED {
+            if self.buckets > 2 * self.len && self.buckets > 1 {
+                self.merge(entries);
+            } else if self.is_empty() && !self.heads.is_empty() && self.heads.len() == N {
+                *self = LinearIndex::new();
+            } else if self.heads.len() > N && self.heads.len() - N >= 2 * self.len {
+                self.heads.shrink();
+                self.room = self.heads.len() / 2;
+            } else {
+                self.heads.trim();
+                return false;
+            }
+        }
+        true
     }
 
     /// Merges as many buckets as one removal makes superfluous, and one more, and gives back their memory.

@@ -85,7 +85,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> LinearMap<K, V, S> {
     /// Gives back memory that is not in use, up to a bound, and returns true if there is more. Room that was
     /// [reserved](LinearMap::reserve) is lost.
     pub fn trim(&mut self) -> bool {
-        self.entries.trim()
+        self.index.trim(&mut self.entries) || self.entries.trim()
     }
 
     /// Adds a key with its value. The key must not be in the map.

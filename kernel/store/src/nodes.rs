@@ -100,6 +100,7 @@ impl<T> Nodes<T> {
         (self.free, self.touched) = (None, 0);
         for _ in 0..TRIMMED {
             if self.nodes.len() < self.reserved + TOGETHER {
+                self.nodes.trim();
                 return false;
             }
             self.nodes.shrink();

@@ -366,7 +366,7 @@ impl<T, Tag> Singles<T, Tag> {
 
     /// Returns the object that is at an index now.
     #[inline(always)]
-    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+    pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
         match self.objects.get_mut(index as usize) {
             Some(Some(single)) => Some(&mut single[0].object),
             _ => None,

@@ -50,18 +50,18 @@ const GENERATION_OF_CHUNKS: u32 = 1 << 31;
 /// A place with a generation above this one is not given up: all new places would begin with that.
 pub(crate) const GENERATION_OF_PLACES: u32 = 1 << 24;
 
-/// A directory that fits so many entries is not made smaller.
-const DIRECTORY_MIN: usize = 64;
+/// The fewest entries that a directory has room for once it has any.
+const DIRECTORY_MIN: usize = 4;
 
-/// Makes a vector smaller that has become much shorter.
+/// Makes a directory as small as one that has only grown, so that what was there before cannot be told from its size.
 pub(crate) fn shrink<T>(vec: &mut Vec<T>) {
-    let (len, capacity) = (vec.len(), vec.capacity());
-    if len == 0 {
+    let room = if vec.is_empty() { 0 } else { vec.len().next_power_of_two().max(DIRECTORY_MIN) };
+    if room == 0 {
         *vec = Vec::new();
-    } else if capacity > DIRECTORY_MIN && len <= capacity / 4 {
+    } else if room < vec.capacity() {
         let mut smaller = Vec::new();
         // It does not matter if there is no memory for it now.
-        if smaller.try_reserve_exact(2 * len).is_ok() {
+        if smaller.try_reserve_exact(room).is_ok() {
             smaller.append(vec);
             *vec = smaller;
         }

@@ -379,7 +379,10 @@ fn debug_state_returns_counts_and_thread_schedules() {
     assert_eq!(ask(&mut w, DEBUG_HEAP, PortName(0), at, 7), Err(KERN_INVALID_ARGUMENT));
     ask(&mut w, DEBUG_MEMORY, PortName(0), at, size_of::<Memory>()).unwrap();
     let memory = Memory::read_from_bytes(&w.get(a, ARGUMENTS, size_of::<Memory>())).unwrap();
-    assert_eq!(memory, Memory { free: HEAP_FREE, largest: HEAP_FREE / 2 });
+    assert_eq!(memory, Memory { free: HEAP_FREE, largest: HEAP_FREE / 2, unsettled: 0 });
+    ask(&mut w, DEBUG_MEMORY, PortName(1), at, size_of::<Memory>()).unwrap();
+    let memory = Memory::read_from_bytes(&w.get(a, ARGUMENTS, size_of::<Memory>())).unwrap();
+    assert_eq!(memory.unsettled, 0, "what the call itself asks for does not count");
     ask(&mut w, DEBUG_CLOCKS, PortName(0), at, size_of::<Clocks>()).unwrap();
     let clocks = Clocks::read_from_bytes(&w.get(a, ARGUMENTS, size_of::<Clocks>())).unwrap();
     assert_eq!((clocks.other, clocks.before), (clocks.before / 2, clocks.after));
@@ -408,4 +411,6 @@ fn user_0_measures_the_longest_step() {
     assert!(w.kernel.step.is_quiet(), "nothing is measured any more");
     let other = w.task_with(TaskSpawnArgs { uid: 501, ..spawn_args() });
     assert_eq!(ask(&mut w, other, 1, size), Err(KERN_NO_ACCESS));
+    let give_back = [DEBUG_MEMORY.into(), 1, other.memory + ARGUMENTS, size_of::<Memory>() as u64];
+    assert_eq!(w.call(other, tally::DEBUG_STATE, &give_back), Err(KERN_NO_ACCESS));
 }

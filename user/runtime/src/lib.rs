@@ -18,6 +18,7 @@
 //! | [`names`] | the name service: both sides |
 //! | [`time`] | the clock, sleeping, yielding |
 //! | [`check`](mod@check) | assertions that print the expected and the seen value |
+//! | [`growth`] | growing the kernel's tables for a task once |
 //! | [`events`], [`inspect`] | what happens in the kernel, and its objects as records |
 //!
 //! A program is a binary with `#![no_std]`, `#![no_main]` and [`program!`]`(start)`, where `start` takes the arguments
@@ -31,6 +32,7 @@ extern crate alloc;
 pub mod buffer;
 pub mod check;
 pub mod events;
+pub mod growth;
 pub mod heap;
 pub mod inspect;
 pub mod local;

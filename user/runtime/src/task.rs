@@ -3,6 +3,7 @@
 use crate::message::{Message, call_object, call_server};
 use crate::port;
 use crate::sys::{trap, unix_trap};
+use crate::time;
 use abi::code::*;
 use abi::debug::{
     Clocks, Counts, DEBUG_CLOCKS, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_MEMORY, DEBUG_PANIC, DEBUG_THREAD,
@@ -286,19 +287,36 @@ pub fn longest_step(measure: bool) -> LongestStep {
 /// Returns the state of the kernel's heap.
 pub fn kernel_memory() -> Memory {
     let mut memory = Memory::default();
-    debug_state(DEBUG_MEMORY, memory.as_mut_bytes());
+    debug_state(DEBUG_MEMORY, 0, memory.as_mut_bytes());
     memory
+}
+
+/// Lets the kernel destroy what it has to, and give back what its tables do not need any more. Waits for that, for at
+/// most `limit` milliseconds, and returns the state of the heap. Only user 0 may do it.
+pub fn settled_memory(limit: u64) -> Memory {
+    let deadline = time::now() + limit * time::MILLISECOND;
+    let (mut memory, mut before) = (Memory::default(), 1);
+    loop {
+        debug_state(DEBUG_MEMORY, 1, memory.as_mut_bytes());
+        // What came to its end since the last call is given back only now.
+        if (memory.unsettled, before) == (0, 0) || time::now() > deadline {
+            return memory;
+        }
+        before = memory.unsettled;
+        // The kernel gives back when no thread is ready.
+        time::sleep(1);
+    }
 }
 
 /// Returns the times of the kernel's clock and of another one.
 pub fn clocks() -> Clocks {
     let mut clocks = Clocks::default();
-    debug_state(DEBUG_CLOCKS, clocks.as_mut_bytes());
+    debug_state(DEBUG_CLOCKS, 0, clocks.as_mut_bytes());
     clocks
 }
 
-fn debug_state(kind: u32, state: &mut [u8]) {
-    let code = trap(DEBUG_STATE, [u64::from(kind), 0, state.as_mut_ptr() as u64, state.len() as u64, 0, 0]);
+fn debug_state(kind: u32, name: u64, state: &mut [u8]) {
+    let code = trap(DEBUG_STATE, [u64::from(kind), name, state.as_mut_ptr() as u64, state.len() as u64, 0, 0]);
     assert_eq!(code, 0, "the kernel tells its state");
 }
 

@@ -6,9 +6,10 @@ use crate::sync::Mutex;
 use crate::sys::stack::{Body, Prepared, STACK_SIZE, StackHandle, prepare};
 use crate::sys::{trap, unix_trap};
 use crate::task;
-use crate::time::yield_now;
+use crate::time::{now, wait_until, yield_now};
 use abi::code::*;
 use abi::mig::thread_act;
+use abi::port::{MACH_PORT_RIGHT_SEND, PortType};
 use abi::qos::{Priority, Qos};
 use abi::trap::tally::{THREAD_CREATE, THREAD_CREATE_CLASS, THREAD_CREATE_SUSPENDED, THREAD_SET_QOS};
 use abi::trap::unix::{THREAD_SELFID, UL_COMPARE_AND_WAIT, ULF_WAKE_ALL, ULOCK_WAIT, ULOCK_WAKE};
@@ -217,6 +218,9 @@ pub fn set_qos_of(thread: PortName, qos: Qos) {
     }
 }
 
+/// Nanoseconds for which a thread lets its helper run before it looks again whether that has ended.
+const HELPER_TIME: u64 = 20_000;
+
 /// Sets the QoS of the calling thread, also to [`Qos::Unspecified`], with which the thread has the priority of its task.
 /// Another thread does it while this one waits, because no thread leaves the classes by itself.
 ///
@@ -228,8 +232,14 @@ pub fn set_own_qos(qos: Qos) -> Result<(), KernReturn> {
     }
     let name = task::thread_self();
     let helper = Thread::bare(set, u64::from(name.0) << 32 | u64::from(qos as u32))?;
+    let helper_name = helper.name();
+    port::mod_refs(helper_name, MACH_PORT_RIGHT_SEND, 1).expect("the name is there");
     helper.join();
-    port::deallocate(name).expect("the name is there");
+    // Its function has returned, but it may have to wait for this thread before it ends, and would be counted until then.
+    while port::port_type(helper_name) == Ok(PortType::SEND) {
+        let _ = wait_until(now() + HELPER_TIME);
+    }
+    [helper_name, name].into_iter().for_each(|name| port::deallocate(name).expect("the name is there"));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The driver: it runs rounds and checks the kernel after each.
 
 use super::{HELLO, INTRODUCTION, PROGRESS};
+use crate::growth::grow_tables;
 use crate::message::{Message, is_lost, port_with_send};
 use crate::monitor::{self, console::Console};
 use crate::port::{self, Port};
@@ -9,7 +10,7 @@ use crate::thread::Builder;
 use crate::time::{MILLISECOND, now, sleep, wait_until};
 use crate::{inspect, policy, print, println};
 use abi::PortName;
-use abi::debug::Counts;
+use abi::debug::{Counts, Memory};
 use abi::inspect::{TaskRecord, kind};
 use abi::policy::TASK_CATEGORY_POLICY;
 use abi::port::Disposition;
@@ -64,6 +65,9 @@ struct Round {
     pids: Vec<u32>,
 }
 
+/// More names than a round lets the driver have.
+const NAMES_MAX: usize = 4_096;
+
 /// The room of vectors: more than there can be tasks in a round.
 const ROOM: usize = 2_048;
 
@@ -83,26 +87,26 @@ pub fn run(plan: &Plan) -> i32 {
         sleep(1);
     }
     let (mut steps, mut tasks, mut round) = (0, 0, 0);
-    let heap = task::free_heap();
+    grow_tables(NAMES_MAX);
+    let heap = task::settled_memory(END_LIMIT).free;
     let failed = loop {
         let seed = plan.seed.wrapping_add(round);
         print!("seed {seed} ... ");
         let (mut players, began) = (Round::new(), now());
         let result = players.run(seed);
-        (steps, tasks, round) = (steps + players.steps(), tasks + players.seen.len(), round + 1);
-        match result {
-            Ok(()) => {
-                let time = (now() - began) / MILLISECOND;
-                println!("{} steps of {} tasks in {time} ms", players.steps(), players.seen.len());
-            }
-            Err(()) => break Some(seed),
+        let made = (players.steps(), players.seen.len());
+        (steps, tasks, round) = (steps + made.0, tasks + made.1, round + 1);
+        players.end();
+        if result.and_then(|()| compare(heap, task::settled_memory(END_LIMIT))).is_err() {
+            break Some(seed);
         }
+        println!("{} steps of {} tasks in {} ms", made.0, made.1, (now() - began) / MILLISECOND);
         if round == plan.rounds || STOP.load(Ordering::Relaxed) {
             break None;
         }
     };
     println!("\n{steps} steps of {tasks} tasks in {round} rounds, first seed {}", plan.seed);
-    println!("kernel heap: {heap} bytes free before, {} after", task::free_heap());
+    println!("kernel heap: {heap} bytes free before, {} after", task::settled_memory(END_LIMIT).free);
     if let Some(seed) = failed {
         println!("FAILED with seed {seed}");
     }
@@ -118,6 +122,11 @@ impl Round {
 
     fn steps(&self) -> u64 {
         self.seen.iter().map(|task| task.steps).sum()
+    }
+
+    /// Destroys the port with both of its rights.
+    fn end(self) {
+        port::destroy(self.port.into_name()).expect("the driver has it");
     }
 
     /// Runs one round. The error is reported.
@@ -254,6 +263,20 @@ impl Round {
             port::destroy_right(inbox, Disposition::PORT_SEND);
         }
     }
+}
+
+/// Compares the free bytes of the kernel's heap before the first round and after one. An error is reported.
+fn compare(before: u64, after: Memory) -> Result<(), ()> {
+    let Memory { free, unsettled, .. } = after;
+    if (free, unsettled) == (before, 0) {
+        return Ok(());
+    }
+    println!("\n  the kernel's heap is not as before");
+    println!(
+        "  free bytes: {before} before, {free} after{}",
+        if unsettled > 0 { ", and it has not come to rest" } else { "" }
+    );
+    Err(())
 }
 
 /// Tells which counts differ.

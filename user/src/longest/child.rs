@@ -1,6 +1,6 @@
 //! Tasks that hold much, until they are ended.
 
-use super::{program, rate, threads};
+use super::{holes, program, rate, threads};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -30,7 +30,7 @@ const HOLDER_PAGES: u64 = 256;
 /// own has turns of its own.
 fn share(spawn: Spawn, kind: &str) -> Spawn {
     let spawn = if kind == SERVE_ELSEWHERE || rate::is_hostile(kind) { spawn.own_coalition() } else { spawn };
-    if kind.starts_with("hold ") || kind.starts_with(SERVE) {
+    if kind.starts_with("hold ") || kind.starts_with("holes ") || kind.starts_with(SERVE) {
         spawn.kernel_bytes(HOLDER_BYTES).pages(HOLDER_PAGES)
     } else {
         spawn.most()
@@ -122,6 +122,7 @@ pub(super) fn run(kind: &str) {
             sleep(50);
         }
         SERVE | SERVE_ELSEWHERE => {}
+        holes if holes::leave(holes) => {}
         hostile => acts = Some(hostile),
     }
     drop(spare);

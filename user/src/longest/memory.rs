@@ -60,7 +60,7 @@ fn deallocate_regions() -> LongestStep {
 }
 
 /// Returns a file with one segment, whose contents are the file. It need not run.
-pub(super) fn program(size: usize, memory: u64) -> &'static [u8] {
+pub(crate) fn program(size: usize, memory: u64) -> &'static [u8] {
     let mut file = vec![0u8; size];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &[0x7F, b'E', b'L', b'F', 2, 1, 1]);

@@ -8,12 +8,13 @@
 
 mod boosts;
 mod child;
-mod memory;
+mod holes;
+pub(crate) mod memory;
 mod messages;
 mod ports;
 mod rate;
 mod threads;
-mod walks;
+pub(crate) mod walks;
 
 use crate::check;
 use crate::demo::page::Grouped;
@@ -58,6 +59,7 @@ pub fn run_all() {
     }
     holders.into_iter().for_each(Child::end);
     rate::report();
+    holes::report();
 }
 
 /// Does what a task of the benchmark has been started for.

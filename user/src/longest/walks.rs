@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Row] = &[
 const CHAIN: usize = 2_000;
 
 /// Sends a port to a new one, that to the next, and so on, as far as memory allows. Returns the last, which stays.
-fn nest(first: PortName) -> PortName {
+pub(crate) fn nest(first: PortName) -> PortName {
     let spare = [0; 64].map(|_| port_with_send());
     let mut last = first;
     for length in 1..CHAIN {
@@ -52,7 +52,7 @@ fn nest(first: PortName) -> PortName {
 }
 
 /// Returns a message to a port with descriptors of these names, as words.
-fn packet(to: PortName, names: &[PortName], disposition: Disposition) -> Vec<u32> {
+pub(crate) fn packet(to: PortName, names: &[PortName], disposition: Disposition) -> Vec<u32> {
     let mut words = vec![0u32; 7 + 3 * names.len() + 32];
     words[0] = msgh_bits(Disposition::COPY_SEND, Disposition::NONE, Disposition::NONE, HeaderFlags::COMPLEX);
     words[2] = to.0;
@@ -64,7 +64,7 @@ fn packet(to: PortName, names: &[PortName], disposition: Disposition) -> Vec<u32
 }
 
 /// Sends a message made by [`packet`] with this number of descriptors.
-fn send(words: &[u32], rights: usize, timeout: u32) -> abi::KernReturn {
+pub(crate) fn send(words: &[u32], rights: usize, timeout: u32) -> abi::KernReturn {
     let options = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT;
     let call = Call { options, send_size: (28 + 12 * rights) as u32, timeout, ..Call::default() };
     mach_msg_at(words.as_ptr() as u64, &call)

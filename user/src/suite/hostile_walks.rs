@@ -55,18 +55,19 @@ fn wait_for_death(notify: u64) {
 /// the dead-name notification.
 fn an_urgent_thread_does_not_wait_for_the_destruction_of_a_background_thread() {
     let (port, notify) = (port_with_send().into_name(), Port::new());
+    // On a small machine the messages leave no room for them.
+    let urgent = Thread::start(wait_for_death, notify.name().0.into()).expect("a thread");
+    urgent.set_qos(Qos::UserInteractive);
+    let background = Thread::start(destroy, 0).expect("a thread");
+    background.set_qos(Qos::Background);
+    let once = Disposition::MAKE_SEND_ONCE;
+    port::request_notification(port, MACH_NOTIFY_DEAD_NAME, 0, notify.name(), once).expect("the port is alive");
     for _ in 0..MESSAGES {
         if Message::to(port, Disposition::MAKE_SEND_ONCE).send_within(0).is_err() {
             break;
         }
     }
     PORT.store(port.0, Ordering::SeqCst);
-    let once = Disposition::MAKE_SEND_ONCE;
-    port::request_notification(port, MACH_NOTIFY_DEAD_NAME, 0, notify.name(), once).expect("the port is alive");
-    let urgent = Thread::start(wait_for_death, notify.name().0.into()).expect("a thread");
-    urgent.set_qos(Qos::UserInteractive);
-    let background = Thread::start(destroy, 0).expect("a thread");
-    background.set_qos(Qos::Background);
     GATE.open();
     sleep(5);
     DESTRUCTION.open();

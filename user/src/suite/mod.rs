@@ -20,6 +20,7 @@ mod exhaustion;
 mod faults;
 mod hostile;
 mod hostile_memory;
+mod hostile_steps;
 mod hostile_walks;
 mod importance;
 mod inspect;
@@ -68,17 +69,14 @@ pub struct Test {
     pub ends: ExitStatus,
     /// Milliseconds that it may take; 0 is no limit.
     pub limit: u32,
+    /// True if it gets half of what `init` has left, rather than the usual share.
+    pub large: bool,
 }
 
 impl Test {
     /// Returns a test that must exit with status 0.
     pub const fn new(group: &'static str, name: &'static str) -> Test {
-        Test { group, name, ends: ExitStatus::exited(0), limit: LIMIT }
-    }
-
-    /// Returns true if the test uses up what it can. The kernel's heap must then be as it was before.
-    pub fn is_hostile(&self) -> bool {
-        self.group.starts_with("hostile")
+        Test { group, name, ends: ExitStatus::exited(0), limit: LIMIT, large: false }
     }
 
     /// Sets the exit status that the test must have.
@@ -89,6 +87,11 @@ impl Test {
     /// Sets the limit in milliseconds; 0 is no limit.
     pub const fn limit(self, limit: u32) -> Test {
         Test { limit, ..self }
+    }
+
+    /// Gives the test half of what `init` has left.
+    pub const fn large(self) -> Test {
+        Test { large: true, ..self }
     }
 
     /// Returns true if `filter` is part of the full name.
@@ -108,10 +111,10 @@ impl core::fmt::Display for Test {
 
 /// Makes the list of the tests of a file from the names of functions.
 macro_rules! tests {
-    ($group:literal: $($name:ident $(. $option:ident ($value:expr))*),+ $(,)?) => {
+    ($group:literal: $($name:ident $(. $option:ident ($($value:expr)?))*),+ $(,)?) => {
         /// The tests of this file.
         pub(crate) const TESTS: &[$crate::suite::Test] =
-            &[$($crate::suite::Test::new($group, stringify!($name))$(.$option($value))*),+];
+            &[$($crate::suite::Test::new($group, stringify!($name))$(.$option($($value)?))*),+];
         /// Their functions, in the same order. The harness does not contain them.
         pub(crate) const FUNCTIONS: &[fn()] = &[$($name),+];
     };
@@ -159,6 +162,7 @@ files! {
     supervision,
     hostile,
     hostile_memory,
+    hostile_steps,
     hostile_walks,
     clock,
     connections::basics,

@@ -16,7 +16,7 @@ tests! { "personas":
     only_an_entitled_daemon_passes_the_persona_on,
     an_application_keeps_its_own_persona,
     the_persona_follows_the_voucher_of_the_thread,
-    a_persona_of_a_broker_is_for_one_program,
+    a_persona_of_a_broker_is_for_one_program.large(),
 }
 
 /// The personas of the system, of the application, of another one, and one that only a broker gives.

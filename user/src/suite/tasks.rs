@@ -31,7 +31,7 @@ tests! { "tasks":
     a_service_is_registered_and_found,
     an_unknown_service_is_not_found,
     a_service_of_a_dead_task_is_forgotten,
-    many_children_come_and_go,
+    many_children_come_and_go.large(),
 }
 
 /// The functions of children, by name.
@@ -64,6 +64,7 @@ pub(super) const CHILDREN: &[(&str, fn())] = &[
     ("pin-pages", exhaustion::pin_pages),
     ("use-share", exhaustion::use_share),
     ("hold-right", exhaustion::hold_right),
+    ("hold-messages", super::hostile_steps::hold_messages),
     ("be-a-stranger", exhaustion::be_a_stranger),
     ("check-processor", processor::check_fresh_processor),
     ("spin-for-a-while", starvation::spin_for_a_while),
@@ -292,7 +293,9 @@ fn many_children_come_and_go() {
     let before = task::counts();
     let exit = Port::new();
     const CHILDREN: usize = 12;
-    let tasks = [0; CHILDREN].map(|_| child("seven").exit_port(exit.name()).start().expect("the child starts"));
+    // They are there at the same time, so that each gets a small share.
+    let start = || child("seven").kernel_bytes(64 << 10).pages(256).exit_port(exit.name()).start();
+    let tasks = [0; CHILDREN].map(|_| start().expect("the child starts"));
     for _ in tasks {
         check::equal("the exit status", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(7)));
     }

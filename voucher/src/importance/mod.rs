@@ -192,7 +192,8 @@ impl Importance {
 
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub fn trim(&mut self) -> bool {
-        self.elements.trim() || self.inherits.trim() || self.links.trim()
+        let Importance { elements, inherits, inherit_index, links, .. } = self;
+        elements.trim() || inherit_index.trim(inherits) || inherits.trim() || links.trim()
     }
 
     /// Goes on with a round of compaction.

@@ -66,7 +66,7 @@ impl Bytes {
 impl UserData {
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub fn trim(&mut self) -> bool {
-        self.contents.trim()
+        self.index.trim(&mut self.contents) || self.contents.trim()
     }
 
     /// Goes on with a round of compaction.

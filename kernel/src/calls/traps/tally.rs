@@ -104,11 +104,23 @@ impl Kernel {
         Outcome::Pending
     }
 
+    /// Returns the state of the heap, and lets tables give back what they do not need any more if `trims` is true.
+    fn memory(&mut self, machine: &dyn Machine, trims: bool) -> Memory {
+        let (free, largest) = (machine.free_heap(), machine.largest_allocation());
+        let waits = self.ipc.importance().delayed_drop_deadline().is_some();
+        let unsettled = u64::from(waits || self.step.is_unsettled());
+        if trims {
+            self.step.trim_later();
+        }
+        Memory { free, largest, unsettled }
+    }
+
     /// `debug_state`: writes object counts, the policy and priority of a thread, facts about the heap, the time of two
     /// clocks or the longest step into a buffer; or lets the kernel panic, for tests.
     ///
     /// # Errors
-    /// `KERN_NO_ACCESS` if another task than the first one asks for a panic, or another user than 0 for the longest step;
+    /// `KERN_NO_ACCESS` if another task than the first one asks for a panic, or another user than 0 for the longest step
+    /// or with the name 1 for the heap;
     /// `KERN_INVALID_ARGUMENT` for an unknown kind, a buffer that is too small, or a name that is not a thread;
     /// `KERN_MEMORY_ERROR` if the buffer cannot be written.
     pub(super) fn debug_state(
@@ -153,8 +165,9 @@ impl Kernel {
                 let free = machine.free_heap();
                 put_state(machine, caller, &free.to_le_bytes(), buffer, size)
             }
+            DEBUG_MEMORY if name.0 == 1 && self.tasks[caller.task].credentials.uid != 0 => Err(KERN_NO_ACCESS),
             DEBUG_MEMORY => {
-                let memory = Memory { free: machine.free_heap(), largest: machine.largest_allocation() };
+                let memory = self.memory(machine, name.0 == 1);
                 put_state(machine, caller, memory.as_bytes(), buffer, size)
             }
             DEBUG_CLOCKS => {

@@ -129,3 +129,33 @@ fn entries_in_an_arena_with_equal_hashes_are_told_apart_by_their_keys() {
     index.remove(&mut words, a.index());
     assert_eq!((find(&index, &words, 1), find(&index, &words, 2)), (None, Some(b.index())));
 }
+
+#[test]
+fn a_trimmed_index_is_as_large_as_one_that_has_only_grown() {
+    const MOST: u32 = 5_000;
+    let hash = |key: u32| key.wrapping_mul(SPREAD);
+    let add = |words: &mut Slab<Word>, index: &mut LinearIndex<64>, key: u32| {
+        index.reserve().unwrap();
+        let number = words.insert(Word { key, ..Word::default() }).unwrap();
+        index.insert(words, number, hash(key));
+    };
+    for left in [0, 1, 31, 32, 33, 64, 1_000] {
+        let (mut words, mut index) = (Slab::new(), LinearIndex::new());
+        (0..left).for_each(|key| add(&mut words, &mut index, key));
+        let (buckets, bytes, room) = (index.buckets, index.bytes(), index.heads.capacity());
+        (left..MOST).for_each(|key| add(&mut words, &mut index, key));
+        for key in left..MOST {
+            let number = index.find(&words, hash(key), |word| word.key == key).unwrap();
+            index.remove(&mut words, number);
+            words.remove(number);
+        }
+        while index.trim(&mut words) {}
+        assert_eq!((index.buckets, index.bytes(), index.heads.capacity()), (buckets, bytes, room), "{left} words");
+        (0..left).for_each(|key| {
+            assert!(index.find(&words, hash(key), |word| word.key == key).is_some());
+        });
+        // It grows as before.
+        (left..MOST).for_each(|key| add(&mut words, &mut index, key));
+        assert_eq!(index.buckets, 2 * MOST as usize);
+    }
+}

@@ -4,10 +4,12 @@ use super::job::Job;
 use super::launcher::Launcher;
 use super::record::Place;
 use super::request::{Name, Request};
+use crate::growth::grow_tables;
 use crate::message::{Message, is_lost, port_with_send};
 use crate::port::{self, Port};
 use crate::time::{MILLISECOND, now};
 use abi::code::*;
+use abi::message::MACH_NOTIFY_PORT_DESTROYED;
 use abi::mig::NDR;
 use abi::mig::bootstrap::*;
 use abi::port::*;
@@ -19,6 +21,9 @@ pub const SERVICES_MAX: usize = 64;
 /// How many of them are those of one user, unless that is user 0. Otherwise a program of one user could leave no names for the
 /// others.
 pub const SERVICES_PER_USER_MAX: usize = 16;
+
+/// More names than a full name service has.
+const NAMES_MAX: usize = 512;
 
 /// Milliseconds that jobs have to end when their session ends.
 const GRACE: u64 = 1000;
@@ -73,6 +78,21 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// [Grows](grow_tables) the kernel's tables for this task as much as a name service may.
+    ///
+    /// # Panics
+    /// If there is no room.
+    pub fn grow_tables(&self) {
+        grow_tables(NAMES_MAX);
+        // The port to which receive rights return keeps the message that was set aside for the notification: it carries a
+        // right, and so is a message of its own.
+        let port = Port::new();
+        let (id, once) = (MACH_NOTIFY_PORT_DESTROYED, Disposition::MAKE_SEND_ONCE);
+        port::request_notification(port.name(), id, 0, self.returns.name(), once).expect("the port is new");
+        drop(port);
+        Message::receive(self.returns.name()).expect("the right returns").destroy();
+    }
+
     /// Returns a name service without services.
     ///
     /// # Panics

@@ -79,7 +79,7 @@ impl Bank {
 
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub fn trim(&mut self) -> bool {
-        self.elements.trim()
+        self.accounts.trim(&mut self.elements) || self.elements.trim()
     }
 
     /// Goes on with a round of compaction.

@@ -20,6 +20,14 @@ impl Personas {
         Personas { known, system: PERSONA_ID_NONE, system_proxy: PERSONA_ID_NONE }
     }
 
+    /// Makes room for the first personas.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if the heap has no room; nothing has changed then.
+    pub fn reserve(&mut self) -> Result<(), NoMemory> {
+        self.known.reserve()
+    }
+
     /// Adds a persona.
     ///
     /// # Errors
