@@ -19,7 +19,7 @@ use zerocopy::IntoBytes;
 
 tests! { "exhaustion":
     tasks_that_use_up_their_budgets_leave_others_theirs.limit(120_000),
-    a_notification_comes_while_others_use_up_their_budgets.limit(120_000),
+    a_notification_comes_while_others_use_up_their_budgets.limit(120_000).large(),
     a_port_on_its_way_costs_its_receiver_nothing.limit(60_000),
     a_share_is_there_beside_a_task_that_pins_pages.limit(240_000),
 }
