@@ -15,7 +15,7 @@ use abi::inspect::{TaskRecord, kind};
 use abi::policy::TASK_CATEGORY_POLICY;
 use abi::port::Disposition;
 use abi::qos::Role;
-use abi::task::EXIT_MESSAGE_ID;
+use abi::task::{EXIT_MESSAGE_ID, SPAWN_SHARE_OF, SPAWN_SHARE_PARTS};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -25,6 +25,8 @@ use heapless::String;
 /// Players that the driver starts in each round. They run as this user, whom the kernel trusts with nothing.
 const PLAYERS: u64 = 3;
 const PLAYER_UID: u32 = 1000;
+/// What each gets of the memory that is left: a small part, so that there is room for all of them on a small machine.
+const PLAYER_SHARE: u64 = SPAWN_SHARE_OF + SPAWN_SHARE_PARTS / 8;
 /// Milliseconds by the machine's clock after which the driver ends the players of a round.
 const ROUND_LIMIT: u64 = 20_000;
 /// Milliseconds in which all tasks must end then, and what they leave must be destroyed.
@@ -175,7 +177,11 @@ impl Round {
         let _ = write!(number, "{}", seed.wrapping_mul(PLAYERS).wrapping_add(player));
         let mut spawn = Spawn::program("fuzz").argument("play").argument(&number).argument("0");
         (spawn.args.uid, spawn.args.gid) = (PLAYER_UID, PLAYER_UID);
-        let spawn = spawn.bootstrap(self.port.name()).exit_port(self.port.name());
+        let spawn = spawn
+            .kernel_bytes(PLAYER_SHARE)
+            .pages(PLAYER_SHARE)
+            .bootstrap(self.port.name())
+            .exit_port(self.port.name());
         let started = spawn.start().expect("there is room for a player");
         port::destroy_right(started, Disposition::PORT_SEND);
     }
