@@ -295,7 +295,7 @@ impl Kernel {
     /// left.
     #[inline(never)]
     fn full_exit(&mut self, machine: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
-        loop {
+        let next = loop {
             self.settle(machine, cpu, entered);
             if let Some(status) = self.exit_status {
                 return Next::Shutdown(shutdown_status(status));
@@ -329,19 +329,13 @@ impl Kernel {
                 (Some(_), None) if self.ipc.is_sparse() => {
                     self.compact();
                 }
-                (Some(thread), None) => {
-                    self.arm_timer(machine, cpu);
-                    return Next::Run(thread);
-                }
+                (Some(thread), None) => break Next::Run(thread),
                 (Some(thread), Some(continuation)) => {
                     let context = self.sched[thread].context();
                     let outcome = self.go_on(machine, context, continuation);
                     self.sched.finish(thread, outcome);
                 }
-                (None, _) if !self.trim() && !self.compact() => {
-                    self.arm_timer(machine, cpu);
-                    return Next::Idle;
-                }
+                (None, _) if !self.trim() && !self.compact() => break Next::Idle,
                 (None, _) => {}
             }
             // Other threads get their turn between slices of long work.
@@ -350,7 +344,9 @@ impl Kernel {
             if self.sched.earliest_deadline() <= machine.now() || chosen.is_some() {
                 self.tick(machine, cpu);
             }
-        }
+        };
+        self.arm_timer(machine, cpu);
+        next
     }
 
     /// Ends a part of the step, if steps are measured.

@@ -91,7 +91,7 @@ impl Scheduling {
     /// Charges the time of `cpu` since the last charge to the thread that has the processor, or had it in this step: it
     /// is processor time of that thread, and goes off its quantum if it still has the processor. Without such a thread
     /// the time is nobody's.
-    #[inline]
+    #[inline(always)]
     pub fn charge(&mut self, cpu: Cpu, thread: Option<ThreadId>, now: Stamp) {
         let Scheduling { processors, threads, clock, ready, .. } = self;
         let Processor { since, current, .. } = &mut processors[cpu];

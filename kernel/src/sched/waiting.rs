@@ -80,21 +80,25 @@ impl Scheduling {
         word: UserAddr,
         deadline: Nanos,
     ) -> Result<(), NoMemory> {
-        let key = (self.threads[thread].task(), word);
-        if self.words.get(&key).is_none() {
-            self.words.insert(key, WaitQueue::default())?;
-        }
-        self.block(step, thread, Wait::Word(word), None, deadline);
-        let base = self.threads[thread].schedule.base;
-        let queue = self.words.get_mut(&key).expect("the queue was just found or made");
+        let waiting = &self.threads[thread];
+        let (task, base) = (waiting.task(), waiting.schedule.base);
+        let queue = self.words.get_or_insert_with((task, word), WaitQueue::default)?;
         queue.insert(&mut self.threads, thread, base);
+        self.block(step, thread, Wait::Word(word), None, deadline);
         Ok(())
     }
 
     /// Wakes the first thread of a task that waits for a word, with this outcome. Returns true if there was one.
     pub fn wake_word(&mut self, step: &mut Step, task: TaskId, word: UserAddr, outcome: Outcome) -> bool {
-        let Some(thread) = self.words.get(&(task, word)).and_then(WaitQueue::first) else { return false };
-        self.end_wait(step, thread, None);
+        let mut first = None;
+        self.words.change_or_remove(&(task, word), |queue| {
+            first = queue.first();
+            first.iter().for_each(|&thread| queue.remove(&mut self.threads, thread));
+            queue.is_empty()
+        });
+        let Some(thread) = first else { return false };
+        self.stop_waiting(thread);
+        self.go_on_after_wait(step, thread);
         self.hand_on(thread);
         self.finish(thread, outcome);
         true
@@ -133,10 +137,17 @@ impl Scheduling {
     #[inline]
     pub fn end_wait(&mut self, step: &mut Step, thread: ThreadId, queue: Option<&mut WaitQueue>) {
         assert!(self.leave_wait(thread, queue), "{thread:?} does not wait");
-        if self.threads[thread].push != Push::Nobody {
+        self.go_on_after_wait(step, thread);
+    }
+
+    /// Lets a thread that waits no more go on, unless it is suspended.
+    #[inline]
+    fn go_on_after_wait(&mut self, step: &mut Step, thread: ThreadId) {
+        let Thread { push, suspend_count, .. } = self.threads[thread];
+        if push != Push::Nobody {
             self.push_changed(step, thread);
         }
-        if self.threads[thread].suspend_count == 0 {
+        if suspend_count == 0 {
             self.make_ready(step, thread);
         }
         let threads = &self.threads;
@@ -146,13 +157,12 @@ impl Scheduling {
     /// Ends the wait of a thread, if it waits, and leaves it stopped. Returns true if it waited.
     #[inline]
     pub fn leave_wait(&mut self, thread: ThreadId, queue: Option<&mut WaitQueue>) -> bool {
-        let waiting = &mut self.threads[thread];
+        let waiting = &self.threads[thread];
         let place = waiting.wait_place();
         if !waiting.is_waiting() {
             return false;
         }
-        waiting.state = State::Suspended;
-        self.timers.cancel(&mut self.threads, thread, TimerKind::Wait);
+        self.stop_waiting(thread);
         match place {
             WaitPlace::Word(task, word) => self.leave_word(thread, task, word),
             WaitPlace::Receivers(_) | WaitPlace::Senders(_) => {
@@ -165,14 +175,20 @@ impl Scheduling {
         true
     }
 
+    /// Stops a waiting thread, which leaves its queue at the same time, and removes its deadline.
+    #[inline]
+    fn stop_waiting(&mut self, thread: ThreadId) {
+        self.threads[thread].state = State::Suspended;
+        self.timers.cancel(&mut self.threads, thread, TimerKind::Wait);
+    }
+
     /// Removes a thread from the queue of a word, and the queue if it is empty then.
     fn leave_word(&mut self, thread: ThreadId, task: TaskId, word: UserAddr) {
-        let key = (task, word);
-        let queue = self.words.get_mut(&key).expect("a waiting thread's queue exists");
-        queue.remove(&mut self.threads, thread);
-        if queue.is_empty() {
-            self.words.remove(&key);
-        }
+        let left = self.words.change_or_remove(&(task, word), |queue| {
+            queue.remove(&mut self.threads, thread);
+            queue.is_empty()
+        });
+        assert!(left, "a waiting thread's queue exists");
     }
 
     /// Writes the outcome of a thread's trap into its registers.

@@ -73,6 +73,30 @@ impl<K: Hash + Eq, V, S: BuildHasher> LinearMap<K, V, S> {
         self.find(key).map(|number| &mut self.entries[number].value)
     }
 
+    /// Returns the value of a key, which is added with the value that `make` returns if it is not in the map.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if the heap has no room; the map is unchanged.
+    pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> Result<&mut V, NoMemory> {
+        let number = match self.find(&key) {
+            Some(number) => number,
+            None => {
+                self.reserve()?;
+                self.add(key, make())
+            }
+        };
+        Ok(&mut self.entries[number].value)
+    }
+
+    /// Changes the value of a key, and removes the key if `change` returns true. Returns true if the key was in the map.
+    pub fn change_or_remove(&mut self, key: &K, change: impl FnOnce(&mut V) -> bool) -> bool {
+        let Some(number) = self.find(key) else { return false };
+        if change(&mut self.entries[number].value) {
+            self.remove_at(number);
+        }
+        true
+    }
+
     /// Makes room for one [`insert_reserved`](LinearMap::insert_reserved).
     ///
     /// # Errors
@@ -102,14 +126,25 @@ impl<K: Hash + Eq, V, S: BuildHasher> LinearMap<K, V, S> {
     /// succeeded since the last addition.
     pub fn insert_reserved(&mut self, key: K, value: V) {
         debug_assert!(self.find(&key).is_none(), "the key is in the map");
+        self.add(key, value);
+    }
+
+    /// Adds an entry and returns its number.
+    #[inline]
+    fn add(&mut self, key: K, value: V) -> u32 {
         let hash = self.hasher.hash_one(&key) as u32;
         self.index.prepare(&mut self.entries);
-        self.entries.insert_reserved(|number| Entry { key, value, chain: self.index.push(number, hash) });
+        self.entries.insert_reserved(|number| Entry { key, value, chain: self.index.push(number, hash) })
     }
 
     /// Removes a key and returns its value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let number = self.find(key)?;
+        self.remove_at(number)
+    }
+
+    #[inline]
+    fn remove_at(&mut self, number: u32) -> Option<V> {
         self.index.remove(&mut self.entries, number);
         self.entries.remove(number).map(|entry| entry.value)
     }
@@ -137,9 +172,19 @@ mod tests {
         for step in 0..20_000u64 {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let key = seed >> 54;
-            match seed >> 20 & 3 {
+            match seed >> 20 & 7 {
                 0 => assert_eq!(map.remove(&key), model.remove(&key)),
                 1 => assert_eq!(map.get(&key), model.get(&key)),
+                2 => assert_eq!(map.get_or_insert_with(key, || step).unwrap(), model.entry(key).or_insert(step)),
+                3 => {
+                    let was_in = map.change_or_remove(&key, |value| {
+                        *value += 1;
+                        *value & 1 == 0
+                    });
+                    assert_eq!(was_in, model.contains_key(&key));
+                    model.get_mut(&key).into_iter().for_each(|value| *value += 1);
+                    model.retain(|&other, value| other != key || *value & 1 == 1);
+                }
                 _ if model.contains_key(&key) => {
                     *map.get_mut(&key).unwrap() = *model.entry(key).insert_entry(step).get()
                 }
@@ -169,6 +214,8 @@ mod tests {
         for at in 0..3 {
             failpoints::arm(Some(at));
             assert_eq!(map.insert(1, 1), Err(NoMemory));
+            failpoints::arm(Some(at));
+            assert_eq!(map.get_or_insert_with(1, || 1), Err(NoMemory));
             assert_eq!((map.get(&1), map.len()), (None, 0));
         }
         failpoints::disarm();

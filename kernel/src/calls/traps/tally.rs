@@ -231,7 +231,7 @@ fn read_spawn(
     machine.copy_in(caller.address_space, args, given).map_err(memory_error)?;
     // Programs for a later version may have longer arguments. Their additional fields ask for nothing if they are
     // 0.
-    if bytes[known as usize..].iter().any(|&byte| byte != 0) {
+    if given.iter().skip(known as usize).any(|&byte| byte != 0) {
         return Err(KERN_INVALID_ARGUMENT);
     }
     let mut args = TaskSpawnArgs::new_zeroed();
