@@ -142,7 +142,7 @@ pub fn run(options: &Options) -> i32 {
 fn run_one(supervisor: &mut Supervisor, test: &Test, seed: Option<u64>) -> Verdict {
     let mut name = String::<128>::new();
     write!(name, "{test}").expect("the name of a test fits");
-    let mut program = Spawn::program("tests").argument(&name);
+    let mut program = Spawn::program("tests").argument(&name).own_coalition();
     if test.large {
         program = program.half();
     }

@@ -97,7 +97,7 @@ impl Supervisor {
     /// # Errors
     /// [`Failure`].
     pub fn run_with(&mut self, spawn: Spawn, limit: u32, at_limit: impl FnOnce()) -> Result<End, Failure> {
-        let spawn = spawn.bootstrap(self.registry.port()).exit_port(self.exits.name()).own_coalition();
+        let spawn = spawn.bootstrap(self.registry.port()).exit_port(self.exits.name());
         let task = spawn.start().map_err(|code| {
             self.registry.clear();
             Failure::NoStart(code)

@@ -6,10 +6,10 @@
 //! level have three quarters of the time, in turns that are short, because they have not asked for the work.
 //!
 //! A thread that does work which its own trap has left is raised to the level of the most urgent thread that waits for it
-//! ([`Schedule::floor`](super::run_queue::Schedule)).
+//! ([`Schedule::floor`](super::schedule::Schedule)).
 
 use super::Scheduling;
-use super::run_queue::PRIORITY_IDLE;
+use super::schedule::PRIORITY_IDLE;
 use crate::ids::ThreadId;
 use crate::limits::BACKGROUND_TURN;
 use crate::machine::{Cpu, Nanos, Stamp};

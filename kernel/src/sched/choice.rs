@@ -5,7 +5,8 @@
 //! to the tail with a new one. At each level the coalitions take turns (`turn.rs`).
 
 use super::Scheduling;
-use super::run_queue::{End, PRIORITY_IDLE, QUANTUM, Schedule};
+use super::run_queue::End;
+use super::schedule::{PRIORITY_IDLE, QUANTUM, Schedule};
 use super::thread::{State, Thread};
 use super::timer::TimerKind;
 use crate::ids::ThreadId;
@@ -226,7 +227,9 @@ impl Scheduling {
             }
         }
         let level = ready?;
-        let in_turn = self.ready.pop_in_turn(&mut self.threads, level);
+        let contested = self.ready.is_contested_anywhere();
+        let heir = if contested { self.ready.pop_heir(&mut self.threads, level) } else { None };
+        let in_turn = heir.or_else(|| self.ready.pop_in_turn(&mut self.threads, level));
         let thread = in_turn.or_else(|| self.ready.pop_of_others(&mut self.threads, level));
         let thread = thread.expect("an occupied level has a thread");
         // Not earlier: a preempted thread goes to the head of its level, from which the chosen one may come.

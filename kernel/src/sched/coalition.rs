@@ -5,7 +5,7 @@
 //! one thread would. The first task begins the first coalition; user 0 begins others when it starts tasks.
 
 use super::Scheduling;
-use super::run_queue::LEVELS;
+use super::level_set::LEVELS;
 use super::thread::AtLevel;
 use crate::heap::footprint_of_single;
 use crate::ids::{BudgetId, CoalitionId, tag};

@@ -1,6 +1,12 @@
-//! A set of levels of the run queue.
+//! The levels of the run queue, and a set of them.
 
-use super::run_queue::LEVELS;
+use super::schedule::PRIORITY_IDLE;
+
+/// Number of priority levels.
+pub(super) const LEVELS: usize = 128;
+
+/// The level where all coalitions are equal.
+pub(super) const IDLE: usize = PRIORITY_IDLE as usize;
 
 /// The set of levels at which threads are ready, one bit each. It is two words because shifting a `u128` takes three
 /// times the instructions.

@@ -12,6 +12,7 @@
 //! | [`pushing`] | waiting threads that raise those they wait for |
 //! | [`timer`] | deadlines |
 //! | [`run_queue`] | ready threads by level |
+//! | [`schedule`] | the scheduling parameters of a thread |
 //! | [`coalition`] | tasks whose threads share turns |
 //! | `turn` | their turns |
 //! | [`run_time`] | the time that threads have run, and its energy |
@@ -26,6 +27,7 @@ mod level_set;
 pub mod pushing;
 pub mod run_queue;
 pub mod run_time;
+pub mod schedule;
 mod suspending;
 pub mod thread;
 pub mod timer;
@@ -47,8 +49,9 @@ use background::Background;
 use choice::Processor;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
-use run_queue::{RunQueue, Schedule};
+use run_queue::RunQueue;
 use run_time::{RunTime, Used};
+use schedule::Schedule;
 use store::{LinearMap, Link, List, NodeList};
 use thread::{Change, Continuation, Push, Rest, Siblings, State, Thread, Threads, WaitPlace};
 use timer::{TimerKind, TimerSlots, Timers};

@@ -222,7 +222,7 @@ fn times_of_spinners<const N: usize>(threads: [usize; N], quanta: u64) -> [Nanos
         }
     }
     let mut times = [0; N];
-    while machine.now < quanta * run_queue::QUANTUM {
+    while machine.now < quanta * schedule::QUANTUM {
         let thread = machine.choose();
         times[owner[&thread]] += machine.run(Nanos::MAX);
     }
@@ -233,7 +233,7 @@ fn times_of_spinners<const N: usize>(threads: [usize; N], quanta: u64) -> [Nanos
 fn coalitions_have_the_same_time_whatever_the_number_of_their_threads() {
     for threads in [[1, 1, 1], [1, 100, 2], [3, 1, 50]] {
         let times = times_of_spinners(threads, 300);
-        assert_eq!(times, [100 * run_queue::QUANTUM; 3], "{threads:?}");
+        assert_eq!(times, [100 * schedule::QUANTUM; 3], "{threads:?}");
     }
 }
 
@@ -259,7 +259,7 @@ fn calls_beside_spinners(own: bool, spinners: usize, computes: Nanos, quanta: u6
         machine.run(2_345_678);
     }
     machine.wake(0);
-    let (mut calls, end) = (0, machine.now + quanta * run_queue::QUANTUM);
+    let (mut calls, end) = (0, machine.now + quanta * schedule::QUANTUM);
     while machine.now < end {
         let thread = machine.choose();
         let Some(number) = pair.iter().position(|&one| one == thread) else {
@@ -284,7 +284,7 @@ fn calls_have_half_of_the_time_beside_any_number_of_threads_that_spin() {
     const COMPUTES: Nanos = 10_000;
     for own in [true, false] {
         let alone = calls_beside_spinners(own, 0, COMPUTES, 200);
-        assert_eq!(alone, 200 * run_queue::QUANTUM / COMPUTES);
+        assert_eq!(alone, 200 * schedule::QUANTUM / COMPUTES);
         for spinners in [1, 2, 100] {
             let beside = calls_beside_spinners(own, spinners, COMPUTES, 200);
             assert!(beside * 100 >= alone * 49, "{beside} of {alone} calls beside {spinners} threads, {own}");

@@ -4,8 +4,8 @@ use crate::ids::{CoalitionId, Context, MessageId, PortId, Receivable, TaskId, Th
 use crate::machine::{Cpu, UserAddr};
 use crate::outcome::Outcome;
 use crate::policy::{Overrides, ThreadPolicy};
-use crate::sched::run_queue::Schedule;
 use crate::sched::run_time::RunTime;
+use crate::sched::schedule::Schedule;
 use crate::sched::timer::TimerSlots;
 use crate::sched::wait_queue::WaitLink;
 use crate::trap_frame::TrapFrame;

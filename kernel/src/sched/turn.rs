@@ -6,7 +6,8 @@
 //! heir: it runs in the same turn, so that a call to a server takes one turn and not two.
 
 use super::coalition::{AwaitingTurn, Coalitions};
-use super::run_queue::{IDLE, RunQueue, check_queue};
+use super::level_set::IDLE;
+use super::run_queue::{RunQueue, check_queue};
 use super::thread::{AtLevel, Thread, Threads};
 use crate::ids::{CoalitionId, ThreadId, tag};
 use crate::machine::Nanos;
@@ -27,7 +28,7 @@ pub(super) struct Level {
 pub(super) struct Turn {
     /// The coalition that has the turn, or had the last one.
     pub(super) holder: Option<CoalitionId>,
-    /// The thread of another coalition that runs in this turn as soon as none of the holder's is ready.
+    /// The thread of another coalition that runs next in this turn.
     pub(super) heir: Option<ThreadId>,
     /// The rest of the turn.
     pub(super) left: Nanos,
@@ -157,13 +158,10 @@ impl RunQueue {
         }
     }
 
-    /// Lets a thread that a running one has woken go on in the turn of that one, if both are at the same level and none of the
-    /// holder's is ready before it.
+    /// Lets a thread that a running one has woken go on in the turn of that one when it blocks, if both are at the same level
+    /// then: the woken one may get another priority because of what has woken it.
     pub(super) fn hand_on(&mut self, by: &Thread, to: &Thread) {
-        let level = usize::from(to.schedule.priority);
-        if by.schedule.priority != to.schedule.priority {
-            return;
-        }
+        let level = usize::from(by.schedule.priority);
         self.enter_turn(by, level);
         let turn = &mut self.levels[level].turn;
         if turn.holder != Some(to.coalition) {

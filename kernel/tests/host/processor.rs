@@ -5,7 +5,7 @@ use kernel::ids::ThreadId;
 use kernel::inspect::invariants::check_all;
 use kernel::kernel::{Event, Kernel, Next};
 use kernel::machine::Machine;
-use kernel::sched::run_queue::Schedule;
+use kernel::sched::schedule::Schedule;
 use kernel::sched::thread::{State, Thread};
 
 impl World {

@@ -10,7 +10,7 @@ use abi::port::*;
 use kernel::inspect::invariants::check_all;
 use kernel::limits::Limits;
 use kernel::machine::Machine;
-use kernel::sched::run_queue::{BACKGROUND_QUANTUM, QUANTUM};
+use kernel::sched::schedule::{BACKGROUND_QUANTUM, QUANTUM};
 
 const DEAD_NAME: u32 = MACH_PORT_RIGHT_DEAD_NAME;
 /// The priority of client and server.

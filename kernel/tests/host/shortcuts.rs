@@ -9,7 +9,7 @@ use abi::trap::{mach, tally};
 use kernel::kernel::Event;
 use kernel::limits::Limits;
 use kernel::machine::{Machine, Nanos};
-use kernel::sched::run_queue::{BACKGROUND_QUANTUM, QUANTUM};
+use kernel::sched::schedule::{BACKGROUND_QUANTUM, QUANTUM};
 use kernel::sched::thread::{Continuation, Rest};
 
 const SEEDS: u64 = 40;

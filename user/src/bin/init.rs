@@ -111,7 +111,7 @@ fn run_harness(mut arguments: impl Iterator<Item = &'static str>) -> i32 {
 fn run_program(mut arguments: Arguments, limit: u32) -> i32 {
     let strings = arguments.strings();
     match arguments.next() {
-        Some(name) => run_and_wait(Spawn::program(name).arguments(strings).half(), limit),
+        Some(name) => run_and_wait(Spawn::program(name).arguments(strings).half().own_coalition(), limit),
         None => usage("run"),
     }
 }
@@ -130,7 +130,7 @@ fn advice(code: KernReturn) -> &'static str {
 fn run_benchmarks() -> i32 {
     let mut started = heapless::String::<20>::new();
     write!(started, "{}", started_at()).expect("a number fits");
-    run_and_wait(Spawn::program("bench").argument(&started).most(), 0)
+    run_and_wait(Spawn::program("bench").argument(&started).most().own_coalition(), 0)
 }
 
 /// Runs a program and returns its exit status, or 128 plus the kind of the exception that ended it; or 124 if it has

@@ -58,8 +58,8 @@ pub fn run_all() {
         port::deallocate(task).expect("its name is there");
     }
     holders.into_iter().for_each(Child::end);
-    rate::report();
     holes::report();
+    rate::report();
 }
 
 /// Does what a task of the benchmark has been started for.

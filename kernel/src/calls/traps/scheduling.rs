@@ -5,7 +5,7 @@ use crate::ids::Context;
 use crate::kernel::Kernel;
 use crate::machine::{Cpu, Machine, Nanos, USER_END, UserAddr};
 use crate::outcome::Outcome;
-use crate::sched::run_queue::QUANTUM;
+use crate::sched::schedule::QUANTUM;
 use crate::sched::thread::WaitPlace;
 use crate::shortcut::Switch;
 use abi::code::*;

@@ -181,7 +181,7 @@ impl Record {
     /// Returns what the job says about its task.
     fn spawn(&self) -> Result<Spawn, KernReturn> {
         let JobSettings { app_type, role, qos_clamp, uid, gid, persona, properties, .. } = *self.job.settings();
-        let mut spawn = Spawn::file(self.job.program(), self.job.label())?.own_coalition();
+        let mut spawn = Spawn::file(self.job.program(), self.job.label())?;
         for argument in self.job.arguments() {
             spawn = spawn.argument(argument);
         }
