@@ -431,6 +431,7 @@ case "$command" in
 esac
 # All tests take 20 seconds, and some minutes while their events are written.
 [[ -n $time_limit || $command != fuzz ]] || time_limit=$((${1-60} + fuzz_grace))
+[[ -n $time_limit || $command != bench ]] || time_limit=600
 [[ -n $time_limit ]] || time_limit=${traced:+900}
 time_limit=${time_limit:-120}
 [[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"

@@ -17,7 +17,7 @@ use core::hint::spin_loop;
 use core::sync::atomic::AtomicU32;
 
 /// Instructions for which calls are counted: several quanta of three threads.
-const SPAN: u64 = 100_000_000;
+const SPAN: u64 = 60_000_000;
 
 /// What a hostile task does for ever, by the name of its row.
 const KINDS: [(&str, fn()); 10] = [
@@ -40,7 +40,7 @@ const SPINNING_CHILD: &str = "spin with the parent";
 /// caller's coalition, and to one of another.
 pub(super) fn report() {
     println!();
-    println!("{:<44} {:>12} {:>12}", "calls in 100 M instructions", "one program", "two programs");
+    println!("{:<44} {:>12} {:>12}", "calls in 60 M instructions", "one program", "two programs");
     let servers = [SERVE, SERVE_ELSEWHERE].map(Child::start);
     let calls = || servers.each_ref().map(|server| calls(server.port()));
     let alone = calls();
