@@ -76,7 +76,8 @@ fn a_task_makes_as_many_vouchers_as_it_can() {
                 voucher::create(host, Recipe::store(MACH_VOUCHER_ATTR_KEY_USER_DATA, short).as_bytes())
             }
         };
-        created.map(drop)
+        // A voucher for which there is no room for a name is given up, without an error (quirk Q26).
+        created.and_then(|name| if name == MACH_PORT_NULL { Err(KERN_RESOURCE_SHORTAGE) } else { Ok(()) })
     });
     check::that("there was room for a hundred", made > 100);
 }
