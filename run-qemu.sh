@@ -37,8 +37,8 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
 Options, before the command:
   --debug, --release   choose the build profile; the default is release, and debug for gdb
-  --mem MIB            set the memory of the machine; 128 by default, the tests need 64, the demo 24, bench 128
-  --timeout S          stop a boot after S seconds; 120 by default, 900 with --traced
+  --mem MIB            set the memory of the machine; 128 by default, the tests need 96, the demo 24, bench 128
+  --timeout S          stop a boot after S seconds; 120 by default, 600 for bench, 900 with --traced
   --strict-reply       check that replies come from the context of their requests, see docs/abi.md
   --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
   --dump-on-panic      if the kernel panics, report too what each thread waited for

@@ -1,10 +1,52 @@
-//! Pushes along chains that are too long for one step: they go on as background work (errata 4).
+//! Pushes along chains of threads that wait themselves. What is too long for one step goes on as background work (errata 4).
 
-use crate::pushes::{HIGH, LEGACY, LOW, base, call, daemons, request, set_role, special_reply_port, start_call};
-use crate::world::{Ret, World};
+use crate::pushes::{
+    HIGH, LEGACY, LOW, MILLISECOND, base, call, daemons, request, set_role, special_reply_port, start_call,
+};
+use crate::world::{Actor, Ret, World};
+use abi::PortName;
 use abi::message::MsgOption;
 use abi::qos::{AppType, Qos, Role};
 use kernel::limits::{Limits, PUSH_CHAIN_MAX};
+
+/// As many daemons as a push passes, each of which waits for the one before it, and an app that can call the last one.
+struct LongChain {
+    daemons: Vec<(Actor, PortName, PortName, PortName)>,
+    app: Actor,
+    /// The app's name for the service of the last daemon.
+    to: PortName,
+    /// Its special reply port.
+    reply: PortName,
+}
+
+impl LongChain {
+    fn new(w: &mut World) -> LongChain {
+        let daemons = daemons(w, PUSH_CHAIN_MAX.into());
+        let &(last, service, ..) = daemons.last().expect("there are some");
+        let helper = w.thread(last);
+        for &(daemon, _, reply, to) in &daemons[1..] {
+            call(w, daemon, to, reply);
+        }
+        let app = w.task_of(AppType::AppDefault, Role::Foreground);
+        request(w, app, Qos::UserInteractive);
+        let (to, reply) = (w.give_send(helper, service, app), special_reply_port(w, app));
+        LongChain { daemons, app, to, reply }
+    }
+}
+
+#[test]
+fn a_push_goes_on_through_threads_that_wait_themselves_and_ends_everywhere_at_once() {
+    let mut w = World::new();
+    let LongChain { daemons: chain, app, to, reply } = LongChain::new(&mut w);
+    let all = |w: &World, priority| assert!(chain.iter().all(|&(daemon, ..)| base(w, daemon) == priority));
+    all(&w, LOW);
+    assert_eq!(start_call(&mut w, app, to, reply, MsgOption::RCV_TIMEOUT, 10), Ret::Blocked);
+    all(&w, HIGH);
+    set_role(&mut w, app, Role::NonUi);
+    all(&w, LEGACY);
+    w.advance(10 * MILLISECOND);
+    all(&w, LOW);
+}
 
 /// Threads whose policies one step computes here.
 const FEW: usize = 3;
@@ -12,15 +54,7 @@ const FEW: usize = 3;
 #[test]
 fn a_long_push_goes_on_as_background_work() {
     let mut w = World::with_limits(Limits { policies_per_step: FEW, ..Limits::default() });
-    let chain = daemons(&mut w, PUSH_CHAIN_MAX.into());
-    let &(last, service, ..) = chain.last().unwrap();
-    let helper = w.thread(last);
-    for &(daemon, _, reply, to) in &chain[1..] {
-        call(&mut w, daemon, to, reply);
-    }
-    let app = w.task_of(AppType::AppDefault, Role::Foreground);
-    request(&mut w, app, Qos::UserInteractive);
-    let (to, reply) = (w.give_send(helper, service, app), special_reply_port(&mut w, app));
+    let LongChain { daemons: chain, app, to, reply } = LongChain::new(&mut w);
     let raised = |w: &World, priority| chain.iter().filter(|&&(daemon, ..)| base(w, daemon) == priority).count();
     assert_eq!(raised(&w, LOW), chain.len());
     assert_eq!(start_call(&mut w, app, to, reply, MsgOption::RCV_TIMEOUT, 10), Ret::Blocked);

@@ -427,28 +427,6 @@ pub fn daemons(w: &mut World, count: usize) -> Vec<(Actor, PortName, PortName, P
 }
 
 #[test]
-fn a_push_goes_on_through_threads_that_wait_themselves_and_ends_everywhere_at_once() {
-    let mut w = World::new();
-    let chain = daemons(&mut w, PUSH_CHAIN_MAX.into());
-    let &(last, service, ..) = chain.last().unwrap();
-    let helper = w.thread(last);
-    for &(daemon, _, reply, to) in &chain[1..] {
-        call(&mut w, daemon, to, reply);
-    }
-    let app = w.task_of(AppType::AppDefault, Role::Foreground);
-    request(&mut w, app, Qos::UserInteractive);
-    let (to, reply) = (w.give_send(helper, service, app), special_reply_port(&mut w, app));
-    let all = |w: &World, priority| assert!(chain.iter().all(|&(daemon, ..)| base(w, daemon) == priority));
-    all(&w, LOW);
-    assert_eq!(start_call(&mut w, app, to, reply, MsgOption::RCV_TIMEOUT, 10), Ret::Blocked);
-    all(&w, HIGH);
-    set_role(&mut w, app, Role::NonUi);
-    all(&w, LEGACY);
-    w.advance(10 * MILLISECOND);
-    all(&w, LOW);
-}
-
-#[test]
 fn a_push_that_would_make_a_chain_too_long_pushes_nobody() {
     let mut w = World::new();
     let chain = daemons(&mut w, usize::from(PUSH_CHAIN_MAX) + 1);
