@@ -164,13 +164,13 @@ impl RunQueue {
         let level = usize::from(by.schedule.priority);
         self.enter_turn(by, level);
         let turn = &mut self.levels[level].turn;
-        if turn.holder != Some(to.coalition) {
+        if level != IDLE && turn.holder != Some(to.coalition) {
             turn.heir = Some(to.id());
         }
     }
 
     /// Lets a thread go on at once in the turn of a running one of the same level that wakes it and blocks. Returns false if
-    /// it must not: if the turn is over, or another thread of the holder's comes before it.
+    /// the turn is over, or if the holder has ready threads: then [`choose`](super::Scheduling::choose) finds out who is next.
     pub(super) fn lets_go_on(&mut self, by: &Thread, to: &Thread) -> bool {
         let level = usize::from(to.schedule.priority);
         let Level { threads, turn, .. } = &self.levels[level];

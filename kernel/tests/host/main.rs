@@ -75,6 +75,7 @@ mod task_for_pid;
 mod threads;
 mod timers;
 mod traps;
+mod turns;
 mod unix;
 mod urgent_waiters;
 mod vouchers;
