@@ -5,7 +5,7 @@ use crate::ipc::budget::Source;
 use crate::kernel::{Kernel, Next};
 use crate::lifetime::NewTask;
 use crate::limits::{ARGUMENTS_SIZE_MAX, FRAMES_RESERVE, HEAP_RESERVE};
-use crate::machine::Machine;
+use crate::machine::{Machine, NoMemory};
 use crate::policy::{Marks, TaskPolicy};
 use crate::task::frames;
 use crate::task::program::Image;
@@ -60,7 +60,9 @@ impl Kernel {
         let strings = Strings::new(arguments, alloc::vec::Vec::new());
         let name = String::try_from("init").expect("a short name fits");
         let (identity, policy, marks) = (Identity::FIRST, TaskPolicy::default(), Marks::default());
-        let budget = Source::Machine(usize::try_from(HEAP_RESERVE.rest(machine.free_heap())).unwrap_or(usize::MAX));
+        let bytes = usize::try_from(HEAP_RESERVE.rest(machine.free_heap())).unwrap_or(usize::MAX);
+        self.set_places(bytes).map_err(no_memory)?;
+        let budget = Source::Machine(bytes);
         let frames = frames::Source::Machine(FRAMES_RESERVE.rest(machine.free_frames()));
         let new =
             NewTask { name, uid: 0, gid: 0, identity, policy, marks, coalition: None, budget, frames, start_frames: 0 };
@@ -70,6 +72,14 @@ impl Kernel {
         })?;
         self.first_task = Some(task);
         Ok(self.leave(machine, 0, None))
+    }
+
+    /// Makes the tables of what users make as long as they may become, if budgets of so many bytes in all pay for it. If
+    /// they grew with what is in them, one step would move as many addresses as others have objects. The memory is no
+    /// task's.
+    fn set_places(&mut self, bytes: usize) -> Result<(), NoMemory> {
+        self.ipc.set_places(bytes)?;
+        self.vouchers.set_places(bytes)
     }
 
     /// Returns true if the arguments of `init` begin with options and this one is among them. For the report of a panic:

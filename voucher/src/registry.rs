@@ -8,7 +8,7 @@ use crate::vector::ValueVector;
 use crate::voucher::{PortBinding, Voucher, VoucherId, VoucherTable};
 use crate::{Error, Key};
 use foldhash::fast::FixedState;
-use store::{Compaction, Singles};
+use store::{Compaction, NoMemory, Singles};
 
 /// All vouchers, and the values of each registered key. The registry never calls a manager: the [driver](crate::Driver)
 /// takes each request from a [`Creation`](crate::Creation) or a [`Release`](crate::Release), and may make other calls
@@ -123,6 +123,15 @@ impl Registry {
     #[inline]
     pub fn get(&self, id: VoucherId) -> Option<&Voucher> {
         self.vouchers.get(id)
+    }
+
+    /// Makes room for the addresses of so many vouchers, which is never given back. Until there are more, growth of the
+    /// table moves nothing.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if memory runs out; nothing has changed.
+    pub fn set_places(&mut self, vouchers: usize) -> Result<(), NoMemory> {
+        self.vouchers.set_places(vouchers)
     }
 
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.

@@ -7,7 +7,7 @@ use crate::{Error, Key};
 use core::hash::{BuildHasher, Hasher};
 use core::num::NonZeroU64;
 use foldhash::fast::FixedState;
-use store::{Chain, Compaction, Id, LinearIndex, Singles, chained};
+use store::{Chain, Compaction, Id, LinearIndex, NoMemory, Singles, chained};
 
 /// The name of a voucher.
 pub type VoucherId = Id<Voucher>;
@@ -85,6 +85,10 @@ impl VoucherTable {
 
     pub fn len(&self) -> usize {
         self.vouchers.len()
+    }
+
+    pub fn set_places(&mut self, places: usize) -> Result<(), NoMemory> {
+        self.vouchers.set_places(places)
     }
 
     pub fn trim(&mut self) -> bool {

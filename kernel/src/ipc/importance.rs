@@ -7,12 +7,17 @@
 use super::Ipc;
 use super::port::{Home, Ports};
 use super::space::{Spaces, TaskImportance};
+use crate::heap::footprint_of_single;
 use crate::ids::{MessageId, PortId, SpaceId, TaskId};
 use crate::limits::REAP_SLICE;
 use crate::machine::{Nanos, NoMemory};
 use crate::step::{Step, Work};
 use store::Id;
 use voucher::importance::*;
+
+/// The bytes of the heap that an inherit takes up, with the element of the task that it comes from: that outlives the
+/// task.
+pub(crate) const INHERIT_MEMORY: usize = footprint_of_single::<Inherit>() + footprint_of_single::<TaskElement>();
 
 /// The ports, tasks and clock, as far as the engine asks for them. The number of a task is the id of its space.
 #[derive(Debug)]

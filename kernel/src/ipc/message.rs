@@ -191,6 +191,10 @@ impl Message {
 /// The cost of a message's record on a budget, in bytes.
 const RECORD_COST: usize = footprint_of_single::<Message>() + Work::PER_OBJECT * WORK_COST;
 
+/// The cost of a message that may boost, which is no promised one, on a budget, in bytes: this at least.
+pub(super) const LINKED_COST: usize =
+    RECORD_COST + footprint_of_single::<MessageLink>() + footprint(size_of::<SmallBuffer>());
+
 /// Words in the longest body of a promised message.
 const WORDS_MAX: usize = 1;
 /// The bytes of a promised message, with room for a trailer. No other message has a buffer of this size.

@@ -50,13 +50,14 @@ pub mod way;
 
 use crate::credentials::Credentials;
 use crate::ids::{KernelObject, MessageId, PortId, SetId, SpaceId, VoucherId, tag};
-use crate::limits::Limits;
+use crate::limits::{Limits, TASKS_MAX};
 use crate::machine::{Nanos, NoMemory};
 use crate::step::{Step, Work};
 use abi::inspect::{MESSAGE_LINKED, MESSAGE_OF_KERNEL, MESSAGE_RAISED};
 use budget::Budget;
-use message::{Message, Queue, SpareBuffers};
-use port::{Port, Ports};
+use importance::INHERIT_MEMORY;
+use message::{LINKED_COST, Message, NOTICE_COST, Queue, SpareBuffers};
+use port::{PORT_COST, Port, Ports};
 use port_set::{Memberships, PortSet, Sets};
 use request::AllRequests;
 use space::{Space, Spaces};
@@ -215,6 +216,18 @@ impl Ipc {
     #[inline(always)]
     pub fn space(&self, space: SpaceId) -> &Space {
         &self.spaces[space]
+    }
+
+    /// Makes the tables as long as they may become if budgets of so many bytes in all pay for what is in them.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if memory runs out.
+    pub(crate) fn set_places(&mut self, bytes: usize) -> Result<(), NoMemory> {
+        self.ports.set_places(bytes / PORT_COST)?;
+        self.messages.set_places(bytes / NOTICE_COST)?;
+        let inherits = bytes / INHERIT_MEMORY;
+        // The task that an inherit comes from may have ended.
+        self.importance.set_places(TASKS_MAX + inherits, inherits, bytes / LINKED_COST)
     }
 
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.

@@ -37,6 +37,14 @@ pub struct Came {
 pub struct Bindings(Singles<Binding>);
 
 impl Bindings {
+    /// Makes room for the addresses of so many records. Until there are more, growth of the table moves nothing.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if memory runs out; nothing has changed.
+    pub(super) fn set_places(&mut self, records: usize) -> Result<(), NoMemory> {
+        self.0.set_places(records)
+    }
+
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub(super) fn trim(&mut self) -> bool {
         self.0.trim()

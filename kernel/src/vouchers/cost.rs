@@ -8,8 +8,9 @@ use super::bindings::Binding;
 use super::system::System;
 use crate::heap::{footprint, footprint_of_single};
 use crate::ids::VoucherId;
+use crate::ipc::importance::INHERIT_MEMORY;
 use crate::ipc::port::PORT_COST;
-use voucher::importance::{Importance, Inherit, Source, TaskElement};
+use voucher::importance::{Importance, Source, TaskElement};
 use voucher::managers::bank::BankElement;
 use voucher::managers::user_data::UserData;
 use voucher::{AttributeValue, Key, Voucher};
@@ -18,15 +19,15 @@ use voucher::{AttributeValue, Key, Voucher};
 const INDEX_COST: usize = 16;
 
 /// The cost of a voucher with its port and without its values.
-const VOUCHER_COST: usize =
+pub(super) const VOUCHER_COST: usize =
     footprint_of_single::<Voucher>() + INDEX_COST + footprint_of_single::<Binding>() + PORT_COST;
 
 /// The cost of a value and of its manager's record, without content. The records of the bank are the largest.
-const VALUE_COST: usize =
+pub(super) const VALUE_COST: usize =
     footprint(size_of::<AttributeValue>()) + footprint_of_single::<BankElement>() + 2 * INDEX_COST;
 
-/// The cost of an inherit, and of the element of the task that it comes from: that outlives the task.
-const INHERIT_COST: usize = footprint_of_single::<Inherit>() + INDEX_COST + footprint_of_single::<TaskElement>();
+/// The cost of an inherit.
+const INHERIT_COST: usize = INHERIT_MEMORY + INDEX_COST;
 
 /// Returns the cost of a live voucher with its port and its values, in bytes.
 pub(super) fn cost_of(system: &System, importance: &Importance, voucher: VoucherId) -> usize {

@@ -42,6 +42,7 @@ use abi::port::{MACH_PORT_NULL, PortName};
 use abi::task::Properties;
 use abi::voucher::{PERSONA_ID_NONE, ProcPersonaInfo};
 use bindings::Bindings;
+use cost::{VALUE_COST, VOUCHER_COST};
 use memo::Memo;
 use store::Compaction;
 use system::System;
@@ -81,6 +82,16 @@ impl Vouchers {
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub(crate) fn trim(&mut self) -> bool {
         self.bindings.trim() || self.system.trim()
+    }
+
+    /// Makes the tables as long as they may become if budgets of so many bytes in all pay for what is in them.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if memory runs out.
+    pub(crate) fn set_places(&mut self, bytes: usize) -> Result<(), NoMemory> {
+        let (vouchers, values) = (bytes / VOUCHER_COST, bytes / (VOUCHER_COST + VALUE_COST));
+        self.bindings.set_places(vouchers)?;
+        self.system.set_places(vouchers, values)
     }
 
     /// Goes on with a round of compaction.

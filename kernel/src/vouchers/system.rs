@@ -1,6 +1,8 @@
 //! [`System`]: the registry with the managers of the kernel.
 
 use crate::ids::VoucherId;
+use crate::limits::TASKS_MAX;
+use crate::machine::NoMemory;
 use store::Compaction;
 use voucher::managers::bank::{Bank, BankSettings};
 use voucher::managers::importance::ImportanceManager;
@@ -53,6 +55,15 @@ impl System {
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.
     pub(super) fn trim(&mut self) -> bool {
         self.registry.trim() || self.bank.trim() || self.user_data.trim() || self.test.trim()
+    }
+
+    /// Makes room for the addresses of so many vouchers, and of so many values of each manager.
+    pub(super) fn set_places(&mut self, vouchers: usize, values: usize) -> Result<(), NoMemory> {
+        self.registry.set_places(vouchers)?;
+        // Each task has an element of the bank, too.
+        self.bank.set_places(values + TASKS_MAX)?;
+        self.user_data.set_places(values)?;
+        self.test.set_places(values)
     }
 
     pub(super) fn compact(&mut self, compaction: &mut Compaction) {

@@ -2,8 +2,9 @@
 //!
 //! - Allocation is explicit: every operation that may need memory returns [`NoMemory`] instead of panicking, and a
 //!   failed operation changes nothing.
-//! - Elements never move: a container grows by a chunk of fixed size and copies no element. The time of an operation
-//!   does not depend on the number of elements, and an element's address is stable.
+//! - Growth moves no elements: a container grows by a chunk of fixed size. The time of an operation does not depend on the
+//!   number of elements. The directories of chunks double, and so does that of [`Singles`], unless it is given its final
+//!   size.
 //! - Memory of elements that are gone goes back to the heap, but for a little that the next ones may need, which `trim`
 //!   gives back.
 //! - Elements are named by [`Id`]s, index and generation, never by pointers.
@@ -43,6 +44,7 @@ mod singles;
 mod slab;
 mod slots;
 pub mod steps;
+mod vacancies;
 
 pub use arena::{Arena, Table};
 pub use chunks::Chunks;

@@ -1,7 +1,8 @@
 //! [`Singles`]: objects named by index and generation, each allocated by itself.
 
 use crate::compact::{Compaction, EFFORT_MOVE, EFFORT_OBJECT, EFFORT_VACANT};
-use crate::slots::{GENERATION_OF_PLACES, Mark, shrink};
+use crate::slots::{Mark, shrink};
+use crate::vacancies::{NONE, Vacancies};
 use crate::{Id, NoMemory, Table, failpoints, try_with_capacity};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,16 +12,15 @@ use core::ops::{Index, IndexMut};
 /// Objects by [`Id`], as in an [`Arena`](crate::Arena), each in memory of its own: for large objects that are looked up
 /// often. The memory of an object goes back to the heap with it; that of a few is kept for the next ones.
 pub struct Singles<T, Tag = T> {
-    /// The objects by the index of their ids.
+    /// The objects by the index of their ids. One array, because a look-up must be short. It moves when it grows, unless
+    /// it [has its final size](Singles::set_places).
     objects: Vec<Option<Boxed<T, Tag>>>,
+    /// The number of places for which `objects` always has room.
+    least: usize,
     /// Memory for the next objects: each has room for one.
     spare: Vec<Vec<Single<T, Tag>>>,
-    /// What is known of the places without an object.
-    vacancies: Vec<Vacancy>,
-    /// The place that is used next.
-    vacant: u32,
-    /// New places begin with this generation.
-    generation: u32,
+    /// The places without an object.
+    vacancies: Vacancies,
     len: usize,
     /// Objects whose memory went back to the heap since [`compact`](Singles::compact) asked last.
     given_back: u32,
@@ -37,24 +37,6 @@ struct Single<T, Tag> {
     object: T,
 }
 
-/// A place without an object, in the list of those.
-struct Vacancy {
-    /// The generation of the next object.
-    generation: u32,
-    /// Stale in the first of the list: taking the one before it does not change it, which saves an access to memory.
-    previous: u32,
-    next: u32,
-}
-
-impl Default for Vacancy {
-    fn default() -> Vacancy {
-        Vacancy { generation: 0, previous: NONE, next: NONE }
-    }
-}
-
-/// No place.
-const NONE: u32 = u32::MAX;
-
 /// The memory that is kept for the next objects: at most this number of bytes,
 const SPARE_BYTES: usize = 16 << 10;
 /// and at most for this number of objects.
@@ -64,14 +46,11 @@ const SPARE_MAX: usize = 64;
 const TRIMMED: usize = 64;
 
 impl<T, Tag> Singles<T, Tag> {
-    /// The bytes that are allocated for each object, besides the heap's own rounding.
-    pub const OBJECT_SIZE: usize = size_of::<Single<T, Tag>>() + size_of::<Vacancy>() + size_of::<usize>();
-
     /// The bytes that are allocated for each object by itself.
     pub const MEMORY: usize = size_of::<Single<T, Tag>>();
 
-    /// The bytes for each object of what is known of all. That doubles when it grows.
-    pub const SHARE: usize = 2 * (size_of::<Vacancy>() + size_of::<usize>());
+    /// The bytes for each object of what is known of all. That may double when it grows.
+    pub const SHARE: usize = 2 * (Vacancies::SIZE + size_of::<usize>());
 
     /// The number of objects for which memory is kept.
     const SPARE: usize = {
@@ -83,10 +62,9 @@ impl<T, Tag> Singles<T, Tag> {
     pub const fn new() -> Self {
         Singles {
             objects: Vec::new(),
+            least: 0,
             spare: Vec::new(),
-            vacancies: Vec::new(),
-            vacant: NONE,
-            generation: 1,
+            vacancies: Vacancies::new(),
             len: 0,
             given_back: 0,
             round: 0,
@@ -104,6 +82,18 @@ impl<T, Tag> Singles<T, Tag> {
         self.len == 0
     }
 
+    /// Makes room for the addresses of so many objects, which is never given back. A table that has no more places than
+    /// that moves nothing when it grows.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if the heap has no room; the table is unchanged.
+    pub fn set_places(&mut self, places: usize) -> Result<(), NoMemory> {
+        let more = places.saturating_sub(self.objects.len());
+        self.objects.try_reserve_exact(more).map_err(|_| NoMemory)?;
+        self.least = places;
+        Ok(())
+    }
+
     /// Makes room for one [`insert_reserved`](Singles::insert_reserved).
     ///
     /// # Errors
@@ -111,12 +101,12 @@ impl<T, Tag> Singles<T, Tag> {
     #[inline]
     pub fn reserve(&mut self) -> Result<(), NoMemory> {
         failpoints::check()?;
-        if self.vacant != NONE && !self.spare.is_empty() { Ok(()) } else { self.grow() }
+        if !self.vacancies.is_empty() && !self.spare.is_empty() { Ok(()) } else { self.grow() }
     }
 
     #[cold]
     fn grow(&mut self) -> Result<(), NoMemory> {
-        if self.vacant == NONE {
+        if self.vacancies.is_empty() {
             self.add_place()?;
         }
         if self.spare.is_empty() {
@@ -135,22 +125,11 @@ impl<T, Tag> Singles<T, Tag> {
         if at >= NONE as usize {
             return Err(NoMemory);
         }
-        self.objects.try_reserve(1).and_then(|()| self.vacancies.try_reserve(1)).map_err(|_| NoMemory)?;
+        self.objects.try_reserve(1).map_err(|_| NoMemory)?;
+        self.vacancies.reserve(at as u32)?;
         self.objects.push(None);
-        self.vacancies.push(Vacancy::default());
-        self.vacate(at as u32, self.generation);
+        self.vacancies.add(at as u32);
         Ok(())
-    }
-
-    /// Makes a place the one that is used next.
-    #[inline(always)]
-    fn vacate(&mut self, at: u32, generation: u32) {
-        let next = core::mem::replace(&mut self.vacant, at);
-        let vacancy = &mut self.vacancies[at as usize];
-        (vacancy.generation, vacancy.next) = (generation, next);
-        if next != NONE {
-            self.vacancies[next as usize].previous = at;
-        }
     }
 
     /// Adds the object that `make` returns for its future id.
@@ -167,17 +146,15 @@ impl<T, Tag> Singles<T, Tag> {
     /// last addition.
     #[inline]
     pub fn insert_reserved(&mut self, make: impl FnOnce(Id<Tag>) -> T) -> Id<Tag> {
-        let at = self.vacant;
         let mut memory = self.spare.pop().expect("room was reserved");
         // The compiler then knows where the object goes, and that it is alone.
         assert!(memory.is_empty(), "spare memory has no object");
-        let Vacancy { generation, next, .. } = self.vacancies[at as usize];
+        let (at, generation) = self.vacancies.pop();
         let id = Id::new(at, generation);
         memory.push(Single { id, object: make(id) });
         let single = memory.into_boxed_slice().try_into().ok().expect("there is one object");
         // There was none, so that nothing needs to be dropped.
         core::mem::forget(self.objects[at as usize].replace(single));
-        self.vacant = next;
         // There are fewer objects than places, whose numbers have 32 bits.
         self.len = self.len.wrapping_add(1);
         id
@@ -202,10 +179,9 @@ impl<T, Tag> Singles<T, Tag> {
         let single: Box<[Single<T, Tag>]> = place.take()?;
         // The object has been counted.
         self.len = self.len.wrapping_sub(1);
-        // A place whose generations are used up is on no list: used again, it would revive old ids.
         match Mark::generation(id).checked_add(1) {
-            Some(next) => self.vacate(id.index(), next),
-            None => self.vacancies[id.index() as usize] = Vacancy::default(),
+            Some(next) => self.vacancies.push(id.index(), next),
+            None => self.vacancies.use_up(id.index()),
         }
         Some(single.into_vec())
     }
@@ -255,28 +231,16 @@ impl<T, Tag> Singles<T, Tag> {
         self.spare = Vec::new();
         for _ in 0..TRIMMED {
             let Some(None) = self.objects.last() else {
-                shrink(&mut self.objects);
-                shrink(&mut self.vacancies);
+                if self.objects.capacity() > self.least {
+                    shrink(&mut self.objects);
+                }
+                self.vacancies.trim();
                 return false;
             };
-            let at = self.objects.len() - 1;
-            let Vacancy { generation, previous, next } = self.vacancies[at];
-            if generation == 0 || generation > GENERATION_OF_PLACES {
-                // The place of ids that are used up stays, so that they never come again. One that was used very often
-                // stays, because all new places would begin with its generation.
+            if !self.vacancies.remove_last(self.places() - 1) {
                 return false;
             }
-            if self.vacant == at as u32 {
-                self.vacant = next;
-            } else {
-                self.vacancies[previous as usize].next = next;
-            }
-            if next != NONE {
-                self.vacancies[next as usize].previous = previous;
-            }
-            self.generation = self.generation.max(generation);
             self.objects.pop();
-            self.vacancies.pop();
         }
         true
     }

@@ -228,7 +228,7 @@ fn an_object_costs_what_it_takes_of_the_heap_and_its_places_on_the_work_list() {
 
 #[test]
 fn there_is_a_limited_number_of_tasks() {
-    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 17, ..Limits::default() });
     w.checked = false;
     let init = w.init;
     let mut spawn = || w.start_spawn(init, spawn_args());

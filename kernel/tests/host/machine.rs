@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
 /// The free bytes that the fake machine tells of the kernel's heap, which is the host's.
-pub const HEAP_FREE: u64 = 0x1234_5678_9ABC;
+pub const HEAP_FREE: u64 = 0x1_2345_6789;
 /// The number of page frames of the machine.
 const FRAMES: u64 = 100_000_000;
 

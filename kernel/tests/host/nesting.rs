@@ -40,7 +40,7 @@ fn give(w: &mut World, owner: Actor, first: PortName, to: Actor) -> PortName {
 }
 
 fn big_world() -> World {
-    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 26, ..Limits::default() });
+    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 23, ..Limits::default() });
     w.checked = false;
     w
 }

@@ -137,7 +137,7 @@ use delayed_drop::DelayedDrop;
 use element::{Changed, Crossed, Unfinished, Updating};
 use foldhash::fast::FixedState;
 use log::Log;
-use store::{Compaction, LinearIndex, List, Singles};
+use store::{Compaction, LinearIndex, List, NoMemory, Singles};
 
 /// The importance of all tasks.
 #[derive(Debug)]
@@ -188,6 +188,17 @@ impl Importance {
             allowance: u64::MAX,
             last_visit: None,
         }
+    }
+
+    /// Makes room for the addresses of so many elements of tasks, inherits and links of messages, which is never given
+    /// back. Until there are more, growth of the tables moves nothing.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if memory runs out.
+    pub fn set_places(&mut self, elements: usize, inherits: usize, links: usize) -> Result<(), NoMemory> {
+        self.elements.set_places(elements)?;
+        self.inherits.set_places(inherits)?;
+        self.links.set_places(links)
     }
 
     /// Gives back what the tables do not need any more, up to a bound, and returns true if there is more.

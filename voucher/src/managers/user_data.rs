@@ -8,7 +8,7 @@ use core::hash::Hasher;
 use core::task::Poll;
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
-use store::{Chain, Compaction, Id, LinearIndex, Singles, chained};
+use store::{Chain, Compaction, Id, LinearIndex, NoMemory, Singles, chained};
 
 /// The length of the longest content that is stored without an allocation of its own.
 const SHORT: usize = 64;
@@ -64,6 +64,15 @@ impl Bytes {
 }
 
 impl UserData {
+    /// Makes room for the addresses of so many contents, which is never given back. Until there are more, growth of the
+    /// table moves nothing.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if memory runs out; nothing has changed.
+    pub fn set_places(&mut self, contents: usize) -> Result<(), NoMemory> {
+        self.contents.set_places(contents)
+    }
+
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
     pub fn trim(&mut self) -> bool {
         self.index.trim(&mut self.contents) || self.contents.trim()

@@ -46,7 +46,7 @@ fn random_changes_have_the_same_effect_as_on_a_map_and_ids_stay_unique() {
         assert!(table.discard(id));
     }
     while table.trim() {}
-    assert_eq!((table.places(), table.spare.capacity(), table.vacancies.len()), (0, 0, 0));
+    assert_eq!((table.places(), table.spare.capacity(), table.vacancies.capacity()), (0, 0, 0));
     assert!(given.insert(table.insert(0).unwrap().to_bits()), "places that were given up go on with their ids");
 }
 
@@ -99,13 +99,61 @@ fn a_place_that_was_used_very_often_does_not_age_new_ones() {
     table.objects[0].as_mut().unwrap()[0].id = near;
     table.remove(near);
     while table.trim() {}
-    assert_eq!((table.places(), table.generation), (1, 1), "the place stays");
+    assert_eq!((table.places(), table.vacancies.generation()), (1, 1), "the place stays");
     for _ in 0..1000 {
         let id = table.insert(2).unwrap();
         assert!(table.discard(id));
         while table.trim() {}
     }
     assert!(table.places() <= 2, "one place is used up, and one takes its part");
+}
+
+/// The records of vacant places beyond the first are in chunks. Objects come and go on both sides of that border.
+#[test]
+fn a_long_table_keeps_its_objects_and_gives_back_the_rest() {
+    const LEN: u32 = 3 * 4096 / 2;
+    let mut table = Singles::<u32>::new();
+    let mut ids: Vec<_> = (0..LEN).map(|value| table.insert(value).unwrap()).collect();
+    let records = table.vacancies.capacity();
+    for round in 1..4 {
+        // Every place is vacant once, in an order that is neither that of the places nor its reverse.
+        for step in 0..LEN {
+            let at = (step * 7 + round) % LEN;
+            assert_eq!(table.remove(ids[at as usize]), Some(at));
+            if step % 2 == 0 {
+                ids[at as usize] = table.insert(at).unwrap();
+            } else {
+                ids[at as usize] = table.insert(0).unwrap();
+                assert!(table.discard(ids[at as usize]));
+                ids[at as usize] = table.insert(at).unwrap();
+            }
+        }
+        assert_eq!((table.len(), table.places(), table.vacancies.capacity()), (LEN as usize, LEN, records));
+    }
+    assert!(ids.iter().enumerate().all(|(at, &id)| table[id] == at as u32));
+    let (kept, rest) = ids.split_at(10);
+    for at in 0..rest.len() {
+        assert!(table.discard(rest[at * 5 % rest.len()]));
+    }
+    while table.trim() {}
+    assert_eq!((table.len(), table.places()), (10, 10));
+    assert!(table.vacancies.capacity() < records / 100, "records go back");
+    assert!(kept.iter().all(|&id| table.contains(id)));
+}
+
+#[test]
+fn a_table_with_its_final_size_moves_nothing_when_it_grows_and_keeps_its_room() {
+    const LEN: usize = 10_000;
+    let mut table = Singles::<usize>::new();
+    let first = table.insert(0).unwrap();
+    table.set_places(LEN).unwrap();
+    let at = table.objects.as_ptr();
+    let ids: Vec<_> = (1..LEN).map(|value| table.insert(value).unwrap()).collect();
+    assert_eq!((table.objects.as_ptr(), table.objects.capacity()), (at, LEN));
+    ids.iter().for_each(|&id| assert!(table.discard(id)));
+    while table.trim() {}
+    assert_eq!((table.places(), table.objects.as_ptr(), table.objects.capacity()), (1, at, LEN));
+    assert_eq!(table[first], 0);
 }
 
 #[test]

@@ -30,7 +30,7 @@ use crate::manager::{AttributeManager, CallingTask, CommandRequest, ManagerValue
 use crate::{Error, Key, ReleaseRequest};
 use core::task::Poll;
 use foldhash::fast::FixedState;
-use store::{Compaction, LinearIndex, Singles};
+use store::{Compaction, LinearIndex, NoMemory, Singles};
 
 /// The handle of the persistent value "current task".
 pub const CURRENT_TASK: u64 = 1;
@@ -75,6 +75,15 @@ impl Bank {
             settings,
             personas: Personas::new(seed),
         }
+    }
+
+    /// Makes room for the addresses of so many elements, which is never given back. Until there are more, growth of the
+    /// table moves nothing.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if memory runs out; nothing has changed.
+    pub fn set_places(&mut self, elements: usize) -> Result<(), NoMemory> {
+        self.elements.set_places(elements)
     }
 
     /// Gives back what the table does not need any more, up to a bound, and returns true if there is more.
