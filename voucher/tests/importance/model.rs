@@ -143,6 +143,18 @@ impl Model {
         &self.donors
     }
 
+    /// Takes over which tasks are donors, after changes in slices. Whether a ring of tasks that boost each other is lit may
+    /// depend on the slices (importance 6.5); that it has all counts that follow from it does not.
+    pub fn take_over_donors(&mut self, world: &World) {
+        let donors = world.importance.elements().filter(|(_, element)| element.is_donor());
+        self.donors = donors.map(|(id, _)| id).collect();
+        let taken_over = self.donors.clone();
+        self.forget(world);
+        self.settle(world, true);
+        self.settle(world, false);
+        assert_eq!(self.donors, taken_over, "each donor has a reason, and each reason makes a donor");
+    }
+
     /// Notes that boosts were given back by hand.
     pub fn gave_back(&mut self, id: InheritId, boosts: u64) {
         self.held.get_mut(&id).expect("it was received").boosts.1 += boosts;
