@@ -149,7 +149,6 @@ impl Model {
         let donors = world.importance.elements().filter(|(_, element)| element.is_donor());
         self.donors = donors.map(|(id, _)| id).collect();
         let taken_over = self.donors.clone();
-        self.forget(world);
         self.settle(world, true);
         self.settle(world, false);
         assert_eq!(self.donors, taken_over, "each donor has a reason, and each reason makes a donor");
@@ -231,8 +230,9 @@ impl Model {
         }
     }
 
-    /// Forgets the messages that are gone and the values that no voucher holds.
-    fn forget(&mut self, world: &World) {
+    /// Forgets the messages that are gone and the values that no voucher holds. A value can come back without the boosts
+    /// that it had.
+    pub fn forget(&mut self, world: &World) {
         self.sent.retain(|id, _| world.messages.contains_key(id));
         let by_tasks = world.kernel.tasks.iter().flat_map(|task| task.vouchers.keys().copied());
         let by_messages =

@@ -360,6 +360,7 @@ impl Player {
         self.world.take_events();
         self.world.died.clear();
         if self.slices {
+            self.model.forget(&self.world);
             if self.world.end_step() && !self.random.chance(5) {
                 self.overlapping += 1;
                 return self.go_on();
