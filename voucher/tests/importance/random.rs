@@ -241,6 +241,9 @@ impl Player {
                 assert_eq!(counts(&self.world), before, "a failed send leaves no trace");
             }
         }
+        if result != Some(TIMED_OUT) && !rights.is_empty() {
+            self.model.left(&self.world, &rights);
+        }
         self.model.sent(&self.world, message?, fixed);
         Some(())
     }
