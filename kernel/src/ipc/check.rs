@@ -14,7 +14,7 @@ use crate::ids::{BudgetId, PortId, Receivable};
 use crate::limits::QOS_WALK_MAX;
 use crate::sched::Scheduling;
 use crate::sched::thread::WaitPlace;
-use crate::step::Work;
+use crate::step::{PolicyChange, Work};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -29,8 +29,8 @@ pub(crate) struct Outside<'a> {
     pub(crate) charged: BTreeMap<BudgetId, usize>,
     /// The number of tasks.
     pub(crate) tasks: usize,
-    /// Policy changes are left for later.
-    pub(crate) late: bool,
+    /// The policy changes that are left for later.
+    pub(crate) late: Vec<PolicyChange>,
 }
 
 /// The rights of one port, counted in all places where rights are.
@@ -69,7 +69,7 @@ impl Ipc {
         self.check_waits(sched);
         self.check_sets();
         self.check_importance();
-        self.check_pushes(sched, outside.late);
+        self.check_pushes(sched, &outside.late);
         self.check_promises();
     }
 
