@@ -148,7 +148,6 @@ impl Ipc {
         assert_eq!(counted.receive, expected, "I3: {id:?} has one receive right, {:?}", port.home);
         let queued = port.queue.iter(&self.messages).count();
         assert_eq!(queued, port.queue.len(), "I5: messages of {id:?}");
-        assert!(port.receivers.is_empty() || queued == 0, "I8: threads wait on {id:?}, which has {queued} messages");
         assert!(port.senders.is_empty() || port.is_full(), "I9: senders wait on {id:?}, which has room");
         match port.home {
             Home::Kernel(_) => assert_eq!(queued, 0, "I10: a message is queued on the kernel's {id:?}"),
@@ -300,6 +299,13 @@ impl Ipc {
                 WaitPlace::Word(..) | WaitPlace::Input | WaitPlace::Output | WaitPlace::Nowhere => continue,
             };
             assert!(sched.is_queued(queue, id), "{id:?} is not in the queue in which it waits");
+            let could_receive = match thread.wait_place() {
+                WaitPlace::Receivers(Receivable::Port(port)) => !self.ports[port].queue.is_empty(),
+                WaitPlace::Receivers(Receivable::Set(set)) => !self.sets[set].ready.is_empty(),
+                _ => false,
+            };
+            // A thread whose task has ended receives nothing more.
+            assert!(!could_receive || thread.is_ending(), "I8: {id:?} waits where there are messages");
             waiting += 1;
         }
         let ports = self.ports.iter().flat_map(|(_, port)| [&port.receivers, &port.senders]);
