@@ -260,6 +260,16 @@ impl Step {
         !self.late.is_empty()
     }
 
+    /// Returns the policy changes that are left for background work. For checks.
+    pub(crate) fn late_policy_changes(&self) -> impl Iterator<Item = PolicyChange> {
+        self.policy_nodes.iter(&self.late).copied()
+    }
+
+    /// Returns the background work. For checks.
+    pub(crate) fn background_work(&self) -> impl Iterator<Item = Work> {
+        self.work_nodes.iter(&self.background).copied()
+    }
+
     /// Returns true if a policy has changed.
     #[inline]
     pub fn has_policy_changes(&self) -> bool {
@@ -424,73 +434,19 @@ impl Step {
     }
 
     /// Panics unless places for `work` pieces of work and `policies` policy changes are reserved, and all lists but the
-    /// background work are empty.
+    /// background work, with the policy changes that it is to apply, are empty.
     pub fn check(&self, work: usize, policies: usize) {
         assert_eq!(self.work_nodes.reserved(), work, "every object has its places on the work list");
-        // Changes that are left for later may be about objects that are gone.
-        assert!(
-            self.policy_nodes.reserved() == policies || self.has_late_policy_changes(),
+        assert_eq!(
+            self.policy_nodes.reserved(),
+            policies,
             "every task and thread has its place for a policy change, and every port and set that needs one"
         );
+        let apply_later = self.background_work().filter(|&work| work == Work::Pushes).count();
+        assert_eq!(apply_later, usize::from(self.has_late_policy_changes()), "late policy changes apply later, once");
         assert!(!self.has_work() && self.policy.is_empty(), "only background work is left between steps");
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use store::Id;
-
-    const SET: u64 = 1 << 32;
-
-    /// Returns a step with one place for a piece of work and one for a policy change.
-    fn step() -> Step {
-        let mut step = Step::default();
-        step.reserve_work(1).unwrap();
-        step.reserve_policy_change().unwrap();
-        step.check(1, 1);
-        step
-    }
-
-    fn work() -> Work {
-        Work::Set(Id::from_bits(SET).expect("a valid id"))
-    }
-
-    #[test]
-    #[should_panic(expected = "every object has its places on the work list")]
-    fn the_check_finds_a_place_for_work_that_was_not_released() {
-        step().check(0, 1);
-    }
-
-    #[test]
-    #[should_panic(
-        expected = "every task and thread has its place for a policy change, and every port and set that needs one"
-    )]
-    fn the_check_finds_a_place_for_a_policy_change_that_was_not_released() {
-        step().check(1, 0);
-    }
-
-    #[test]
-    #[should_panic(expected = "only background work is left between steps")]
-    fn the_check_finds_work_that_was_not_done() {
-        let mut step = step();
-        step.later(work());
-        step.check(1, 1);
-    }
-
-    #[test]
-    fn background_work_may_be_left_and_is_no_reason_for_a_full_exit() {
-        let mut step = step();
-        step.later(work());
-        let list = step.take_work();
-        step.settled();
-        step.add_background(list);
-        assert!(step.is_quiet() && step.has_background_work());
-        step.check(1, 1);
-        step.resume_background();
-        assert!(!step.is_quiet());
-        assert_eq!(step.next_work(), Some(work()));
-        step.settled();
-        assert!(step.is_quiet());
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use crate::ipc::check::Outside;
 use crate::kernel::Kernel;
 use crate::lifetime::{TASK_COST, THREAD_COST};
 use crate::sched::coalition::COALITION_COST;
+use crate::step::Work;
 use crate::task::regions::{REGION_COST, REGIONS_AT_FIRST};
 use crate::task::start::Start;
 use crate::vouchers::billing::usage;
@@ -14,7 +15,7 @@ use crate::vouchers::billing::usage;
 /// Panics unless every invariant holds. Visits all objects of the kernel.
 pub fn check_all(kernel: &Kernel) {
     let Kernel { ipc, sched, tasks, step, vouchers, .. } = kernel;
-    let late = step.has_late_policy_changes();
+    let late = step.late_policy_changes().collect();
     let mut outside = Outside { tasks: tasks.count(), late, ..Outside::default() };
     for (id, task) in tasks.iter() {
         outside.carried.extend([&task.bootstrap, &task.debug_port]);
@@ -41,7 +42,9 @@ pub fn check_all(kernel: &Kernel) {
     let adopted = sched.iter().filter_map(|(_, thread)| thread.voucher());
     vouchers.check(ipc, adopted, tasks.iter().filter(|(_, task)| task.bank.is_some()).count());
     let places = ipc.work_places() + tasks.count();
-    step.check(places, tasks.count() + sched.count() + ipc.policy_places());
+    // A late change keeps its place when it does not concern a servicer any more.
+    let kept = outside.late.iter().filter(|&&change| !ipc.raises_servicer(change)).count();
+    step.check(places, tasks.count() + sched.count() + ipc.policy_places() + kept);
 }
 
 /// Panics unless the account of each thread is that of its voucher, and has been charged for the time until the thread
@@ -62,11 +65,13 @@ fn check_bills(kernel: &Kernel) {
 
 /// Panics unless the policies of all live tasks, and the deadline for boosts, are those that importance has told.
 fn check_boosts(kernel: &Kernel) {
-    let Kernel { ipc, sched, tasks, .. } = kernel;
+    let Kernel { ipc, sched, tasks, step, .. } = kernel;
     let importance = ipc.importance();
     assert!(!importance.has_news(), "everything that importance tells is heard");
     let untold = importance.elements().any(|(_, element)| element.is_untold());
     assert!(!(untold || importance.is_unfinished()) || ipc.boosts_spread(), "boosts that were too many spread later");
+    let spread_later = step.background_work().filter(|&work| work == Work::Boosts).count();
+    assert_eq!(spread_later, usize::from(ipc.boosts_spread()), "boosts spread later, once");
     for (id, task) in tasks.iter().filter(|(_, task)| task.is_live()) {
         let element = ipc.element_of(task.space).and_then(|id| importance.element(id));
         let element = element.expect("a live task has an element");

@@ -14,7 +14,7 @@ use crate::ids::{BudgetId, PortId, Receivable};
 use crate::limits::QOS_WALK_MAX;
 use crate::sched::Scheduling;
 use crate::sched::thread::WaitPlace;
-use crate::step::Work;
+use crate::step::{PolicyChange, Work};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -29,8 +29,8 @@ pub(crate) struct Outside<'a> {
     pub(crate) charged: BTreeMap<BudgetId, usize>,
     /// The number of tasks.
     pub(crate) tasks: usize,
-    /// Policy changes are left for later.
-    pub(crate) late: bool,
+    /// The policy changes that are left for later.
+    pub(crate) late: Vec<PolicyChange>,
 }
 
 /// The rights of one port, counted in all places where rights are.
@@ -69,7 +69,7 @@ impl Ipc {
         self.check_waits(sched);
         self.check_sets();
         self.check_importance();
-        self.check_pushes(sched, outside.late);
+        self.check_pushes(sched, &outside.late);
         self.check_promises();
     }
 
@@ -148,7 +148,6 @@ impl Ipc {
         assert_eq!(counted.receive, expected, "I3: {id:?} has one receive right, {:?}", port.home);
         let queued = port.queue.iter(&self.messages).count();
         assert_eq!(queued, port.queue.len(), "I5: messages of {id:?}");
-        assert!(port.receivers.is_empty() || queued == 0, "I8: threads wait on {id:?}, which has {queued} messages");
         assert!(port.senders.is_empty() || port.is_full(), "I9: senders wait on {id:?}, which has room");
         match port.home {
             Home::Kernel(_) => assert_eq!(queued, 0, "I10: a message is queued on the kernel's {id:?}"),
@@ -300,6 +299,13 @@ impl Ipc {
                 WaitPlace::Word(..) | WaitPlace::Input | WaitPlace::Output | WaitPlace::Nowhere => continue,
             };
             assert!(sched.is_queued(queue, id), "{id:?} is not in the queue in which it waits");
+            let could_receive = match thread.wait_place() {
+                WaitPlace::Receivers(Receivable::Port(port)) => !self.ports[port].queue.is_empty(),
+                WaitPlace::Receivers(Receivable::Set(set)) => !self.sets[set].ready.is_empty(),
+                _ => false,
+            };
+            // A thread whose task has ended receives nothing more.
+            assert!(!could_receive || thread.is_ending(), "I8: {id:?} waits where there are messages");
             waiting += 1;
         }
         let ports = self.ports.iter().flat_map(|(_, port)| [&port.receivers, &port.senders]);

@@ -23,8 +23,11 @@ impl Kernel {
     /// Delivers a message to a thread that waits for one: on the port itself, or else on one of its sets, in the order
     /// in which the port joined them. A thread with `MACH_RCV_LARGE` whose buffer is too small gets a report instead,
     /// and the next thread is tried. Returns true if a thread took the message.
+    ///
+    /// All threads that wait are of one task. When that has ended and they are still to be ended, none takes the message:
+    /// the port may be saved from death with its queue (mach-ipc 6.6).
     pub(crate) fn offer(&mut self, machine: &mut dyn Machine, message: MessageId, port: PortId) -> bool {
-        while let Some(thread) = self.ipc.waiting_receiver(port) {
+        while let Some(thread) = self.ipc.waiting_receiver(port).filter(|&thread| !self.sched[thread].is_ending()) {
             let Some(&Wait::Receive(wait)) = self.sched[thread].wait() else {
                 panic!("{thread:?} is among receivers but does not receive")
             };

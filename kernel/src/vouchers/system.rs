@@ -66,10 +66,12 @@ impl System {
         self.test.set_places(values)
     }
 
+    /// Goes on with a round of compaction.
     pub(super) fn compact(&mut self, compaction: &mut Compaction) {
         self.registry.compact(compaction);
         self.bank.compact(compaction);
         self.user_data.compact(compaction);
+        self.test.compact(compaction);
     }
 }
 
@@ -96,5 +98,39 @@ impl Driver for System {
     /// of a message. The first ask no manager for a value; the second use the values of vouchers that live on.
     fn voucher_died(&mut self, id: VoucherId, _port: Option<PortBinding>) {
         panic!("{id:?} dies while vouchers are asked about");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::voucher::MACH_VOUCHER_ATTR_USER_DATA_STORE;
+    use core::task::Poll;
+    use store::COMPACT_FROM;
+    use voucher::{CallingTask, ReleaseRequest, ValueRequest};
+
+    /// More contents than a table keeps memory for and compaction lets pass.
+    const CONTENTS: u32 = 8 * COMPACT_FROM;
+
+    #[test]
+    fn contents_of_each_key_move_when_others_were_given_back() {
+        for key in [Key::USER_DATA, Key::TEST] {
+            let mut system = System::new(1).expect("there is memory");
+            let manager = system.manager(key);
+            let request = ValueRequest { key, command: MACH_VOUCHER_ATTR_USER_DATA_STORE, previous: None };
+            let handles = Vec::from_iter((0..CONTENTS).map(|number| {
+                match manager.get_value(&CallingTask::KERNEL, &request, &number.to_le_bytes()) {
+                    Poll::Ready(Ok(value)) => value.handle,
+                    answer => panic!("{answer:?}"),
+                }
+            }));
+            for handle in handles {
+                assert_eq!(manager.release_value(&ReleaseRequest { key, handle, sync: 1 }), Poll::Ready(Ok(())));
+            }
+            let mut compaction = Compaction::default();
+            compaction.begin(usize::MAX);
+            system.compact(&mut compaction);
+            assert!(compaction.end(), "compaction hears of what the manager of {key:?} gives back");
+        }
     }
 }

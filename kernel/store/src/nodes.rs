@@ -174,6 +174,13 @@ impl<T> Nodes<T> {
         Some(item.expect("a node on a list has an item"))
     }
 
+    /// Returns the items of a list in order. For checks.
+    pub fn iter<'a>(&'a self, list: &NodeList) -> impl Iterator<Item = &'a T> + use<'a, T> {
+        let node = |index: u32| &self.nodes[index as usize];
+        let first = list.ends.map(|(head, _)| node(head));
+        core::iter::successors(first, move |before| before.next.map(node)).flat_map(|node| &node.item)
+    }
+
     /// Moves all items of `other` to the end of `list`.
     pub fn append(&mut self, list: &mut NodeList, other: NodeList) {
         let Some((first, last)) = other.ends else { return };
@@ -207,8 +214,9 @@ mod tests {
         nodes.push_back(&mut other, 4);
         nodes.push_back(&mut other, 5);
         nodes.append(&mut list, other);
+        assert_eq!(nodes.iter(&list).collect::<Vec<_>>(), [&1, &2, &3, &4, &5]);
         assert_eq!(drain(&mut nodes, &mut list), [1, 2, 3, 4, 5]);
-        assert!(list.is_empty());
+        assert!(list.is_empty() && nodes.iter(&list).next().is_none());
     }
 
     #[test]

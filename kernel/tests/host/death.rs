@@ -334,6 +334,19 @@ fn a_name_table_full_of_holes_is_destroyed_in_slices() {
     assert!(!w.kernel.tasks.contains(a.task));
 }
 
+/// Sends a message while background work is held.
+fn send_between_slices(w: &mut World, actor: Actor, message: &Msg) {
+    let (message, buffer) = (message.encode(), w.buffer(actor));
+    w.put(actor, buffer - actor.memory, &message);
+    let schedule = w.run(actor.thread);
+    let frame = w.kernel.sched[actor.thread].frame_mut();
+    (frame.rax, frame.rdi, frame.rsi) = (abi::trap::mach::MACH_MSG.into(), buffer, 1);
+    (frame.rdx, frame.r10) = (message.len() as u64, 0);
+    let _ = w.event(Event::Trap);
+    assert_eq!(w.state(actor).code(), MACH_MSG_SUCCESS);
+    w.restore_schedule(actor.thread, schedule);
+}
+
 /// The end of a thread can end much else, so that those of a task end in slices. None of them runs any more, and nobody can
 /// change that.
 #[test]
@@ -347,20 +360,32 @@ fn threads_of_a_task_that_ends_stop_at_once_and_end_in_slices() {
     w.start_trap(a, abi::trap::unix::EXIT, &[0]);
     assert!(w.kernel.sched.contains(last.thread), "it needs more than one slice");
     for id in [thread_act::RESUME, thread_act::SUSPEND, thread_act::ABORT] {
-        let message = Msg::copy_send(at_b).id(id).encode();
-        let buffer = w.buffer(b);
-        w.put(b, buffer - b.memory, &message);
-        let schedule = w.run(b.thread);
-        let frame = w.kernel.sched[b.thread].frame_mut();
-        (frame.rax, frame.rdi, frame.rsi) = (abi::trap::mach::MACH_MSG.into(), buffer, 1);
-        (frame.rdx, frame.r10) = (message.len() as u64, 0);
-        let _ = w.event(Event::Trap);
-        assert_eq!(w.state(b).code(), MACH_MSG_SUCCESS);
-        w.restore_schedule(b.thread, schedule);
+        send_between_slices(&mut w, b, &Msg::copy_send(at_b).id(id));
         assert!(!w.kernel.sched[last.thread].can_go_on() && w.kernel.sched[last.thread].suspend_count() > 0);
     }
     w.settle();
     assert!(!w.kernel.tasks.contains(a.task) && !w.kernel.sched.contains(last.thread));
+}
+
+/// The owner of a port that is saved from death gets it back with its queue intact (mach-ipc 6.6), also with what was sent
+/// while threads of the dead task were still to be ended.
+#[test]
+fn a_thread_of_a_task_that_ends_receives_nothing_more() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let (p, to_p) = w.connect(b, a);
+    let notify = w.port(b);
+    let once = w.transfer(b, notify, D::MAKE_SEND_ONCE, a);
+    w.request(a, p, MACH_NOTIFY_PORT_DESTROYED, 0, (once, D::MOVE_SEND_ONCE)).unwrap();
+    let receiver = (0..50).map(|_| w.thread(a)).last().expect("there are threads");
+    assert_eq!(w.receive(receiver, p, MsgOption::empty()), Ret::Blocked);
+    w.hold_background();
+    w.start_trap(a, abi::trap::unix::EXIT, &[0]);
+    assert!(w.kernel.sched.contains(receiver.thread), "it needs more than one slice");
+    send_between_slices(&mut w, b, &Msg::copy_send(to_p).id(7));
+    w.settle();
+    let saved = PortName(w.notification(b, notify, MACH_NOTIFY_PORT_DESTROYED));
+    assert_eq!(w.poll(b, saved).map(|received| received.header.msgh_id), Ok(7));
 }
 
 /// Other tasks keep running while the objects of a dead task are destroyed, in slices (errata 4), and none of their traps

@@ -1,7 +1,7 @@
 //! The invariants of importance 1.7.
 
 use super::Importance;
-use super::element::{ElementId, ExternCount};
+use super::element::{ElementId, ExternCount, Rest};
 use super::environment::{Environment, Place, PortNumber, accounting_element};
 use super::inherit::Depth;
 use super::source::Source;
@@ -94,19 +94,39 @@ impl Importance {
             let outstanding = inherit.external.outstanding();
             assert!(outstanding > 0 || !inherit.donating, "I5: {id:?} donates nothing");
             let from = self.link_task(inherit.from);
-            let lags = self.elements[from].is_unfinished();
-            if outstanding > 0 && inherit.from != Source::Task(inherit.to) && !lags {
-                assert_eq!(inherit.donating, self.elements[from].is_donor(), "I6: {id:?} follows {from:?}");
-            }
             assert!((1..=Depth::MAX).contains(&inherit.depth.length()), "depth of {id:?}");
             assert_eq!(self.find_inherit(from, inherit.to, inherit.depth), Some(id), "one inherit for each key");
             assert!(self.elements[inherit.to].is_receiver(), "an inherit boosts a receiver");
         }
         assert_eq!(self.inherit_index.len(), self.inherits.len());
-        for (id, link) in self.links.iter() {
-            let raised = link.source.is_none_or(|source| self.elements[self.link_task(source)].is_donor());
-            let lags = link.source.is_some_and(|source| self.elements[self.link_task(source)].is_unfinished());
-            assert!(link.raised == raised || lags, "I6: {id:?} follows its task");
+        for (id, link) in self.links.iter().filter(|(_, link)| link.source.is_none()) {
+            assert!(link.raised, "I6: {id:?} is static");
+        }
+        self.elements().for_each(|(id, _)| self.check_marks(id));
+    }
+
+    /// Asserts I6 for what hangs on a task: all of it follows the task's status as a donor, but for the rest of a visit that
+    /// was cut short.
+    fn check_marks(&self, task: ElementId) {
+        let element = &self.elements[task];
+        let is_donor = element.is_donor();
+        let first_message = match element.rest {
+            Some(Rest::Messages(first)) => first,
+            Some(Rest::Inherits(_)) | None => None,
+        };
+        for id in self.messages_of(task).take_while(|&id| Some(id) != first_message) {
+            assert_eq!(self.links[id].raised, is_donor, "I6: {id:?} follows {task:?}");
+        }
+        let (inherits_lag, first_inherit) = match element.rest {
+            Some(Rest::Messages(_)) => (true, None),
+            Some(Rest::Inherits(first)) => (false, first),
+            None => (false, None),
+        };
+        for id in self.inherits_of(task).take_while(|&id| !inherits_lag && Some(id) != first_inherit) {
+            let inherit = &self.inherits[id];
+            if inherit.external.outstanding() > 0 && inherit.from != Source::Task(inherit.to) {
+                assert_eq!(inherit.donating, is_donor, "I6: {id:?} follows {task:?}");
+            }
         }
     }
 
@@ -162,6 +182,13 @@ impl Importance {
     fn check_queues(&self) {
         assert!(self.crossed.is_empty() && self.updating.is_empty(), "a call leaves no work");
         assert!(self.elements().all(|(_, element)| !element.is_updating), "a call leaves no work");
+        let unfinished = |id| self.elements[id].is_unfinished();
+        assert!(
+            self.unfinished.iter(&self.elements).all(unfinished),
+            "what waits for its turn has something left to visit"
+        );
+        let (waiting, lagging) = (self.unfinished.len(), self.elements().filter(|&(id, _)| unfinished(id)).count());
+        assert_eq!(waiting, lagging, "each visit that was cut short goes on");
         let times = self.delayed().map(|id| self.elements[id].delayed_at);
         assert!(times.is_sorted(), "the delayed drop is first come, first served");
         assert_eq!(self.delayed().count(), self.elements().filter(|(_, element)| element.is_delayed()).count());

@@ -49,8 +49,6 @@ pub struct Model {
 struct Moment {
     /// Ports whose receive rights are out of their spaces.
     rights: Vec<PortNumber>,
-    /// The port to which these rights travel.
-    towards: Option<PortNumber>,
     /// A task with one more boost.
     boosted: Option<ElementId>,
 }
@@ -108,12 +106,20 @@ impl Model {
         }
     }
 
+    /// Notes that rights were sent. They left their task before they travelled, and a moment without their boosts is enough
+    /// to put out a ring of tasks that boost each other.
+    pub fn left(&mut self, world: &World, rights: &[PortNumber]) {
+        self.moment.rights = rights.to_vec();
+        self.settle(world, false);
+        self.moment = Moment::default();
+        self.settle(world, true);
+    }
+
     /// Notes that a message was refused. For a moment it boosted the receiver, and its rights were on their way. If tasks
     /// boost each other in a ring, a moment is enough to light the ring (importance 6.5).
     pub fn refused(&mut self, world: &World, message: &Refused<'_>) {
         self.moment.rights = message.rights.to_vec();
         self.settle(world, false);
-        self.moment.towards = Some(message.port);
         self.settle(world, true);
         if message.fixed || message.follows.is_some() {
             let follows = message.follows.filter(|_| !message.fixed);
@@ -141,6 +147,17 @@ impl Model {
     /// Returns the tasks that are donors.
     pub const fn donors(&self) -> &BTreeSet<ElementId> {
         &self.donors
+    }
+
+    /// Takes over which tasks are donors, after changes in slices. Whether a ring of tasks that boost each other is lit may
+    /// depend on the slices (importance 6.5); that it has all counts that follow from it does not.
+    pub fn take_over_donors(&mut self, world: &World) {
+        let donors = world.importance.elements().filter(|(_, element)| element.is_donor());
+        self.donors = donors.map(|(id, _)| id).collect();
+        let taken_over = self.donors.clone();
+        self.settle(world, true);
+        self.settle(world, false);
+        assert_eq!(self.donors, taken_over, "each donor has a reason, and each reason makes a donor");
     }
 
     /// Notes that boosts were given back by hand.
@@ -219,8 +236,9 @@ impl Model {
         }
     }
 
-    /// Forgets the messages that are gone and the values that no voucher holds.
-    fn forget(&mut self, world: &World) {
+    /// Forgets the messages that are gone and the values that no voucher holds. A value can come back without the boosts
+    /// that it had.
+    pub fn forget(&mut self, world: &World) {
         self.sent.retain(|id, _| world.messages.contains_key(id));
         let by_tasks = world.kernel.tasks.iter().flat_map(|task| task.vouchers.keys().copied());
         let by_messages =
@@ -272,9 +290,9 @@ impl Model {
         let own = self.sent.values().filter(raised).count() as u64;
         let live = world.kernel.port_of(port).expect("it is alive");
         let travelling =
-            world.kernel.live_ports().into_iter().filter(|&other| {
-                world.kernel.port_of(other).is_some_and(|other| other.holder == Holder::Transit(port))
-            });
+            world.kernel.live_ports().into_iter().filter(|other| !self.moment.rights.contains(other)).filter(
+                |&other| world.kernel.port_of(other).is_some_and(|other| other.holder == Holder::Transit(port)),
+            );
         own + u64::from(live.boosts.holds_send_possible())
             + travelling.map(|other| self.on_port(world, other)).sum::<u64>()
     }

@@ -9,21 +9,15 @@ const VISITS: u64 = 4;
 const MESSAGES: usize = 20;
 
 impl Fixture {
-    /// Begins the next step: the kernel has been told all changes.
-    fn end_step(&mut self) -> bool {
-        self.world.importance.news_are_told()
-    }
-
     /// Goes on with what was cut short, step by step, and returns the number of steps.
     fn finish(&mut self) -> usize {
         let mut steps = 0;
-        while self.end_step() {
+        while self.world.end_step() {
             let before = self.world.importance.visits();
-            self.world.importance.finish_visits(&mut self.world.kernel);
+            self.world.go_on();
             let visits = self.world.importance.visits() - before;
             assert!(visits <= VISITS + 4, "{visits} visits in one step");
-            // The kernel hears of the changes.
-            self.send("G", "pG", 1);
+            self.world.check();
             steps += 1;
         }
         steps
@@ -31,7 +25,7 @@ impl Fixture {
 
     /// Changes the nap of a task, as far as one step goes.
     fn begin_nap(&mut self, task: &str, on: bool) {
-        self.end_step();
+        self.world.end_step();
         let before = self.world.importance.visits();
         self.nap(task, on);
         let visits = self.world.importance.visits() - before;
@@ -47,7 +41,7 @@ fn with_messages() -> Fixture {
         f.send("A", "pB", 1);
         f.send("A", "pC", 1);
     }
-    f.end_step();
+    f.world.end_step();
     f.boosts();
     f
 }

@@ -1,5 +1,6 @@
 //! Random operations on a world. After each one all invariants hold, and the counts are those of the model; at the end
-//! nothing is left.
+//! nothing is left. Each seed is played twice: in the second game changes go on in slices between the operations, and the
+//! counts are compared when no slice is left.
 //!
 //! A failure names its seed and step. `TALLY_SEED=… cargo test -p voucher --test importance random` runs that seed again,
 //! and `TALLY_STEPS` sets the number of operations for each seed.
@@ -21,7 +22,12 @@ const SEEDS: std::ops::Range<u64> = 0..60;
 const STEPS: u64 = 400;
 const TASKS_MAX: usize = 9;
 const PORTS_MAX: usize = 12;
+/// The largest limits of queues.
+const SHORT_QUEUE: u64 = 5;
+const LONG_QUEUE: u64 = 40;
 const TIMED_OUT: u32 = 0x1000_0004;
+/// The most visits of a slice.
+const VISITS_MAX: u64 = 4;
 
 /// Numbers that look random, the same for each seed.
 struct Random(u64);
@@ -55,6 +61,10 @@ struct Player {
     world: World,
     model: Model,
     names: u64,
+    /// Changes go on in slices.
+    slices: bool,
+    /// The operations that began while something was left of earlier ones.
+    overlapping: usize,
 }
 
 impl Player {
@@ -99,6 +109,14 @@ impl Player {
 
     /// Performs one operation.
     fn step(&mut self) -> Option<()> {
+        // Changes are long where much hangs on a task, and that takes messages which are not received at once.
+        if self.slices {
+            match self.random.below(100) {
+                0..15 => return self.nap(),
+                15..40 => return self.send(),
+                _ => {}
+            }
+        }
         match self.random.below(100) {
             0..=5 => self.spawn(),
             6 => {
@@ -151,7 +169,8 @@ impl Player {
     fn create_port(&mut self) -> Option<()> {
         let task = self.task()?;
         if self.ports().len() < PORTS_MAX {
-            let (name, limit) = (self.new_name("p"), 1 + self.random.below(5) as usize);
+            let limit_max = if self.slices { LONG_QUEUE } else { SHORT_QUEUE };
+            let (name, limit) = (self.new_name("p"), 1 + self.random.below(limit_max) as usize);
             let donation = self.random.chance(85);
             self.world.port(&name, &task, donation, limit);
         }
@@ -218,9 +237,12 @@ impl Player {
         if result == Some(TIMED_OUT) {
             self.model.refused(&self.world, &Refused { rights: &rights, ..refused });
             // A moment can light a ring of tasks that boost each other, or not.
-            if undone && *self.model.donors() == donors {
+            if undone && !self.slices && *self.model.donors() == donors {
                 assert_eq!(counts(&self.world), before, "a failed send leaves no trace");
             }
+        }
+        if result != Some(TIMED_OUT) && !rights.is_empty() {
+            self.model.left(&self.world, &rights);
         }
         self.model.sent(&self.world, message?, fixed);
         Some(())
@@ -293,6 +315,15 @@ impl Player {
         Some(())
     }
 
+    /// Lets the task on which most messages hang nap or wake up.
+    fn nap(&mut self) -> Option<()> {
+        let tasks = self.tasks();
+        let messages = |task: &&String| self.world.importance.linked_messages(self.world.element(task));
+        let busiest = tasks.iter().max_by_key(messages)?;
+        self.world.set_policy(busiest, |task| task.napped = !task.napped);
+        Some(())
+    }
+
     fn policy(&mut self) -> Option<()> {
         let (task, value) = (self.task()?, self.random.chance(50));
         match self.random.below(12) {
@@ -331,7 +362,33 @@ impl Player {
         self.world.check();
         self.world.take_events();
         self.world.died.clear();
+        if self.slices {
+            self.model.forget(&self.world);
+            if self.world.end_step() && !self.random.chance(5) {
+                self.overlapping += 1;
+                return self.go_on();
+            }
+            self.finish_slices();
+            self.model.take_over_donors(&self.world);
+        }
         self.model.check(&self.world);
+    }
+
+    /// Goes on with a slice, or leaves it for later.
+    fn go_on(&mut self) {
+        if self.random.chance(20) {
+            self.world.go_on();
+            self.world.check();
+            self.world.end_step();
+        }
+    }
+
+    /// Goes on with what is left of all changes.
+    fn finish_slices(&mut self) {
+        while self.world.end_step() {
+            self.world.go_on();
+            self.world.check();
+        }
     }
 
     /// Ends all tasks, lets the timer fire, and asserts that nothing is left.
@@ -340,6 +397,7 @@ impl Player {
             self.world.exit(&task);
             self.check();
         }
+        self.finish_slices();
         // A right that a request sent to a port without a task is in a message of a port that is gone.
         assert!(self.world.kernel.live_ports().is_empty() && self.world.messages.is_empty());
         self.world.advance(5000, false);
@@ -364,9 +422,21 @@ fn counts(world: &World) -> Value {
     counts
 }
 
-/// Plays one seed and returns the inherits that there were, by the length of their chains.
-fn play(seed: u64, steps: u64, place: &Cell<u64>) -> BTreeMap<InheritId, u32> {
-    let mut player = Player { random: Random(seed), world: World::new(), model: Model::default(), names: 0 };
+/// What there was in a game.
+struct Played {
+    /// The lengths of the inherits' chains.
+    lengths: BTreeMap<InheritId, u32>,
+    overlapping: usize,
+}
+
+/// Plays one seed.
+fn play(seed: u64, steps: u64, slices: bool, place: &Cell<u64>) -> Played {
+    let (mut random, mut world) = (Random(seed), World::new());
+    if slices {
+        world.importance.allow(1 + random.below(VISITS_MAX));
+        world.changes_heard = 1 + random.below(3) as usize;
+    }
+    let mut player = Player { random, world, model: Model::default(), names: 0, slices, overlapping: 0 };
     let mut lengths = BTreeMap::new();
     for step in 0..steps {
         place.set(step);
@@ -375,8 +445,9 @@ fn play(seed: u64, steps: u64, place: &Cell<u64>) -> BTreeMap<InheritId, u32> {
         player.check();
         lengths.extend(player.world.importance.inherits().map(|(id, inherit)| (id, inherit.depth().length())));
     }
+    let overlapping = player.overlapping;
     player.finish();
-    lengths
+    Played { lengths, overlapping }
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -388,20 +459,26 @@ fn number(name: &str) -> Option<u64> {
 fn random_operations_keep_all_invariants_and_the_counts_of_the_model() {
     let seeds = number("TALLY_SEED").map_or(SEEDS, |seed| seed..seed + 1);
     let steps = number("TALLY_STEPS").unwrap_or(STEPS);
-    let (mut inherits, mut forwarded, mut long) = (0, 0, 0);
-    for seed in seeds {
+    let (mut inherits, mut forwarded, mut long, mut overlapping) = (0, 0, 0, 0);
+    for (seed, slices) in seeds.flat_map(|seed| [(seed, false), (seed, true)]) {
         let place = Cell::new(0);
-        let lengths = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(seed, steps, &place)));
-        let lengths = lengths.unwrap_or_else(|panic| {
-            eprintln!("TALLY_SEED={seed} fails in step {}", place.get());
+        let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(seed, steps, slices, &place)));
+        let Played { lengths, overlapping: operations } = played.unwrap_or_else(|panic| {
+            let how = if slices { "with slices" } else { "without slices" };
+            eprintln!("TALLY_SEED={seed} fails in step {} {how}", place.get());
             std::panic::resume_unwind(panic);
         });
+        overlapping += operations;
         inherits += lengths.len();
         forwarded += lengths.values().filter(|&&length| length > 1).count();
         long += lengths.values().filter(|&&length| length > 2).count();
     }
     if number("TALLY_SEED").is_none() && number("TALLY_STEPS").is_none() {
-        let enough = inherits > 400 && forwarded > 40 && long > 5;
-        assert!(enough, "{inherits} inherits, {forwarded} of forwarded importance, {long} in long chains");
+        let enough = inherits > 800 && forwarded > 80 && long > 10 && overlapping > 1000;
+        assert!(
+            enough,
+            "{inherits} inherits, {forwarded} of forwarded importance, {long} in long chains, {overlapping} operations \
+             beside slices"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The tasks of the specification's examples, and short names for what the examples count.
 
 use crate::world::{Event, Kind, Mode, Received, Send, Task, World};
-use voucher::importance::{Inherit, Marks, Source, TaskElement};
+use voucher::importance::{ImportanceDriver, Inherit, Marks, Source, TaskElement};
 use voucher::{Error, Key, VoucherId};
 
 /// The tasks of importance 10, each with a port `p` and its name that accepts donation, and the limit of the queues.
@@ -40,6 +40,21 @@ pub fn base_priority(task: &Task, boosted: bool) -> u8 {
         Kind::Adaptive if !boosted || naps => 4,
         Kind::Adaptive | Kind::Standard | Kind::Interactive => 31,
         Kind::Other => 4,
+    }
+}
+
+impl World {
+    /// Ends a step of the kernel. Returns true if what has begun in it, or earlier, goes on in later ones.
+    pub fn end_step(&mut self) -> bool {
+        self.importance.news_are_told()
+    }
+
+    /// Goes on with what earlier steps have begun, as far as one step goes.
+    pub fn go_on(&mut self) {
+        self.with_vouchers(|driver| {
+            let (importance, environment) = driver.importance();
+            importance.finish_visits(environment);
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use crate::limits::{PUSH_CHAIN_MAX, SERVED_MEMBERS_MAX};
 use crate::policy::{MAXPRI_USER, ThreadPolicy};
 use crate::sched::Scheduling;
 use crate::sched::thread::{Push, State, Thread, Wait};
+use crate::step::PolicyChange;
 use abi::qos::Qos;
 
 impl Ipc {
@@ -18,14 +19,14 @@ impl Ipc {
     }
 
     /// Panics unless every thread pushes whom its wait says, and has the promotion that the waits of others say, computed
-    /// from all waits. `late`: changes of ports and sets may be left for background work.
-    pub(super) fn check_pushes(&self, sched: &Scheduling, late: bool) {
+    /// from all waits. What `late` changes concern may lag: they are left for background work.
+    pub(super) fn check_pushes(&self, sched: &Scheduling, late: &[PolicyChange]) {
         for (id, thread) in sched.iter() {
             self.check_push(sched, id, thread);
             let mut expected = ThreadPolicy::default();
             self.expected_raise(sched, id).write_to(&mut expected);
             let policy = thread.policy();
-            let lags = late && thread.serves().is_some_and(|object| self.is_listed(object));
+            let lags = thread.serves().is_some_and(|object| self.is_listed(object));
             let expected = if lags { policy } else { &expected };
             assert_eq!(
                 (policy.promotion_priority, policy.promote, policy.servicer_override),
@@ -44,7 +45,8 @@ impl Ipc {
             for thread in sched.check_pushing(&port.pushers) {
                 assert_eq!(sched[thread].push().port(), Some(id), "{thread:?} is in the queue of the port it pushes");
             }
-            assert!(!port.policy_listed || late, "no change of {id:?} is left between steps");
+            let is_late = late.contains(&PolicyChange::Port(id));
+            assert_eq!(port.policy_listed, is_late, "a change of {id:?} that is noted between steps is a late one");
             match port.role {
                 Role::Plain | Role::SpecialReply { owner: None, .. } => {}
                 Role::SpecialReply { owner: Some(owner), .. } => {
@@ -65,6 +67,8 @@ impl Ipc {
             }
         }
         for (id, set) in self.sets.iter() {
+            let is_late = late.contains(&PolicyChange::Set(id));
+            assert_eq!(set.policy_listed, is_late, "a change of {id:?} that is noted between steps is a late one");
             let known = set.servicer.is_none_or(|servicer| sched[servicer].serves() == Some(Receivable::Set(id)));
             assert!(known && !(set.dead && set.servicer.is_some()), "the servicer of {id:?} knows what it serves");
         }

@@ -189,7 +189,10 @@ const BREAKS: [Break; 51] = [
     }),
     ("I6: dead", |o| o.ipc.join_set(&mut o.step, o.dead, o.set).unwrap()),
     ("I6: dead", |o| o.ipc.ports[o.dead].receivers = take(&mut o.ipc.ports[o.awaited].receivers)),
-    ("I8: threads wait", |o| o.ipc.ports[o.port].receivers = take(&mut o.ipc.ports[o.awaited].receivers)),
+    ("waits where there are messages", |o| {
+        let message = o.message();
+        o.ipc.append(&mut o.step, message, o.awaited);
+    }),
     ("I9: senders wait", |o| o.ipc.ports[o.port].senders = take(&mut o.ipc.ports[o.awaited].receivers)),
     ("I10: a message is queued", |o| {
         let message = o.message();

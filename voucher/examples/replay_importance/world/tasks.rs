@@ -126,7 +126,8 @@ impl World {
         self.importance.begin_termination(element);
         let waiting = self.messages.iter().filter(|(_, message)| message.blocked && message.sender == Some(number));
         for message in waiting.map(|(&id, _)| id).collect::<Vec<_>>() {
-            let port = self.messages[&message].port;
+            // One that waits at a port which another one carried has gone with that port.
+            let Some(port) = self.messages.get(&message).map(|message| message.port) else { continue };
             self.kernel.port_mut(port).expect("a sender waits at a live port").blocked.retain(|&id| id != message);
             self.destroy_message(message);
         }
