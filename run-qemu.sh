@@ -40,7 +40,7 @@ Options, before the command:
   --mem MIB            set the memory of the machine; 128 by default, the tests need 96, the demo 24, bench 128
   --timeout S          stop a boot after S seconds; 120 by default, 600 for bench, 900 with --traced
   --strict-reply       check that replies come from the context of their requests, see docs/abi.md
-  --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
+  --deliberate KIND    make a test go wrong to show the report: fail, leave, slow, hang or panic
   --dump-on-panic      if the kernel panics, report too what each thread waited for
   --repeat N           run the user-mode tests N times, until one fails
   --seed N             make what is random in the tests from N, and with --repeat from N, N + 1 and so on; the first
@@ -195,8 +195,8 @@ while [[ "${1:-}" == -* ]]; do
     --strict-reply) settings=strict-reply ;;
     --deliberate)
       case "${2:-}" in
-        fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
-        *) usage_error "--deliberate needs fail, slow, hang or panic" ;;
+        fail | leave | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
+        *) usage_error "--deliberate needs fail, leave, slow, hang or panic" ;;
       esac ;;
     # The kernel finds it among the arguments of `init`.
     --dump-on-panic) starting+=(--dump-on-panic) ;;

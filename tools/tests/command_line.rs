@@ -37,7 +37,7 @@ fn usage_errors_name_the_problem_and_point_to_help() {
         (&["--mem", "64", "bench"], "bench needs --mem 128 or more"),
         (&["--real-time", "demo"], "--real-time is for tests, not for demo"),
         (&["--timeout"], "--timeout needs a number of seconds"),
-        (&["--deliberate", "luck"], "--deliberate needs fail, slow, hang or panic"),
+        (&["--deliberate", "luck"], "--deliberate needs fail, leave, slow, hang or panic"),
         (&["demo", "x"], "demo takes only xpc as its argument: x"),
         (&["demo", "xpc", "y"], "demo takes only xpc as its argument: xpc"),
         (&["demo", "--mem", "64"], "demo takes only xpc as its argument: --mem; put options before the command"),
