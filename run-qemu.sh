@@ -37,7 +37,7 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
 Options, before the command:
   --debug, --release   choose the build profile; the default is release, and debug for gdb
-  --mem MIB            set the memory of the machine; 128 by default, the tests need 96, the demo 24, bench 128
+  --mem MIB            set the memory of the machine; 128 by default, all tests need 96, the demo 24, bench 128
   --timeout S          stop a boot after S seconds; 120 by default, 600 for bench, 900 with --traced
   --strict-reply       check that replies come from the context of their requests, see docs/abi.md
   --deliberate KIND    make a test go wrong to show the report: fail, leave, slow, hang or panic
@@ -437,14 +437,15 @@ time_limit=${time_limit:-120}
 [[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
 [[ -z $for_tests || $command == harness || $command == test || "$for_tests $command" == "--seed fuzz" ]] ||
   usage_error "$for_tests is for tests, not for $command"
-# Both start many tasks, or tasks with much memory, at the same time.
-demo_memory=24 bench_memory=128
+# They start many tasks, or tasks with much memory, at the same time. What a filter selects may need less.
+demo_memory=24 tests_memory=96 bench_memory=128
 case "$command $*" in
+  "harness " | "test ") [[ -n $filter$list || ${#deliberate[@]} -gt 0 ]] && least=$memory_min || least=$tests_memory ;;
   demo* | "gdb demo"* | "trace ${1:-}" | "trace ${1:-} demo"*) least=$demo_memory ;;
   bench*) least=$bench_memory ;;
   *) least=$memory_min ;;
 esac
-((memory >= least)) || usage_error "$command needs --mem $least or more"
+((memory >= least)) || usage_error "${command/harness/the suite} needs --mem $least or more"
 [[ -z $seed ]] || export TALLY_SEED=$seed
 [[ -z $list ]] || { list_tests; exit; }
 # In a release build most functions are inlined, so a debugger finds few of them.

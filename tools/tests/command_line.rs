@@ -35,6 +35,8 @@ fn usage_errors_name_the_problem_and_point_to_help() {
         (&["--mem", "7"], "--mem needs a number of MiB, at least 8"),
         (&["--mem", "14", "demo"], "demo needs --mem 24 or more"),
         (&["--mem", "64", "bench"], "bench needs --mem 128 or more"),
+        (&["--mem", "64"], "the suite needs --mem 96 or more"),
+        (&["--mem", "64", "test"], "test needs --mem 96 or more"),
         (&["--real-time", "demo"], "--real-time is for tests, not for demo"),
         (&["--timeout"], "--timeout needs a number of seconds"),
         (&["--deliberate", "luck"], "--deliberate needs fail, leave, slow, hang or panic"),
