@@ -153,18 +153,15 @@ expect_file() {
   [[ -r "$1" ]] || usage_error "cannot read the file $1"
 }
 
-# The limits of a program's arguments in bytes (docs/abi.md, "Limits"): the strings with a zero byte each; and strings
-# and pointers together, which have half of the first stack except what the kernel itself puts there.
-arguments_max=32768
-arguments_and_pointers_max=$((64 * 4096 / 2 - 256))
+# The limits of a program's arguments (docs/abi.md, "Limits"): bytes with a zero byte each, and their number.
+arguments_max=32768 strings_max=2048
 
 # expect_arguments ARG...: checks that the arguments fit the limits of `init`.
 expect_arguments() {
-  local size max=$arguments_max
+  local size count=$(($# + 1))
   size=$(printf '%s\0' init "$@" | wc -c)
-  ((size <= max)) || usage_error "the arguments take $size bytes, the limit is $max"
-  ((size += 8 * ($# + 1), max = arguments_and_pointers_max))
-  ((size <= max)) || usage_error "the arguments and their pointers take $size bytes, the limit is $max"
+  ((size <= arguments_max)) || usage_error "the arguments take $size bytes, the limit is $arguments_max"
+  ((count <= strings_max)) || usage_error "there are $count arguments with those of init, the limit is $strings_max"
 }
 
 # The demo is in the bundle already, so its name is enough, unless there is a file of that name.
