@@ -32,7 +32,7 @@ fn usage_errors_name_the_problem_and_point_to_help() {
         (&["gdb", "/no/such/file"], "file not found: /no/such/file"),
         (&[""], "unknown command ''"),
         (&["--mem", "lots"], "--mem needs a number of MiB"),
-        (&["--mem", "7"], "--mem needs a number of MiB, at least 8"),
+        (&["--mem", "13"], "--mem needs a number of MiB, at least 14"),
         (&["--mem", "14", "demo"], "demo needs --mem 24 or more"),
         (&["--mem", "64", "bench"], "bench needs --mem 128 or more"),
         (&["--mem", "64"], "the suite needs --mem 96 or more"),
