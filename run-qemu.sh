@@ -37,10 +37,11 @@ Build Tally, a tiny Mach-style kernel, and boot it in QEMU.
 
 Options, before the command:
   --debug, --release   choose the build profile; the default is release, and debug for gdb
-  --mem MIB            set the memory of the machine; 128 by default, the tests need 96, the demo 24, bench 128
+  --mem MIB            set the memory of the machine; 128 by default, 14 at least; all tests need 96, the demo 24,
+                       bench 128
   --timeout S          stop a boot after S seconds; 120 by default, 600 for bench, 900 with --traced
   --strict-reply       check that replies come from the context of their requests, see docs/abi.md
-  --deliberate KIND    make a test go wrong to show the report: fail, slow, hang or panic
+  --deliberate KIND    make a test go wrong to show the report: fail, leave, slow, hang or panic
   --dump-on-panic      if the kernel panics, report too what each thread waited for
   --repeat N           run the user-mode tests N times, until one fails
   --seed N             make what is random in the tests from N, and with --repeat from N, N + 1 and so on; the first
@@ -153,18 +154,15 @@ expect_file() {
   [[ -r "$1" ]] || usage_error "cannot read the file $1"
 }
 
-# The limits of a program's arguments in bytes (docs/abi.md, "Limits"): the strings with a zero byte each; and strings
-# and pointers together, which have half of the first stack except what the kernel itself puts there.
-arguments_max=32768
-arguments_and_pointers_max=$((64 * 4096 / 2 - 256))
+# The limits of a program's arguments (docs/abi.md, "Limits"): bytes with a zero byte each, and their number.
+arguments_max=32768 strings_max=2048
 
 # expect_arguments ARG...: checks that the arguments fit the limits of `init`.
 expect_arguments() {
-  local size max=$arguments_max
+  local size count=$(($# + 1))
   size=$(printf '%s\0' init "$@" | wc -c)
-  ((size <= max)) || usage_error "the arguments take $size bytes, the limit is $max"
-  ((size += 8 * ($# + 1), max = arguments_and_pointers_max))
-  ((size <= max)) || usage_error "the arguments and their pointers take $size bytes, the limit is $max"
+  ((size <= arguments_max)) || usage_error "the arguments take $size bytes, the limit is $arguments_max"
+  ((count <= strings_max)) || usage_error "there are $count arguments with those of init, the limit is $strings_max"
 }
 
 # The demo is in the bundle already, so its name is enough, unless there is a file of that name.
@@ -174,8 +172,9 @@ is_seed() { [[ "$1" =~ ^(0|[1-9][0-9]{0,17})$ ]]; }
 
 is_number() { [[ "$1" =~ ^[1-9][0-9]{0,5}$ ]]; }
 
-# With less memory the bundle overlaps the boot loader in QEMU, which then cannot report an error.
-memory_min=8
+# With less memory no program has room beside the bundle. With less than 8 MiB the bundle overlaps the boot loader in
+# QEMU, which then cannot report an error.
+memory_min=14
 
 trap_signals
 
@@ -195,8 +194,8 @@ while [[ "${1:-}" == -* ]]; do
     --strict-reply) settings=strict-reply ;;
     --deliberate)
       case "${2:-}" in
-        fail | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
-        *) usage_error "--deliberate needs fail, slow, hang or panic" ;;
+        fail | leave | slow | hang | panic) deliberate=(--deliberate "$2"); shift ;;
+        *) usage_error "--deliberate needs fail, leave, slow, hang or panic" ;;
       esac ;;
     # The kernel finds it among the arguments of `init`.
     --dump-on-panic) starting+=(--dump-on-panic) ;;
@@ -302,6 +301,7 @@ command_run() {
 # is_ambiguous STATUS: succeeds if the program itself has ended with a status that the script gives for something else.
 is_ambiguous() {
   [[ -n $ended && " 64 65 69 70 71 73 124 127 129 130 143 " == *" $1 "* ]] &&
+    ! grep -q '^tally: the program `init` does not start' "$log" &&
     ! grep -qE '^init: the program (does not start|ended): ' "$console"
 }
 
@@ -437,14 +437,15 @@ time_limit=${time_limit:-120}
 [[ -z $traced || " harness test run " == *" $command "* ]] || usage_error "--traced is for the tests and run"
 [[ -z $for_tests || $command == harness || $command == test || "$for_tests $command" == "--seed fuzz" ]] ||
   usage_error "$for_tests is for tests, not for $command"
-# Both start many tasks, or tasks with much memory, at the same time.
-demo_memory=24 bench_memory=128
+# They start many tasks, or tasks with much memory, at the same time. What a filter selects may need less.
+demo_memory=24 tests_memory=96 bench_memory=128
 case "$command $*" in
+  "harness " | "test ") [[ -n $filter$list || ${#deliberate[@]} -gt 0 ]] && least=$memory_min || least=$tests_memory ;;
   demo* | "gdb demo"* | "trace ${1:-}" | "trace ${1:-} demo"*) least=$demo_memory ;;
   bench*) least=$bench_memory ;;
   *) least=$memory_min ;;
 esac
-((memory >= least)) || usage_error "$command needs --mem $least or more"
+((memory >= least)) || usage_error "${command/harness/the suite} needs --mem $least or more"
 [[ -z $seed ]] || export TALLY_SEED=$seed
 [[ -z $list ]] || { list_tests; exit; }
 # In a release build most functions are inlined, so a debugger finds few of them.

@@ -201,7 +201,7 @@ fn the_kernel_shuts_down_if_the_first_program_does_not_start() {
     let object = [&init[..16], &[1], &init[17..]].concat();
     assert_no_start(&object, b"", no_program);
     assert_no_start(&init, &[b'x'; 32_768], "too many arguments");
-    // 5,000 arguments fit, 20,000 do not.
+    // 2,000 arguments fit.
     let numbers: Vec<u8> = (1..=20_000).flat_map(|number| format!("{number}\0").into_bytes()).collect();
     assert_no_start(&init, &numbers, "too many arguments");
     assert_no_start(&init, &[0; 20_000], "too many arguments");

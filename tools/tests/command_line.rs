@@ -32,12 +32,14 @@ fn usage_errors_name_the_problem_and_point_to_help() {
         (&["gdb", "/no/such/file"], "file not found: /no/such/file"),
         (&[""], "unknown command ''"),
         (&["--mem", "lots"], "--mem needs a number of MiB"),
-        (&["--mem", "7"], "--mem needs a number of MiB, at least 8"),
+        (&["--mem", "13"], "--mem needs a number of MiB, at least 14"),
         (&["--mem", "14", "demo"], "demo needs --mem 24 or more"),
         (&["--mem", "64", "bench"], "bench needs --mem 128 or more"),
+        (&["--mem", "64"], "the suite needs --mem 96 or more"),
+        (&["--mem", "64", "test"], "test needs --mem 96 or more"),
         (&["--real-time", "demo"], "--real-time is for tests, not for demo"),
         (&["--timeout"], "--timeout needs a number of seconds"),
-        (&["--deliberate", "luck"], "--deliberate needs fail, slow, hang or panic"),
+        (&["--deliberate", "luck"], "--deliberate needs fail, leave, slow, hang or panic"),
         (&["demo", "x"], "demo takes only xpc as its argument: x"),
         (&["demo", "xpc", "y"], "demo takes only xpc as its argument: xpc"),
         (&["demo", "--mem", "64"], "demo takes only xpc as its argument: --mem; put options before the command"),
@@ -119,6 +121,8 @@ fn run_passes_on_arguments_output_and_exit_status() {
 
 /// The largest size of a program's arguments, with a zero byte each (docs/abi.md).
 const ARGUMENTS_MAX: usize = 32_768;
+/// The largest number of them.
+const STRINGS_MAX: usize = 2_048;
 
 #[test]
 fn arguments_that_are_too_long_are_refused() {
@@ -134,7 +138,7 @@ fn arguments_that_are_too_long_are_refused() {
         ("run", &numbers[..], "the arguments take 108915 bytes, the limit is 32768"),
         ("gdb", &numbers, "the arguments take 108915 bytes, the limit is 32768"),
         ("run", &[&long], "the arguments take 32769 bytes, the limit is 32768"),
-        ("run", &[""; 15_000], "the arguments and their pointers take 135045 bytes, the limit is 130816"),
+        ("run", &["x"; STRINGS_MAX - 2], "there are 2049 arguments with those of init, the limit is 2048"),
     ] {
         let seen = command_line(&[&[call, &path], arguments].concat());
         assert_eq!((seen.status, &*seen.output), (64, ""), "{call}: {}", seen.errors);
@@ -153,7 +157,7 @@ fn long_arguments_reach_a_program() {
     let path = place.file("any", &program(&code));
     let path = path.to_string_lossy();
     let longest = format!("hello\n{}", "x".repeat(ARGUMENTS_MAX - "init run program-any hello  ".len()));
-    let mut many = vec!["x"; 2_000];
+    let mut many = vec!["x"; STRINGS_MAX - "init run program-any".split(' ').count()];
     many[0] = "hello\n";
     for arguments in [&many[..], &[&longest]] {
         let seen = command_line(&[&["run", &path], arguments].concat());

@@ -310,6 +310,16 @@ fn on_a_terminal_the_monitor_follows_the_tests() {
 }
 
 #[test]
+fn tasks_that_a_failed_test_has_left_are_ended() {
+    let (status, output) = on_a_terminal("--deliberate leave", "tasks\\rquit\\r");
+    assert_eq!(status, 1, "{output}");
+    let report = ["the test has left something behind", "tasks: 1 before, 3 after", "that are ended now: 2", "FAILED"];
+    contains_all(&output, &report);
+    let (_, listing) = output.split_once("tally> tasks").expect("the listing");
+    assert!(listing.contains("monitor") && !listing.contains("tests"), "{output}");
+}
+
+#[test]
 fn a_test_that_does_not_finish_shows_who_waits_for_what() {
     let seen = command_line(&["--deliberate", "slow"]);
     assert_eq!(seen.status, 1, "{}", seen.output);

@@ -186,6 +186,23 @@ fn a_status_of_the_program_that_could_be_the_scripts_is_told() {
     assert!(!seen.errors.contains("the program's own"), "{}", seen.errors);
 }
 
+/// The other file leaves so little memory that `init` has no room, but the kernel has.
+#[test]
+fn a_machine_too_small_for_the_first_program_is_no_status_of_the_program() {
+    let place = Place::new();
+    let [program, large] = [place.file("any", &exit_with(0)), place.file("large", b"")];
+    for kibibytes in (4_600..).step_by(400) {
+        fs::write(&large, vec![0; kibibytes << 10]).expect("there is room for a file");
+        let seen = run(script(&place).args(["--mem", "14", "run"]).arg(&program).arg("--also").arg(&large));
+        assert!(!seen.errors.contains("did not boot"), "no size is between those: {}", seen.errors);
+        if seen.errors.contains("the program `init` does not start") {
+            assert_eq!((seen.status, &*seen.output), (127, ""), "{}", seen.errors);
+            assert!(!seen.errors.contains("the program's own"), "{}", seen.errors);
+            return;
+        }
+    }
+}
+
 /// Returns the number of processes that have this text in their command lines.
 fn processes_with(text: &Path) -> usize {
     let lines = fs::read_dir("/proc").expect("Linux has /proc").flatten();

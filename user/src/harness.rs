@@ -129,8 +129,9 @@ pub fn run(options: &Options) -> i32 {
         let started = now();
         let verdict = run_one(&mut supervisor, test, seed);
         times.add(now() - started, test);
-        verdict.report(colour);
-        failed += usize::from(!matches!(verdict, Verdict::Passed));
+        let passed = matches!(verdict, Verdict::Passed);
+        verdict.report(colour, if passed { 0 } else { end_children() });
+        failed += usize::from(!passed);
     }
     if slowest && count > SLOWEST {
         times.report();
@@ -173,6 +174,17 @@ fn run_one(supervisor: &mut Supervisor, test: &Test, seed: Option<u64>) -> Verdi
     }
 }
 
+/// Ends the tasks that a test has left, so that the next ones do not fail because of them. Returns how many have ended.
+fn end_children() -> u64 {
+    let others = || task::counts().tasks - 1;
+    let (left, deadline) = (others(), now() + SETTLE_LIMIT * MILLISECOND);
+    while others() > 0 && now() < deadline {
+        task::terminate_younger().expect("init is user 0");
+        sleep(1);
+    }
+    left.saturating_sub(others())
+}
+
 /// Returns the counts as soon as they equal those of before, or when the limit is over. The kernel destroys the queues
 /// of a dead task piece by piece, and may still be at it when the exit message has arrived.
 fn settled_counts(before: &Counts) -> Counts {
@@ -204,7 +216,8 @@ fn settled_stock() -> Stock {
 }
 
 impl Verdict {
-    fn report(&self, colour: bool) {
+    /// Prints the verdict, and how many tasks of the test were ended behind it.
+    fn report(&self, colour: bool, ended: u64) {
         let (green, red, plain) = if colour { ("\x1b[32m", "\x1b[31m", "\x1b[0m") } else { ("", "", "") };
         match self {
             Verdict::Passed => return println!("{green}ok{plain}"),
@@ -233,6 +246,9 @@ impl Verdict {
                     }
                 }
             }
+        }
+        if ended > 0 {
+            println!("      tasks that it has left, and that are ended now: {ended}");
         }
         println!("  {red}FAILED{plain}");
     }

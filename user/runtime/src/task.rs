@@ -1,5 +1,6 @@
 //! Tasks: starting and ending them, their memory, counts of kernel objects.
 
+use crate::inspect;
 use crate::message::{Message, call_object, call_server};
 use crate::port;
 use crate::sys::{trap, unix_trap};
@@ -9,6 +10,7 @@ use abi::debug::{
     Clocks, Counts, DEBUG_CLOCKS, DEBUG_COUNTS, DEBUG_HEAP, DEBUG_LONGEST, DEBUG_MEMORY, DEBUG_PANIC, DEBUG_THREAD,
     LongestStep, Memory, ThreadInfo,
 };
+use abi::inspect::{TaskRecord, kind};
 use abi::mig;
 use abi::port::{Disposition, MACH_PORT_NULL};
 use abi::qos::{AppType, Qos, Role};
@@ -212,6 +214,24 @@ pub fn for_pid(pid: u32) -> Result<PortName, KernReturn> {
     let arguments = [port::task_self().0.into(), pid.into(), (&raw mut name) as u64, 0, 0, 0];
     KernReturn(trap(TASK_FOR_PID, arguments) as i32).ok()?;
     Ok(name)
+}
+
+/// Terminates all tasks that are younger than the caller, which must be user 0. A task may start another one meanwhile, so
+/// that one call may not be enough.
+///
+/// # Errors
+/// Those of `inspect`.
+pub fn terminate_younger() -> Result<(), KernReturn> {
+    let own = pid() as u32;
+    inspect::list(kind::TASKS, 0, |task: &TaskRecord| {
+        if task.pid > own
+            && let Ok(control) = for_pid(task.pid)
+        {
+            // The task may have ended meanwhile.
+            let _ = terminate(control);
+            port::destroy_right(control, Disposition::PORT_SEND);
+        }
+    })
 }
 
 static BOOTSTRAP: AtomicU32 = AtomicU32::new(0);

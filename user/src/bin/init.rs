@@ -1,7 +1,7 @@
 //! The first program: it runs the tests, the demo, the benchmarks or another program, and serves the name service meanwhile.
 //!
 //! ```text
-//! init harness [FILTER] [--colour] [--slowest] [--stay] [--seed N] [--deliberate fail|slow|hang|panic]
+//! init harness [FILTER] [--colour] [--slowest] [--stay] [--seed N] [--deliberate fail|leave|slow|hang|panic]
 //! init run PROGRAM [ARGUMENT…]
 //! init demo [xpc] [--colour]
 //! init bench
@@ -71,7 +71,9 @@ fn start(mut arguments: Arguments) -> i32 {
 
 fn usage(wrong: &str) -> i32 {
     println!("init: {wrong:?} is not understood; the calls are");
-    println!("  init harness [FILTER] [--colour] [--slowest] [--stay] [--seed N] [--deliberate fail|slow|hang|panic]");
+    println!(
+        "  init harness [FILTER] [--colour] [--slowest] [--stay] [--seed N] [--deliberate fail|leave|slow|hang|panic]"
+    );
     println!("  init run PROGRAM [ARGUMENT…]");
     println!("  init demo [xpc] [--colour]");
     println!("  init bench");

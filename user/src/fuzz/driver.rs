@@ -63,14 +63,13 @@ struct Round {
     /// Send rights to the inboxes of players.
     inboxes: Vec<PortName>,
     exits: u64,
-    /// Tasks to end. Like the other vectors it has its room from the start: a heap that grows would change the counts.
-    pids: Vec<u32>,
 }
 
 /// More names than a round lets the driver have.
 const NAMES_MAX: usize = 4_096;
 
-/// The room of vectors: more than there can be tasks in a round.
+/// The room of vectors: more than there can be tasks in a round. They have it from the start, because a heap that grows would
+/// change the counts.
 const ROOM: usize = 2_048;
 
 /// Runs rounds and returns the exit status: 0 if nothing was wrong.
@@ -118,8 +117,8 @@ pub fn run(plan: &Plan) -> i32 {
 impl Round {
     fn new() -> Round {
         let own = task::pid() as u32;
-        let (seen, inboxes, pids) = (Vec::with_capacity(ROOM), Vec::with_capacity(ROOM), Vec::with_capacity(ROOM));
-        Round { port: port_with_send(), own, seen, inboxes, exits: 0, pids }
+        let (seen, inboxes) = (Vec::with_capacity(ROOM), Vec::with_capacity(ROOM));
+        Round { port: port_with_send(), own, seen, inboxes, exits: 0 }
     }
 
     fn steps(&self) -> u64 {
@@ -148,7 +147,7 @@ impl Round {
         }
         let deadline = now() + END_LIMIT * MILLISECOND;
         while self.is_playing() {
-            self.end_all();
+            task::terminate_younger().expect("the driver is user 0");
             self.serve();
             if now() > deadline {
                 println!("\n  tasks do not end; who waits for what:");
@@ -191,23 +190,6 @@ impl Round {
         let (mut any, own) = (false, self.own);
         inspect::list(kind::TASKS, 0, |task: &TaskRecord| any |= task.pid > own).expect("the driver is user 0");
         any
-    }
-
-    /// Ends all tasks of the round.
-    fn end_all(&mut self) {
-        let Round { pids, own, .. } = self;
-        inspect::list(kind::TASKS, 0, |task: &TaskRecord| {
-            if task.pid > *own {
-                pids.push(task.pid);
-            }
-        })
-        .expect("the driver is user 0");
-        for pid in pids.drain(..) {
-            if let Ok(control) = task::for_pid(pid) {
-                let _ = task::terminate(control);
-                port::destroy_right(control, Disposition::PORT_SEND);
-            }
-        }
     }
 
     /// Treats the messages that come until some time has passed.

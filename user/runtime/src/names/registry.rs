@@ -278,8 +278,8 @@ impl Registry {
     /// # Errors
     /// `KERN_RESOURCE_SHORTAGE` if the table is full, or the user's part of it.
     fn add(&mut self, service: Service) -> Result<(), KernReturn> {
-        let others = self.services.iter().filter(|other| other.user == service.user).count();
-        if service.user != 0 && others >= SERVICES_PER_USER_MAX {
+        let taken = self.services.iter().filter(|known| known.user == service.user).count();
+        if service.user != 0 && taken >= SERVICES_PER_USER_MAX {
             return Err(KERN_RESOURCE_SHORTAGE);
         }
         self.services.push(service).map_err(|_| KERN_RESOURCE_SHORTAGE)
