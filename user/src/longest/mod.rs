@@ -13,6 +13,7 @@ pub(crate) mod memory;
 mod messages;
 mod ports;
 mod rate;
+mod sets;
 mod threads;
 pub(crate) mod walks;
 
@@ -32,7 +33,8 @@ pub const BOUND: u64 = 200_000;
 type Row = (&'static str, fn() -> LongestStep);
 
 /// All rows.
-const ROWS: &[&[Row]] = &[memory::ROWS, messages::ROWS, ports::ROWS, threads::ROWS, walks::ROWS, boosts::ROWS];
+const ROWS: &[&[Row]] =
+    &[memory::ROWS, messages::ROWS, ports::ROWS, threads::ROWS, walks::ROWS, sets::ROWS, boosts::ROWS];
 
 fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter().flat_map(|rows| rows.iter())
