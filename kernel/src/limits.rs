@@ -128,6 +128,9 @@ pub const STACK_PAGES: u64 = 64;
 /// Bytes that one `write` writes to the console, at most.
 pub const CONSOLE_WRITE_MAX: usize = 1024;
 
+/// Threads whose output is written in one step, with [`CONSOLE_WRITE_MAX`] bytes together.
+pub const WRITERS_PER_TICK: usize = 16;
+
 /// Nanoseconds of a turn of background work among threads of the same level.
 pub const BACKGROUND_TURN: crate::machine::Nanos = 50_000;
 
