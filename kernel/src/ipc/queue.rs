@@ -113,12 +113,17 @@ impl Ipc {
     /// its sets, in the order in which the port joined them.
     #[inline]
     pub fn waiting_receiver(&self, port: PortId) -> Option<ThreadId> {
-        self.next_receiver(port, &mut None)
+        let state = &self.ports[port];
+        if let Some(thread) = state.receivers.first() {
+            return Some(thread);
+        }
+        let mut sets = state.memberships.iter(&self.memberships).map(|id| self.memberships[id].set);
+        sets.find_map(|set| self.sets[set].receivers.first())
     }
 
     /// Returns the same thread, when others that came before it wait no more and none has begun to wait. `reached` is the
     /// membership at which the search has arrived, none at first: the sets before it are not looked at again.
-    #[inline]
+    #[inline(never)]
     pub fn next_receiver(&self, port: PortId, reached: &mut Option<MembershipId>) -> Option<ThreadId> {
         let state = &self.ports[port];
         if let Some(thread) = state.receivers.first() {

@@ -25,8 +25,8 @@ impl Kernel {
     /// in which the port joined them. A thread with `MACH_RCV_LARGE` whose buffer is too small gets a report instead,
     /// and the next thread is tried. Returns true if a thread took the message.
     pub(crate) fn offer(&mut self, machine: &mut dyn Machine, message: MessageId, port: PortId) -> bool {
-        let mut reached = None;
-        while let Some(thread) = self.ipc.next_receiver(port, &mut reached) {
+        let (mut next, mut reached) = (self.ipc.waiting_receiver(port), None);
+        while let Some(thread) = next {
             let Some(&Wait::Receive(wait)) = self.sched[thread].wait() else {
                 panic!("{thread:?} is among receivers but does not receive")
             };
@@ -44,6 +44,7 @@ impl Kernel {
                 self.sched.hand_on(thread);
                 return true;
             }
+            next = self.ipc.next_receiver(port, &mut reached);
         }
         false
     }
