@@ -261,6 +261,7 @@ impl Kernel {
         if self.sched.reader().is_some() {
             self.give_input(machine);
         }
+        self.sched.set_output_deadline(None);
         if self.sched.writer().is_some() {
             self.take_output(machine);
         }

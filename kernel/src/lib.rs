@@ -29,6 +29,7 @@ pub mod boot;
 pub mod bundle;
 pub(crate) mod calls;
 pub mod credentials;
+pub mod effort;
 pub mod heap;
 pub mod ids;
 pub mod inspect;

@@ -59,6 +59,12 @@ impl Reserve {
 /// Sets that one port may be a member of. A message to the port makes it ready in each of them, within one step.
 pub const SETS_PER_PORT_MAX: usize = 64;
 
+/// Sets that a port leaves in the time of one piece of work.
+pub const SETS_LEFT_PER_PIECE: usize = 6;
+
+/// Sets that are looked at for a receiver, and made ready, in the time of one piece of work.
+pub const SETS_SERVED_PER_PIECE: usize = 12;
+
 /// Threads that a push passes: one that would reach more pushes nobody (importance 7.6). A change of a priority therefore
 /// changes at most this number of others.
 pub const PUSH_CHAIN_MAX: u8 = 16;
@@ -74,7 +80,8 @@ pub const BOOST_VISITS: u64 = 128;
 /// Threads whose policies one step computes because of boosts, besides those of the last task.
 pub const BOOSTED_THREADS: usize = 24;
 
-/// Threads whose policies one step computes before it leaves those that serve ports and sets to background work.
+/// Threads whose policies one step computes before it leaves those that serve ports and sets to background work. It is fewer
+/// if the step has made some effort already.
 pub const POLICIES_PER_STEP: usize = THREADS_PER_TASK_MAX;
 
 /// Messages before another one in its queue whose QoS it raises, besides the first of all.
@@ -99,6 +106,16 @@ pub const ARGUMENTS_SIZE_MAX: u64 = 32 * 1024;
 /// Descriptors of one message. Each takes up to a thousand instructions from its sender to a thread that waits for it.
 pub const DESCRIPTORS_MAX: usize = 128;
 
+/// The effort of moving the rights of one message, in units of some 140 instructions, at most. [`DESCRIPTORS_MAX`] rights that
+/// cause nothing else stay below it.
+pub const RIGHTS_EFFORT_MAX: u32 = 1216;
+
+/// The effort of a piece of work, in the same units.
+pub const PIECE_EFFORT: u32 = 16;
+
+/// The effort of computing the policy of a thread.
+pub const POLICY_EFFORT: u32 = 10;
+
 /// Argument and environment strings of a program.
 pub const STRINGS_MAX: usize = 2048;
 
@@ -110,6 +127,9 @@ pub const STACK_PAGES: u64 = 64;
 
 /// Bytes that one `write` writes to the console, at most.
 pub const CONSOLE_WRITE_MAX: usize = 1024;
+
+/// Threads whose output is written in one step, with [`CONSOLE_WRITE_MAX`] bytes together.
+pub const WRITERS_PER_TICK: usize = 16;
 
 /// Nanoseconds of a turn of background work among threads of the same level.
 pub const BACKGROUND_TURN: crate::machine::Nanos = 50_000;
@@ -133,6 +153,9 @@ pub const EXPIRED_PER_TICK: usize = 64;
 
 /// Names, requests and messages that are looked at to find the most urgent thread that waits for the end of a port or task.
 pub const WAITERS_LOOK_MAX: u32 = 512;
+
+/// Places that are looked at in the time of one piece of work.
+pub const LOOKS_PER_PIECE: u32 = 32;
 
 /// Size in bytes of the largest message that fits a pooled buffer and may take the fast path. A larger message gets a
 /// buffer of its own.

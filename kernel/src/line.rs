@@ -14,6 +14,9 @@ pub const OUTPUT_SIZE: usize = 8192;
 /// Bytes of [`OUTPUT_SIZE`] that are kept for the kernel's own lines.
 const KEPT_FOR_KERNEL: usize = 2048;
 
+/// Bytes that are sent in one go, at most, however fast the device is. Each takes some 30 instructions.
+const SENT_MAX: usize = 1024;
+
 /// Bytes that have come and that nobody has read.
 const INPUT_SIZE: usize = 256;
 
@@ -123,15 +126,29 @@ impl<U: Uart> Line<U> {
         taken
     }
 
-    /// Sends and receives what the device can now.
+    /// Sends and receives what the device can now, but not everything in one go. An interrupt comes for the rest.
     pub fn serve(&mut self) {
+        let mut room = SENT_MAX;
         for _ in 0..LOOKS_MAX {
             self.receive();
-            while self.send() > 0 {}
+            loop {
+                let sent = self.send(room);
+                room -= sent;
+                if sent == 0 {
+                    break;
+                }
+            }
             if !self.interrupts {
                 return;
             }
             let wanted = (!self.input.is_full(), !self.output.is_empty());
+            if room == 0 && wanted.1 {
+                // A device that is ready raises an interrupt when that is allowed anew.
+                self.uart.allow_interrupts(false, false);
+                self.uart.allow_interrupts(wanted.0, wanted.1);
+                self.allowed = wanted;
+                return;
+            }
             if self.allowed != wanted {
                 self.allowed = wanted;
                 self.uart.allow_interrupts(wanted.0, wanted.1);
@@ -156,9 +173,10 @@ impl<U: Uart> Line<U> {
         }
     }
 
-    /// Sends what the device takes, and returns the number of bytes.
-    fn send(&mut self) -> usize {
-        let count = self.uart.send(self.output.as_slices().0);
+    /// Sends what the device takes of so many bytes, and returns their number.
+    fn send(&mut self, most: usize) -> usize {
+        let bytes = self.output.as_slices().0;
+        let count = self.uart.send(&bytes[..bytes.len().min(most)]);
         for _ in 0..count {
             self.output.pop_front();
         }
@@ -168,7 +186,7 @@ impl<U: Uart> Line<U> {
     /// Sends everything, and waits for the device.
     pub fn drain(&mut self) {
         while !self.output.is_empty() {
-            self.send();
+            self.send(OUTPUT_SIZE);
         }
     }
 

@@ -12,6 +12,7 @@
 //! way, so that their managers learn of it in the step in which it happens. Adding to a list cannot fail, because each object reserves its places on
 //! the lists when it is made.
 
+use crate::effort::Effort;
 use crate::ids::{MessageId, PortId, SetId, TaskId, ThreadId};
 use crate::longest::{Longest, Part};
 use crate::trace::Trace;
@@ -127,6 +128,8 @@ pub struct Step {
     eventful: bool,
     /// What that piece cost beyond one.
     spent: u32,
+    /// What this step has done so far.
+    pub effort: Effort,
     /// The thread that left the processor by a direct switch and has an account that has not been charged.
     billed_switch: Option<ThreadId>,
     /// The recorder of events.
@@ -324,6 +327,7 @@ impl Step {
     pub fn settled(&mut self) {
         debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
         self.reasons &= Reasons::BILL | Reasons::TRACE | Reasons::MEASURE;
+        self.effort = Effort::default();
     }
 
     /// Begins to record events, in this step already. The events in the ring are forgotten.

@@ -4,7 +4,7 @@ use crate::ids::{TaskId, ThreadId};
 use crate::ipc::port::Role;
 use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
-use crate::limits::{BOOSTED_THREADS, COMPACT_SLICE, REAP_SLICE};
+use crate::limits::{BOOSTED_THREADS, COMPACT_SLICE, LOOKS_PER_PIECE, REAP_SLICE};
 use crate::machine::Machine;
 use crate::policy::{MAXPRI_USER, TaskPolicy};
 use crate::sched::thread::Change;
@@ -18,8 +18,9 @@ impl Kernel {
     #[inline(always)]
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
         let mut pieces = 0;
-        while pieces < REAP_SLICE {
-            let Some(work) = self.step.next_work() else { return };
+        while pieces < REAP_SLICE
+            && let Some(work) = self.step.next_work()
+        {
             if self.do_work(machine, work) == Progress::More {
                 self.step.put_back(work);
             }
@@ -29,6 +30,7 @@ impl Kernel {
                 pieces += self.step.take_spent();
             }
         }
+        self.step.effort.add_pieces(pieces);
         self.post_notifications(machine);
     }
 
@@ -57,7 +59,9 @@ impl Kernel {
             Work::Task(task) => self.take_apart_task(machine, task),
             Work::Pushes => {
                 step.resume_policy_changes();
+                // Nothing more is done in this slice, so that there is time for them.
                 step.spend(REAP_SLICE);
+                step.effort.forgo_pieces(REAP_SLICE);
                 Progress::Done
             }
             Work::Boosts => {
@@ -83,6 +87,7 @@ impl Kernel {
             let mut look = Look::new();
             self.ipc.look_at_dead_port(&self.sched, port, &mut look);
             self.step.urge(look.most_urgent());
+            self.step.spend(look.places() / LOOKS_PER_PIECE);
         }
     }
 
@@ -113,15 +118,14 @@ impl Kernel {
     /// Applies the policy changes of this step in the order in which they were noted. What they do to threads that serve
     /// ports and sets becomes background work if that is too much: pushes go on along chains as long as programs make them.
     pub fn apply_policy_changes(&mut self) {
+        let most = self.step.effort.policies_left(self.limits.policies_per_step);
         let mut threads = 0;
         while let Some(change) = self.step.next_policy_change() {
             threads += 1;
             match change {
                 PolicyChange::Thread(thread) => self.apply_thread_change(thread),
                 PolicyChange::Task(task) => threads += self.apply_task_policy(task),
-                PolicyChange::Port(_) | PolicyChange::Set(_)
-                    if threads > self.limits.policies_per_step && self.ipc.raises_servicer(change) =>
-                {
+                PolicyChange::Port(_) | PolicyChange::Set(_) if threads > most && self.ipc.raises_servicer(change) => {
                     self.step.leave_policy_change(change);
                 }
                 PolicyChange::Port(port) => match self.ipc.take_change_of_port(&mut self.step, port) {

@@ -24,7 +24,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
             "trap_frame",
         ],
     ),
-    ("1 the step", &["longest", "step", "trace"]),
+    ("1 the step", &["effort", "longest", "step", "trace"]),
     ("2 scheduling", &["sched"]),
     ("3 ports and messages", &["ipc"]),
     ("3 tasks", &["task"]),

@@ -29,3 +29,9 @@ pub mod supervisor;
 pub mod xpc_rounds;
 
 pub use runtime::*;
+
+/// Is what a loop does that has nothing to do. QEMU leaves its translated code for each `pause`, which
+/// [`spin_loop`](core::hint::spin_loop) is, so that a loop of those would take ten times as long.
+pub fn spin() {
+    core::hint::black_box(());
+}

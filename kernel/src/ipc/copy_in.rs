@@ -3,10 +3,11 @@
 use super::Ipc;
 use super::entry::{Entry, EntryRight};
 use super::message::Descriptor;
+use super::port::Role;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight, SendRight};
 use super::way::Way;
 use crate::ids::{MessageId, SpaceId};
-use crate::limits::DESCRIPTORS_MAX;
+use crate::limits::{DESCRIPTORS_MAX, RIGHTS_EFFORT_MAX};
 use crate::sched::Scheduling;
 use crate::step::Step;
 use crate::trace::Event;
@@ -16,6 +17,15 @@ use abi::event::kind;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_UREFS_MAX, PortName};
 use zerocopy::FromBytes;
+
+/// The effort of taking a right and delivering it, in the unit of [`RIGHTS_EFFORT_MAX`].
+const RIGHT_EFFORT: u32 = 8;
+/// That of a set that a port leaves.
+const LEFT_SET_EFFORT: u32 = 2;
+/// That of a thread that serves a port no more.
+const SERVED_EFFORT: u32 = 12;
+/// That of a notification that the move causes, besides one for each set of the port that it goes to.
+const NOTIFICATION_EFFORT: u32 = 4;
 
 /// How a copy-in treats a dead name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,7 +99,8 @@ impl Ipc {
         }
     }
 
-    /// Checks that a right can be taken, and can travel on the way of its message if it is a receive right.
+    /// Checks that a right can be taken, and can travel on the way of its message if it is a receive right. Returns the
+    /// effort of taking it.
     ///
     /// # Errors
     /// Those of [`can_copy_in`](Ipc::can_copy_in); `KERN_RESOURCE_SHORTAGE` also if the way is too long to tell whether
@@ -101,13 +112,28 @@ impl Ipc {
         space: SpaceId,
         (name, disposition): (PortName, Disposition),
         way: Option<&mut Way>,
-    ) -> Result<(), KernReturn> {
+    ) -> Result<u32, KernReturn> {
         let entry = self.lookup(space, name).ok_or(KERN_INVALID_NAME)?;
         self.can_take(step, space, entry, disposition, Dead::Accepted)?;
         if let (Disposition::MOVE_RECEIVE, Some(port), Some(way)) = (disposition, entry.right.port(), way) {
             self.closes_circle(port, way).ok_or(KERN_RESOURCE_SHORTAGE)?;
         }
-        Ok(())
+        Ok(self.effort_of(entry, disposition))
+    }
+
+    /// Returns the effort of taking a right, in the unit of [`RIGHTS_EFFORT_MAX`]: what the right's move causes counts too.
+    fn effort_of(&self, entry: Entry, disposition: Disposition) -> u32 {
+        let mut effort = RIGHT_EFFORT;
+        if let (Disposition::MOVE_RECEIVE, Some(port)) = (disposition, entry.right.port()) {
+            let port = &self.ports[port];
+            effort += LEFT_SET_EFFORT * port.set_count() as u32;
+            effort += if matches!(port.role, Role::Served(_)) { SERVED_EFFORT } else { 0 };
+        }
+        if let Some(request) = entry.request {
+            let told = self.live_port(self.requests[request].notify.port());
+            effort += NOTIFICATION_EFFORT + told.map_or(0, |port| port.set_count() as u32);
+        }
+        effort
     }
 
     /// Takes a right out of a space by name (mach-ipc 3.4).
@@ -368,9 +394,9 @@ impl Ipc {
     /// # Errors
     /// `MACH_SEND_MSG_TOO_SMALL` if the message ends within a descriptor; `MACH_SEND_INVALID_TYPE` for a descriptor of
     /// another type than port; `MACH_SEND_TOO_LARGE` for too many; `MACH_SEND_NO_GRANT_DEST` if the destination accepts no rights;
-    /// `MACH_SEND_INVALID_RIGHT` if a right cannot be taken; `MACH_SEND_NO_BUFFER` if memory runs out, or if the
-    /// [way](Way) of the message is too long to see that no receive right travels inside itself. The rights
-    /// copied in so far are then in the message and will be destroyed with it; the others have not moved.
+    /// `MACH_SEND_INVALID_RIGHT` if a right cannot be taken; `MACH_SEND_NO_BUFFER` if memory runs out, if taking the rights
+    /// is too much for one step, or if the [way](Way) of the message is too long to see that no receive right travels
+    /// inside itself. The rights copied in so far are then in the message and will be destroyed with it; the others have not moved.
     pub(crate) fn copy_in_body(
         &mut self,
         sched: &mut Scheduling,
@@ -385,7 +411,7 @@ impl Ipc {
             return Err(MACH_SEND_NO_GRANT_DEST);
         }
         self.messages[message].descriptors = store::try_with_capacity(count).map_err(|_| MACH_SEND_NO_BUFFER)?;
-        let (mut offset, mut way) = (DESCRIPTORS_OFFSET, destination.map(Way::to));
+        let (mut offset, mut way, mut effort) = (DESCRIPTORS_OFFSET, destination.map(Way::to), 0);
         for _ in 0..count {
             let bytes = &self.messages[message].bytes[offset..];
             let (descriptor, _) = PortDescriptor::read_from_prefix(bytes).expect("the descriptors were checked");
@@ -395,10 +421,10 @@ impl Ipc {
                 MACH_PORT_DEAD => Carried::Dead,
                 name => {
                     let checked = self.can_carry(step, space, (name, disposition), way.as_mut());
-                    checked.map_err(|error| match error {
-                        KERN_RESOURCE_SHORTAGE => MACH_SEND_NO_BUFFER,
-                        _ => MACH_SEND_INVALID_RIGHT,
-                    })?;
+                    effort += checked.map_err(|error| short_or(error, MACH_SEND_INVALID_RIGHT))?;
+                    if effort > RIGHTS_EFFORT_MAX {
+                        return Err(MACH_SEND_NO_BUFFER);
+                    }
                     self.take_right(sched, step, space, name, disposition)
                 }
             };
@@ -410,6 +436,9 @@ impl Ipc {
             sent.circular |= !fits;
             sent.descriptors.push(Descriptor { offset, right, disposition: disposition.converted() });
             offset += PortDescriptor::SIZE;
+        }
+        if step.effort.add(effort) {
+            step.choose_again();
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use super::Ipc;
 use crate::heap::footprint_of_part;
 use crate::ids::{BudgetId, MembershipId, PortId, Receivable, SetId, ThreadId, tag};
-use crate::limits::SETS_PER_PORT_MAX;
+use crate::limits::{SETS_LEFT_PER_PIECE, SETS_PER_PORT_MAX};
 use crate::machine::NoMemory;
 use crate::sched::Scheduling;
 use crate::sched::wait_queue::WaitQueue;
@@ -161,7 +161,7 @@ impl Ipc {
 
     /// Removes a port from all sets except `kept`. Returns true if it was in any set.
     pub(super) fn leave_all_sets(&mut self, step: &mut Step, port: PortId, kept: Option<SetId>) -> bool {
-        let was_member = !self.ports[port].memberships.is_empty();
+        let count = self.ports[port].memberships.len();
         let mut next = self.ports[port].memberships.front();
         while let Some(id) = next {
             next = self.ports[port].memberships.after(&self.memberships, id);
@@ -169,7 +169,8 @@ impl Ipc {
                 self.end_membership(step, id);
             }
         }
-        was_member
+        step.spend((count / SETS_LEFT_PER_PIECE) as u32);
+        count > 0
     }
 
     /// Ends one membership.

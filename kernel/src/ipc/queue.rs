@@ -4,7 +4,7 @@ use super::Ipc;
 use super::entry::EntryRight;
 use super::port::Home;
 use super::right::{Carried, Right};
-use crate::ids::{KernelObject, MessageId, PortId, Receivable, SpaceId, ThreadId};
+use crate::ids::{KernelObject, MembershipId, MessageId, PortId, Receivable, SpaceId, ThreadId};
 use crate::limits::QOS_WALK_MAX;
 use crate::machine::Nanos;
 use crate::outcome::Outcome;
@@ -119,6 +119,25 @@ impl Ipc {
         }
         let mut sets = state.memberships.iter(&self.memberships).map(|id| self.memberships[id].set);
         sets.find_map(|set| self.sets[set].receivers.first())
+    }
+
+    /// Returns the same thread, when others that came before it wait no more and none has begun to wait. `reached` is the
+    /// membership at which the search has arrived, none at first: the sets before it are not looked at again.
+    #[inline(never)]
+    pub fn next_receiver(&self, port: PortId, reached: &mut Option<MembershipId>) -> Option<ThreadId> {
+        let state = &self.ports[port];
+        if let Some(thread) = state.receivers.first() {
+            return Some(thread);
+        }
+        let mut next = reached.or(state.memberships.front());
+        while let Some(id) = next {
+            if let Some(thread) = self.sets[self.memberships[id].set].receivers.first() {
+                *reached = next;
+                return Some(thread);
+            }
+            next = state.memberships.after(&self.memberships, id);
+        }
+        None
     }
 
     /// Appends a message to a queue. Its QoS raises that of the messages before it (importance 7.3): of the nearest, and of

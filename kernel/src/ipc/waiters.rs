@@ -4,8 +4,8 @@
 //! sends a message: a notification that was requested, or the send-once notification for the reply right of a message. A
 //! client waits for the end of a task that has the right to its reply.
 //!
-//! Only so many places are looked at, so that the end of a task costs its cause a bounded time. Threads that begin to wait
-//! later are not noticed.
+//! Only so many places are looked at, so that the end of a task costs its cause a bounded time, and looking counts as work.
+//! Threads that begin to wait later are not noticed.
 
 use super::Ipc;
 use super::entry::EntryRight;
@@ -32,19 +32,28 @@ impl Look {
         self.most_urgent
     }
 
+    /// Returns the number of places that were looked at.
+    pub(crate) fn places(&self) -> u32 {
+        WAITERS_LOOK_MAX - self.left
+    }
+
     /// Counts one more place. Returns false if that is one too many.
     fn goes_on(&mut self) -> bool {
-        self.left = self.left.saturating_sub(1);
+        self.count(1);
         self.left > 0
+    }
+
+    fn count(&mut self, places: usize) {
+        self.left = self.left.saturating_sub(places as u32);
     }
 }
 
 impl Ipc {
-    /// Looks at the thread that gets the next message of a port.
+    /// Looks at the thread that gets the next message of a port. It may wait on any of the port's sets: each is a place.
     pub(crate) fn look_at_receiver(&self, sched: &Scheduling, port: PortId, look: &mut Look) {
-        if self.live_port(port).is_some()
-            && let Some(thread) = self.waiting_receiver(port)
-        {
+        let Some(state) = self.live_port(port) else { return };
+        look.count(state.memberships.len());
+        if let Some(thread) = self.waiting_receiver(port) {
             look.most_urgent = look.most_urgent.max(sched[thread].schedule().base);
         }
     }

@@ -14,6 +14,8 @@ struct Device {
     became_empty: bool,
     was_high: bool,
     edges: u32,
+    /// It has sent each byte as soon as it has it.
+    is_instant: bool,
 }
 
 impl Device {
@@ -35,6 +37,12 @@ impl Uart for Device {
             return 0;
         }
         let count = bytes.len().min(16);
+        if self.is_instant {
+            self.sent.extend(&bytes[..count]);
+            self.became_empty = true;
+            self.settle();
+            return count;
+        }
         self.sending.extend(&bytes[..count]);
         self.became_empty = false;
         self.settle();
@@ -108,6 +116,27 @@ fn a_writer_finds_room_until_the_buffer_is_full_and_again_when_the_reader_has_re
     take(&mut line, 20_000);
     assert_eq!((line.output.len(), line.uart.sent.len()), (0, (written + 1) * 1000));
     assert!(line.uart.sent.chunks(1000).all(|part| part == text), "nothing is lost, doubled or out of order");
+}
+
+/// A reader that has read nothing for long may take everything at once.
+#[test]
+fn a_fast_device_takes_a_full_buffer_in_several_goes() {
+    let mut line = line();
+    while line.write(&[5; 1000]) {}
+    let queued = line.output.len();
+    assert!(queued > 4 * SENT_MAX);
+    line.uart.sending.clear();
+    line.uart.is_instant = true;
+    (line.uart.became_empty, line.uart.edges) = (true, 1);
+    let mut goes = 0;
+    while line.uart.edges > 0 {
+        let before = line.uart.sent.len();
+        serve_if_raised(&mut line);
+        assert!(line.uart.sent.len() - before <= SENT_MAX);
+        goes += 1;
+    }
+    assert_eq!((line.uart.sent.len(), line.output.len()), (queued, 0));
+    assert_eq!(goes, queued.div_ceil(SENT_MAX));
 }
 
 #[test]

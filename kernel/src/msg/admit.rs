@@ -3,6 +3,7 @@
 use crate::ids::{MessageId, PortId, SpaceId};
 use crate::ipc::message::Message;
 use crate::kernel::Kernel;
+use crate::limits::SETS_SERVED_PER_PIECE;
 use crate::machine::Machine;
 use crate::msg::receive::NANOS_PER_MILLI;
 use crate::outcome::Outcome;
@@ -27,7 +28,8 @@ impl Kernel {
     /// All threads that wait are of one task. When that has ended and they are still to be ended, none takes the message:
     /// the port may be saved from death with its queue (mach-ipc 6.6).
     pub(crate) fn offer(&mut self, machine: &mut dyn Machine, message: MessageId, port: PortId) -> bool {
-        while let Some(thread) = self.ipc.waiting_receiver(port).filter(|&thread| !self.sched[thread].is_ending()) {
+        let (mut next, mut reached) = (self.ipc.waiting_receiver(port), None);
+        while let Some(thread) = next.filter(|&thread| !self.sched[thread].is_ending()) {
             let Some(&Wait::Receive(wait)) = self.sched[thread].wait() else {
                 panic!("{thread:?} is among receivers but does not receive")
             };
@@ -45,6 +47,7 @@ impl Kernel {
                 self.sched.hand_on(thread);
                 return true;
             }
+            next = self.ipc.next_receiver(port, &mut reached);
         }
         false
     }
@@ -68,7 +71,9 @@ impl Kernel {
     pub(crate) fn post(&mut self, machine: &mut dyn Machine, message: MessageId) {
         let port = self.ipc.message(message).destination.port().expect("the message has a destination");
         let room = |queued: usize| queued < MACH_PORT_QLIMIT_KERNEL as usize;
-        let reachable = self.ipc.live_port(port).is_some_and(|port| room(port.queue_len()));
+        let live = self.ipc.live_port(port);
+        self.step.spend(live.map_or(0, |port| port.set_count() / SETS_SERVED_PER_PIECE) as u32);
+        let reachable = live.is_some_and(|port| room(port.queue_len()));
         if reachable && self.offer(machine, message, port) {
             return;
         }
@@ -178,7 +183,8 @@ impl Kernel {
     #[cold]
     fn let_receive_themselves(&mut self, machine: &mut dyn Machine, member: PortId, set: PortName) {
         let now = machine.now();
-        while let Some(thread) = self.ipc.waiting_receiver(member) {
+        let mut reached = None;
+        while let Some(thread) = self.ipc.next_receiver(member, &mut reached) {
             let waiting = &self.sched[thread];
             let Some(&Wait::Receive(ReceiveWait { buffer, size, options, .. })) = waiting.wait() else {
                 panic!("{thread:?} is among receivers but does not receive")

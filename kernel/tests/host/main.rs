@@ -7,6 +7,7 @@
 
 mod arguments;
 mod budgets;
+mod burdens;
 mod calls;
 mod failure_scenarios;
 mod machine;

@@ -5,7 +5,8 @@ use crate::world::{Actor, RESULT, Ret, World};
 use abi::code::*;
 use abi::trap::{mach, unix};
 use kernel::kernel::Event;
-use kernel::limits::CONSOLE_WRITE_MAX;
+use kernel::limits::{CONSOLE_WRITE_MAX, WRITERS_PER_TICK};
+use kernel::machine::Machine;
 
 fn write(w: &mut World, a: Actor, text: &[u8]) -> Ret {
     w.put(a, RESULT, text);
@@ -91,4 +92,26 @@ fn one_write_takes_at_most_a_fixed_number_of_bytes() {
     assert_eq!(call(&mut w, a, unix::WRITE, &[2, a.memory, 0]), Ok(0));
     assert_eq!(call(&mut w, a, unix::WRITE, &[0, a.memory, 1]), Err(EBADF));
     assert_eq!(call(&mut w, a, unix::WRITE, &[1, 16, 1]), Err(EFAULT));
+}
+
+/// Many threads may wait, and what they write is copied with interrupts off.
+#[test]
+fn the_output_of_many_writers_is_written_in_several_steps() {
+    let (mut w, a, _) = full();
+    let writers: Vec<Actor> = (0..3 * WRITERS_PER_TICK).map(|_| w.thread(a)).collect();
+    for &writer in &writers {
+        assert_eq!(write(&mut w, writer, b"x"), Ret::Blocked);
+    }
+    let waiting = |w: &World| writers.iter().filter(|&&writer| w.state(writer) == Ret::Blocked).count();
+    w.machine.console_room = usize::MAX;
+    let (mut before, mut steps) = (writers.len(), 0);
+    while before > 0 {
+        let _ = w.event(Event::Timer);
+        let now = waiting(&w);
+        assert!(before - now <= WRITERS_PER_TICK && now < before);
+        assert_eq!(w.kernel.sched.earliest_deadline() <= w.machine.now(), now > 0, "the next step comes at once");
+        (before, steps) = (now, steps + 1);
+    }
+    assert_eq!(steps, 3);
+    assert_eq!(w.machine.console.len(), writers.len());
 }

@@ -13,6 +13,7 @@ pub(crate) mod memory;
 mod messages;
 mod ports;
 mod rate;
+mod sets;
 mod tables;
 mod threads;
 pub(crate) mod walks;
@@ -34,7 +35,7 @@ type Row = (&'static str, fn() -> LongestStep);
 
 /// All rows.
 const ROWS: &[&[Row]] =
-    &[memory::ROWS, messages::ROWS, ports::ROWS, tables::ROWS, threads::ROWS, walks::ROWS, boosts::ROWS];
+    &[memory::ROWS, messages::ROWS, ports::ROWS, tables::ROWS, threads::ROWS, walks::ROWS, sets::ROWS, boosts::ROWS];
 
 fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter().flat_map(|rows| rows.iter())

@@ -13,7 +13,6 @@ use crate::time;
 use abi::PortName;
 use abi::port::PortType;
 use abi::task::{VM_FLAGS_OVERWRITE, VM_PROT_READ};
-use core::hint::spin_loop;
 use core::sync::atomic::AtomicU32;
 
 /// Instructions for which calls are counted: several quanta of three threads.
@@ -96,7 +95,7 @@ pub(super) fn serve(port: &Port) {
 
 fn spin(_: u64) {
     loop {
-        spin_loop();
+        crate::spin();
     }
 }
 
@@ -139,7 +138,7 @@ fn take_turns() {
         loop {
             let end = time::now() + NEARLY;
             while time::now() < end {
-                spin_loop();
+                crate::spin();
             }
             let _ = thread::wake_word(&TURN, false);
             let _ = thread::wait_on_word(&TURN, 0, 0);
@@ -152,7 +151,7 @@ fn take_turns() {
 fn spin_with_parent() {
     let parent = task::bootstrap_port();
     while port::port_type(parent).is_ok_and(|rights| !rights.contains(PortType::DEAD_NAME)) {
-        (0..10_000).for_each(|_| spin_loop());
+        (0..10_000).for_each(|_| crate::spin());
     }
 }
 

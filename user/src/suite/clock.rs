@@ -39,7 +39,7 @@ static DONE: AtomicBool = AtomicBool::new(false);
 fn time_never_goes_back() {
     let spin = |_| {
         while !DONE.load(Ordering::Relaxed) {
-            core::hint::spin_loop();
+            crate::spin();
         }
     };
     let other = Thread::start(spin, 0).expect("a thread");

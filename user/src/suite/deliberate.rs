@@ -32,6 +32,6 @@ fn hang() {
 
 fn spin_for_ever() -> ! {
     loop {
-        core::hint::spin_loop();
+        crate::spin();
     }
 }

@@ -76,7 +76,7 @@ fn an_urgent_thread_does_not_wait_for_the_destruction_of_a_background_thread() {
     }
     let end = now() + WORK;
     while !TOLD.load(Ordering::SeqCst) && now() < end {
-        core::hint::spin_loop();
+        crate::spin();
     }
     check::that("the urgent thread was told while others worked", TOLD.load(Ordering::SeqCst));
     urgent.join();
@@ -127,7 +127,7 @@ fn messages_of_senders_whose_time_is_over_come_back_at_the_senders_priority() {
     let names = task::counts().names;
     let end = now() + 4 * u64::from(PATIENCE) * MILLISECOND;
     while now() < end {
-        core::hint::spin_loop();
+        crate::spin();
     }
     check::equal("names, when the time of all senders is over", task::counts().names, names);
     senders.into_iter().for_each(Thread::join);

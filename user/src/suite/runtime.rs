@@ -50,7 +50,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 /// Works until it is told to stop.
 fn spin_until(stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
-        core::hint::spin_loop();
+        crate::spin();
     }
 }
 

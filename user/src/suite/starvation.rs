@@ -54,7 +54,7 @@ pub(super) fn spin_for_a_while() {
 pub(super) fn spin_for_ever() {
     check::equal("the base priority of the program", own_base_priority(), HIGHEST);
     loop {
-        core::hint::spin_loop();
+        crate::spin();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::ids::Context;
 use crate::kernel::Kernel;
-use crate::limits::CONSOLE_WRITE_MAX;
+use crate::limits::{CONSOLE_WRITE_MAX, WRITERS_PER_TICK};
 use crate::machine::{Machine, Nanos, UserAddr};
 use crate::outcome::Outcome;
 use crate::sched::thread::Wait;
@@ -57,12 +57,18 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// Writes the output of the threads that wait for room, as far as there is room.
+    /// Writes the output of the threads that wait for room, as far as there is room. What is too much for one step follows
+    /// at once.
     pub(crate) fn take_output(&mut self, machine: &mut dyn Machine) {
+        let (mut writers, mut room) = (WRITERS_PER_TICK, CONSOLE_WRITE_MAX as u64);
         while let Some(writer) = self.sched.writer() {
             let Some(&Wait::Output { buffer, size }) = self.sched[writer].wait() else {
                 panic!("{writer:?} is in the queue of output but waits for something else");
             };
+            if writers == 0 || size > room {
+                return self.sched.set_output_deadline(Some(machine.now()));
+            }
+            (writers, room) = (writers - 1, room - size);
             let mut bytes = [0; CONSOLE_WRITE_MAX];
             let bytes = &mut bytes[..size as usize];
             let space = self.sched[writer].context().address_space;

@@ -125,7 +125,7 @@ fn works_hard() {
     });
     stop("the work begins");
     while WORKS.load(Ordering::Relaxed) {
-        core::hint::spin_loop();
+        crate::spin();
     }
     end.expect("the thread starts").join();
     rest("the work has ended");

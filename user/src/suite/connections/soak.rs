@@ -216,14 +216,14 @@ fn kill_peers(stage: &Stage, random: &mut impl FnMut(u64) -> u64) {
     let client = stage.app("xpc-soak-client");
     let until = now() + random(3_000_000);
     while now() < until {
-        core::hint::spin_loop();
+        crate::spin();
     }
     service.end();
     eventually("all requests have their outcome", || handled() - before == REQUESTS_EACH);
     victim.cancel();
     let until = now() + random(5_000_000);
     while now() < until {
-        core::hint::spin_loop();
+        crate::spin();
     }
     client.end();
 }
