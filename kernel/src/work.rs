@@ -18,9 +18,8 @@ impl Kernel {
     #[inline(always)]
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
         let mut pieces = 0;
-        while pieces < REAP_SLICE
-            && let Some(work) = self.step.next_work()
-        {
+        while pieces < REAP_SLICE {
+            let Some(work) = self.step.next_work() else { return self.step.effort.add_pieces(pieces) };
             if self.do_work(machine, work) == Progress::More {
                 self.step.put_back(work);
             }

@@ -161,16 +161,19 @@ impl Ipc {
 
     /// Removes a port from all sets except `kept`. Returns true if it was in any set.
     pub(super) fn leave_all_sets(&mut self, step: &mut Step, port: PortId, kept: Option<SetId>) -> bool {
-        let count = self.ports[port].memberships.len();
-        let mut next = self.ports[port].memberships.front();
+        let memberships = &self.ports[port].memberships;
+        let mut next = memberships.front();
+        if next.is_none() {
+            return false;
+        }
+        step.spend((memberships.len() / SETS_LEFT_PER_PIECE) as u32);
         while let Some(id) = next {
             next = self.ports[port].memberships.after(&self.memberships, id);
             if Some(self.memberships[id].set) != kept {
                 self.end_membership(step, id);
             }
         }
-        step.spend((count / SETS_LEFT_PER_PIECE) as u32);
-        count > 0
+        true
     }
 
     /// Ends one membership.
