@@ -391,6 +391,7 @@ command_gdb() {
 command=${1-harness}
 (($# > 0)) && shift
 case "$command" in
+  help) usage; exit ;;
   demo)
     [[ $# -eq 0 || "$*" == xpc ]] || usage_error "demo takes only xpc as its argument: $1$(misplaced_option "$1")"
     act=("$@") ;;
@@ -429,7 +430,7 @@ case "$command" in
       usage_error "no test's name contains '$command'$(did_you_mean "$command" "./run-qemu.sh --list has all names")"
     filter=$command command=harness ;;
 esac
-# All tests take 20 seconds, and some minutes while their events are written.
+# All tests take a minute when the host is idle, and some minutes while their events are written.
 [[ -n $time_limit || $command != fuzz ]] || time_limit=$((${1-60} + fuzz_grace))
 [[ -n $time_limit || $command != bench ]] || time_limit=600
 [[ -n $time_limit ]] || time_limit=${traced:+900}

@@ -11,6 +11,7 @@ use tools::root;
 #[test]
 fn help_lists_all_commands_and_exit_statuses() {
     let seen = command_line(&["--help"]);
+    assert_eq!(command_line(&["help"]).output, seen.output);
     assert_eq!((seen.status, &*seen.errors), (0, ""));
     for word in ["test [FILTER]", "run PROGRAM", "demo", "trace OUT", "bench", "gdb", "--mem", "--timeout", "--debug"] {
         assert!(seen.output.contains(word), "{word} is missing:\n{}", seen.output);
