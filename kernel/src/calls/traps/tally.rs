@@ -194,10 +194,14 @@ impl Kernel {
     }
 }
 
-/// Writes a structure into a user's buffer of `size` bytes.
+/// Bytes of the smallest buffer for a structure.
+const STATE_MIN: u64 = 8;
+
+/// Writes a structure into a user's buffer of `size` bytes, or as much of its beginning as fits: structures grow at their
+/// ends, and programs that know a shorter one go on to run.
 ///
 /// # Errors
-/// `KERN_INVALID_ARGUMENT` if the buffer is too small; `KERN_MEMORY_ERROR` if it cannot be written.
+/// `KERN_INVALID_ARGUMENT` if not even [`STATE_MIN`] bytes fit; `KERN_MEMORY_ERROR` if the buffer cannot be written.
 fn put_state(
     machine: &mut dyn Machine,
     caller: Context,
@@ -205,10 +209,10 @@ fn put_state(
     buffer: UserAddr,
     size: u64,
 ) -> Result<(), KernReturn> {
-    if size < state.len() as u64 {
+    if size < STATE_MIN {
         return Err(KERN_INVALID_ARGUMENT);
     }
-    put_result(machine, caller, buffer, state)
+    put_result(machine, caller, buffer, &state[..state.len().min(size as usize)])
 }
 
 /// Reads the arguments of `task_spawn`.
