@@ -11,6 +11,36 @@ use kernel::limits::Limits;
 use kernel::machine::{Machine, Nanos};
 use kernel::sched::schedule::{BACKGROUND_QUANTUM, QUANTUM};
 use kernel::sched::thread::{Continuation, Rest};
+use std::process::Command;
+
+/// With the value `off` no world has shortcuts.
+const SHORTCUTS: &str = "TALLY_SHORTCUTS";
+
+fn are_off() -> bool {
+    std::env::var(SHORTCUTS).is_ok_and(|value| value == "off")
+}
+
+/// Returns the limits without shortcuts if those are off.
+pub fn as_asked(limits: Limits) -> Limits {
+    Limits { shortcuts: limits.shortcuts && !are_off(), ..limits }
+}
+
+/// Each test has the same results on the whole way. Tests of random calls compare both ways themselves.
+// covers mach-ipc G05
+#[test]
+fn all_tests_pass_without_shortcuts() {
+    if are_off() {
+        return;
+    }
+    let random = ["simulation::", "fuzz::", "shortcuts::", "fast_attachments::", "turns::"];
+    let skipped = random.iter().flat_map(|name| ["--skip", name]);
+    let mut tests = Command::new(std::env::current_exe().unwrap());
+    let ended = tests.env(SHORTCUTS, "off").args(skipped).output().unwrap();
+    let printed = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{printed}");
+    let passed = printed.lines().filter(|line| line.starts_with("test ") && line.ends_with("... ok")).count();
+    assert!(passed > 500, "{passed} tests have run");
+}
 
 const SEEDS: u64 = 40;
 const STEPS: usize = 400;

@@ -110,12 +110,12 @@ impl World {
     }
 
     pub fn with_limits(limits: Limits) -> World {
-        World::with_config(limits, 0)
+        World::with_config(crate::shortcuts::as_asked(limits), 0)
     }
 
     /// A world where names are handed out in an order that the seed determines.
     pub fn with_seed(seed: u64) -> World {
-        World::with_config(Limits::default(), seed)
+        World::with_config(crate::shortcuts::as_asked(Limits::default()), seed)
     }
 
     fn with_config(limits: Limits, seed: u64) -> World {
