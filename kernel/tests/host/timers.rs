@@ -98,6 +98,20 @@ fn equal_deadlines_pass_in_the_order_in_which_they_were_set() {
     assert_eq!(w.kernel.sched.current(0), None);
 }
 
+/// Whatever runs when many deadlines pass is interrupted for a bounded number of them at a time.
+#[test]
+fn one_interrupt_ends_a_bounded_number_of_waits() {
+    let (mut w, threads) = world();
+    let deadline = w.machine.now() + STEP;
+    threads.iter().for_each(|&thread| wait_until(&mut w, thread, deadline));
+    w.machine.advance(STEP);
+    for ended in [EXPIRED_PER_TICK, THREADS] {
+        let _ = w.event(Event::Timer);
+        let waiting = threads.iter().filter(|&&thread| w.state(thread) == Ret::Blocked).count();
+        assert_eq!(THREADS - waiting, ended);
+    }
+}
+
 #[test]
 fn the_only_thread_has_room_for_both_of_its_deadlines() {
     let mut w = World::new();

@@ -126,21 +126,25 @@ fn rights_are_sent_to_the_end_of_a_chain_while_others_run() {
 const MESSAGES: usize = 20;
 const RIGHTS: usize = 100;
 
-/// A child: shows a port, and leaves the messages there until it is ended.
+/// A child: shows two ports, leaves the messages at the first one, and ends when one comes to the second.
 pub(super) fn hold_messages() {
-    let (port, silent) = (port_with_send(), Port::new());
+    let (port, orders) = (port_with_send(), port_with_send());
     port::set_queue_limit(port.name(), MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");
-    let hello = Message::copy_send(task::bootstrap_port());
-    hello.port(port.name(), Disposition::COPY_SEND).send().expect("the parent receives");
-    let _ = Message::receive(silent.name());
+    let hello = Message::copy_send(task::bootstrap_port()).port(port.name(), Disposition::COPY_SEND);
+    hello.port(orders.name(), Disposition::COPY_SEND).send().expect("the parent receives");
+    Message::receive(orders.name()).expect("an order comes");
+    // At the exit the task has all its rights.
+    core::mem::forget((port, orders));
 }
 
-/// All rights are to a port at the end of a chain that this task keeps.
+/// All rights are to a port at the end of a chain that this task keeps. The child ends itself: no thread is left that
+/// could do the work in its own time.
 fn nobody_pays_for_the_rights_that_a_dead_task_has_left() {
     let (meeting, exit) = (port_with_send(), Port::new());
     let spawn = child("hold-messages").bootstrap(meeting.name()).exit_port(exit.name());
-    let holder = spawn.start().expect("the child starts");
-    let held = Message::receive(meeting.name()).expect("the child shows its port").descriptor(0).name;
+    spawn.start().expect("the child starts");
+    let hello = Message::receive(meeting.name()).expect("the child shows its ports");
+    let [held, orders] = [0, 1].map(|number| hello.descriptor(number).name);
     let first = port_with_send().into_name();
     let words = walks::packet(held, &vec![first; RIGHTS], Disposition::MAKE_SEND_ONCE);
     for _ in 0..MESSAGES {
@@ -150,8 +154,8 @@ fn nobody_pays_for_the_rights_that_a_dead_task_has_left() {
     // Each right causes a notification.
     let in_the_end = task::counts().messages + MESSAGES as u64 * (RIGHTS as u64 - 1);
     check_bystander(BOUND, || {
-        task::terminate(holder).expect("the child waits");
-        check::equal("its end", task::wait_for_exit(exit.name()), Ok(ExitStatus::TERMINATED));
+        Message::copy_send(orders).send().expect("the child waits");
+        check::equal("its end", task::wait_for_exit(exit.name()), Ok(ExitStatus::exited(0)));
         while task::counts().messages < in_the_end {
             sleep(1);
         }
