@@ -116,6 +116,13 @@ pub const PIECE_EFFORT: u32 = 16;
 /// The effort of computing the policy of a thread.
 pub const POLICY_EFFORT: u32 = 10;
 
+/// The effort of an array of recipes. A recipe that copies or removes values counts 1, and one that asks a manager
+/// [`ASKING_EFFORT`]. So each array has room that only copies or removes.
+pub const RECIPES_EFFORT_MAX: u32 = 320;
+
+/// The effort of a recipe that asks a manager.
+pub const ASKING_EFFORT: u32 = 4;
+
 /// Argument and environment strings of a program.
 pub const STRINGS_MAX: usize = 2048;
 
