@@ -77,8 +77,9 @@ pub const TRANSIT_WALK_MAX: u8 = 8;
 /// others follow as background work.
 pub const BOOST_VISITS: u64 = 128;
 
-/// Threads whose policies one step computes because of boosts, besides those of the last task.
-pub const BOOSTED_THREADS: usize = 24;
+/// Threads whose policies one step computes because of boosts, with all else that it has done: see
+/// [`Effort`](crate::effort::Effort). A step that has done nothing else has room for any task.
+pub const BOOSTED_THREADS: usize = THREADS_PER_TASK_MAX + 24;
 
 /// Threads whose policies one step computes before it leaves those that serve ports and sets to background work. It is fewer
 /// if the step has made some effort already.
@@ -115,6 +116,16 @@ pub const PIECE_EFFORT: u32 = 16;
 
 /// The effort of computing the policy of a thread.
 pub const POLICY_EFFORT: u32 = 10;
+
+/// The effort of [`BOOST_VISITS`].
+pub const VISITS_EFFORT: u32 = 300;
+
+/// The effort of an array of recipes. A recipe that copies or removes values counts 1, and one that asks a manager
+/// [`ASKING_EFFORT`]. So each array has room that only copies or removes.
+pub const RECIPES_EFFORT_MAX: u32 = 320;
+
+/// The effort of a recipe that asks a manager.
+pub const ASKING_EFFORT: u32 = 4;
 
 /// Argument and environment strings of a program.
 pub const STRINGS_MAX: usize = 2048;

@@ -400,6 +400,17 @@ impl Step {
         self.work_nodes.push_front(&mut self.work, work);
     }
 
+    /// Removes the first piece of work and returns true, if it is to let boosts spread.
+    #[cold]
+    pub fn take_boosts(&mut self) -> bool {
+        match self.next_work() {
+            Some(Work::Boosts) => return true,
+            Some(work) => self.put_back(work),
+            None => {}
+        }
+        false
+    }
+
     /// Removes and returns all work of this step, to be kept in the continuation of the thread that waits for it. The
     /// urgent work is done.
     pub fn take_work(&mut self) -> NodeList {

@@ -64,8 +64,10 @@ impl Kernel {
                 Progress::Done
             }
             Work::Boosts => {
-                ipc.spread_boosts(step);
-                Progress::Done
+                // The next slice has nothing else to do, so that there is room for any task.
+                step.spend(REAP_SLICE);
+                step.effort.forgo_pieces(REAP_SLICE);
+                Progress::More
             }
         }
     }
@@ -73,7 +75,11 @@ impl Kernel {
     /// Does one slice of the background work. The step must have no work of its own.
     pub(crate) fn background_slice(&mut self, machine: &mut dyn Machine) {
         self.step.resume_background();
-        self.work_slice(machine);
+        if self.ipc.boosts_spread() && self.step.take_boosts() {
+            self.ipc.spread_boosts();
+        } else {
+            self.work_slice(machine);
+        }
         self.step.put_back_background();
         let urgency = self.step.urgency();
         self.sched.raise_background(&mut self.step, urgency.min(MAXPRI_USER));
@@ -123,7 +129,8 @@ impl Kernel {
             threads += 1;
             match change {
                 PolicyChange::Thread(thread) => self.apply_thread_change(thread),
-                PolicyChange::Task(task) => threads += self.apply_task_policy(task),
+                // The effort has its threads already.
+                PolicyChange::Task(task) => self.apply_task_policy(task),
                 PolicyChange::Port(_) | PolicyChange::Set(_) if threads > most && self.ipc.raises_servicer(change) => {
                     self.step.leave_policy_change(change);
                 }
@@ -169,17 +176,15 @@ impl Kernel {
         ipc.refresh_push(sched, step, thread);
     }
 
-    /// Gives the threads of a task the priorities that its policy calls for now, and returns their number.
-    fn apply_task_policy(&mut self, task: TaskId) -> usize {
-        let Some(changed) = self.tasks.get_mut(task) else { return 0 };
+    /// Gives the threads of a task the priorities that its policy calls for now.
+    fn apply_task_policy(&mut self, task: TaskId) {
+        let Some(changed) = self.tasks.get_mut(task) else { return };
         changed.policy_noted = false;
-        let threads = changed.threads.len();
         let mut next = changed.threads.front();
         while let Some(thread) = next {
             next = self.sched.next_sibling(&self.tasks[task].threads, thread);
             self.apply_thread_policy(thread);
         }
-        threads
     }
 
     /// Raises the background work to the level of the thread that has caused some of it.
@@ -206,14 +211,15 @@ impl Kernel {
 
     #[cold]
     pub(crate) fn apply_boosts(&mut self, level: u8) {
-        let mut threads = 0;
-        while threads < BOOSTED_THREADS
-            && let Some((task, boosted)) = self.ipc.next_boost()
+        // A task without threads takes its time too.
+        while let Some(task) = self.ipc.first_boost()
+            && self.step.effort.has_room_for(1 + self.tasks[task].threads.len(), BOOSTED_THREADS)
+            && let Some((_, boosted)) = self.ipc.next_boost()
         {
-            // A task without threads takes its time too.
-            threads += 1 + self.tasks[task].threads.len();
+            self.step.effort.add_threads(1);
             self.change_task_policy(task, |policy| policy.boosted = boosted);
         }
+        self.step.effort.add_visits();
         let Kernel { ipc, sched, step, .. } = self;
         sched.set_drop_deadline(ipc.importance().delayed_drop_deadline());
         if ipc.news_are_told(step) {
@@ -235,6 +241,7 @@ impl Kernel {
                 Event::new(kind::POLICY_CHANGED, [pid.into(), boosted.into(), live.wish(boosted).into()])
             });
             if !core::mem::replace(&mut changed.policy_noted, true) {
+                self.step.effort.add_threads(changed.threads.len());
                 self.step.policy_changed(PolicyChange::Task(task));
             }
         }

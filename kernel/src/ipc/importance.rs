@@ -9,7 +9,6 @@ use super::port::{Home, Ports};
 use super::space::{Spaces, TaskImportance};
 use crate::heap::footprint_of_single;
 use crate::ids::{MessageId, PortId, SpaceId, TaskId};
-use crate::limits::REAP_SLICE;
 use crate::machine::{Nanos, NoMemory};
 use crate::step::{Step, Work};
 use store::Id;
@@ -179,8 +178,17 @@ impl Ipc {
     /// Returns the next task whose policy bit has changed, and the bit.
     pub(crate) fn next_boost(&mut self) -> Option<(TaskId, bool)> {
         let PolicyChange { task, boosted } = self.importance.next_change()?;
+        Some((self.task_of(task), boosted))
+    }
+
+    /// Returns the task that [`next_boost`](Ipc::next_boost) will return.
+    pub(crate) fn first_boost(&mut self) -> Option<TaskId> {
+        self.importance.first_change().map(|task| self.task_of(task))
+    }
+
+    fn task_of(&self, task: TaskNumber) -> TaskId {
         let space = Id::from_bits(task).and_then(|id| self.spaces.get(id)).expect("a live task has a space");
-        Some((space.importance.expect("a live task has an element").task, boosted))
+        space.importance.expect("a live task has an element").task
     }
 
     /// Takes note that the deadline and some policy changes are known. Returns true if there is more, which is noted as
@@ -200,11 +208,10 @@ impl Ipc {
 
     /// Lets boosts spread that were too many for one step. There are news afterwards.
     #[cold]
-    pub(crate) fn spread_boosts(&mut self, step: &mut Step) {
+    pub(crate) fn spread_boosts(&mut self) {
         self.boosts_spread = false;
         let (importance, mut surroundings) = self.importance_parts();
         importance.finish_visits(&mut surroundings);
-        step.spend(REAP_SLICE);
     }
 
     /// Lets messages to a port donate (importance 3.1).

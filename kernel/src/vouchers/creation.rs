@@ -4,11 +4,30 @@ use super::session::Session;
 use super::{Client, Vouchers};
 use crate::ipc::Ipc;
 use crate::ipc::right::SendRight;
+use crate::limits::{ASKING_EFFORT, RECIPES_EFFORT_MAX};
 use crate::machine::NoMemory;
 use crate::step::Step;
 use abi::code::KERN_RESOURCE_SHORTAGE;
+use abi::voucher::{MACH_VOUCHER_ATTR_COPY, MACH_VOUCHER_ATTR_REMOVE};
 use abi::{KernReturn, PortName};
-use voucher::{Error, NamedRecipes};
+use voucher::{Error, NamedRecipes, RECIPE_HEADER_SIZE, RecipeArray};
+
+/// The length of an array of recipes whose effort needs no look.
+const FEW_BYTES: usize = RECIPE_HEADER_SIZE * (RECIPES_EFFORT_MAX / ASKING_EFFORT) as usize;
+
+/// Checks the effort of an array of recipes: all of them are executed in one step.
+///
+/// # Errors
+/// `KERN_RESOURCE_SHORTAGE`.
+#[cold]
+fn check_effort(recipes: &[u8]) -> Result<(), KernReturn> {
+    // A malformed recipe ends the creation.
+    let efforts = RecipeArray::new(recipes).map_while(Result::ok).map(|recipe| match recipe.command {
+        MACH_VOUCHER_ATTR_COPY | MACH_VOUCHER_ATTR_REMOVE => 1,
+        _ => ASKING_EFFORT,
+    });
+    if efforts.sum::<u32>() > RECIPES_EFFORT_MAX { Err(KERN_RESOURCE_SHORTAGE) } else { Ok(()) }
+}
 
 impl Vouchers {
     /// Creates a voucher from a program's array of recipes: `host_create_mach_voucher` (vouchers 4.2). Returns a send
@@ -16,7 +35,7 @@ impl Vouchers {
     ///
     /// # Errors
     /// Those of vouchers 2.4 and 3, and those of the managers; `KERN_RESOURCE_SHORTAGE` if memory or the client's budget
-    /// is used up. No voucher has been made then.
+    /// is used up, or the recipes are too much for one step. No voucher has been made then.
     pub fn create(
         &mut self,
         ipc: &mut Ipc,
@@ -24,6 +43,9 @@ impl Vouchers {
         client: &Client,
         recipes: &[u8],
     ) -> Result<Option<SendRight>, KernReturn> {
+        if recipes.len() > FEW_BYTES {
+            check_effort(recipes)?;
+        }
         let space = client.space;
         let named = |session: &mut Session<'_>, name| session.ipc.voucher_named(space, PortName(name));
         let mut session = Session { vouchers: self, ipc, step };

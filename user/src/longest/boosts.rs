@@ -1,6 +1,9 @@
 //! Boosts that spread: an application with many messages or many clients becomes a donor, and ceases to be one.
 
 use super::child::Child;
+use super::sets::{self, with_requests};
+use super::threads::{self, Threads};
+use super::walks::{packet, send};
 use super::{Row, measured, program};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
@@ -8,8 +11,9 @@ use crate::task;
 use crate::time::sleep;
 use crate::{check, policy};
 use abi::PortName;
+use abi::code::MACH_MSG_SUCCESS;
 use abi::debug::LongestStep;
-use abi::port::MACH_PORT_QLIMIT_MAX;
+use abi::port::{Disposition, MACH_PORT_QLIMIT_MAX};
 use abi::qos::{AppType, Qos, Role};
 use abi::task::ExitStatus;
 use alloc::vec::Vec;
@@ -17,6 +21,9 @@ use alloc::vec::Vec;
 pub(super) const ROWS: &[Row] = &[
     ("a donor's change with 6,000 messages", || in_application("donor of messages")),
     ("a donor's change that boosts 504 threads", || in_application("donor of boosts")),
+    ("the same of a donor with 120 threads itself", || in_application("donor of threads")),
+    ("send 101 receive rights, which boosts a task", || in_application("donor of rights")),
+    ("end of a donor with members of 64 sets each", end_of_donor),
 ];
 
 /// The daemons of the second row.
@@ -41,7 +48,9 @@ pub(super) fn run(kind: &str) -> bool {
     let parent = task::bootstrap_port();
     let longest = match kind {
         "donor of messages" => change_with_messages(),
-        "donor of boosts" => change_with_boosts(),
+        "donor of boosts" => change_with_boosts(DAEMONS, 0),
+        "donor of threads" => change_with_boosts(1, 120),
+        "donor of rights" => send_rights(),
         _ => return false,
     };
     let ticks = u32::try_from(longest.ticks).expect("a step takes less than seconds");
@@ -78,20 +87,66 @@ fn change_with_messages() -> LongestStep {
     change()
 }
 
-/// Changes with a message to each of some daemons with many threads.
-fn change_with_boosts() -> LongestStep {
-    let daemons: Vec<Child> = (0..DAEMONS)
-        .map(|_| {
-            let port = foreign_port();
-            port::disown_boosts(port).expect("the port is the task's");
-            let mut child = program("threads").policy(AppType::DaemonAdaptive, Role::Unspecified, Qos::Unspecified);
-            child.watch(port).expect("there is room");
-            let child = Child::start_as(child.kernel_bytes(DAEMON_BYTES).pages(DAEMON_PAGES));
-            Message::copy_send(port).send().expect("there is room");
-            child
-        })
-        .collect();
+/// Returns a daemon with as many threads as a task may have, and a port of this task whose messages boost it.
+fn daemon() -> (Child, PortName) {
+    let port = foreign_port();
+    port::disown_boosts(port).expect("the port is the task's");
+    let mut child = program("threads").policy(AppType::DaemonAdaptive, Role::Unspecified, Qos::Unspecified);
+    child.watch(port).expect("there is room");
+    (Child::start_as(child.kernel_bytes(DAEMON_BYTES).pages(DAEMON_PAGES)), port)
+}
+
+/// Returns a daemon with a message that boosts it.
+fn boosted_daemon() -> Child {
+    let (child, port) = daemon();
+    Message::copy_send(port).send().expect("there is room");
+    child
+}
+
+/// Changes with a message to each of some daemons with many threads, and with threads of the application itself.
+fn change_with_boosts(daemons: usize, own: usize) -> LongestStep {
+    let daemons: Vec<Child> = (0..daemons).map(|_| boosted_daemon()).collect();
+    let start = |_| threads::start(threads::wait_for_ever, PortName(0));
+    let kept: Threads = (0..own).map(start).collect();
+    sleep(10);
     let longest = change();
     daemons.into_iter().for_each(Child::end);
+    drop(kept);
     longest
+}
+
+/// Sends rights with requests in a message that boosts a daemon.
+fn send_rights() -> LongestStep {
+    let (daemon, port) = daemon();
+    let names = with_requests(101);
+    let words = packet(port, &names, Disposition::MOVE_RECEIVE);
+    let longest = measured(|| {
+        check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS);
+        sleep(10);
+    });
+    daemon.end();
+    longest
+}
+
+/// Ends a donor whose message boosts a daemon, while its ports leave many sets.
+fn end_of_donor() -> LongestStep {
+    let donor = program(MEMBERS_AND_BOOST).policy(AppType::AppDefault, Role::Foreground, Qos::Unspecified);
+    let donor = Child::start_as(donor.most());
+    let longest = measured(|| donor.end());
+    // The daemon has outlived it.
+    task::terminate_younger().expect("the bench is user 0's");
+    sleep(100);
+    longest
+}
+
+/// The kind of a task with members of many sets and with a daemon that it boosts.
+const MEMBERS_AND_BOOST: &str = "members of 64 and a boost";
+
+/// Holds what `kind` says. Returns false if that is something else.
+pub(super) fn hold(kind: &str) -> bool {
+    if kind != MEMBERS_AND_BOOST {
+        return false;
+    }
+    boosted_daemon();
+    sets::hold("members of 64")
 }

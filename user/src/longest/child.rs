@@ -1,6 +1,6 @@
 //! Tasks that hold much, until they are ended.
 
-use super::{holes, program, rate, sets, threads};
+use super::{boosts, holes, program, rate, sets, threads};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -123,7 +123,7 @@ pub(super) fn run(kind: &str) {
         }
         SERVE | SERVE_ELSEWHERE => {}
         holes if holes::leave(holes) => {}
-        members if sets::hold(members) => {}
+        members if sets::hold(members) || boosts::hold(members) => {}
         hostile => acts = Some(hostile),
     }
     drop(spare);

@@ -16,6 +16,7 @@ mod rate;
 mod sets;
 mod tables;
 mod threads;
+mod vouchers;
 pub(crate) mod walks;
 
 use crate::check;
@@ -34,8 +35,17 @@ pub const BOUND: u64 = 200_000;
 type Row = (&'static str, fn() -> LongestStep);
 
 /// All rows.
-const ROWS: &[&[Row]] =
-    &[memory::ROWS, messages::ROWS, ports::ROWS, tables::ROWS, threads::ROWS, walks::ROWS, sets::ROWS, boosts::ROWS];
+const ROWS: &[&[Row]] = &[
+    memory::ROWS,
+    messages::ROWS,
+    ports::ROWS,
+    tables::ROWS,
+    threads::ROWS,
+    walks::ROWS,
+    sets::ROWS,
+    boosts::ROWS,
+    vouchers::ROWS,
+];
 
 fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter().flat_map(|rows| rows.iter())

@@ -76,7 +76,7 @@ fn request(name: PortName, notify: PortName) {
 }
 
 /// Returns receive rights whose names have requests.
-fn with_requests(count: usize) -> Vec<PortName> {
+pub(super) fn with_requests(count: usize) -> Vec<PortName> {
     let notify = Port::new().into_name();
     let ports: Vec<_> = (0..count).map(|_| port_with_send().into_name()).collect();
     for &port in &ports {

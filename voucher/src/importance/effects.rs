@@ -33,17 +33,31 @@ impl Importance {
     /// Returns the next policy change that the kernel has not been told, in the order in which they happened. A change
     /// that was taken back before the kernel asked is not reported.
     pub fn next_change(&mut self) -> Option<PolicyChange> {
-        while let Some(id) = self.changed.pop_front(&mut self.elements) {
-            let element = &mut self.elements[id];
-            element.is_changed = false;
-            let boosted = element.boosted;
-            let reported = core::mem::replace(&mut element.reported, boosted);
+        let task = self.first_change()?;
+        Some(PolicyChange { task, boosted: self.report_first()? })
+    }
+
+    /// Returns the task of the change that [`next_change`](Importance::next_change) will return.
+    pub fn first_change(&mut self) -> Option<TaskNumber> {
+        while let Some(id) = self.changed.front() {
+            let element = &self.elements[id];
             // A task that is being terminated has no policy to change.
-            if let Some(task) = element.task.filter(|_| reported != boosted && !element.terminating) {
-                return Some(PolicyChange { task, boosted });
+            let changed = element.reported != element.boosted && !element.terminating;
+            if let Some(task) = element.task.filter(|_| changed) {
+                return Some(task);
             }
+            self.report_first();
         }
         None
+    }
+
+    /// Takes the first element whose policy bit may differ from what the kernel was told off the list, and returns the bit.
+    fn report_first(&mut self) -> Option<bool> {
+        let id = self.changed.pop_front(&mut self.elements)?;
+        let element = &mut self.elements[id];
+        element.is_changed = false;
+        element.reported = element.boosted;
+        Some(element.boosted)
     }
 
     /// Notes that a task's policy bit may differ from what the kernel was told.

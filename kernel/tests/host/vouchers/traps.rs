@@ -7,6 +7,7 @@ use abi::code::*;
 use abi::port::Disposition as D;
 use abi::port::*;
 use abi::task::PAGE_SIZE;
+use kernel::limits::{ASKING_EFFORT, RECIPES_EFFORT_MAX};
 
 /// An address that is never mapped.
 const UNMAPPED: u64 = 0x1000;
@@ -47,6 +48,23 @@ fn only_a_send_right_to_a_voucher_is_a_previous_voucher() {
             assert_eq!(w.make_voucher(a, &[recipe]), Err(KERN_INVALID_CAPABILITY), "{name:?}");
         }
         assert_eq!(w.values().0, 0);
+    });
+}
+
+/// All recipes are executed in one step.
+#[test]
+fn an_array_of_recipes_asks_managers_a_limited_number_of_times() {
+    let most = (RECIPES_EFFORT_MAX / ASKING_EFFORT) as usize;
+    in_both_forms(|mut w| {
+        let a = w.task();
+        let store = |number: usize| st(USER_DATA, &[number as u8; 4]);
+        let stores: Vec<_> = (0..=most).map(store).collect();
+        assert_eq!(w.make_voucher(a, &stores), Err(KERN_RESOURCE_SHORTAGE));
+        assert_eq!(w.values().0, 0);
+        let voucher = w.make_voucher(a, &stores[..most]).unwrap();
+        let copies = vec![cp(USER_DATA, voucher); ARRAY_MAX / HEADER];
+        assert_eq!(w.make_voucher(a, &copies), Ok(voucher), "an array that only copies has room");
+        assert_eq!(w.make_voucher(a, &[&copies[..most], &stores[..most]].concat()), Err(KERN_RESOURCE_SHORTAGE));
     });
 }
 
