@@ -5,7 +5,7 @@ use crate::ids::{TaskId, ThreadId};
 use crate::ipc::Ipc;
 use crate::limits::{EXPIRED_PER_TICK, Limits};
 use crate::longest::Cause;
-use crate::machine::{AddressSpace, Cpu, Machine, NoMemory};
+use crate::machine::{AddressSpace, Cpu, Machine, Nanos, NoMemory};
 use crate::msg::transfer::TransferBuffer;
 use crate::outcome::Outcome;
 use crate::policy::BASEPRI_DEFAULT;
@@ -241,16 +241,27 @@ impl Kernel {
         self.end_task(task, ExitStatus::exception(kind, vector));
     }
 
-    /// Lets time pass: ends the boosts, waits and depressions whose deadlines have passed, a bounded number of waits at a
-    /// time, gives input and room for output to those who wait for it, and charges the current thread's quantum.
+    /// Lets time pass: does what is due, and charges the current thread's quantum. A tick in which boosts end does nothing
+    /// else that is due, and the next tick comes at once: together it would be too long.
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
         self.ipc.set_time(now);
-        if self.ipc.importance().delayed_drop_deadline().is_some() {
-            self.ipc.fire_delayed_drop(now);
+        if self.ipc.importance().delayed_drop_deadline().is_some_and(|deadline| deadline <= now) {
+            self.ipc.fire_delayed_drop();
             // The thread that is interrupted has nothing to do with it.
             self.apply_boosts(BASEPRI_DEFAULT);
+            self.sched.set_output_deadline(Some(now));
+        } else {
+            self.do_what_is_due(machine, now);
         }
+        let running = self.sched.current(cpu);
+        self.sched.tick(&mut self.step, cpu, machine.stamp());
+        self.bill_if_open(running);
+    }
+
+    /// Ends waits and depressions whose deadlines have passed, a bounded number at a time, and gives input and room for
+    /// output to those who wait for it.
+    fn do_what_is_due(&mut self, machine: &mut dyn Machine, now: Nanos) {
         for _ in 0..EXPIRED_PER_TICK {
             match self.sched.expire(&mut self.step, now) {
                 Some(Expired::Wait(thread)) => self.give_up_wait(thread, WaitEnd::TimedOut),
@@ -267,9 +278,6 @@ impl Kernel {
         }
         self.trim();
         self.compact();
-        let running = self.sched.current(cpu);
-        self.sched.tick(&mut self.step, cpu, machine.stamp());
-        self.bill_if_open(running);
     }
 
     /// Ends a step: on the fast exit if it leaves no work, where the thread that has the processor goes on, or else on

@@ -165,14 +165,12 @@ impl Ipc {
         self.now = now;
     }
 
-    /// Ends the boosts of some applications whose delayed drop is due (importance 6.6). The deadline stays if there may
-    /// be more, so that the timer fires again.
+    /// Ends the boosts of some applications whose delayed drop is due (importance 6.6), as one is. The deadline stays if
+    /// there may be more, so that the timer fires again.
     #[cold]
-    pub(crate) fn fire_delayed_drop(&mut self, now: Nanos) {
-        if self.importance.delayed_drop_deadline().is_some_and(|deadline| deadline <= now) {
-            let (importance, mut surroundings) = self.importance_parts();
-            importance.fire_delayed_drop(&mut surroundings);
-        }
+    pub(crate) fn fire_delayed_drop(&mut self) {
+        let (importance, mut surroundings) = self.importance_parts();
+        importance.fire_delayed_drop(&mut surroundings);
     }
 
     /// Returns the next task whose policy bit has changed, and the bit.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::vouchers::routines;
+use crate::world::Ret;
 use abi::code::*;
 use abi::voucher::MACH_VOUCHER_ATTR_KEY_IMPORTANCE;
 use kernel::kernel::Event;
@@ -215,4 +216,23 @@ fn one_interrupt_drops_the_boosts_of_a_bounded_number_of_applications() {
     }
     assert_eq!(boosted(&w), 0, "the policies of all of them have followed");
     assert_eq!(w.kernel.ipc.importance().delayed_drop_deadline(), None);
+}
+
+/// Both in one step would be too long, if both are all that they can be.
+#[test]
+fn a_wait_that_is_over_when_boosts_end_has_the_tick_after_that() {
+    let (mut w, a, x, port, to_a) = napping(AppType::AppDefault, Role::Foreground);
+    w.ping(x, to_a);
+    w.take(a, port);
+    w.set_nap(x, true);
+    let due = w.kernel.ipc.importance().delayed_drop_deadline().unwrap();
+    w.start_trap(x, abi::trap::mach::MACH_WAIT_UNTIL, &[due]);
+    let missing = due - w.machine.now();
+    w.machine.advance(missing);
+    let _ = w.event(Event::Timer);
+    assert_eq!((w.boosts(a).2, w.state(x)), (4, Ret::Blocked));
+    assert!(w.kernel.sched.earliest_deadline() <= due, "the timer fires at once");
+    let _ = w.event(Event::Timer);
+    assert_eq!(w.state(x).code(), KERN_SUCCESS);
+    assert!(w.kernel.sched.earliest_deadline() > due);
 }
