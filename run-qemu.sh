@@ -98,6 +98,7 @@ Host tests also read:
   FUZZ_INPUTS       how many changed inputs the tests of parsers try
   TALLY_CASES       how many sequences of calls the model of vouchers tries with each seed
   TALLY_FIRST_SEED  the first of the seeds of the simulation
+  TALLY_SHORTCUTS   off: those of the kernel take no shortcut, such as the fast path of mach_msg
   TALLY_UPDATE      1: write what the demo prints into the documents that show it
 EOF
 }
