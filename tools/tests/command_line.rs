@@ -319,6 +319,17 @@ fn benchmarks_are_reproducible_and_within_their_limits() {
     assert!(donation * 10 <= plain * 16, "a boost costs at most 60 %\n{}", first.output);
 }
 
+/// On a machine of this size there is memory for ten thousand objects of each kind.
+#[test]
+fn no_step_is_too_long_when_others_hold_ten_thousand_ports_requests_and_messages() {
+    let seen = command_line(&["--mem", "1024", "bench"]);
+    assert_eq!(seen.status, 0, "{}", seen.errors);
+    assert!(!seen.output.contains("   too long"), "{}", seen.output);
+    let held = seen.output.lines().find_map(|line| line.strip_prefix("others have held ")).expect("what others hold");
+    let numbers: Vec<u64> = held.split(' ').filter_map(|word| word.replace(',', "").parse().ok()).collect();
+    assert!(numbers.len() == 3 && numbers.iter().all(|&number| number >= 10_000), "{held}");
+}
+
 #[test]
 fn the_benchmarks_name_the_versions_they_depend_on() {
     let other =

@@ -21,20 +21,25 @@ pub(super) const SERVE: &str = "serve";
 /// The kind of a server that is a program of its own.
 pub(super) const SERVE_ELSEWHERE: &str = "serve others";
 
-/// Kernel memory of each task that holds something while the rows run, in bytes.
-const HOLDER_BYTES: u64 = 5 << 19;
-/// Its pages.
-const HOLDER_PAGES: u64 = 256;
+/// Kernel memory of a task that serves or leaves holes while others are measured, in bytes.
+const HELPER_BYTES: u64 = 5 << 19;
+/// What all that is held takes. A task that holds something gets so much, or the part of what is free that leaves enough for
+/// the rows: on a machine of 1 GiB it is all.
+const HELD_BYTES: u64 = 12 << 20;
+const HELD_PART: u64 = 6;
+/// The pages of all of these.
+const HELPER_PAGES: u64 = 256;
 
 /// Gives a task the share of its kind. Tasks that hold something until the end leave room for the others. A program of its
 /// own has turns of its own.
 fn share(spawn: Spawn, kind: &str) -> Spawn {
     let spawn = if kind == SERVE_ELSEWHERE || rate::is_hostile(kind) { spawn.own_coalition() } else { spawn };
-    if kind.starts_with("hold ") || kind.starts_with("holes ") || kind.starts_with(SERVE) {
-        spawn.kernel_bytes(HOLDER_BYTES).pages(HOLDER_PAGES)
-    } else {
-        spawn.most()
-    }
+    let bytes = match kind.split(' ').next() {
+        Some("hold") => HELD_BYTES.min(task::free_heap() / HELD_PART),
+        Some("holes" | SERVE) => HELPER_BYTES,
+        _ => return spawn.most(),
+    };
+    spawn.kernel_bytes(bytes).pages(HELPER_PAGES)
 }
 
 /// A task that holds what its kind says.
@@ -136,15 +141,12 @@ pub(super) fn run(kind: &str) {
 
 /// Holds ports, with a request for a notification on each.
 fn hold_ports() {
-    let notify = port_with_send();
+    let notify = port_with_send().into_name();
     for _ in 0..HELD {
         let Ok(port) = port::allocate(MACH_PORT_RIGHT_RECEIVE) else { return };
         let made = port::insert_right(port, port, Disposition::MAKE_SEND);
         let id = MACH_NOTIFY_DEAD_NAME;
-        if made
-            .and_then(|()| port::request_notification(port, id, 0, notify.name(), Disposition::MAKE_SEND_ONCE))
-            .is_err()
-        {
+        if made.and_then(|()| port::request_notification(port, id, 0, notify, Disposition::MAKE_SEND_ONCE)).is_err() {
             return;
         }
     }
@@ -152,7 +154,7 @@ fn hold_ports() {
 
 /// Holds messages in many queues.
 fn hold_messages() {
-    let ports = [0; (HELD / MACH_PORT_QLIMIT_MAX) as usize].map(|_| port_with_send().into_name());
+    let ports = [0; HELD.div_ceil(MACH_PORT_QLIMIT_MAX) as usize].map(|_| port_with_send().into_name());
     for port in ports {
         port::set_queue_limit(port, MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");
     }

@@ -70,6 +70,9 @@ pub fn run_all() {
         check::equal("the end of a row", ended, ExitStatus::exited(0));
         port::deallocate(task).expect("its name is there");
     }
+    let held = task::counts();
+    let [ports, requests, messages] = [held.ports, held.send_once_rights, held.messages].map(Grouped);
+    println!("others have held {ports} ports, {requests} requests and {messages} messages");
     holders.into_iter().for_each(Child::end);
     holes::report();
     rate::report();
