@@ -12,7 +12,7 @@ pub struct Effort(i32);
 impl Effort {
     /// Adds the effort of moving the rights of a message. Returns true if it is much: the step then ends on the full exit,
     /// where it is forgotten.
-    pub fn add(&mut self, units: u32) -> bool {
+    pub fn add_rights(&mut self, units: u32) -> bool {
         let much = units > IGNORED;
         if much {
             self.0 = self.0.saturating_add_unsigned(units);

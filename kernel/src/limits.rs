@@ -77,8 +77,8 @@ pub const TRANSIT_WALK_MAX: u8 = 8;
 /// others follow as background work.
 pub const BOOST_VISITS: u64 = 128;
 
-/// Threads whose policies one step computes because of boosts, with all else that it has done: see
-/// [`Effort`](crate::effort::Effort). A step that has done nothing else has room for any task.
+/// Threads whose policies one step computes because of boosts, with all else that it has done (`effort.rs`). A step that has
+/// done nothing else has room for any task.
 pub const BOOSTED_THREADS: usize = THREADS_PER_TASK_MAX + 24;
 
 /// Threads whose policies one step computes before it leaves those that serve ports and sets to background work. It is fewer

@@ -437,7 +437,7 @@ impl Ipc {
             sent.descriptors.push(Descriptor { offset, right, disposition: disposition.converted() });
             offset += PortDescriptor::SIZE;
         }
-        if step.effort.add(effort) {
+        if step.effort.add_rights(effort) {
             step.choose_again();
         }
         Ok(())

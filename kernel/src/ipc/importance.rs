@@ -165,8 +165,8 @@ impl Ipc {
         self.now = now;
     }
 
-    /// Ends the boosts of some applications whose delayed drop is due (importance 6.6), as one is. The deadline stays if
-    /// there may be more, so that the timer fires again.
+    /// Ends the boosts of some applications whose delayed drop is due (importance 6.6). The caller has seen that the deadline
+    /// has passed. It stays if there may be more, so that the timer fires again.
     #[cold]
     pub(crate) fn fire_delayed_drop(&mut self) {
         let (importance, mut surroundings) = self.importance_parts();

@@ -191,7 +191,7 @@ impl Message {
 /// The cost of a message's record on a budget, in bytes.
 const RECORD_COST: usize = footprint_of_single::<Message>() + Work::PER_OBJECT * WORK_COST;
 
-/// The cost of a message that may boost, which is no promised one, on a budget, in bytes: this at least.
+/// What a message of a program costs a budget at least, in bytes. Unlike a promised one it may boost.
 pub(super) const LINKED_COST: usize =
     RECORD_COST + footprint_of_single::<MessageLink>() + footprint(size_of::<SmallBuffer>());
 

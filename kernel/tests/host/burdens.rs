@@ -26,51 +26,55 @@ fn send_all(w: &mut World, a: Actor, names: &[PortName], disposition: D) -> Resu
     Ok(w.poll(b, mailbox).unwrap().descriptors().len())
 }
 
+/// Asserts that so many of the rights that `make` returns are sent in one message, and no more, and that the one that is too
+/// much has not moved. Returns the names of those that were refused.
+fn assert_limit(
+    w: &mut World,
+    a: Actor,
+    (sent, disposition): (usize, D),
+    make: impl Fn(&mut World, usize) -> Vec<PortName>,
+) -> Vec<PortName> {
+    let few = make(w, sent);
+    assert_eq!(send_all(w, a, &few, disposition), Ok(sent));
+    let many = make(w, sent + 1);
+    let rights = w.port_type(a, many[sent]);
+    assert_eq!(send_all(w, a, &many, disposition), Err(MACH_SEND_NO_BUFFER));
+    assert!(rights.is_ok() && w.port_type(a, many[sent]) == rights, "it has not moved");
+    kernel::inspect::invariants::check_all(&w.kernel);
+    many
+}
+
 #[test]
 fn the_receive_rights_of_a_message_leave_a_limited_number_of_sets() {
-    const SENT: usize = 8;
     let mut w = World::new();
     let a = w.task();
     w.checked = false;
     let sets = new_sets(&mut w, a);
-    let members = |w: &mut World, count: usize| -> Vec<PortName> {
+    let refused = assert_limit(&mut w, a, (8, D::MOVE_RECEIVE), |w, count| {
         let ports: Vec<_> = (0..count).map(|_| w.port(a)).collect();
         ports.iter().for_each(|&port| join(w, a, port, &sets));
         ports
-    };
-    let few = members(&mut w, SENT);
-    assert_eq!(send_all(&mut w, a, &few, D::MOVE_RECEIVE), Ok(SENT));
-    let many = members(&mut w, SENT + 1);
-    assert_eq!(send_all(&mut w, a, &many, D::MOVE_RECEIVE), Err(MACH_SEND_NO_BUFFER));
-    assert_eq!(w.port_type(a, many[SENT]), Ok(PortType::RECEIVE), "it has not moved");
-    assert_eq!(w.port_type(a, many[0]), Err(KERN_INVALID_NAME), "those before it end with the message");
-    kernel::inspect::invariants::check_all(&w.kernel);
+    });
+    assert_eq!(w.port_type(a, refused[0]), Err(KERN_INVALID_NAME), "those before it end with the message");
 }
 
 #[test]
 fn the_rights_of_a_message_cause_a_limited_number_of_notifications() {
-    const SENT: usize = 16;
     let mut w = World::new();
     let a = w.task();
     w.checked = false;
     let (port, notify) = (w.port(a), w.port(a));
     let sets = new_sets(&mut w, a);
     join(&mut w, a, notify, &sets);
-    let rights = |w: &mut World, count: u32| -> Vec<PortName> {
-        let names: Vec<_> = (0..count).map(|number| PortName((1000 + number) << 8 | 3)).collect();
+    assert_limit(&mut w, a, (16, D::MOVE_SEND_ONCE), |w, count| {
+        let names: Vec<_> = (0..count as u32).map(|number| PortName((1000 + number) << 8 | 3)).collect();
         for &name in &names {
             w.insert_right(a, name, port, D::MAKE_SEND_ONCE).unwrap();
             w.request(a, name, MACH_NOTIFY_DEAD_NAME, 0, (notify, D::MAKE_SEND_ONCE)).unwrap();
         }
         names
-    };
-    let few = rights(&mut w, SENT as u32);
-    assert_eq!(send_all(&mut w, a, &few, D::MOVE_SEND_ONCE), Ok(SENT));
-    let many = rights(&mut w, SENT as u32 + 1);
-    assert_eq!(send_all(&mut w, a, &many, D::MOVE_SEND_ONCE), Err(MACH_SEND_NO_BUFFER));
-    assert!(w.port_type(a, many[SENT]).unwrap().contains(PortType::SEND_ONCE), "it has not moved");
+    });
     w.notification(a, port, MACH_NOTIFY_SEND_ONCE);
-    kernel::inspect::invariants::check_all(&w.kernel);
 }
 
 /// Receivers that refuse a message are asked in the order of the sets, and the first one that takes it gets it.

@@ -1,10 +1,10 @@
 //! The longest steps: how long a program can make the kernel keep everybody else out.
 //!
 //! Each row of the table is a call with the worst arguments that the kernel allows. It runs in a task of its own, while
-//! other tasks hold ten thousand ports, names, requests and messages, and the kernel measures its own steps
-//! (`debug_state`, kind 7). A row's figure is the longest part of any step meanwhile: from an entry of the kernel, or a
-//! point where others can have their turn, to the next such point. The time stamp counter must count instructions, as it
-//! does in `./run-qemu.sh bench`.
+//! other tasks hold ten thousand ports, requests and messages, as far as there is memory. The kernel measures its own
+//! steps meanwhile (`debug_state`, kind 7). A row's figure is the longest part of any step: from an entry of the kernel,
+//! or a point where others can have their turn, to the next such point. The time stamp counter must count instructions,
+//! as it does in `./run-qemu.sh bench`.
 
 mod boosts;
 mod child;

@@ -36,13 +36,19 @@ fn a_boost_lifts_the_nap_until_the_application_drops_it() {
     assert_eq!(w.kernel.ipc.importance().delayed().count(), 0);
 }
 
-// covers importance E56 E57
-#[test]
-fn a_boost_that_ends_through_others_is_dropped_later() {
+/// Returns a world with an application whose boost has ended through the nap of its donor, and that donor.
+fn to_be_dropped() -> (World, Actor, Actor) {
     let (mut w, a, x, port, to_a) = napping(AppType::AppDefault, Role::Foreground);
     w.ping(x, to_a);
     w.take(a, port);
     w.set_nap(x, true);
+    (w, a, x)
+}
+
+// covers importance E56 E57
+#[test]
+fn a_boost_that_ends_through_others_is_dropped_later() {
+    let (mut w, a, _) = to_be_dropped();
     assert_eq!((w.boosts(a), w.is_donor(a), w.element(a).is_boosted()), ((0, (0, 0), 47), true, true));
     assert_eq!(w.kernel.ipc.importance().delayed().collect::<Vec<_>>(), [w.element_id(a)], "it is queued");
     w.advance(1099 * MS);
@@ -221,10 +227,7 @@ fn one_interrupt_drops_the_boosts_of_a_bounded_number_of_applications() {
 /// Both in one step would be too long, if both are all that they can be.
 #[test]
 fn a_wait_that_is_over_when_boosts_end_has_the_tick_after_that() {
-    let (mut w, a, x, port, to_a) = napping(AppType::AppDefault, Role::Foreground);
-    w.ping(x, to_a);
-    w.take(a, port);
-    w.set_nap(x, true);
+    let (mut w, a, x) = to_be_dropped();
     let due = w.kernel.ipc.importance().delayed_drop_deadline().unwrap();
     w.start_trap(x, abi::trap::mach::MACH_WAIT_UNTIL, &[due]);
     let missing = due - w.machine.now();
