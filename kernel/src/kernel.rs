@@ -1,6 +1,7 @@
 //! The kernel: all its state, and its entry point [`Kernel::handle`].
 
 use crate::bundle::Bundle;
+use crate::effort::Effort;
 use crate::ids::{TaskId, ThreadId};
 use crate::ipc::Ipc;
 use crate::limits::{EXPIRED_PER_TICK, Limits};
@@ -171,7 +172,10 @@ impl Kernel {
         }
         match event {
             Event::Trap => self.trap(machine, entered.expect("a running thread made the trap")),
-            Event::Timer => self.tick(machine, cpu),
+            Event::Timer => {
+                self.tick(machine, cpu);
+                self.tidy();
+            }
             Event::Exception { kind, vector, address } => {
                 let thread = entered.expect("a running thread caused the exception");
                 self.exception(machine, thread, kind, vector, address);
@@ -241,8 +245,8 @@ impl Kernel {
         self.end_task(task, ExitStatus::exception(kind, vector));
     }
 
-    /// Lets time pass: does what is due, and charges the current thread's quantum. A tick in which boosts end does nothing
-    /// else that is due, and the next tick comes at once: together it would be too long.
+    /// Lets time pass: does what is due, and charges the current thread's quantum. If that is much, the console waits for
+    /// the next tick, which comes at once.
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
         self.ipc.set_time(now);
@@ -250,34 +254,47 @@ impl Kernel {
             self.ipc.fire_delayed_drop();
             // The thread that is interrupted has nothing to do with it.
             self.apply_boosts(BASEPRI_DEFAULT);
+        } else {
+            self.end_waits(now);
+        }
+        if self.step.effort.is_much() {
             self.sched.set_output_deadline(Some(now));
         } else {
-            self.do_what_is_due(machine, now);
+            self.serve_console(machine);
         }
         let running = self.sched.current(cpu);
         self.sched.tick(&mut self.step, cpu, machine.stamp());
         self.bill_if_open(running);
     }
 
-    /// Ends waits and depressions whose deadlines have passed, a bounded number at a time, and gives input and room for
-    /// output to those who wait for it.
-    fn do_what_is_due(&mut self, machine: &mut dyn Machine, now: Nanos) {
+    /// Ends waits and depressions whose deadlines have passed, a bounded number at a time.
+    fn end_waits(&mut self, now: Nanos) {
         for _ in 0..EXPIRED_PER_TICK {
             match self.sched.expire(&mut self.step, now) {
                 Some(Expired::Wait(thread)) => self.give_up_wait(thread, WaitEnd::TimedOut),
                 Some(Expired::Depression) => {}
                 None => break,
             }
+            self.step.effort.add_expired();
         }
+    }
+
+    /// Gives input and room for output to those who wait for it.
+    fn serve_console(&mut self, machine: &mut dyn Machine) {
         if self.sched.reader().is_some() {
             self.give_input(machine);
         }
         self.sched.set_output_deadline(None);
         if self.sched.writer().is_some() {
             self.take_output(machine);
+            self.step.effort.add_output();
         }
-        self.trim();
-        self.compact();
+    }
+
+    /// Gives memory back that is not needed any more, unless this part of the step has done much already. Returns true if
+    /// there may be more to give back.
+    fn tidy(&mut self) -> bool {
+        self.step.effort.is_much() || self.trim() | self.compact()
     }
 
     /// Ends a step: on the fast exit if it leaves no work, where the thread that has the processor goes on, or else on
@@ -301,9 +318,11 @@ impl Kernel {
 
     /// Settles the step, chooses a thread or the background work, and goes on with the thread's continuation if it has one,
     /// or with the work. Repeats this until the chosen thread has no continuation, or no thread is ready and no work is
-    /// left.
+    /// left. Between two parts of the step the timer is looked at. A part does one long thing: what it took to get to the
+    /// first choice is not known, so a continuation has to wait for the second.
     #[inline(never)]
     fn full_exit(&mut self, machine: &mut dyn Machine, cpu: Cpu, mut entered: Option<ThreadId>) -> Next {
+        let mut is_first = true;
         let next = loop {
             self.settle(machine, cpu, entered);
             if let Some(status) = self.exit_status {
@@ -315,11 +334,10 @@ impl Kernel {
                 self.bill_if_open(entered);
                 self.step.settled();
                 self.end_part(machine);
-                entered = None;
+                (entered, is_first) = (None, false);
                 // What is due is more urgent, and what was settled may have taken long.
                 if self.sched.earliest_deadline() > machine.now() {
                     self.background_turn(machine, cpu);
-                    self.end_part(machine);
                 }
                 if self.sched.earliest_deadline() <= machine.now() {
                     self.tick(machine, cpu);
@@ -331,25 +349,24 @@ impl Kernel {
                 self.bill_if_open(entered);
             }
             self.step.settled();
-            let continuation = chosen.and_then(|thread| self.sched.take_continuation(thread));
-            match (chosen, continuation) {
+            let continues = chosen.is_some_and(|thread| self.sched.has_continuation(thread));
+            match chosen {
                 // A thread that has done its work is raised no longer, so that the choice may come out differently.
-                (Some(thread), None) if self.sched.has_raised() && self.sched.drop_floor(&mut self.step, thread) => {}
-                (Some(_), None) if self.ipc.is_sparse() => {
+                Some(thread)
+                    if !continues && self.sched.has_raised() && self.sched.drop_floor(&mut self.step, thread) => {}
+                Some(thread) if !continues && !self.ipc.is_sparse() => break Next::Run(thread),
+                // The rest is long.
+                _ if is_first || self.step.effort.is_much() => {}
+                Some(thread) if continues => self.go_on(machine, thread),
+                None if !self.trim() && !self.compact() => break Next::Idle,
+                None => {}
+                Some(_) => {
                     self.compact();
                 }
-                (Some(thread), None) => break Next::Run(thread),
-                (Some(thread), Some(continuation)) => {
-                    let context = self.sched[thread].context();
-                    let outcome = self.go_on(machine, context, continuation);
-                    self.sched.finish(thread, outcome);
-                }
-                (None, _) if !self.trim() && !self.compact() => break Next::Idle,
-                (None, _) => {}
             }
             // Other threads get their turn between slices of long work.
             self.end_part(machine);
-            entered = chosen;
+            (entered, is_first) = (chosen, false);
             if self.sched.earliest_deadline() <= machine.now() || chosen.is_some() {
                 self.tick(machine, cpu);
             }
@@ -358,9 +375,10 @@ impl Kernel {
         next
     }
 
-    /// Ends a part of the step, if steps are measured.
+    /// Ends a part of the step.
     #[inline]
     fn end_part(&mut self, machine: &mut dyn Machine) {
+        self.step.effort = Effort::default();
         if self.step.longest.is_on() {
             self.step.longest.end_part(machine.stamp());
         }
@@ -404,12 +422,13 @@ impl Kernel {
         }
     }
 
-    /// Does a slice of the background work in the time of `cpu`, and settles what follows from it.
+    /// Does a slice of the background work in the time of `cpu`, and settles what follows from it: a part of a step.
     #[inline(never)]
     pub fn background_turn(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         self.background_slice(machine);
         self.settle(machine, cpu, None);
         self.sched.background_ran(&mut self.step, cpu, machine.stamp());
+        self.end_part(machine);
     }
 
     /// Sets the timer of `cpu`, unless it is set early enough.

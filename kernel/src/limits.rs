@@ -92,7 +92,7 @@ pub const QOS_WALK_MAX: usize = 4096;
 /// themselves.
 pub const CIRCLE_WALK_MAX: u32 = 4096;
 
-/// Ports on such a walk that count as one piece of work, when the message is a notification that work has caused.
+/// Ports on such a walk that count as one piece of work.
 pub const WAY_PER_PIECE: u32 = 64;
 
 /// Ready members of a set whose messages raise the thread that serves the set.
@@ -117,6 +117,12 @@ pub const PIECE_EFFORT: u32 = 16;
 /// The effort of computing the policy of a thread.
 pub const POLICY_EFFORT: u32 = 10;
 
+/// The effort of ending a wait whose time has come.
+pub const EXPIRED_EFFORT: u32 = 10;
+
+/// The effort of writing [`CONSOLE_WRITE_MAX`] bytes for [`WRITERS_PER_TICK`] threads.
+pub const OUTPUT_EFFORT: u32 = 400;
+
 /// The effort of [`BOOST_VISITS`].
 pub const VISITS_EFFORT: u32 = 300;
 
@@ -126,6 +132,9 @@ pub const RECIPES_EFFORT_MAX: u32 = 320;
 
 /// The effort of a recipe that asks a manager.
 pub const ASKING_EFFORT: u32 = 4;
+
+/// How often the effort of a recipe that copies or removes values is that of others, of some 140 instructions.
+pub const RECIPE_EFFORT: u32 = 4;
 
 /// Argument and environment strings of a program.
 pub const STRINGS_MAX: usize = 2048;

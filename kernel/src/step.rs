@@ -128,7 +128,7 @@ pub struct Step {
     eventful: bool,
     /// What that piece cost beyond one.
     spent: u32,
-    /// What this step has done so far.
+    /// What this part of the step has done so far.
     pub effort: Effort,
     /// The thread that left the processor by a direct switch and has an account that has not been charged.
     billed_switch: Option<ThreadId>,
@@ -327,7 +327,6 @@ impl Step {
     pub fn settled(&mut self) {
         debug_assert!(!self.has_work() && self.policy.is_empty(), "a step is settled with work left to do");
         self.reasons &= Reasons::BILL | Reasons::TRACE | Reasons::MEASURE;
-        self.effort = Effort::default();
     }
 
     /// Begins to record events, in this step already. The events in the ring are forgotten.

@@ -13,13 +13,14 @@ use crate::trace::Event;
 use abi::event::kind;
 
 impl Kernel {
-    /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces, and sends the messages that this causes.
-    /// Other work that it causes is added at the end.
+    /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces with all else that this part of the step has done,
+    /// and sends the messages that this causes. Other work that it causes is added at the end.
     #[inline(always)]
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
-        let mut pieces = 0;
+        let before = self.step.effort.in_pieces();
+        let mut pieces = before;
         while pieces < REAP_SLICE {
-            let Some(work) = self.step.next_work() else { return self.step.effort.add_pieces(pieces) };
+            let Some(work) = self.step.next_work() else { return self.step.effort.add_pieces(pieces - before) };
             if self.do_work(machine, work) == Progress::More {
                 self.step.put_back(work);
             }
@@ -29,7 +30,7 @@ impl Kernel {
                 pieces += self.step.take_spent();
             }
         }
-        self.step.effort.add_pieces(pieces);
+        self.step.effort.add_pieces(pieces - before);
         self.post_notifications(machine);
     }
 
@@ -146,6 +147,7 @@ impl Kernel {
                 }
             }
         }
+        self.step.effort.add_threads(threads);
     }
 
     fn apply_thread_change(&mut self, thread: ThreadId) {

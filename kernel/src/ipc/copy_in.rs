@@ -7,7 +7,7 @@ use super::port::Role;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight, SendRight};
 use super::way::Way;
 use crate::ids::{MessageId, SpaceId};
-use crate::limits::{DESCRIPTORS_MAX, RIGHTS_EFFORT_MAX};
+use crate::limits::{DESCRIPTORS_MAX, PIECE_EFFORT, RIGHTS_EFFORT_MAX, WAY_PER_PIECE};
 use crate::sched::Scheduling;
 use crate::step::Step;
 use crate::trace::Event;
@@ -437,7 +437,8 @@ impl Ipc {
             sent.descriptors.push(Descriptor { offset, right, disposition: disposition.converted() });
             offset += PortDescriptor::SIZE;
         }
-        if step.effort.add_rights(effort) {
+        let walked = way.map_or(0, |way| way.walked);
+        if step.effort.add_if_much(effort + walked * PIECE_EFFORT / WAY_PER_PIECE) {
             step.choose_again();
         }
         Ok(())

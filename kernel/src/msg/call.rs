@@ -1,6 +1,6 @@
 //! `mach_msg`: the send phase, then the receive phase (mach-ipc 3.1).
 
-use crate::ids::{Context, Receivable};
+use crate::ids::{Context, Receivable, ThreadId};
 use crate::ipc::entry::EntryRight;
 use crate::kernel::Kernel;
 use crate::machine::Machine;
@@ -40,7 +40,7 @@ impl Kernel {
             (true, false) => self.receive(machine, caller, &receive),
             (true, true) => {
                 let work = self.step.take_work();
-                self.go_on(machine, caller, Continuation { work, rest: Rest::Receive(receive) })
+                self.go_on_with(machine, caller, Continuation { work, rest: Rest::Receive(receive) })
             }
         }
     }
@@ -67,10 +67,18 @@ impl Kernel {
         Ok(())
     }
 
-    /// Goes on with the continuation of a running thread: leaves its work to the end of the step, and when all of that is
+    /// Goes on with the continuation of a running thread.
+    pub(crate) fn go_on(&mut self, machine: &mut dyn Machine, thread: ThreadId) {
+        let continuation = self.sched.take_continuation(thread).expect("the thread has something left to do");
+        let context = self.sched[thread].context();
+        let outcome = self.go_on_with(machine, context, continuation);
+        self.sched.finish(thread, outcome);
+    }
+
+    /// Goes on with what a running thread has left to do: leaves its work to the end of the step, and when all of that is
     /// done, does the rest of its call, or a slice of it. The work comes first, because the receive phase may receive a
     /// notification that the work sends. A thread that is about to end does no more than the work.
-    pub(crate) fn go_on(&mut self, machine: &mut dyn Machine, thread: Context, todo: Continuation) -> Outcome {
+    fn go_on_with(&mut self, machine: &mut dyn Machine, thread: Context, todo: Continuation) -> Outcome {
         let Continuation { work, rest } = todo;
         self.step.resume_work(work);
         if self.step.has_work() || self.sched[thread.thread].is_ending() {

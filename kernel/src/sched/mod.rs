@@ -265,6 +265,12 @@ impl Scheduling {
         finished.finish(outcome);
     }
 
+    /// Returns true if a thread has something left to do in the kernel.
+    #[inline]
+    pub fn has_continuation(&self, thread: ThreadId) -> bool {
+        self.threads[thread].continuation.is_some()
+    }
+
     /// Takes the continuation of a thread, if it has one.
     pub fn take_continuation(&mut self, thread: ThreadId) -> Option<Continuation> {
         self.threads[thread].continuation.take()

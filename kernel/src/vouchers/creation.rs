@@ -4,7 +4,7 @@ use super::session::Session;
 use super::{Client, Vouchers};
 use crate::ipc::Ipc;
 use crate::ipc::right::SendRight;
-use crate::limits::{ASKING_EFFORT, RECIPES_EFFORT_MAX};
+use crate::limits::{ASKING_EFFORT, RECIPE_EFFORT, RECIPES_EFFORT_MAX};
 use crate::machine::NoMemory;
 use crate::step::Step;
 use abi::code::KERN_RESOURCE_SHORTAGE;
@@ -13,20 +13,27 @@ use abi::{KernReturn, PortName};
 use voucher::{Error, NamedRecipes, RECIPE_HEADER_SIZE, RecipeArray};
 
 /// The length of an array of recipes whose effort needs no look.
-const FEW_BYTES: usize = RECIPE_HEADER_SIZE * (RECIPES_EFFORT_MAX / ASKING_EFFORT) as usize;
+const FEW_BYTES: usize = RECIPE_HEADER_SIZE * 8;
 
-/// Checks the effort of an array of recipes: all of them are executed in one step.
+/// Checks the effort of an array of recipes, all of which are executed in one step, and adds it to the step's.
 ///
 /// # Errors
 /// `KERN_RESOURCE_SHORTAGE`.
 #[cold]
-fn check_effort(recipes: &[u8]) -> Result<(), KernReturn> {
+fn check_effort(step: &mut Step, recipes: &[u8]) -> Result<(), KernReturn> {
     // A malformed recipe ends the creation.
     let efforts = RecipeArray::new(recipes).map_while(Result::ok).map(|recipe| match recipe.command {
         MACH_VOUCHER_ATTR_COPY | MACH_VOUCHER_ATTR_REMOVE => 1,
         _ => ASKING_EFFORT,
     });
-    if efforts.sum::<u32>() > RECIPES_EFFORT_MAX { Err(KERN_RESOURCE_SHORTAGE) } else { Ok(()) }
+    let effort = efforts.sum::<u32>();
+    if effort > RECIPES_EFFORT_MAX {
+        return Err(KERN_RESOURCE_SHORTAGE);
+    }
+    if step.effort.add_if_much(effort * RECIPE_EFFORT) {
+        step.choose_again();
+    }
+    Ok(())
 }
 
 impl Vouchers {
@@ -44,7 +51,7 @@ impl Vouchers {
         recipes: &[u8],
     ) -> Result<Option<SendRight>, KernReturn> {
         if recipes.len() > FEW_BYTES {
-            check_effort(recipes)?;
+            check_effort(step, recipes)?;
         }
         let space = client.space;
         let named = |session: &mut Session<'_>, name| session.ipc.voucher_named(space, PortName(name));

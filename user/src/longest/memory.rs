@@ -87,15 +87,32 @@ fn spawn_zeros() -> LongestStep {
     measured(|| start(Spawn::image(file)))
 }
 
+/// A program with as many arguments as there may be.
+pub(super) struct WithArguments {
+    file: &'static [u8],
+    strings: &'static [u8],
+}
+
+impl WithArguments {
+    pub(super) fn new() -> WithArguments {
+        let mut strings = vec![b'a'; 32 << 10];
+        strings.iter_mut().skip(15).step_by(16).for_each(|byte| *byte = 0);
+        WithArguments { file: program(4096, 4096), strings: strings.leak() }
+    }
+
+    /// Starts it and waits for its end.
+    pub(super) fn start(&self) {
+        start(Spawn::image(self.file).arguments(self.strings));
+    }
+}
+
 fn spawn_with_arguments() -> LongestStep {
-    let file = program(4096, 4096);
-    // As many strings as there may be, and one byte after the other too many.
-    let mut strings = vec![b'a'; 32 << 10];
-    strings.iter_mut().skip(15).step_by(16).for_each(|byte| *byte = 0);
-    let (most, refused) = (strings.leak(), vec![0; 32 << 10].leak());
+    let program = WithArguments::new();
+    // One byte after the other is an argument: too many.
+    let refused = vec![0; 32 << 10].leak();
     measured(|| {
-        start(Spawn::image(file).arguments(most));
-        assert!(Spawn::image(file).arguments(refused).start().is_err());
+        program.start();
+        assert!(Spawn::image(program.file).arguments(refused).start().is_err());
     })
 }
 

@@ -11,6 +11,7 @@ mod child;
 mod holes;
 pub(crate) mod memory;
 mod messages;
+mod parts;
 mod ports;
 mod rate;
 mod sets;
@@ -45,6 +46,7 @@ const ROWS: &[&[Row]] = &[
     sets::ROWS,
     boosts::ROWS,
     vouchers::ROWS,
+    parts::ROWS,
 ];
 
 fn rows() -> impl Iterator<Item = &'static Row> {

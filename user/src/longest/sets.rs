@@ -59,7 +59,7 @@ fn from_sets() -> Vec<PortName> {
 }
 
 /// Returns receive rights of ports that have a thread each that serves them.
-fn served_ports(count: usize) -> Vec<PortName> {
+pub(super) fn served_ports(count: usize) -> Vec<PortName> {
     let ports: Vec<_> = (0..count).map(|_| port_with_send().into_name()).collect();
     for &port in &ports {
         let thread = threads::start(threads::wait_for_ever, port);
@@ -125,13 +125,21 @@ fn requests_to_member() -> LongestStep {
     send_with_requests((0..16).map(|_| notify))
 }
 
-fn end_with_replies() -> LongestStep {
+/// Returns a port with many messages, whose replies are promised to a member of 64 sets.
+pub(super) fn member_with_replies() -> Port {
     let (port, reply) = (port_with_send(), member_of_64());
     port::set_queue_limit(port.name(), MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");
     for _ in 0..600 {
         let mut request = Message::copy_send(port.name()).reply_to(reply.name(), Disposition::MAKE_SEND_ONCE);
         request.send_within(0).expect("there is room");
     }
+    // The member is needed until they have come.
+    let _ = reply.into_name();
+    port
+}
+
+fn end_with_replies() -> LongestStep {
+    let port = member_with_replies();
     measured(|| drop(port))
 }
 
