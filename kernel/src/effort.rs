@@ -86,3 +86,40 @@ impl Effort {
         most.saturating_sub((self.units() / POLICY_EFFORT) as usize).max(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effort_is_much_when_something_long_should_wait() {
+        let mut effort = Effort::default();
+        assert!(!effort.add_if_much(IGNORED) && !effort.is_much(), "so little does not even have to be forgotten");
+        (0..12).for_each(|_| effort.add_expired());
+        assert!(!effort.is_much());
+        effort.add_expired();
+        assert!(effort.is_much());
+        assert_eq!(effort.in_pieces(), 13 * EXPIRED_EFFORT / PIECE_EFFORT);
+        assert!(Effort::default().add_if_much(IGNORED + 1));
+    }
+
+    #[test]
+    fn pieces_that_are_forgone_and_added_count_nothing() {
+        let mut effort = Effort::default();
+        effort.forgo_pieces(64);
+        effort.add_pieces(65);
+        assert_eq!((effort.in_pieces(), effort.is_much()), (1, false));
+    }
+
+    #[test]
+    fn effort_leaves_less_room_for_policies() {
+        let mut effort = Effort::default();
+        assert_eq!(effort.policies_left(128), 128);
+        assert!(effort.has_room_for(152, 152));
+        effort.add_threads(100);
+        assert_eq!(effort.policies_left(128), 28);
+        assert!(effort.has_room_for(52, 152) && !effort.has_room_for(53, 152));
+        effort.add_threads(100);
+        assert_eq!(effort.policies_left(128), 1, "one policy is always computed");
+    }
+}

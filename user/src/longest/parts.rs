@@ -5,7 +5,7 @@ use super::child::MEMORY;
 use super::memory::WithArguments;
 use super::sets::{member_with_replies, served_ports};
 use super::threads::{self, Threads};
-use super::walks::packet;
+use super::walks::{fill_queue, packet, send_urgent};
 use super::{Row, measured};
 use crate::message::{Call, Message, mach_msg_at, port_with_send};
 use crate::port::{self, Port};
@@ -24,14 +24,15 @@ pub(super) const ROWS: &[Row] = &[
     ("126 threads whose time comes during a spawn", waits_during_spawn),
     ("the same during the end of many replies", waits_during_end),
     ("63 calls that push and end at the same time", calls_that_end),
-    ("128 receive rights sent during a spawn", rights_during_spawn),
+    ("a message behind 4,000, sent during a spawn", || sent_during_spawn(4 * STEP, send_behind_many)),
+    ("128 receive rights sent during a spawn", || sent_during_spawn(STEP, send_rights)),
 ];
 
 /// The time from the preparation of a round to its moment, in nanoseconds.
 const LEAD: u64 = 5_000_000;
 
-/// About how many nanoseconds before the moment the spawn of a round begins, and by how much each round differs from the one
-/// before. A spawn takes hardly longer than the first of them.
+/// About how many nanoseconds before the moment the spawn of a round begins at most, and by how much rounds differ. A spawn
+/// hardly takes longer.
 const EARLIEST: u64 = 600_000;
 const STEP: usize = 12_000;
 
@@ -66,11 +67,11 @@ fn wait_for_rounds(_: u64) {
     }
 }
 
-/// Starts a program with many arguments in each round, a little later each time, after `prepare`. Returns the longest step.
-fn spawn_in_rounds(mut prepare: impl FnMut()) -> LongestStep {
+/// Starts a program with many arguments in each round, by `step` later each time, after `prepare`. Returns the longest step.
+fn spawn_in_rounds(step: usize, mut prepare: impl FnMut()) -> LongestStep {
     let program = WithArguments::new();
     let mut longest = LongestStep::default();
-    for before in (0..EARLIEST).step_by(STEP) {
+    for before in (0..EARLIEST).step_by(step) {
         prepare();
         let moment = begin_round();
         let _ = time::wait_until(moment - before);
@@ -85,7 +86,7 @@ fn spawn_in_rounds(mut prepare: impl FnMut()) -> LongestStep {
 fn waits_during_spawn() -> LongestStep {
     let mut kept = Threads::new();
     threads::fill(&mut kept, wait_for_rounds);
-    spawn_in_rounds(|| time::sleep(5))
+    spawn_in_rounds(STEP, || time::sleep(5))
 }
 
 fn waits_during_end() -> LongestStep {
@@ -153,14 +154,24 @@ fn send_rights(_: u64) {
     let _ = mach_msg_at(words.as_ptr() as u64, &call);
 }
 
-fn rights_during_spawn() -> LongestStep {
-    let mut sender = None;
-    spawn_in_rounds(|| {
+/// Sends an urgent message behind many others at the moment of the next round, and waits for a message.
+fn send_behind_many(_: u64) {
+    let (to, empty) = (Port::new(), Port::new());
+    fill_queue(to.name());
+    wait_for_round();
+    let options = MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT;
+    let call = Call { options, receive_size: 64, receive_name: empty.name(), timeout: 2, ..Call::default() };
+    let _ = send_urgent(to.name(), call);
+}
+
+/// Lets an urgent thread send during a spawn.
+fn sent_during_spawn(step: usize, send: fn(u64)) -> LongestStep {
+    let mut sender: Option<Thread> = None;
+    spawn_in_rounds(step, || {
         if let Some(sender) = sender.take() {
-            Thread::join(sender);
+            sender.join();
         }
-        let thread = threads::start(send_rights, PortName(0));
-        time::sleep(5);
+        let thread = threads::start(send, PortName(0));
         thread.set_qos(Qos::UserInteractive);
         sender = Some(thread);
     })

@@ -135,7 +135,7 @@ fn aborted_sender() -> LongestStep {
 }
 
 /// Fills a queue with messages to send-once rights, which no limit keeps out. Returns their number.
-fn fill_queue(port: PortName) -> usize {
+pub(super) fn fill_queue(port: PortName) -> usize {
     let mut count = 0;
     while count < 4_000 && Message::to(port, Disposition::MAKE_SEND_ONCE).send_within(0).is_ok() {
         count += 1;
@@ -159,14 +159,15 @@ fn end_of_a_chain() -> LongestStep {
     measured(|| port::mod_refs(last, MACH_PORT_RIGHT_RECEIVE, -1).expect("it is the task's"))
 }
 
+/// Sends an urgent message to a port, and then does what the call says.
+pub(super) fn send_urgent(to: PortName, call: Call) -> KernReturn {
+    let priority = 1 << (7 + Qos::UserInteractive as u32) | 0xFF;
+    let options = call.options | MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
+    Message::to(to, Disposition::MAKE_SEND_ONCE).call(&Call { options, send_size: 24, priority, ..call })
+}
+
 fn urgent_message() -> LongestStep {
     let port = Port::new();
     fill_queue(port.name());
-    measured(|| {
-        let mut message = Message::to(port.name(), Disposition::MAKE_SEND_ONCE);
-        let options = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
-        let (priority, send_size) = (1 << (7 + Qos::UserInteractive as u32) | 0xFF, 24);
-        let sent = message.call(&Call { options, send_size, priority, ..Call::default() });
-        check::equal("the send", sent, MACH_MSG_SUCCESS);
-    })
+    measured(|| check::equal("the send", send_urgent(port.name(), Call::default()), MACH_MSG_SUCCESS))
 }
