@@ -1,6 +1,6 @@
 //! How much a part of a step has done: what may follow in it depends on that.
 
-use crate::limits::{EXPIRED_EFFORT, OUTPUT_EFFORT, PIECE_EFFORT, POLICY_EFFORT, VISITS_EFFORT};
+use crate::limits::{ENDED_WAIT_EFFORT, OUTPUT_EFFORT, PIECE_EFFORT, POLICY_EFFORT, VISITS_EFFORT};
 
 /// Effort that is too little to matter.
 const IGNORED: u32 = 128;
@@ -39,9 +39,9 @@ impl Effort {
         self.0 > IGNORED as i32
     }
 
-    /// Adds that of the end of a wait or depression whose time has come.
-    pub fn add_expired(&mut self) {
-        self.add(EXPIRED_EFFORT);
+    /// Adds that of the end of a wait or depression.
+    pub fn add_ended_wait(&mut self) {
+        self.add(ENDED_WAIT_EFFORT);
     }
 
     /// Adds that of writing what threads wait to write.
@@ -95,11 +95,11 @@ mod tests {
     fn effort_is_much_when_something_long_should_wait() {
         let mut effort = Effort::default();
         assert!(!effort.add_if_much(IGNORED) && !effort.is_much(), "so little does not even have to be forgotten");
-        (0..12).for_each(|_| effort.add_expired());
+        (0..12).for_each(|_| effort.add_ended_wait());
         assert!(!effort.is_much());
-        effort.add_expired();
+        effort.add_ended_wait();
         assert!(effort.is_much());
-        assert_eq!(effort.in_pieces(), 13 * EXPIRED_EFFORT / PIECE_EFFORT);
+        assert_eq!(effort.in_pieces(), 13 * ENDED_WAIT_EFFORT / PIECE_EFFORT);
         assert!(Effort::default().add_if_much(IGNORED + 1));
     }
 

@@ -258,7 +258,7 @@ impl Kernel {
             self.end_waits(now);
         }
         if self.step.effort.is_much() {
-            self.sched.set_output_deadline(Some(now));
+            self.sched.set_console_deadline(Some(now));
         } else {
             self.serve_console(machine);
         }
@@ -275,16 +275,16 @@ impl Kernel {
                 Some(Expired::Depression) => {}
                 None => break,
             }
-            self.step.effort.add_expired();
+            self.step.effort.add_ended_wait();
         }
     }
 
     /// Gives input and room for output to those who wait for it.
     fn serve_console(&mut self, machine: &mut dyn Machine) {
+        self.sched.set_console_deadline(None);
         if self.sched.reader().is_some() {
             self.give_input(machine);
         }
-        self.sched.set_output_deadline(None);
         if self.sched.writer().is_some() {
             self.take_output(machine);
             self.step.effort.add_output();

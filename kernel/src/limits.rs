@@ -117,10 +117,10 @@ pub const PIECE_EFFORT: u32 = 16;
 /// The effort of computing the policy of a thread.
 pub const POLICY_EFFORT: u32 = 10;
 
-/// The effort of ending a wait whose time has come.
-pub const EXPIRED_EFFORT: u32 = 10;
+/// The effort of ending a wait.
+pub const ENDED_WAIT_EFFORT: u32 = 10;
 
-/// The effort of writing [`CONSOLE_WRITE_MAX`] bytes for [`WRITERS_PER_TICK`] threads.
+/// The effort of writing [`CONSOLE_WRITE_MAX`] bytes for [`CONSOLE_THREADS_PER_TICK`] threads.
 pub const OUTPUT_EFFORT: u32 = 400;
 
 /// The effort of [`BOOST_VISITS`].
@@ -148,8 +148,8 @@ pub const STACK_PAGES: u64 = 64;
 /// Bytes that one `write` writes to the console, at most.
 pub const CONSOLE_WRITE_MAX: usize = 1024;
 
-/// Threads whose output is written in one step, with [`CONSOLE_WRITE_MAX`] bytes together.
-pub const WRITERS_PER_TICK: usize = 16;
+/// Threads whose output is written in one step, with [`CONSOLE_WRITE_MAX`] bytes together, and that are given input.
+pub const CONSOLE_THREADS_PER_TICK: usize = 16;
 
 /// Nanoseconds of a turn of background work among threads of the same level.
 pub const BACKGROUND_TURN: crate::machine::Nanos = 50_000;

@@ -74,8 +74,8 @@ pub struct Scheduling {
     yield_deadline: Nanos,
     /// The deadline of the delayed drop of boosts, or `Nanos::MAX`.
     drop_deadline: Nanos,
-    /// When threads that wait for room for output are looked at again, or `Nanos::MAX`.
-    output_deadline: Nanos,
+    /// When threads that wait for the console are looked at again, or `Nanos::MAX`.
+    console_deadline: Nanos,
     /// The queues of threads that wait for a word of memory.
     words: LinearMap<(TaskId, UserAddr), WaitQueue, FixedState>,
     /// Threads that wait for input from the console.
@@ -100,7 +100,7 @@ impl Scheduling {
             timers: Timers::default(),
             yield_deadline: Nanos::MAX,
             drop_deadline: Nanos::MAX,
-            output_deadline: Nanos::MAX,
+            console_deadline: Nanos::MAX,
             words: LinearMap::new(FixedState::with_seed(seed)),
             input: WaitQueue::default(),
             output: WaitQueue::default(),
@@ -389,12 +389,12 @@ impl Scheduling {
     /// Returns the earliest deadline, or `Nanos::MAX` if there is none.
     #[inline]
     pub fn earliest_deadline(&self) -> Nanos {
-        self.timers.earliest().min(self.drop_deadline).min(self.output_deadline)
+        self.timers.earliest().min(self.drop_deadline).min(self.console_deadline)
     }
 
-    /// Sets the time at which threads that wait for room for output are looked at again, if there may be room then.
-    pub fn set_output_deadline(&mut self, deadline: Option<Nanos>) {
-        self.output_deadline = deadline.unwrap_or(Nanos::MAX);
+    /// Sets the time at which threads that wait for the console are looked at again, if there may be input or room then.
+    pub fn set_console_deadline(&mut self, deadline: Option<Nanos>) {
+        self.console_deadline = deadline.unwrap_or(Nanos::MAX);
     }
 
     /// Sets the time at which importance wants to be asked, if it does (importance 6.6).

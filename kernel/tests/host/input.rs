@@ -7,6 +7,8 @@ use abi::code::*;
 use abi::task::TaskSpawnArgs;
 use abi::trap::{mach, unix};
 use kernel::kernel::Event;
+use kernel::limits::CONSOLE_THREADS_PER_TICK;
+use kernel::machine::Machine;
 
 /// The most bytes that one call returns.
 const READ_MAX: usize = 64;
@@ -77,4 +79,54 @@ fn wrong_reads_are_refused() {
     assert_eq!(call(&mut w, a, unix::READ, &[0, 16, 8]), Err(EFAULT));
     let other = w.task_with(TaskSpawnArgs { uid: 1000, ..spawn_args() });
     assert_eq!(call(&mut w, other, unix::READ, &[0, other.memory + RESULT, 8]), Err(EPERM));
+}
+
+/// Many threads may wait, and a line of text ends as many waits as it has bytes.
+#[test]
+fn the_input_of_many_readers_is_given_in_several_steps() {
+    let mut w = World::new();
+    let (a, bystander) = (w.task(), w.task());
+    let readers: Vec<Actor> = (0..3 * CONSOLE_THREADS_PER_TICK).map(|_| w.thread(a)).collect();
+    for &reader in &readers {
+        assert_eq!(read(&mut w, reader, 1), Ret::Blocked);
+    }
+    w.run(bystander.thread);
+    let waiting = |w: &World| readers.iter().filter(|&&reader| w.state(reader) == Ret::Blocked).count();
+    // One more for those that come later.
+    type_in(&mut w, &vec![b'x'; readers.len() + 1]);
+    let (mut before, mut steps) = (readers.len(), 0);
+    while before > 0 {
+        let _ = w.event(Event::Timer);
+        let now = waiting(&w);
+        assert!(before - now <= CONSOLE_THREADS_PER_TICK && now < before);
+        assert_eq!(w.kernel.sched.earliest_deadline() <= w.machine.now(), now > 0, "the next step comes at once");
+        (before, steps) = (now, steps + 1);
+    }
+    assert_eq!((steps, w.machine.input.len()), (3, 1));
+}
+
+/// The threads of a task that has ended are taken apart in slices.
+#[test]
+fn a_thread_of_a_task_that_ends_takes_no_input_and_writes_nothing() {
+    let mut w = World::new();
+    let (a, b) = (w.task(), w.task());
+    let threads: Vec<Actor> = (0..50).map(|_| w.thread(a)).collect();
+    let (reader, writer) = (threads[48], threads[49]);
+    w.machine.console_room = 0;
+    w.put(writer, RESULT, b"late");
+    assert_eq!(w.trap(writer, unix::WRITE, &[1, writer.memory + RESULT, 4]), Ret::Blocked);
+    assert_eq!((read(&mut w, reader, 8), read(&mut w, b, 8)), (Ret::Blocked, Ret::Blocked));
+    w.hold_background();
+    w.start_trap(a, unix::EXIT, &[0]);
+    assert!(
+        w.kernel.sched.contains(reader.thread) && w.kernel.sched.contains(writer.thread),
+        "it needs more than a slice"
+    );
+    type_in(&mut w, b"x");
+    w.machine.console_room = 100;
+    let _ = w.event(Event::Timer);
+    assert_eq!((w.get(b, RESULT, 1), result(&w, b)), (b"x".to_vec(), Ok(1)));
+    assert!(w.machine.console.is_empty());
+    w.settle();
+    assert!(!w.kernel.tasks.contains(a.task));
 }

@@ -5,7 +5,7 @@ use crate::world::{Actor, RESULT, Ret, World};
 use abi::code::*;
 use abi::trap::{mach, unix};
 use kernel::kernel::Event;
-use kernel::limits::{CONSOLE_WRITE_MAX, WRITERS_PER_TICK};
+use kernel::limits::{CONSOLE_THREADS_PER_TICK, CONSOLE_WRITE_MAX};
 use kernel::machine::Machine;
 
 fn write(w: &mut World, a: Actor, text: &[u8]) -> Ret {
@@ -98,7 +98,7 @@ fn one_write_takes_at_most_a_fixed_number_of_bytes() {
 #[test]
 fn the_output_of_many_writers_is_written_in_several_steps() {
     let (mut w, a, _) = full();
-    let writers: Vec<Actor> = (0..3 * WRITERS_PER_TICK).map(|_| w.thread(a)).collect();
+    let writers: Vec<Actor> = (0..3 * CONSOLE_THREADS_PER_TICK).map(|_| w.thread(a)).collect();
     for &writer in &writers {
         assert_eq!(write(&mut w, writer, b"x"), Ret::Blocked);
     }
@@ -108,7 +108,7 @@ fn the_output_of_many_writers_is_written_in_several_steps() {
     while before > 0 {
         let _ = w.event(Event::Timer);
         let now = waiting(&w);
-        assert!(before - now <= WRITERS_PER_TICK && now < before);
+        assert!(before - now <= CONSOLE_THREADS_PER_TICK && now < before);
         assert_eq!(w.kernel.sched.earliest_deadline() <= w.machine.now(), now > 0, "the next step comes at once");
         (before, steps) = (now, steps + 1);
     }

@@ -1,8 +1,8 @@
 //! The Unix traps: exit, read, write, and waiting for a word of memory (errata 6).
 
-use crate::ids::Context;
+use crate::ids::{Context, ThreadId};
 use crate::kernel::Kernel;
-use crate::limits::{CONSOLE_WRITE_MAX, WRITERS_PER_TICK};
+use crate::limits::{CONSOLE_THREADS_PER_TICK, CONSOLE_WRITE_MAX};
 use crate::machine::{Machine, Nanos, UserAddr};
 use crate::outcome::Outcome;
 use crate::sched::thread::Wait;
@@ -60,15 +60,18 @@ impl Kernel {
     /// Writes the output of the threads that wait for room, as far as there is room. What is too much for one step follows
     /// at once.
     pub(crate) fn take_output(&mut self, machine: &mut dyn Machine) {
-        let (mut writers, mut room) = (WRITERS_PER_TICK, CONSOLE_WRITE_MAX as u64);
+        let (mut writers, mut room) = (CONSOLE_THREADS_PER_TICK, CONSOLE_WRITE_MAX as u64);
         while let Some(writer) = self.sched.writer() {
             let Some(&Wait::Output { buffer, size }) = self.sched[writer].wait() else {
                 panic!("{writer:?} is in the queue of output but waits for something else");
             };
             if writers == 0 || size > room {
-                return self.sched.set_output_deadline(Some(machine.now()));
+                return self.sched.set_console_deadline(Some(machine.now()));
             }
             (writers, room) = (writers - 1, room - size);
+            if self.ends_at_console(writer) {
+                continue;
+            }
             let mut bytes = [0; CONSOLE_WRITE_MAX];
             let bytes = &mut bytes[..size as usize];
             let space = self.sched[writer].context().address_space;
@@ -80,6 +83,15 @@ impl Kernel {
             self.ipc.end_wait(&mut self.sched, &mut self.step, writer);
             self.sched.finish(writer, Outcome::Unix(result));
         }
+    }
+
+    /// Ends the wait of a thread for the console without input or output and returns true, if the thread is about to end.
+    fn ends_at_console(&mut self, thread: ThreadId) -> bool {
+        let ends = self.sched[thread].is_ending();
+        if ends {
+            self.ipc.end_wait(&mut self.sched, &mut self.step, thread);
+        }
+        ends
     }
 
     /// `read`: waits for input from the console, and returns the number of bytes that came: those that are there, and at
@@ -110,12 +122,20 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// Gives the input that has come to the thread that waits for it, if one waits.
+    /// Gives the input that has come to the threads that wait for it, to a bounded number at a time.
     pub(crate) fn give_input(&mut self, machine: &mut dyn Machine) {
+        let mut readers = CONSOLE_THREADS_PER_TICK;
         while let Some(reader) = self.sched.reader() {
             let Some(&Wait::Input { buffer, size }) = self.sched[reader].wait() else {
                 panic!("{reader:?} is in the queue of input but waits for something else");
             };
+            if readers == 0 {
+                return self.sched.set_console_deadline(Some(machine.now()));
+            }
+            readers -= 1;
+            if self.ends_at_console(reader) {
+                continue;
+            }
             let mut bytes = [0; READ_MAX as usize];
             let taken = machine.console_read(&mut bytes[..size.min(READ_MAX) as usize]);
             if taken == 0 {
@@ -125,6 +145,7 @@ impl Kernel {
             let written = machine.copy_out(space, buffer, &bytes[..taken]);
             self.ipc.end_wait(&mut self.sched, &mut self.step, reader);
             self.sched.finish(reader, Outcome::Unix(written.map(|()| taken as u64).map_err(|_| EFAULT)));
+            self.step.effort.add_ended_wait();
         }
     }
 
