@@ -250,7 +250,7 @@ impl Kernel {
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
         self.ipc.set_time(now);
-        if self.ipc.importance().delayed_drop_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.sched.drop_is_first(now) {
             self.ipc.fire_delayed_drop();
             // The thread that is interrupted has nothing to do with it.
             self.apply_boosts(BASEPRI_DEFAULT);
@@ -281,12 +281,11 @@ impl Kernel {
 
     /// Gives input and room for output to those who wait for it.
     fn serve_console(&mut self, machine: &mut dyn Machine) {
-        if self.sched.reader().is_some() {
-            self.give_input(machine);
-        }
         self.sched.set_output_deadline(None);
-        if self.sched.writer().is_some() {
-            self.take_output(machine);
+        if self.sched.reader().is_some() && self.give_input(machine) {
+            self.step.effort.add_input();
+        }
+        if self.sched.writer().is_some() && self.take_output(machine) {
             self.step.effort.add_output();
         }
     }

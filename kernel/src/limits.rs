@@ -88,6 +88,12 @@ pub const POLICIES_PER_STEP: usize = THREADS_PER_TASK_MAX;
 /// Messages before another one in its queue whose QoS it raises, besides the first of all.
 pub const QOS_WALK_MAX: usize = 4096;
 
+/// The same for a message that follows much else in a part of a step, as the copy-in of many rights.
+pub const QOS_WALK_LEAST: usize = 512;
+
+/// Messages whose QoS is raised in the time of one piece of work.
+pub const RAISED_PER_PIECE: u32 = 96;
+
 /// Ports that the kernel passes, once for each message, to find out whether its receive rights would be in transit inside
 /// themselves.
 pub const CIRCLE_WALK_MAX: u32 = 4096;
@@ -111,6 +117,12 @@ pub const DESCRIPTORS_MAX: usize = 128;
 /// cause nothing else stay below it.
 pub const RIGHTS_EFFORT_MAX: u32 = 1216;
 
+/// Ports on the way of a message that count as one of these units.
+pub const WAY_PER_UNIT: u32 = 8;
+
+/// The part of the effort of that way which leaves room for as many rights as a short one.
+pub const WAY_EFFORT_FREE: u32 = 320;
+
 /// The effort of a piece of work, in the same units.
 pub const PIECE_EFFORT: u32 = 16;
 
@@ -119,6 +131,9 @@ pub const POLICY_EFFORT: u32 = 10;
 
 /// The effort of ending a wait whose time has come.
 pub const EXPIRED_EFFORT: u32 = 10;
+
+/// The effort of giving input to [`READERS_PER_TICK`] threads.
+pub const INPUT_EFFORT: u32 = 250;
 
 /// The effort of writing [`CONSOLE_WRITE_MAX`] bytes for [`WRITERS_PER_TICK`] threads.
 pub const OUTPUT_EFFORT: u32 = 400;
@@ -151,6 +166,9 @@ pub const CONSOLE_WRITE_MAX: usize = 1024;
 /// Threads whose output is written in one step, with [`CONSOLE_WRITE_MAX`] bytes together.
 pub const WRITERS_PER_TICK: usize = 16;
 
+/// Threads that get input in one step.
+pub const READERS_PER_TICK: usize = 16;
+
 /// Nanoseconds of a turn of background work among threads of the same level.
 pub const BACKGROUND_TURN: crate::machine::Nanos = 50_000;
 
@@ -170,6 +188,12 @@ pub const GIVE_BACK_SLICE: u32 = 32;
 
 /// Deadlines of waits and depressions that end in one step.
 pub const EXPIRED_PER_TICK: usize = 64;
+
+/// Groups of names that an ended task gives back in one piece of work, while it has more than [`GROUPS_LEFT`].
+pub const GROUPS_PER_PIECE: usize = 16;
+
+/// Groups of names that a task gives back together at its end.
+pub const GROUPS_LEFT: usize = 32;
 
 /// Names, requests and messages that are looked at to find the most urgent thread that waits for the end of a port or task.
 pub const WAITERS_LOOK_MAX: u32 = 512;

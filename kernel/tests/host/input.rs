@@ -7,6 +7,7 @@ use abi::code::*;
 use abi::task::TaskSpawnArgs;
 use abi::trap::{mach, unix};
 use kernel::kernel::Event;
+use kernel::limits::READERS_PER_TICK;
 
 /// The most bytes that one call returns.
 const READ_MAX: usize = 64;
@@ -77,4 +78,19 @@ fn wrong_reads_are_refused() {
     assert_eq!(call(&mut w, a, unix::READ, &[0, 16, 8]), Err(EFAULT));
     let other = w.task_with(TaskSpawnArgs { uid: 1000, ..spawn_args() });
     assert_eq!(call(&mut w, other, unix::READ, &[0, other.memory + RESULT, 8]), Err(EPERM));
+}
+
+/// Each of them may have room for one byte only.
+#[test]
+fn the_input_of_many_readers_is_given_in_several_steps() {
+    let mut w = World::new();
+    let a = w.task();
+    let readers: Vec<Actor> = (0..3 * READERS_PER_TICK).map(|_| w.thread(a)).collect();
+    readers.iter().for_each(|&reader| assert_eq!(read(&mut w, reader, 1), Ret::Blocked));
+    type_in(&mut w, &vec![b'x'; readers.len()]);
+    for left in [2, 1, 0] {
+        let _ = w.event(Event::Timer);
+        let waiting = readers.iter().filter(|&&reader| w.state(reader) == Ret::Blocked).count();
+        assert_eq!(waiting, left * READERS_PER_TICK);
+    }
 }

@@ -4,7 +4,7 @@ use super::child::Child;
 use super::sets::{self, with_requests};
 use super::threads::{self, Threads};
 use super::walks::{packet, send};
-use super::{Row, measured, program};
+use super::{Row, measured, program, rights};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task;
@@ -33,7 +33,7 @@ const DAEMON_BYTES: u64 = 640 << 10;
 const DAEMON_PAGES: u64 = 2_600;
 
 /// Lets an application measure, because the bench is none, and returns what that sends.
-fn in_application(kind: &str) -> LongestStep {
+pub(super) fn in_application(kind: &str) -> LongestStep {
     let (meeting, exit) = (port_with_send(), Port::new());
     let child = program(kind).policy(AppType::AppDefault, Role::Foreground, Qos::Unspecified).most();
     let task = child.bootstrap(meeting.name()).exit_port(exit.name()).start().expect("an application");
@@ -51,6 +51,7 @@ pub(super) fn run(kind: &str) -> bool {
         "donor of boosts" => change_with_boosts(DAEMONS, 0),
         "donor of threads" => change_with_boosts(1, 120),
         "donor of rights" => send_rights(),
+        rights::BOOSTED => rights::boosted(),
         _ => return false,
     };
     let ticks = u32::try_from(longest.ticks).expect("a step takes less than seconds");

@@ -2,6 +2,7 @@
 //! with many such rights.
 
 use super::memory::end_of;
+use super::rights::receiver;
 use super::threads::{self, Threads};
 use super::walks::{packet, send};
 use super::{Row, measured};
@@ -84,10 +85,6 @@ pub(super) fn with_requests(count: usize) -> Vec<PortName> {
         port::mod_refs(port, MACH_PORT_RIGHT_SEND, -1).expect("it is there");
     }
     ports
-}
-
-fn receiver(name: u64) {
-    let _ = Message::receive(PortName(name as u32));
 }
 
 /// Sends rights to a thread that waits for them.

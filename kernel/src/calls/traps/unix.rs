@@ -2,7 +2,7 @@
 
 use crate::ids::Context;
 use crate::kernel::Kernel;
-use crate::limits::{CONSOLE_WRITE_MAX, WRITERS_PER_TICK};
+use crate::limits::{CONSOLE_WRITE_MAX, READERS_PER_TICK, WRITERS_PER_TICK};
 use crate::machine::{Machine, Nanos, UserAddr};
 use crate::outcome::Outcome;
 use crate::sched::thread::Wait;
@@ -58,28 +58,30 @@ impl Kernel {
     }
 
     /// Writes the output of the threads that wait for room, as far as there is room. What is too much for one step follows
-    /// at once.
-    pub(crate) fn take_output(&mut self, machine: &mut dyn Machine) {
+    /// at once. Returns true if there was room for any: looking for it is not much effort, and is repeated while there is none.
+    pub(crate) fn take_output(&mut self, machine: &mut dyn Machine) -> bool {
         let (mut writers, mut room) = (WRITERS_PER_TICK, CONSOLE_WRITE_MAX as u64);
         while let Some(writer) = self.sched.writer() {
             let Some(&Wait::Output { buffer, size }) = self.sched[writer].wait() else {
                 panic!("{writer:?} is in the queue of output but waits for something else");
             };
             if writers == 0 || size > room {
-                return self.sched.set_output_deadline(Some(machine.now()));
+                self.sched.set_output_deadline(Some(machine.now()));
+                break;
             }
-            (writers, room) = (writers - 1, room - size);
             let mut bytes = [0; CONSOLE_WRITE_MAX];
             let bytes = &mut bytes[..size as usize];
             let space = self.sched[writer].context().address_space;
             let result = match machine.copy_in(space, buffer, bytes) {
-                Ok(()) if !machine.console_write(bytes) => return,
+                Ok(()) if !machine.console_write(bytes) => break,
                 Ok(()) => Ok(size),
                 Err(_) => Err(EFAULT),
             };
             self.ipc.end_wait(&mut self.sched, &mut self.step, writer);
             self.sched.finish(writer, Outcome::Unix(result));
+            (writers, room) = (writers - 1, room - size);
         }
+        writers < WRITERS_PER_TICK
     }
 
     /// `read`: waits for input from the console, and returns the number of bytes that came: those that are there, and at
@@ -110,8 +112,10 @@ impl Kernel {
         Outcome::Pending
     }
 
-    /// Gives the input that has come to the thread that waits for it, if one waits.
-    pub(crate) fn give_input(&mut self, machine: &mut dyn Machine) {
+    /// Gives the input that has come to the threads that wait for it. What is too much for one step follows at once. Returns
+    /// true if there was any.
+    pub(crate) fn give_input(&mut self, machine: &mut dyn Machine) -> bool {
+        let mut readers = READERS_PER_TICK;
         while let Some(reader) = self.sched.reader() {
             let Some(&Wait::Input { buffer, size }) = self.sched[reader].wait() else {
                 panic!("{reader:?} is in the queue of input but waits for something else");
@@ -119,13 +123,19 @@ impl Kernel {
             let mut bytes = [0; READ_MAX as usize];
             let taken = machine.console_read(&mut bytes[..size.min(READ_MAX) as usize]);
             if taken == 0 {
-                return;
+                break;
             }
+            readers -= 1;
             let space = self.sched[reader].context().address_space;
             let written = machine.copy_out(space, buffer, &bytes[..taken]);
             self.ipc.end_wait(&mut self.sched, &mut self.step, reader);
             self.sched.finish(reader, Outcome::Unix(written.map(|()| taken as u64).map_err(|_| EFAULT)));
+            if readers == 0 {
+                self.sched.set_output_deadline(Some(machine.now()));
+                break;
+            }
         }
+        readers < READERS_PER_TICK
     }
 
     /// `ulock_wait`: blocks the caller until `ulock_wake`, for a number of microseconds (0: without limit), if the word
