@@ -19,8 +19,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const ROWS: &[Row] = &[
-    ("raise a limit from 0 for 60 sends and receives", raise_from_zero),
-    ("join a set with 60 blocked sends of 128 rights", join_with_senders),
+    ("raise a limit from 0, 60 sends and receives", raise_from_zero),
+    ("join a set, 60 blocked sends of 128 rights", join_with_senders),
     ("send 101 rights with requests, receive 128", send_and_receive),
     ("send 101 urgent rights behind 4,200 messages", urgent_rights),
     ("send 85 nested rights to a chain of 4,000", nested_rights),
