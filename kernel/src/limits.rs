@@ -77,6 +77,9 @@ pub const TRANSIT_WALK_MAX: u8 = 8;
 /// others follow as background work.
 pub const BOOST_VISITS: u64 = 128;
 
+/// The same because of a message with many rights, which takes long itself.
+pub const BOOST_VISITS_LEAST: u64 = 16;
+
 /// Threads whose policies one step computes because of boosts, with all else that it has done (`effort.rs`). A step that has
 /// done nothing else has room for any task.
 pub const BOOSTED_THREADS: usize = THREADS_PER_TASK_MAX + 24;

@@ -52,6 +52,7 @@ pub(super) fn run(kind: &str) -> bool {
         "donor of threads" => change_with_boosts(1, 120),
         "donor of rights" => send_rights(),
         rights::BOOSTED => rights::boosted(),
+        rights::TO_DAEMON => rights::to_daemon(),
         _ => return false,
     };
     let ticks = u32::try_from(longest.ticks).expect("a step takes less than seconds");
@@ -60,7 +61,7 @@ pub(super) fn run(kind: &str) -> bool {
 }
 
 /// Returns a port whose boosts do not count for this task.
-fn foreign_port() -> PortName {
+pub(super) fn foreign_port() -> PortName {
     let port = port_with_send().into_name();
     port::accept_donation(port).expect("the port is the task's");
     port::set_queue_limit(port, MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");

@@ -1,9 +1,10 @@
 //! Messages with many rights, and what else can be long where they are sent or handed over.
 
+use super::child::Child;
 use super::sets::with_requests;
 use super::threads::{self, Threads};
 use super::walks::{nest_in, packet, send};
-use super::{Row, boosts, measured};
+use super::{Row, boosts, measured, program};
 use crate::check;
 use crate::message::{Call, Message, mach_msg_at, port_with_send};
 use crate::port::{self, Port};
@@ -13,7 +14,7 @@ use abi::code::*;
 use abi::debug::LongestStep;
 use abi::message::*;
 use abi::port::*;
-use abi::qos::Qos;
+use abi::qos::{AppType, Qos, Role};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -25,11 +26,16 @@ pub(super) const ROWS: &[Row] = &[
     ("send 101 urgent rights behind 4,200 messages", urgent_rights),
     ("send 85 nested rights to a chain of 4,000", nested_rights),
     ("send 116 rights, one with 90 receivers", with_receivers),
+    ("send 101 rights to a daemon with messages", || boosts::in_application(TO_DAEMON)),
     ("send 60 receive rights with boosts", || boosts::in_application(BOOSTED)),
 ];
 
 /// The kind of an application that sends rights with boosts.
 pub(super) const BOOSTED: &str = "donor of boosted rights";
+
+/// The kind of an application that sends many rights to a daemon, and of that daemon.
+pub(super) const TO_DAEMON: &str = "donor of rights to a daemon";
+pub(super) const DAEMON: &str = "daemon with messages";
 
 /// Rights that a message may have.
 const RIGHTS: usize = 128;
@@ -160,4 +166,34 @@ pub(super) fn boosted() -> LongestStep {
     sleep(1);
     let words = packet(to.name(), &names, Disposition::MOVE_RECEIVE);
     measured(|| check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS))
+}
+
+/// Sends rights with requests to a daemon that waits for them, and whose messages become those of a donor then.
+pub(super) fn to_daemon() -> LongestStep {
+    let daemon = program(DAEMON).policy(AppType::DaemonAdaptive, Role::Unspecified, Qos::Unspecified);
+    let daemon = Child::start_as(daemon.half());
+    sleep(10);
+    let names = with_requests(101);
+    let words = packet(daemon.port(), &names, Disposition::MOVE_RECEIVE);
+    let longest = measured(|| {
+        check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS);
+        sleep(10);
+    });
+    daemon.end();
+    longest
+}
+
+/// Has messages that boost others when this task is boosted, and receives a message with many rights. Returns the port.
+pub(super) fn hold_messages(kept: &mut Threads) -> Port {
+    let port = port_with_send();
+    port::accept_donation(port.name()).expect("the port is the task's");
+    for _ in 0..8 {
+        let target = boosts::foreign_port();
+        for _ in 0..40 {
+            Message::copy_send(target).send_within(0).expect("there is room");
+        }
+    }
+    kept.push(threads::start(receiver, port.name()));
+    sleep(10);
+    port
 }
