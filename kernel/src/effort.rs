@@ -5,22 +5,27 @@ use crate::limits::{ENDED_WAIT_EFFORT, OUTPUT_EFFORT, PIECE_EFFORT, POLICY_EFFOR
 /// Effort that is too little to matter.
 const IGNORED: u32 = 128;
 
-/// The effort of a part of a step so far, in units of some 140 instructions. It is noted where it can be much.
+/// The effort of a part of a step so far. It is noted where it can be much.
 #[derive(Debug, Default)]
-pub struct Effort(i32);
+pub struct Effort {
+    /// In units of some 140 instructions.
+    units: i32,
+    /// What has been [spent](Effort::spend) besides, in pieces of work.
+    spent: u32,
+}
 
 impl Effort {
     /// What a part of a step does is bounded, and so is the sum.
     #[inline]
     fn add(&mut self, units: u32) {
-        self.0 += units as i32;
+        self.units += units as i32;
     }
 
     /// The effort while nothing is forgone that has not been added.
     #[inline]
     fn units(&self) -> u32 {
-        debug_assert!(self.0 >= 0, "the effort is looked at while pieces are forgone");
-        self.0 as u32
+        debug_assert!(self.units >= 0, "the effort is looked at while pieces are forgone");
+        self.units as u32
     }
 
     /// Adds the effort of moving the rights of a message or of executing recipes. Returns true if it is much: the step then
@@ -36,7 +41,22 @@ impl Effort {
     /// Returns true if it is so much that something long waits for the next part.
     #[inline]
     pub fn is_much(&self) -> bool {
-        self.0 > IGNORED as i32
+        self.units > IGNORED as i32 || self.spent > IGNORED / PIECE_EFFORT
+    }
+
+    /// Adds that of what is as long as this number of pieces of work.
+    pub fn spend(&mut self, pieces: u32) {
+        self.spent += pieces;
+    }
+
+    /// Returns what was [spent](Effort::spend) and has not been taken. For checks.
+    pub(crate) fn spent(&self) -> u32 {
+        self.spent
+    }
+
+    /// Returns what was [spent](Effort::spend) since the last call. The caller adds it as pieces.
+    pub fn take_spent(&mut self) -> u32 {
+        core::mem::take(&mut self.spent)
     }
 
     /// Adds that of the end of a wait or depression.
@@ -63,7 +83,7 @@ impl Effort {
 
     /// Takes off that of pieces of work which will be added and take no time.
     pub fn forgo_pieces(&mut self, pieces: u32) {
-        self.0 -= (pieces * PIECE_EFFORT) as i32;
+        self.units -= (pieces * PIECE_EFFORT) as i32;
     }
 
     /// Adds that of the threads of a task whose policy has changed, which the step will compute.
@@ -76,14 +96,19 @@ impl Effort {
         self.add(VISITS_EFFORT);
     }
 
+    /// Returns to how many policies it comes.
+    fn in_policies(&self) -> usize {
+        ((self.units() + self.spent * PIECE_EFFORT) / POLICY_EFFORT) as usize
+    }
+
     /// Returns true if the step may compute the policies of so many threads, and not exceed `most` with all else.
     pub fn has_room_for(&self, threads: usize, most: usize) -> bool {
-        (self.units() / POLICY_EFFORT) as usize + threads <= most
+        self.in_policies() + threads <= most
     }
 
     /// Returns how many policies, of `most`, the step may still compute: at least one.
     pub fn policies_left(&self, most: usize) -> usize {
-        most.saturating_sub((self.units() / POLICY_EFFORT) as usize).max(1)
+        most.saturating_sub(self.in_policies()).max(1)
     }
 }
 

@@ -250,7 +250,7 @@ impl Kernel {
     fn tick(&mut self, machine: &mut dyn Machine, cpu: Cpu) {
         let now = machine.now();
         self.ipc.set_time(now);
-        if self.ipc.importance().delayed_drop_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.sched.drop_is_first(now) {
             self.ipc.fire_delayed_drop();
             // The thread that is interrupted has nothing to do with it.
             self.apply_boosts(BASEPRI_DEFAULT);
@@ -287,7 +287,6 @@ impl Kernel {
         }
         if self.sched.writer().is_some() {
             self.take_output(machine);
-            self.step.effort.add_output();
         }
     }
 

@@ -279,6 +279,7 @@ impl Kernel {
                     name.into_iter().for_each(|name| self.destroy_name(task, name));
                     Stage::Names(next)
                 }
+                None if self.ipc.take_apart_space(self.tasks[task].space) => Stage::Names(index),
                 None => Stage::Ports,
             },
             Stage::Ports => {

@@ -77,6 +77,9 @@ pub const TRANSIT_WALK_MAX: u8 = 8;
 /// others follow as background work.
 pub const BOOST_VISITS: u64 = 128;
 
+/// The same because of a message with many rights, which takes long itself.
+pub const BOOST_VISITS_LEAST: u64 = 16;
+
 /// Threads whose policies one step computes because of boosts, with all else that it has done (`effort.rs`). A step that has
 /// done nothing else has room for any task.
 pub const BOOSTED_THREADS: usize = THREADS_PER_TASK_MAX + 24;
@@ -87,6 +90,12 @@ pub const POLICIES_PER_STEP: usize = THREADS_PER_TASK_MAX;
 
 /// Messages before another one in its queue whose QoS it raises, besides the first of all.
 pub const QOS_WALK_MAX: usize = 4096;
+
+/// The same for a message that follows much else in a part of a step, as the copy-in of many rights.
+pub const QOS_WALK_LEAST: usize = 512;
+
+/// Messages whose QoS is raised in the time of one piece of work.
+pub const RAISED_PER_PIECE: u32 = 96;
 
 /// Ports that the kernel passes, once for each message, to find out whether its receive rights would be in transit inside
 /// themselves.
@@ -109,7 +118,13 @@ pub const DESCRIPTORS_MAX: usize = 128;
 
 /// The effort of moving the rights of one message, in units of some 140 instructions, at most. [`DESCRIPTORS_MAX`] rights that
 /// cause nothing else stay below it.
-pub const RIGHTS_EFFORT_MAX: u32 = 1216;
+pub const RIGHTS_EFFORT_MAX: u32 = 1104;
+
+/// Ports on the way of a message that count as one of these units.
+pub const WAY_PER_UNIT: u32 = 8;
+
+/// The part of the effort of that way which leaves room for as many rights as a short one.
+pub const WAY_EFFORT_FREE: u32 = 320;
 
 /// The effort of a piece of work, in the same units.
 pub const PIECE_EFFORT: u32 = 16;
@@ -170,6 +185,12 @@ pub const GIVE_BACK_SLICE: u32 = 32;
 
 /// Deadlines of waits and depressions that end in one step.
 pub const EXPIRED_PER_TICK: usize = 64;
+
+/// Groups of names that an ended task gives back in one piece of work, while it has more than [`GROUPS_LEFT`].
+pub const GROUPS_PER_PIECE: usize = 16;
+
+/// Groups of names that a task gives back together at its end.
+pub const GROUPS_LEFT: usize = 32;
 
 /// Names, requests and messages that are looked at to find the most urgent thread that waits for the end of a port or task.
 pub const WAITERS_LOOK_MAX: u32 = 512;

@@ -126,8 +126,6 @@ pub struct Step {
     policy_nodes: Nodes<PolicyChange>,
     /// The piece of work that is being done was longer than others, or a port died.
     eventful: bool,
-    /// What that piece cost beyond one.
-    spent: u32,
     /// What this part of the step has done so far.
     pub effort: Effort,
     /// The thread that left the processor by a direct switch and has an account that has not been charged.
@@ -216,17 +214,14 @@ impl Step {
         self.died.pop()
     }
 
-    /// Takes note that the piece of work that is being done is as long as this number of others, besides itself.
+    /// Takes note that the piece of work that is being done is as long as this number of others, besides itself, or that
+    /// something else that is done is as long. The step has to end on the full exit then, where it is forgotten.
     pub fn spend(&mut self, pieces: u32) {
         if pieces > 0 {
-            self.spent = self.spent.saturating_add(pieces);
+            self.effort.spend(pieces);
             self.eventful = true;
+            self.choose_again();
         }
-    }
-
-    /// Returns what was [spent](Step::spend) since the last call.
-    pub fn take_spent(&mut self) -> u32 {
-        core::mem::take(&mut self.spent)
     }
 
     /// Notes that a requested policy has changed. Changes apply in the order in which they are noted, before the next
@@ -459,6 +454,7 @@ impl Step {
         let apply_later = self.background_work().filter(|&work| work == Work::Pushes).count();
         assert_eq!(apply_later, usize::from(self.has_late_policy_changes()), "late policy changes apply later, once");
         assert!(!self.has_work() && self.policy.is_empty(), "only background work is left between steps");
+        assert_eq!(self.effort.spent(), 0, "what a step has spent is forgotten with it");
     }
 }
 

@@ -27,7 +27,7 @@ impl Kernel {
             pieces += 1;
             if self.step.is_eventful() {
                 self.look_for_waiters();
-                pieces += self.step.take_spent();
+                pieces += self.step.effort.take_spent();
             }
         }
         self.step.effort.add_pieces(pieces - before);
@@ -50,8 +50,8 @@ impl Kernel {
             Work::Message(message) => ipc.take_apart_message(step, message),
             Work::Port(port) => ipc.take_apart_port(sched, step, port),
             Work::Requests(port) => ipc.take_apart_requests(step, port),
-            Work::Armed(port) if ipc.raise_queue_limit(port) => {
-                self.admit_one(machine, port);
+            Work::Armed(port) if ipc.is_raising(port) => {
+                self.admit_by_raise(machine, port);
                 Progress::More
             }
             Work::Armed(port) => ipc.fire_armed_piece(step, port),

@@ -11,7 +11,7 @@ use super::port_set::{MEMBERSHIP_COST, SET_COST};
 use super::request::REQUEST_COST;
 use super::right::{Carried, Right};
 use crate::ids::{BudgetId, PortId, Receivable};
-use crate::limits::QOS_WALK_MAX;
+use crate::limits::QOS_WALK_LEAST;
 use crate::sched::Scheduling;
 use crate::sched::thread::WaitPlace;
 use crate::step::{PolicyChange, Work};
@@ -170,7 +170,7 @@ impl Ipc {
 
     fn check_queue(&self, id: PortId, port: &Port) {
         let mut qos_override = None;
-        let is_long = port.queue.len() > QOS_WALK_MAX;
+        let is_long = port.queue.len() > QOS_WALK_LEAST;
         for message in port.queue.iter(&self.messages) {
             let message = &self.messages[message];
             for descriptor in &message.descriptors {

@@ -3,11 +3,10 @@
 use super::Ipc;
 use super::entry::{Entry, EntryRight};
 use super::message::Descriptor;
-use super::port::Role;
 use super::right::{Carried, ReceiveRight, Right, SendOnceRight, SendRight};
 use super::way::Way;
 use crate::ids::{MessageId, SpaceId};
-use crate::limits::{DESCRIPTORS_MAX, PIECE_EFFORT, RIGHTS_EFFORT_MAX, WAY_PER_PIECE};
+use crate::limits::{DESCRIPTORS_MAX, RIGHTS_EFFORT_MAX, WAY_EFFORT_FREE, WAY_PER_UNIT};
 use crate::sched::Scheduling;
 use crate::step::Step;
 use crate::trace::Event;
@@ -17,15 +16,6 @@ use abi::event::kind;
 use abi::message::*;
 use abi::port::{Disposition, MACH_PORT_DEAD, MACH_PORT_NULL, MACH_PORT_UREFS_MAX, PortName};
 use zerocopy::FromBytes;
-
-/// The effort of taking a right and delivering it, in the unit of [`RIGHTS_EFFORT_MAX`].
-const RIGHT_EFFORT: u32 = 8;
-/// That of a set that a port leaves.
-const LEFT_SET_EFFORT: u32 = 2;
-/// That of a thread that serves a port no more.
-const SERVED_EFFORT: u32 = 12;
-/// That of a notification that the move causes, besides one for each set of the port that it goes to.
-const NOTIFICATION_EFFORT: u32 = 4;
 
 /// How a copy-in treats a dead name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,6 +98,7 @@ impl Ipc {
     #[inline]
     fn can_carry(
         &mut self,
+        sched: &Scheduling,
         step: &mut Step,
         space: SpaceId,
         (name, disposition): (PortName, Disposition),
@@ -118,22 +109,7 @@ impl Ipc {
         if let (Disposition::MOVE_RECEIVE, Some(port), Some(way)) = (disposition, entry.right.port(), way) {
             self.closes_circle(port, way).ok_or(KERN_RESOURCE_SHORTAGE)?;
         }
-        Ok(self.effort_of(entry, disposition))
-    }
-
-    /// Returns the effort of taking a right, in the unit of [`RIGHTS_EFFORT_MAX`]: what the right's move causes counts too.
-    fn effort_of(&self, entry: Entry, disposition: Disposition) -> u32 {
-        let mut effort = RIGHT_EFFORT;
-        if let (Disposition::MOVE_RECEIVE, Some(port)) = (disposition, entry.right.port()) {
-            let port = &self.ports[port];
-            effort += LEFT_SET_EFFORT * port.set_count() as u32;
-            effort += if matches!(port.role, Role::Served(_)) { SERVED_EFFORT } else { 0 };
-        }
-        if let Some(request) = entry.request {
-            let told = self.live_port(self.requests[request].notify.port());
-            effort += NOTIFICATION_EFFORT + told.map_or(0, |port| port.set_count() as u32);
-        }
-        effort
+        Ok(self.effort_of(sched, entry, disposition))
     }
 
     /// Takes a right out of a space by name (mach-ipc 3.4).
@@ -420,9 +396,10 @@ impl Ipc {
                 MACH_PORT_NULL => Carried::Null,
                 MACH_PORT_DEAD => Carried::Dead,
                 name => {
-                    let checked = self.can_carry(step, space, (name, disposition), way.as_mut());
+                    let checked = self.can_carry(sched, step, space, (name, disposition), way.as_mut());
                     effort += checked.map_err(|error| short_or(error, MACH_SEND_INVALID_RIGHT))?;
-                    if effort > RIGHTS_EFFORT_MAX {
+                    let way = way.as_ref().map_or(0, |way| way.walked / WAY_PER_UNIT);
+                    if effort + way.saturating_sub(WAY_EFFORT_FREE) > RIGHTS_EFFORT_MAX {
                         return Err(MACH_SEND_NO_BUFFER);
                     }
                     self.take_right(sched, step, space, name, disposition)
@@ -438,7 +415,7 @@ impl Ipc {
             offset += PortDescriptor::SIZE;
         }
         let walked = way.map_or(0, |way| way.walked);
-        if step.effort.add_if_much(effort + walked * PIECE_EFFORT / WAY_PER_PIECE) {
+        if step.effort.add_if_much(effort + walked / WAY_PER_UNIT) {
             step.choose_again();
         }
         Ok(())

@@ -204,6 +204,12 @@ impl Ipc {
         self.boosts_spread
     }
 
+    /// Sets how many visits a change of importance that begins now makes before it is cut.
+    #[cold]
+    pub(crate) fn allow_visits(&mut self, visits: u64) {
+        self.importance.allow(visits);
+    }
+
     /// Lets boosts spread that were too many for one step. There are news afterwards.
     #[cold]
     pub(crate) fn spread_boosts(&mut self) {

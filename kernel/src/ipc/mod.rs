@@ -13,7 +13,7 @@
 //! | [`right`], [`counts`] | rights as values, and their counts |
 //! | [`home`], [`way`] | the place of a receive right, and the way of a message through ports in transit |
 //! | [`message`], [`queue`] | messages, and the queues of ports |
-//! | [`copy_in`], [`copy_out`] | from names to rights and back |
+//! | [`copy_in`], [`copy_out`], `burden` | from names to rights and back, and what moving them causes |
 //! | [`push`] | who raises whose priority: pushes and special reply ports |
 //! | [`promise`] | room for the message that each send-once right causes |
 //! | [`request`], [`kernel_message`] | requests for notifications, and the messages that the kernel makes |
@@ -24,6 +24,7 @@
 //! | [`names`] | the `mach_port` calls |
 
 pub mod budget;
+mod burden;
 pub(crate) mod check;
 pub mod copy_in;
 pub mod copy_out;

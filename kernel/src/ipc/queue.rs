@@ -5,7 +5,7 @@ use super::entry::EntryRight;
 use super::port::Home;
 use super::right::{Carried, Right};
 use crate::ids::{KernelObject, MembershipId, MessageId, PortId, Receivable, SpaceId, ThreadId};
-use crate::limits::QOS_WALK_MAX;
+use crate::limits::{QOS_WALK_LEAST, QOS_WALK_MAX, RAISED_PER_PIECE};
 use crate::machine::Nanos;
 use crate::outcome::Outcome;
 use crate::sched::Scheduling;
@@ -140,31 +140,45 @@ impl Ipc {
         None
     }
 
-    /// Appends a message to a queue. Its QoS raises that of the messages before it (importance 7.3): of the nearest, and of
-    /// the first, whose QoS is that of the queue.
+    /// Appends a message to a queue. Its QoS raises that of the messages before it (importance 7.3).
     pub fn append(&mut self, step: &mut Step, message: MessageId, port: PortId) {
         let qos_override = self.messages[message].qos_override;
         let Ipc { ports, messages, .. } = self;
         let state = &mut ports[port];
         let queue = &state.queue;
         step.trace.record(move || Event::queued(message, port, queue.len() + 1));
-        let mut earlier = state.queue.back();
+        let last = state.queue.back();
         state.queue.push_back(messages, message);
-        let mut raised = 0;
+        if let Some(last) = last
+            && self.messages[last].qos_override < qos_override
+        {
+            self.raise_from(step, port, last, qos_override);
+        }
+        if !self.ports[port].memberships.is_empty() {
+            self.note_messages(port);
+        }
+        self.note_servicers(step, port);
+    }
+
+    /// Raises the QoS of messages in a queue from `last` to the front, until one is as high: of the nearest, fewer if this
+    /// part of the step has done much already, and of the first, whose QoS is that of the queue.
+    #[cold]
+    fn raise_from(&mut self, step: &mut Step, port: PortId, last: MessageId, qos_override: Qos) {
+        let Ipc { ports, messages, .. } = self;
+        let queue = &ports[port].queue;
+        let most = if step.effort.is_much() { QOS_WALK_LEAST } else { QOS_WALK_MAX };
+        let (mut earlier, mut raised) = (Some(last), 0);
         while let Some(id) = earlier
             && messages[id].qos_override < qos_override
         {
             messages[id].qos_override = qos_override;
-            earlier = state.queue.before(messages, id);
+            earlier = queue.before(messages, id);
             raised += 1;
-            if raised == QOS_WALK_MAX {
-                earlier = state.queue.front();
+            if raised == most {
+                earlier = queue.front();
             }
         }
-        if !state.memberships.is_empty() {
-            self.note_messages(port);
-        }
-        self.note_servicers(step, port);
+        step.spend(raised as u32 / RAISED_PER_PIECE);
     }
 
     /// Raises the QoS of the first message in a queue, and of no other (importance 7.3).
@@ -232,15 +246,26 @@ impl Ipc {
         }
     }
 
-    /// Raises the queue limit of a live port by one, if it is to get higher and a sender is blocked, who is to be admitted
-    /// then. Without a blocked sender the limit gets as high as it is to.
-    pub fn raise_queue_limit(&mut self, port: PortId) -> bool {
+    /// Returns true if the queue limit of a live port is to get higher and a sender is blocked, who is to be admitted. Without
+    /// a blocked sender the limit gets as high as it is to.
+    pub fn is_raising(&mut self, port: PortId) -> bool {
         let strict = self.limits.strict_reply;
         let Some(state) = self.live_port_mut(port).filter(|state| state.raise > 0) else { return false };
-        let by = if state.senders.is_empty() { state.raise } else { 1 };
-        state.raise -= by;
-        state.set_queue_limit(state.qlimit + by, strict);
-        !state.senders.is_empty()
+        let blocked = !state.senders.is_empty();
+        if !blocked {
+            let limit = state.queue_limit();
+            state.raise = 0;
+            state.set_queue_limit(limit, strict);
+        }
+        blocked
+    }
+
+    /// Raises the queue limit of a port that [is to get higher](Ipc::is_raising) by one.
+    pub fn raise_queue_limit(&mut self, port: PortId) {
+        let strict = self.limits.strict_reply;
+        let state = &mut self.ports[port];
+        state.raise -= 1;
+        state.set_queue_limit(state.qlimit + 1, strict);
     }
 
     /// Records on a reply port the persona that the next reply must have, or removes the record (vouchers 7.7). A dead

@@ -22,6 +22,7 @@
 use super::entry::{Entry, EntryRight, add_urefs};
 use crate::heap::footprint;
 use crate::ids::{BudgetId, PortId, TaskId, tag};
+use crate::limits::{GROUPS_LEFT, GROUPS_PER_PIECE};
 use abi::KernReturn;
 use abi::code::{KERN_FAILURE, KERN_INVALID_VALUE, KERN_NO_SPACE};
 use abi::port::PortName;
@@ -144,6 +145,19 @@ impl Space {
     /// The slots of names stay, because each goes on with its generations.
     pub(super) fn trim(&mut self) -> bool {
         self.send_names.trim()
+    }
+
+    /// Gives back memory of a space that has no names any more and gets none, up to a bound. Returns false if that is so little
+    /// that it can go with the space.
+    pub(super) fn take_apart(&mut self) -> bool {
+        if self.slots.len() <= GROUPS_LEFT * GROWTH {
+            return false;
+        }
+        self.free = None;
+        if !self.send_names.trim() {
+            (0..GROUPS_PER_PIECE).for_each(|_| self.slots.shrink());
+        }
+        true
     }
 
     /// Returns the number of names.

@@ -56,6 +56,18 @@ impl Ipc {
         self.refund(removed.budget(), removed.cost());
     }
 
+    /// Gives back a part of the memory of a space without names, which gets none any more. Returns false if little is left.
+    pub(crate) fn take_apart_space(&mut self, space: SpaceId) -> bool {
+        let dying = &mut self.spaces[space];
+        let (budget, before) = (dying.budget(), dying.cost());
+        if !dying.take_apart() {
+            return false;
+        }
+        let given_back = before - dying.cost();
+        self.refund(budget, given_back);
+        true
+    }
+
     /// Looks for a name at the indexes `from..end`. Returns the one with the lowest index, and the index from which to
     /// look next. Returns `None` if the space ends at or before `from`.
     pub fn next_name(&self, space: SpaceId, from: u32, end: u32) -> Option<(Option<PortName>, u32)> {

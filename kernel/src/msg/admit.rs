@@ -108,18 +108,28 @@ impl Kernel {
         true
     }
 
-    /// Admits blocked senders as long as there is room. Messages that are delivered to waiting threads take no room.
-    fn admit_senders(&mut self, machine: &mut dyn Machine, port: PortId) {
-        while self.ipc.can_admit_sender(port) {
-            self.admit_sender(machine, port);
+    /// Admits the first blocked sender of a port whose queue limit is to get higher (mach-ipc 2.7): by one if its message
+    /// is queued. A message that is delivered to a thread takes no room.
+    pub(crate) fn admit_by_raise(&mut self, machine: &mut dyn Machine, port: PortId) {
+        let Kernel { ipc, sched, step, .. } = self;
+        let message = ipc.release_sender(sched, step, port).expect("a sender is blocked");
+        let spent = effort_of(ipc.message(message));
+        if self.offer(machine, message, port) {
+            self.step.spend(spent as u32);
+        } else {
+            self.ipc.append(&mut self.step, message, port);
+            self.ipc.raise_queue_limit(port);
         }
     }
 
-    /// Admits a blocked sender whatever the length of the queue, because the queue limit has got higher by one (mach-ipc
-    /// 2.7), and more as long as there is room.
-    pub(crate) fn admit_one(&mut self, machine: &mut dyn Machine, port: PortId) {
-        self.admit_sender(machine, port);
-        self.admit_senders(machine, port);
+    /// Queues the message of the first blocked sender of a port, behind those that are there, if there is room.
+    fn queue_sender(&mut self, port: PortId) {
+        let Kernel { ipc, sched, step, .. } = self;
+        if ipc.can_admit_sender(port)
+            && let Some(message) = ipc.release_sender(sched, step, port)
+        {
+            ipc.append(step, message, port);
+        }
     }
 
     /// `mach_port_insert_member`. Hands the port's messages to threads that wait on the set.
@@ -165,8 +175,7 @@ impl Kernel {
             if spent >= HANDED_OVER_MAX {
                 return self.let_receive_themselves(machine, port, set);
             }
-            let Message { size, descriptors, .. } = self.ipc.message(head);
-            spent += 1 + size / BYTES_PER_UNIT + descriptors.len() / DESCRIPTORS_PER_UNIT;
+            spent += effort_of(self.ipc.message(head));
             let head = self.ipc.pop_message(port).expect("the queue has a message");
             self.ipc.note_if_empty(port);
             self.ipc.note_servicers(&mut self.step, port);
@@ -174,7 +183,7 @@ impl Kernel {
                 self.ipc.put_message_back(port, head);
                 return;
             }
-            self.admit_senders(machine, port);
+            self.queue_sender(port);
         }
     }
 
@@ -196,4 +205,9 @@ impl Kernel {
             self.sched.set_continuation(thread, Continuation::receive(Some(again)));
         }
     }
+}
+
+/// Returns how many small messages take as long as this one when it is handed over.
+fn effort_of(message: &Message) -> usize {
+    1 + message.size / BYTES_PER_UNIT + message.descriptors.len() / DESCRIPTORS_PER_UNIT
 }

@@ -22,8 +22,8 @@ impl Kernel {
         send: SendArgs,
         receive: ReceiveArgs,
     ) -> Outcome {
-        let receives = send.options.contains(MsgOption::RCV_MSG);
-        if send.options.contains(MsgOption::SEND_MSG) {
+        let [sends, receives] = [MsgOption::SEND_MSG, MsgOption::RCV_MSG].map(|option| send.options.contains(option));
+        if sends {
             match self.send(machine, caller, &send, receives.then_some(&receive)) {
                 Outcome::Message(MACH_MSG_SUCCESS, _) => {}
                 other => return other,
@@ -37,10 +37,12 @@ impl Kernel {
         }
         match (receives, self.step.has_work()) {
             (false, _) => Outcome::SENT,
-            (true, false) => self.receive(machine, caller, &receive),
-            (true, true) => {
-                let work = self.step.take_work();
-                self.go_on_with(machine, caller, Continuation { work, rest: Rest::Receive(receive) })
+            (true, false) if !sends || !self.step.effort.is_much() => self.receive(machine, caller, &receive),
+            // What the send has caused comes first, and a receive that may be long does not follow a long send at once.
+            (true, _) => {
+                self.sched.set_continuation(caller.thread, Continuation::receive(Some(receive)));
+                self.step.choose_again();
+                Outcome::Pending
             }
         }
     }

@@ -4,6 +4,7 @@
 use crate::ids::{Context, MessageId, PortId};
 use crate::ipc::direct::attached::{Case, Origin};
 use crate::kernel::Kernel;
+use crate::limits::BOOST_VISITS_LEAST;
 use crate::machine::NoMemory;
 use crate::vouchers::bindings::Came;
 use abi::message::MsgOption;
@@ -44,7 +45,15 @@ impl Kernel {
         }
         let attached = self.ipc.message(message).voucher.as_ref();
         let voucher = attached.and_then(|attached| self.vouchers.importance_of(&self.ipc, attached));
-        self.ipc.donate(message, port, sender.space, voucher, mode)?;
+        let long = self.step.effort.is_much();
+        if long {
+            self.ipc.allow_visits(BOOST_VISITS_LEAST);
+        }
+        let donated = self.ipc.donate(message, port, sender.space, voucher, mode);
+        if long {
+            self.ipc.allow_visits(self.limits.boost_visits);
+        }
+        donated?;
         if self.ipc.message(message).voucher.is_none() {
             self.vouchers.note_origin(message, Origin { space: sender.space, voucher: None });
         }

@@ -407,6 +407,11 @@ impl Scheduling {
         (self.drop_deadline != Nanos::MAX).then_some(self.drop_deadline)
     }
 
+    /// Returns true if importance wants to be asked now, and no thread has an earlier deadline.
+    pub fn drop_is_first(&self, now: Nanos) -> bool {
+        self.drop_deadline <= now.min(self.timers.earliest())
+    }
+
     /// Removes the earliest deadline of a thread if it has passed. Ends the depression, if it is that of a depression; the caller
     /// ends the wait, if it is that of a wait.
     pub fn expire(&mut self, step: &mut Step, now: Nanos) -> Option<Expired> {

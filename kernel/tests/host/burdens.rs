@@ -59,6 +59,25 @@ fn the_receive_rights_of_a_message_leave_a_limited_number_of_sets() {
 }
 
 #[test]
+fn the_receive_rights_of_a_message_end_a_limited_number_of_waits() {
+    let mut w = World::new();
+    let a = w.task();
+    w.checked = false;
+    let set = w.allocate(a, MACH_PORT_RIGHT_PORT_SET).unwrap();
+    const WAITING: usize = 55;
+    // A right counts 10, because its port leaves a set, and a thread that waits 2.
+    assert_limit(&mut w, a, (99, D::MOVE_RECEIVE), |w, count| {
+        let ports: Vec<_> = (0..count).map(|_| w.port(a)).collect();
+        ports.iter().for_each(|&port| join(w, a, port, &[set]));
+        for _ in 0..WAITING {
+            let thread = w.thread(a);
+            assert_eq!(w.receive(thread, ports[0], MsgOption::empty()), Ret::Blocked);
+        }
+        ports
+    });
+}
+
+#[test]
 fn the_rights_of_a_message_cause_a_limited_number_of_notifications() {
     let mut w = World::new();
     let a = w.task();
@@ -66,7 +85,7 @@ fn the_rights_of_a_message_cause_a_limited_number_of_notifications() {
     let (port, notify) = (w.port(a), w.port(a));
     let sets = new_sets(&mut w, a);
     join(&mut w, a, notify, &sets);
-    assert_limit(&mut w, a, (16, D::MOVE_SEND_ONCE), |w, count| {
+    assert_limit(&mut w, a, (14, D::MOVE_SEND_ONCE), |w, count| {
         let names: Vec<_> = (0..count as u32).map(|number| PortName((1000 + number) << 8 | 3)).collect();
         for &name in &names {
             w.insert_right(a, name, port, D::MAKE_SEND_ONCE).unwrap();

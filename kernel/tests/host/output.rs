@@ -1,11 +1,14 @@
 //! `write`: output to the console, whose buffer may be full.
 
+use crate::message::Msg;
 use crate::unix::{call, result};
 use crate::world::{Actor, RESULT, Ret, World};
 use abi::code::*;
+use abi::port::Disposition as D;
+use abi::port::*;
 use abi::trap::{mach, unix};
 use kernel::kernel::Event;
-use kernel::limits::{CONSOLE_THREADS_PER_TICK, CONSOLE_WRITE_MAX};
+use kernel::limits::{CONSOLE_THREADS_PER_TICK, CONSOLE_WRITE_MAX, REAP_SLICE};
 use kernel::machine::Machine;
 
 fn write(w: &mut World, a: Actor, text: &[u8]) -> Ret {
@@ -114,4 +117,17 @@ fn the_output_of_many_writers_is_written_in_several_steps() {
     }
     assert_eq!(steps, 3);
     assert_eq!(w.machine.console.len(), writers.len());
+}
+
+/// What is left of a call waits for a part of a step that has not done much. Looking for room is not much.
+#[test]
+fn a_long_call_goes_on_while_the_console_has_no_room() {
+    let (mut w, a, b) = full();
+    assert_eq!(write(&mut w, a, b"late"), Ret::Blocked);
+    let port = w.port_with_send(b);
+    for _ in 0..3 * REAP_SLICE {
+        w.send(b, &Msg::to(port, D::MAKE_SEND_ONCE)).unwrap();
+    }
+    w.mod_refs(b, port, MACH_PORT_RIGHT_RECEIVE, -1).unwrap();
+    assert_eq!(w.state(a), Ret::Blocked);
 }

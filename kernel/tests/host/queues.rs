@@ -249,6 +249,23 @@ fn a_port_that_joins_a_set_serves_its_waiters_from_blocked_senders() {
     assert!(blocked.iter().all(|&thread| w.state(thread).code() == MACH_MSG_SUCCESS));
 }
 
+/// Those that are queued come before those of blocked senders, for which there is room one by one.
+#[test]
+fn a_port_that_joins_a_set_serves_its_waiters_from_its_queue_first() {
+    let mut full = Full::new();
+    let blocked = [NEXT_ID, NEXT_ID + 1].map(|id| full.blocked_sender(&full.message(id)));
+    let Full { w, owner, port, .. } = &mut full;
+    let set = w.allocate(*owner, MACH_PORT_RIGHT_PORT_SET).unwrap();
+    let receivers: Vec<_> = (1..=NEXT_ID + 2).map(|_| w.thread(*owner)).collect();
+    receivers.iter().for_each(|&receiver| assert_eq!(w.receive(receiver, set, MsgOption::empty()), Ret::Blocked));
+    w.insert_member(*owner, *port, set).unwrap();
+    for (&receiver, id) in receivers.iter().zip(1..=NEXT_ID + 1) {
+        assert_eq!(w.received(receiver).header.msgh_id, id);
+    }
+    assert_eq!(w.state(receivers[LIMIT as usize + 2]), Ret::Blocked);
+    assert!(blocked.iter().all(|&thread| w.state(thread).code() == MACH_MSG_SUCCESS));
+}
+
 /// A sender that does not wait gets the same code whether or not its budget has room, since its message is not queued.
 #[test]
 fn a_full_queue_is_reported_before_a_used_up_budget() {

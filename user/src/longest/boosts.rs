@@ -4,7 +4,7 @@ use super::child::Child;
 use super::sets::{self, with_requests};
 use super::threads::{self, Threads};
 use super::walks::{packet, send};
-use super::{Row, measured, program};
+use super::{Row, measured, program, rights};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task;
@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Row] = &[
     ("a donor's change with 6,000 messages", || in_application("donor of messages")),
     ("a donor's change that boosts 504 threads", || in_application("donor of boosts")),
     ("the same of a donor with 120 threads itself", || in_application("donor of threads")),
-    ("send 101 receive rights, which boosts a task", || in_application("donor of rights")),
+    ("send 92 receive rights, which boosts a task", || in_application("donor of rights")),
     ("end of a donor with members of 64 sets each", end_of_donor),
 ];
 
@@ -33,7 +33,7 @@ const DAEMON_BYTES: u64 = 640 << 10;
 const DAEMON_PAGES: u64 = 2_600;
 
 /// Lets an application measure, because the bench is none, and returns what that sends.
-fn in_application(kind: &str) -> LongestStep {
+pub(super) fn in_application(kind: &str) -> LongestStep {
     let (meeting, exit) = (port_with_send(), Port::new());
     let child = program(kind).policy(AppType::AppDefault, Role::Foreground, Qos::Unspecified).most();
     let task = child.bootstrap(meeting.name()).exit_port(exit.name()).start().expect("an application");
@@ -51,6 +51,8 @@ pub(super) fn run(kind: &str) -> bool {
         "donor of boosts" => change_with_boosts(DAEMONS, 0),
         "donor of threads" => change_with_boosts(1, 120),
         "donor of rights" => send_rights(),
+        rights::BOOSTED => rights::boosted(),
+        rights::TO_DAEMON => rights::to_daemon(),
         _ => return false,
     };
     let ticks = u32::try_from(longest.ticks).expect("a step takes less than seconds");
@@ -59,7 +61,7 @@ pub(super) fn run(kind: &str) -> bool {
 }
 
 /// Returns a port whose boosts do not count for this task.
-fn foreign_port() -> PortName {
+pub(super) fn foreign_port() -> PortName {
     let port = port_with_send().into_name();
     port::accept_donation(port).expect("the port is the task's");
     port::set_queue_limit(port, MACH_PORT_QLIMIT_MAX).expect("the limit is allowed");
@@ -118,7 +120,7 @@ fn change_with_boosts(daemons: usize, own: usize) -> LongestStep {
 /// Sends rights with requests in a message that boosts a daemon.
 fn send_rights() -> LongestStep {
     let (daemon, port) = daemon();
-    let names = with_requests(101);
+    let names = with_requests(92);
     let words = packet(port, &names, Disposition::MOVE_RECEIVE);
     let longest = measured(|| {
         check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS);

@@ -1,6 +1,6 @@
 //! Tasks that hold much, until they are ended.
 
-use super::{boosts, holes, program, rate, sets, threads};
+use super::{boosts, holes, program, rate, rights, sets, threads};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -83,7 +83,7 @@ impl Child {
 /// Holds what `kind` says, tells the parent, and waits to be ended.
 pub(super) fn run(kind: &str) {
     let (parent, silent) = (task::bootstrap_port(), Port::new());
-    let (mut kept, mut acts) = (Vec::new(), None);
+    let (mut kept, mut acts, mut given) = (Vec::new(), None, None);
     // What follows uses up the budget; a message needs some of it.
     let spare = [0; 16].map(|_| Port::new());
     match kind {
@@ -127,12 +127,14 @@ pub(super) fn run(kind: &str) {
             sleep(50);
         }
         SERVE | SERVE_ELSEWHERE => {}
+        rights::DAEMON => given = Some(rights::hold_messages(&mut kept)),
         holes if holes::leave(holes) => {}
         members if sets::hold(members) || boosts::hold(members) => {}
         hostile => acts = Some(hostile),
     }
     drop(spare);
-    Message::copy_send(parent).port(silent.name(), Disposition::MAKE_SEND).send().expect("the parent listens");
+    let given = given.as_ref().unwrap_or(&silent).name();
+    Message::copy_send(parent).port(given, Disposition::MAKE_SEND).send().expect("the parent listens");
     if let Some(hostile) = acts {
         assert!(rate::run(hostile), "there is no task of the kind {hostile}");
     }

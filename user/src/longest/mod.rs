@@ -14,6 +14,7 @@ mod messages;
 mod parts;
 mod ports;
 mod rate;
+mod rights;
 mod sets;
 mod tables;
 mod threads;
@@ -44,6 +45,7 @@ const ROWS: &[&[Row]] = &[
     threads::ROWS,
     walks::ROWS,
     sets::ROWS,
+    rights::ROWS,
     boosts::ROWS,
     vouchers::ROWS,
     parts::ROWS,

@@ -34,9 +34,14 @@ const CHAIN: usize = 2_000;
 
 /// Sends a port to a new one, that to the next, and so on, as far as memory allows. Returns the last, which stays.
 pub(crate) fn nest(first: PortName) -> PortName {
+    nest_in(first, CHAIN)
+}
+
+/// The same, in a chain of `most` ports at most.
+pub(super) fn nest_in(first: PortName, most: usize) -> PortName {
     let spare = [0; 64].map(|_| port_with_send());
     let mut last = first;
-    for length in 1..CHAIN {
+    for length in 1..most {
         let next = port_with_send().into_name();
         if Message::copy_send(next).port(last, Disposition::MOVE_RECEIVE).send_within(0).is_err() {
             assert!(length > 100, "a chain of {length} ports is too short");

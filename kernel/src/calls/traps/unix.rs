@@ -58,7 +58,8 @@ impl Kernel {
     }
 
     /// Writes the output of the threads that wait for room, as far as there is room. What is too much for one step follows
-    /// at once.
+    /// at once. To look for room is no effort: it is repeated while there is none, and what waits for a part of a step
+    /// without much effort must not wait for that.
     pub(crate) fn take_output(&mut self, machine: &mut dyn Machine) {
         let (mut writers, mut room) = (CONSOLE_THREADS_PER_TICK, CONSOLE_WRITE_MAX as u64);
         while let Some(writer) = self.sched.writer() {
@@ -66,22 +67,27 @@ impl Kernel {
                 panic!("{writer:?} is in the queue of output but waits for something else");
             };
             if writers == 0 || size > room {
-                return self.sched.set_console_deadline(Some(machine.now()));
+                self.sched.set_console_deadline(Some(machine.now()));
+                break;
             }
-            (writers, room) = (writers - 1, room - size);
             if self.ends_at_console(writer) {
+                writers -= 1;
                 continue;
             }
             let mut bytes = [0; CONSOLE_WRITE_MAX];
             let bytes = &mut bytes[..size as usize];
             let space = self.sched[writer].context().address_space;
             let result = match machine.copy_in(space, buffer, bytes) {
-                Ok(()) if !machine.console_write(bytes) => return,
+                Ok(()) if !machine.console_write(bytes) => break,
                 Ok(()) => Ok(size),
                 Err(_) => Err(EFAULT),
             };
             self.ipc.end_wait(&mut self.sched, &mut self.step, writer);
             self.sched.finish(writer, Outcome::Unix(result));
+            (writers, room) = (writers - 1, room - size);
+        }
+        if writers < CONSOLE_THREADS_PER_TICK {
+            self.step.effort.add_output();
         }
     }
 
