@@ -154,8 +154,10 @@ pub struct Importance {
     updating: List<TaskElement, Updating>,
     /// The elements whose change the kernel has not been told.
     changed: List<TaskElement, Changed>,
-    /// The elements whose visit was cut short, in the order of their turns.
+    /// The elements whose visit was cut short, in the order of the causes.
     unfinished: List<TaskElement, Unfinished>,
+    /// Such a visit goes on now.
+    is_going_on: bool,
     delayed: DelayedDrop,
     /// There may be a policy change or a deadline that the kernel has not been told.
     news: bool,
@@ -181,6 +183,7 @@ impl Importance {
             updating: List::new(),
             changed: List::new(),
             unfinished: List::new(),
+            is_going_on: false,
             delayed: DelayedDrop::default(),
             news: false,
             log: Log::default(),

@@ -11,6 +11,10 @@
 //! As much can hang on a task as its budget pays for. So the kernel sets an [allowance](Importance::allow) for each step: a
 //! visit that finds it used up notes where it has been, and [`finish_visits`](Importance::finish_visits) goes on there.
 //! Meanwhile each message and inherit counts as it is marked, and only the rest of the marks lag behind the task.
+//!
+//! The causes have their turns one after the other: what follows from a rest comes before the next rest. So each turn only
+//! switches on or only switches off, and ends. If boosts and their ends took turns, they could run behind each other in a
+//! ring of tasks for ever.
 
 use super::Importance;
 use super::element::{ElementId, Rest, TaskElement, Updating};
@@ -115,9 +119,10 @@ impl Importance {
         !self.unfinished.is_empty()
     }
 
-    /// Goes on with the visits that were cut short, as far as the allowance goes. Each element has its turn.
+    /// Goes on with the visits that were cut short, as far as the allowance goes, in the order of their causes.
     pub fn finish_visits(&mut self, environment: &mut dyn Environment) {
         self.count_visits();
+        self.is_going_on = true;
         while !self.must_pause()
             && let Some(id) = self.unfinished.pop_front(&mut self.elements)
         {
@@ -126,6 +131,7 @@ impl Importance {
             self.visit_from(environment, id, direction, rest);
             self.propagate(environment, id, direction);
         }
+        self.is_going_on = false;
     }
 
     /// Changes everything that hangs on a task: its messages, then the inherits.
@@ -153,11 +159,15 @@ impl Importance {
         }
     }
 
-    /// Keeps the rest of a visit for later.
+    /// Keeps the rest of a visit for later: that of a new change waits for those of earlier ones.
     #[cold]
     fn leave(&mut self, id: ElementId, rest: Rest) {
         self.elements[id].rest = Some(rest);
-        self.unfinished.push_back(&mut self.elements, id);
+        if self.is_going_on {
+            self.unfinished.push_front(&mut self.elements, id);
+        } else {
+            self.unfinished.push_back(&mut self.elements, id);
+        }
     }
 
     /// Takes note that a message leaves the list of a task.

@@ -3,7 +3,7 @@
 use crate::support::{Fixture, fixture};
 use crate::world::{Kind, Mode, Send};
 use voucher::VoucherId;
-use voucher::importance::{Depth, Marks, Source};
+use voucher::importance::{Depth, Marks, SendMode, Source};
 
 /// Boosts a chain of tasks, each of which forwards the voucher that it got, and returns the vouchers.
 fn chain(f: &mut Fixture, tasks: &[&str]) -> Vec<VoucherId> {
@@ -144,6 +144,48 @@ fn a_refused_message_can_light_a_ring() {
     assert_eq!((f.a("B"), f.c("pB"), f.refs("A")), (1, 1, 1));
     f.receive_plain("B", "pB");
     assert_eq!((f.a("B"), f.boosts()), (0, vec!["+B".to_owned(), "-B".to_owned()]));
+}
+
+/// The ring leads over a port whose receive right is in the refused message. The right returns after the message has lost its
+/// boost, and meanwhile its boosts count for the receiver.
+#[test]
+fn a_refused_message_can_light_a_ring_over_a_right_that_it_carries() {
+    let mut f = fixture();
+    f.port("q", "B", true);
+    f.send("B", "q", 1);
+    f.fill("pB");
+    let rights = vec![f.world.port_number("q")];
+    let send = Send { rights, mode: SendMode::Static, ..Send::default() };
+    assert_eq!(f.send_as("B", "pB", send), Some(0x1000_0004));
+    assert_eq!((f.a("B"), f.c("pB"), f.c("q")), (1, 0, 1));
+    f.receive_plain("B", "q");
+    assert_eq!((f.a("B"), f.boosts()), (0, vec!["+B".to_owned(), "-B".to_owned()]));
+}
+
+/// An application to which the refused message's receiver has sent a message is boosted for a moment, through others: its
+/// policy follows with the delayed drop (importance 6.6). A boost lifts App Nap, so that it is a donor until then.
+#[test]
+fn a_refused_message_boosts_an_application_until_the_delayed_drop() {
+    for napping in [false, true] {
+        let mut f = fixture();
+        f.nap("A", napping);
+        f.send("A", "pC", 1);
+        f.send("B", "pA", 1);
+        f.fill("pB");
+        let before = (f.a("A"), f.a("B"), f.a("C"), f.refs("A"), f.c("pA"), f.c("pB"), f.c("pC"));
+        let donated = u64::from(!napping);
+        assert_eq!(before, (0, 0, donated, 2, 0, 0, donated));
+        assert_eq!(f.send_as("X", "pB", Send::default()), Some(0x1000_0004));
+        // One reference is that of the queue.
+        let waiting = (f.a("A"), f.a("B"), f.a("C"), f.refs("A"), f.c("pA"), f.c("pB"), f.c("pC"));
+        assert_eq!(waiting, (0, 0, 1, 3, 0, 0, 1), "napping: {napping}");
+        assert_eq!((f.boosted("A"), f.donates("A"), f.boosted("B"), f.boosted("C")), (true, true, false, true));
+        f.advance(1099);
+        assert!(f.boosted("A"));
+        f.advance(1);
+        let after = (f.a("A"), f.a("B"), f.a("C"), f.refs("A"), f.c("pA"), f.c("pB"), f.c("pC"));
+        assert_eq!((after, f.boosted("A"), f.donates("A")), (before, false, !napping));
+    }
 }
 
 #[test]

@@ -6,9 +6,9 @@
 //! delayed drop.
 
 use crate::support::base_priority;
-use crate::world::{Holder, Message, World};
+use crate::world::{Holder, Message, Port, World};
 use std::collections::{BTreeMap, BTreeSet};
-use voucher::importance::{ElementId, InheritId, PortNumber, Source};
+use voucher::importance::{ElementId, InheritId, PortNumber, Source, TaskElement};
 use voucher::{Key, VoucherId};
 
 /// The boosts that a voucher's value holds.
@@ -41,14 +41,15 @@ pub struct Model {
     donors: BTreeSet<ElementId>,
     file_locks: BTreeMap<ElementId, u64>,
     /// What is true only for a moment within a call.
-    moment: Moment,
+    moment: Option<Moment>,
 }
 
-/// A message that is being refused, or lost on the way to its receiver.
+/// A moment within a call: rights are on their way, or a message is there that is refused or lost later.
 #[derive(Debug, Default)]
 struct Moment {
-    /// Ports whose receive rights are out of their spaces.
-    rights: Vec<PortNumber>,
+    /// The places of receive rights that are not where they are after the call, and the tasks that their boosts count for
+    /// there.
+    places: BTreeMap<PortNumber, (Holder, Option<ElementId>)>,
     /// A task with one more boost.
     boosted: Option<ElementId>,
 }
@@ -56,14 +57,46 @@ struct Moment {
 /// The number of the message that is being refused.
 const REFUSED: u32 = u32::MAX;
 
-/// A message that was refused, with what the model needs of it.
-pub struct Refused<'a> {
-    /// The task that sent it, if it could carry importance.
+/// A message that is being sent, with what the model must know of the time before.
+pub struct Sending {
+    /// The task that sends it, if it can carry importance.
     pub follows: Option<ElementId>,
     /// It boosts in any case.
     pub fixed: bool,
     pub port: PortNumber,
-    pub rights: &'a [PortNumber],
+    /// The receive rights in it.
+    pub rights: Vec<Moved>,
+}
+
+/// A receive right in a message that is being sent.
+pub struct Moved {
+    port: PortNumber,
+    home: Holder,
+    /// The task that the port's boosts counted for.
+    owner: Option<ElementId>,
+    /// The temporary owner.
+    bound: Option<ElementId>,
+}
+
+impl Moved {
+    /// Takes note of a right before it is sent.
+    pub fn new(world: &World, right: PortNumber) -> Moved {
+        let port = world.kernel.port_of(right).expect("it is alive");
+        Moved { port: right, home: port.holder, owner: owner(world, port), bound: port.boosts.bound() }
+    }
+}
+
+/// Returns the task that the boosts of a port count for.
+fn owner(world: &World, port: &Port) -> Option<ElementId> {
+    if port.boosts.is_temp_owner() { port.boosts.bound() } else { holder(world, port.holder) }
+}
+
+/// Returns the task that has a right.
+fn holder(world: &World, place: Holder) -> Option<ElementId> {
+    match place {
+        Holder::Task(task) => world.kernel.tasks[task].element,
+        Holder::Transit(_) | Holder::Limbo => None,
+    }
 }
 
 impl Model {
@@ -106,21 +139,18 @@ impl Model {
         }
     }
 
-    /// Notes that rights were sent. They left their task before they travelled, and a moment without their boosts is enough
-    /// to put out a ring of tasks that boost each other.
-    pub fn left(&mut self, world: &World, rights: &[PortNumber]) {
-        self.moment.rights = rights.to_vec();
-        self.settle(world, false);
-        self.moment = Moment::default();
+    /// Notes that rights were sent. Each was in no task before it travelled, and a moment without its boosts is enough to
+    /// put out a ring of tasks that boost each other.
+    pub fn left(&mut self, world: &World, message: &Sending) {
+        self.take(world, message);
+        self.moment = None;
         self.settle(world, true);
     }
 
-    /// Notes that a message was refused. For a moment it boosted the receiver, and its rights were on their way. If tasks
+    /// Notes that a message was refused. Its rights were on their way, and for a moment it boosted the receiver. If tasks
     /// boost each other in a ring, a moment is enough to light the ring (importance 6.5).
-    pub fn refused(&mut self, world: &World, message: &Refused<'_>) {
-        self.moment.rights = message.rights.to_vec();
-        self.settle(world, false);
-        self.settle(world, true);
+    pub fn refused(&mut self, world: &World, message: &Sending) {
+        self.take(world, message);
         if message.fixed || message.follows.is_some() {
             let follows = message.follows.filter(|_| !message.fixed);
             self.sent.insert(REFUSED, Sent { follows, port: message.port });
@@ -128,7 +158,30 @@ impl Model {
             self.sent.remove(&REFUSED);
             self.settle(world, false);
         }
-        self.moment = Moment::default();
+        for right in message.rights.iter().rev() {
+            self.place(world, right.port, right.home, holder(world, right.home));
+        }
+        self.moment = None;
+        self.settle(world, true);
+        self.settle(world, false);
+    }
+
+    /// Takes the rights of a message out of their task and sets them on their way, one after the other.
+    fn take(&mut self, world: &World, message: &Sending) {
+        let homes = message.rights.iter().map(|right| (right.port, (right.home, right.owner)));
+        self.moment = Some(Moment { places: homes.collect(), boosted: None });
+        // A request for room may have been armed.
+        self.settle(world, true);
+        for right in &message.rights {
+            self.place(world, right.port, Holder::Limbo, right.bound);
+            self.place(world, right.port, Holder::Transit(message.port), None);
+        }
+    }
+
+    /// Moves a right within the moment: what its boosts count for now comes first.
+    fn place(&mut self, world: &World, port: PortNumber, place: Holder, owner: Option<ElementId>) {
+        let moment = self.moment.as_mut().expect("a call goes on");
+        moment.places.insert(port, (place, owner));
         self.settle(world, true);
         self.settle(world, false);
     }
@@ -138,9 +191,10 @@ impl Model {
         let Some(sent) = self.sent.get(&message) else { return };
         let raised = sent.follows.is_none_or(|task| self.donors.contains(&task));
         if raised && sent.follows != Some(receiver) {
-            self.moment.boosted = Some(receiver);
+            self.moment = Some(Moment { boosted: Some(receiver), ..Moment::default() });
             self.settle(world, true);
-            self.moment = Moment::default();
+            self.moment = None;
+            self.settle(world, true);
         }
     }
 
@@ -273,8 +327,8 @@ impl Model {
         let boosts = self.boosts(world);
         let mut changed = false;
         for (id, element) in world.importance.elements() {
-            let marks = element.marks();
-            let donates = marks.donor || (marks.receiver && boosts.get(&id).copied().unwrap_or(0) > 0);
+            let boosted = boosts.get(&id).copied().unwrap_or(0) > 0;
+            let donates = self.is_marked(world, element, boosted) || (element.marks().receiver && boosted);
             if donates && up {
                 changed |= self.donors.insert(id);
             } else if !donates && !up {
@@ -284,15 +338,33 @@ impl Model {
         changed
     }
 
+    /// Returns true if a task has the mark of a donor. That of a napping application can be there for a moment only, or
+    /// only be gone for a moment, because a boost lifts the nap (importance 2.4). It stays if the application waits for
+    /// the delayed drop now.
+    fn is_marked(&self, world: &World, element: &TaskElement, boosted: bool) -> bool {
+        let marks = element.marks();
+        let live = element.task().filter(|_| marks.live_donor && self.moment.is_some());
+        let Some(task) = live else { return marks.donor };
+        let policy = world.kernel.tasks[task as usize].live_policy();
+        // A mark that is there without a boost was set by `mark_donor`.
+        let by_boost = policy.boosted && !policy.unboosted && (element.is_boosted() || !marks.donor);
+        if by_boost { boosted || element.is_delayed() } else { marks.donor }
+    }
+
+    /// Returns the place of a port's receive right, and the task that its boosts count for there.
+    fn place_of(&self, world: &World, number: PortNumber) -> (Holder, Option<ElementId>) {
+        let port = world.kernel.port_of(number).expect("it is alive");
+        let moved = self.moment.as_ref().and_then(|moment| moment.places.get(&number).copied());
+        moved.unwrap_or_else(|| (port.holder, owner(world, port)))
+    }
+
     /// Returns the boosts on a port: its messages, the request for room, and the ports that travel towards it.
     fn on_port(&self, world: &World, port: PortNumber) -> u64 {
         let raised = |sent: &&Sent| sent.port == port && sent.follows.is_none_or(|task| self.donors.contains(&task));
         let own = self.sent.values().filter(raised).count() as u64;
         let live = world.kernel.port_of(port).expect("it is alive");
-        let travelling =
-            world.kernel.live_ports().into_iter().filter(|other| !self.moment.rights.contains(other)).filter(
-                |&other| world.kernel.port_of(other).is_some_and(|other| other.holder == Holder::Transit(port)),
-            );
+        let ports = world.kernel.live_ports().into_iter();
+        let travelling = ports.filter(|&other| self.place_of(world, other).0 == Holder::Transit(port));
         own + u64::from(live.boosts.holds_send_possible())
             + travelling.map(|other| self.on_port(world, other)).sum::<u64>()
     }
@@ -300,20 +372,15 @@ impl Model {
     /// Returns the boosts of all tasks.
     fn boosts(&self, world: &World) -> BTreeMap<ElementId, u64> {
         let mut boosts = self.file_locks.clone();
-        self.moment.boosted.into_iter().for_each(|task| *boosts.entry(task).or_default() += 1);
+        let flash = self.moment.as_ref().and_then(|moment| moment.boosted);
+        flash.into_iter().for_each(|task| *boosts.entry(task).or_default() += 1);
         for (&id, held) in &self.held {
             if self.counts(world, id, held) {
                 *boosts.entry(held.to).or_default() += held.boosts.0 - held.boosts.1;
             }
         }
         for port in world.kernel.live_ports() {
-            let live = world.kernel.port_of(port).expect("it is alive");
-            let owner = match live.holder {
-                _ if live.boosts.is_temp_owner() => live.boosts.bound(),
-                Holder::Task(task) => world.kernel.tasks[task].element,
-                Holder::Transit(_) | Holder::Limbo => None,
-            };
-            if let Some(owner) = owner.filter(|_| !self.moment.rights.contains(&port)) {
+            if let (_, Some(owner)) = self.place_of(world, port) {
                 *boosts.entry(owner).or_default() += self.on_port(world, port);
             }
         }

@@ -19,6 +19,7 @@ impl Fixture {
             assert!(visits <= VISITS + 4, "{visits} visits in one step");
             self.world.check();
             steps += 1;
+            assert!(steps < 1000, "a change ends");
         }
         steps
     }
@@ -122,4 +123,29 @@ fn a_task_may_end_while_its_change_is_under_way() {
     }
     f.finish();
     assert_eq!((f.a("B"), f.a("C")), (0, 0));
+}
+
+/// Each task of a ring has a list of messages that takes several steps, and a boost runs round the ring when it ends: both
+/// changes have something left to do. One has its turn after the other, so that neither runs behind the other for ever.
+#[test]
+fn a_boost_and_its_end_do_not_chase_each_other_in_a_ring() {
+    for head_start in 1..20 {
+        let mut f = fixture();
+        f.world.importance.allow(VISITS);
+        f.port("q", "B", true);
+        for (from, to) in [("B", "pC"), ("C", "pD"), ("D", "pB")] {
+            f.send(from, "pS", 2 * VISITS as usize);
+            f.send(from, to, 1);
+        }
+        f.world.end_step();
+        f.send("A", "q", 1);
+        for _ in 0..head_start {
+            f.world.end_step();
+            f.world.go_on();
+        }
+        f.receive_plain("B", "q");
+        f.finish();
+        let (lit, boosts) = (f.boosted("B"), f.a("B") + f.a("C") + f.a("D"));
+        assert_eq!(boosts, if lit { 3 } else { 0 }, "after {head_start} steps");
+    }
 }

@@ -5,7 +5,7 @@
 //! A failure names its seed and step. `TALLY_SEED=… cargo test -p voucher --test importance random` runs that seed again,
 //! and `TALLY_STEPS` sets the number of operations for each seed.
 
-use crate::model::{Model, Refused};
+use crate::model::{Model, Moved, Sending};
 use crate::replayer::state;
 use crate::world::{Holder, Kind, Mode, Send, World};
 use abi::voucher::{
@@ -228,37 +228,37 @@ impl Player {
         // as one more reference (importance 3.4, 4.6; mach-ipc 3.11).
         let is_owned = |&right: &u64| self.world.kernel.port_of(right).is_some_and(|port| !port.boosts.is_temp_owner());
         let undone = !send.notify && send.body_vouchers.is_empty() && send.rights.iter().all(is_owned);
-        let before = counts(&self.world);
+        let before = state(&self.world);
         let donors = self.model.donors().clone();
         let fixed = send.mode == SendMode::Static;
-        let refused = self.refused(&task, &port, &send);
-        let rights = send.rights.clone();
+        let sending = self.sending(&task, &port, &send);
         let (message, result) = self.world.send(&task, &port, send);
         if result == Some(TIMED_OUT) {
-            self.model.refused(&self.world, &Refused { rights: &rights, ..refused });
-            // A moment can light a ring of tasks that boost each other, or not.
+            self.model.refused(&self.world, &sending);
+            // A moment can light a ring of tasks that boost each other, and a napping application that it has boosted
+            // stays a donor until the delayed drop. The model knows about both.
             if undone && !self.slices && *self.model.donors() == donors {
-                assert_eq!(counts(&self.world), before, "a failed send leaves no trace");
+                let (before, after) = without_moment(before, state(&self.world));
+                assert_eq!(after, before, "a failed send leaves no trace");
             }
-        }
-        if result != Some(TIMED_OUT) && !rights.is_empty() {
-            self.model.left(&self.world, &rights);
+        } else if !sending.rights.is_empty() {
+            self.model.left(&self.world, &sending);
         }
         self.model.sent(&self.world, message?, fixed);
         Some(())
     }
 
-    /// Returns what the model must know of a message if it is refused.
-    fn refused(&self, task: &str, port: &str, send: &Send) -> Refused<'static> {
+    /// Returns what the model must know of a message that is about to be sent.
+    fn sending(&self, task: &str, port: &str, send: &Send) -> Sending {
         let element = self.world.element(task);
         let can_donate = self.world.importance.element(element).is_some_and(|element| !element.is_never_donor());
         let port = self.world.port_number(port);
         let accepts = self.world.kernel.port_of(port).is_some_and(|port| port.boosts.accepts_donation());
-        Refused {
+        Sending {
             follows: Some(element).filter(|_| accepts && can_donate && send.mode == SendMode::Normal),
             fixed: accepts && send.mode == SendMode::Static,
             port,
-            rights: &[],
+            rights: send.rights.iter().map(|&right| Moved::new(&self.world, right)).collect(),
         }
     }
 
@@ -408,18 +408,26 @@ impl Player {
     }
 }
 
-/// Returns the state without what a failed send may change: the transitions, and that the boost of an application which
-/// was lost for a moment is looked at again later.
-fn counts(world: &World) -> Value {
-    let mut counts = state(world);
-    counts["timer"] = Value::Null;
-    let elements = counts["elems"].as_object_mut().expect("it is an object");
-    for (_, element) in elements.iter_mut() {
-        let delayed = u64::from(element["delayed"] == true);
-        element["refs"] = Value::from(element["refs"].as_u64().expect("it is a number") - delayed);
-        (element["tr"], element["delayed"]) = (Value::Null, Value::Null);
+/// Returns the states before and after a failed send without what it may change: the transitions, and what follows for
+/// an application that had or lost a boost for a moment through others. It waits for the delayed drop, boosted until then
+/// (importance 6.6).
+fn without_moment(mut before: Value, mut after: Value) -> (Value, Value) {
+    for (name, task) in after["tasks"].as_object().expect("it is an object") {
+        let element = task["elem"].as_str().expect("it is a name");
+        if after["elems"][element]["delayed"] == true && before["elems"][element]["delayed"] == false {
+            before["tasks"][name]["boosted"] = Value::from(1);
+            before["tasks"][name]["live_policy"] = task["live_policy"].clone();
+        }
     }
-    counts
+    for state in [&mut before, &mut after] {
+        state["timer"] = Value::Null;
+        for (_, element) in state["elems"].as_object_mut().expect("it is an object") {
+            let delayed = u64::from(element["delayed"] == true);
+            element["refs"] = Value::from(element["refs"].as_u64().expect("it is a number") - delayed);
+            (element["tr"], element["delayed"]) = (Value::Null, Value::Null);
+        }
+    }
+    (before, after)
 }
 
 /// What there was in a game.

@@ -255,3 +255,36 @@ fn a_daemon_that_donates_anyway_passes_no_events_on() {
     w.take_plain(b, port_b);
     assert_eq!((w.boosts(b), w.boosts(c), w.transitions(c)), (IDLE, WAITED_FOR, 1));
 }
+
+/// More messages than one step visits.
+const MANY: usize = 200;
+
+/// A boost runs round a ring of daemons, several steps for each of them, when its end begins to follow.
+#[test]
+fn a_boost_that_is_short_lived_leaves_no_endless_work_in_a_ring() {
+    for head_start in 1..=4 {
+        let mut w = World::new();
+        w.checked = false;
+        let (a, s) = (w.app(), w.standard());
+        let ring = [w.adaptive(), w.adaptive(), w.adaptive()];
+        w.set_nap(a, true);
+        for (n, &from) in ring.iter().enumerate() {
+            let (port, to_s) = w.donation_path(from, s);
+            w.set_qlimit(s, port, MACH_PORT_QLIMIT_MAX).unwrap();
+            (0..MANY).for_each(|_| w.ping(from, to_s));
+            let (_, to_next) = w.donation_path(from, ring[(n + 1) % ring.len()]);
+            w.ping(from, to_next);
+        }
+        let (_, to_first) = w.donation_path(a, ring[0]);
+        w.ping(a, to_first);
+        w.hold_background();
+        w.start_nap(a, false);
+        (0..head_start).for_each(|_| w.background_turn());
+        assert!(w.is_donor(ring[0]));
+        w.start_nap(a, true);
+        let turns = (0..100).take_while(|_| w.kernel.step.has_background_work().then(|| w.background_turn()).is_some());
+        assert!(turns.count() < 100, "what has begun ends");
+        let boosted = ring.iter().filter(|&&daemon| w.is_donor(daemon)).count();
+        assert!(boosted == 0 || boosted == ring.len(), "{boosted} after {head_start} turns");
+    }
+}

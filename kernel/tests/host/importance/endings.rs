@@ -2,7 +2,6 @@
 
 use super::*;
 use abi::trap::unix;
-use kernel::kernel::Event;
 
 /// A number of names whose destruction takes several slices.
 const SEVERAL_SLICES: usize = 600;

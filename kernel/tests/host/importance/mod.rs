@@ -28,6 +28,7 @@ use abi::qos::{AppType, Role};
 use abi::trap::unix::PROCESS_POLICY;
 use abi::{KernReturn, PortName};
 use kernel::ids::PortId;
+use kernel::kernel::Event;
 use voucher::importance::{ElementId, Inherit, TaskElement};
 
 /// The state of a task: its boosts, those of them that inherits hold as "ever/given back", and the base priority of its
@@ -147,11 +148,17 @@ impl World {
 
     /// Puts an application into App Nap, or takes it out.
     pub fn set_nap(&mut self, actor: Actor, naps: bool) {
+        self.start_nap(actor, naps);
+        self.settle();
+    }
+
+    /// Puts an application into App Nap, or takes it out, and leaves what is too long for one step.
+    pub fn start_nap(&mut self, actor: Actor, naps: bool) {
         self.kernel.change_task_policy(actor.task, |policy| {
             policy.suppression.active = naps;
             policy.suppression.lowpri_cpu = naps;
         });
-        self.advance(0);
+        let _ = self.event(Event::Timer);
     }
 
     /// Makes a task a donor, by its own call.

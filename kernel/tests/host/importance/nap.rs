@@ -5,7 +5,6 @@ use crate::vouchers::routines;
 use crate::world::Ret;
 use abi::code::*;
 use abi::voucher::MACH_VOUCHER_ATTR_KEY_IMPORTANCE;
-use kernel::kernel::Event;
 use kernel::machine::Machine;
 use voucher::importance::DROP_SLICE;
 use voucher::managers::importance::MACH_VOUCHER_IMPORTANCE_ATTR_DROP_EXTERNAL;

@@ -1,6 +1,7 @@
-//! Sends that fail leave importance as it was, but for the counts of transitions (E153, errata 7). Three failures do more
+//! Sends that fail leave importance as it was, but for the counts of transitions (E153, errata 7). Four failures do more
 //! by other rules: a receive right that was taken before a later descriptor failed is destroyed (errata 3), a request to
-//! be told of room stays armed (importance 4.6), and a ring of daemons is lit by a moment (6.5).
+//! be told of room stays armed (importance 4.6), a ring of daemons is lit by a moment (6.5), and an application that was
+//! boosted for a moment through others waits for the delayed drop (6.6).
 
 use super::*;
 use crate::calls::UNUSED_NAME;

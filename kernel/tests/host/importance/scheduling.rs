@@ -3,7 +3,6 @@
 use super::*;
 use crate::message::MachMsg;
 use abi::qos::{Priority, Qos};
-use kernel::kernel::Event;
 use kernel::policy::ThreadPolicy;
 
 /// One millisecond.
