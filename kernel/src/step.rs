@@ -124,8 +124,10 @@ pub struct Step {
     /// Policy changes that were too many for one step. There is background work for them.
     late: NodeList,
     policy_nodes: Nodes<PolicyChange>,
-    /// The piece of work that is being done was longer than others, or a port died.
+    /// A port died, or the slice is to end.
     eventful: bool,
+    /// The piece of work that is being done is the last of its slice.
+    slice_ends: bool,
     /// What this part of the step has done so far.
     pub effort: Effort,
     /// The thread that left the processor by a direct switch and has an account that has not been charged.
@@ -202,7 +204,7 @@ impl Step {
         self.eventful = true;
     }
 
-    /// Returns true if a piece of work was longer than others or a port has died, since this was asked last.
+    /// Returns true if a port has died or the slice is to end, since this was asked last.
     #[inline]
     pub fn is_eventful(&mut self) -> bool {
         self.eventful && core::mem::take(&mut self.eventful)
@@ -218,10 +220,20 @@ impl Step {
     /// something else that is done is as long. The step has to end on the full exit then, where it is forgotten.
     pub fn spend(&mut self, pieces: u32) {
         if pieces > 0 {
-            self.effort.spend(pieces);
-            self.eventful = true;
+            self.effort.add_pieces(pieces);
             self.choose_again();
         }
+    }
+
+    /// Ends the slice with the piece of work that is being done, so that there is time for what follows from it.
+    pub fn end_slice(&mut self) {
+        self.eventful = true;
+        self.slice_ends = true;
+    }
+
+    /// Returns true if the slice is to end, since this was asked last.
+    pub fn take_end_of_slice(&mut self) -> bool {
+        core::mem::take(&mut self.slice_ends)
     }
 
     /// Notes that a requested policy has changed. Changes apply in the order in which they are noted, before the next
@@ -454,7 +466,7 @@ impl Step {
         let apply_later = self.background_work().filter(|&work| work == Work::Pushes).count();
         assert_eq!(apply_later, usize::from(self.has_late_policy_changes()), "late policy changes apply later, once");
         assert!(!self.has_work() && self.policy.is_empty(), "only background work is left between steps");
-        assert_eq!(self.effort.spent(), 0, "what a step has spent is forgotten with it");
+        assert!(!self.effort.is_much(), "much effort of a step is forgotten with it");
     }
 }
 

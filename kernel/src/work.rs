@@ -4,7 +4,7 @@ use crate::ids::{TaskId, ThreadId};
 use crate::ipc::port::Role;
 use crate::ipc::waiters::Look;
 use crate::kernel::Kernel;
-use crate::limits::{BOOSTED_THREADS, COMPACT_SLICE, LOOKS_PER_PIECE, REAP_SLICE};
+use crate::limits::{BOOSTED_THREADS, COMPACT_SLICE, LOOKS_PER_PIECE};
 use crate::machine::Machine;
 use crate::policy::{MAXPRI_USER, TaskPolicy};
 use crate::sched::thread::Change;
@@ -13,24 +13,23 @@ use crate::trace::Event;
 use abi::event::kind;
 
 impl Kernel {
-    /// Does one slice of this step's work, at most [`REAP_SLICE`] pieces with all else that this part of the step has done,
-    /// and sends the messages that this causes. Other work that it causes is added at the end.
+    /// Does one slice of this step's work, at most [`REAP_SLICE`](crate::limits::REAP_SLICE) pieces with all else that this
+    /// part of the step has done, and sends the messages that this causes. Other work that it causes is added at the end.
     #[inline(always)]
     pub(crate) fn work_slice(&mut self, machine: &mut dyn Machine) {
-        let before = self.step.effort.in_pieces();
-        let mut pieces = before;
-        while pieces < REAP_SLICE {
-            let Some(work) = self.step.next_work() else { return self.step.effort.add_pieces(pieces - before) };
+        while self.step.effort.has_room_for_work() {
+            let Some(work) = self.step.next_work() else { return };
             if self.do_work(machine, work) == Progress::More {
                 self.step.put_back(work);
             }
-            pieces += 1;
+            self.step.effort.add_pieces(1);
             if self.step.is_eventful() {
                 self.look_for_waiters();
-                pieces += self.step.effort.take_spent();
+                if self.step.take_end_of_slice() {
+                    break;
+                }
             }
         }
-        self.step.effort.add_pieces(pieces - before);
         self.post_notifications(machine);
     }
 
@@ -59,15 +58,12 @@ impl Kernel {
             Work::Task(task) => self.take_apart_task(machine, task),
             Work::Pushes => {
                 step.resume_policy_changes();
-                // Nothing more is done in this slice, so that there is time for them.
-                step.spend(REAP_SLICE);
-                step.effort.forgo_pieces(REAP_SLICE);
+                step.end_slice();
                 Progress::Done
             }
             Work::Boosts => {
                 // The next slice has nothing else to do, so that there is room for any task.
-                step.spend(REAP_SLICE);
-                step.effort.forgo_pieces(REAP_SLICE);
+                step.end_slice();
                 Progress::More
             }
         }

@@ -22,24 +22,26 @@ impl Kernel {
         send: SendArgs,
         receive: ReceiveArgs,
     ) -> Outcome {
-        let [sends, receives] = [MsgOption::SEND_MSG, MsgOption::RCV_MSG].map(|option| send.options.contains(option));
-        if sends {
+        let receives = send.options.contains(MsgOption::RCV_MSG);
+        let mut receives_later = false;
+        if send.options.contains(MsgOption::SEND_MSG) {
             match self.send(machine, caller, &send, receives.then_some(&receive)) {
                 Outcome::Message(MACH_MSG_SUCCESS, _) => {}
                 other => return other,
             }
             self.post_notifications(machine);
+            // What the send has caused comes first, and a receive that may be long does not follow a long send at once.
+            receives_later = self.step.has_work() || self.step.effort.is_much();
         }
         if send.options.awaits_reply_of_port()
             && let Err(code) = self.link_for_wait(caller, receive.name, PortName(send.priority))
         {
             return Outcome::undelivered(code);
         }
-        match (receives, self.step.has_work()) {
+        match (receives, receives_later) {
             (false, _) => Outcome::SENT,
-            (true, false) if !sends || !self.step.effort.is_much() => self.receive(machine, caller, &receive),
-            // What the send has caused comes first, and a receive that may be long does not follow a long send at once.
-            (true, _) => {
+            (true, false) => self.receive(machine, caller, &receive),
+            (true, true) => {
                 self.sched.set_continuation(caller.thread, Continuation::receive(Some(receive)));
                 self.step.choose_again();
                 Outcome::Pending

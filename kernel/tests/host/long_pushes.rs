@@ -7,6 +7,7 @@ use crate::world::{Actor, Ret, World};
 use abi::PortName;
 use abi::message::MsgOption;
 use abi::qos::{AppType, Qos, Role};
+use kernel::effort::Effort;
 use kernel::ids::ThreadId;
 use kernel::inspect::invariants::check_all;
 use kernel::kernel::Kernel;
@@ -85,6 +86,7 @@ fn bind_directly(w: &mut World, a: Actor, name: PortName, thread: Option<ThreadI
     let Kernel { ipc, sched, step, .. } = &mut w.kernel;
     ipc.port_bind_servicer(sched, step, space, name, thread).unwrap();
     w.kernel.apply_policy_changes();
+    w.kernel.step.effort = Effort::default();
     check_all(&w.kernel);
 }
 
