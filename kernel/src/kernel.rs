@@ -290,10 +290,12 @@ impl Kernel {
         }
     }
 
-    /// Gives memory back that is not needed any more, unless this part of the step has done much already. Returns true if
-    /// there may be more to give back.
-    fn tidy(&mut self) -> bool {
-        self.step.effort.is_much() || self.trim() | self.compact()
+    /// Gives memory back that is not needed any more, unless this part of the step has done much already.
+    fn tidy(&mut self) {
+        if !self.step.effort.is_much() {
+            self.trim();
+            self.compact();
+        }
     }
 
     /// Ends a step: on the fast exit if it leaves no work, where the thread that has the processor goes on, or else on

@@ -77,7 +77,7 @@ pub const TRANSIT_WALK_MAX: u8 = 8;
 /// others follow as background work.
 pub const BOOST_VISITS: u64 = 128;
 
-/// The same because of a message with many rights, which takes long itself.
+/// The same because of a message behind much else in a part of a step, such as the copy-in of its many rights.
 pub const BOOST_VISITS_LEAST: u64 = 16;
 
 /// Threads whose policies one step computes because of boosts, with all else that it has done (`effort.rs`). A step that has
@@ -91,7 +91,7 @@ pub const POLICIES_PER_STEP: usize = THREADS_PER_TASK_MAX;
 /// Messages before another one in its queue whose QoS it raises, besides the first of all.
 pub const QOS_WALK_MAX: usize = 4096;
 
-/// The same for a message that follows much else in a part of a step, as the copy-in of many rights.
+/// The same for a message behind much else in a part of a step, such as the copy-in of its many rights.
 pub const QOS_WALK_LEAST: usize = 512;
 
 /// Messages whose QoS is raised in the time of one piece of work.
@@ -120,10 +120,10 @@ pub const DESCRIPTORS_MAX: usize = 128;
 /// cause nothing else stay below it.
 pub const RIGHTS_EFFORT_MAX: u32 = 1104;
 
-/// Ports on the way of a message that count as one of these units.
+/// Ports on the way on which a message would close a circle (see [`CIRCLE_WALK_MAX`]) that count as one of these units.
 pub const WAY_PER_UNIT: u32 = 8;
 
-/// The part of the effort of that way which leaves room for as many rights as a short one.
+/// The effort of that way that leaves room for as many rights as no way. What exceeds it counts like rights.
 pub const WAY_EFFORT_FREE: u32 = 320;
 
 /// The effort of a piece of work, in the same units.
@@ -132,7 +132,7 @@ pub const PIECE_EFFORT: u32 = 16;
 /// The effort of computing the policy of a thread.
 pub const POLICY_EFFORT: u32 = 10;
 
-/// The effort of ending a wait.
+/// The effort of ending a wait or a depression.
 pub const ENDED_WAIT_EFFORT: u32 = 10;
 
 /// The effort of writing [`CONSOLE_WRITE_MAX`] bytes for [`CONSOLE_THREADS_PER_TICK`] threads.
@@ -141,14 +141,14 @@ pub const OUTPUT_EFFORT: u32 = 400;
 /// The effort of [`BOOST_VISITS`].
 pub const VISITS_EFFORT: u32 = 300;
 
-/// The effort of an array of recipes. A recipe that copies or removes values counts 1, and one that asks a manager
-/// [`ASKING_EFFORT`]. So each array has room that only copies or removes.
+/// The effort of an array of recipes, at most. A recipe that copies or removes values counts 1, and one that asks a
+/// manager [`ASKING_EFFORT`]. So each array has room that only copies or removes.
 pub const RECIPES_EFFORT_MAX: u32 = 320;
 
 /// The effort of a recipe that asks a manager.
 pub const ASKING_EFFORT: u32 = 4;
 
-/// How often the effort of a recipe that copies or removes values is that of others, of some 140 instructions.
+/// The effort of a recipe that counts 1, in the units of [`RIGHTS_EFFORT_MAX`].
 pub const RECIPE_EFFORT: u32 = 4;
 
 /// Argument and environment strings of a program.
@@ -163,7 +163,7 @@ pub const STACK_PAGES: u64 = 64;
 /// Bytes that one `write` writes to the console, at most.
 pub const CONSOLE_WRITE_MAX: usize = 1024;
 
-/// Threads whose output is written in one step, with [`CONSOLE_WRITE_MAX`] bytes together, and that are given input.
+/// Threads whose output is written in one tick, with [`CONSOLE_WRITE_MAX`] bytes together. As many are given input.
 pub const CONSOLE_THREADS_PER_TICK: usize = 16;
 
 /// Nanoseconds of a turn of background work among threads of the same level.
@@ -183,13 +183,13 @@ pub const COMPACT_SLICE: usize = 2048;
 /// Rights of a message that could not be sent which its sender takes back in one slice.
 pub const GIVE_BACK_SLICE: u32 = 32;
 
-/// Deadlines of waits and depressions that end in one step.
+/// Waits and depressions that one tick ends because their deadlines have passed.
 pub const EXPIRED_PER_TICK: usize = 64;
 
-/// Groups of names that an ended task gives back in one piece of work, while it has more than [`GROUPS_LEFT`].
+/// Groups of 64 names whose memory an ended task gives back in one piece of work, while it has more than [`GROUPS_LEFT`].
 pub const GROUPS_PER_PIECE: usize = 16;
 
-/// Groups of names that a task gives back together at its end.
+/// Groups of names whose memory a task gives back together at its end.
 pub const GROUPS_LEFT: usize = 32;
 
 /// Names, requests and messages that are looked at to find the most urgent thread that waits for the end of a port or task.

@@ -49,7 +49,7 @@ impl Kernel {
             Work::Message(message) => ipc.take_apart_message(step, message),
             Work::Port(port) => ipc.take_apart_port(sched, step, port),
             Work::Requests(port) => ipc.take_apart_requests(step, port),
-            Work::Armed(port) if ipc.is_raising(port) => {
+            Work::Armed(port) if ipc.raise_or_admit(port) => {
                 self.admit_by_raise(machine, port);
                 Progress::More
             }

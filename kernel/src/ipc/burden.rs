@@ -20,7 +20,8 @@ const RECEIVER_EFFORT: u32 = 2;
 const NOTIFICATION_EFFORT: u32 = 4;
 
 impl Ipc {
-    /// Returns the effort of taking a right, in the unit of [`RIGHTS_EFFORT_MAX`](crate::limits::RIGHTS_EFFORT_MAX): what the right's move causes counts too.
+    /// Returns the effort of taking a right, in the unit of [`RIGHTS_EFFORT_MAX`](crate::limits::RIGHTS_EFFORT_MAX): what
+    /// the right's move causes counts too.
     pub(super) fn effort_of(&self, sched: &Scheduling, entry: Entry, disposition: Disposition) -> u32 {
         let mut effort = RIGHT_EFFORT;
         if let (Disposition::MOVE_RECEIVE, Some(port)) = (disposition, entry.right.port()) {

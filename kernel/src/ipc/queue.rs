@@ -246,9 +246,9 @@ impl Ipc {
         }
     }
 
-    /// Returns true if the queue limit of a live port is to get higher and a sender is blocked, who is to be admitted. Without
-    /// a blocked sender the limit gets as high as it is to.
-    pub fn is_raising(&mut self, port: PortId) -> bool {
+    /// Goes on with the queue limit of a live port that is to get higher. Returns true if a sender is blocked, who is to be
+    /// admitted first. Without a blocked sender the limit gets as high as it is to.
+    pub fn raise_or_admit(&mut self, port: PortId) -> bool {
         let strict = self.limits.strict_reply;
         let Some(state) = self.live_port_mut(port).filter(|state| state.raise > 0) else { return false };
         let blocked = !state.senders.is_empty();
@@ -260,7 +260,7 @@ impl Ipc {
         blocked
     }
 
-    /// Raises the queue limit of a port that [is to get higher](Ipc::is_raising) by one.
+    /// Raises the queue limit of a port that [is to get higher](Ipc::raise_or_admit) by one.
     pub fn raise_queue_limit(&mut self, port: PortId) {
         let strict = self.limits.strict_reply;
         let state = &mut self.ports[port];

@@ -99,17 +99,16 @@ impl Kernel {
     }
 
     /// Admits the first blocked sender of a port: its message is delivered or queued in this step, so that no other
-    /// message overtakes it. Returns false if no sender is blocked.
-    fn admit_sender(&mut self, machine: &mut dyn Machine, port: PortId) -> bool {
-        let Some(message) = self.ipc.release_sender(&mut self.sched, &mut self.step, port) else { return false };
+    /// message overtakes it.
+    fn admit_sender(&mut self, machine: &mut dyn Machine, port: PortId) {
+        let Some(message) = self.ipc.release_sender(&mut self.sched, &mut self.step, port) else { return };
         if !self.offer(machine, message, port) {
             self.ipc.append(&mut self.step, message, port);
         }
-        true
     }
 
-    /// Admits the first blocked sender of a port whose queue limit is to get higher (mach-ipc 2.7): by one if its message
-    /// is queued. A message that is delivered to a thread takes no room.
+    /// Admits the first blocked sender of a port whose queue limit is to get higher (mach-ipc 2.7). If its message is queued,
+    /// the limit gets higher by one; a message that is delivered to a thread takes no room.
     pub(crate) fn admit_by_raise(&mut self, machine: &mut dyn Machine, port: PortId) {
         let Kernel { ipc, sched, step, .. } = self;
         let message = ipc.release_sender(sched, step, port).expect("a sender is blocked");

@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use super::{Client, Vouchers};
+use crate::effort::IGNORED;
 use crate::ipc::Ipc;
 use crate::ipc::right::SendRight;
 use crate::limits::{ASKING_EFFORT, RECIPE_EFFORT, RECIPES_EFFORT_MAX};
@@ -12,8 +13,8 @@ use abi::voucher::{MACH_VOUCHER_ATTR_COPY, MACH_VOUCHER_ATTR_REMOVE};
 use abi::{KernReturn, PortName};
 use voucher::{Error, NamedRecipes, RECIPE_HEADER_SIZE, RecipeArray};
 
-/// The length of an array of recipes whose effort needs no look.
-const FEW_BYTES: usize = RECIPE_HEADER_SIZE * 8;
+/// The length of an array of recipes whose effort is ignored, whatever they do.
+const FEW_BYTES: usize = RECIPE_HEADER_SIZE * (IGNORED / (ASKING_EFFORT * RECIPE_EFFORT)) as usize;
 
 /// Checks the effort of an array of recipes, all of which are executed in one step, and adds it to the step's.
 ///
