@@ -1,9 +1,8 @@
 //! Boosts that spread: an application with many messages or many clients becomes a donor, and ceases to be one.
 
 use super::child::Child;
-use super::sets::{self, with_requests};
+use super::sets;
 use super::threads::{self, Threads};
-use super::walks::{packet, send};
 use super::{Row, measured, program, rights};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
@@ -11,9 +10,8 @@ use crate::task;
 use crate::time::sleep;
 use crate::{check, policy};
 use abi::PortName;
-use abi::code::MACH_MSG_SUCCESS;
 use abi::debug::LongestStep;
-use abi::port::{Disposition, MACH_PORT_QLIMIT_MAX};
+use abi::port::MACH_PORT_QLIMIT_MAX;
 use abi::qos::{AppType, Qos, Role};
 use abi::task::ExitStatus;
 use alloc::vec::Vec;
@@ -120,14 +118,7 @@ fn change_with_boosts(daemons: usize, own: usize) -> LongestStep {
 /// Sends rights with requests in a message that boosts a daemon.
 fn send_rights() -> LongestStep {
     let (daemon, port) = daemon();
-    let names = with_requests(92);
-    let words = packet(port, &names, Disposition::MOVE_RECEIVE);
-    let longest = measured(|| {
-        check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS);
-        sleep(10);
-    });
-    daemon.end();
-    longest
+    sets::send_to_daemon(daemon, port)
 }
 
 /// Ends a donor whose message boosts a daemon, while its ports leave many sets.

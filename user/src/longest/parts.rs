@@ -3,9 +3,9 @@
 
 use super::child::MEMORY;
 use super::memory::WithArguments;
-use super::sets::{member_with_replies, served_ports};
+use super::sets::{member_with_replies, receive_rights, served_ports};
 use super::threads::{self, Threads};
-use super::walks::{fill_queue, packet, send_urgent};
+use super::walks::{fill_queue, packet, send_urgent, size_with};
 use super::{Row, measured};
 use crate::message::{Call, Message, mach_msg_at, port_with_send};
 use crate::port::{self, Port};
@@ -140,11 +140,11 @@ fn calls_that_end() -> LongestStep {
 /// Sends receive rights at the moment of the next round, and waits for a message.
 fn send_rights(_: u64) {
     let (to, empty) = (port_with_send(), Port::new());
-    let names: Vec<_> = (0..128).map(|_| Port::new().into_name()).collect();
+    let names = receive_rights(128);
     let words = packet(to.name(), &names, Disposition::MOVE_RECEIVE);
     let call = Call {
         options: MsgOption::SEND_MSG | MsgOption::RCV_MSG | MsgOption::RCV_TIMEOUT,
-        send_size: (28 + 12 * names.len()) as u32,
+        send_size: size_with(names.len()),
         receive_size: 64,
         receive_name: empty.name(),
         timeout: 2,

@@ -1,9 +1,9 @@
 //! Messages with many rights, and what else can be long where they are sent or handed over.
 
 use super::child::Child;
-use super::sets::with_requests;
+use super::sets::{receive_rights, send_to, send_to_daemon, send_to_waiter_at, with_requests};
 use super::threads::{self, Threads};
-use super::walks::{nest_in, packet, send};
+use super::walks::{URGENT, nest_in, packet, send, size_with};
 use super::{Row, boosts, measured, program};
 use crate::check;
 use crate::message::{Call, Message, mach_msg_at, port_with_send};
@@ -16,7 +16,6 @@ use abi::message::*;
 use abi::port::*;
 use abi::qos::{AppType, Qos, Role};
 use alloc::vec;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const ROWS: &[Row] = &[
@@ -44,14 +43,6 @@ const THREADS: usize = 60;
 /// Bytes of a buffer for such a message with its trailer.
 const BUFFER: usize = 2_048;
 
-fn receive_rights(count: usize) -> Vec<PortName> {
-    (0..count).map(|_| Port::new().into_name()).collect()
-}
-
-fn bytes(rights: usize) -> u32 {
-    (28 + 12 * rights) as u32
-}
-
 /// Receives a message with as many rights as there may be from the port or set in the argument.
 pub(super) fn receiver(name: u64) {
     let mut buffer = vec![0u32; BUFFER / size_of::<u32>()];
@@ -67,7 +58,7 @@ static TO: AtomicU64 = AtomicU64::new(0);
 fn sender(own: u64) {
     let names = vec![PortName(own as u32); RIGHTS];
     let words = packet(PortName(TO.load(Ordering::Relaxed) as u32), &names, Disposition::MAKE_SEND);
-    let call = Call { options: MsgOption::SEND_MSG, send_size: bytes(RIGHTS), ..Call::default() };
+    let call = Call { options: MsgOption::SEND_MSG, send_size: size_with(RIGHTS), ..Call::default() };
     let _ = mach_msg_at(words.as_ptr() as u64, &call);
 }
 
@@ -109,7 +100,7 @@ fn send_and_receive() -> LongestStep {
     words.resize(BUFFER, 0);
     let options = MsgOption::SEND_MSG | MsgOption::RCV_MSG;
     let (receive_size, receive_name) = (BUFFER as u32, own.name());
-    let call = Call { options, send_size: bytes(names.len()), receive_size, receive_name, ..Call::default() };
+    let call = Call { options, send_size: size_with(names.len()), receive_size, receive_name, ..Call::default() };
     measured(|| check::equal("the call", mach_msg_at(words.as_mut_ptr() as u64, &call), MACH_MSG_SUCCESS))
 }
 
@@ -123,8 +114,7 @@ fn urgent_rights() -> LongestStep {
     let mut words = packet(port.name(), &names, Disposition::MOVE_RECEIVE);
     words[0] = msgh_bits(Disposition::MAKE_SEND_ONCE, Disposition::NONE, Disposition::NONE, HeaderFlags::COMPLEX);
     let options = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
-    let priority = 1 << (7 + Qos::UserInteractive as u32) | 0xFF;
-    let call = Call { options, send_size: bytes(names.len()), priority, ..Call::default() };
+    let call = Call { options, send_size: size_with(names.len()), priority: URGENT, ..Call::default() };
     measured(|| check::equal("the send", mach_msg_at(words.as_ptr() as u64, &call), MACH_MSG_SUCCESS))
 }
 
@@ -140,18 +130,14 @@ fn nested_rights() -> LongestStep {
     }
     let first = port_with_send().into_name();
     nest_in(first, 4_000);
-    let words = packet(first, &names, Disposition::MOVE_RECEIVE);
-    measured(|| check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS))
+    send_to(first, &names, Disposition::MOVE_RECEIVE)
 }
 
 /// Sends receive rights to a thread that waits. At one of the ports threads wait.
 fn with_receivers() -> LongestStep {
     let (names, to) = (receive_rights(115), port_with_send());
     let _kept: Threads = (0..90).map(|_| threads::start(receiver, names[0])).collect();
-    let _thread = threads::start(receiver, to.name());
-    sleep(10);
-    let words = packet(to.name(), &names, Disposition::MOVE_RECEIVE);
-    measured(|| check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS))
+    send_to_waiter_at(to, &names, Disposition::MOVE_RECEIVE)
 }
 
 /// Sends the receive rights of ports with a boost each to a thread that waits.
@@ -162,10 +148,7 @@ pub(super) fn boosted() -> LongestStep {
         Message::to(name, Disposition::MAKE_SEND_ONCE).send().expect("there is room");
     }
     port::accept_donation(to.name()).expect("the port is the task's");
-    let _thread = threads::start(receiver, to.name());
-    sleep(1);
-    let words = packet(to.name(), &names, Disposition::MOVE_RECEIVE);
-    measured(|| check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS))
+    send_to_waiter_at(to, &names, Disposition::MOVE_RECEIVE)
 }
 
 /// Sends rights with requests to a daemon that waits for them, and whose messages become those of a donor then.
@@ -173,14 +156,8 @@ pub(super) fn to_daemon() -> LongestStep {
     let daemon = program(DAEMON).policy(AppType::DaemonAdaptive, Role::Unspecified, Qos::Unspecified);
     let daemon = Child::start_as(daemon.half());
     sleep(10);
-    let names = with_requests(92);
-    let words = packet(daemon.port(), &names, Disposition::MOVE_RECEIVE);
-    let longest = measured(|| {
-        check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS);
-        sleep(10);
-    });
-    daemon.end();
-    longest
+    let port = daemon.port();
+    send_to_daemon(daemon, port)
 }
 
 /// Has messages that boost others when this task is boosted, and receives a message with many rights. Returns the port.

@@ -1,6 +1,7 @@
 //! Ports about which much is known: members of many sets, ports that threads serve, names with requests, and messages
 //! with many such rights.
 
+use super::child::Child;
 use super::memory::end_of;
 use super::rights::receiver;
 use super::threads::{self, Threads};
@@ -47,7 +48,8 @@ fn member_of_64() -> Port {
     port
 }
 
-fn receive_rights(count: usize) -> Vec<PortName> {
+/// Returns receive rights of new ports.
+pub(super) fn receive_rights(count: usize) -> Vec<PortName> {
     (0..count).map(|_| Port::new().into_name()).collect()
 }
 
@@ -87,13 +89,34 @@ pub(super) fn with_requests(count: usize) -> Vec<PortName> {
     ports
 }
 
+/// Sends rights to a port.
+pub(super) fn send_to(to: PortName, names: &[PortName], disposition: Disposition) -> LongestStep {
+    let words = packet(to, names, disposition);
+    measured(|| check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS))
+}
+
+/// Sends rights to a thread that waits for them at a port.
+pub(super) fn send_to_waiter_at(to: Port, names: &[PortName], disposition: Disposition) -> LongestStep {
+    let _thread = threads::start(receiver, to.name());
+    sleep(10);
+    send_to(to.name(), names, disposition)
+}
+
 /// Sends rights to a thread that waits for them.
 fn send_to_waiter(names: &[PortName], disposition: Disposition) -> LongestStep {
-    let to = port_with_send();
-    let _thread = threads::start(receiver, to.name());
-    sleep(1);
-    let words = packet(to.name(), names, disposition);
-    measured(|| check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS))
+    send_to_waiter_at(port_with_send(), names, disposition)
+}
+
+/// Sends rights with requests to a daemon that the message boosts, and lets it run.
+pub(super) fn send_to_daemon(daemon: Child, to: PortName) -> LongestStep {
+    let names = with_requests(92);
+    let words = packet(to, &names, Disposition::MOVE_RECEIVE);
+    let longest = measured(|| {
+        check::equal("the send", send(&words, names.len(), 0), MACH_MSG_SUCCESS);
+        sleep(10);
+    });
+    daemon.end();
+    longest
 }
 
 fn send_received(names: Vec<PortName>) -> LongestStep {

@@ -68,10 +68,15 @@ pub(crate) fn packet(to: PortName, names: &[PortName], disposition: Disposition)
     words
 }
 
+/// Returns the size of a message with this number of descriptors.
+pub(super) fn size_with(rights: usize) -> u32 {
+    (28 + 12 * rights) as u32
+}
+
 /// Sends a message made by [`packet`] with this number of descriptors.
 pub(crate) fn send(words: &[u32], rights: usize, timeout: u32) -> abi::KernReturn {
     let options = MsgOption::SEND_MSG | MsgOption::SEND_TIMEOUT;
-    let call = Call { options, send_size: (28 + 12 * rights) as u32, timeout, ..Call::default() };
+    let call = Call { options, send_size: size_with(rights), timeout, ..Call::default() };
     mach_msg_at(words.as_ptr() as u64, &call)
 }
 
@@ -164,11 +169,13 @@ fn end_of_a_chain() -> LongestStep {
     measured(|| port::mod_refs(last, MACH_PORT_RIGHT_RECEIVE, -1).expect("it is the task's"))
 }
 
+/// The priority of an urgent message.
+pub(super) const URGENT: u32 = 1 << (7 + Qos::UserInteractive as u32) | 0xFF;
+
 /// Sends an urgent message to a port, and then does what the call says.
 pub(super) fn send_urgent(to: PortName, call: Call) -> KernReturn {
-    let priority = 1 << (7 + Qos::UserInteractive as u32) | 0xFF;
     let options = call.options | MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
-    Message::to(to, Disposition::MAKE_SEND_ONCE).call(&Call { options, send_size: 24, priority, ..call })
+    Message::to(to, Disposition::MAKE_SEND_ONCE).call(&Call { options, send_size: 24, priority: URGENT, ..call })
 }
 
 fn urgent_message() -> LongestStep {
