@@ -228,6 +228,8 @@ impl Kernel {
         }
         if let Some(child) = child.filter(|&child| self.tasks.contains(child)) {
             self.end_task(child, ExitStatus::TERMINATED);
+            // Another task may have given it many names, which are looked at. Each such end has a slice for itself.
+            self.step.spend(REAP_SLICE);
         }
     }
 
