@@ -1,6 +1,6 @@
 //! Tasks that hold much, until they are ended.
 
-use super::{boosts, holes, program, rate, rights, sets, threads};
+use super::{boosts, holes, program, rate, rights, sets, starts, threads};
 use crate::message::{Message, port_with_send};
 use crate::port::{self, Port};
 use crate::task::{self, Spawn};
@@ -126,6 +126,7 @@ pub(super) fn run(kind: &str) {
             threads::fill_with(&mut kept, threads::hold_and_wait, requests);
             sleep(50);
         }
+        starts::STARTERS => starts::hold(&mut kept),
         SERVE | SERVE_ELSEWHERE => {}
         rights::DAEMON => given = Some(rights::hold_messages(&mut kept)),
         holes if holes::leave(holes) => {}

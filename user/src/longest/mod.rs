@@ -16,6 +16,7 @@ mod ports;
 mod rate;
 mod rights;
 mod sets;
+mod starts;
 mod tables;
 mod threads;
 mod vouchers;
@@ -49,6 +50,7 @@ const ROWS: &[&[Row]] = &[
     boosts::ROWS,
     vouchers::ROWS,
     parts::ROWS,
+    starts::ROWS,
 ];
 
 fn rows() -> impl Iterator<Item = &'static Row> {
