@@ -137,19 +137,38 @@ fn a_receive_right_alone_can_be_sent_however_deep_its_destination_is() {
     assert_eq!(w.port_type(a, first), Ok(PortType::DEAD_NAME));
 }
 
+/// Returns a message with receive rights of ports that have others in their queues.
+fn with_nested_rights(w: &mut World, a: Actor, to: PortName, count: usize) -> Msg {
+    (0..count).fold(Msg::copy_send(to), |message, _| {
+        let (inner, outer) = (w.port(a), w.port_with_send(a));
+        w.send(a, &Msg::copy_send(outer).port(inner, D::MOVE_RECEIVE)).unwrap();
+        message.port(outer, D::MOVE_RECEIVE)
+    })
+}
+
+/// The walk takes as long as many rights, so that a long one leaves room for fewer.
+#[test]
+fn a_message_with_a_very_long_way_has_room_for_fewer_rights() {
+    for (length, most) in [(2_560, DESCRIPTORS_MAX), (CIRCLE - 1, 114)] {
+        let mut w = big_world();
+        let a = w.task();
+        let (first, _) = chain(&mut w, a, length);
+        if most < DESCRIPTORS_MAX {
+            let message = with_nested_rights(&mut w, a, first, most + 1);
+            assert_eq!(w.send(a, &message), Err(MACH_SEND_NO_BUFFER), "{length} ports");
+        }
+        let message = with_nested_rights(&mut w, a, first, most);
+        assert_eq!(w.send(a, &message), Ok(()), "{length} ports");
+    }
+}
+
 /// The way of a message is walked once, whatever the number of its receive rights that could close a circle.
 #[test]
 fn many_receive_rights_with_others_in_them_travel_to_the_end_of_a_long_chain() {
-    const RIGHTS: usize = 100;
     let mut w = big_world();
     let a = w.task();
     let (first, last) = chain(&mut w, a, CIRCLE - 1);
-    let mut message = Msg::copy_send(first);
-    for _ in 0..RIGHTS {
-        let (inner, outer) = (w.port(a), w.port_with_send(a));
-        w.send(a, &Msg::copy_send(outer).port(inner, D::MOVE_RECEIVE)).unwrap();
-        message = message.port(outer, D::MOVE_RECEIVE);
-    }
+    let message = with_nested_rights(&mut w, a, first, 100);
     w.send(a, &message).unwrap();
     kernel::inspect::invariants::check_all(&w.kernel);
     assert_eq!(w.port_type(a, last), Ok(PortType::RECEIVE));

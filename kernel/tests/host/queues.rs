@@ -8,7 +8,7 @@ use abi::message::*;
 use abi::port::Disposition as D;
 use abi::port::*;
 use abi::qos::{Priority, Qos};
-use kernel::limits::{Limits, QOS_WALK_MAX};
+use kernel::limits::{Limits, QOS_WALK_LEAST, QOS_WALK_MAX};
 use zerocopy::IntoBytes;
 
 const SEND: u32 = MACH_PORT_RIGHT_SEND;
@@ -412,28 +412,31 @@ fn a_returned_right_of_the_body_without_a_free_name_is_destroyed_alone() {
     full.w.notification(sender, own, MACH_NOTIFY_SEND_ONCE);
 }
 
-/// A message raises a bounded number of those before it, and the first, which says how urgent the queue is.
+/// A message raises a bounded number of those before it, and the first, which says how urgent the queue is. It is fewer if
+/// the message has many rights.
 #[test]
 fn an_urgent_message_raises_the_nearest_and_the_first() {
     const BEYOND: usize = 3;
-    let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
-    let a = w.task();
-    let p = w.port(a);
-    w.checked = false;
-    let message = Msg::to(p, D::MAKE_SEND_ONCE);
-    (0..QOS_WALK_MAX + BEYOND).for_each(|_| w.send(a, &message).unwrap());
-    let bytes = message.encode();
-    w.put(a, w.buffer(a) - a.memory, &bytes);
-    let options = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
-    let priority = Priority::of(Qos::UserInteractive).to_pthread();
-    let urgent = MachMsg { options, send_size: bytes.len() as u32, priority, ..MachMsg::default() };
-    assert_eq!(w.mach_msg(a, &urgent).code(), MACH_MSG_SUCCESS);
-    let class = |w: &mut World| {
-        w.poll(a, p).unwrap();
-        w.kernel.sched[a.thread].frame().rdx as u32
-    };
-    let first = [(); 5].map(|()| class(&mut w));
-    assert_eq!(first, [priority, 0, 0, priority, priority]);
-    w.checked = true;
-    assert_eq!(class(&mut w), priority);
+    for (rights, raised) in [(0, QOS_WALK_MAX), (20, QOS_WALK_LEAST)] {
+        let mut w = World::with_limits(Limits { kernel_bytes_per_task: 1 << 30, ..Limits::default() });
+        let a = w.task();
+        let p = w.port(a);
+        w.checked = false;
+        let message = Msg::to(p, D::MAKE_SEND_ONCE);
+        (0..raised + BEYOND).for_each(|_| w.send(a, &message).unwrap());
+        let bytes = (0..rights).fold(message, |message, _| message.port(p, D::MAKE_SEND)).encode();
+        w.put(a, w.buffer(a) - a.memory, &bytes);
+        let options = MsgOption::SEND_MSG | MsgOption::SEND_OVERRIDE;
+        let priority = Priority::of(Qos::UserInteractive).to_pthread();
+        let urgent = MachMsg { options, send_size: bytes.len() as u32, priority, ..MachMsg::default() };
+        assert_eq!(w.mach_msg(a, &urgent).code(), MACH_MSG_SUCCESS);
+        let class = |w: &mut World| {
+            w.poll(a, p).unwrap();
+            w.kernel.sched[a.thread].frame().rdx as u32
+        };
+        let first = [(); 5].map(|()| class(&mut w));
+        assert_eq!(first, [priority, 0, 0, priority, priority], "with {rights} rights");
+        w.checked = true;
+        assert_eq!(class(&mut w), priority);
+    }
 }

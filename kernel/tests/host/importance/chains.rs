@@ -1,7 +1,9 @@
 //! Boosts along chains of daemons (importance 10.5).
 
 use super::*;
+use crate::message::MachMsg;
 use ::voucher::importance::Source;
+use kernel::limits::BOOST_VISITS_LEAST;
 
 /// Returns a world with A, B and C, B's port with A's name for it, and C's port with B's name for it.
 fn chain() -> (World, [Actor; 3], (PortName, PortName), (PortName, PortName)) {
@@ -286,5 +288,29 @@ fn a_boost_that_is_short_lived_leaves_no_endless_work_in_a_ring() {
         assert!(turns.count() < 100, "what has begun ends");
         let boosted = ring.iter().filter(|&&daemon| w.is_donor(daemon)).count();
         assert!(boosted == 0 || boosted == ring.len(), "{boosted} after {head_start} turns");
+    }
+}
+
+/// The boosts that follow from a message share a step with the move of its rights.
+#[test]
+fn a_message_with_many_rights_leaves_most_of_a_long_change_for_later() {
+    for (rights, is_cut) in [(0, false), (20, true)] {
+        let mut w = World::new();
+        w.checked = false;
+        let (a, b, s) = (w.app(), w.adaptive(), w.standard());
+        let (port, to_s) = w.donation_path(b, s);
+        w.set_qlimit(s, port, MACH_PORT_QLIMIT_MAX).unwrap();
+        (0..4 * BOOST_VISITS_LEAST).for_each(|_| w.ping(b, to_s));
+        let (_, to_b) = w.donation_path(a, b);
+        let own = w.port(a);
+        let bytes =
+            (0..rights).fold(Msg::copy_send(to_b), |message, _| message.port(own, Disposition::MAKE_SEND)).encode();
+        w.put(a, w.buffer(a) - a.memory, &bytes);
+        w.hold_background();
+        let options = MsgOption::SEND_MSG;
+        w.start_mach_msg(a, &MachMsg { options, send_size: bytes.len() as u32, ..MachMsg::default() });
+        assert_eq!((w.is_donor(b), w.kernel.step.has_background_work()), (true, is_cut), "with {rights} rights");
+        w.settle();
+        assert!(!w.kernel.step.has_background_work());
     }
 }
