@@ -228,7 +228,7 @@ impl Kernel {
         }
         if let Some(child) = child.filter(|&child| self.tasks.contains(child)) {
             self.end_task(child, ExitStatus::TERMINATED);
-            // Another task may have given it many names, which are looked at. Each such end has a slice for itself.
+            // Another task may have given it many names, which have been looked at. Nothing else fits the slice.
             self.step.spend(REAP_SLICE);
         }
     }

@@ -101,9 +101,6 @@ pub const RAISED_PER_PIECE: u32 = 96;
 /// themselves.
 pub const CIRCLE_WALK_MAX: u32 = 4096;
 
-/// Ports on such a walk that count as one piece of work.
-pub const WAY_PER_PIECE: u32 = 64;
-
 /// Ready members of a set whose messages raise the thread that serves the set.
 pub const SERVED_MEMBERS_MAX: usize = 16;
 
@@ -122,6 +119,9 @@ pub const RIGHTS_EFFORT_MAX: u32 = 1104;
 
 /// Ports on the way on which a message would close a circle (see [`CIRCLE_WALK_MAX`]) that count as one of these units.
 pub const WAY_PER_UNIT: u32 = 8;
+
+/// Ports on such a way that count as one piece of work.
+pub const WAY_PER_PIECE: u32 = WAY_PER_UNIT * PIECE_EFFORT;
 
 /// The effort of that way that leaves room for as many rights as no way. What exceeds it counts like rights.
 pub const WAY_EFFORT_FREE: u32 = 320;

@@ -1,5 +1,6 @@
 //! `read`: input from the console.
 
+use crate::output::steps_until_served;
 use crate::program::spawn_args;
 use crate::unix::{call, result};
 use crate::world::{Actor, RESULT, Ret, World};
@@ -8,7 +9,6 @@ use abi::task::TaskSpawnArgs;
 use abi::trap::{mach, unix};
 use kernel::kernel::Event;
 use kernel::limits::CONSOLE_THREADS_PER_TICK;
-use kernel::machine::Machine;
 
 /// The most bytes that one call returns.
 const READ_MAX: usize = 64;
@@ -91,18 +91,9 @@ fn the_input_of_many_readers_is_given_in_several_steps() {
         assert_eq!(read(&mut w, reader, 1), Ret::Blocked);
     }
     w.run(bystander.thread);
-    let waiting = |w: &World| readers.iter().filter(|&&reader| w.state(reader) == Ret::Blocked).count();
     // One more for those that come later.
     type_in(&mut w, &vec![b'x'; readers.len() + 1]);
-    let (mut before, mut steps) = (readers.len(), 0);
-    while before > 0 {
-        let _ = w.event(Event::Timer);
-        let now = waiting(&w);
-        assert!(before - now <= CONSOLE_THREADS_PER_TICK && now < before);
-        assert_eq!(w.kernel.sched.earliest_deadline() <= w.machine.now(), now > 0, "the next step comes at once");
-        (before, steps) = (now, steps + 1);
-    }
-    assert_eq!((steps, w.machine.input.len()), (3, 1));
+    assert_eq!((steps_until_served(&mut w, &readers), w.machine.input.len()), (3, 1));
 }
 
 /// The threads of a task that has ended are taken apart in slices.

@@ -97,6 +97,19 @@ fn one_write_takes_at_most_a_fixed_number_of_bytes() {
     assert_eq!(call(&mut w, a, unix::WRITE, &[1, 16, 1]), Err(EFAULT));
 }
 
+/// Returns the number of steps in which all threads that wait for the console are served, so many at a time.
+pub fn steps_until_served(w: &mut World, threads: &[Actor]) -> usize {
+    let (mut before, mut steps) = (threads.len(), 0);
+    while before > 0 {
+        let _ = w.event(Event::Timer);
+        let now = threads.iter().filter(|&&thread| w.state(thread) == Ret::Blocked).count();
+        assert!(before - now <= CONSOLE_THREADS_PER_TICK && now < before);
+        assert_eq!(w.kernel.sched.earliest_deadline() <= w.machine.now(), now > 0, "the next step comes at once");
+        (before, steps) = (now, steps + 1);
+    }
+    steps
+}
+
 /// Many threads may wait, and what they write is copied with interrupts off.
 #[test]
 fn the_output_of_many_writers_is_written_in_several_steps() {
@@ -105,17 +118,8 @@ fn the_output_of_many_writers_is_written_in_several_steps() {
     for &writer in &writers {
         assert_eq!(write(&mut w, writer, b"x"), Ret::Blocked);
     }
-    let waiting = |w: &World| writers.iter().filter(|&&writer| w.state(writer) == Ret::Blocked).count();
     w.machine.console_room = usize::MAX;
-    let (mut before, mut steps) = (writers.len(), 0);
-    while before > 0 {
-        let _ = w.event(Event::Timer);
-        let now = waiting(&w);
-        assert!(before - now <= CONSOLE_THREADS_PER_TICK && now < before);
-        assert_eq!(w.kernel.sched.earliest_deadline() <= w.machine.now(), now > 0, "the next step comes at once");
-        (before, steps) = (now, steps + 1);
-    }
-    assert_eq!(steps, 3);
+    assert_eq!(steps_until_served(&mut w, &writers), 3);
     assert_eq!(w.machine.console.len(), writers.len());
 }
 

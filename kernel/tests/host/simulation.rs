@@ -10,6 +10,7 @@ use crate::world::{ARGUMENTS, Actor, Ret, World};
 use abi::port::{MACH_PORT_IMPORTANCE_RECEIVER, PortName, PortType};
 use abi::qos::{AppType, Role};
 use abi::task::TaskSpawnArgs;
+use abi::trap::unix;
 use kernel::kernel::Event;
 use kernel::limits::{BOOST_VISITS, Limits, POLICIES_PER_STEP, TRANSIT_WALK_MAX};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -82,7 +83,17 @@ impl Simulation {
         let (random, actors, seen) = (Random::new(seed), Vec::new(), Sightings::default());
         let mut simulation = Simulation { world, random, actors, skips_settling: false, seen, steps: 0 };
         (0..TASKS).for_each(|_| simulation.add_task());
+        if seed % 6 == 5 {
+            simulation.fill_console();
+        }
         simulation
+    }
+
+    /// Lets a thread wait for room for output as long as its task lives: nobody else may notice.
+    fn fill_console(&mut self) {
+        self.world.machine.console_room = 0;
+        let writer = self.world.thread(self.actors[0]);
+        assert_eq!(self.world.trap(writer, unix::WRITE, &[1, writer.memory, 1]), Ret::Blocked);
     }
 
     pub fn step(&mut self) {

@@ -58,8 +58,8 @@ impl Kernel {
     }
 
     /// Writes the output of the threads that wait for room, as far as there is room. What is too much for one step follows
-    /// at once. To look for room is no effort: it is repeated while there is none, and what waits for a part of a step
-    /// without much effort must not wait for that.
+    /// at once. Looking for room does not count as effort. It is repeated in each tick while there is no room, and a
+    /// continuation, which waits for a part without much effort, would never go on.
     pub(crate) fn take_output(&mut self, machine: &mut dyn Machine) {
         let (mut writers, mut room) = (CONSOLE_THREADS_PER_TICK, CONSOLE_WRITE_MAX as u64);
         while let Some(writer) = self.sched.writer() {

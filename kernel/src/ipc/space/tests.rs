@@ -22,6 +22,16 @@ fn space(seed: u64) -> Space {
 }
 
 #[test]
+fn a_space_without_names_gives_its_memory_back_in_pieces() {
+    let mut space = Space::new(BudgetId::from_bits(1 << 32).expect("a valid id"), LIMIT, 0);
+    (0..GROUPS_LEFT + GROUPS_PER_PIECE + 1).for_each(|_| space.grow().unwrap());
+    let costs: Vec<usize> =
+        core::iter::from_fn(|| space.take_apart().then(|| space.cost() / Space::GROWTH_COST)).collect();
+    assert_eq!(costs, [GROUPS_LEFT + 1, GROUPS_LEFT + 1 - GROUPS_PER_PIECE]);
+    assert!(!space.take_apart());
+}
+
+#[test]
 #[should_panic(expected = "I4: ")]
 fn the_check_finds_a_send_right_that_is_not_in_the_index() {
     let mut space = space(0);
